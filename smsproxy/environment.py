@@ -1,0 +1,84 @@
+"""Reading settings from the environment: every wrong value is an error that names the variable and the fix."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+REQUIRED: Final = object()
+
+
+class Environment:
+    """The environment, read through django-environ, with a strict reading and a helpful error for each type."""
+
+    def __init__(self, env_file: Path) -> None:
+        self._env = environ.Env()
+        if env_file.is_file():
+            # What the real environment says wins over the file.
+            self._env.read_env(str(env_file), overwrite=False)
+
+    def text(self, name: str, default: Any = REQUIRED, *, fix: str = "") -> str:
+        value = str(self._env.str(name, default="")).strip()
+        if value:
+            return value
+        if default is REQUIRED:
+            raise ImproperlyConfigured(f"{name} is not set. {fix}".strip())
+        return str(default)
+
+    def words(self, name: str, *, default: str = "") -> list[str]:
+        """A comma-separated list, without empty entries."""
+        return [word.strip() for word in self.text(name, default).split(",") if word.strip()]
+
+    def flag(self, name: str, *, default: bool) -> bool:
+        value = self.text(name, "")
+        known = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+        if not value:
+            return default
+        if value.lower() not in known:
+            raise ImproperlyConfigured(f"{name}: expected true or false, found {value!r}.")
+        return known[value.lower()]
+
+    def choice(self, name: str, choices: list[str], *, default: str) -> str:
+        value = self.text(name, default)
+        if value not in choices:
+            raise ImproperlyConfigured(f"{name}: expected one of {', '.join(choices)}; found {value!r}.")
+        return value
+
+    def seconds(self, name: str, *, default: int) -> int:
+        """A duration. Whole seconds, 0 or more."""
+        return self._number(name, default, "a whole number of seconds, 0 or more")
+
+    def count(self, name: str, *, default: int) -> int:
+        return self._number(name, default, "a whole number, 0 or more")
+
+    def _number(self, name: str, default: int, expected: str) -> int:
+        value = self.text(name, str(default))
+        if not (value.isascii() and value.isdigit() and len(value) < 12):
+            raise ImproperlyConfigured(f"{name}: expected {expected}; found {value!r}.")
+        return int(value)
+
+    def database(self, name: str, *, default: str) -> dict[str, Any]:
+        value = self.text(name, default)
+        try:
+            database: dict[str, Any] = self._env.db_url_config(value)
+            engine = database["ENGINE"]
+        except (ValueError, KeyError, environ.ImproperlyConfigured):
+            engine = ""
+        if engine not in ("django.db.backends.postgresql", "django.db.backends.sqlite3"):
+            # The value is not shown: it may hold a password.
+            raise ImproperlyConfigured(
+                f"{name}: expected postgres://user:password@host:5432/name or sqlite:///path/to/file.sqlite3."
+            )
+        return database
+
+    def secrets(self, name: str, is_good: Callable[[str], bool], *, fix: str) -> list[str]:
+        """A comma-separated list of one or more secrets, each of which must be good. None is ever shown."""
+        values = self.words(name)
+        if not values:
+            raise ImproperlyConfigured(f"{name} is not set. {fix}")
+        for position, value in enumerate(values, start=1):
+            if not is_good(value):
+                raise ImproperlyConfigured(f"{name}: entry {position} is not of the right form. {fix}")
+        return values

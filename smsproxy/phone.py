@@ -1,0 +1,53 @@
+"""Phone numbers as text: E.164 in, country and area out, and a masked form for people's eyes."""
+
+import phonenumbers
+
+E164_EXAMPLE = "+447700900001"
+
+
+class NotE164(ValueError):
+    """The text is not a possible E.164 number. The message does not repeat it."""
+
+
+def parse_e164(text: str) -> str:
+    """The number in E.164, spaces and dashes removed.
+
+    It must be *possible* (right length for its calling code), not *valid*: the tables of valid ranges lag behind new
+    ones, and refuse the fictional numbers that examples use.
+    """
+    stripped = text.strip()
+    if not stripped.startswith("+"):
+        raise NotE164(f'expected a number in E.164 form, with "+" and the country code, such as "{E164_EXAMPLE}"')
+    try:
+        number = phonenumbers.parse(stripped)
+    except phonenumbers.NumberParseException:
+        raise NotE164(f'expected a number in E.164 form, such as "{E164_EXAMPLE}"') from None
+    if number.extension or not phonenumbers.is_possible_number(number):
+        raise NotE164("expected a possible phone number: this one has the wrong length for its country")
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def country_of(number: str) -> str:
+    """ISO 3166-1 alpha-2: the number's region or, where its range is not known, its calling code's main region.
+
+    "" for a calling code without a country (satellite phones, say).
+    """
+    parsed = phonenumbers.parse(number)
+    region = phonenumbers.region_code_for_number(parsed) or phonenumbers.region_code_for_country_code(
+        parsed.country_code or 0
+    )
+    return region if len(region) == 2 and region.isalpha() else ""
+
+
+def area_of(number: str) -> str:
+    """The digits of the geographical area, calling code included, such as "1212" for New York; "" where there is none."""
+    parsed = phonenumbers.parse(number)
+    length = phonenumbers.length_of_geographical_area_code(parsed)
+    if not length and parsed.country_code == 1:
+        length = 3  # Fictional NANP numbers (555-01xx) have their area code all the same.
+    return f"{parsed.country_code}{phonenumbers.national_significant_number(parsed)[:length]}" if length else ""
+
+
+def mask(number: str) -> str:
+    """Enough to recognise a number that one knows, and too little to learn it: "+44 ••• 01"."""
+    return f"+{phonenumbers.parse(number).country_code} ••• {number[-2:]}"

@@ -1,0 +1,238 @@
+"""All settings, from the environment (or the file .env). The README has them in one table.
+
+A variable that is missing or wrong stops the program here with its name and the fix, or is a system check (checks.py)
+where the program could still do something useful. Durations are seconds everywhere.
+"""
+
+import hashlib
+import hmac
+import os
+from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
+
+from smsproxy.crypto import is_fernet_key
+from smsproxy.environment import Environment
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+# Another file than .env: the demo and the tests have their own.
+env = Environment(Path(os.environ.get("ENV_FILE", BASE_DIR / ".env")))
+
+# Django ---------------------------------------------------------------------------------------------------------------
+
+SECRET_KEY = env.text(
+    "SECRET_KEY",
+    fix='Make one: python -c "import secrets; print(secrets.token_urlsafe(50))"',
+)
+DEBUG = env.flag("DEBUG", default=False)
+ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", default="localhost,127.0.0.1")
+# The https base under which the world, and so Vonage, reaches this site.
+PUBLIC_URL = env.text("PUBLIC_URL", "http://127.0.0.1:8000").rstrip("/")
+ROOT_URLCONF = "smsproxy.urls"
+WSGI_APPLICATION = "smsproxy.wsgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+USE_TZ = True
+TIME_ZONE = "UTC"
+LANGUAGE_CODE = "en-gb"
+
+INSTALLED_APPS = [
+    "smsproxy.apps.SmsproxyConfig",
+    "smsproxy.apps.AdminConfig",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "smsproxy.api",
+    "smsproxy.simulator",
+    "numbers.apps.NumbersConfig",
+    "conversations",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+# No collectstatic needed: a few admin files, found where the packages keep them.
+WHITENOISE_USE_FINDERS = True
+
+# Database -------------------------------------------------------------------------------------------------------------
+
+DATABASES = {"default": env.database("DATABASE_URL", default=f"sqlite:///{BASE_DIR / 'var' / 'smsproxy.sqlite3'}")}
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    Path(DATABASES["default"]["NAME"]).parent.mkdir(parents=True, exist_ok=True)
+    DATABASES["default"]["OPTIONS"] = {
+        # Writers queue at BEGIN instead of failing half-way when two have read and both want to write.
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        # Readers are not held up by the writer. Each commit still reaches the disk: synchronous=FULL is the default.
+        "init_command": "PRAGMA journal_mode=WAL",
+    }
+else:
+    # A database that is away must be noticed before Vonage gives up on the webhook (15 seconds).
+    DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 2)
+    DATABASES["default"]["CONN_MAX_AGE"] = 60
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+
+# Security -------------------------------------------------------------------------------------------------------------
+
+IS_HTTPS = PUBLIC_URL.startswith("https://")
+SESSION_COOKIE_SECURE = IS_HTTPS
+CSRF_COOKIE_SECURE = IS_HTTPS
+CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
+SECURE_HSTS_SECONDS = 30 * 24 * 3600 if IS_HTTPS else 0
+# Behind a proxy that ends TLS and sets X-Forwarded-Proto itself.
+if env.flag("BEHIND_TLS_PROXY", default=False):
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SILENCED_SYSTEM_CHECKS = [
+    # The proxy in front redirects http; a redirect from here would break webhooks behind a proxy that is set up wrong.
+    "security.W008",
+    # Whether a whole domain is https-only is for its owner to say.
+    "security.W005",
+    "security.W021",
+]
+
+# The largest request body that is read, in bytes. A text is at most a few kilobytes.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
+
+# The newest Fernet key encrypts, all decrypt: put a new one in front to rotate.
+ENCRYPTION_KEYS = env.secrets(
+    "ENCRYPTION_KEYS",
+    is_fernet_key,
+    fix="Expected Fernet keys, newest first. Make one: "
+    'python -c "from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())"',
+)
+# The key of the hash by which real numbers are found. It cannot be changed later: the hashes would not be found again.
+LOOKUP_KEY = env.text("LOOKUP_KEY", fix='Make one: python -c "import secrets; print(secrets.token_urlsafe(32))"')
+if len(LOOKUP_KEY) < 32:
+    raise ImproperlyConfigured(f"LOOKUP_KEY: expected 32 characters or more, found {len(LOOKUP_KEY)}.")
+
+# The carrier ----------------------------------------------------------------------------------------------------------
+
+CARRIER = env.choice("CARRIER", ["simulator", "vonage"], default="simulator")
+VONAGE_API_KEY = env.text("VONAGE_API_KEY", "")
+VONAGE_API_SECRET = env.text("VONAGE_API_SECRET", "")
+VONAGE_API_HOST = env.text("VONAGE_API_HOST", "api.nexmo.com")
+VONAGE_REST_HOST = env.text("VONAGE_REST_HOST", "rest.nexmo.com")
+# For Identity Insights only: the application and its private key (PEM, or the path of a file that holds it).
+VONAGE_APPLICATION_ID = env.text("VONAGE_APPLICATION_ID", "")
+VONAGE_PRIVATE_KEY = env.text("VONAGE_PRIVATE_KEY", "")
+# Seconds to wait for the carrier to connect, and for each piece of its answer.
+CARRIER_TIMEOUT = env.seconds("CARRIER_TIMEOUT", default=10)
+if CARRIER_TIMEOUT == 0:
+    raise ImproperlyConfigured("CARRIER_TIMEOUT: expected 1 second or more, found 0.")
+
+# The first signs and verifies, all verify: put a new one in front to rotate.
+VONAGE_SIGNATURE_SECRETS = env.words("VONAGE_SIGNATURE_SECRET")
+VONAGE_SIGNATURE_METHOD = env.choice(
+    "VONAGE_SIGNATURE_METHOD", ["sha256", "md5hash", "md5", "sha1", "sha512"], default="sha256"
+)
+# How old a signed webhook may be. Vonage repeats a receipt for up to 72 hours, and nobody knows whether it signs it
+# anew, so a shorter time could lose texts after an outage. A replay does nothing: each message is taken once.
+SIGNATURE_MAX_AGE = env.seconds("SIGNATURE_MAX_AGE", default=73 * 3600)
+ALLOW_UNSIGNED_WEBHOOKS = env.flag("ALLOW_UNSIGNED_WEBHOOKS", default=False)
+if CARRIER == "simulator" and not VONAGE_SIGNATURE_SECRETS:
+    # The simulator signs its webhooks as Vonage does; outside, nobody knows this secret.
+    VONAGE_SIGNATURE_SECRETS = [hmac.digest(SECRET_KEY.encode(), b"simulated signatures", hashlib.sha256).hex()]
+if CARRIER == "vonage" and not VONAGE_SIGNATURE_SECRETS and not ALLOW_UNSIGNED_WEBHOOKS:
+    raise ImproperlyConfigured(
+        "VONAGE_SIGNATURE_SECRET is not set, so anybody could post texts to the webhooks. Ask Vonage's support to sign "
+        "your account's webhooks and put the secret here; or, to try things out, say ALLOW_UNSIGNED_WEBHOOKS=true."
+    )
+
+# What real numbers are checked with, beyond the offline check: nothing, or one of Vonage's two services.
+LOOKUP = env.choice("LOOKUP", ["offline", "number_insight", "identity_insights"], default="offline")
+# How long an answer of the lookup is believed.
+LOOKUP_MAX_AGE = env.seconds("LOOKUP_MAX_AGE", default=90 * 24 * 3600)
+
+# The pool -------------------------------------------------------------------------------------------------------------
+
+# May a person be given a virtual number of another country than their own?
+NUMBER_GEOGRAPHY = env.choice("NUMBER_GEOGRAPHY", ["prefer", "same-country", "any"], default="prefer")
+# How long after its end a conversation's numbers are given to nobody else.
+COOL_DOWN = env.seconds("COOL_DOWN", default=7 * 24 * 3600)
+
+# Texts of our own -----------------------------------------------------------------------------------------------------
+
+# {label} is the other person's label. Empty: no such text is ever sent.
+CONFIRMATION_TEXT = env.text("CONFIRMATION_TEXT", "Reply to this SMS to talk to {label}")
+# Once a day, to somebody whose conversation has ended, or to whom the number means nothing.
+ENDED_NOTICE = env.text("ENDED_NOTICE", "This conversation has ended. Your message was not passed on.")
+STRANGER_NOTICE = env.text("STRANGER_NOTICE", "")
+
+# Delivery -------------------------------------------------------------------------------------------------------------
+
+# How long a worker may hold a message that it is sending. After that nobody knows whether it was sent.
+LEASE = env.seconds("LEASE", default=60)
+if LEASE <= 2 * CARRIER_TIMEOUT:
+    raise ImproperlyConfigured(
+        f"LEASE: expected more than twice CARRIER_TIMEOUT ({2 * CARRIER_TIMEOUT} seconds), found {LEASE}."
+    )
+# How long a text is worth trying to deliver.
+MESSAGE_MAX_AGE = env.seconds("MESSAGE_MAX_AGE", default=24 * 3600)
+# A message whose outcome is unknown waits this long for a receipt; then it is held for staff, or sent again.
+UNKNOWN_AFTER = env.seconds("UNKNOWN_AFTER", default=300)
+UNKNOWN_POLICY = env.choice("UNKNOWN_POLICY", ["hold", "resend"], default="hold")
+
+# The API --------------------------------------------------------------------------------------------------------------
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["smsproxy.api.authentication.ApiKeyAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["smsproxy.api.authentication.HasApiKey"],
+    "DEFAULT_PARSER_CLASSES": ["smsproxy.api.parsers.BoundedJSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "smsproxy.api.negotiation.AlwaysJSON",
+    "EXCEPTION_HANDLER": "smsproxy.api.problems.exception_handler",
+    "UNAUTHENTICATED_USER": None,
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+
+# Logs -----------------------------------------------------------------------------------------------------------------
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "redacting": {
+            "()": "smsproxy.logs.RedactingFormatter",
+            "format": "%(asctime)s %(levelname)s %(name)s: %(message)s",
+        },
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "redacting"}},
+    "root": {"handlers": ["console"], "level": env.choice("LOG_LEVEL", ["DEBUG", "INFO", "WARNING"], default="INFO")},
+    "loggers": {
+        # Ours, not Django's own handlers, so that every line passes the redacting formatter.
+        "django": {"handlers": [], "propagate": True},
+        # The development server's access lines hold query strings, and with them numbers and texts.
+        "django.server": {"handlers": [], "propagate": False},
+    },
+}

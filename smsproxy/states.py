@@ -1,0 +1,57 @@
+"""State changes: a conditional UPDATE that must hit one row, plus an event row, in one transaction."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+from django.db import models, transaction
+from django.utils import timezone
+
+
+class StaleState(Exception):
+    """Somebody else changed the row first, or the change is not allowed from its state."""
+
+
+class Event(models.Model):
+    """An append-only record of one state change. The subclass adds the foreign key, with related_name "events"."""
+
+    old_state = models.CharField(max_length=20, blank=True)
+    new_state = models.CharField(max_length=20)
+    reason = models.CharField(max_length=200, help_text="Why, in words; never a number or a text of a person.")
+    actor = models.CharField(max_length=150, blank=True, help_text="The member of staff or API key; empty: the system.")
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return f"{self.old_state or '(new)'} → {self.new_state}: {self.reason}"
+
+
+class Stateful(models.Model):
+    """A model with a `state`, the table of its allowed changes, and an event for each that happened."""
+
+    ALLOWED: ClassVar[Mapping[str, frozenset[str]]]
+    state: Any
+    events: Any
+
+    class Meta:
+        abstract = True
+
+    def move(self, to: str, *, reason: str, actor: str = "", **changes: Any) -> Self:
+        """Change the state, and other fields with it, if the row is still in the state that this object shows.
+
+        Raises StaleState: the row has moved on, or ALLOWED does not have this change.
+        """
+        if to not in self.ALLOWED[self.state]:
+            raise StaleState(f"{self._meta.verbose_name} {self.pk} cannot go from {self.state} to {to}")
+        with transaction.atomic():
+            rows = type(self)._default_manager.filter(pk=self.pk, state=self.state).update(state=to, **changes)
+            if rows != 1:
+                raise StaleState(f"{self._meta.verbose_name} {self.pk} is no longer {self.state}")
+            self.record(to, reason=reason, actor=actor, old_state=self.state)
+        for field, value in {"state": to, **changes}.items():
+            setattr(self, field, value)
+        return self
+
+    def record(self, new_state: str, *, reason: str, actor: str = "", old_state: str = "") -> None:
+        self.events.create(old_state=old_state, new_state=new_state, reason=reason[:200], actor=actor)
