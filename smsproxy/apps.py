@@ -1,0 +1,13 @@
+from django.apps import AppConfig
+from django.contrib.admin.apps import AdminConfig as DjangoAdminConfig
+
+
+class SmsproxyConfig(AppConfig):
+    name = "smsproxy"
+
+    def ready(self) -> None:
+        from smsproxy import checks  # noqa: F401  (registers them)
+
+
+class AdminConfig(DjangoAdminConfig):
+    default_site = "smsproxy.admin.AdminSite"
