@@ -53,7 +53,7 @@ def keyed_hash(value: str) -> str:
     return hmac.digest(settings.LOOKUP_KEY.encode(), value.encode("utf-8", "surrogatepass"), hashlib.sha256).hex()
 
 
-class EncryptedTextField(models.TextField[str, str]):
+class EncryptedTextField(models.TextField):
     """Text that is encrypted in the database. It cannot be searched; "" is stored as it is."""
 
     def get_prep_value(self, value: Any) -> Any:
