@@ -12,9 +12,15 @@ def main() -> None:
         from smsproxy.simulator.demo_environment import prepare
 
         prepare()
-    import smsproxy  # noqa: F401  (first of all: it lets the app `numbers` live under its name)
+    from django.conf import settings
+    from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
 
+    try:
+        settings.INSTALLED_APPS  # noqa: B018  (reads the settings)
+    except ImproperlyConfigured as error:
+        # Django itself would go on, and fail later with words that do not name the variable.
+        sys.exit(f"smsproxy cannot start: {error}")
     execute_from_command_line(sys.argv)
 
 

@@ -5,7 +5,8 @@ our folder has no `__init__.py`, and here the standard module is told to look fo
 is ours, `numbers.Number` stays Python's. Check smsproxy.E001 and tests/test_numbers_name.py keep it so.
 """
 
-import numbers
 from pathlib import Path
+
+import numbers
 
 numbers.__path__ = [str(Path(__file__).resolve().parent.parent / "numbers")]

@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Model
+from django.contrib.auth import get_permission_codename
 from django.http import HttpRequest
 
 
@@ -14,4 +14,34 @@ class AdminSite(admin.AdminSite):
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
-    pass
+    """A record: it can be looked at, and changed only by an action that calls a verb of the model."""
+
+    list_per_page = 50
+    # An exact count of a large table costs a scan of it.
+    show_full_result_count = False
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_state_permission(self, request: HttpRequest) -> bool:
+        """For actions, `permissions=["change_state"]`: the model's own "change" permission, which no form uses."""
+        return request.user.has_perm(f"{self.opts.app_label}.{get_permission_codename('change', self.opts)}")
+
+
+class ReadOnlyInline(admin.TabularInline):
+    """Records of a record."""
+
+    extra = 0
+    can_delete = False
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False

@@ -33,7 +33,16 @@ class Environment:
 
     def flag(self, name: str, *, default: bool) -> bool:
         value = self.text(name, "")
-        known = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+        known = {
+            "true": True,
+            "1": True,
+            "yes": True,
+            "on": True,
+            "false": False,
+            "0": False,
+            "no": False,
+            "off": False,
+        }
         if not value:
             return default
         if value.lower() not in known:

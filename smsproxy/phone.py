@@ -30,9 +30,11 @@ def parse_e164(text: str) -> str:
 def country_of(number: str) -> str:
     """ISO 3166-1 alpha-2: the number's region or, where its range is not known, its calling code's main region.
 
-    "" for a calling code without a country (satellite phones, say).
+    "" for a calling code without a country (satellite phones, say), and for what is not a number at all.
     """
-    parsed = phonenumbers.parse(number)
+    parsed = _parse(number)
+    if parsed is None:
+        return ""
     region = phonenumbers.region_code_for_number(parsed) or phonenumbers.region_code_for_country_code(
         parsed.country_code or 0
     )
@@ -40,8 +42,10 @@ def country_of(number: str) -> str:
 
 
 def area_of(number: str) -> str:
-    """The digits of the geographical area, calling code included, such as "1212" for New York; "" where there is none."""
-    parsed = phonenumbers.parse(number)
+    """The geographical area, calling code included, such as "1212" for New York; "" where there is none."""
+    parsed = _parse(number)
+    if parsed is None:
+        return ""
     length = phonenumbers.length_of_geographical_area_code(parsed)
     if not length and parsed.country_code == 1:
         length = 3  # Fictional NANP numbers (555-01xx) have their area code all the same.
@@ -50,4 +54,13 @@ def area_of(number: str) -> str:
 
 def mask(number: str) -> str:
     """Enough to recognise a number that one knows, and too little to learn it: "+44 ••• 01"."""
-    return f"+{phonenumbers.parse(number).country_code} ••• {number[-2:]}"
+    parsed = _parse(number)
+    return f"+{parsed.country_code} ••• {number[-2:]}" if parsed else "•••"
+
+
+def _parse(number: str) -> phonenumbers.PhoneNumber | None:
+    """None: a network sent us a sender of the right length that no country has."""
+    try:
+        return phonenumbers.parse(number)
+    except phonenumbers.NumberParseException:
+        return None

@@ -1,4 +1,14 @@
+from django.conf import settings
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
 
-urlpatterns = [path("admin/", admin.site.urls)]
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("", include("conversations.urls")),
+]
+if settings.CARRIER == "simulator":
+    urlpatterns.append(path("", include("smsproxy.simulator.urls")))
+
+handler400 = "smsproxy.api.problems.bad_request"
+handler404 = "smsproxy.api.problems.not_found"
+handler500 = "smsproxy.api.problems.server_error"

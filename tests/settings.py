@@ -14,7 +14,7 @@ os.environ.update(
     ENV_FILE=str(_here / "no-such-file.env"),
     SECRET_KEY="a secret key for tests only, which protects nothing at all",
     DEBUG="false",
-    ALLOWED_HOSTS="localhost,127.0.0.1,testserver",
+    ALLOWED_HOSTS="localhost,127.0.0.1,testserver,sms.example.com",
     PUBLIC_URL="https://sms.example.com",
     # TEST_DATABASE_URL runs the suite on PostgreSQL. A file, not memory: threads and processes share it.
     DATABASE_URL=os.environ.get("TEST_DATABASE_URL") or f"sqlite:///{_databases}.sqlite3",

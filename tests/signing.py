@@ -3,6 +3,7 @@
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 
@@ -11,8 +12,9 @@ from smsproxy.carriers.signature import sign
 PAYLOADS = Path(__file__).parent / "payloads"
 
 
-def payload(name: str) -> dict:
-    return json.loads((PAYLOADS / f"{name}.json").read_text())
+def payload(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((PAYLOADS / f"{name}.json").read_text())
+    return found
 
 
 def signed(params: dict[str, str]) -> dict[str, str]:

@@ -19,7 +19,7 @@ from .signature import sign
 _ID = re.compile(r"[\x21-\x7e]{1,64}")
 _CLIENT_REF = re.compile(r"[\x21-\x7e]{0,100}")
 _ERROR_CODE = re.compile(r"[0-9A-Za-z-]{1,20}")
-_DIGITS = re.compile(r"[0-9]{7,15}")
+_DIGITS = re.compile(r"[1-9][0-9]{6,14}")
 _GROUP = re.compile(r"[0-9A-Za-z]{1,20}")
 _COUNT = re.compile(r"[0-9]{1,3}")
 _TIME_FORMAT = "%Y-%m-%d %H:%M:%S"  # UTC

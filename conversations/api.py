@@ -1,0 +1,199 @@
+"""The REST API: create, list, read and close conversations."""
+
+import re
+from typing import Any
+
+from django.db.models import QuerySet
+from rest_framework import serializers
+from rest_framework.generics import ListAPIView, RetrieveAPIView, get_object_or_404
+from rest_framework.pagination import CursorPagination
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.reverse import reverse
+from rest_framework.views import APIView
+
+from conversations.creation import CannotCreate, NoNumberFree, Person, create_conversation
+from conversations.models import Conversation, ConversationState, Participant
+from conversations.models.conversation import MAX_PARTICIPANTS
+from smsproxy.api.problems import Problem
+from smsproxy.phone import NotE164, parse_e164
+from smsproxy.states import StaleState
+
+LONGEST_TTL = 366 * 24 * 3600
+
+
+class StrictSerializer(serializers.Serializer):
+    """Refuses fields that it does not know: a misspelt «ttl» would otherwise be ignored in silence."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, dict) and (unknown := sorted(str(key) for key in set(data) - set(self.fields))):
+            known = ", ".join(self.fields)
+            raise serializers.ValidationError({key: [f"Unknown field. Known are: {known}."] for key in unknown})
+        return super().to_internal_value(data)
+
+
+class TextField(serializers.CharField):
+    """A string that was sent as one."""
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            raise serializers.ValidationError(f"Expected a string, got {type(data).__name__}.", code="not_a_string")
+        return super().to_internal_value(data)
+
+
+class E164Field(TextField):
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=40, **kwargs)
+
+    def to_internal_value(self, data: Any) -> str:
+        try:
+            return parse_e164(super().to_internal_value(data))
+        except NotE164 as error:
+            raise serializers.ValidationError(f"{error}".capitalize() + ".", code="not_e164") from None
+
+
+class LabelField(TextField):
+    """What the other people see instead of a number; so it must not be one."""
+
+    def to_internal_value(self, data: Any) -> str:
+        label = super().to_internal_value(data)
+        if len(re.sub(r"\D", "", label)) >= 7:
+            raise serializers.ValidationError(
+                "Expected a name: the others see the label, and this one could hold a phone number.",
+                code="label_like_a_number",
+            )
+        return label
+
+
+class PersonSerializer(StrictSerializer):
+    number = E164Field()
+    label = LabelField(max_length=40, required=False, allow_blank=True, default="")
+
+
+class NewConversationSerializer(StrictSerializer):
+    participants = PersonSerializer(many=True, min_length=2, max_length=MAX_PARTICIPANTS)
+    reference = TextField(max_length=100, required=False, allow_blank=True, default="")
+    ttl = serializers.IntegerField(
+        min_value=60, max_value=LONGEST_TTL, required=False, allow_null=True, default=None, help_text="Seconds."
+    )
+    notify = serializers.BooleanField(required=False, default=True)
+
+
+class ParticipantSerializer(serializers.ModelSerializer):
+    number = serializers.CharField(source="real_number.number")
+    country = serializers.CharField(source="real_number.country")
+    proxy_number = serializers.CharField(source="proxy_number.number")
+    proxy_country = serializers.CharField(source="proxy_number.country")
+
+    class Meta:
+        model = Participant
+        fields = ["label", "number", "country", "proxy_number", "proxy_country"]
+
+
+class ConversationSerializer(serializers.ModelSerializer):
+    id = serializers.UUIDField(source="public_id")
+    status = serializers.SerializerMethodField()
+    participants = ParticipantSerializer(many=True)
+
+    class Meta:
+        model = Conversation
+        fields = [
+            "id",
+            "status",
+            "reference",
+            "participants",
+            "created_at",
+            "expires_at",
+            "closed_at",
+            "closed_reason",
+        ]
+
+    def get_status(self, conversation: Conversation) -> str:
+        """An expired conversation is closed for everybody, even before the sweep has been there."""
+        return ConversationState.OPEN.value if conversation.is_live() else ConversationState.CLOSED.value
+
+
+class ListFilters(serializers.Serializer):
+    """The query of the list."""
+
+    reference = serializers.CharField(max_length=100, required=False)
+    status = serializers.ChoiceField(choices=ConversationState.values, required=False)
+    cursor = serializers.CharField(max_length=500, required=False)
+
+
+class NewestFirst(CursorPagination):
+    ordering = "-id"
+    page_size = 50
+    page_size_query_param = "page_size"
+    max_page_size = 200
+
+
+def conversations() -> "QuerySet[Conversation]":
+    return Conversation.objects.prefetch_related("participants__real_number", "participants__proxy_number")
+
+
+class ConversationList(ListAPIView):
+    """GET: the conversations, newest first. POST: a new one."""
+
+    serializer_class = ConversationSerializer
+    pagination_class = NewestFirst
+
+    def get_queryset(self) -> "QuerySet[Conversation]":
+        filters = ListFilters(data=self.request.query_params)
+        filters.is_valid(raise_exception=True)
+        found = conversations()
+        if reference := filters.validated_data.get("reference"):
+            found = found.filter(reference=reference)
+        if status := filters.validated_data.get("status"):
+            found = found.live() if status == ConversationState.OPEN else found.over()
+        return found
+
+    def post(self, request: Request) -> Response:
+        asked = NewConversationSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        data = asked.validated_data
+        try:
+            made = create_conversation(
+                [Person(**person) for person in data["participants"]],
+                reference=data["reference"],
+                ttl=data["ttl"],
+                notify=data["notify"],
+                created_by=request.user,
+            )
+        except CannotCreate as error:
+            raise _problem(error, data["participants"][error.position]["label"]) from None
+        answer = ConversationSerializer(conversations().get(pk=made.pk)).data
+        where = reverse("conversation", kwargs={"public_id": made.public_id}, request=request)
+        return Response(answer, status=201, headers={"Location": where})
+
+
+class ConversationDetail(RetrieveAPIView):
+    serializer_class = ConversationSerializer
+    lookup_field = "public_id"
+
+    def get_queryset(self) -> "QuerySet[Conversation]":
+        return conversations()
+
+
+class CloseConversation(APIView):
+    """Close it. Closing a closed one changes nothing and succeeds, so a caller may repeat it."""
+
+    def post(self, request: Request, public_id: str) -> Response:
+        conversation = get_object_or_404(conversations(), public_id=public_id)
+        try:
+            conversation.close(actor=f"API key {request.user.name}")
+        except StaleState:
+            conversation.refresh_from_db()
+        return Response(ConversationSerializer(conversation).data)
+
+
+def _problem(error: CannotCreate, label: str) -> Problem:
+    who = f"participant {error.position}" + (f" ({label})" if label else "")
+    pointer = f"/participants/{error.position}" + ("" if isinstance(error, NoNumberFree) else "/number")
+    return Problem(
+        409 if isinstance(error, NoNumberFree) else 400,
+        "No virtual number is free" if isinstance(error, NoNumberFree) else "The conversation cannot be created",
+        f"{who[0].upper()}{who[1:]}: {error.detail}.",
+        code=error.code,
+        errors=[{"pointer": pointer, "code": error.code, "detail": error.detail}],
+    )

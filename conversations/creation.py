@@ -1,0 +1,160 @@
+"""Creating a conversation: check the people, give each a proxy number, queue the confirmations. All or nothing."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from conversations.models import Conversation, Participant
+from conversations.outbox import queue_notice
+from numbers.assignment import candidates
+from numbers.lookup import NumberNotValid, look_up, remember_answers
+from numbers.models import RealNumber, VirtualNumber
+from smsproxy.api.models import ApiKey
+from smsproxy.phone import country_of
+
+# Another creator can take a number between our reading and our writing. So often in a row means a full pool.
+_MOST_TRIES = 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class Person:
+    """Somebody who shall take part. number: E.164. label: what the others see."""
+
+    number: str
+    label: str = ""
+
+
+class CannotCreate(Exception):
+    """The conversation cannot be made because of one participant, and nothing was. Says why, without a number.
+
+    position: the participant's place in the request. code: a slug for programs.
+    """
+
+    def __init__(self, position: int, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.position = position
+        self.code = code
+        self.detail = detail
+
+
+class NoNumberFree(CannotCreate):
+    """Every virtual number that could serve this participant is taken by their other conversations."""
+
+
+def create_conversation(
+    people: Sequence[Person],
+    *,
+    reference: str = "",
+    ttl: int | None = None,
+    notify: bool = True,
+    created_by: ApiKey | None = None,
+) -> Conversation:
+    """A new conversation between these people, its numbers assigned, its confirmations queued.
+
+    ttl: seconds until it ends by itself; None: never. Raises CannotCreate, and then nothing was created or sent.
+    """
+    _refuse_repeats(people)
+    _refuse_virtual_numbers(people)
+    try:
+        answers = look_up([person.number for person in people])
+    except NumberNotValid as error:
+        raise CannotCreate(error.position, "number_not_valid", f"{error}") from None
+
+    now = timezone.now()
+    with transaction.atomic():
+        numbers = RealNumber.objects.remember(person.number for person in people)
+        _wait_for_other_creators(numbers)
+        remember_answers(numbers, answers)
+        conversation = Conversation.objects.create(
+            reference=reference,
+            created_by=created_by,
+            created_at=now,
+            expires_at=now + timedelta(seconds=ttl) if ttl is not None else None,
+        )
+        conversation.record(
+            conversation.state, reason="created", actor=f"API key {created_by.name}" if created_by else ""
+        )
+        participants = [
+            _join(conversation, position, person, numbers[person.number], _counterpart(position, people, numbers))
+            for position, person in enumerate(people)
+        ]
+        if notify and settings.CONFIRMATION_TEXT:
+            _queue_confirmations(participants)
+    return conversation
+
+
+def _refuse_repeats(people: Sequence[Person]) -> None:
+    first: dict[str, int] = {}
+    for position, person in enumerate(people):
+        if person.number in first:
+            raise CannotCreate(
+                position, "same_number_twice", f"has the same number as participant {first[person.number]}"
+            )
+        first[person.number] = position
+
+
+def _refuse_virtual_numbers(people: Sequence[Person]) -> None:
+    """A virtual number as a participant would make us text ourselves, for ever."""
+    ours = set(
+        VirtualNumber.objects.filter(number__in=[person.number for person in people]).values_list("number", flat=True)
+    )
+    for position, person in enumerate(people):
+        if person.number in ours:
+            raise CannotCreate(position, "virtual_number", "is one of our own virtual numbers, not a person's")
+
+
+def _wait_for_other_creators(numbers: dict[str, RealNumber]) -> None:
+    """Lock these people's rows, in one order everywhere.
+
+    Creators for the same person then come one after the other instead of running into the constraint again and again.
+    It is for speed only: the constraint is what keeps a pair from being live twice.
+    """
+    ids = sorted(number.pk for number in numbers.values())
+    list(RealNumber.objects.select_for_update(no_key=True).filter(pk__in=ids).order_by("pk").values_list("pk"))
+
+
+def _counterpart(position: int, people: Sequence[Person], numbers: dict[str, RealNumber]) -> RealNumber | None:
+    """The one other person, for a number that stays the same; a group has none."""
+    return numbers[people[1 - position].number] if len(people) == 2 else None
+
+
+def _join(
+    conversation: Conversation, position: int, person: Person, number: RealNumber, counterpart: RealNumber | None
+) -> Participant:
+    """Give the person the best free number. The constraint `one_live_route` decides between concurrent creators."""
+    for candidate in candidates(number, counterpart)[:_MOST_TRIES]:
+        participant = Participant(
+            conversation=conversation,
+            position=position,
+            label=person.label,
+            real_number=number,
+            proxy_number=candidate,
+        )
+        try:
+            with transaction.atomic():
+                participant.save(force_insert=True)
+                # Since the insert the row of the number is held. If it stopped being active just before, leave it.
+                if not VirtualNumber.objects.active().filter(pk=candidate.pk).exists():
+                    raise IntegrityError("the number is no longer active")
+        except IntegrityError:
+            continue
+        transaction.on_commit(candidate.touch)
+        return participant
+    where = f"country {country_of(person.number)}" if settings.NUMBER_GEOGRAPHY == "same-country" else "any country"
+    raise NoNumberFree(
+        position,
+        "no_number_free",
+        f"no virtual number is free: of those that can text this participant ({where}), each already serves another "
+        f"conversation of theirs, open or cooling down. Close conversations, or add numbers to the pool: "
+        f"manage.py provision_numbers",
+    )
+
+
+def _queue_confirmations(participants: Sequence[Participant]) -> None:
+    for participant in participants:
+        others = " and ".join(other.label or "the other person" for other in participants if other is not participant)
+        queue_notice(participant, settings.CONFIRMATION_TEXT.replace("{label}", others))

@@ -1,0 +1,168 @@
+"""Conversations, and the participant rows that route every inbound text."""
+
+import uuid
+from datetime import datetime, timedelta
+from typing import ClassVar, Self
+
+from django.conf import settings
+from django.db import models, transaction
+from django.utils import timezone
+
+from numbers.models import RealNumber, VirtualNumber
+from smsproxy.api.models import ApiKey
+from smsproxy.crypto import keyed_hash
+from smsproxy.states import Event, Stateful
+
+MAX_PARTICIPANTS = 10
+
+
+class ConversationState(models.TextChoices):
+    OPEN = "open", "open"
+    """Its participants may text each other, until it expires."""
+    CLOSED = "closed", "closed"
+    """Over. Its numbers cool down, and then go to others."""
+
+
+class ConversationQuerySet(models.QuerySet["Conversation"]):
+    def live(self) -> Self:
+        """Those whose participants may text each other now."""
+        unexpired = models.Q(expires_at__isnull=True) | models.Q(expires_at__gt=timezone.now())
+        return self.filter(unexpired, state=ConversationState.OPEN)
+
+    def over(self) -> Self:
+        """Closed, or expired and about to be."""
+        return self.filter(models.Q(state=ConversationState.CLOSED) | models.Q(expires_at__lte=timezone.now()))
+
+    def expired(self, at: datetime) -> Self:
+        """Still open in the table, though their time is up."""
+        return self.filter(state=ConversationState.OPEN, expires_at__lte=at)
+
+
+class Conversation(Stateful):
+    """2 to 10 people who may text each other."""
+
+    ALLOWED: ClassVar = {
+        ConversationState.OPEN: frozenset({ConversationState.CLOSED}),
+        ConversationState.CLOSED: frozenset(),
+    }
+
+    public_id = models.UUIDField("id", default=uuid.uuid4, unique=True, editable=False)
+    state = models.CharField(max_length=20, choices=ConversationState.choices, default=ConversationState.OPEN)
+    reference = models.CharField(
+        max_length=100, blank=True, db_index=True, help_text="The marketplace's own name of it."
+    )
+    created_by = models.ForeignKey(ApiKey, models.PROTECT, null=True, blank=True, related_name="conversations")
+    created_at = models.DateTimeField(default=timezone.now)
+    expires_at = models.DateTimeField(null=True, blank=True, help_text="Empty: it ends only when it is closed.")
+    closed_at = models.DateTimeField(null=True, blank=True)
+    closed_reason = models.CharField(max_length=20, blank=True)
+
+    objects = ConversationQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [
+            # The sweep that closes expired conversations.
+            models.Index(
+                "expires_at",
+                condition=models.Q(state=ConversationState.OPEN, expires_at__isnull=False),
+                name="conversation_expiring",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.reference or str(self.public_id)
+
+    def is_live(self, at: datetime | None = None) -> bool:
+        """May its participants text each other? An expired one may not, even before the sweep has closed it."""
+        at = at or timezone.now()
+        return self.state == ConversationState.OPEN and (self.expires_at is None or at < self.expires_at)
+
+    def close(self, *, reason: str = "closed", actor: str = "") -> Self:
+        """End it and let its numbers cool down. Raises StaleState: it is closed already."""
+        now = timezone.now()
+        with transaction.atomic():
+            self.move(ConversationState.CLOSED, reason=reason, actor=actor, closed_at=now, closed_reason=reason)
+            self.participants.update(release_at=now + timedelta(seconds=settings.COOL_DOWN))
+        return self
+
+
+class ConversationEvent(Event):
+    conversation = models.ForeignKey(Conversation, models.CASCADE, related_name="events")
+
+    class Meta:
+        ordering = ["-id"]
+
+
+class ParticipantQuerySet(models.QuerySet["Participant"]):
+    def unreleased(self) -> Self:
+        """Open or cooling down: their pair of numbers is theirs alone."""
+        return self.filter(released_at__isnull=True)
+
+    def cooled_down(self, at: datetime) -> Self:
+        """Unreleased, though their cool-down is over."""
+        return self.unreleased().filter(release_at__lte=at)
+
+    def route(self, sender: str, recipient: str) -> "Participant | None":
+        """Who wrote: the one participant whom a text from this real number to this virtual number can be from.
+
+        This look-up alone decides where an inbound text goes. The constraint `one_live_route` makes it unambiguous.
+        """
+        return (
+            self.unreleased()
+            .filter(real_number__number_hash=keyed_hash(sender), proxy_number__number=recipient)
+            .select_related("conversation", "real_number", "proxy_number")
+            .first()
+        )
+
+
+class Participant(models.Model):
+    """A person in one conversation, and the virtual number that they text and get texts from in it."""
+
+    conversation = models.ForeignKey(Conversation, models.PROTECT, related_name="participants")
+    position = models.PositiveSmallIntegerField(
+        help_text="The place in the request that made the conversation, from 0."
+    )
+    label = models.CharField(max_length=40, blank=True, help_text="What the others see instead of a number.")
+    real_number = models.ForeignKey(RealNumber, models.PROTECT, related_name="participants")
+    proxy_number = models.ForeignKey(VirtualNumber, models.PROTECT, related_name="participants")
+    release_at = models.DateTimeField(null=True, blank=True, help_text="The end of the cool-down, once closed.")
+    released_at = models.DateTimeField(null=True, blank=True, help_text="Since then the pair may be given to others.")
+
+    objects = ParticipantQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["conversation_id", "position"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["real_number", "proxy_number"],
+                condition=models.Q(released_at__isnull=True),
+                name="one_live_route",
+            ),
+            models.UniqueConstraint(fields=["conversation", "real_number"], name="a_person_once_in_a_conversation"),
+            models.UniqueConstraint(fields=["conversation", "position"], name="a_position_once_in_a_conversation"),
+        ]
+        indexes = [
+            # The sweep that ends cool-downs.
+            models.Index(
+                "release_at",
+                condition=models.Q(released_at__isnull=True, release_at__isnull=False),
+                name="participant_cooling_down",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def name(self) -> str:
+        return self.label or f"Person {self.position + 1}"
+
+    def others(self) -> models.QuerySet["Participant"]:
+        """Everybody else in the conversation, in order."""
+        return (
+            Participant.objects.filter(conversation=self.conversation_id)
+            .exclude(pk=self.pk)
+            .select_related("conversation", "real_number", "proxy_number")
+            .order_by("position")
+        )

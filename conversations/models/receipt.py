@@ -1,0 +1,41 @@
+"""What the carrier said, later, of what we sent."""
+
+from django.db import models
+from django.utils import timezone
+
+from smsproxy.carriers.base import ReceiptStatus
+
+from .outbound import OutboundMessage
+
+
+class DeliveryReceiptQuerySet(models.QuerySet["DeliveryReceipt"]):
+    def unmatched(self) -> "models.QuerySet[DeliveryReceipt]":
+        """Those whose message is not known: not ours, or told before we wrote down the carrier's id."""
+        return self.filter(message__isnull=True)
+
+
+class DeliveryReceipt(models.Model):
+    """One word of the carrier on one part of a message (DLR). Kept as it came, once."""
+
+    carrier_message_id = models.CharField(max_length=80)
+    client_ref = models.CharField(max_length=100, blank=True)
+    status = models.CharField(max_length=20, choices=[(status.value, status.value) for status in ReceiptStatus])
+    error_code = models.CharField(max_length=20, blank=True)
+    message = models.ForeignKey(OutboundMessage, models.CASCADE, null=True, blank=True, related_name="receipts")
+    received_at = models.DateTimeField(default=timezone.now)
+
+    objects = DeliveryReceiptQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["carrier_message_id", "status", "error_code"], name="each_word_of_the_carrier_once"
+            )
+        ]
+        indexes = [
+            models.Index("carrier_message_id", condition=models.Q(message__isnull=True), name="receipt_unmatched")
+        ]
+
+    def __str__(self) -> str:
+        return f"receipt {self.pk}"

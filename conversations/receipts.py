@@ -1,0 +1,76 @@
+"""Delivery receipts: kept as they come, and told to the message that they are about.
+
+They come more than once, in any order, sometimes before our own call to the carrier has returned. A part's status only
+ever rises in rank, and the first final one stays.
+"""
+
+from decimal import Decimal
+
+from django.db import transaction
+
+from conversations.models import DeliveryReceipt, OutboundMessage, OutboundPart
+from smsproxy.carriers.base import Receipt, ReceiptStatus
+
+
+def receive_receipt(receipt: Receipt) -> bool:
+    """Take in one receipt. False: it was taken in before, and nothing happens."""
+    with transaction.atomic():
+        row, is_new = DeliveryReceipt.objects.get_or_create(
+            carrier_message_id=receipt.carrier_message_id,
+            status=receipt.status,
+            error_code=receipt.error_code,
+            defaults={"client_ref": receipt.client_ref},
+        )
+        if not is_new:
+            return False
+        message = _find(row)
+        if message is not None:
+            _apply(row, message)
+    return True
+
+
+def match_late_receipts() -> int:
+    """Receipts without a client-ref which came before we knew the carrier's id: find their messages now. How many?"""
+    known = OutboundPart.objects.values("carrier_message_id")
+    late = list(DeliveryReceipt.objects.unmatched().filter(carrier_message_id__in=known)[:500])
+    for row in late:
+        with transaction.atomic():
+            message = _find(row)
+            if message is not None:
+                _apply(row, message)
+    return len(late)
+
+
+def note_part(
+    message: OutboundMessage,
+    carrier_message_id: str,
+    status: ReceiptStatus,
+    error_code: str = "",
+    price: Decimal | None = None,
+) -> None:
+    """Write down what is known of one part of a message whose row the caller has locked; a rank is never lowered."""
+    part, _ = OutboundPart.objects.get_or_create(
+        carrier_message_id=carrier_message_id, defaults={"message": message, "price": price}
+    )
+    if status.rank > ReceiptStatus(part.status).rank:
+        part.status, part.error_code = status.value, error_code
+    part.price = part.price if price is None else price
+    part.save(update_fields=["status", "error_code", "price"])
+
+
+def _find(row: DeliveryReceipt) -> OutboundMessage | None:
+    """The message that the receipt is about, locked: by our reference, or by the carrier's id of one of its parts."""
+    locked = OutboundMessage.objects.select_for_update(no_key=True)
+    if row.client_ref:
+        found = locked.filter(client_ref=row.client_ref).first()
+        if found is not None:
+            return found
+    part = OutboundPart.objects.filter(carrier_message_id=row.carrier_message_id).first()
+    return locked.get(pk=part.message_id) if part else None
+
+
+def _apply(row: DeliveryReceipt, message: OutboundMessage) -> None:
+    row.message = message
+    row.save(update_fields=["message"])
+    note_part(message, row.carrier_message_id, ReceiptStatus(row.status), row.error_code)
+    message.follow_parts()

@@ -1,0 +1,66 @@
+"""Finding out whether real numbers are worth texting, before a conversation stands on them."""
+
+import logging
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from django.conf import settings
+from django.db import connection
+from django.utils import timezone
+
+from numbers.models import RealNumber
+from smsproxy.carriers import get_carrier
+from smsproxy.carriers.base import CarrierError, LookupResult, LookupVerdict
+from smsproxy.phone import country_of
+
+log = logging.getLogger(__name__)
+
+
+class NumberNotValid(Exception):
+    """The lookup says that this number does not exist. position: its place in the list that was asked for."""
+
+    def __init__(self, position: int) -> None:
+        super().__init__("the lookup says that this number does not exist")
+        self.position = position
+
+
+def look_up(numbers: Sequence[str]) -> dict[str, LookupResult]:
+    """Ask the service that LOOKUP names about these E.164 numbers, all at once; recent answers are not asked again.
+
+    Call it outside any transaction. A service that does not answer stops nobody: the offline check has passed, and
+    the next conversation asks again. Raises NumberNotValid.
+    """
+    if settings.LOOKUP == "offline":
+        return {}
+    known = {row.number for row in RealNumber.objects.with_number(*numbers) if row.is_looked_up}
+    asked = [number for number in numbers if number not in known]
+    if not asked:
+        return {}
+    with ThreadPoolExecutor(max_workers=len(asked), thread_name_prefix="lookup") as pool:
+        results = dict(zip(asked, pool.map(_ask, asked), strict=True))
+    for position, number in enumerate(numbers):
+        result = results.get(number)
+        if result is not None and result.verdict == LookupVerdict.INVALID:
+            raise NumberNotValid(position)
+    return {number: result for number, result in results.items() if result is not None}
+
+
+def _ask(number: str) -> LookupResult | None:
+    try:
+        return get_carrier().look_up(number, country_of(number))
+    except CarrierError as error:
+        log.warning("the lookup did not answer (%s): going on without it", type(error).__name__)
+        return None
+    finally:
+        connection.close()  # This thread's own, if the carrier used one: the thread ends here.
+
+
+def remember_answers(people: dict[str, RealNumber], answers: dict[str, LookupResult]) -> None:
+    """Keep what the lookup said on the rows of these people."""
+    for number, answer in answers.items():
+        person = people[number]
+        person.country = answer.country or person.country
+        person.line_type = answer.line_type
+        person.looked_up_with = settings.LOOKUP
+        person.looked_up_at = timezone.now()
+        person.save(update_fields=["country", "line_type", "looked_up_with", "looked_up_at"])

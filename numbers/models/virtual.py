@@ -1,0 +1,138 @@
+"""Virtual numbers: what we rent, and its life."""
+
+from typing import ClassVar, Self
+
+from django.db import models
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from smsproxy.carriers.base import Feature, NumberType
+from smsproxy.phone import area_of
+from smsproxy.states import Event, Stateful
+
+from .orders import NumberOrder
+from .real import RealNumber
+
+# Where a text to this country must come from a number of these countries: its carriers refuse all others.
+REQUIRED_SENDER_COUNTRIES = {"US": ("US", "CA"), "CA": ("CA", "US")}
+
+
+class NumberState(models.TextChoices):
+    ORDERED = "ordered", "ordered"
+    """We meant to buy it and do not know yet whether we did: the intent, stored before the purchase."""
+    CONFIGURING = "configuring", "bought, not configured"
+    """Ours, but its texts do not reach us yet. `manage.py configure_numbers` mends it."""
+    ACTIVE = "active", "active"
+    """Ours, its texts reach us, free for new conversations."""
+    DRAINING = "draining", "draining"
+    """Serves its conversations and takes no new ones."""
+    QUARANTINED = "quarantined", "quarantined"
+    """The carrier refuses it as a sender. Takes no new conversations until staff put it back."""
+    RETIRED = "retired", "retired"
+    """No longer ours, or never became ours."""
+
+
+class VirtualNumberQuerySet(models.QuerySet["VirtualNumber"]):
+    def active(self) -> Self:
+        return self.filter(state=NumberState.ACTIVE)
+
+    def ours(self) -> Self:
+        """Those that we rent."""
+        return self.exclude(state__in=[NumberState.ORDERED, NumberState.RETIRED])
+
+    def able_to_text(self, country: str) -> Self:
+        """Those that can send SMS to a phone of this country."""
+        able = self.filter(can_sms=True)
+        if country in REQUIRED_SENDER_COUNTRIES:
+            able = able.filter(country__in=REQUIRED_SENDER_COUNTRIES[country])
+        return able
+
+    def free_for(self, real_number: RealNumber) -> Self:
+        """Those which this person could be given: active, able to text them, with no unreleased pair with them."""
+        taken = real_number.participants.unreleased().values("proxy_number")
+        return self.active().able_to_text(real_number.country).exclude(pk__in=taken)
+
+
+class VirtualNumber(Stateful):
+    """A number rented from the carrier."""
+
+    ALLOWED: ClassVar = {
+        NumberState.ORDERED: frozenset({NumberState.CONFIGURING, NumberState.RETIRED}),
+        NumberState.CONFIGURING: frozenset({NumberState.ACTIVE, NumberState.DRAINING, NumberState.RETIRED}),
+        NumberState.ACTIVE: frozenset(
+            {NumberState.CONFIGURING, NumberState.DRAINING, NumberState.QUARANTINED, NumberState.RETIRED}
+        ),
+        NumberState.DRAINING: frozenset({NumberState.ACTIVE, NumberState.QUARANTINED, NumberState.RETIRED}),
+        NumberState.QUARANTINED: frozenset({NumberState.ACTIVE, NumberState.DRAINING, NumberState.RETIRED}),
+        # A number that was given up may be rented again.
+        NumberState.RETIRED: frozenset({NumberState.ORDERED, NumberState.CONFIGURING}),
+    }
+
+    number = models.CharField(max_length=16, unique=True, help_text="E.164.")
+    country = models.CharField(max_length=2, help_text="ISO 3166-1 alpha-2.")
+    area = models.CharField(max_length=8, blank=True, editable=False, help_text="Calling code and area code.")
+    type = models.CharField(max_length=20, blank=True, choices=[(kind.value, kind.value) for kind in NumberType])
+    can_sms = models.BooleanField("can text", default=True, help_text="Can send and receive SMS.")
+    monthly_cost = models.DecimalField(
+        max_digits=8,
+        decimal_places=2,
+        null=True,
+        blank=True,
+        help_text="EUR a month; empty where the carrier is silent.",
+    )
+    state = models.CharField(max_length=20, choices=NumberState.choices, default=NumberState.ORDERED)
+    webhook_url = models.CharField(max_length=300, blank=True, help_text="Where its texts go, as far as we know.")
+    order = models.ForeignKey(NumberOrder, models.PROTECT, null=True, blank=True, related_name="numbers")
+    last_assigned_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    objects = VirtualNumberQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["number"]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(number__regex=r"^\+[1-9][0-9]{6,14}$"), name="virtual_number_is_e164"
+            )
+        ]
+        indexes = [
+            # Assignment reads the active ones of a country, longest unused first.
+            models.Index(
+                "country", "last_assigned_at", condition=models.Q(state=NumberState.ACTIVE), name="virtual_number_free"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.number
+
+    @classmethod
+    def of(
+        cls, number: str, country: str, type_: NumberType | None, features: frozenset[Feature], **fields: object
+    ) -> Self:
+        """A row for a number as the carrier describes it, not saved."""
+        return cls(
+            number=number,
+            country=country,
+            area=area_of(number),
+            type=type_ or "",
+            can_sms=Feature.SMS in features,
+            **fields,
+        )
+
+    def touch(self) -> None:
+        """Note that it was just assigned, so that the next person gets another."""
+        type(self).objects.filter(pk=self.pk).update(last_assigned_at=Now())
+
+    def quarantine(self, *, reason: str, actor: str = "") -> Self:
+        return self.move(NumberState.QUARANTINED, reason=reason, actor=actor)
+
+    def restore(self, *, reason: str, actor: str = "") -> Self:
+        """Back from draining or quarantine."""
+        return self.move(NumberState.ACTIVE, reason=reason, actor=actor)
+
+
+class NumberEvent(Event):
+    number = models.ForeignKey(VirtualNumber, models.CASCADE, related_name="events")
+
+    class Meta:
+        ordering = ["-id"]

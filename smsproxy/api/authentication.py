@@ -1,0 +1,39 @@
+"""`Authorization: Bearer sp_…`"""
+
+from typing import TYPE_CHECKING
+
+from rest_framework.authentication import BaseAuthentication, get_authorization_header
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+
+from smsproxy.api.models import ApiKey
+
+if TYPE_CHECKING:
+    from rest_framework.views import APIView  # It imports this module, through the settings.
+
+
+class ApiKeyAuthentication(BaseAuthentication):
+    """`request.user` is the ApiKey."""
+
+    def authenticate(self, request: Request) -> tuple[ApiKey, None] | None:
+        scheme, _, key = get_authorization_header(request).decode("latin-1").partition(" ")
+        if not scheme:
+            return None
+        found = ApiKey.objects.find(key.strip()) if scheme.lower() == "bearer" else None
+        if found is None:
+            raise AuthenticationFailed(
+                "Expected the header «Authorization: Bearer <API key>» with a valid key. "
+                "`manage.py create_api_key NAME` makes one."
+            )
+        return found, None
+
+    def authenticate_header(self, request: Request) -> str:
+        return "Bearer"
+
+
+class HasApiKey(BasePermission):
+    message = "This needs an API key."
+
+    def has_permission(self, request: Request, view: "APIView") -> bool:
+        return isinstance(request.user, ApiKey)

@@ -1,0 +1,61 @@
+"""JSON from outside, bounded in size and depth."""
+
+import json
+from collections.abc import Mapping
+from typing import IO, Any
+
+from django.conf import settings
+from rest_framework import status
+from rest_framework.exceptions import APIException, ParseError
+from rest_framework.parsers import BaseParser
+
+
+class BodyTooLarge(APIException):
+    status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
+    default_code = "body_too_large"
+
+    def __init__(self) -> None:
+        super().__init__(f"Expected a body of at most {settings.DATA_UPLOAD_MAX_MEMORY_SIZE} bytes.")
+
+
+def read_bounded(stream: IO[bytes]) -> bytes:
+    """The whole body. Raises BodyTooLarge as soon as it is known to be larger than DATA_UPLOAD_MAX_MEMORY_SIZE."""
+    limit: int = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    body = stream.read(limit + 1)
+    if len(body) > limit:
+        raise BodyTooLarge
+    return body
+
+
+def load_json(body: bytes) -> Any:
+    """Raises ValueError for anything that is not strict JSON in UTF-8, however it is broken."""
+
+    def refuse(constant: str) -> Any:
+        raise ValueError(f"{constant} is not JSON")
+
+    def without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) != len(pairs):
+            raise ValueError("a key is repeated")
+        return found
+
+    try:
+        return json.loads(body.decode("utf-8"), parse_constant=refuse, object_pairs_hook=without_repeats)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+class BoundedJSONParser(BaseParser):
+    """Django's limit on the size of a body does not hold for a stream, which is what DRF's own parser reads."""
+
+    media_type = "application/json"
+
+    def parse(
+        self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+    ) -> Any:
+        try:
+            return load_json(read_bounded(stream))
+        except ValueError as error:
+            # `str(error)` may quote the body: only the kind of fault and its place are told.
+            place = f" at line {error.lineno}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
+            raise ParseError(f"Expected JSON in UTF-8: it could not be read{place}.") from None

@@ -1,0 +1,145 @@
+"""Every error of the API is a problem (RFC 9457): `application/problem+json`, whatever went wrong and wherever."""
+
+import logging
+from http import HTTPStatus
+from typing import Any
+
+from django.core.exceptions import RequestDataTooBig
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http.request import UnreadablePostError
+from django.views import defaults
+from rest_framework import status
+from rest_framework.exceptions import APIException, ValidationError
+from rest_framework.response import Response
+from rest_framework.views import exception_handler as drf_exception_handler
+
+CONTENT_TYPE = "application/problem+json"
+log = logging.getLogger(__name__)
+
+
+class Problem(APIException):
+    """An error of ours for the API: a status, a title, a detail, and what is wrong where.
+
+    errors: [{"pointer": JSON pointer into the request's body, "code": slug, "detail": text}].
+    """
+
+    def __init__(
+        self, status_code: int, title: str, detail: str, *, code: str, errors: list[dict[str, Any]] | None = None
+    ) -> None:
+        super().__init__(detail, code=code)
+        self.status_code = status_code
+        self.title = title
+        self.errors = errors or []
+
+
+def body(
+    status_code: int, detail: str, *, title: str = "", code: str = "", errors: list[dict[str, Any]] | None = None
+) -> dict[str, Any]:
+    problem = {
+        "type": "about:blank",
+        "title": title or HTTPStatus(status_code).phrase,
+        "status": status_code,
+        "detail": detail,
+    }
+    if code:
+        problem["code"] = code
+    if errors:
+        problem["errors"] = errors
+    return problem
+
+
+def _flatten(detail: Any, pointer: str = "") -> list[dict[str, Any]]:
+    """DRF's nested errors as a flat list, each with a JSON pointer (RFC 6901) to the field."""
+    if isinstance(detail, dict):
+        return [
+            error
+            for key, value in detail.items()
+            # "non_field_errors" is DRF's name for "this object as a whole".
+            for error in _flatten(value, pointer if key == "non_field_errors" else f"{pointer}/{_escape(str(key))}")
+        ]
+    if isinstance(detail, list):
+        flat = []
+        for index, value in enumerate(detail):
+            flat += _flatten(value, f"{pointer}/{index}" if isinstance(value, dict | list) else pointer)
+        return flat
+    return [{"pointer": pointer, "code": getattr(detail, "code", "invalid"), "detail": str(detail)}]
+
+
+def _escape(key: str) -> str:
+    # An unknown key of the request is quoted back, so it is bounded, and its lone surrogates cannot break the answer.
+    return key[:50].encode("utf-8", "replace").decode().replace("~", "~0").replace("/", "~1")
+
+
+def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | None:
+    """DRF's hook: an exception as a problem; None lets Django answer 500 (and `server_error` below shape it)."""
+    if isinstance(exc, RequestDataTooBig):
+        return _response(body(413, "The body is too large.", code="body_too_large"))
+    if isinstance(exc, UnreadablePostError):
+        return _response(body(400, "The body ended before it was complete.", code="unreadable_body"))
+    if isinstance(exc, OperationalError | InterfaceError):
+        # The error's text may hold values: only its kind is told.
+        log.error("the database is not available: %s", type(exc).__name__)
+        response = _response(body(503, "The database is not available. Try again soon.", code="database_unavailable"))
+        response["Retry-After"] = "5"
+        return response
+    response = drf_exception_handler(exc, context)
+    if response is None:
+        return None
+    if isinstance(exc, ValidationError):
+        errors = _flatten(exc.detail)
+        data = body(
+            response.status_code, _summary(errors), title="The request is not valid", code="invalid", errors=errors
+        )
+    elif isinstance(exc, Problem):
+        data = body(exc.status_code, str(exc.detail), title=exc.title, code=_code(exc), errors=exc.errors)
+    else:
+        detail = str(exc.detail) if isinstance(exc, APIException) else "There is nothing here."
+        data = body(response.status_code, detail, code=_code(exc) or "not_found")
+    return _response(data, headers=response.headers)
+
+
+def _code(exc: Exception) -> str:
+    detail = getattr(exc, "detail", "")
+    return str(getattr(detail, "code", ""))
+
+
+def _summary(errors: list[dict[str, Any]]) -> str:
+    first = errors[0] if errors else {"pointer": "", "detail": "The request is not valid."}
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    return f"{first['pointer'] or 'body'}: {first['detail']}{more}"
+
+
+def _response(data: dict[str, Any], headers: Any = None) -> Response:
+    kept = {
+        name: value for name, value in (headers or {}).items() if name in ("Allow", "Retry-After", "WWW-Authenticate")
+    }
+    return Response(data, status=data["status"], headers=kept, content_type=CONTENT_TYPE)
+
+
+# Django's own error pages, for requests that never reach a DRF view: problems under /api/, pages elsewhere.
+
+
+def _is_api(request: HttpRequest) -> bool:
+    return request.path_info.startswith("/api/")
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if _is_api(request):
+        data = body(status.HTTP_400_BAD_REQUEST, "The request cannot be read.", code="bad_request")
+        return JsonResponse(data, status=400, content_type=CONTENT_TYPE)
+    return defaults.bad_request(request, exception)
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if _is_api(request):
+        data = body(status.HTTP_404_NOT_FOUND, "There is nothing under this address.", code="not_found")
+        return JsonResponse(data, status=404, content_type=CONTENT_TYPE)
+    return defaults.page_not_found(request, exception)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    if _is_api(request):
+        data = body(status.HTTP_500_INTERNAL_SERVER_ERROR, "A fault of ours. It has been logged.", code="server_error")
+        return JsonResponse(data, status=500, content_type=CONTENT_TYPE)
+    return defaults.server_error(request)

@@ -1,0 +1,73 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smsproxy.carriers.gsm7 import Encoding, Segments, is_gsm7, segments
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding", "count", "units"),
+    [
+        ("", Encoding.GSM7, 1, 0),
+        ("a" * 160, Encoding.GSM7, 1, 160),
+        ("a" * 161, Encoding.GSM7, 2, 161),
+        ("a" * 306, Encoding.GSM7, 2, 306),
+        ("a" * 307, Encoding.GSM7, 3, 307),
+        ("€" * 80, Encoding.GSM7, 1, 160),
+        ("a" * 159 + "€", Encoding.GSM7, 2, 161),
+        ("ж" * 70, Encoding.UCS2, 1, 70),
+        ("ж" * 71, Encoding.UCS2, 2, 71),
+        ("ж" * 134, Encoding.UCS2, 2, 134),
+        ("ж" * 135, Encoding.UCS2, 3, 135),
+        ("😀" * 35, Encoding.UCS2, 1, 70),
+        ("😀" * 36, Encoding.UCS2, 2, 72),
+    ],
+)
+def test_segments_are_counted_as_carriers_bill_them(text, encoding, count, units):
+    assert segments(text) == Segments(encoding, count, units)
+
+
+def test_an_escape_sequence_is_not_cut_in_two():
+    # 153 + 153 septets would fill two parts, but the € that would straddle them moves on whole.
+    assert segments("a" * 152 + "€" + "a" * 152).count == 3
+
+
+def test_a_surrogate_pair_is_not_cut_in_two():
+    assert segments("ж" * 66 + "😀" + "ж" * 66).count == 3
+
+
+def test_the_basic_table_has_127_characters_and_the_extension_ten():
+    everything = [chr(code) for code in range(0x10000) if is_gsm7(chr(code))]
+
+    assert len(everything) == 127 + 10
+    assert sum(segments(character).units == 2 for character in everything) == 10
+
+
+@pytest.mark.parametrize("character", ["ç", "á", "`", "’", "“", "😀", "\t", "\xa0", "\x1b"])
+def test_characters_that_gsm7_lacks_make_the_text_unicode(character):
+    assert segments(f"hello{character}").encoding is Encoding.UCS2
+
+
+@pytest.mark.parametrize("character", ["é", "Ç", "Ω", "€", "[", "}", "~", "\n", "@", "_", "¿"])
+def test_accents_and_symbols_of_gsm7_need_no_unicode(character):
+    assert is_gsm7(character)
+
+
+def test_half_a_surrogate_pair_counts_one_unit():
+    assert segments("\ud83d") == Segments(Encoding.UCS2, 1, 1)
+
+
+@given(st.text(st.sampled_from("aé€[ж😀"), max_size=400))
+def test_parts_are_enough_and_not_wasteful(text):
+    found = segments(text)
+
+    alone, part = (160, 153) if found.encoding is Encoding.GSM7 else (70, 67)
+    assert found.units <= (alone if found.count == 1 else found.count * part)
+    # A part wastes one unit at most.
+    assert found.count == 1 or found.units > (found.count - 1) * (part - 1)
+
+
+@given(st.text(max_size=200))
+def test_ucs2_units_are_those_of_utf16(text):
+    if not is_gsm7(text):
+        assert segments(text).units == len(text.encode("utf-16-be", "surrogatepass")) // 2
