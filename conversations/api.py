@@ -3,7 +3,6 @@
 import re
 from typing import Any
 
-from django.db.models import QuerySet
 from rest_framework import serializers
 from rest_framework.generics import ListAPIView, RetrieveAPIView, get_object_or_404
 from rest_framework.pagination import CursorPagination
@@ -14,7 +13,8 @@ from rest_framework.views import APIView
 
 from conversations.creation import CannotCreate, NoNumberFree, Person, create_conversation
 from conversations.models import Conversation, ConversationState, Participant
-from conversations.models.conversation import MAX_PARTICIPANTS
+from conversations.models.conversation import MAX_PARTICIPANTS, ConversationQuerySet
+from smsproxy.api.authentication import caller
 from smsproxy.api.problems import Problem
 from smsproxy.phone import NotE164, parse_e164
 from smsproxy.states import StaleState
@@ -67,11 +67,13 @@ class LabelField(TextField):
 
 class PersonSerializer(StrictSerializer):
     number = E164Field()
-    label = LabelField(max_length=40, required=False, allow_blank=True, default="")
+    label = LabelField(  # type: ignore[assignment]  # DRF has an attribute of that name for its forms
+        max_length=40, required=False, allow_blank=True, default=""
+    )
 
 
 class NewConversationSerializer(StrictSerializer):
-    participants = PersonSerializer(many=True, min_length=2, max_length=MAX_PARTICIPANTS)
+    participants = serializers.ListField(child=PersonSerializer(), min_length=2, max_length=MAX_PARTICIPANTS)
     reference = TextField(max_length=100, required=False, allow_blank=True, default="")
     ttl = serializers.IntegerField(
         min_value=60, max_value=LONGEST_TTL, required=False, allow_null=True, default=None, help_text="Seconds."
@@ -128,7 +130,7 @@ class NewestFirst(CursorPagination):
     max_page_size = 200
 
 
-def conversations() -> "QuerySet[Conversation]":
+def conversations() -> ConversationQuerySet:
     return Conversation.objects.prefetch_related("participants__real_number", "participants__proxy_number")
 
 
@@ -138,10 +140,10 @@ class ConversationList(ListAPIView):
     serializer_class = ConversationSerializer
     pagination_class = NewestFirst
 
-    def get_queryset(self) -> "QuerySet[Conversation]":
+    def get_queryset(self) -> ConversationQuerySet:
         filters = ListFilters(data=self.request.query_params)
         filters.is_valid(raise_exception=True)
-        found = conversations()
+        found: ConversationQuerySet = conversations()
         if reference := filters.validated_data.get("reference"):
             found = found.filter(reference=reference)
         if status := filters.validated_data.get("status"):
@@ -158,7 +160,7 @@ class ConversationList(ListAPIView):
                 reference=data["reference"],
                 ttl=data["ttl"],
                 notify=data["notify"],
-                created_by=request.user,
+                created_by=caller(request),
             )
         except CannotCreate as error:
             raise _problem(error, data["participants"][error.position]["label"]) from None
@@ -171,7 +173,7 @@ class ConversationDetail(RetrieveAPIView):
     serializer_class = ConversationSerializer
     lookup_field = "public_id"
 
-    def get_queryset(self) -> "QuerySet[Conversation]":
+    def get_queryset(self) -> ConversationQuerySet:
         return conversations()
 
 
@@ -181,7 +183,7 @@ class CloseConversation(APIView):
     def post(self, request: Request, public_id: str) -> Response:
         conversation = get_object_or_404(conversations(), public_id=public_id)
         try:
-            conversation.close(actor=f"API key {request.user.name}")
+            conversation.close(actor=f"API key {caller(request).name}")
         except StaleState:
             conversation.refresh_from_db()
         return Response(ConversationSerializer(conversation).data)

@@ -1,1 +1,118 @@
-"""System checks."""
+"""System checks: settings with which the program runs, but not as somebody would wish. Each says how to mend it.
+
+Settings with which it cannot run at all are refused in settings.py.
+"""
+
+import datetime
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.http.request import validate_host
+from django.utils import timezone
+
+NUMBER_INSIGHT_ENDS = datetime.date(2027, 2, 4)
+
+
+@register()
+def the_name_numbers(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    if not (settings.BASE_DIR / "numbers" / "__init__.py").exists():
+        return []
+    return [
+        Error(
+            "numbers/__init__.py exists: it hides Python's own module numbers, which decimal needs.",
+            hint="Delete it. smsproxy/__init__.py makes our app importable without it.",
+            id="smsproxy.E001",
+        )
+    ]
+
+
+@register()
+def vonage_credentials(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    if settings.CARRIER != "vonage":
+        return []
+    return [
+        Error(
+            f"CARRIER=vonage, but {name} is not set.",
+            hint="Both are on the first page of Vonage's dashboard. Or use CARRIER=simulator.",
+            id="smsproxy.E002",
+        )
+        for name in ("VONAGE_API_KEY", "VONAGE_API_SECRET")
+        if not getattr(settings, name)
+    ]
+
+
+@register()
+def public_url(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    problems: list[CheckMessage] = []
+    parts = urlsplit(settings.PUBLIC_URL)
+    if settings.CARRIER == "vonage" and parts.scheme != "https":
+        problems.append(
+            Error(
+                f"CARRIER=vonage, but PUBLIC_URL is {settings.PUBLIC_URL}: texts would travel in the clear.",
+                hint="Set PUBLIC_URL to the https address under which Vonage reaches this site.",
+                id="smsproxy.E003",
+            )
+        )
+    if not parts.hostname or not validate_host(parts.hostname, settings.ALLOWED_HOSTS):
+        problems.append(
+            Error(
+                f"The host of PUBLIC_URL ({settings.PUBLIC_URL}) is not in ALLOWED_HOSTS: webhooks would be refused.",
+                hint=f"Add {parts.hostname or 'the host'} to ALLOWED_HOSTS.",
+                id="smsproxy.E004",
+            )
+        )
+    return problems
+
+
+@register()
+def lookup(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    if settings.LOOKUP == "identity_insights" and settings.CARRIER == "vonage":
+        return [
+            Error(
+                f"LOOKUP=identity_insights, but {name} is not set.",
+                hint="Identity Insights signs in with an application of yours and its private key.",
+                id="smsproxy.E005",
+            )
+            for name in ("VONAGE_APPLICATION_ID", "VONAGE_PRIVATE_KEY")
+            if not getattr(settings, name)
+        ]
+    if settings.LOOKUP == "number_insight":
+        today = timezone.now().date()
+        when = "was" if today >= NUMBER_INSIGHT_ENDS else "will be"
+        return [
+            Warning(
+                f"LOOKUP=number_insight: Vonage's Number Insight {when} switched off on {NUMBER_INSIGHT_ENDS}.",
+                hint="Set LOOKUP=identity_insights, or LOOKUP=offline.",
+                id="smsproxy.W001",
+            )
+        ]
+    return []
+
+
+@register()
+def unsigned_webhooks(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    if settings.VONAGE_SIGNATURE_SECRETS or not settings.ALLOW_UNSIGNED_WEBHOOKS:
+        return []
+    return [
+        Warning(
+            "Webhooks are not signed: anybody who finds their address can post texts.",
+            hint="Have Vonage's support sign them, set VONAGE_SIGNATURE_SECRET, and drop ALLOW_UNSIGNED_WEBHOOKS.",
+            id="smsproxy.W002",
+        )
+    ]
+
+
+@register(Tags.security, deploy=True)
+def simulated_carrier(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    if settings.CARRIER != "simulator":
+        return []
+    return [
+        Warning(
+            "CARRIER=simulator: no real text is sent, and everybody can use the simulated phones.",
+            hint="Set CARRIER=vonage in production.",
+            id="smsproxy.W003",
+        )
+    ]

@@ -18,7 +18,7 @@ os.environ.update(
     PUBLIC_URL="https://sms.example.com",
     # TEST_DATABASE_URL runs the suite on PostgreSQL. A file, not memory: threads and processes share it.
     DATABASE_URL=os.environ.get("TEST_DATABASE_URL") or f"sqlite:///{_databases}.sqlite3",
-    CARRIER="simulator",
+    CARRIER=os.environ.get("CARRIER_FOR_TESTS", "simulator"),
     VONAGE_API_KEY="abcd1234",
     VONAGE_API_SECRET="secret-of-the-api",
     VONAGE_SIGNATURE_SECRET="mySignatureSecret0123456789abcdef",

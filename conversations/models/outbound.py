@@ -73,7 +73,7 @@ class OutboundMessageQuerySet(models.QuerySet["OutboundMessage"]):
             heads = self.heads(now)
             if connection.features.has_select_for_update_skip_locked:
                 heads = heads.select_for_update(skip_locked=True, of=("self",))
-            messages = list(heads.select_related("sender", "recipient")[:limit])
+            messages: list[OutboundMessage] = list(heads.select_related("sender", "recipient")[:limit])
             for message in messages:
                 message.attempts += 1
                 message.move(

@@ -23,11 +23,11 @@ class RealNumberQuerySet(models.QuerySet["RealNumber"]):
         New rows are inserted in the order of their hashes, so that two transactions which remember the same people
         wait for each other instead of dead-locking.
         """
-        rows = sorted(map(self.model.of, set(numbers)), key=lambda row: row.number_hash)
+        rows = sorted((RealNumber.of(number) for number in set(numbers)), key=lambda row: row.number_hash)
         known = self.in_bulk([row.number_hash for row in rows], field_name="number_hash")
         missing = [row for row in rows if row.number_hash not in known]
         if missing:
-            self.bulk_create(missing, ignore_conflicts=True)
+            RealNumber.objects.bulk_create(missing, ignore_conflicts=True)
             known = self.in_bulk([row.number_hash for row in rows], field_name="number_hash")
         return {row.number: known[row.number_hash] for row in rows}
 
@@ -52,7 +52,7 @@ class RealNumber(models.Model):
         return mask(self.number)
 
     @classmethod
-    def of(cls, number: str) -> Self:
+    def of(cls, number: str) -> "RealNumber":
         """A row for this E.164 number, not saved."""
         return cls(number=number, number_hash=keyed_hash(number), country=country_of(number))
 

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
-from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 class ApiKeyAuthentication(BaseAuthentication):
-    """`request.user` is the ApiKey."""
+    """`request.auth` is the ApiKey, and `request.user` too: DRF throttles by user."""
 
-    def authenticate(self, request: Request) -> tuple[ApiKey, None] | None:
+    def authenticate(self, request: Request) -> tuple[ApiKey, ApiKey] | None:
         scheme, _, key = get_authorization_header(request).decode("latin-1").partition(" ")
         if not scheme:
             return None
@@ -26,14 +26,21 @@ class ApiKeyAuthentication(BaseAuthentication):
                 "Expected the header «Authorization: Bearer <API key>» with a valid key. "
                 "`manage.py create_api_key NAME` makes one."
             )
-        return found, None
+        return found, found
 
     def authenticate_header(self, request: Request) -> str:
         return "Bearer"
+
+
+def caller(request: Request) -> ApiKey:
+    """Whose key this request was made with. Only for views that HasApiKey guards."""
+    if not isinstance(request.auth, ApiKey):
+        raise NotAuthenticated
+    return request.auth
 
 
 class HasApiKey(BasePermission):
     message = "This needs an API key."
 
     def has_permission(self, request: Request, view: "APIView") -> bool:
-        return isinstance(request.user, ApiKey)
+        return isinstance(request.auth, ApiKey)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 from django.conf import settings
 from rest_framework import status
@@ -18,7 +18,11 @@ class BodyTooLarge(APIException):
         super().__init__(f"Expected a body of at most {settings.DATA_UPLOAD_MAX_MEMORY_SIZE} bytes.")
 
 
-def read_bounded(stream: IO[bytes]) -> bytes:
+class Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
+
+def read_bounded(stream: Readable) -> bytes:
     """The whole body. Raises BodyTooLarge as soon as it is known to be larger than DATA_UPLOAD_MAX_MEMORY_SIZE."""
     limit: int = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
     body = stream.read(limit + 1)

@@ -83,20 +83,20 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
         response = _response(body(503, "The database is not available. Try again soon.", code="database_unavailable"))
         response["Retry-After"] = "5"
         return response
-    response = drf_exception_handler(exc, context)
-    if response is None:
+    answer = drf_exception_handler(exc, context)
+    if answer is None:
         return None
     if isinstance(exc, ValidationError):
         errors = _flatten(exc.detail)
         data = body(
-            response.status_code, _summary(errors), title="The request is not valid", code="invalid", errors=errors
+            answer.status_code, _summary(errors), title="The request is not valid", code="invalid", errors=errors
         )
     elif isinstance(exc, Problem):
         data = body(exc.status_code, str(exc.detail), title=exc.title, code=_code(exc), errors=exc.errors)
     else:
         detail = str(exc.detail) if isinstance(exc, APIException) else "There is nothing here."
-        data = body(response.status_code, detail, code=_code(exc) or "not_found")
-    return _response(data, headers=response.headers)
+        data = body(answer.status_code, detail, code=_code(exc) or "not_found")
+    return _response(data, headers=answer.headers)
 
 
 def _code(exc: Exception) -> str:

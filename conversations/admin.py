@@ -1,0 +1,175 @@
+"""Conversations and messages for staff: records that can be looked at, and a few verbs. No number, no text in lists."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from conversations.models import (
+    Conversation,
+    ConversationEvent,
+    DeliveryReceipt,
+    InboundMessage,
+    MessageEvent,
+    OutboundMessage,
+    OutboundPart,
+    Participant,
+    RejectedWebhook,
+)
+from smsproxy.admin import ReadOnlyAdmin, ReadOnlyInline
+from smsproxy.states import StaleState
+
+
+class ParticipantInline(ReadOnlyInline):
+    model = Participant
+    fields = ["position", "label", "real_number", "proxy_number", "release_at", "released_at"]
+
+
+class ConversationEventInline(ReadOnlyInline):
+    model = ConversationEvent
+    fields = ["created_at", "old_state", "new_state", "reason", "actor"]
+
+
+@admin.register(Conversation)
+class ConversationAdmin(ReadOnlyAdmin):
+    list_display = ["__str__", "state", "created_by", "created_at", "expires_at", "closed_at", "closed_reason"]
+    list_filter = ["state", "closed_reason", "created_by", "created_at"]
+    list_select_related = ["created_by"]
+    date_hierarchy = "created_at"
+    search_fields = ["public_id", "reference", "participants__label", "participants__proxy_number__number"]
+    search_help_text = "By id, reference, label or virtual number (real numbers are not searched: the search is a URL)."
+    inlines = [ParticipantInline, ConversationEventInline]
+    actions = ["close"]
+
+    @admin.action(description="Close", permissions=["change_state"])
+    def close(self, request: HttpRequest, queryset: "QuerySet[Conversation]") -> None:
+        _each(self, request, queryset, lambda row, actor: row.close(actor=actor))
+
+
+@admin.register(Participant)
+class ParticipantAdmin(ReadOnlyAdmin):
+    list_display = ["name", "conversation", "real_number", "proxy_number", "release_at", "released_at"]
+    list_filter = [("released_at", admin.EmptyFieldListFilter), "proxy_number__country"]
+    list_select_related = ["conversation", "real_number", "proxy_number"]
+    search_fields = ["label", "conversation__reference", "proxy_number__number"]
+
+
+class MessageAdmin(ReadOnlyAdmin):
+    """Texts are shown on a message's own page, to who may read them."""
+
+    hidden = ["text"]
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        fields = super().get_fields(request, obj)
+        if request.user.has_perm("conversations.read_message_text"):
+            return fields
+        return [field for field in fields if field not in self.hidden]
+
+
+@admin.register(InboundMessage)
+class InboundMessageAdmin(MessageAdmin):
+    list_display = ["received_at", "outcome", "reason", "sender", "virtual_number", "participant", "part", "parts"]
+    list_filter = ["outcome", "received_at"]
+    list_select_related = ["sender", "virtual_number", "participant"]
+    date_hierarchy = "received_at"
+    search_fields = ["carrier_message_id", "virtual_number__number", "participant__conversation__reference"]
+    hidden = ["text", "raw"]
+
+
+class MessageEventInline(ReadOnlyInline):
+    model = MessageEvent
+    fields = ["created_at", "old_state", "new_state", "reason", "actor"]
+
+
+class OutboundPartInline(ReadOnlyInline):
+    model = OutboundPart
+    fields = ["carrier_message_id", "status", "error_code", "price"]
+
+
+class ReceiptInline(ReadOnlyInline):
+    model = DeliveryReceipt
+    fields = ["received_at", "carrier_message_id", "status", "error_code"]
+
+
+@admin.register(OutboundMessage)
+class OutboundMessageAdmin(MessageAdmin):
+    list_display = [
+        "created_at",
+        "kind",
+        "state",
+        "sender",
+        "recipient",
+        "segments",
+        "attempts",
+        "error_code",
+        "due_at",
+    ]
+    list_filter = ["state", "kind", "created_at", "sender__country"]
+    list_select_related = ["sender", "recipient"]
+    date_hierarchy = "created_at"
+    search_fields = ["client_ref", "parts__carrier_message_id", "sender__number", "conversation__reference"]
+    inlines = [OutboundPartInline, ReceiptInline, MessageEventInline]
+    actions = ["resend", "drop"]
+
+    @admin.action(description="Send again (it may arrive twice)", permissions=["change_state"])
+    def resend(self, request: HttpRequest, queryset: "QuerySet[OutboundMessage]") -> None:
+        _each(self, request, queryset, lambda row, actor: row.resend(reason="staff: send again", actor=actor))
+
+    @admin.action(description="Do not send (any more)", permissions=["change_state"])
+    def drop(self, request: HttpRequest, queryset: "QuerySet[OutboundMessage]") -> None:
+        _each(self, request, queryset, lambda row, actor: row.cancel(reason="staff: do not send", actor=actor))
+
+
+@admin.register(OutboundPart)
+class OutboundPartAdmin(ReadOnlyAdmin):
+    list_display = ["carrier_message_id", "message", "status", "error_code", "price"]
+    list_filter = ["status", "error_code"]
+    list_select_related = ["message"]
+    search_fields = ["carrier_message_id"]
+
+
+@admin.register(DeliveryReceipt)
+class DeliveryReceiptAdmin(ReadOnlyAdmin):
+    list_display = ["received_at", "status", "error_code", "carrier_message_id", "message"]
+    list_filter = ["status", "error_code", ("message", admin.EmptyFieldListFilter)]
+    list_select_related = ["message"]
+    search_fields = ["carrier_message_id", "client_ref"]
+
+
+@admin.register(RejectedWebhook)
+class RejectedWebhookAdmin(ReadOnlyAdmin):
+    list_display = ["day", "endpoint", "reason", "count"]
+    list_filter = ["endpoint", "reason"]
+
+
+@admin.register(ConversationEvent)
+class ConversationEventAdmin(ReadOnlyAdmin):
+    list_display = ["created_at", "conversation", "old_state", "new_state", "reason", "actor"]
+    list_filter = ["new_state", "created_at"]
+    list_select_related = ["conversation"]
+
+
+@admin.register(MessageEvent)
+class MessageEventAdmin(ReadOnlyAdmin):
+    list_display = ["created_at", "message", "old_state", "new_state", "reason", "actor"]
+    list_filter = ["new_state", "created_at"]
+    list_select_related = ["message"]
+
+
+def _each(
+    page: admin.ModelAdmin, request: HttpRequest, rows: "QuerySet[Any]", verb: Callable[[Any, str], object]
+) -> None:
+    """Call the verb on each row, and tell how many took it and how many had moved on."""
+    done = refused = 0
+    for row in rows:
+        try:
+            verb(row, request.user.get_username())
+        except StaleState:
+            refused += 1
+        else:
+            done += 1
+    page.message_user(
+        request, f"{done} done, {refused} refused: their state does not allow it." if refused else f"{done} done."
+    )
