@@ -186,8 +186,8 @@ def _send_reply(body: dict[str, Any]) -> SendReply:
 
 def _sent_part(item: object) -> SentPart:
     if isinstance(item, dict):
-        status, message_id = str(item.get("status")), str(item.get("message-id"))
-        if status == "0" and "message-id" in item and _MESSAGE_ID.fullmatch(message_id):
+        status, message_id = str(item.get("status")), item.get("message-id")
+        if status == "0" and isinstance(message_id, str) and _MESSAGE_ID.fullmatch(message_id):
             return SentPart(carrier_message_id=message_id, price=read_money(item.get("message-price")))
         if status != "0" and STATUS.fullmatch(status):
             return SentPart(carrier_message_id="", error_code=status)

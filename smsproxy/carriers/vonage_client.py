@@ -47,7 +47,9 @@ def form_client() -> Vonage:
 
 def json_client() -> Vonage:
     """For the APIs that take JSON and want a token of the application."""
-    return _client(Auth(application_id=settings.VONAGE_APPLICATION_ID, private_key=settings.VONAGE_PRIVATE_KEY))
+    auth = Auth(application_id=settings.VONAGE_APPLICATION_ID, private_key=settings.VONAGE_PRIVATE_KEY)
+    auth.create_jwt_auth_string()  # Only in use does a key show that it is none.
+    return _client(auth)
 
 
 def _client(auth: Auth) -> Vonage:

@@ -105,6 +105,9 @@ def transport_fault(error: Exception) -> CarrierError:
         return http_fault(_status_of(error.response))
     if isinstance(error, (requests.exceptions.InvalidURL, LocationValueError)):
         return AccountFault("VONAGE_API_HOST or VONAGE_REST_HOST is not a host name")
+    if isinstance(error, UnicodeEncodeError):
+        # Half a surrogate pair, found when the form was written.
+        return Refused("the text is not valid Unicode")
     reason = _reason(error)
     if isinstance(error, requests.ConnectTimeout) or isinstance(reason, (NewConnectionError, ConnectTimeoutError)):
         # A host name that cannot be resolved is a NewConnectionError too.
