@@ -1,0 +1,55 @@
+"""The simulated network, for staff: to be looked at, and to be made to fail. Hidden where the carrier is a real one."""
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib import admin
+from django.http import HttpRequest
+
+from smsproxy.admin import ReadOnlyAdmin
+from smsproxy.phone import mask
+
+from .models import SimulatedFault, SimulatedHandset, SimulatedNumber, SimulatedText
+
+
+class OnlyWhereSimulated(admin.ModelAdmin):
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return settings.CARRIER == "simulator" and super().has_module_permission(request)
+
+
+@admin.register(SimulatedHandset)
+class SimulatedHandsetAdmin(OnlyWhereSimulated, ReadOnlyAdmin):
+    list_display = ["id", "name", "masked_number", "created_at"]
+    fields = ["name", "masked_number", "created_at"]
+
+    @admin.display(description="number")
+    def masked_number(self, handset: SimulatedHandset) -> str:
+        return mask(handset.number)
+
+
+@admin.register(SimulatedNumber)
+class SimulatedNumberAdmin(OnlyWhereSimulated, ReadOnlyAdmin):
+    list_display = ["number", "country", "type", "features", "monthly_cost", "webhook_url"]
+    list_filter = ["country", "type"]
+    search_fields = ["number"]
+
+
+@admin.register(SimulatedText)
+class SimulatedTextAdmin(OnlyWhereSimulated, ReadOnlyAdmin):
+    list_display = ["id", "handset", "direction", "virtual_number", "carrier_message_id", "created_at"]
+    list_filter = ["direction"]
+    list_select_related = ["handset"]
+    search_fields = ["virtual_number", "carrier_message_id", "client_ref"]
+    # Not the text itself: it is on the phones, for whom it was.
+    fields = ["handset", "direction", "virtual_number", "carrier_message_id", "client_ref", "created_at"]
+
+
+@admin.register(SimulatedFault)
+class SimulatedFaultAdmin(OnlyWhereSimulated):
+    """Added and deleted by hand; counted down by the network."""
+
+    list_display = ["id", "verb", "kind", "remaining"]
+    list_filter = ["verb", "kind"]
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False

@@ -1,0 +1,160 @@
+"""The simulated network: the phones on it, the numbers that our account rents, the texts it carried, its faults.
+
+It is in the database so that the web, the worker and the command line see one and the same network.
+"""
+
+from typing import ClassVar
+
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.db.models import F
+from django.utils import timezone
+
+from smsproxy.crypto import EncryptedTextField, keyed_hash
+from smsproxy.phone import mask
+
+
+class SimulatedHandsetQuerySet(models.QuerySet["SimulatedHandset"]):
+    def pick_up(self, number: str) -> "SimulatedHandset":
+        """The phone with this E.164 number. It is there as soon as somebody asks for it."""
+        handset, _ = self.get_or_create(number_hash=keyed_hash(number), defaults={"number": number})
+        return handset
+
+
+class SimulatedHandset(models.Model):
+    """A person's phone."""
+
+    number_hash = models.CharField(max_length=64, unique=True, editable=False)
+    number = EncryptedTextField(help_text="E.164.")
+    name = models.CharField(max_length=40, blank=True, help_text="Whose phone it is.")
+    created_at = models.DateTimeField(default=timezone.now)
+
+    objects = SimulatedHandsetQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return self.name or f"Phone {mask(self.number)}"
+
+
+class SimulatedNumber(models.Model):
+    """A number that our account rents."""
+
+    number = models.CharField(max_length=16, unique=True, help_text="E.164.")
+    country = models.CharField(max_length=2, help_text="ISO 3166-1 alpha-2.")
+    type = models.CharField(max_length=20)
+    features = models.CharField(max_length=40, help_text="Comma-separated.")
+    monthly_cost = models.DecimalField(max_digits=8, decimal_places=2, help_text="EUR a month.")
+    webhook_url = models.CharField(max_length=500, blank=True, help_text="Where its inbound texts go; empty: nowhere.")
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return self.number
+
+
+class Direction(models.TextChoices):
+    FROM_HANDSET = "from", "from the phone"
+    TO_HANDSET = "to", "to the phone"
+
+
+class SimulatedText(models.Model):
+    """A text as the phone shows it: what its owner typed, or what reached it."""
+
+    handset = models.ForeignKey(SimulatedHandset, models.CASCADE, related_name="texts")
+    direction = models.CharField(max_length=4, choices=Direction.choices)
+    virtual_number = models.CharField(max_length=16, help_text="E.164: the other end, as far as the phone knows.")
+    text = EncryptedTextField()
+    carrier_message_id = models.CharField(max_length=64, help_text="Of its first part.")
+    client_ref = models.CharField(max_length=100, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"text {self.pk}"
+
+
+class Verb(models.TextChoices):
+    """What can go wrong: a call to the carrier, or the way of a text from a phone to us."""
+
+    SEARCH = "search", "search"
+    BUY = "buy", "buy"
+    CONFIGURE = "configure", "configure"
+    OWNED = "owned", "owned"
+    CANCEL = "cancel", "cancel"
+    LOOK_UP = "look_up", "look up"
+    SEND = "send", "send"
+    RECEIVE = "receive", "receive"
+
+
+class FaultKind(models.TextChoices):
+    THROTTLED = "throttled", "throttled"
+    UNREACHABLE = "unreachable", "unreachable"
+    REFUSED = "refused", "refused"
+    SENDER_FAULT = "sender_fault", "sender at fault"
+    ACCOUNT_FAULT = "account_fault", "account at fault"
+    LOST_REQUEST = "lost_request", "request lost"
+    """The request is lost on its way: nothing happens, and nobody can tell."""
+    LOST_REPLY = "lost_reply", "reply lost"
+    """It happens, but the reply is lost on its way, and of a text there is never a receipt."""
+    UNDELIVERED = "undelivered", "undelivered"
+    """The text is accepted and then given up, says the receipt."""
+    NO_RECEIPT = "no_receipt", "no receipt"
+    DUPLICATE_RECEIPT = "duplicate_receipt", "receipt twice"
+    DUPLICATE_INBOUND = "duplicate_inbound", "webhook twice"
+
+
+_OF_ANY_CALL = frozenset(
+    {
+        FaultKind.THROTTLED,
+        FaultKind.UNREACHABLE,
+        FaultKind.REFUSED,
+        FaultKind.SENDER_FAULT,
+        FaultKind.ACCOUNT_FAULT,
+        FaultKind.LOST_REQUEST,
+        FaultKind.LOST_REPLY,
+    }
+)
+POSSIBLE_FAULTS = {
+    **dict.fromkeys(Verb, _OF_ANY_CALL),
+    Verb.SEND: _OF_ANY_CALL | {FaultKind.UNDELIVERED, FaultKind.NO_RECEIPT, FaultKind.DUPLICATE_RECEIPT},
+    Verb.RECEIVE: frozenset({FaultKind.DUPLICATE_INBOUND}),
+}
+
+
+class SimulatedFaultQuerySet(models.QuerySet["SimulatedFault"]):
+    def take(self, verb: Verb) -> FaultKind | None:
+        """The fault that the next use of this verb shall have, used up by this; the oldest first."""
+        for fault in self.filter(verb=verb, remaining__gt=0).order_by("pk"):
+            # Somebody in another thread or process may have taken the last of it since it was read.
+            if self.filter(pk=fault.pk, remaining__gt=0).update(remaining=F("remaining") - 1):
+                return FaultKind(fault.kind)
+        return None
+
+
+class SimulatedFault(models.Model):
+    """Something that shall go wrong, so many times."""
+
+    verb = models.CharField(max_length=20, choices=Verb.choices)
+    kind = models.CharField(max_length=20, choices=FaultKind.choices)
+    remaining = models.PositiveIntegerField("times left", default=1)
+
+    objects = SimulatedFaultQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.verb}: {self.kind} × {self.remaining}"
+
+    def clean(self) -> None:
+        if self.verb not in Verb.values:
+            return  # The field says so itself.
+        possible = POSSIBLE_FAULTS[Verb(self.verb)]
+        if self.kind in FaultKind.values and self.kind not in possible:
+            known = ", ".join(sorted(possible))
+            raise ValidationError({"kind": f"{self.verb} cannot fail in this way: expected one of {known}."})
