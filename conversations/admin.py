@@ -170,6 +170,5 @@ def _each(
             refused += 1
         else:
             done += 1
-    page.message_user(
-        request, f"{done} done, {refused} refused: their state does not allow it." if refused else f"{done} done."
-    )
+    told = f"{done} done." if not refused else f"{done} done, {refused} refused: their state does not allow it."
+    page.message_user(request, told)

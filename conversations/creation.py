@@ -1,6 +1,6 @@
 """Creating a conversation: check the people, give each a proxy number, queue the confirmations. All or nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -78,10 +78,12 @@ def create_conversation(
         conversation.record(
             conversation.state, reason="created", actor=f"API key {created_by.name}" if created_by else ""
         )
-        participants = [
-            _join(conversation, position, person, numbers[person.number], _counterpart(position, people, numbers))
-            for position, person in enumerate(people)
-        ]
+        participants: list[Participant] = []
+        for position, person in enumerate(people):
+            number, counterpart = numbers[person.number], _counterpart(position, people, numbers)
+            others = [participant.proxy_number for participant in participants]
+            best = candidates(number, counterpart, others=others)[:_MOST_TRIES]
+            participants.append(_join(conversation, position, person, number, best))
         if notify and settings.CONFIRMATION_TEXT:
             _queue_confirmations(participants)
     return conversation
@@ -123,10 +125,14 @@ def _counterpart(position: int, people: Sequence[Person], numbers: dict[str, Rea
 
 
 def _join(
-    conversation: Conversation, position: int, person: Person, number: RealNumber, counterpart: RealNumber | None
+    conversation: Conversation,
+    position: int,
+    person: Person,
+    number: RealNumber,
+    best: Iterable[VirtualNumber],
 ) -> Participant:
     """Give the person the best free number. The constraint `one_live_route` decides between concurrent creators."""
-    for candidate in candidates(number, counterpart)[:_MOST_TRIES]:
+    for candidate in best:
         participant = Participant(
             conversation=conversation,
             position=position,

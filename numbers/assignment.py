@@ -5,35 +5,42 @@ as the busiest person has live conversations. The order of preference is here; t
 database's word (`one_live_route`), which the caller runs into and then takes the next candidate.
 """
 
+from collections.abc import Collection
+
 from django.conf import settings
-from django.db.models import Case, F, IntegerField, QuerySet, Value, When
+from django.db.models import Case, F, IntegerField, Q, QuerySet, Value, When
 from django.db.models.functions import Random
 
 from numbers.models import RealNumber, VirtualNumber
 
 
-def candidates(person: RealNumber, counterpart: RealNumber | None) -> "QuerySet[VirtualNumber]":
-    """The numbers that this person could be given to talk to the counterpart, best first.
+def candidates(
+    person: RealNumber, counterpart: RealNumber | None = None, *, others: Collection[VirtualNumber] = ()
+) -> "QuerySet[VirtualNumber]":
+    """The numbers that this person could be given, best first.
 
     Best is: the number that they last used with the same counterpart, then one of the person's own country, then of
-    their own area, then the one that was given out longest ago.
+    their own area, then one that none of the others in the conversation has, then the one given out longest ago.
     """
     free = VirtualNumber.objects.free_for(person)
     if settings.NUMBER_GEOGRAPHY == "same-country":
         free = free.filter(country=person.country)
     order = []
-    if counterpart is not None:
-        order.append(_first(pk=_last_used(person, counterpart)))
+    if counterpart is not None and (last_used := _last_used(person, counterpart)):
+        order.append(_first(Q(pk=last_used)))
     if settings.NUMBER_GEOGRAPHY != "any":
-        order.append(_first(country=person.country))
-        order.append(_first(area=person.area or None))
+        order.append(_first(Q(country=person.country)))
+        if area := person.area:
+            order.append(_first(Q(area=area)))
+    if others:
+        order.append(_first(~Q(pk__in=[number.pk for number in others])))
     # Random among equals, so that people who come at the same moment do not all get the same number.
     return free.order_by(*order, F("last_assigned_at").asc(nulls_first=True), Random())
 
 
-def _first(**condition: object) -> Case:
+def _first(condition: Q) -> Case:
     """Sorts the rows that meet the condition before all others."""
-    return Case(When(**condition, then=Value(0)), default=Value(1), output_field=IntegerField())
+    return Case(When(condition, then=Value(0)), default=Value(1), output_field=IntegerField())
 
 
 def _last_used(person: RealNumber, counterpart: RealNumber) -> int | None:

@@ -81,7 +81,6 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 
 STATIC_URL = "static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
 # No collectstatic needed: a few admin files, found where the packages keep them.
 WHITENOISE_USE_FINDERS = True
 

@@ -1,0 +1,33 @@
+import pytest
+from django.db import connection
+from rest_framework.test import APIClient
+
+from conversations import relay
+from numbers import lookup
+from smsproxy.api.models import ApiKey
+from tests.people import ScriptedCarrier
+
+
+@pytest.fixture(autouse=True)
+def _postgres_only(request):
+    """Tests marked `postgres` need its locks and its concurrency."""
+    if request.node.get_closest_marker("postgres") and connection.vendor != "postgresql":
+        pytest.skip("needs PostgreSQL: make test-postgres")
+
+
+@pytest.fixture
+def api(db):
+    """A client of the API with a valid key."""
+    _, key = ApiKey.objects.issue("rides-backend")
+    client = APIClient()
+    client.credentials(HTTP_AUTHORIZATION=f"Bearer {key}")
+    return client
+
+
+@pytest.fixture
+def carrier(monkeypatch):
+    """The relay and the lookup talk to this carrier."""
+    scripted = ScriptedCarrier()
+    monkeypatch.setattr(relay, "get_carrier", lambda: scripted)
+    monkeypatch.setattr(lookup, "get_carrier", lambda: scripted)
+    return scripted
