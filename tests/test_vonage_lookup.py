@@ -5,6 +5,7 @@ from urllib.parse import parse_qs, urlsplit
 import jwt
 import pytest
 import responses
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from smsproxy.carriers.base import AccountFault, CarrierError, LookupResult, LookupVerdict, Refused, TryLater
@@ -101,8 +102,9 @@ def test_identity_insights_knows_country_and_line_type(vonage, identity_insights
     }
     header = call.request.headers["Authorization"]
     token = (header.decode() if isinstance(header, bytes) else header).removeprefix("Bearer ")
-    public_key = load_pem_private_key(private_key().encode(), None).public_key()
-    assert jwt.decode(token, public_key, algorithms=["RS256"])["application_id"] == APPLICATION
+    key = load_pem_private_key(private_key().encode(), None)
+    assert isinstance(key, RSAPrivateKey)
+    assert jwt.decode(token, key.public_key(), algorithms=["RS256"])["application_id"] == APPLICATION
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
 import json
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from urllib.parse import parse_qs
@@ -293,13 +294,17 @@ def test_an_impossible_host_is_the_accounts_fault(carrier, settings, host):
     fails(AccountFault, lambda: carrier.send(text()))
 
 
-def test_many_threads_each_get_their_own_answer(vonage, carrier):
-    def echo(request):
-        ref = parse_qs(request.body)["client-ref"][0]
+def test_many_threads_each_get_their_own_answer(vonage, carrier, request):
+    def echo(post):
+        ref = parse_qs(post.body)["client-ref"][0]
         return 200, {}, json.dumps(body(accepted(ref)))
 
     vonage.add_callback(responses.POST, SMS, callback=echo)
-    refs = [f"relay-{number}" for number in range(100)]
+    refs = [f"relay-{number}" for number in range(250)]
+    # Let the threads take turns at nearly every instruction, so that whatever they share gets mixed up.
+    usual = sys.getswitchinterval()
+    request.addfinalizer(lambda: sys.setswitchinterval(usual))
+    sys.setswitchinterval(1e-6)
 
     with ThreadPoolExecutor(8) as pool:
         replies = list(pool.map(lambda ref: carrier.send(text(client_ref=ref)), refs))

@@ -199,6 +199,7 @@ def test_a_connection_that_has_long_been_idle_is_not_trusted(stub, carrier, monk
     assert stub.connections == 2
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_a_new_process_makes_its_own_connection(stub, carrier):
     carrier.send(text(client_ref="parent-1"))
 
