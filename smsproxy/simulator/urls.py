@@ -1,3 +1,9 @@
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from smsproxy.simulator import views
+
+urlpatterns = [
+    path("", views.phones, name="phones"),
+    path("simulator/state", views.state, name="simulator-state"),
+    path("simulator/texts", views.texts, name="simulator-texts"),
+]

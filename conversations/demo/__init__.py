@@ -1,0 +1,1 @@
+"""What `manage.py demo` shows: a small pool, two people, and their phones."""

@@ -1,0 +1,43 @@
+"""The scene of the demo: four virtual numbers, a rider, a driver, and their conversation. Made once, then kept."""
+
+from collections.abc import Iterator
+
+from conversations.creation import Person, create_conversation
+from conversations.models import Conversation
+from numbers.models import VirtualNumber
+from numbers.provisioning import OrderSpec, find_or_open_order, fulfil, order_for
+from numbers.steps import Step
+from smsproxy.simulator.models import SimulatedHandset
+
+POOL = 4
+COUNTRY = "GB"
+# Numbers that the regulator keeps for fiction.
+RIDER = Person(number="+447700900001", label="Rider")
+DRIVER = Person(number="+447700900002", label="Driver")
+
+
+def fill_pool() -> Iterator[Step]:
+    """Rent what the pool lacks. Killed in between, the next start goes on with the same order."""
+    missing = POOL - VirtualNumber.objects.active().count()
+    if missing <= 0:
+        return
+    begun = order_for(OrderSpec(country=COUNTRY, count=POOL))
+    yield from fulfil(begun if begun.pk else find_or_open_order(OrderSpec(country=COUNTRY, count=missing)))
+
+
+def meet() -> Conversation:
+    """The conversation of the demo: one that is open, or a new one. Raises CannotCreate."""
+    for person in (RIDER, DRIVER):
+        # Before they are texted, so that theirs are the first two phones.
+        hold_phone(person.number, person.label)
+    return Conversation.objects.live().order_by("pk").first() or create_conversation(
+        [RIDER, DRIVER], reference="ride-42"
+    )
+
+
+def hold_phone(number: str, name: str) -> SimulatedHandset:
+    handset = SimulatedHandset.objects.pick_up(number)
+    if not handset.name:
+        handset.name = name
+        handset.save(update_fields=["name"])
+    return handset

@@ -1,0 +1,67 @@
+"""The demo's web server and its relay, in one process, until it is told to stop."""
+
+import errno
+import signal
+import threading
+from typing import Any
+
+from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
+from django.core.wsgi import get_wsgi_application
+
+from conversations import outbox
+from conversations.relay import Relay
+
+HOST = "127.0.0.1"
+
+
+class PortInUse(Exception):
+    pass
+
+
+class SilentHandler(WSGIRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:
+        """The pages ask for news twice a second: no line for each."""
+
+
+def bind(port: int) -> ThreadedWSGIServer:
+    """A server that has the port, and does not answer yet. Raises PortInUse."""
+    try:
+        return ThreadedWSGIServer((HOST, port), SilentHandler)
+    except (OSError, OverflowError) as error:
+        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+            raise PortInUse(f"Port {port} is in use. Stop what uses it, or choose another one with --port.") from None
+        raise PortInUse(f"Port {port} cannot be used: choose another one with --port, 1024 to 65535.") from None
+
+
+def serve(server: ThreadedWSGIServer, stop: threading.Event) -> None:
+    """Answer requests and relay texts until `stop` is set. What is in flight then is finished."""
+    server.set_app(get_wsgi_application())
+
+    def relay() -> None:
+        try:
+            Relay().run(stop)
+        finally:
+            stop.set()  # Without its relay the demo shows nothing: rather end.
+
+    threads = [threading.Thread(target=server.serve_forever), threading.Thread(target=relay)]
+    for thread in threads:
+        thread.start()
+    stop.wait()
+    outbox.wake.set()
+    server.shutdown()
+    for thread in threads:
+        thread.join()
+    server.server_close()
+
+
+def stop_on_signals() -> threading.Event:
+    """Set by the first Ctrl-C or SIGTERM. A second one ends the process at once."""
+    stop = threading.Event()
+
+    def ask_to_stop(signum: int, frame: object) -> None:
+        stop.set()
+        signal.signal(signum, signal.SIG_DFL)
+
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, ask_to_stop)
+    return stop

@@ -1,0 +1,158 @@
+"""The demo without a server: a short play on the simulated network, and a check of what it promises.
+
+Rider and Driver text each other, a stranger texts twice, the conversation is closed, and Rider texts once more.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from django.conf import settings
+
+from conversations.demo.scene import DRIVER, POOL, RIDER, fill_pool, hold_phone, meet
+from conversations.models import InboundMessage, OutboundMessage, OutboundState, Outcome
+from conversations.relay import Relay
+from smsproxy.carriers import get_carrier
+from smsproxy.public_urls import inbound_sms_url
+from smsproxy.simulator.models import (
+    Direction,
+    FaultKind,
+    SimulatedFault,
+    SimulatedHandset,
+    SimulatedText,
+    Verb,
+)
+from smsproxy.simulator.network import type_text
+
+STRANGER = "+447700900099"
+QUESTION = "Hi! I am at the north exit, blue coat."
+ANSWER = "On my way 🚗 two minutes."
+STRANGE = "Who is this?"
+LATE = "Did I leave my umbrella in your car?"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Played:
+    """The phones after the play, and the proxy numbers of the two people."""
+
+    rider: SimulatedHandset
+    driver: SimulatedHandset
+    stranger: SimulatedHandset
+    riders_proxy: str
+    drivers_proxy: str
+
+    @property
+    def phones(self) -> list[SimulatedHandset]:
+        return [self.rider, self.driver, self.stranger]
+
+
+def play() -> Played:
+    """Raises CarrierError, CannotCreate, NotPassedOn."""
+    list(fill_pool())
+    conversation = meet()
+    proxies = dict(conversation.participants.values_list("label", "proxy_number__number"))
+    played = Played(
+        rider=hold_phone(RIDER.number, RIDER.label),
+        driver=hold_phone(DRIVER.number, DRIVER.label),
+        stranger=hold_phone(STRANGER, "Stranger"),
+        riders_proxy=proxies[RIDER.label],
+        drivers_proxy=proxies[DRIVER.label],
+    )
+    Relay().drain()
+    # Networks do this now and then.
+    SimulatedFault.objects.create(verb=Verb.RECEIVE, kind=FaultKind.DUPLICATE_INBOUND)
+    _say(played.rider, played.riders_proxy, QUESTION)
+    _say(played.driver, played.drivers_proxy, ANSWER)
+    _say(played.stranger, played.riders_proxy, STRANGE)
+    _say(played.stranger, played.riders_proxy, STRANGE)
+    conversation.close()
+    _say(played.rider, played.riders_proxy, LATE)
+    return played
+
+
+def _say(phone: SimulatedHandset, number: str, text: str) -> None:
+    type_text(phone, number, text)
+    Relay().drain()
+
+
+def table(played: Played) -> Iterator[str]:
+    """Who saw what, from which number, in the order in which it happened."""
+    rows = [("phone", "", "virtual number", "text")]
+    for text in SimulatedText.objects.filter(handset__in=played.phones).select_related("handset").order_by("pk"):
+        way = "typed to" if text.direction == Direction.FROM_HANDSET else "got from"
+        rows.append((text.handset.name, way, text.virtual_number, text.text))
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    for row in rows:
+        yield "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]])
+
+
+def promises(played: Played) -> Iterator[tuple[str, bool]]:
+    """What must be true after the play, each with whether it is."""
+    rider, driver, stranger = played.rider, played.driver, played.stranger
+    got = {phone: _arrivals(phone) for phone in played.phones}
+
+    def senders(phone: SimulatedHandset, text: str) -> list[str]:
+        """The number that each arrival of this text on this phone came from."""
+        return [sender for sender, arrived in got[phone] if arrived == text]
+
+    rented = {number.number: number.webhook_url for number in get_carrier().owned()}
+    yield (
+        f"{POOL} virtual numbers are rented, and their texts come to our webhook",
+        list(rented.values()) == [inbound_sms_url()] * POOL,
+    )
+    yield (
+        "Rider and Driver each got one confirmation, from their own proxy number",
+        senders(rider, _confirmation(DRIVER.label)) == [played.riders_proxy]
+        and senders(driver, _confirmation(RIDER.label)) == [played.drivers_proxy],
+    )
+    yield (
+        "Rider's text reached Driver once, from Driver's proxy number, though the network brought it to us twice",
+        senders(driver, QUESTION) == [played.drivers_proxy],
+    )
+    yield (
+        "Driver's answer reached Rider once, from Rider's proxy number",
+        senders(rider, ANSWER) == [played.riders_proxy],
+    )
+    yield (
+        "The stranger's two texts reached nobody, and the stranger was told so once",
+        not any(senders(phone, STRANGE) for phone in played.phones)
+        and senders(stranger, settings.STRANGER_NOTICE) == [played.riders_proxy],
+    )
+    yield (
+        "Rider's text after the end reached nobody, and Rider was told so once",
+        not any(senders(phone, LATE) for phone in played.phones)
+        and senders(rider, settings.ENDED_NOTICE) == [played.riders_proxy],
+    )
+    yield "Nobody got anything else", [len(got[phone]) for phone in played.phones] == [3, 2, 1]
+    yield "Every text came from a rented virtual number", all(s in rented for some in got.values() for s, _ in some)
+    yield "No phone ever showed a real number of anybody", not any(map(_shows_a_real_number, _everything(got)))
+    yield (
+        "All that we sent is confirmed as delivered by the carrier's receipts",
+        [message.state for message in OutboundMessage.objects.all()] == [OutboundState.DELIVERED] * 6,
+    )
+    yield (
+        "Every text that came in was recorded once, with what became of it",
+        list(InboundMessage.objects.order_by("pk").values_list("outcome", flat=True))
+        == [Outcome.RELAYED, Outcome.RELAYED, Outcome.NO_ROUTE, Outcome.NO_ROUTE, Outcome.ENDED],
+    )
+
+
+def _confirmation(label: str) -> str:
+    return str(settings.CONFIRMATION_TEXT).replace("{label}", label)
+
+
+def _arrivals(phone: SimulatedHandset) -> list[tuple[str, str]]:
+    """(sender, text) of all that arrived."""
+    return list(phone.texts.filter(direction=Direction.TO_HANDSET).values_list("virtual_number", "text"))
+
+
+def _everything(got: dict[SimulatedHandset, list[tuple[str, str]]]) -> Iterator[str]:
+    for arrivals in got.values():
+        for sender, text in arrivals:
+            yield from (sender, text)
+
+
+def _shows_a_real_number(shown: str) -> bool:
+    """In whatever form: with or without the country code, spaces and dashes."""
+    digits = re.sub(r"\D", "", shown)
+    return any(number[-9:] in digits for number in (RIDER.number, DRIVER.number, STRANGER))
