@@ -19,6 +19,7 @@ os.environ.update(
     # TEST_DATABASE_URL runs the suite on PostgreSQL. A file, not memory: threads and processes share it.
     DATABASE_URL=os.environ.get("TEST_DATABASE_URL") or f"sqlite:///{_databases}.sqlite3",
     CARRIER=os.environ.get("CARRIER_FOR_TESTS", "simulator"),
+    VONAGE_REST_HOST=os.environ.get("STUB_CARRIER", "rest.nexmo.com"),
     VONAGE_API_KEY="abcd1234",
     VONAGE_API_SECRET="secret-of-the-api",
     VONAGE_SIGNATURE_SECRET="mySignatureSecret0123456789abcdef",

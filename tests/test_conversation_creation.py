@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from conversations.models import Conversation, OutboundMessage, Participant
-from numbers.models import RealNumber, VirtualNumber
+from numbers.models import NumberState, RealNumber, VirtualNumber
 from smsproxy.carriers.base import LookupResult, LookupVerdict, TryLater
 from tests.people import ALICE, BOB, CHARLIE, add_numbers, proxies, talk
 
@@ -291,6 +291,16 @@ def test_in_a_group_the_confirmation_names_everybody_else(db):
 
     texts = {message.recipient.number: message.text for message in OutboundMessage.objects.all()}
     assert texts[BOB] == "Reply to this SMS to talk to Alice and Charlie"
+
+
+def test_a_number_that_stops_being_active_between_the_choice_and_the_insert_is_left_for_the_next(db, monkeypatch):
+    draining, *active = add_numbers(3)
+    VirtualNumber.objects.filter(pk=draining.pk).update(state=NumberState.DRAINING)
+    monkeypatch.setattr("conversations.creation.candidates", lambda *args, **kwargs: [draining, *active])
+
+    conversation = talk(ALICE, BOB)
+
+    assert proxies(conversation) == [active[0].number] * 2
 
 
 def test_proxies_are_stable_for_the_same_two_people(db):

@@ -1,0 +1,165 @@
+"""Which number a person gets."""
+
+from collections import Counter
+
+import pytest
+from django.db import IntegrityError
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from conversations.creation import NoNumberFree
+from conversations.models import Conversation, Participant
+from numbers.assignment import candidates
+from numbers.models import NumberState, RealNumber, VirtualNumber
+from tests.people import ALICE, BOB, CHARLIE, add_numbers, members, proxies, talk
+
+pytestmark = pytest.mark.django_db
+
+NEW_YORKER = "+12125550101"
+CANADIAN = "+14165550101"
+
+
+def person(number):
+    return RealNumber.objects.remember([number])[number]
+
+
+def best_for(number, *args, **kwargs):
+    return [each.number for each in candidates(person(number), *args, **kwargs)]
+
+
+def test_the_database_itself_refuses_a_second_live_pair():
+    """Rule 1: whatever the code does, one real number and one virtual number name one conversation."""
+    add_numbers(1)
+    alice, _ = members(talk(ALICE, BOB))
+
+    with pytest.raises(IntegrityError, match="one_live_route|real_number_id"):
+        Participant.objects.create(
+            conversation=Conversation.objects.create(),
+            position=0,
+            real_number=alice.real_number,
+            proxy_number=alice.proxy_number,
+        )
+
+
+def test_one_pool_of_two_numbers_serves_any_number_of_pairs_of_people():
+    add_numbers(2)
+
+    for index in range(20):
+        talk(f"+4477007{index:05}", f"+4477008{index:05}")
+
+    assert Participant.objects.unreleased().count() == 40
+
+
+def test_numbers_of_the_person_s_own_country_come_first():
+    add_numbers(2, "FR", start="+33700000")
+    [british] = add_numbers(1)
+
+    assert best_for(ALICE)[0] == british.number
+    assert len(best_for(ALICE)) == 3
+
+
+def test_same_country_allows_no_other(settings):
+    settings.NUMBER_GEOGRAPHY = "same-country"
+    add_numbers(2, "FR", start="+33700000")
+
+    assert best_for(ALICE) == []
+    with pytest.raises(NoNumberFree):
+        talk(ALICE, BOB)
+
+
+def test_any_prefers_no_country(settings):
+    settings.NUMBER_GEOGRAPHY = "any"
+    french = add_numbers(1, "FR", start="+33700000")[0]
+    add_numbers(1)[0].touch()
+
+    assert best_for(ALICE)[0] == french.number
+
+
+def test_the_person_s_own_area_comes_before_the_rest_of_the_country():
+    add_numbers(3, "US", start="+13105550")
+    [new_york] = add_numbers(1, "US", start="+12125550")
+
+    assert best_for(NEW_YORKER)[0] == new_york.number
+
+
+def test_a_phone_in_north_america_gets_only_numbers_that_its_carriers_accept():
+    add_numbers(2)
+    add_numbers(1, "US", start="+13105550")
+
+    assert best_for(NEW_YORKER) == best_for(CANADIAN) == ["+1310555000"]
+
+
+def test_a_number_that_cannot_text_is_never_chosen():
+    add_numbers(2)
+    VirtualNumber.objects.update(can_sms=False)
+
+    assert best_for(ALICE) == []
+
+
+@pytest.mark.parametrize("state", [state for state in NumberState if state != NumberState.ACTIVE])
+def test_only_active_numbers_are_chosen(state):
+    add_numbers(2)
+    VirtualNumber.objects.update(state=state)
+
+    assert best_for(ALICE) == []
+
+
+def test_the_same_two_people_get_the_same_numbers_again():
+    add_numbers(8)
+    first = talk(ALICE, BOB)
+    talk(ALICE, CHARLIE)
+    first.close()
+    Participant.objects.filter(conversation=first).update(released_at=first.closed_at)
+
+    assert proxies(talk(ALICE, BOB)) == proxies(first)
+
+
+def test_the_two_sides_of_a_conversation_get_different_numbers_where_there_are_enough():
+    add_numbers(5)
+
+    for index in range(10):
+        first, second = proxies(talk(f"+4477007{index:05}", f"+4477008{index:05}"))
+        assert first != second
+
+
+@pytest.mark.django_db(transaction=True)
+def test_conversations_are_spread_evenly_over_the_pool():
+    add_numbers(10)
+
+    for index in range(25):
+        talk(f"+4477007{index:05}", f"+4477008{index:05}")
+
+    load = Counter(Participant.objects.values_list("proxy_number", flat=True))
+    assert set(load.values()) == {5}
+
+
+_STEPS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4), st.booleans()), max_size=25)
+
+
+@hypothesis_settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=_STEPS, pool=st.integers(1, 4))
+def test_creation_fails_exactly_when_somebody_has_used_up_every_number(db, steps, pool):
+    """As many numbers as the busiest person has live conversations are enough, in whatever order they come."""
+    Participant.objects.all().delete()
+    Conversation.objects.all().delete()
+    VirtualNumber.objects.all().delete()
+    add_numbers(pool)
+    open_ones = []
+    for one, other, close in steps:
+        if close and open_ones:
+            conversation = open_ones.pop(one % len(open_ones))
+            conversation.close()
+            Participant.objects.filter(conversation=conversation).update(released_at=conversation.closed_at)
+        if one == other:
+            continue
+        people = [f"+44770090001{each}" for each in (one, other)]
+        live = Counter(Participant.objects.unreleased().values_list("real_number__number_hash", flat=True))
+        is_full = any(live[RealNumber.of(each).number_hash] == pool for each in people)
+        if is_full:
+            with pytest.raises(NoNumberFree):
+                talk(*people)
+        else:
+            open_ones.append(talk(*people))
+    pairs = Participant.objects.unreleased().values_list("real_number", "proxy_number")
+    assert len(pairs) == len(set(pairs))

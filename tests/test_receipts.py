@@ -1,0 +1,219 @@
+"""Delivery receipts: they come twice, out of order, too early, and sometimes not for us."""
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from conversations import outbox
+from conversations.models import DeliveryReceipt, OutboundMessage
+from conversations.receipts import match_late_receipts, receive_receipt
+from conversations.relay import Relay, Result, record
+from smsproxy.carriers.base import OutcomeUnknown, Receipt, ReceiptStatus, SendReply, SentPart
+from tests.people import ALICE, BOB, add_numbers, members, talk
+from tests.signing import signed_receipt
+
+pytestmark = pytest.mark.django_db
+
+ACCEPTED, DELIVERED, UNDELIVERED, UNKNOWN = (
+    ReceiptStatus.ACCEPTED,
+    ReceiptStatus.DELIVERED,
+    ReceiptStatus.UNDELIVERED,
+    ReceiptStatus.UNKNOWN,
+)
+
+
+@pytest.fixture
+def bob(db):
+    add_numbers(3)
+    return members(talk(ALICE, BOB))[1]
+
+
+def parts(*ids):
+    return SendReply(parts=tuple(SentPart(carrier_message_id=each) for each in ids))
+
+
+def sent(carrier, bob, *ids, text="hello"):
+    carrier.script = [lambda outgoing: parts(*ids)]
+    message = outbox.queue_notice(bob, text)
+    Relay().drain()
+    message.refresh_from_db()
+    assert message.state == "sent"
+    return message
+
+
+def receipt(status, part="a", ref="", code=""):
+    return receive_receipt(Receipt(carrier_message_id=part, client_ref=ref, status=status, error_code=code))
+
+
+def state_of(message):
+    message.refresh_from_db()
+    return message.state
+
+
+def test_a_receipt_through_the_webhook_finds_its_message_by_our_reference(client, carrier, bob):
+    message = sent(carrier, bob, "0A0000001234567B")
+
+    response = client.post(
+        "/webhooks/vonage/delivery-receipt", signed_receipt(client_ref=message.client_ref), "application/json"
+    )
+
+    assert response.status_code == 200
+    assert state_of(message) == "delivered"
+    assert DeliveryReceipt.objects.get().message == message
+
+
+def test_without_a_reference_it_finds_its_message_by_the_carrier_s_id(carrier, bob):
+    message = sent(carrier, bob, "a")
+
+    receipt(DELIVERED, "a")
+
+    assert state_of(message) == "delivered"
+
+
+def test_a_failure_is_kept_with_its_code(carrier, bob):
+    message = sent(carrier, bob, "a")
+
+    receipt(UNDELIVERED, code="9")
+
+    assert state_of(message) == "undelivered"
+    assert message.error_code == "9"
+
+
+def test_the_first_final_word_stays(carrier, bob):
+    message = sent(carrier, bob, "a")
+
+    receipt(DELIVERED)
+    receipt(UNDELIVERED, code="1")
+    receipt(ACCEPTED)
+    receipt(UNKNOWN)
+
+    assert state_of(message) == "delivered"
+    assert DeliveryReceipt.objects.filter(message=message).count() == 4
+
+
+def test_accepted_is_not_final(carrier, bob):
+    message = sent(carrier, bob, "a")
+
+    receipt(ACCEPTED)
+    assert state_of(message) == "sent"
+    receipt(DELIVERED)
+
+    assert state_of(message) == "delivered"
+
+
+def test_a_repeated_receipt_is_kept_once(carrier, bob):
+    message = sent(carrier, bob, "a")
+
+    assert receipt(DELIVERED) is True
+    assert receipt(DELIVERED) is False
+
+    assert DeliveryReceipt.objects.count() == 1
+    assert message.events.filter(new_state="delivered").count() == 1
+
+
+def test_a_long_message_is_delivered_only_when_all_its_parts_are(carrier, bob):
+    message = sent(carrier, bob, "a", "b", text="x" * 200)
+
+    receipt(DELIVERED, "b")
+    assert state_of(message) == "sent"
+    receipt(DELIVERED, "a")
+
+    assert state_of(message) == "delivered"
+
+
+def test_one_lost_part_makes_a_long_message_undelivered(carrier, bob):
+    message = sent(carrier, bob, "a", "b", text="x" * 200)
+
+    receipt(DELIVERED, "a")
+    receipt(UNDELIVERED, "b", code="1")
+
+    assert state_of(message) == "undelivered"
+
+
+def test_a_receipt_may_come_before_the_carrier_has_answered_us(carrier, bob):
+    def receipt_first(outgoing):
+        receipt(DELIVERED, "a", ref=outgoing.client_ref)
+        return parts("a")
+
+    carrier.script = [receipt_first]
+    message = outbox.queue_notice(bob, "hello")
+
+    Relay().drain()
+
+    assert state_of(message) == "delivered"
+    assert [part.carrier_message_id for part in message.parts.all()] == ["a"]
+
+
+def test_a_receipt_without_reference_that_comes_too_early_is_matched_later(carrier, bob):
+    receipt(DELIVERED, "a")
+    message = sent(carrier, bob, "a")
+
+    assert match_late_receipts() == 1
+
+    assert state_of(message) == "delivered"
+    assert match_late_receipts() == 0
+
+
+@pytest.mark.parametrize(
+    ("status", "state"), [(DELIVERED, "delivered"), (ACCEPTED, "sent"), (UNDELIVERED, "undelivered")]
+)
+def test_a_receipt_settles_an_unknown_outcome(carrier, bob, status, state):
+    carrier.script = [OutcomeUnknown("read timeout")]
+    message = outbox.queue_notice(bob, "hello")
+    Relay().drain()
+    assert state_of(message) == "unknown"
+
+    receipt(status, "a", ref=message.client_ref)
+
+    assert state_of(message) == state
+
+
+def test_a_receipt_stops_the_sending_again_of_what_did_arrive(carrier, bob):
+    carrier.script = [OutcomeUnknown("read timeout")]
+    message = outbox.queue_notice(bob, "hello")
+    Relay().drain()
+    message.refresh_from_db()
+    message.resend(reason="policy")
+
+    receipt(DELIVERED, "a", ref=message.client_ref)
+    Relay().drain()
+
+    assert len(carrier.sent) == 1
+    assert state_of(message) == "delivered"
+
+
+def test_a_receipt_for_nobody_is_kept(db):
+    receipt(DELIVERED, "not-ours", ref="not-ours-either")
+
+    assert DeliveryReceipt.objects.unmatched().count() == 1
+
+
+_WORDS = st.lists(st.tuples(st.sampled_from(["a", "b"]), st.sampled_from(list(ReceiptStatus))), max_size=8)
+
+
+@hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(words=_WORDS, answered_after=st.integers(0, 8))
+def test_whatever_the_order_of_receipts_and_our_own_record_the_state_is_drawn_from_the_first_final_words(
+    carrier, bob, words, answered_after
+):
+    OutboundMessage.objects.all().delete()
+    message = outbox.queue_notice(bob, "x" * 200)
+    [claimed] = OutboundMessage.objects.claim(1)
+    for index, (part, status) in enumerate(words):
+        if index == answered_after:
+            record(Result(claimed, parts("a", "b")))
+        receipt(status, part, ref=message.client_ref)
+    if answered_after >= len(words):
+        record(Result(claimed, parts("a", "b")))
+
+    final = {}
+    for part, status in words:
+        if status.is_final:
+            final.setdefault(part, status)
+    if UNDELIVERED in final.values():
+        # One lost part is enough, unless all had been delivered before.
+        expected = "undelivered"
+    else:
+        expected = "delivered" if final == {"a": DELIVERED, "b": DELIVERED} else "sent"
+    assert state_of(message) == expected
