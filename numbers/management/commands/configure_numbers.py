@@ -1,0 +1,62 @@
+"""Point numbers at us."""
+
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+
+from numbers.configuring import configure
+from numbers.management.arguments import number
+from numbers.management.exit_codes import ExitCode
+from numbers.management.pool_command import PoolCommand, pick
+from numbers.models import NumberState, VirtualNumber
+from numbers.steps import StepKind
+from smsproxy.public_urls import inbound_sms_url
+
+
+class Command(PoolCommand):
+    help = (
+        "Point the texts of numbers at PUBLIC_URL: of those that were bought and not configured, or of the ones named, "
+        "or of all."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("numbers", nargs="*", type=number, metavar="NUMBER", help="E.164, such as +447700900500")
+        parser.add_argument("--all", action="store_true", help="every number of ours: after a change of PUBLIC_URL")
+
+    def handle(self, *, numbers: list[str], all: bool, **options: Any) -> None:
+        chosen = self._choose(numbers, all)
+        if not chosen:
+            self.stdout.write("Nothing to do: no number is waiting to be configured.")
+            return
+        self.stdout.write(f"Pointing {len(chosen)} at {inbound_sms_url()}")
+        failures = 0
+        with self.progress(len(chosen)) as progress:
+            for step in configure(chosen):
+                is_failure = step.kind == StepKind.NOT_CONFIGURED
+                failures += is_failure
+                line = f"not configured: {step.detail}" if is_failure else "its texts reach us"
+                progress.tell(f"{step.number} {line}", is_trouble=is_failure)
+                progress.advance()
+        if failures:
+            raise CommandError(
+                f"{failures} of {len(chosen)} could not be configured. Does PUBLIC_URL answer from outside? Then run "
+                "this command again.",
+                returncode=ExitCode.NOT_CONFIGURED,
+            )
+        self.stdout.write(self.style.SUCCESS(f"The texts of all {len(chosen)} reach us."))
+
+    def _choose(self, numbers: list[str], all: bool) -> list[VirtualNumber]:
+        if numbers and all:
+            raise CommandError("Expected numbers or --all, found both.", returncode=ExitCode.USAGE)
+        if not numbers:
+            ours = VirtualNumber.objects.ours()
+            return list(ours if all else ours.filter(state=NumberState.CONFIGURING))
+        chosen = pick(numbers)
+        for each in chosen:
+            if each.state in (NumberState.ORDERED, NumberState.RETIRED):
+                raise CommandError(
+                    f"Nothing was done: {each} is not ours, its state is {each.get_state_display()}. If the carrier "
+                    "says otherwise, manage.py sync_numbers.",
+                    returncode=ExitCode.USAGE,
+                )
+        return chosen

@@ -1,0 +1,123 @@
+"""Buy virtual numbers and point them at us."""
+
+from decimal import Decimal
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+
+from numbers.management.arguments import add_query_arguments, count, euros
+from numbers.management.exit_codes import ExitCode
+from numbers.management.pool_command import PoolCommand, cost_text, total_text
+from numbers.models import NumberOrder, NumberState, OrderState
+from numbers.provisioning import OrderSpec, Plan, find_or_open_order, fulfil, order_for, plan
+from numbers.steps import StepKind
+from smsproxy.carriers.base import Feature, NumberType, PatternPlace
+
+_WORDS = {
+    StepKind.BOUGHT: "bought",
+    StepKind.REFUSED: "not sold to us",
+    StepKind.CONFIGURED: "its texts reach us",
+    StepKind.NOT_CONFIGURED: "bought, but its texts do not reach us yet",
+}
+
+
+class Command(PoolCommand):
+    help = (
+        "Buy numbers and point their texts at PUBLIC_URL. It shows what it will buy and the monthly cost in EUR, and "
+        "asks first. Stopped at any point and run again with the same arguments, it goes on where it stopped and buys "
+        "no more than was asked for."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        add_query_arguments(parser)
+        parser.add_argument("--count", type=count, required=True, help="how many numbers to buy, 1 to 1000")
+        parser.add_argument(
+            "--max-monthly-cost",
+            type=euros,
+            help="the most that one number may cost, EUR a month; numbers of unknown cost are then not bought",
+        )
+        parser.add_argument("--dry-run", action="store_true", help="show what would be bought, and buy nothing")
+        parser.add_argument("--yes", action="store_true", help="do not ask")
+
+    def handle(
+        self,
+        *,
+        country: str,
+        count: int,
+        features: frozenset[Feature],
+        type: NumberType | None,
+        pattern: str,
+        pattern_place: PatternPlace,
+        max_monthly_cost: Decimal | None,
+        dry_run: bool,
+        yes: bool,
+        **options: Any,
+    ) -> None:
+        spec = OrderSpec(
+            country=country,
+            count=count,
+            features=features,
+            type=type,
+            pattern=pattern,
+            pattern_place=pattern_place,
+            max_monthly_cost=max_monthly_cost,
+        )
+        planned = plan(order_for(spec))
+        self._show(planned)
+        if not planned.begun and not planned.candidates:
+            raise CommandError("Nothing to buy: the carrier has no such number for rent.", returncode=ExitCode.FEWER)
+        if dry_run:
+            self.stdout.write("Nothing was bought: --dry-run.")
+            return
+        self.confirm(f"Buy {len(planned.candidates)}?" if planned.candidates else "Go on?", yes=yes)
+        order = find_or_open_order(spec)
+        self._fulfil(order, planned)
+        self._sum_up(order)
+
+    def _show(self, planned: Plan) -> None:
+        order, begun = planned.order, planned.begun
+        if begun:
+            self.stdout.write(f"Going on with {order}, which is not finished. Of its numbers there are already:")
+            for number in begun:
+                self.stdout.write(f"  {number.number:<17}{cost_text(number.monthly_cost):<11}{_standing(number.state)}")
+        if planned.candidates:
+            self.stdout.write(f"To buy, {len(planned.candidates)} of {order.count}, with the cost of a month:")
+        for candidate in planned.candidates:
+            self.stdout.write(f"  {candidate.number:<17}{cost_text(candidate.monthly_cost):<11}{candidate.type or ''}")
+        if planned.candidates:
+            self.stdout.write(f"Total: {total_text([each.monthly_cost for each in planned.candidates])}")
+        if planned.missing > 0:
+            self.stdout.write(f"The carrier has no more: {planned.missing} of {order.count} will be missing.")
+
+    def _fulfil(self, order: NumberOrder, planned: Plan) -> None:
+        ready = order.numbers.ours().exclude(state=NumberState.CONFIGURING).count()
+        with self.progress(order.count, ready) as progress:
+            for step in fulfil(order, dearest=planned.dearest):
+                is_trouble = step.kind in (StepKind.REFUSED, StepKind.NOT_CONFIGURED)
+                why = f": {step.detail}" if step.detail else ""
+                progress.tell(f"{step.number} {_WORDS[step.kind]}{why}", is_trouble=is_trouble)
+                if step.kind in (StepKind.CONFIGURED, StepKind.NOT_CONFIGURED):
+                    progress.advance()
+
+    def _sum_up(self, order: NumberOrder) -> None:
+        ours = order.numbers.ours()
+        unconfigured = ours.filter(state=NumberState.CONFIGURING).count()
+        bought = f"{order}: {ours.count()} of {order.count} bought"
+        if order.state == OrderState.OPEN:
+            raise CommandError(
+                f"{bought}; another run of this command is buying the rest. Run it again to see how that ended.",
+                returncode=ExitCode.FEWER,
+            )
+        if order.state != OrderState.COMPLETE:
+            raise CommandError(f"{bought}: the carrier has no more such numbers.", returncode=ExitCode.FEWER)
+        if unconfigured:
+            raise CommandError(
+                f"{bought}, but the texts of {unconfigured} do not reach us yet. Does PUBLIC_URL answer from outside? "
+                "Then run manage.py configure_numbers.",
+                returncode=ExitCode.NOT_CONFIGURED,
+            )
+        self.stdout.write(self.style.SUCCESS(f"{bought}; their texts reach us."))
+
+
+def _standing(state: str) -> str:
+    return "bought, perhaps: will be settled" if state == NumberState.ORDERED else NumberState(state).label

@@ -1,0 +1,63 @@
+"""Give numbers back to the carrier."""
+
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+
+from numbers.management.arguments import number
+from numbers.management.exit_codes import ExitCode
+from numbers.management.pool_command import PoolCommand, cost_text, pick
+from numbers.models import NumberState, VirtualNumber
+from numbers.releasing import CannotRelease, release, use_of
+
+
+class Command(PoolCommand):
+    help = (
+        "Cancel numbers at the carrier. Numbers that still serve conversations, open or cooling down, are refused. "
+        "A cancelled number may go to somebody else, and perhaps cannot be had again."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("numbers", nargs="+", type=number, metavar="NUMBER", help="E.164, such as +447700900500")
+        parser.add_argument("--dry-run", action="store_true", help="show what would be released, and release nothing")
+        parser.add_argument("--yes", action="store_true", help="do not ask")
+
+    def handle(self, *, numbers: list[str], dry_run: bool, yes: bool, **options: Any) -> None:
+        chosen = [each for each in pick(numbers) if not self._is_released(each)]
+        free = [each for each in chosen if not self._is_in_use(each)]
+        for each in free:
+            self.stdout.write(f"{each} will be cancelled ({cost_text(each.monthly_cost)} a month)")
+        released = 0
+        if dry_run:
+            self.stdout.write("Nothing was released: --dry-run.")
+            released = len(free)
+        elif free:
+            self.confirm(f"Cancel {len(free)} for good?", yes=yes)
+            released = self._release(free)
+        if stuck := len(chosen) - released:
+            raise CommandError(f"{stuck} of {len(numbers)} cannot be released.", returncode=ExitCode.FEWER)
+
+    def _is_released(self, each: VirtualNumber) -> bool:
+        if each.state == NumberState.RETIRED:
+            self.stdout.write(f"{each} is released already")
+        return each.state == NumberState.RETIRED
+
+    def _is_in_use(self, each: VirtualNumber) -> bool:
+        use = use_of(each)
+        if use:
+            self.stderr.write(f"{each} cannot be released: {use}")
+        return bool(use)
+
+    def _release(self, free: list[VirtualNumber]) -> int:
+        released = 0
+        with self.progress(len(free)) as progress:
+            for each in free:
+                try:
+                    release(each)
+                except CannotRelease as error:
+                    progress.tell(f"{each} cannot be released: {error}", is_trouble=True)
+                else:
+                    released += 1
+                    progress.tell(f"{each} is released")
+                progress.advance()
+        return released

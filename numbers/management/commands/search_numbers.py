@@ -1,0 +1,43 @@
+"""List numbers for rent."""
+
+from itertools import islice
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+
+from numbers.management.arguments import add_query_arguments, count
+from numbers.management.exit_codes import ExitCode
+from numbers.management.pool_command import PoolCommand, cost_text
+from numbers.patience import search
+from smsproxy.carriers.base import Feature, NumberQuery, NumberType, PatternPlace
+
+
+class Command(PoolCommand):
+    help = "List numbers that the carrier has for rent, with what they cost a month in EUR. Buys nothing."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        add_query_arguments(parser)
+        parser.add_argument("--limit", type=count, default=20, help="list no more than so many (default: 20)")
+
+    def handle(
+        self,
+        *,
+        country: str,
+        features: frozenset[Feature],
+        type: NumberType | None,
+        pattern: str,
+        pattern_place: PatternPlace,
+        limit: int,
+        **options: Any,
+    ) -> None:
+        query = NumberQuery(country=country, features=features, type=type, pattern=pattern, pattern_place=pattern_place)
+        found = 0
+        for number in islice(search(query), limit):
+            found += 1
+            capable = ",".join(sorted(number.features))
+            cost = cost_text(number.monthly_cost)
+            self.stdout.write(f"{number.number:<17}{number.type or 'unknown':<11}{capable:<15}{cost}")
+        if not found:
+            raise CommandError("The carrier has no such number for rent.", returncode=ExitCode.FEWER)
+        if found == limit:
+            self.stderr.write(f"Perhaps there are more than these {limit}: --limit lists more.")

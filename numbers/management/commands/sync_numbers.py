@@ -1,0 +1,31 @@
+"""Compare the pool with what the carrier says that we rent."""
+
+from collections import Counter
+from typing import Any
+
+from django.core.management.base import CommandError
+
+from numbers.management.exit_codes import ExitCode
+from numbers.management.pool_command import PoolCommand
+from numbers.models import VirtualNumber
+from numbers.syncing import sync
+
+
+class Command(PoolCommand):
+    help = (
+        "Bring in numbers that are rented already, and tell where the carrier and the pool differ: numbers cancelled "
+        "at the carrier, or pointed elsewhere. Those it does not mend. Buys and cancels nothing."
+    )
+
+    def handle(self, **options: Any) -> None:
+        counted = Counter[str]()
+        drift = 0
+        for finding in sync():
+            self.stdout.write(f"{finding.number:<17}{finding.kind}: {finding.detail}")
+            counted[finding.kind] += 1
+            drift += finding.is_drift
+        told = ", ".join(f"{count} {kind}" for kind, count in counted.items()) or "no difference"
+        summary = f"{VirtualNumber.objects.ours().count()} numbers are ours; {told}."
+        if drift:
+            raise CommandError(f"{summary} Put right what is said above.", returncode=ExitCode.DRIFT)
+        self.stdout.write(self.style.SUCCESS(summary))

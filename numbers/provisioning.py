@@ -1,0 +1,195 @@
+"""Provisioning: searching, buying and configuring virtual numbers, knowingly and never more than was asked for.
+
+The intent to buy a number is stored before the purchase, as a row in the state "ordered", and the numbers of an order
+that are not retired never exceed its count. So whatever happens in between, the next run knows which purchases may
+have gone through, settles them with the carrier, and goes on with what is still missing.
+"""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from decimal import Decimal
+from itertools import islice
+
+from django.db import IntegrityError, transaction
+
+from numbers.configuring import configure
+from numbers.locks import hold_writers
+from numbers.models import NumberOrder, NumberState, OrderState, RealNumber, VirtualNumber
+from numbers.patience import search
+from numbers.purchasing import purchase
+from numbers.steps import Step, StepKind
+from smsproxy.carriers.base import AvailableNumber, Feature, NumberType, PatternPlace, Refused
+from smsproxy.states import StaleState
+
+# So many refusals in a row are not bad luck: numbers of this country may need an address on file, say.
+MOST_REFUSALS = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderSpec:
+    """What is asked for. max_monthly_cost: EUR for each number; a number of unknown cost is then not bought."""
+
+    country: str
+    count: int
+    features: frozenset[Feature] = frozenset({Feature.SMS})
+    type: NumberType | None = None
+    pattern: str = ""
+    pattern_place: PatternPlace = PatternPlace.ANYWHERE
+    max_monthly_cost: Decimal | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a run of the order would do now. begun: the numbers that earlier runs have bought, or may have."""
+
+    order: NumberOrder
+    begun: list[VirtualNumber]
+    candidates: list[AvailableNumber]
+
+    @property
+    def missing(self) -> int:
+        """How many numbers short the carrier is."""
+        return self.order.count - len(self.begun) - len(self.candidates)
+
+    @property
+    def dearest(self) -> Decimal | None:
+        """The most that one of the candidates costs, EUR a month; None: there is none, or a cost is not known."""
+        costs = [candidate.monthly_cost for candidate in self.candidates]
+        return max((cost for cost in costs if cost is not None), default=None) if None not in costs else None
+
+
+def order_for(spec: OrderSpec) -> NumberOrder:
+    """The unfinished order for exactly this, the oldest first; or a new one, not saved."""
+    wanted = asdict(spec) | {"features": NumberOrder.features_text(spec.features), "type": spec.type or ""}
+    begun = NumberOrder.objects.filter(state=OrderState.OPEN, **wanted).order_by("pk").first()
+    return begun or NumberOrder(**wanted)
+
+
+def find_or_open_order(spec: OrderSpec) -> NumberOrder:
+    """The unfinished order for exactly this, or a new one: two that begin at once share one."""
+    with transaction.atomic():
+        hold_writers(NumberOrder)
+        order = order_for(spec)
+        if order._state.adding:
+            order.save(force_insert=True)
+            order.record(order.state, reason="opened")
+    return order
+
+
+def plan(order: NumberOrder) -> Plan:
+    """What `fulfil` would buy now, to be shown before it does. The order need not be saved."""
+    begun = [] if order._state.adding else list(order.numbers.exclude(state=NumberState.RETIRED))
+    candidates = islice(_candidates(order, order.max_monthly_cost), max(order.count - len(begun), 0))
+    return Plan(order=order, begun=begun, candidates=list(candidates))
+
+
+def fulfil(order: NumberOrder, *, dearest: Decimal | None = None) -> Iterator[Step]:
+    """Buy and configure what the order still lacks, telling each step. Killed anywhere, it can be run again.
+
+    dearest: what one number may cost, EUR a month, where that is less than the order allows: nobody shall pay more than
+    they were shown. Raises CarrierError when it cannot go on; the order then stays open.
+    """
+    yield from configure(order.numbers.filter(state=NumberState.CONFIGURING))
+    for number in order.numbers.filter(state=NumberState.ORDERED):
+        yield from _buy_and_configure(number, in_doubt=True)
+
+    limits = [limit for limit in (order.max_monthly_cost, dearest) if limit is not None]
+    candidates = _candidates(order, min(limits, default=None))
+    refusals = 0
+    while is_wanting := _has_room(order):
+        candidate = next(candidates, None)
+        if candidate is None:
+            break
+        intended = _intend(order, candidate)
+        if intended is None:
+            continue
+        for step in _buy_and_configure(intended, in_doubt=False):
+            refusals = refusals + 1 if step.kind == StepKind.REFUSED else 0
+            yield step
+        if refusals == MOST_REFUSALS:
+            raise Refused(f"{refusals} numbers in a row were refused, the last because: {step.detail}")
+    _end(order, is_exhausted=is_wanting)
+
+
+def _candidates(order: NumberOrder, limit: Decimal | None) -> Iterator[AvailableNumber]:
+    """Numbers for rent that the order could take, each once. limit: EUR a month.
+
+    What we buy on the way drops out of the carrier's list and the rest moves up, past the page that is fetched next.
+    So the search begins anew until it brings nothing new.
+    """
+    seen: set[str] = set()
+    while True:
+        before = len(seen)
+        for candidate in search(order.query):
+            if candidate.number in seen or not _is_affordable(candidate, limit) or _is_taken(candidate.number):
+                continue
+            seen.add(candidate.number)
+            yield candidate
+        if len(seen) == before:
+            return
+
+
+def _is_affordable(candidate: AvailableNumber, limit: Decimal | None) -> bool:
+    return limit is None or (candidate.monthly_cost is not None and candidate.monthly_cost <= limit)
+
+
+def _is_taken(number: str) -> bool:
+    """Is it in the pool, or does it belong to a person? A virtual number may never be a participant."""
+    in_pool = VirtualNumber.objects.filter(number=number).exclude(state=NumberState.RETIRED)
+    return in_pool.exists() or RealNumber.objects.with_number(number).exists()
+
+
+def _has_room(order: NumberOrder) -> bool:
+    order.refresh_from_db(fields=["state"])
+    return order.state == OrderState.OPEN and order.numbers.exclude(state=NumberState.RETIRED).count() < order.count
+
+
+def _intend(order: NumberOrder, candidate: AvailableNumber) -> VirtualNumber | None:
+    """Store that we are about to buy this number. None: the order has no more room, or the number is taken by now."""
+    reason = f"to be bought for {order}"
+    row = VirtualNumber.of(
+        candidate.number,
+        order.country,
+        candidate.type,
+        candidate.features,
+        monthly_cost=candidate.monthly_cost,
+        order=order,
+    )
+    with transaction.atomic():
+        # One run at a time counts and inserts, so that two together cannot exceed the count.
+        locked = NumberOrder.objects.select_for_update().get(pk=order.pk)
+        if not _has_room(locked) or _is_taken(row.number):
+            return None
+        retired = VirtualNumber.objects.filter(number=row.number).first()
+        try:
+            with transaction.atomic():
+                if retired is not None:
+                    fields = ("country", "type", "can_sms", "monthly_cost", "order")
+                    changes = {field: getattr(row, field) for field in fields}
+                    return retired.move(NumberState.ORDERED, reason=reason, webhook_url="", **changes)
+                row.save(force_insert=True)
+                row.record(row.state, reason=reason)
+                return row
+        except (IntegrityError, StaleState):
+            return None  # Another order has just taken it.
+
+
+def _buy_and_configure(number: VirtualNumber, *, in_doubt: bool) -> Iterator[Step]:
+    if refusal := purchase(number, in_doubt=in_doubt):
+        yield Step(kind=StepKind.REFUSED, number=number, detail=refusal.detail)
+        return
+    yield Step(kind=StepKind.BOUGHT, number=number)
+    yield from configure([number])
+
+
+def _end(order: NumberOrder, *, is_exhausted: bool) -> None:
+    """End the order; unless another run is still buying for it, which ends it then."""
+    with transaction.atomic():
+        locked = NumberOrder.objects.select_for_update().get(pk=order.pk)
+        ours = locked.numbers.ours().count()
+        is_being_bought = locked.numbers.filter(state=NumberState.ORDERED).exists()
+        if locked.state == OrderState.OPEN and ours >= locked.count:
+            locked.move(OrderState.COMPLETE, reason=f"all {locked.count} numbers are ours")
+        elif locked.state == OrderState.OPEN and is_exhausted and not is_being_bought:
+            locked.move(OrderState.SHORT, reason=f"the carrier has no more: {ours} of {locked.count} numbers are ours")
+    order.refresh_from_db(fields=["state"])

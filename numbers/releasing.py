@@ -1,0 +1,80 @@
+"""Releasing: giving a virtual number back to the carrier, once it serves nobody."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import Count, Max
+
+from numbers.locks import hold_writers
+from numbers.models import NumberState, VirtualNumber
+from numbers.patience import find_owned, patiently
+from smsproxy.carriers import get_carrier
+from smsproxy.carriers.base import OutcomeUnknown, Refused
+
+
+@dataclass(frozen=True, kw_only=True)
+class Use:
+    """The pairs of a number that are not released. until: when the last of those that cool down is."""
+
+    open: int
+    cooling: int
+    until: datetime | None
+
+    def __bool__(self) -> bool:
+        return bool(self.open or self.cooling)
+
+    def __str__(self) -> str:
+        uses = []
+        if self.open:
+            uses.append(f"it serves {self.open} in open conversations, until they are closed and have cooled down")
+        if self.cooling and self.until:
+            uses.append(f"{self.cooling} of its pairs cool down until {self.until:%Y-%m-%d %H:%M} UTC")
+        return "; ".join(uses)
+
+
+class CannotRelease(Exception):
+    """The number stays as it is. Says why."""
+
+
+def use_of(number: VirtualNumber) -> Use:
+    found = number.participants.unreleased().aggregate(
+        all=Count("pk"), cooling=Count("release_at"), until=Max("release_at")
+    )
+    return Use(open=found["all"] - found["cooling"], cooling=found["cooling"], until=found["until"])
+
+
+def release(number: VirtualNumber) -> None:
+    """Cancel it at the carrier and retire it. Killed anywhere, it can be called again.
+
+    Raises CannotRelease: it is in use, or not ours. Raises CarrierError: it is draining, and may be cancelled or not.
+    """
+    _drain(number)
+    _cancel(number)
+    number.refresh_from_db()
+    if number.state != NumberState.RETIRED:
+        number.move(NumberState.RETIRED, reason="cancelled at the carrier")
+
+
+def _drain(number: VirtualNumber) -> None:
+    """Let no conversation have it any more; none has it now."""
+    with transaction.atomic():
+        # The row's lock alone would not do. Foreign keys are checked at commit, so a participant who is being inserted
+        # does not hold the row yet. After this, whoever inserts one reads the state of the number again.
+        hold_writers(number.participants.model)
+        locked = VirtualNumber.objects.select_for_update().get(pk=number.pk)
+        if locked.state in (NumberState.ORDERED, NumberState.RETIRED):
+            raise CannotRelease(f"it is not ours: its state is {locked.get_state_display()}")
+        if use := use_of(locked):
+            raise CannotRelease(f"{use}")
+        if locked.state != NumberState.DRAINING:
+            locked.move(NumberState.DRAINING, reason="to be released")
+
+
+def _cancel(number: VirtualNumber) -> None:
+    try:
+        patiently(lambda: get_carrier().cancel(number.number, number.country))
+    except (Refused, OutcomeUnknown):
+        # Refused because it is gone already, by an earlier run say; or the reply was lost. The list tells.
+        if find_owned(number.number):
+            raise
