@@ -1,5 +1,6 @@
 """The arguments of the pool's commands: each checked where it is read, with what was expected and what was found."""
 
+import re
 from argparse import ArgumentTypeError
 from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
@@ -49,7 +50,7 @@ def country(text: str) -> str:
 
 
 def count(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= MOST_NUMBERS and len(text) < 10):
+    if not (re.fullmatch("[0-9]{1,9}", text) and 1 <= int(text) <= MOST_NUMBERS):
         raise ArgumentTypeError(f"expected a whole number from 1 to {MOST_NUMBERS}, found {text!r}")
     return int(text)
 
@@ -63,8 +64,8 @@ def features(text: str) -> frozenset[Feature]:
 
 def pattern(text: str) -> str:
     digits = text.removeprefix("+")
-    if not (digits.isascii() and digits.isdigit() and len(digits) <= 15):
-        raise ArgumentTypeError(f"expected 1 to 15 digits, such as 7700, found {text!r}")
+    if not re.fullmatch("[0-9]{0,15}", digits):
+        raise ArgumentTypeError(f"expected at most 15 digits, such as 7700, found {text!r}")
     return digits
 
 

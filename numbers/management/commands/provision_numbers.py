@@ -68,6 +68,8 @@ class Command(PoolCommand):
             raise CommandError("Nothing to buy: the carrier has no such number for rent.", returncode=ExitCode.FEWER)
         if dry_run:
             self.stdout.write("Nothing was bought: --dry-run.")
+            if planned.missing > 0:
+                raise CommandError("There are fewer numbers than asked for.", returncode=ExitCode.FEWER)
             return
         self.confirm(f"Buy {len(planned.candidates)}?" if planned.candidates else "Go on?", yes=yes)
         order = find_or_open_order(spec)
@@ -81,13 +83,17 @@ class Command(PoolCommand):
             for number in begun:
                 self.stdout.write(f"  {number.number:<17}{cost_text(number.monthly_cost):<11}{_standing(number.state)}")
         if planned.candidates:
-            self.stdout.write(f"To buy, {len(planned.candidates)} of {order.count}, with the cost of a month:")
+            self.stdout.write(
+                f"To buy: {len(planned.candidates)} of the {order.count} asked for, with the cost of a month:"
+            )
         for candidate in planned.candidates:
             self.stdout.write(f"  {candidate.number:<17}{cost_text(candidate.monthly_cost):<11}{candidate.type or ''}")
         if planned.candidates:
             self.stdout.write(f"Total: {total_text([each.monthly_cost for each in planned.candidates])}")
         if planned.missing > 0:
-            self.stdout.write(f"The carrier has no more: {planned.missing} of {order.count} will be missing.")
+            self.stdout.write(
+                f"The carrier has no more such numbers: {planned.missing} of {order.count} will be missing."
+            )
 
     def _fulfil(self, order: NumberOrder, planned: Plan) -> None:
         ready = order.numbers.ours().exclude(state=NumberState.CONFIGURING).count()
@@ -102,7 +108,7 @@ class Command(PoolCommand):
     def _sum_up(self, order: NumberOrder) -> None:
         ours = order.numbers.ours()
         unconfigured = ours.filter(state=NumberState.CONFIGURING).count()
-        bought = f"{order}: {ours.count()} of {order.count} bought"
+        bought = f"Order {order.pk}: {ours.count()} of {order.count} numbers bought"
         if order.state == OrderState.OPEN:
             raise CommandError(
                 f"{bought}; another run of this command is buying the rest. Run it again to see how that ended.",

@@ -27,14 +27,13 @@ class Command(PoolCommand):
         free = [each for each in chosen if not self._is_in_use(each)]
         for each in free:
             self.stdout.write(f"{each} will be cancelled ({cost_text(each.monthly_cost)} a month)")
-        released = 0
+        stuck = len(chosen) - len(free)
         if dry_run:
             self.stdout.write("Nothing was released: --dry-run.")
-            released = len(free)
         elif free:
             self.confirm(f"Cancel {len(free)} for good?", yes=yes)
-            released = self._release(free)
-        if stuck := len(chosen) - released:
+            stuck += len(free) - self._release(free)
+        if stuck:
             raise CommandError(f"{stuck} of {len(numbers)} cannot be released.", returncode=ExitCode.FEWER)
 
     def _is_released(self, each: VirtualNumber) -> bool:
