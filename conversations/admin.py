@@ -59,13 +59,15 @@ class ParticipantAdmin(ReadOnlyAdmin):
 class MessageAdmin(ReadOnlyAdmin):
     """Texts are shown on a message's own page, to who may read them."""
 
-    hidden = ["text"]
+    needs = {
+        "text": ["conversations.read_message_text"],
+        # A whole webhook holds the sender's number, too.
+        "raw": ["conversations.read_message_text", "numbers.reveal_realnumber"],
+    }
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         fields = super().get_fields(request, obj)
-        if request.user.has_perm("conversations.read_message_text"):
-            return fields
-        return [field for field in fields if field not in self.hidden]
+        return [field for field in fields if request.user.has_perms(self.needs.get(str(field), []))]
 
 
 @admin.register(InboundMessage)
@@ -75,7 +77,6 @@ class InboundMessageAdmin(MessageAdmin):
     list_select_related = ["sender", "virtual_number", "participant"]
     date_hierarchy = "received_at"
     search_fields = ["carrier_message_id", "virtual_number__number", "participant__conversation__reference"]
-    hidden = ["text", "raw"]
 
 
 class MessageEventInline(ReadOnlyInline):

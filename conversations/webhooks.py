@@ -128,7 +128,7 @@ def _pairs(encoded: bytes) -> list[tuple[str, str]]:
 
 
 def _raw(params: dict[str, str]) -> str:
-    return json.dumps(params)
+    return json.dumps({key: value for key, value in params.items() if key != "sig"})
 
 
 def _digest(params: dict[str, str]) -> str:

@@ -33,7 +33,7 @@ def test_the_database_itself_refuses_a_second_live_pair():
     add_numbers(1)
     alice, _ = members(talk(ALICE, BOB))
 
-    with pytest.raises(IntegrityError, match="one_live_route|real_number_id"):
+    with pytest.raises(IntegrityError, match=r"one_live_route|real_number_id"):
         Participant.objects.create(
             conversation=Conversation.objects.create(),
             position=0,

@@ -422,6 +422,9 @@ class TestTheLoop:
         assert started.wait(10)
 
         stop.set()
+        # Time for the loop to see it: what it claims in the very moment of the word is sent, too.
+        worker.join(2 * relay.POLL)
+        assert worker.is_alive()
         go_on.set()
         worker.join(20)
 

@@ -1,0 +1,266 @@
+"""What holds for the whole API: keys, problems, lists, and whatever the world may throw at it."""
+
+import json
+import uuid
+from datetime import timedelta
+
+import pytest
+from django.core.management import call_command
+from django.db import OperationalError
+from django.test import Client
+from django.utils import timezone
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from rest_framework.test import APIClient
+
+from conversations import api as conversations_api
+from conversations.models import Conversation, ConversationEvent
+from smsproxy.api.models import ApiKey
+from tests.people import ALICE, BOB, CHARLIE, add_numbers, talk
+
+URL = "/api/v1/conversations/"
+EVERY_ENDPOINT = pytest.mark.parametrize(
+    ("method", "url"),
+    [
+        ("get", URL),
+        ("post", URL),
+        ("get", f"{URL}{uuid.uuid4()}/"),
+        ("post", f"{URL}{uuid.uuid4()}/close/"),
+    ],
+)
+
+pytestmark = pytest.mark.django_db
+
+
+def is_problem(response, status):
+    assert response.status_code == status
+    assert response["Content-Type"] == "application/problem+json"
+    body = json.loads(response.content)
+    assert body["status"] == status
+    assert body["title"]
+    assert body["detail"]
+    return body
+
+
+@EVERY_ENDPOINT
+@pytest.mark.parametrize(
+    "header",
+    [
+        None,
+        "",
+        "Bearer",
+        "Bearer ",
+        "Bearer nonsense",
+        "Bearer sp__",
+        "Bearer sp_00000000_wrong",
+        "Bearer sp_\x00_x",
+        "Basic YWRtaW46YWRtaW4=",
+        "Bearer " + "x" * 10_000,
+        "Bearer sp_é_ü",
+    ],
+)
+def test_without_a_valid_key_every_endpoint_is_a_401_that_says_what_is_expected(method, url, header):
+    client = APIClient()
+    if header is not None:
+        client.credentials(HTTP_AUTHORIZATION=header)
+
+    response = getattr(client, method)(url)
+
+    body = is_problem(response, 401)
+    assert response["WWW-Authenticate"] == "Bearer"
+    assert "key" in body["detail"] or "credentials" in body["detail"]
+
+
+def test_a_key_with_another_secret_or_revoked_is_refused():
+    row, key = ApiKey.objects.issue("rides-backend")
+    client = APIClient()
+    client.credentials(HTTP_AUTHORIZATION=f"Bearer {key[:-1]}{'A' if key[-1] != 'A' else 'B'}")
+    is_problem(client.get(URL), 401)
+
+    client.credentials(HTTP_AUTHORIZATION=f"Bearer {key}")
+    assert client.get(URL).status_code == 200
+    row.revoke()
+    is_problem(client.get(URL), 401)
+
+
+def test_create_api_key_prints_the_key_once_and_stores_only_its_hash(capsys):
+    call_command("create_api_key", "rides-backend")
+
+    key = capsys.readouterr().out.strip()
+    client = APIClient()
+    client.credentials(HTTP_AUTHORIZATION=f"Bearer {key}")
+    assert client.get(URL).status_code == 200
+    secret = key.split("_", 2)[2]
+    assert secret not in str(list(ApiKey.objects.values()))
+
+
+def test_a_second_key_of_the_same_name_is_refused_with_words(capsys):
+    call_command("create_api_key", "rides-backend")
+
+    with pytest.raises(BaseException, match="already exists"):
+        call_command("create_api_key", "rides-backend")
+
+
+def test_the_list_is_newest_first_and_filters_by_reference_and_status(api):
+    add_numbers(6)
+    first = talk(ALICE, BOB, reference="order-1")
+    second = talk(ALICE, CHARLIE, reference="order-2")
+    first.close()
+
+    def ids(**query):
+        return [each["id"] for each in api.get(URL, query).json()["results"]]
+
+    assert ids() == [str(second.public_id), str(first.public_id)]
+    assert ids(reference="order-1") == [str(first.public_id)]
+    assert ids(status="open") == [str(second.public_id)]
+    assert ids(status="closed") == [str(first.public_id)]
+
+
+def test_the_list_comes_in_pages(api):
+    add_numbers(8)
+    for index in range(5):
+        talk(ALICE, f"+4477007{index:05}")
+
+    page = api.get(URL, {"page_size": 2}).json()
+    seen = [each["id"] for each in page["results"]]
+    while page["next"]:
+        page = api.get(page["next"]).json()
+        seen += [each["id"] for each in page["results"]]
+
+    assert len(seen) == len(set(seen)) == 5
+
+
+def test_the_list_costs_the_same_number_of_queries_however_long_it_is(api, django_assert_num_queries):
+    add_numbers(8)
+    for index in range(6):
+        talk(ALICE, f"+4477007{index:05}")
+
+    with django_assert_num_queries(5):
+        api.get(URL)
+
+
+@pytest.mark.parametrize(
+    "query", ["reference=%00", "status=perhaps", "cursor=%ff", "cursor=zzz", "page_size=x", "reference=" + "x" * 200]
+)
+def test_a_strange_query_is_never_a_500(api, query):
+    assert api.get(f"{URL}?{query}").status_code in (200, 400, 404)
+
+
+def test_closing_is_told_and_may_be_repeated(api):
+    add_numbers(2)
+    conversation = talk(ALICE, BOB)
+
+    first = api.post(f"{URL}{conversation.public_id}/close/")
+    again = api.post(f"{URL}{conversation.public_id}/close/")
+
+    assert first.status_code == again.status_code == 200
+    assert first.json() == again.json()
+    assert first.json()["status"] == "closed"
+    assert first.json()["closed_reason"] == "closed"
+    events = ConversationEvent.objects.filter(conversation=conversation, new_state="closed")
+    assert [event.actor for event in events] == ["API key rides-backend"]
+
+
+def test_an_expired_conversation_shows_as_closed_at_once(api, time_machine):
+    add_numbers(2)
+    conversation = talk(ALICE, BOB, ttl=60)
+    time_machine.move_to(timezone.now() + timedelta(seconds=61))
+
+    assert api.get(f"{URL}{conversation.public_id}/").json()["status"] == "closed"
+
+
+def test_a_conversation_that_does_not_exist_is_a_404(api):
+    is_problem(api.get(f"{URL}{uuid.uuid4()}/"), 404)
+    is_problem(api.post(f"{URL}{uuid.uuid4()}/close/"), 404)
+
+
+@pytest.mark.parametrize(
+    "url", ["/api/", "/api/v1/", "/api/v2/conversations/", f"{URL}42/", "/api/%00", "/api/v1/%ff/"]
+)
+def test_an_unknown_address_is_a_404_problem(api, url):
+    is_problem(api.get(url), 404)
+
+
+@pytest.mark.parametrize("method", ["put", "patch", "delete"])
+def test_an_unknown_method_is_a_405_problem_that_lists_the_known(api, method):
+    response = getattr(api, method)(URL)
+
+    is_problem(response, 405)
+    assert "POST" in response["Allow"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"", 400),
+        (b"{", 400),
+        (b"[]", 400),
+        (b"null", 400),
+        (b'"x"', 400),
+        (b"NaN", 400),
+        (b'{"ttl":1e999}', 400),
+        (b'{"ttl":' + b"9" * 10_000 + b"}", 400),
+        (b"[" * 50_000, 400),
+        (b'{"a":' * 50_000, 400),
+        (b"\xff\xfe", 400),
+        (b'{"participants":[],"participants":[]}', 400),
+        (b'{"\\ud800":1}', 400),
+        (b'{"participants":"' + b"x" * 10_000_000 + b'"}', 413),
+    ],
+)
+def test_a_broken_body_is_a_4xx_problem_that_does_not_quote_it(api, body, status):
+    response = api.post(URL, body, content_type="application/json")
+
+    is_problem(response, status)
+    assert len(response.content) < 2000
+    assert not Conversation.objects.exists()
+
+
+def test_a_form_is_a_415_problem(api):
+    is_problem(api.post(URL, "a=b", content_type="application/x-www-form-urlencoded"), 415)
+
+
+def test_an_unknown_host_is_a_400_problem(api):
+    is_problem(api.get(URL, HTTP_HOST="evil.example"), 400)
+
+
+def test_with_the_database_away_the_api_is_a_503_problem(api, monkeypatch):
+    def away(*args, **kwargs):
+        raise OperationalError("connection to +447700900001 refused")
+
+    monkeypatch.setattr(conversations_api, "create_conversation", away)
+
+    response = api.post(URL, {"participants": [{"number": ALICE}, {"number": BOB}]})
+
+    assert "447700900001" not in json.dumps(is_problem(response, 503))
+
+
+def test_a_bug_is_a_500_problem_without_details(api, monkeypatch):
+    monkeypatch.setattr(conversations_api, "create_conversation", lambda *args, **kwargs: 1 / 0)
+    api.raise_request_exception = False
+
+    response = api.post(URL, {"participants": [{"number": ALICE}, {"number": BOB}]})
+
+    assert "division" not in json.dumps(is_problem(response, 500))
+
+
+def test_pages_that_are_not_of_the_api_have_ordinary_errors():
+    assert Client().get("/no-such-page")["Content-Type"].startswith("text/html")
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
+    max_leaves=12,
+)
+_KEYS = st.sampled_from(["participants", "reference", "ttl", "notify", "number", "label"])
+
+
+@hypothesis_settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(body=_JSON | st.dictionaries(_KEYS, _JSON | st.lists(st.dictionaries(_KEYS, _JSON, max_size=3), max_size=3)))
+def test_no_json_whatsoever_is_a_500_or_creates_half_a_conversation(api, body):
+    response = api.post(URL, json.dumps(body), content_type="application/json")
+
+    assert response.status_code == 400
+    assert not Conversation.objects.exists()

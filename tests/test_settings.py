@@ -1,0 +1,136 @@
+"""Settings: a missing or wrong one stops the program with its name and the fix; or is a system check."""
+
+import os
+import re
+import subprocess
+import sys
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from django.core.checks import run_checks
+
+ROOT = Path(__file__).resolve().parent.parent
+GOOD = {
+    "PATH": os.environ["PATH"],
+    "ENV_FILE": "/no/such/file",
+    "SECRET_KEY": "a secret key for tests",
+    "ENCRYPTION_KEYS": "tHqO0P5cwAq3b5xhrnbwIs1oTTPgTDkhbRYBbIHzUcM=",
+    "LOOKUP_KEY": "a lookup key for tests only, 32 characters or more",
+    "DATABASE_URL": "sqlite:////tmp/smsproxy-no-such-folder-is-needed/db.sqlite3",
+}
+VONAGE = {
+    "CARRIER": "vonage",
+    "VONAGE_API_KEY": "k",
+    "VONAGE_API_SECRET": "s",
+    "VONAGE_SIGNATURE_SECRET": "signature",
+    "PUBLIC_URL": "https://sms.example.com",
+    "ALLOWED_HOSTS": "sms.example.com",
+}
+
+
+def start(**changes):
+    """Run `manage.py check` with the good environment, changed; its exit code and what it said."""
+    environment = {key: value for key, value in {**GOOD, **changes}.items() if value is not None}
+    done = subprocess.run(
+        [sys.executable, "manage.py", "check"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_the_good_environment_starts():
+    assert start() == (0, "System check identified no issues (0 silenced).\n")
+
+
+def test_with_vonage_it_starts_too():
+    assert start(**VONAGE)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"SECRET_KEY": None}, "SECRET_KEY is not set. Make one"),
+        ({"SECRET_KEY": "  "}, "SECRET_KEY is not set"),
+        ({"ENCRYPTION_KEYS": None}, "ENCRYPTION_KEYS is not set. Expected Fernet keys"),
+        ({"ENCRYPTION_KEYS": "sesame"}, "ENCRYPTION_KEYS: entry 1 is not of the right form"),
+        ({"LOOKUP_KEY": None}, "LOOKUP_KEY is not set. Make one"),
+        ({"LOOKUP_KEY": "short"}, "LOOKUP_KEY: expected 32 characters or more, found 5"),
+        ({"DEBUG": "perhaps"}, "DEBUG: expected true or false, found 'perhaps'"),
+        ({"CARRIER": "pigeon"}, "CARRIER: expected one of simulator, vonage; found 'pigeon'"),
+        ({"LOOKUP": "magic"}, "LOOKUP: expected one of"),
+        ({"VONAGE_SIGNATURE_METHOD": "rot13"}, "VONAGE_SIGNATURE_METHOD: expected one of"),
+        ({"COOL_DOWN": "a week"}, "COOL_DOWN: expected a whole number of seconds, 0 or more; found 'a week'"),
+        ({"COOL_DOWN": "-1"}, "COOL_DOWN: expected"),
+        ({"DATABASE_URL": "oracle://x"}, "DATABASE_URL: expected postgres://"),
+        ({"DATABASE_URL": "nonsense"}, "DATABASE_URL: expected postgres://"),
+        ({"LEASE": "5"}, "LEASE: expected more than twice CARRIER_TIMEOUT"),
+        ({"CARRIER_TIMEOUT": "0"}, "CARRIER_TIMEOUT: expected 1 second or more"),
+        ({**VONAGE, "VONAGE_SIGNATURE_SECRET": None}, "VONAGE_SIGNATURE_SECRET is not set, so anybody could post"),
+        ({**VONAGE, "VONAGE_API_KEY": None}, "VONAGE_API_KEY is not set"),
+        ({**VONAGE, "PUBLIC_URL": "http://sms.example.com"}, "smsproxy.E003"),
+        ({**VONAGE, "ALLOWED_HOSTS": "other.example.com"}, "Add sms.example.com to ALLOWED_HOSTS"),
+        ({**VONAGE, "LOOKUP": "identity_insights"}, "VONAGE_APPLICATION_ID is not set"),
+    ],
+)
+def test_a_wrong_environment_is_refused_with_the_name_and_the_fix(changes, says):
+    code, output = start(**changes)
+
+    assert code != 0
+    assert says in output
+    assert "Traceback" not in output
+
+
+def test_no_secret_is_shown_when_it_is_wrong():
+    _, output = start(ENCRYPTION_KEYS="tHqO0P5cwAq3b5xhrnbwIs1oTTPgTDkh", DATABASE_URL="oracle://user:hunter2@h/d")
+
+    assert "tHqO0P5cwAq3" not in output
+    assert "hunter2" not in start(DATABASE_URL="oracle://user:hunter2@h/d")[1]
+
+
+def test_unsigned_webhooks_must_be_asked_for_and_are_warned_of():
+    code, output = start(**{**VONAGE, "VONAGE_SIGNATURE_SECRET": None, "ALLOW_UNSIGNED_WEBHOOKS": "true"})
+
+    assert code == 0
+    assert "smsproxy.W002" in output
+
+
+@pytest.mark.parametrize(("today", "word"), [("2026-11-22", "will be"), ("2027-02-04", "was")])
+def test_number_insight_is_warned_of_with_its_last_day(settings, time_machine, today, word):
+    settings.LOOKUP = "number_insight"
+    time_machine.move_to(datetime.fromisoformat(f"{today}T12:00:00+00:00"))
+
+    [warning] = [each for each in run_checks() if each.id == "smsproxy.W001"]
+
+    assert f"{word} switched off on 2027-02-04" in warning.msg
+    assert "identity_insights" in warning.hint
+
+
+def test_an_init_file_in_numbers_is_an_error(settings, tmp_path):
+    (tmp_path / "numbers").mkdir()
+    (tmp_path / "numbers" / "__init__.py").touch()
+    settings.BASE_DIR = tmp_path
+
+    assert "smsproxy.E001" in [each.id for each in run_checks()]
+
+
+def test_the_simulator_is_warned_of_in_production():
+    assert "smsproxy.W003" in [each.id for each in run_checks(include_deployment_checks=True)]
+
+
+def _variables():
+    """Every variable that settings.py reads."""
+    text = (ROOT / "smsproxy" / "settings.py").read_text()
+    return set(re.findall(r'env\.\w+\(\s*"([A-Z_]+)"', text)) | {"ENV_FILE"}
+
+
+def test_the_readme_has_every_setting_in_its_table_and_no_other():
+    table = set(re.findall(r"^\| `([A-Z_]+)` \|", (ROOT / "README.md").read_text(), flags=re.MULTILINE))
+
+    assert table == _variables()
+
+
+def test_the_example_file_names_only_settings_that_exist_and_all_that_are_required():
+    named = set(re.findall(r"^#? ?([A-Z_]+)=", (ROOT / ".env.example").read_text(), flags=re.MULTILINE))
+
+    assert named <= _variables()
+    assert {"SECRET_KEY", "ENCRYPTION_KEYS", "LOOKUP_KEY"} <= named
