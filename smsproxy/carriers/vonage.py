@@ -17,6 +17,8 @@ from vonage_numbers.requests import (  # type: ignore[import-untyped]
 )
 from vonage_sms import SmsMessage  # type: ignore[import-untyped]
 
+from smsproxy.public_urls import delivery_receipt_url
+
 from . import gsm7
 from .base import (
     AccountFault,
@@ -49,6 +51,7 @@ from .vonage_fields import (
 from .vonage_lookups import identity_insights, number_insight
 
 PAGE = 100  # the most numbers that the Numbers API gives at once
+CALLBACK_LENGTH = 100
 CLIENT_REF_LENGTH = 40  # by the SMS API reference; newer pages say 100
 
 _MESSAGE_ID = re.compile(r"[\x21-\x7e]{1,64}")
@@ -73,6 +76,7 @@ class VonageCarrier(Carrier):
             # Vonage does not look: what GSM-7 does not have, it would send as something else.
             type="text" if gsm7.is_gsm7(text.text) else "unicode",
             client_ref=text.client_ref,
+            callback=_receipts_url(),
         )
         client = self._forms.get()
         return _send_reply(body_of(ask(client, lambda: client.sms.send(message))))
@@ -172,6 +176,15 @@ class VonageCarrier(Carrier):
     def _page(self, call: Callable[[Vonage, Any], object], request: Any) -> dict[str, Any]:
         client = self._forms.get()
         return read(client, lambda: call(client, request))
+
+
+def _receipts_url() -> str | None:
+    """Where the receipts of a text go. Said with each, so that nobody must set it for the whole account.
+
+    None leaves it to the account's own setting: Vonage takes no more than 100 characters.
+    """
+    url = delivery_receipt_url()
+    return url if settings.IS_HTTPS and len(url) <= CALLBACK_LENGTH else None
 
 
 def _send_reply(body: dict[str, Any]) -> SendReply:
