@@ -27,6 +27,10 @@ class Environment:
             raise ImproperlyConfigured(f"{name} is not set. {fix}".strip())
         return str(default)
 
+    def wording(self, name: str, default: str) -> str:
+        """A text for people's eyes. Set but empty, it is empty."""
+        return str(self._env.str(name, default=default)).strip()
+
     def words(self, name: str, *, default: str = "") -> list[str]:
         """A comma-separated list, without empty entries."""
         return [word.strip() for word in self.text(name, default).split(",") if word.strip()]

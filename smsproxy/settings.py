@@ -183,10 +183,10 @@ COOL_DOWN = env.seconds("COOL_DOWN", default=7 * 24 * 3600)
 # Texts of our own -----------------------------------------------------------------------------------------------------
 
 # {label} is the other person's label. Empty: no such text is ever sent.
-CONFIRMATION_TEXT = env.text("CONFIRMATION_TEXT", "Reply to this SMS to talk to {label}")
+CONFIRMATION_TEXT = env.wording("CONFIRMATION_TEXT", "Reply to this SMS to talk to {label}")
 # Once a day, to somebody whose conversation has ended, or to whom the number means nothing.
-ENDED_NOTICE = env.text("ENDED_NOTICE", "This conversation has ended. Your message was not passed on.")
-STRANGER_NOTICE = env.text("STRANGER_NOTICE", "")
+ENDED_NOTICE = env.wording("ENDED_NOTICE", "This conversation has ended. Your message was not passed on.")
+STRANGER_NOTICE = env.wording("STRANGER_NOTICE", "")
 
 # Delivery -------------------------------------------------------------------------------------------------------------
 

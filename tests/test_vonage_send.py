@@ -77,6 +77,8 @@ def test_a_text_goes_out_as_a_form_with_our_reference(vonage, carrier):
         "client-ref": "relay-42",
         "callback": "https://sms.example.com/webhooks/vonage/delivery-receipt",
     }
+    assert call.request.headers["Content-Type"] == "application/x-www-form-urlencoded"
+    assert call.request.headers["Authorization"].startswith("Basic ")
 
 
 @pytest.mark.parametrize("base", ["http://127.0.0.1:8000", "https://" + "x" * 80 + ".example.com"])
@@ -87,8 +89,6 @@ def test_where_vonage_could_not_take_the_address_for_receipts_the_account_s_own_
     carrier.send(text())
 
     assert "callback" not in sent(vonage.calls[0])
-    assert call.request.headers["Content-Type"] == "application/x-www-form-urlencoded"
-    assert call.request.headers["Authorization"].startswith("Basic ")
 
 
 @pytest.mark.parametrize("body_", ["привет", "😀", "naïve ç", "“quoted”"])

@@ -46,8 +46,7 @@ class Phone {
     this.active = null;
     this.unread = new Set();
     this.drafts = new Map();
-    this.drawn = { number: null, last: 0 };
-    this.log.replaceChildren();
+    this.forget(null);
     this.input.value = "";
     this.complain("");
     this.find(".phone").setAttribute("aria-label", `${phone.name}’s phone`);
@@ -63,17 +62,26 @@ class Phone {
     this.find(".badge").hidden = !thread;
     if (!thread) return;
     if (this.drawn.number !== thread.number) {
-      this.drawn = { number: thread.number, last: 0 };
-      this.log.replaceChildren();
+      this.forget(thread.number);
       this.log.setAttribute("aria-label", `Thread with ${thread.shown}`);
       this.input.setAttribute("aria-label", `Text to ${thread.shown}`);
       this.find(".peer .number").textContent = thread.shown;
     }
     const fresh = thread.texts.filter((text) => text.id > this.drawn.last);
     if (!fresh.length) return;
-    this.log.append(...fresh.map(bubble));
+    for (const text of fresh) {
+      const time = clock.format(new Date(text.at));
+      this.log.append(bubble(text, time === this.drawn.time ? "" : time));
+      this.drawn.time = time;
+    }
     this.drawn.last = lastId(thread);
     this.log.scrollTop = this.log.scrollHeight;
+  }
+
+  // What the log shows now: nothing yet, of this thread.
+  forget(number) {
+    this.drawn = { number, last: 0, time: "" };
+    this.log.replaceChildren();
   }
 
   drawTabs() {
@@ -109,10 +117,9 @@ class Phone {
   }
 
   async send() {
-    const button = this.find("form button");
     const [handset, number, text] = [this.id, this.active, this.input.value];
-    if (button.disabled || !text.trim()) return;
-    button.disabled = true;
+    if (this.isSending || !text.trim()) return;
+    this.isSending = true;
     this.complain("");
     try {
       const answer = await fetch(textsUrl, {
@@ -123,6 +130,7 @@ class Phone {
       if (answer.ok) {
         if (this.id === handset && this.active === number) this.input.value = "";
         await poll();
+        setTimeout(poll, 150); // By then it has reached the other phone.
       } else {
         const problem = await answer.json().catch(() => ({}));
         this.complain(problem.detail || `Not sent (${answer.status}). Reload the page and try again.`);
@@ -130,7 +138,7 @@ class Phone {
     } catch {
       this.complain("Not sent: the server does not answer.");
     } finally {
-      button.disabled = false;
+      this.isSending = false;
     }
   }
 
@@ -158,17 +166,21 @@ function lastId(thread) {
   return thread.texts[thread.texts.length - 1].id;
 }
 
-function bubble(text) {
+// A line of the log. time: what the clock shows, "" where the line before says the same.
+function bubble(text, time) {
   const line = document.createElement("li");
   line.className = text.typed ? "typed" : "arrived";
   const words = document.createElement("span");
   words.className = "bubble";
   words.dir = "auto";
   words.textContent = text.text;
-  const time = document.createElement("time");
-  time.dateTime = text.at;
-  time.textContent = clock.format(new Date(text.at));
-  line.append(words, time);
+  line.append(words);
+  if (time) {
+    const when = document.createElement("time");
+    when.dateTime = text.at;
+    when.textContent = time;
+    line.prepend(when);
+  }
   return line;
 }
 
