@@ -16,12 +16,16 @@ def receive(text: InboundText, *, raw: str = "") -> InboundMessage | None:
     raw: the whole webhook as text, kept where the sender or the number called is not one that we can store as such.
     """
     with transaction.atomic():
-        virtual_number = VirtualNumber.objects.filter(number=text.recipient).first()
-        sender = RealNumber.objects.remember([text.sender])[text.sender] if text.sender else None
-        participant = Participant.objects.route(text.sender, text.recipient) if text.sender else None
+        numbers = VirtualNumber.objects.in_bulk([text.recipient, text.sender], field_name="number")
+        virtual_number = numbers.get(text.recipient)
+        is_loop = text.sender in numbers
+        sender = participant = None
+        if text.sender and not is_loop:
+            sender = RealNumber.objects.remember([text.sender])[text.sender]
+            participant = Participant.objects.route(text.sender, text.recipient)
         message = InboundMessage(
             carrier_message_id=text.carrier_message_id,
-            outcome=_decide(text, participant),
+            outcome=Outcome.LOOP if is_loop else _decide(participant),
             sender=sender,
             virtual_number=virtual_number,
             participant=participant,
@@ -49,10 +53,8 @@ def keep_undecodable(carrier_message_id: str, raw: str, reason: str) -> InboundM
     return message if InboundMessage.objects.record(message) else None
 
 
-def _decide(text: InboundText, participant: Participant | None) -> Outcome:
-    """The one outcome of this text."""
-    if text.sender and VirtualNumber.objects.filter(number=text.sender).exists():
-        return Outcome.LOOP
+def _decide(participant: Participant | None) -> Outcome:
+    """The one outcome of a text from this participant, or from nobody that we know."""
     if participant is None:
         return Outcome.NO_ROUTE
     if not participant.conversation.is_live():

@@ -172,6 +172,7 @@ def test_a_text_from_one_of_our_own_numbers_is_kept_and_never_answered(text):
     ours, other, *_ = add_numbers(4)
 
     assert text(ours.number, other.number, "echo").outcome == "loop"
+    assert not RealNumber.objects.exists()
     assert not OutboundMessage.objects.exists()
 
 

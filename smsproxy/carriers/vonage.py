@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from django.conf import settings
-from vonage import Vonage  # type: ignore[import-untyped]
-from vonage_numbers.requests import (  # type: ignore[import-untyped]
+from vonage import Vonage
+from vonage_numbers.requests import (
     ListOwnedNumbersFilter,
     NumberParams,
     SearchAvailableNumbersFilter,
     UpdateNumberParams,
 )
-from vonage_sms import SmsMessage  # type: ignore[import-untyped]
+from vonage_sms import SmsMessage
 
 from smsproxy.public_urls import delivery_receipt_url
 

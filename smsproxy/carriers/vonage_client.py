@@ -12,7 +12,7 @@ from typing import Any
 
 from django.conf import settings
 from requests import Response
-from vonage import Auth, HttpClientOptions, Vonage  # type: ignore[import-untyped]
+from vonage import Auth, HttpClientOptions, Vonage
 
 from .base import AccountFault, CarrierError, OutcomeUnknown, Refused, TryLater
 from .vonage_faults import http_fault, transport_fault

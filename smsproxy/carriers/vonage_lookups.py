@@ -3,13 +3,13 @@
 import re
 from typing import Any
 
-from vonage import Vonage  # type: ignore[import-untyped]
-from vonage_identity_insights.requests import (  # type: ignore[import-untyped]
+from vonage import Vonage
+from vonage_identity_insights.requests import (
     EmptyInsight,
     IdentityInsightsRequest,
     InsightsRequest,
 )
-from vonage_number_insight import BasicInsightRequest  # type: ignore[import-untyped]
+from vonage_number_insight import BasicInsightRequest
 
 from .base import AccountFault, LookupResult, LookupVerdict, TryLater
 from .vonage_client import build, read
