@@ -2,6 +2,7 @@
 
 import threading
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import OperationalError, connection
@@ -291,7 +292,8 @@ def test_a_part_that_the_carrier_refused_makes_the_message_undelivered(bob, carr
 def test_only_the_head_of_a_line_is_claimed_and_lines_do_not_wait_for_each_other(carrier):
     add_numbers(4)
     bob, charlie = members(talk(ALICE, BOB))[1], members(talk(ALICE, CHARLIE))[1]
-    first, _, other = [*queue(bob, "1", "2"), *queue(charlie, "a")]
+    first, _ = queue(bob, "1", "2")
+    [other] = queue(charlie, "a")
 
     claimed = OutboundMessage.objects.claim(10)
 
@@ -336,7 +338,7 @@ def test_whatever_the_carrier_answers_each_line_stays_in_order_and_nothing_accep
         return SendReply(parts=(SentPart(carrier_message_id=f"{text.client_ref}-{len(accepted)}"),))
 
     carrier.accept = accept  # type: ignore[method-assign]
-    scripted = {
+    scripted: dict[str, Any] = {
         "accept": accept,
         "later": TryLater("throttled", retry_after=5),
         "sender": SenderFault("no"),

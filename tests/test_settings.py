@@ -102,7 +102,7 @@ def test_number_insight_is_warned_of_with_its_last_day(settings, time_machine, t
     [warning] = [each for each in run_checks() if each.id == "smsproxy.W001"]
 
     assert f"{word} switched off on 2027-02-04" in warning.msg
-    assert "identity_insights" in warning.hint
+    assert "identity_insights" in str(warning.hint)
 
 
 def test_an_init_file_in_numbers_is_an_error(settings, tmp_path):
