@@ -12,7 +12,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from django.db import DatabaseError, InterfaceError, close_old_connections, connection, transaction
+from django.db import InterfaceError, OperationalError, close_old_connections, connection, transaction
 from django.utils import timezone
 
 from conversations import outbox
@@ -88,7 +88,7 @@ class Relay:
         """One step. A database that is away is waited for: results are kept until they are recorded."""
         try:
             return self._step(pool, claim=claim)
-        except (DatabaseError, InterfaceError) as error:
+        except (OperationalError, InterfaceError) as error:
             log.error("the database is not available (%s): trying again", type(error).__name__)  # noqa: TRY400
             connection.close()
             time.sleep(POLL)
@@ -141,7 +141,14 @@ class Relay:
             self._in_flight -= 1
         count = 0
         while self._unrecorded:
-            record(self._unrecorded[0])
+            try:
+                record(self._unrecorded[0])
+            except (OperationalError, InterfaceError):
+                raise
+            except Exception as error:  # noqa: BLE001
+                # One answer that cannot be written down must not stop all others. Its lease runs out: it is `unknown`.
+                pk = self._unrecorded[0].message.pk
+                log.error("the answer to message %s cannot be recorded: %s", pk, type(error).__name__)  # noqa: TRY400
             self._unrecorded.pop(0)
             count += 1
         return count

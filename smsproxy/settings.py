@@ -233,5 +233,7 @@ LOGGING = {
         "django": {"handlers": [], "propagate": True},
         # The development server's access lines hold query strings, and with them numbers and texts.
         "django.server": {"handlers": [], "propagate": False},
+        # Scanners call by every name there is. The answer is a 400; a traceback for each would bury the rest.
+        "django.security.DisallowedHost": {"handlers": [], "propagate": False},
     },
 }

@@ -434,6 +434,20 @@ class TestTheLoop:
         assert state_of(message) == "sent"
         assert state_of(waiting) == "queued"
 
+    def test_an_answer_that_cannot_be_written_down_stops_no_other(self, bob, carrier, run, monkeypatch):
+        first, second = queue(bob, "first", "second")
+        real = relay.record
+        monkeypatch.setattr(relay, "record", lambda result: 1 / 0 if result.message.pk == first.pk else real(result))
+        run()
+        self.wait_for(lambda: state_of(first) == "sending" and carrier.sent)
+        OutboundMessage.objects.filter(pk=first.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
+        self.wait_for(lambda: state_of(first) == "unknown")
+        OutboundMessage.objects.filter(pk=first.pk).update(due_at=timezone.now())
+
+        self.wait_for(lambda: state_of(second) == "sent")
+
+        assert len(carrier.sent) == 2
+
     def test_a_database_that_goes_away_for_a_moment_costs_no_result(self, bob, carrier, run, monkeypatch):
         real, failures = relay.record, iter([True, True])
 
