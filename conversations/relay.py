@@ -11,7 +11,9 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import timedelta
 
+from django.conf import settings
 from django.db import InterfaceError, OperationalError, close_old_connections, connection, transaction
 from django.utils import timezone
 
@@ -66,12 +68,9 @@ class Relay:
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set, then wait for what is in flight and record it."""
         with self._pool() as pool:
-            while not stop.is_set():
+            while not stop.is_set() or self._in_flight or self._unrecorded:
                 outbox.wake.clear()
-                if not self._survive(pool, claim=True):
-                    outbox.wake.wait(POLL)
-            while self._in_flight or self._unrecorded:
-                if not self._survive(pool, claim=False):
+                if not self._survive(pool, claim=not stop.is_set()):
                     outbox.wake.wait(POLL)
         connection.close()
 
@@ -122,10 +121,7 @@ class Relay:
         """Call the carrier, and hand what it says to the loop, whatever happens."""
         answer: SendReply | CarrierError
         try:
-            if message.is_too_old(timezone.now()):
-                answer = Refused("older than MESSAGE_MAX_AGE: it was not sent")
-            else:
-                answer = get_carrier().send(message.as_outgoing())
+            answer = self._refusal_of_ours(message) or get_carrier().send(message.as_outgoing())
         except CarrierError as error:
             answer = error
         except Exception as error:  # noqa: BLE001
@@ -134,6 +130,16 @@ class Relay:
             answer = OutcomeUnknown(f"an unexpected {type(error).__name__}")
         self._results.put(Result(message, answer))
         outbox.wake.set()
+
+    def _refusal_of_ours(self, message: OutboundMessage) -> CarrierError | None:
+        """Why the carrier must not be called for it after all."""
+        now = timezone.now()
+        if message.is_too_old(now):
+            return Refused("older than MESSAGE_MAX_AGE: it was not sent")
+        if message.lease_until is None or now > message.lease_until - timedelta(seconds=settings.CARRIER_TIMEOUT):
+            # This process slept between claim and call: others may soon take the message for one in doubt.
+            return TryLater("its lease was about to run out: it was not sent", retry_after=0)
+        return None
 
     def _record_results(self) -> int:
         while not self._results.empty():

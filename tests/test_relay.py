@@ -240,6 +240,26 @@ def test_an_expired_lease_becomes_unknown_and_is_not_sent_again(bob, carrier, ti
     assert carrier.sent == []
 
 
+def test_a_worker_that_slept_through_its_lease_does_not_send(bob, carrier, time_machine, settings, monkeypatch):
+    [message] = queue(bob, "hello")
+    claim = Relay._claim
+
+    def claim_and_sleep(relay, limit):
+        claimed = claim(relay, limit)
+        if not message.events.filter(new_state="unknown").exists():
+            later(time_machine, settings.LEASE + 1)
+            sweep()
+        return claimed
+
+    with monkeypatch.context() as sleepy:
+        sleepy.setattr(Relay, "_claim", claim_and_sleep)
+        Relay().drain()
+
+    assert len(carrier.sent) == 1
+    assert state_of(message) == "sent"
+    assert history(message) == ["queued", "sending", "unknown", "queued", "sending", "sent"]
+
+
 def test_a_worker_that_reports_after_its_lease_still_settles_the_message(bob, carrier, time_machine, settings):
     [message] = queue(bob, "hello")
     [claimed] = OutboundMessage.objects.claim(1)
