@@ -58,7 +58,7 @@ class VirtualNumberAdmin(ReadOnlyAdmin):
     actions = ["quarantine", "restore"]
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[VirtualNumber]":
-        unreleased = Q(participants__isnull=False, participants__released_at__isnull=True)
+        unreleased = Q(participants__released_at__isnull=True)
         numbers: QuerySet[VirtualNumber] = super().get_queryset(request)
         return numbers.annotate(pairs=Count("participants", filter=unreleased))
 

@@ -7,10 +7,13 @@ have gone through, settles them with the carrier, and goes on with what is still
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from decimal import Decimal
 from itertools import islice
 
 from django.db import IntegrityError, transaction
+from django.db.models import F, Q
+from django.utils import timezone
 
 from numbers.configuring import configure
 from numbers.locks import hold_writers
@@ -23,6 +26,8 @@ from smsproxy.states import StaleState
 
 # So many refusals in a row are not bad luck: numbers of this country may need an address on file, say.
 MOST_REFUSALS = 20
+# For so long after an order has ended, asking for exactly the same is taken for the same request.
+JUST_ENDED = timedelta(hours=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,18 +63,33 @@ class Plan:
         return max((cost for cost in costs if cost is not None), default=None) if None not in costs else None
 
 
-def order_for(spec: OrderSpec) -> NumberOrder:
-    """The unfinished order for exactly this, the oldest first; or a new one, not saved."""
+def order_for(spec: OrderSpec, *, again: bool = False) -> NumberOrder:
+    """The unfinished order for exactly this, else one that has just ended, else a new one, not saved.
+
+    One that has just ended is the same request: whoever asked may have been killed before they learned how it ended.
+    again: it is not, as many more are wanted.
+    """
     wanted = asdict(spec) | {"features": NumberOrder.features_text(spec.features), "type": spec.type or ""}
-    begun = NumberOrder.objects.filter(state=OrderState.OPEN, **wanted).order_by("pk").first()
+    alike = NumberOrder.objects.filter(**wanted)
+    begun = alike.filter(state=OrderState.OPEN).order_by("pk").first()
+    if begun is None and not again:
+        ended = Q(events__new_state=F("state"), events__created_at__gte=timezone.now() - JUST_ENDED)
+        begun = next((order for order in alike.filter(ended) if _still_stands(order)), None)
     return begun or NumberOrder(**wanted)
 
 
-def find_or_open_order(spec: OrderSpec) -> NumberOrder:
-    """The unfinished order for exactly this, or a new one: two that begin at once share one."""
+def _still_stands(order: NumberOrder) -> bool:
+    """Ended, and not undone since by releasing its numbers."""
+    if order.state == OrderState.COMPLETE:
+        return order.numbers.ours().count() >= order.count
+    return order.state == OrderState.SHORT
+
+
+def find_or_open_order(spec: OrderSpec, *, again: bool = False) -> NumberOrder:
+    """As `order_for`, and saved. Two that begin at once share one order."""
     with transaction.atomic():
         hold_writers(NumberOrder)
-        order = order_for(spec)
+        order = order_for(spec, again=again)
         if order._state.adding:
             order.save(force_insert=True)
             order.record(order.state, reason="opened")
@@ -79,7 +99,8 @@ def find_or_open_order(spec: OrderSpec) -> NumberOrder:
 def plan(order: NumberOrder) -> Plan:
     """What `fulfil` would buy now, to be shown before it does. The order need not be saved."""
     begun = [] if order._state.adding else list(order.numbers.exclude(state=NumberState.RETIRED))
-    candidates = islice(_candidates(order, order.max_monthly_cost), max(order.count - len(begun), 0))
+    room = max(order.count - len(begun), 0) if order.state == OrderState.OPEN else 0
+    candidates = islice(_candidates(order, order.max_monthly_cost), room)
     return Plan(order=order, begun=begun, candidates=list(candidates))
 
 

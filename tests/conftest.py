@@ -3,9 +3,10 @@ from django.db import connection
 from rest_framework.test import APIClient
 
 from conversations import relay
-from numbers import lookup
+from numbers import configuring, lookup, patience, purchasing, releasing, syncing
 from smsproxy.api.models import ApiKey
 from tests.people import ScriptedCarrier
+from tests.rentals import Rentals
 
 
 @pytest.fixture(autouse=True)
@@ -31,3 +32,20 @@ def carrier(monkeypatch):
     monkeypatch.setattr(relay, "get_carrier", lambda: scripted)
     monkeypatch.setattr(lookup, "get_carrier", lambda: scripted)
     return scripted
+
+
+@pytest.fixture
+def rentals(monkeypatch, pauses):
+    """The pool rents its numbers from this carrier."""
+    carrier = Rentals()
+    for module in (configuring, patience, purchasing, releasing, syncing):
+        monkeypatch.setattr(module, "get_carrier", lambda: carrier)
+    return carrier
+
+
+@pytest.fixture
+def pauses(monkeypatch):
+    """The seconds that a patient caller would have waited."""
+    seconds = []
+    monkeypatch.setattr(patience, "pause", seconds.append)
+    return seconds

@@ -36,6 +36,11 @@ class Command(PoolCommand):
             type=euros,
             help="the most that one number may cost, EUR a month; numbers of unknown cost are then not bought",
         )
+        parser.add_argument(
+            "--again",
+            action="store_true",
+            help="as many more, though an order for exactly the same has ended within the last hour",
+        )
         parser.add_argument("--dry-run", action="store_true", help="show what would be bought, and buy nothing")
         parser.add_argument("--yes", action="store_true", help="do not ask")
 
@@ -49,6 +54,7 @@ class Command(PoolCommand):
         pattern: str,
         pattern_place: PatternPlace,
         max_monthly_cost: Decimal | None,
+        again: bool,
         dry_run: bool,
         yes: bool,
         **options: Any,
@@ -62,24 +68,32 @@ class Command(PoolCommand):
             pattern_place=pattern_place,
             max_monthly_cost=max_monthly_cost,
         )
-        planned = plan(order_for(spec))
+        planned = plan(order_for(spec, again=again))
         self._show(planned)
-        if not planned.begun and not planned.candidates:
+        is_open = planned.order.state == OrderState.OPEN
+        if is_open and not planned.begun and not planned.candidates:
             raise CommandError("Nothing to buy: the carrier has no such number for rent.", returncode=ExitCode.FEWER)
         if dry_run:
             self.stdout.write("Nothing was bought: --dry-run.")
             if planned.missing > 0:
                 raise CommandError("There are fewer numbers than asked for.", returncode=ExitCode.FEWER)
             return
-        self.confirm(f"Buy {len(planned.candidates)}?" if planned.candidates else "Go on?", yes=yes)
-        order = find_or_open_order(spec)
+        if planned.candidates:
+            self.confirm(f"Buy {len(planned.candidates)}?", yes=yes)
+        elif is_open:
+            self.confirm("Go on with it?", yes=yes)
+        order = find_or_open_order(spec, again=again)
         self._fulfil(order, planned)
         self._sum_up(order)
 
     def _show(self, planned: Plan) -> None:
         order, begun = planned.order, planned.begun
+        if order.state != OrderState.OPEN:
+            self.stdout.write(f"Order {order.pk} for exactly this has just ended. To buy as many more, say --again.")
+        elif begun:
+            self.stdout.write(f"Going on with order {order.pk}, which is not finished.")
         if begun:
-            self.stdout.write(f"Going on with {order}, which is not finished. Of its numbers there are already:")
+            self.stdout.write("Of its numbers there are already:")
             for number in begun:
                 self.stdout.write(f"  {number.number:<17}{cost_text(number.monthly_cost):<11}{_standing(number.state)}")
         if planned.candidates:
@@ -90,7 +104,7 @@ class Command(PoolCommand):
             self.stdout.write(f"  {candidate.number:<17}{cost_text(candidate.monthly_cost):<11}{candidate.type or ''}")
         if planned.candidates:
             self.stdout.write(f"Total: {total_text([each.monthly_cost for each in planned.candidates])}")
-        if planned.missing > 0:
+        if planned.missing > 0 and order.state == OrderState.OPEN:
             self.stdout.write(
                 f"The carrier has no more such numbers: {planned.missing} of {order.count} will be missing."
             )
