@@ -1,5 +1,6 @@
 """The REST API: create, list, read and close conversations."""
 
+import json
 import re
 from typing import Any
 
@@ -11,11 +12,12 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 from rest_framework.views import APIView
 
-from conversations.creation import CannotCreate, NoNumberFree, Person, create_conversation
+from conversations.creation import CannotCreate, MixedUp, NoNumberFree, Person, RequestId, create_conversation
 from conversations.models import Conversation, ConversationState, Participant
 from conversations.models.conversation import MAX_PARTICIPANTS, ConversationQuerySet
 from smsproxy.api.authentication import caller
 from smsproxy.api.problems import Problem
+from smsproxy.crypto import keyed_hash
 from smsproxy.phone import NotE164, parse_e164
 from smsproxy.states import StaleState
 
@@ -161,7 +163,15 @@ class ConversationList(ListAPIView):
                 ttl=data["ttl"],
                 notify=data["notify"],
                 created_by=caller(request),
+                request_id=_request_id(request, data),
             )
+        except MixedUp:
+            raise Problem(
+                422,
+                "The Idempotency-Key was used before",
+                "It came with a request that asks for something else. Use a new key for each new conversation.",
+                code="idempotency_key_reused",
+            ) from None
         except CannotCreate as error:
             raise _problem(error, data["participants"][error.position]["label"]) from None
         answer = ConversationSerializer(conversations().get(pk=made.pk)).data
@@ -187,6 +197,21 @@ class CloseConversation(APIView):
         except StaleState:
             conversation.refresh_from_db()
         return Response(ConversationSerializer(conversation).data)
+
+
+def _request_id(request: Request, data: dict[str, Any]) -> RequestId | None:
+    """The Idempotency-Key header, with a hash of what is asked for in whatever spelling."""
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return None
+    if not re.fullmatch(r"[\x21-\x7e]{1,100}", key):
+        raise Problem(
+            400,
+            "The Idempotency-Key is not valid",
+            "Expected 1 to 100 visible ASCII characters, such as a UUID.",
+            code="idempotency_key_invalid",
+        )
+    return RequestId(key=key, hash=keyed_hash(json.dumps(data, sort_keys=True)))
 
 
 def _problem(error: CannotCreate, label: str) -> Problem:

@@ -21,6 +21,14 @@ _MOST_TRIES = 50
 
 
 @dataclass(frozen=True, kw_only=True)
+class RequestId:
+    """What makes two requests of one caller the same one. key: the caller's name of it; hash: of what it asks for."""
+
+    key: str
+    hash: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Person:
     """Somebody who shall take part. number: E.164. label: what the others see."""
 
@@ -41,6 +49,10 @@ class CannotCreate(Exception):
         self.detail = detail
 
 
+class MixedUp(Exception):
+    """The caller has used this key before, for a request that asks for something else."""
+
+
 class NoNumberFree(CannotCreate):
     """Every virtual number that could serve this participant is taken by their other conversations."""
 
@@ -52,11 +64,41 @@ def create_conversation(
     ttl: int | None = None,
     notify: bool = True,
     created_by: ApiKey | None = None,
+    request_id: RequestId | None = None,
 ) -> Conversation:
     """A new conversation between these people, its numbers assigned, its confirmations queued.
 
-    ttl: seconds until it ends by itself; None: never. Raises CannotCreate, and then nothing was created or sent.
+    ttl: seconds until it ends by itself; None: never. request_id: of a request that may be repeated; a repeat makes
+    nothing, and returns what the first one made. Raises CannotCreate, and then nothing was created or sent; MixedUp.
     """
+    if request_id is None:
+        return _create(people, reference, ttl, notify, created_by, RequestId(key="", hash=""))
+    if made := _made_before(created_by, request_id):
+        return made
+    try:
+        return _create(people, reference, ttl, notify, created_by, request_id)
+    except (IntegrityError, NoNumberFree):
+        # A repeat at the same moment was faster, and may have taken the last number.
+        if made := _made_before(created_by, request_id):
+            return made
+        raise
+
+
+def _made_before(created_by: ApiKey | None, request_id: RequestId) -> Conversation | None:
+    made = Conversation.objects.filter(created_by=created_by, idempotency_key=request_id.key).first()
+    if made is not None and made.request_hash != request_id.hash:
+        raise MixedUp
+    return made
+
+
+def _create(
+    people: Sequence[Person],
+    reference: str,
+    ttl: int | None,
+    notify: bool,
+    created_by: ApiKey | None,
+    request_id: RequestId,
+) -> Conversation:
     _refuse_repeats(people)
     _refuse_virtual_numbers(people)
     try:
@@ -72,6 +114,8 @@ def create_conversation(
         conversation = Conversation.objects.create(
             reference=reference,
             created_by=created_by,
+            idempotency_key=request_id.key,
+            request_hash=request_id.hash,
             created_at=now,
             expires_at=now + timedelta(seconds=ttl) if ttl is not None else None,
         )

@@ -16,8 +16,9 @@ from django.test import Client
 
 from conversations import outbox
 from conversations.creation import NoNumberFree
-from conversations.models import InboundMessage, OutboundMessage, Participant
+from conversations.models import Conversation, InboundMessage, OutboundMessage, Participant
 from conversations.sweeps import sweep
+from smsproxy.api.models import ApiKey
 from tests.people import ALICE, BOB, CHARLIE, add_numbers, members, proxies, talk
 from tests.signing import signed_inbound
 from tests.stub_carrier import StubCarrier
@@ -80,6 +81,21 @@ def test_without_the_lock_on_people_the_constraint_alone_keeps_pairs_apart(monke
     made = at_once(20, lambda index: talk(ALICE, f"+4477007{index:05}"))
 
     assert len({proxies(conversation)[0] for conversation in made}) == 20
+
+
+def test_one_idempotency_key_posted_thirty_times_at_once_makes_one_conversation():
+    add_numbers(1)
+    _, key = ApiKey.objects.issue("rides-backend")
+    body = {"participants": [{"number": ALICE}, {"number": BOB}]}
+    headers = {"Authorization": f"Bearer {key}", "Idempotency-Key": "order-42"}
+
+    answers = at_once(
+        30, lambda _: Client().post("/api/v1/conversations/", body, "application/json", headers=headers).status_code
+    )
+
+    assert answers == [201] * 30
+    assert Conversation.objects.count() == 1
+    assert OutboundMessage.objects.count() == 2
 
 
 def test_one_message_id_posted_fifty_times_at_once_is_relayed_once():

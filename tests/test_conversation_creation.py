@@ -230,6 +230,59 @@ def test_every_wrong_field_is_a_400_that_points_at_it(api, changes, pointer):
     assert nothing_exists()
 
 
+class TestIdempotencyKey:
+    def test_a_repeated_request_is_answered_as_the_first_and_creates_and_sends_nothing(self, api):
+        add_numbers(4)
+
+        first = api.post(URL, request(), headers={"Idempotency-Key": "order-42"})
+        again = api.post(URL, request(), headers={"Idempotency-Key": "order-42"})
+
+        assert first.status_code == again.status_code == 201
+        assert first.json() == again.json()
+        assert first["Location"] == again["Location"]
+        assert Conversation.objects.count() == 1
+        assert OutboundMessage.objects.count() == 2
+
+    def test_even_when_the_first_took_the_last_number(self, api):
+        add_numbers(1)
+
+        answers = [api.post(URL, request(), headers={"Idempotency-Key": "k"}).status_code for _ in range(2)]
+
+        assert answers == [201, 201]
+
+    def test_another_key_or_none_makes_another_conversation(self, api):
+        add_numbers(3)
+
+        for key in ("a", "b"):
+            api.post(URL, request(), headers={"Idempotency-Key": key})
+        api.post(URL, request())
+
+        assert Conversation.objects.count() == 3
+
+    def test_the_same_key_for_something_else_is_a_422(self, api):
+        add_numbers(4)
+        api.post(URL, request(), headers={"Idempotency-Key": "k"})
+
+        response = api.post(URL, request(ttl=600), headers={"Idempotency-Key": "k"})
+
+        assert response.status_code == 422
+        assert response.json()["code"] == "idempotency_key_reused"
+        assert Conversation.objects.count() == 1
+
+    def test_a_request_that_failed_may_be_repeated_under_its_key(self, api):
+        assert api.post(URL, request(), headers={"Idempotency-Key": "k"}).status_code == 409
+        add_numbers(2)
+
+        assert api.post(URL, request(), headers={"Idempotency-Key": "k"}).status_code == 201
+
+    @pytest.mark.parametrize("key", ["", " ", "x" * 101, "a b", "ü"])
+    def test_a_key_of_another_form_is_a_400(self, api, key):
+        add_numbers(2)
+
+        assert api.post(URL, request(), headers={"Idempotency-Key": key}).status_code == 400
+        assert nothing_exists()
+
+
 class TestLookup:
     @pytest.fixture(autouse=True)
     def _with_a_lookup(self, settings):

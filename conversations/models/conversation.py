@@ -52,6 +52,10 @@ class Conversation(Stateful):
         max_length=100, blank=True, db_index=True, help_text="The marketplace's own name of it."
     )
     created_by = models.ForeignKey(ApiKey, models.PROTECT, null=True, blank=True, related_name="conversations")
+    idempotency_key = models.CharField(
+        max_length=100, blank=True, help_text="The caller's name for the request that made it: one request, once."
+    )
+    request_hash = models.CharField(max_length=64, blank=True, help_text="To tell a repeat from a mix-up.")
     created_at = models.DateTimeField(default=timezone.now)
     expires_at = models.DateTimeField(null=True, blank=True, help_text="Empty: it ends only when it is closed.")
     closed_at = models.DateTimeField(null=True, blank=True)
@@ -61,6 +65,13 @@ class Conversation(Stateful):
 
     class Meta:
         ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["created_by", "idempotency_key"],
+                condition=~models.Q(idempotency_key=""),
+                name="one_conversation_for_a_request",
+            )
+        ]
         indexes = [
             # The sweep that closes expired conversations.
             models.Index(
