@@ -26,7 +26,8 @@ class Command(PoolCommand):
         chosen = [each for each in pick(numbers) if not self._is_released(each)]
         free = [each for each in chosen if not self._is_in_use(each)]
         for each in free:
-            self.stdout.write(f"{each} will be cancelled ({cost_text(each.monthly_cost)} a month)")
+            cost = "is unknown" if each.monthly_cost is None else f"of {cost_text(each.monthly_cost)} a month ends"
+            self.stdout.write(f"{each} will be cancelled; its cost {cost}")
         stuck = len(chosen) - len(free)
         if dry_run:
             self.stdout.write("Nothing was released: --dry-run.")

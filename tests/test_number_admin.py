@@ -1,0 +1,153 @@
+"""The pool in the admin: seen, not edited; people's numbers masked."""
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission, User
+from django.urls import reverse
+
+from numbers.models import NumberOrder, NumberState, RealNumber, VirtualNumber
+from smsproxy.public_urls import inbound_sms_url
+from tests.people import ALICE, BOB, add_numbers, talk
+
+MODELS = ["virtualnumber", "numberorder", "realnumber", "numberevent", "orderevent"]
+
+
+@pytest.fixture
+def order(db):
+    order = NumberOrder.objects.create(country="GB", count=2, features="SMS", pattern_place="anywhere")
+    order.record(order.state, reason="opened")
+    return order
+
+
+@pytest.fixture
+def pool(order):
+    rows = add_numbers(3)
+    VirtualNumber.objects.filter(pk=rows[0].pk).update(webhook_url=inbound_sms_url(), order=order, monthly_cost="1.25")
+    talk(ALICE, BOB)
+    for row in rows:
+        row.record(row.state, reason="for the test")
+    return list(VirtualNumber.objects.all())
+
+
+@pytest.fixture
+def staff(client, db):
+    """Logs in a member of staff with these permissions."""
+
+    def log_in(*permissions):
+        user = User.objects.create_user("sam", password="x", is_staff=True)
+        user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+        client.force_login(user)
+        return client
+
+    return log_in
+
+
+def page(name, *args):
+    return reverse(f"admin:numbers_{name}", args=args)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_list_and_every_page_opens_and_nothing_can_be_edited(admin_client, pool, model):
+    assert admin_client.get(page(f"{model}_changelist")).status_code == 200
+    row = {
+        "virtualnumber": pool[0],
+        "numberorder": NumberOrder.objects.get(),
+        "realnumber": RealNumber.objects.first(),
+        "numberevent": pool[0].events.first(),
+        "orderevent": NumberOrder.objects.get().events.first(),
+    }[model]
+
+    detail = admin_client.get(page(f"{model}_change", row.pk))
+
+    assert detail.status_code == 200
+    assert b'name="_save"' not in detail.content
+    assert admin_client.post(page(f"{model}_change", row.pk), {"state": "retired"}).status_code == 403
+    assert admin_client.get(page(f"{model}_add")).status_code == 403
+    assert admin_client.post(page(f"{model}_delete", row.pk), {"post": "yes"}).status_code == 403
+
+
+def test_the_list_of_numbers_says_how_many_live_pairs_each_has_and_whether_its_texts_reach_us(admin_client, pool):
+    rows = admin_client.get(page("virtualnumber_changelist")).context["cl"].result_list
+
+    assert sum(row.pairs for row in rows) == 2
+    html = admin_client.get(page("virtualnumber_changelist"), {"q": pool[0].number}).content.decode()
+    assert "icon-yes.svg" in html
+    assert "1.25" in html
+
+
+def test_a_list_takes_the_same_number_of_queries_however_long_it_is(admin_client, pool, django_assert_max_num_queries):
+    add_numbers(40, start="+4477009006")
+    with django_assert_max_num_queries(12):
+        admin_client.get(page("virtualnumber_changelist"))
+
+
+def test_the_list_of_orders_says_how_many_are_bought(admin_client, pool, order):
+    VirtualNumber.objects.create(number="+447700900600", country="GB", order=order, state=NumberState.ORDERED)
+    VirtualNumber.objects.create(number="+447700900601", country="GB", order=order, state=NumberState.RETIRED)
+
+    [row] = admin_client.get(page("numberorder_changelist")).context["cl"].result_list
+
+    assert row.ours == 1
+
+
+@pytest.mark.parametrize(
+    ("action", "state", "told", "after"),
+    [
+        ("quarantine", NumberState.ACTIVE, "3 done, 0 refused", NumberState.QUARANTINED),
+        ("restore", NumberState.QUARANTINED, "3 done, 0 refused", NumberState.ACTIVE),
+        ("restore", NumberState.ACTIVE, "0 done, 3 refused", NumberState.ACTIVE),
+        ("restore", NumberState.CONFIGURING, "0 done, 3 refused", NumberState.CONFIGURING),
+        ("quarantine", NumberState.RETIRED, "0 done, 3 refused", NumberState.RETIRED),
+    ],
+)
+def test_actions_call_the_verbs_of_the_number_and_report(admin_client, admin_user, pool, action, state, told, after):
+    VirtualNumber.objects.update(state=state)
+
+    response = admin_client.post(
+        page("virtualnumber_changelist"), {"action": action, "_selected_action": [row.pk for row in pool]}, follow=True
+    )
+
+    assert told in response.content.decode()
+    assert set(VirtualNumber.objects.values_list("state", flat=True)) == {after}
+    if told.startswith("3"):
+        assert pool[0].events.all()[0].actor == admin_user.username
+
+
+def test_staff_without_the_permission_have_no_actions(staff, pool):
+    client = staff("view_virtualnumber")
+    data = {"action": "quarantine", "_selected_action": [row.pk for row in pool]}
+
+    assert client.get(page("virtualnumber_changelist")).status_code == 200
+    client.post(page("virtualnumber_changelist"), data)
+
+    assert set(VirtualNumber.objects.values_list("state", flat=True)) == {NumberState.ACTIVE}
+
+
+def test_the_number_of_a_person_is_masked_everywhere(staff, pool):
+    client = staff("view_realnumber")
+    alice = RealNumber.objects.with_number(ALICE).get()
+
+    for url in (page("realnumber_changelist"), page("realnumber_change", alice.pk)):
+        html = client.get(url).content.decode()
+        assert "+44 ••• 01" in html
+        assert ALICE not in html
+        assert ALICE.removeprefix("+44") not in html
+    assert not LogEntry.objects.exists()
+
+
+def test_who_may_reveal_a_number_sees_it_on_its_own_page_only_and_leaves_a_trace(staff, pool):
+    client = staff("view_realnumber", "reveal_realnumber")
+    alice = RealNumber.objects.with_number(ALICE).get()
+
+    assert ALICE not in client.get(page("realnumber_changelist")).content.decode()
+    assert not LogEntry.objects.exists()
+    assert ALICE in client.get(page("realnumber_change", alice.pk)).content.decode()
+    entry = LogEntry.objects.get()
+    assert (entry.object_id, entry.user.username) == (str(alice.pk), "sam")
+    assert ALICE not in f"{entry.object_repr}{entry.change_message}"
+
+
+def test_real_numbers_are_not_searched_because_the_search_is_a_url(admin_client, pool):
+    changelist = admin_client.get(page("realnumber_changelist"), {"q": ALICE}).context["cl"]
+
+    assert changelist.search_fields == ()
