@@ -57,10 +57,16 @@ class Plan:
         return self.order.count - len(self.begun) - len(self.candidates)
 
     @property
+    def costs(self) -> list[Decimal | None]:
+        """What each number that is to be bought costs, EUR a month; those in doubt too, which perhaps are bought."""
+        in_doubt = [number.monthly_cost for number in self.begun if number.state == NumberState.ORDERED]
+        return in_doubt + [candidate.monthly_cost for candidate in self.candidates]
+
+    @property
     def dearest(self) -> Decimal | None:
-        """The most that one of the candidates costs, EUR a month; None: there is none, or a cost is not known."""
-        costs = [candidate.monthly_cost for candidate in self.candidates]
-        return max((cost for cost in costs if cost is not None), default=None) if None not in costs else None
+        """The most that one of them costs; None: there is none, or the carrier does not say of all."""
+        known = [cost for cost in self.costs if cost is not None]
+        return max(known) if known and len(known) == len(self.costs) else None
 
 
 def order_for(spec: OrderSpec, *, again: bool = False) -> NumberOrder:

@@ -11,8 +11,8 @@ from smsproxy.states import StaleState
 pytestmark = pytest.mark.django_db
 
 PAIRS: list[tuple[Any, str, str]] = [
-    *[(VirtualNumber, *pair) for pair in itertools.product(NumberState, repeat=2)],
-    *[(NumberOrder, *pair) for pair in itertools.product(OrderState, repeat=2)],
+    *[(VirtualNumber, old, new) for old, new in itertools.product(NumberState, repeat=2)],
+    *[(NumberOrder, old, new) for old, new in itertools.product(OrderState, repeat=2)],
 ]
 
 

@@ -133,7 +133,8 @@ def test_an_unfinished_order_is_gone_on_with_and_said_so(rentals, run):
     assert code == ExitCode.DONE
     assert "which is not finished" in output
     assert "+447700900700    EUR 1.25   active" in output
-    assert "+447700900701    EUR 1.25   bought, perhaps: will be settled" in output
+    assert "+447700900701    EUR 1.25   perhaps bought, or else to buy" in output
+    assert "Total: EUR 1.25 a month" in output
     assert len(rentals.account) == 2
 
 

@@ -43,7 +43,7 @@ class Command(PoolCommand):
                 "this command again.",
                 returncode=ExitCode.NOT_CONFIGURED,
             )
-        self.stdout.write(self.style.SUCCESS(f"The texts of all {len(chosen)} reach us."))
+        self.stdout.write(self.style.SUCCESS(f"{len(chosen)} of {len(chosen)} configured; their texts reach us."))
 
     def _choose(self, numbers: list[str], all: bool) -> list[VirtualNumber]:
         if numbers and all:

@@ -78,8 +78,8 @@ class Command(PoolCommand):
             if planned.missing > 0:
                 raise CommandError("There are fewer numbers than asked for.", returncode=ExitCode.FEWER)
             return
-        if planned.candidates:
-            self.confirm(f"Buy {len(planned.candidates)}?", yes=yes)
+        if planned.costs:
+            self.confirm(f"Buy {len(planned.costs)}?", yes=yes)
         elif is_open:
             self.confirm("Go on with it?", yes=yes)
         order = find_or_open_order(spec, again=again)
@@ -102,8 +102,8 @@ class Command(PoolCommand):
             )
         for candidate in planned.candidates:
             self.stdout.write(f"  {candidate.number:<17}{cost_text(candidate.monthly_cost):<11}{candidate.type or ''}")
-        if planned.candidates:
-            self.stdout.write(f"Total: {total_text([each.monthly_cost for each in planned.candidates])}")
+        if planned.costs:
+            self.stdout.write(f"Total: {total_text(planned.costs)}")
         if planned.missing > 0 and order.state == OrderState.OPEN:
             self.stdout.write(
                 f"The carrier has no more such numbers: {planned.missing} of {order.count} will be missing."
@@ -140,4 +140,4 @@ class Command(PoolCommand):
 
 
 def _standing(state: str) -> str:
-    return "bought, perhaps: will be settled" if state == NumberState.ORDERED else NumberState(state).label
+    return "perhaps bought, or else to buy" if state == NumberState.ORDERED else NumberState(state).label
