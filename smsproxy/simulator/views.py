@@ -94,7 +94,8 @@ def _typed(request: HttpRequest) -> tuple[SimulatedHandset, str, str]:
         raise Refusal(400, "Expected JSON in UTF-8: it could not be read.") from None
     if not isinstance(body, dict):
         raise Refusal(400, f"Expected a JSON object, found {type(body).__name__}.")
-    return _handset(body.get("handset")), _number(body), _text(body.get("text"))
+    handset = _handset(body.get("handset"))
+    return handset, _number(handset, body.get("number")), _text(body.get("text"))
 
 
 def _handset(value: object) -> SimulatedHandset:
@@ -107,15 +108,12 @@ def _handset(value: object) -> SimulatedHandset:
     return handset
 
 
-def _number(body: dict[str, Any]) -> str:
-    number = body.get("number")
-    if not isinstance(number, str) or not _has_thread(body["handset"], number):
+def _number(handset: SimulatedHandset, value: object) -> str:
+    # Compared here, not in the database, which cannot take every string that JSON can hold.
+    threads = set(handset.texts.values_list("virtual_number", flat=True))
+    if not isinstance(value, str) or value not in threads:
         raise Refusal(400, "number: expected a virtual number that this phone has a thread with.")
-    return number
-
-
-def _has_thread(handset_id: int, number: str) -> bool:
-    return SimulatedHandset.objects.filter(pk=handset_id, texts__virtual_number=number).exists()
+    return value
 
 
 def _text(value: object) -> str:

@@ -1,0 +1,52 @@
+"""A real, headless Chromium for tests of pages, with nothing in it but the page."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from tempfile import TemporaryDirectory
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.chrome.options import Options
+from selenium.webdriver.chrome.service import Service
+
+ARGUMENTS = [
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+]
+
+
+@contextmanager
+def chromium(*, width: int = 1200, height: int = 800, dark: bool = False) -> Iterator[webdriver.Chrome]:
+    """A browser with a fresh profile, ended at the end. width and height: CSS pixels of the page.
+
+    Skips the test where Chromium or its driver is not installed.
+    """
+    browser, driver = shutil.which("chromium") or shutil.which("google-chrome"), shutil.which("chromedriver")
+    if not browser or not driver:
+        pytest.skip("needs chromium and chromedriver on the PATH")
+    with TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True) as profile:
+        options = Options()
+        options.binary_location = browser
+        for argument in [*ARGUMENTS, f"--user-data-dir={profile}"]:
+            options.add_argument(argument)
+        page = webdriver.Chrome(options=options, service=Service(driver))
+        try:
+            # The page's own size, whatever the window's frame takes; and the width of a phone, below any window's.
+            page.execute_cdp_cmd(
+                "Emulation.setDeviceMetricsOverride",
+                {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False},
+            )
+            scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+            page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+            yield page
+        finally:
+            page.quit()
