@@ -187,7 +187,8 @@ def _join(
         try:
             with transaction.atomic():
                 participant.save(force_insert=True)
-                # Since the insert the row of the number is held. If it stopped being active just before, leave it.
+                # Releasing a number waits for whoever is inserting (numbers/releasing.py), so either it sees this row, or
+                # this sees that the number is no longer active.
                 if not VirtualNumber.objects.active().filter(pk=candidate.pk).exists():
                     raise IntegrityError("the number is no longer active")
         except IntegrityError:

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from smsproxy.carriers.base import Feature, NumberType
 from smsproxy.phone import area_of
-from smsproxy.states import Event, Stateful
+from smsproxy.states import Event, StaleState, Stateful
 
 from .orders import NumberOrder
 from .real import RealNumber
@@ -128,6 +128,8 @@ class VirtualNumber(Stateful):
 
     def restore(self, *, reason: str, actor: str = "") -> Self:
         """Back from draining or quarantine."""
+        if self.state not in (NumberState.DRAINING, NumberState.QUARANTINED):
+            raise StaleState(f"virtual number {self.pk} is {self.state}: there is nothing to restore it from")
         return self.move(NumberState.ACTIVE, reason=reason, actor=actor)
 
 
