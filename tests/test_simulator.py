@@ -232,6 +232,7 @@ def test_every_verb_fails_in_every_way_and_then_works(network, verb, kind):
         calls(network)[verb]()
     assert type(error.value) is ERRORS[kind]
     if kind == FaultKind.THROTTLED:
+        assert isinstance(error.value, TryLater)
         assert error.value.retry_after
     # What was lost after it happened cannot always happen again.
     if not (kind == FaultKind.LOST_REPLY and verb in (Verb.BUY, Verb.CANCEL)):
