@@ -1,6 +1,5 @@
 """Conversations and messages for staff: records that can be looked at, and a few verbs. No number, no text in lists."""
 
-from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin
@@ -19,7 +18,6 @@ from conversations.models import (
     RejectedWebhook,
 )
 from smsproxy.admin import ReadOnlyAdmin, ReadOnlyInline
-from smsproxy.states import StaleState
 
 
 class ParticipantInline(ReadOnlyInline):
@@ -45,7 +43,7 @@ class ConversationAdmin(ReadOnlyAdmin):
 
     @admin.action(description="Close", permissions=["change_state"])
     def close(self, request: HttpRequest, queryset: "QuerySet[Conversation]") -> None:
-        _each(self, request, queryset, lambda row, actor: row.close(actor=actor))
+        self.call_each(request, queryset, lambda row, actor: row.close(actor=actor))
 
 
 @admin.register(Participant)
@@ -116,11 +114,11 @@ class OutboundMessageAdmin(MessageAdmin):
 
     @admin.action(description="Send again (it may arrive twice)", permissions=["change_state"])
     def resend(self, request: HttpRequest, queryset: "QuerySet[OutboundMessage]") -> None:
-        _each(self, request, queryset, lambda row, actor: row.resend(reason="staff: send again", actor=actor))
+        self.call_each(request, queryset, lambda row, actor: row.resend(reason="staff: send again", actor=actor))
 
     @admin.action(description="Do not send (any more)", permissions=["change_state"])
     def drop(self, request: HttpRequest, queryset: "QuerySet[OutboundMessage]") -> None:
-        _each(self, request, queryset, lambda row, actor: row.cancel(reason="staff: do not send", actor=actor))
+        self.call_each(request, queryset, lambda row, actor: row.cancel(reason="staff: do not send", actor=actor))
 
 
 @admin.register(OutboundPart)
@@ -157,19 +155,3 @@ class MessageEventAdmin(ReadOnlyAdmin):
     list_display = ["created_at", "message", "old_state", "new_state", "reason", "actor"]
     list_filter = ["new_state", "created_at"]
     list_select_related = ["message"]
-
-
-def _each(
-    page: admin.ModelAdmin, request: HttpRequest, rows: "QuerySet[Any]", verb: Callable[[Any, str], object]
-) -> None:
-    """Call the verb on each row, and tell how many took it and how many had moved on."""
-    done = refused = 0
-    for row in rows:
-        try:
-            verb(row, request.user.get_username())
-        except StaleState:
-            refused += 1
-        else:
-            done += 1
-    told = f"{done} done." if not refused else f"{done} done, {refused} refused: their state does not allow it."
-    page.message_user(request, told)

@@ -187,8 +187,8 @@ def _join(
         try:
             with transaction.atomic():
                 participant.save(force_insert=True)
-                # Releasing a number waits for whoever is inserting (numbers/releasing.py), so either it sees this row, or
-                # this sees that the number is no longer active.
+                # Releasing a number waits for whoever is inserting (numbers/releasing.py): either it sees this row, or
+                # we see here that the number is no longer active.
                 if not VirtualNumber.objects.active().filter(pk=candidate.pk).exists():
                     raise IntegrityError("the number is no longer active")
         except IntegrityError:

@@ -1,6 +1,5 @@
 """The pool for staff, to be looked at. Numbers are bought and given back by the commands, which say what it costs."""
 
-from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin
@@ -10,7 +9,6 @@ from django.http import HttpRequest, HttpResponse
 from numbers.models import NumberEvent, NumberOrder, NumberState, OrderEvent, RealNumber, VirtualNumber
 from smsproxy.admin import ReadOnlyAdmin, ReadOnlyInline
 from smsproxy.public_urls import inbound_sms_url
-from smsproxy.states import StaleState
 
 
 class NumberEventInline(ReadOnlyInline):
@@ -80,26 +78,11 @@ class VirtualNumberAdmin(ReadOnlyAdmin):
 
     @admin.action(description="Quarantine: give them to no new conversation", permissions=["change_state"])
     def quarantine(self, request: HttpRequest, queryset: "QuerySet[VirtualNumber]") -> None:
-        self._each(request, queryset, lambda number, actor: number.quarantine(reason="by staff", actor=actor))
+        self.call_each(request, queryset, lambda number, actor: number.quarantine(reason="by staff", actor=actor))
 
     @admin.action(description="Restore from quarantine or draining", permissions=["change_state"])
     def restore(self, request: HttpRequest, queryset: "QuerySet[VirtualNumber]") -> None:
-        self._each(request, queryset, _restore)
-
-    def _each(
-        self,
-        request: HttpRequest,
-        queryset: "QuerySet[VirtualNumber]",
-        verb: Callable[[VirtualNumber, str], object],
-    ) -> None:
-        done = refused = 0
-        for number in queryset:
-            try:
-                verb(number, request.user.get_username())
-                done += 1
-            except StaleState:
-                refused += 1
-        self.message_user(request, f"{done} done, {refused} refused: not possible from their state.")
+        self.call_each(request, queryset, lambda row, actor: row.restore(reason="by staff", actor=actor))
 
 
 @admin.register(NumberOrder)
@@ -180,10 +163,3 @@ class NumberEventAdmin(EventAdmin):
 class OrderEventAdmin(EventAdmin):
     list_display = ["created_at", "order", "old_state", "new_state", "reason", "actor"]
     list_select_related = ["order"]
-
-
-def _restore(number: VirtualNumber, actor: str) -> None:
-    """Not one that was never configured: the pool would give out a number whose texts go nowhere."""
-    if number.state == NumberState.CONFIGURING:
-        raise StaleState("not configured yet")
-    number.restore(reason="by staff", actor=actor)

@@ -93,8 +93,8 @@ def test_the_list_of_orders_says_how_many_are_bought(admin_client, pool, order):
 @pytest.mark.parametrize(
     ("action", "state", "told", "after"),
     [
-        ("quarantine", NumberState.ACTIVE, "3 done, 0 refused", NumberState.QUARANTINED),
-        ("restore", NumberState.QUARANTINED, "3 done, 0 refused", NumberState.ACTIVE),
+        ("quarantine", NumberState.ACTIVE, "3 done.", NumberState.QUARANTINED),
+        ("restore", NumberState.QUARANTINED, "3 done.", NumberState.ACTIVE),
         ("restore", NumberState.ACTIVE, "0 done, 3 refused", NumberState.ACTIVE),
         ("restore", NumberState.CONFIGURING, "0 done, 3 refused", NumberState.CONFIGURING),
         ("quarantine", NumberState.RETIRED, "0 done, 3 refused", NumberState.RETIRED),
