@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from django.apps import apps
+from django.contrib import admin
 
 ROOT = Path(__file__).resolve().parent.parent
 APPS = ["smsproxy", "numbers", "conversations"]
@@ -62,6 +64,13 @@ def test_only_the_carriers_know_vonage_s_field_names():
     ]
 
     assert knowing == []
+
+
+def test_staff_can_see_every_model():
+    ours = {model for model in apps.get_models() if model.__module__.split(".")[0] in APPS}
+
+    assert ours
+    assert ours <= set(admin.site._registry)
 
 
 def test_no_module_is_named_for_nothing():
