@@ -5,6 +5,8 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html_join
 
 from conversations.models import (
     Conversation,
@@ -40,6 +42,19 @@ class ConversationAdmin(ReadOnlyAdmin):
     search_help_text = "By id, reference, label or virtual number (real numbers are not searched: the search is a URL)."
     inlines = [ParticipantInline, ConversationEventInline]
     actions = ["close"]
+    readonly_fields = ["messages"]
+
+    @admin.display(description="messages")
+    def messages(self, conversation: Conversation) -> str:
+        lists = {
+            "what its participants wrote": ("inboundmessage", "participant__conversation__id__exact"),
+            "what they were sent": ("outboundmessage", "conversation__id__exact"),
+        }
+        links = (
+            (f"{reverse(f'admin:conversations_{model}_changelist')}?{field}={conversation.pk}", words)
+            for words, (model, field) in lists.items()
+        )
+        return format_html_join(" · ", '<a href="{}">{}</a>', links)
 
     @admin.action(description="Close", permissions=["change_state"])
     def close(self, request: HttpRequest, queryset: "QuerySet[Conversation]") -> None:
@@ -75,6 +90,10 @@ class InboundMessageAdmin(MessageAdmin):
     list_select_related = ["sender", "virtual_number", "participant"]
     date_hierarchy = "received_at"
     search_fields = ["carrier_message_id", "virtual_number__number", "participant__conversation__reference"]
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        # The link from a conversation's page.
+        return lookup == "participant__conversation__id__exact" or super().lookup_allowed(lookup, value, request)
 
 
 class MessageEventInline(ReadOnlyInline):

@@ -51,7 +51,12 @@ class E164Field(TextField):
         try:
             return parse_e164(super().to_internal_value(data))
         except NotE164 as error:
-            raise serializers.ValidationError(f"{error}".capitalize() + ".", code="not_e164") from None
+            raise serializers.ValidationError(_sentence(error), code="not_e164") from None
+
+
+def _sentence(error: Exception) -> str:
+    text = str(error)
+    return f"{text[0].upper()}{text[1:]}."
 
 
 class LabelField(TextField):

@@ -10,11 +10,10 @@ from django.utils import timezone
 
 from conversations.models import Conversation, Participant
 from conversations.outbox import queue_notice
-from numbers.assignment import candidates
+from numbers.assignment import candidates, sender_countries, serving
 from numbers.lookup import NumberNotValid, look_up, remember_answers
 from numbers.models import RealNumber, VirtualNumber
 from smsproxy.api.models import ApiKey
-from smsproxy.phone import country_of
 
 # Another creator can take a number between our reading and our writing. So often in a row means a full pool.
 _MOST_TRIES = 50
@@ -195,13 +194,21 @@ def _join(
             continue
         transaction.on_commit(candidate.touch)
         return participant
-    where = f"country {country_of(person.number)}" if settings.NUMBER_GEOGRAPHY == "same-country" else "any country"
-    raise NoNumberFree(
-        position,
-        "no_number_free",
-        f"no virtual number is free: of those that can text this participant ({where}), each already serves another "
-        f"conversation of theirs, open or cooling down. Close conversations, or add numbers to the pool: "
-        f"manage.py provision_numbers",
+    raise NoNumberFree(position, "no_number_free", _why_none_is_free(number))
+
+
+def _why_none_is_free(number: RealNumber) -> str:
+    of_countries = ", ".join(sender_countries(number.country)) or "any country"
+    able = serving(number).count()
+    if not able:
+        return (
+            f"no virtual number is free: a phone of country {number.country or 'unknown'} needs an active one of "
+            f"{of_countries}, and the pool has none. Add some: manage.py provision_numbers"
+        )
+    return (
+        f"no virtual number is free: each of the {able} that can text this participant (of {of_countries}) serves "
+        "another conversation of theirs, open or cooling down. Close conversations, or add numbers to the pool: "
+        "manage.py provision_numbers"
     )
 
 

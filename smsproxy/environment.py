@@ -20,7 +20,8 @@ class Environment:
             self._env.read_env(str(env_file), overwrite=False)
 
     def text(self, name: str, default: Any = REQUIRED, *, fix: str = "") -> str:
-        value = str(self._env.str(name, default="")).strip()
+        # Not `self._env.str`: it takes a value that begins with "$", a secret say, for the name of another variable.
+        value = str(self._env.ENVIRON.get(name, "")).strip()
         if value:
             return value
         if default is REQUIRED:
@@ -29,7 +30,7 @@ class Environment:
 
     def wording(self, name: str, default: str) -> str:
         """A text for people's eyes. Set but empty, it is empty."""
-        return str(self._env.str(name, default=default)).strip()
+        return str(self._env.ENVIRON.get(name, default)).strip()
 
     def words(self, name: str, *, default: str = "") -> list[str]:
         """A comma-separated list, without empty entries."""

@@ -28,6 +28,8 @@ DEBUG = env.flag("DEBUG", default=False)
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", default="localhost,127.0.0.1")
 # The https base under which the world, and so Vonage, reaches this site.
 PUBLIC_URL = env.text("PUBLIC_URL", "http://127.0.0.1:8000").rstrip("/")
+if not PUBLIC_URL.startswith(("https://", "http://")):
+    raise ImproperlyConfigured(f"PUBLIC_URL: expected an address that begins with https://; found {PUBLIC_URL!r}.")
 ROOT_URLCONF = "smsproxy.urls"
 WSGI_APPLICATION = "smsproxy.wsgi.application"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -142,9 +144,10 @@ VONAGE_API_KEY = env.text("VONAGE_API_KEY", "")
 VONAGE_API_SECRET = env.text("VONAGE_API_SECRET", "")
 VONAGE_API_HOST = env.text("VONAGE_API_HOST", "api.nexmo.com")
 VONAGE_REST_HOST = env.text("VONAGE_REST_HOST", "rest.nexmo.com")
-# For Identity Insights only: the application and its private key (PEM, or the path of a file that holds it).
+# For Identity Insights only: the application and its private key (PEM, with line ends or with "\\n" for each, or the
+# path of a file that holds it).
 VONAGE_APPLICATION_ID = env.text("VONAGE_APPLICATION_ID", "")
-VONAGE_PRIVATE_KEY = env.text("VONAGE_PRIVATE_KEY", "")
+VONAGE_PRIVATE_KEY = env.text("VONAGE_PRIVATE_KEY", "").replace("\\n", "\n")
 # Seconds to wait for the carrier to connect, and for each piece of its answer.
 CARRIER_TIMEOUT = env.seconds("CARRIER_TIMEOUT", default=10)
 if CARRIER_TIMEOUT == 0:
@@ -198,8 +201,9 @@ if LEASE <= 2 * CARRIER_TIMEOUT:
     )
 # How long a text is worth trying to deliver.
 MESSAGE_MAX_AGE = env.seconds("MESSAGE_MAX_AGE", default=24 * 3600)
-# A message whose outcome is unknown waits this long for a receipt; then it is held for staff, or sent again.
-UNKNOWN_AFTER = env.seconds("UNKNOWN_AFTER", default=300)
+# A message whose outcome is unknown waits this long for a receipt, and its line behind it; then it is held for staff
+# and the line goes on, or it is sent again.
+UNKNOWN_AFTER = env.seconds("UNKNOWN_AFTER", default=60)
 UNKNOWN_POLICY = env.choice("UNKNOWN_POLICY", ["hold", "resend"], default="hold")
 
 # The API --------------------------------------------------------------------------------------------------------------
@@ -233,6 +237,8 @@ LOGGING = {
         "django": {"handlers": [], "propagate": True},
         # The development server's access lines hold query strings, and with them numbers and texts.
         "django.server": {"handlers": [], "propagate": False},
+        # One line for each answer of 4xx, forged webhooks among them, would bury the rest; those are counted instead.
+        "django.request": {"level": "ERROR"},
         # Scanners call by every name there is. The answer is a 400; a traceback for each would bury the rest.
         "django.security.DisallowedHost": {"handlers": [], "propagate": False},
     },

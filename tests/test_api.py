@@ -98,7 +98,7 @@ def test_create_api_key_prints_the_key_once_and_stores_only_its_hash(capsys):
 def test_a_second_key_of_the_same_name_is_refused_with_words(capsys):
     call_command("create_api_key", "rides-backend")
 
-    with pytest.raises(BaseException, match="already exists"):
+    with pytest.raises(BaseException, match="key of this name already"):
         call_command("create_api_key", "rides-backend")
 
 
@@ -176,10 +176,14 @@ def test_a_conversation_that_does_not_exist_is_a_404(api):
 
 
 @pytest.mark.parametrize(
-    "url", ["/api/", "/api/v1/", "/api/v2/conversations/", f"{URL}42/", "/api/%00", "/api/v1/%ff/"]
+    "url", ["/api/", "/api/v1/", "/api/v2/conversations/", f"{URL}42/", "/api/%00", "/api/v1/%ff/", URL[:-1]]
 )
 def test_an_unknown_address_is_a_404_problem(api, url):
     is_problem(api.get(url), 404)
+
+
+def test_a_post_without_the_last_slash_is_told_so_and_not_turned_into_a_get(api):
+    assert "end with a slash" in is_problem(api.post(URL[:-1], {}), 404)["detail"]
 
 
 @pytest.mark.parametrize("method", ["put", "patch", "delete"])

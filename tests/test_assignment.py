@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from conversations.creation import NoNumberFree
+from conversations.creation import NoNumberFree, Person, create_conversation
 from conversations.models import Conversation, Participant
 from numbers.assignment import candidates
 from numbers.models import NumberState, RealNumber, VirtualNumber
@@ -121,6 +121,14 @@ def test_the_two_sides_of_a_conversation_get_different_numbers_where_there_are_e
     for index in range(10):
         first, second = proxies(talk(f"+4477007{index:05}", f"+4477008{index:05}"))
         assert first != second
+
+
+def test_a_large_group_is_spread_over_a_small_pool():
+    add_numbers(3)
+
+    conversation = create_conversation([Person(number=f"+44770090001{index}") for index in range(9)])
+
+    assert set(Counter(proxies(conversation)).values()) == {3}
 
 
 @pytest.mark.django_db(transaction=True)

@@ -175,6 +175,18 @@ def test_with_no_number_free_the_answer_is_409_naming_the_participant_and_nothin
     assert not RealNumber.objects.with_number(CHARLIE).exists()
 
 
+def test_a_phone_that_no_number_of_the_pool_can_text_is_told_from_a_pool_that_is_used_up(api):
+    nowhere = api.post(URL, request()).json()["detail"]
+    add_numbers(1)
+    american = api.post(URL, {"participants": people(ALICE, "+12125550101")}).json()["detail"]
+    talk(ALICE, BOB)
+    used_up = api.post(URL, request()).json()["detail"]
+
+    assert "country GB needs an active one of any country, and the pool has none" in nowhere
+    assert "country US needs an active one of US, CA, and the pool has none" in american
+    assert "each of the 1 that can text this participant (of any country) serves another conversation" in used_up
+
+
 def test_no_error_repeats_a_real_number(api):
     virtual = add_numbers(1)[0]
     talk(ALICE, BOB)

@@ -79,16 +79,22 @@ def test_a_broken_promise_is_told_and_exits_1():
     assert "promises were not kept" in done.stderr
 
 
+# What the product makes good.
+HARMLESS = {FaultKind.DUPLICATE_RECEIPT, FaultKind.LOST_REPLY}
+
+
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("kind", sorted(POSSIBLE_FAULTS[Verb.SEND] - {FaultKind.DUPLICATE_RECEIPT}))
+@pytest.mark.parametrize("kind", sorted(POSSIBLE_FAULTS[Verb.SEND] - HARMLESS))
 def test_each_fault_of_the_network_breaks_a_promise(kind):
-    SimulatedFault.objects.create(verb=Verb.SEND, kind=kind)
+    # Again and again: on a slow machine a single one is over before the play is.
+    SimulatedFault.objects.create(verb=Verb.SEND, kind=kind, remaining=100)
     assert not all(is_kept for _, is_kept in promises(play()))
 
 
 @pytest.mark.django_db(transaction=True)
-def test_without_faults_all_are_kept():
-    SimulatedFault.objects.create(verb=Verb.SEND, kind=FaultKind.DUPLICATE_RECEIPT)
+@pytest.mark.parametrize("kind", sorted(HARMLESS))
+def test_a_receipt_that_comes_twice_and_a_reply_that_is_lost_break_none(kind):
+    SimulatedFault.objects.create(verb=Verb.SEND, kind=kind, remaining=100)
     assert [promise for promise, is_kept in promises(play()) if not is_kept] == []
 
 
@@ -121,7 +127,7 @@ def test_a_database_without_its_keys_is_a_clear_error(tmp_path):
     Path(tmp_path, "demo.sqlite3").touch()
     done = run("manage.py", "demo", DEMO_DIRECTORY=str(tmp_path))
     assert done.returncode == 1
-    assert "demo.env is gone" in done.stderr
+    assert "demo.keys is gone" in done.stderr
 
 
 def test_it_refuses_settings_that_are_not_its_own():

@@ -1,6 +1,8 @@
 """Rule 7: real numbers and texts stay inside."""
 
+import html
 import logging
+import re
 
 import pytest
 from django.apps import apps
@@ -226,6 +228,14 @@ class TestAdmin:
         assert talked.state == "closed"
         assert talked.events.get(new_state="closed").actor == "admin"
         assert b"0 done, 1 refused" in again.content
+
+    def test_from_a_conversation_staff_reach_all_its_messages(self, talked, admin_client):
+        page = admin_client.get(reverse("admin:conversations_conversation_change", args=[talked.pk])).content.decode()
+        links = re.findall(r'href="([^"]+conversation__id__exact=\d+)"', page)
+
+        shown = [admin_client.get(html.unescape(link)).context["cl"].result_count for link in links]
+
+        assert shown == [2, 4]
 
     def test_staff_without_the_permission_have_no_verbs(self, talked, client):
         support = User.objects.create_user("sam", is_staff=True)

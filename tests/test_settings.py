@@ -59,6 +59,7 @@ def test_with_vonage_it_starts_too():
         ({"CARRIER": "pigeon"}, "CARRIER: expected one of simulator, vonage; found 'pigeon'"),
         ({"LOOKUP": "magic"}, "LOOKUP: expected one of"),
         ({"VONAGE_SIGNATURE_METHOD": "rot13"}, "VONAGE_SIGNATURE_METHOD: expected one of"),
+        ({"PUBLIC_URL": "sms.example.com"}, "PUBLIC_URL: expected an address that begins with https://"),
         ({"COOL_DOWN": "a week"}, "COOL_DOWN: expected a whole number of seconds, 0 or more; found 'a week'"),
         ({"COOL_DOWN": "-1"}, "COOL_DOWN: expected"),
         ({"DATABASE_URL": "oracle://x"}, "DATABASE_URL: expected postgres://"),
@@ -78,6 +79,10 @@ def test_a_wrong_environment_is_refused_with_the_name_and_the_fix(changes, says)
     assert code != 0
     assert says in output
     assert "Traceback" not in output
+
+
+def test_a_secret_may_begin_with_a_dollar():
+    assert start(SECRET_KEY="$ecret", VONAGE_API_SECRET="$SECRET_KEY")[0] == 0
 
 
 def test_no_secret_is_shown_when_it_is_wrong():

@@ -254,6 +254,14 @@ def test_an_unknown_outcome_has_happened_or_not(network, kind, happened):
         network.send(text())
     assert SimulatedNumber.objects.filter(number="+447700900101").exists() is happened
     assert arrived(ALICE) == (["Hello"] if happened else [])
+    assert DeliveryReceipt.objects.exists() is happened
+
+
+def test_silence(network):
+    fault(Verb.SEND, FaultKind.SILENCE)
+    with pytest.raises(OutcomeUnknown):
+        network.send(text())
+    assert arrived(ALICE) == ["Hello"]
     assert not DeliveryReceipt.objects.exists()
 
 

@@ -48,9 +48,8 @@ class VirtualNumberQuerySet(models.QuerySet["VirtualNumber"]):
         return able
 
     def free_for(self, real_number: RealNumber) -> Self:
-        """Those which this person could be given: active, able to text them, with no unreleased pair with them."""
-        taken = real_number.participants.unreleased().values("proxy_number")
-        return self.active().able_to_text(real_number.country).exclude(pk__in=taken)
+        """Those that have no unreleased pair with this person."""
+        return self.exclude(pk__in=real_number.participants.unreleased().values("proxy_number"))
 
 
 class VirtualNumber(Stateful):

@@ -16,10 +16,8 @@ if TYPE_CHECKING:
 class ApiKeyAuthentication(BaseAuthentication):
     """`request.auth` is the ApiKey, and `request.user` too: DRF throttles by user."""
 
-    def authenticate(self, request: Request) -> tuple[ApiKey, ApiKey] | None:
+    def authenticate(self, request: Request) -> tuple[ApiKey, ApiKey]:
         scheme, _, key = get_authorization_header(request).decode("latin-1").partition(" ")
-        if not scheme:
-            return None
         found = ApiKey.objects.find(key.strip()) if scheme.lower() == "bearer" else None
         if found is None:
             raise AuthenticationFailed(

@@ -44,7 +44,11 @@ class ApiKey(models.Model):
     """Lets one marketplace backend call the API."""
 
     name = models.CharField(
-        max_length=100, unique=True, validators=[MinLengthValidator(1)], help_text="Whose key it is, for people."
+        max_length=100,
+        unique=True,
+        validators=[MinLengthValidator(1)],
+        help_text="Whose key it is, for people.",
+        error_messages={"unique": "There is a key of this name already: choose another name for the new one."},
     )
     prefix = models.CharField(max_length=PREFIX_LENGTH, unique=True, help_text="The key's first part, to recognise it.")
     key_hash = models.CharField(max_length=64)

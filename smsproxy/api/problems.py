@@ -4,7 +4,7 @@ import logging
 from http import HTTPStatus
 from typing import Any
 
-from django.core.exceptions import RequestDataTooBig
+from django.core.exceptions import DisallowedHost, RequestDataTooBig
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.request import UnreadablePostError
@@ -126,14 +126,18 @@ def _is_api(request: HttpRequest) -> bool:
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     if _is_api(request):
-        data = body(status.HTTP_400_BAD_REQUEST, "The request cannot be read.", code="bad_request")
+        detail = "The request cannot be read."
+        if isinstance(exception, DisallowedHost):
+            detail = "The site is not called by this host name: the setting ALLOWED_HOSTS does not have it."
+        data = body(status.HTTP_400_BAD_REQUEST, detail, code="bad_request")
         return JsonResponse(data, status=400, content_type=CONTENT_TYPE)
     return defaults.bad_request(request, exception)
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     if _is_api(request):
-        data = body(status.HTTP_404_NOT_FOUND, "There is nothing under this address.", code="not_found")
+        hint = "" if request.path_info.endswith("/") else " Addresses of the API end with a slash."
+        data = body(status.HTTP_404_NOT_FOUND, f"There is nothing under this address.{hint}", code="not_found")
         return JsonResponse(data, status=404, content_type=CONTENT_TYPE)
     return defaults.page_not_found(request, exception)
 

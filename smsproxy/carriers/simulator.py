@@ -129,7 +129,7 @@ def _call(verb: Verb) -> Iterator[FaultKind | None]:
         yield fault
     except DatabaseError as error:
         raise OutcomeUnknown(f"the simulator's own database failed ({type(error).__name__})") from None
-    if fault == FaultKind.LOST_REPLY:
+    if fault in (FaultKind.LOST_REPLY, FaultKind.SILENCE):
         raise OutcomeUnknown("the reply was lost, as asked for")
 
 
@@ -154,7 +154,7 @@ def _failure(fault: FaultKind) -> CarrierError | None:
 
 def _tell(text: OutgoingText, message_id: str, fault: FaultKind | None) -> None:
     """Post the receipts of one part. They can only be early: our own record of the send comes after."""
-    if fault in (FaultKind.LOST_REPLY, FaultKind.NO_RECEIPT):
+    if fault in (FaultKind.SILENCE, FaultKind.NO_RECEIPT):
         return
     is_given_up = fault == FaultKind.UNDELIVERED
     receipt = Receipt(

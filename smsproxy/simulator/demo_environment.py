@@ -12,6 +12,7 @@ import secrets
 import shutil
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from cryptography.fernet import Fernet
@@ -41,24 +42,24 @@ def prepare() -> None:
     options, _ = parser.parse_known_args(sys.argv[2:])
     directory = _temporary() if options.transcript else _lasting()
     env_file, database = directory / "demo.env", directory / "demo.sqlite3"
-    _make_keys(env_file, database)
+    settings = {
+        **_keys(directory / "demo.keys", database),
+        "DATABASE_URL": f"sqlite:///{database}",
+        "DEBUG": "false",
+        "ALLOWED_HOSTS": "127.0.0.1,localhost",
+        "PUBLIC_URL": f"http://127.0.0.1:{options.port}",
+        "CARRIER": "simulator",
+        "LOOKUP": "offline",
+        "ENDED_NOTICE": "This conversation has ended. Your message was not passed on.",
+        "STRANGER_NOTICE": "This number reaches nobody from your phone. Your message was not passed on.",
+        "LOG_LEVEL": "WARNING",
+    }
+    # For other commands on the demo's data: ENV_FILE=var/demo.env manage.py …
+    _write(env_file, settings)
 
     kept = {key: value for key, value in os.environ.items() if key in _KEPT or key.startswith(_KEPT_BEGINNINGS)}
     os.environ.clear()
-    os.environ.update(
-        kept,
-        DJANGO_SETTINGS_MODULE="smsproxy.settings",
-        ENV_FILE=str(env_file),
-        DATABASE_URL=f"sqlite:///{database}",
-        DEBUG="false",
-        ALLOWED_HOSTS="127.0.0.1,localhost",
-        PUBLIC_URL=f"http://127.0.0.1:{options.port}",
-        CARRIER="simulator",
-        LOOKUP="offline",
-        ENDED_NOTICE="This conversation has ended. Your message was not passed on.",
-        STRANGER_NOTICE="This number reaches nobody from your phone. Your message was not passed on.",
-        LOG_LEVEL="WARNING",
-    )
+    os.environ.update(kept, DJANGO_SETTINGS_MODULE="smsproxy.settings", ENV_FILE=str(env_file), **settings)
     _is_prepared = True
 
 
@@ -75,28 +76,32 @@ def _temporary() -> Path:
     return Path(directory)
 
 
-def _make_keys(env_file: Path, database: Path) -> None:
-    if env_file.exists():
-        return
-    if database.exists():
-        sys.exit(
-            f"{env_file} is gone, and with it the keys of {database}. Put it back, or remove the database as well: "
-            "the demo then starts anew."
-        )
-    lines = {
-        "SECRET_KEY": secrets.token_urlsafe(50),
-        "ENCRYPTION_KEYS": Fernet.generate_key().decode(),
-        "LOOKUP_KEY": secrets.token_urlsafe(32),
-        # For other commands on the demo's data: ENV_FILE=var/demo.env manage.py …
-        "DATABASE_URL": f"sqlite:///{database}",
-    }
-    # First aside, then by name in one go: two demos that start at once must not have different keys.
-    aside = env_file.with_name(f"{env_file.name}.{os.getpid()}")
+def _keys(file: Path, database: Path) -> dict[str, str]:
+    """The demo's keys: made once, since what is in its database can be read only with them."""
+    if not file.exists():
+        if database.exists():
+            sys.exit(
+                f"{file} is gone, and with it the keys of {database}. Put it back, or remove the database as well: "
+                "the demo then starts anew."
+            )
+        made = {
+            "SECRET_KEY": secrets.token_urlsafe(50),
+            "ENCRYPTION_KEYS": Fernet.generate_key().decode(),
+            "LOOKUP_KEY": secrets.token_urlsafe(32),
+        }
+        _write(file, made, anew=False)
+    return dict(line.split("=", 1) for line in file.read_text().splitlines())
+
+
+def _write(file: Path, values: dict[str, str], *, anew: bool = True) -> None:
+    """Write the file, readable for its owner only, in one go. anew: in place of the one that is there, if any."""
+    # First aside, then by name: two demos that start at once must not have different keys, or half of them.
+    aside = file.with_name(f"{file.name}.{os.getpid()}")
     aside.touch(mode=0o600)
-    aside.write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
-    try:
-        os.link(aside, env_file)
-    except FileExistsError:
-        pass
-    finally:
-        aside.unlink()
+    aside.write_text("".join(f"{name}={value}\n" for name, value in values.items()))
+    if anew:
+        aside.replace(file)
+        return
+    with suppress(FileExistsError):
+        os.link(aside, file)
+    aside.unlink()

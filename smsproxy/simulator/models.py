@@ -100,7 +100,9 @@ class FaultKind(models.TextChoices):
     LOST_REQUEST = "lost_request", "request lost"
     """The request is lost on its way: nothing happens, and nobody can tell."""
     LOST_REPLY = "lost_reply", "reply lost"
-    """It happens, but the reply is lost on its way, and of a text there is never a receipt."""
+    """It happens, but the reply is lost on its way. Of a text, only the receipt tells."""
+    SILENCE = "silence", "silence"
+    """The text is delivered, and nothing is ever heard of it: neither a reply nor a receipt."""
     UNDELIVERED = "undelivered", "undelivered"
     """The text is accepted and then given up, says the receipt."""
     NO_RECEIPT = "no_receipt", "no receipt"
@@ -121,7 +123,8 @@ _OF_ANY_CALL = frozenset(
 )
 POSSIBLE_FAULTS = {
     **dict.fromkeys(Verb, _OF_ANY_CALL),
-    Verb.SEND: _OF_ANY_CALL | {FaultKind.UNDELIVERED, FaultKind.NO_RECEIPT, FaultKind.DUPLICATE_RECEIPT},
+    Verb.SEND: _OF_ANY_CALL
+    | {FaultKind.SILENCE, FaultKind.UNDELIVERED, FaultKind.NO_RECEIPT, FaultKind.DUPLICATE_RECEIPT},
     Verb.RECEIVE: frozenset({FaultKind.DUPLICATE_INBOUND}),
 }
 
