@@ -13,9 +13,5 @@ urlpatterns = [
     path("webhooks/vonage/delivery-receipt", webhooks.DeliveryReceiptWebhook.as_view(), name="delivery-receipt"),
     path("api/v1/conversations/", conversations, name="conversations"),
     path("api/v1/conversations/<uuid:public_id>/", conversation, name="conversation"),
-    path(
-        "api/v1/conversations/<uuid:public_id>/close/",
-        no_append_slash(api.CloseConversation.as_view()),
-        name="close-conversation",
-    ),
+    path("api/v1/conversations/<uuid:public_id>/close/", close_conversation, name="close-conversation"),
 ]
