@@ -230,16 +230,20 @@ LOGGING = {
             "format": "%(asctime)s %(levelname)s %(name)s: %(message)s",
         },
     },
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "redacting"}},
+    "handlers": {
+        "console": {"class": "logging.StreamHandler", "formatter": "redacting"},
+        # What silences a logger: one without any handler prints its warnings all the same, unredacted.
+        "nowhere": {"class": "logging.NullHandler"},
+    },
     "root": {"handlers": ["console"], "level": env.choice("LOG_LEVEL", ["DEBUG", "INFO", "WARNING"], default="INFO")},
     "loggers": {
         # Ours, not Django's own handlers, so that every line passes the redacting formatter.
         "django": {"handlers": [], "propagate": True},
         # The development server's access lines hold query strings, and with them numbers and texts.
-        "django.server": {"handlers": [], "propagate": False},
+        "django.server": {"handlers": ["nowhere"], "propagate": False},
         # One line for each answer of 4xx, forged webhooks among them, would bury the rest; those are counted instead.
         "django.request": {"level": "ERROR"},
         # Scanners call by every name there is. The answer is a 400; a traceback for each would bury the rest.
-        "django.security.DisallowedHost": {"handlers": [], "propagate": False},
+        "django.security.DisallowedHost": {"handlers": ["nowhere"], "propagate": False},
     },
 }
