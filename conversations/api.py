@@ -5,8 +5,9 @@ import re
 from typing import Any
 
 from rest_framework import serializers
+from rest_framework.exceptions import NotFound
 from rest_framework.generics import ListAPIView, RetrieveAPIView, get_object_or_404
-from rest_framework.pagination import CursorPagination
+from rest_framework.pagination import Cursor, CursorPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
@@ -135,6 +136,14 @@ class NewestFirst(CursorPagination):
     page_size = 50
     page_size_query_param = "page_size"
     max_page_size = 200
+
+    def decode_cursor(self, request: Request) -> Cursor | None:
+        """The cursor comes back from the caller, and its position goes into a query: it must be an id."""
+        cursor: Cursor | None = super().decode_cursor(request)
+        position = cursor.position if cursor else None
+        if position is not None and not re.fullmatch("[0-9]{1,18}", str(position)):
+            raise NotFound(self.invalid_cursor_message)
+        return cursor
 
 
 def conversations() -> ConversationQuerySet:

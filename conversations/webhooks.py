@@ -7,10 +7,10 @@
 | signed, new                          | 200, once it is committed                                      |
 | signed, seen before                  | 200, no effect                                                 |
 | signed, not of a shape we understand | 200, kept as `undecodable`: sending it again would not help    |
+| a part of the body is missing        | 503, so that Vonage sends it again                             |
 | our fault                            | 503 or 500, so that Vonage sends it again                      |
 """
 
-import hashlib
 import json
 import logging
 from urllib.parse import parse_qsl
@@ -18,6 +18,7 @@ from urllib.parse import parse_qsl
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError
 from django.http import HttpRequest
+from django.http.request import UnreadablePostError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -27,6 +28,7 @@ from conversations.models import RejectedWebhook
 from smsproxy.api.parsers import BodyTooLarge, read_bounded
 from smsproxy.carriers.signature import BadSignature, collect, verify
 from smsproxy.carriers.webhooks import Undecodable, parse_inbound, parse_receipt
+from smsproxy.crypto import keyed_hash
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +68,8 @@ class Webhook(APIView):
             return self._reject(error.reason)
         except Unreadable:
             return self._reject("unreadable")
+        except UnreadablePostError:
+            return Response(status=503)
         try:
             self.take_in(params)
         except Undecodable as error:
@@ -100,12 +104,15 @@ class DeliveryReceiptWebhook(Webhook):
 
 
 def read_parameters(request: HttpRequest) -> dict[str, str]:
-    """The parameters of a GET from its query, of a POST from its body, never mixed. Raises BadSignature, Unreadable."""
+    """The parameters of a GET from its query, of a POST from its body, never mixed.
+
+    Raises BadSignature, Unreadable; UnreadablePostError if the body did not arrive in whole.
+    """
     if request.method == "GET":
         return collect(_pairs(request.META["QUERY_STRING"].encode("latin-1", "replace")))
     try:
         body = read_bounded(request)
-    except (BodyTooLarge, OSError):
+    except BodyTooLarge:
         raise Unreadable from None
     if request.content_type == "application/json":
         try:
@@ -134,4 +141,5 @@ def _raw(params: dict[str, str]) -> str:
 def _digest(params: dict[str, str]) -> str:
     """An id for a webhook without a usable one, the same when it is sent again."""
     lasting = {key: value for key, value in params.items() if key not in ("sig", "timestamp", "nonce")}
-    return f"sha256:{hashlib.sha256(json.dumps(lasting, sort_keys=True).encode()).hexdigest()}"
+    # Keyed, since it is stored as it is, and a plain hash of a number and a short text could be guessed.
+    return f"keyed:{keyed_hash(json.dumps(lasting, sort_keys=True))}"

@@ -23,7 +23,7 @@ class Demo:
     def __init__(self, directory: Path, stop: signal.Signals = signal.SIGINT) -> None:
         self.directory = directory
         self.stop = stop
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}/"
 
     def __enter__(self) -> "Demo":
@@ -71,7 +71,7 @@ class Demo:
         return (self.directory / "output.txt").read_text()
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

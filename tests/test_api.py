@@ -1,8 +1,11 @@
 """What holds for the whole API: keys, problems, lists, and whatever the world may throw at it."""
 
+import base64
 import json
 import uuid
 from datetime import timedelta
+from io import BytesIO
+from urllib.parse import urlencode
 
 import pytest
 from django.core.management import call_command
@@ -17,6 +20,7 @@ from rest_framework.test import APIClient
 from conversations import api as conversations_api
 from conversations.models import Conversation, ConversationEvent
 from smsproxy.api.models import ApiKey
+from smsproxy.wsgi import with_chunked_bodies
 from tests.people import ALICE, BOB, CHARLIE, add_numbers, talk
 
 URL = "/api/v1/conversations/"
@@ -140,6 +144,16 @@ def test_the_list_costs_the_same_number_of_queries_however_long_it_is(api, djang
         api.get(URL)
 
 
+@pytest.mark.parametrize("position", ["abc", "", "1.5", "\x00", "2026-01-01", "-1", "9" * 19, "١٢"])
+def test_a_cursor_that_is_none_of_ours_is_a_404(api, position):
+    add_numbers(2)
+    talk(ALICE, BOB)
+
+    cursor = base64.b64encode(urlencode({"p": position}).encode()).decode()
+
+    is_problem(api.get(URL, {"cursor": cursor}), 404)
+
+
 @pytest.mark.parametrize(
     "query", ["reference=%00", "status=perhaps", "cursor=%ff", "cursor=zzz", "page_size=x", "reference=" + "x" * 200]
 )
@@ -219,6 +233,33 @@ def test_a_broken_body_is_a_4xx_problem_that_does_not_quote_it(api, body, status
     is_problem(response, status)
     assert len(response.content) < 2000
     assert not Conversation.objects.exists()
+
+
+def test_a_body_of_which_a_part_is_missing_is_a_400_problem(api):
+    response = api.generic("POST", URL, b'{"ttl": 60}', "application/json", **{"wsgi.input": BytesIO(b'{"ttl"')})
+
+    assert is_problem(response, 400)["code"] == "unreadable_body"
+
+
+@pytest.mark.parametrize("sent", [b'{"a":1}', b'{"a":'])
+def test_a_body_in_chunks_is_given_its_length(sent):
+    seen = {}
+    environ = {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True, "wsgi.input": BytesIO(sent)}
+
+    with_chunked_bodies(lambda environ, start_response: seen.update(environ) or [])(environ, lambda *args: None)
+
+    assert seen["CONTENT_LENGTH"] == str(len(sent))
+    assert seen["wsgi.input"].read() == sent
+
+
+def test_a_body_in_chunks_is_read_only_up_to_the_limit_and_one_byte(settings):
+    seen = {}
+    body = BytesIO(b"x" * 10_000_000)
+    environ = {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True, "wsgi.input": body}
+
+    with_chunked_bodies(lambda environ, start_response: seen.update(environ) or [])(environ, lambda *args: None)
+
+    assert body.tell() == int(seen["CONTENT_LENGTH"]) == settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1
 
 
 def test_a_form_is_a_415_problem(api):

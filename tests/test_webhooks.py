@@ -2,6 +2,7 @@
 
 import json
 import time
+from io import BytesIO
 from urllib.parse import urlencode
 
 import pytest
@@ -249,3 +250,25 @@ def test_unsigned_webhooks_are_taken_only_when_it_is_said_and_there_is_no_secret
 
     settings.ALLOW_UNSIGNED_WEBHOOKS = False
     assert as_form(client, INBOUND, unsigned).status_code == 401
+
+
+@BOTH
+def test_a_body_of_which_a_part_is_missing_is_a_503_so_that_it_is_sent_again(client, url, params):
+    body = json.dumps(params()).encode()
+
+    response = client.post(url, body, content_type="application/json", **{"wsgi.input": BytesIO(body[:-50])})
+
+    assert response.status_code == 503
+    assert nothing_is_stored()
+    assert not RejectedWebhook.objects.exists()
+
+
+def test_the_id_of_what_is_kept_for_staff_cannot_be_guessed_from_a_number_and_a_text(client, settings):
+    params = signed_inbound(messageId=None)
+    as_json(client, INBOUND, params)
+    settings.LOOKUP_KEY = "another key of more than thirty-two characters"
+    as_json(client, INBOUND, params)
+
+    first, second = InboundMessage.objects.values_list("carrier_message_id", flat=True)
+    assert first != second
+    assert first.startswith("keyed:")

@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Mapping
-from typing import IO, Any, Protocol
+from typing import IO, Any
 
 from django.conf import settings
+from django.http import HttpRequest
+from django.http.request import UnreadablePostError
 from rest_framework import status
 from rest_framework.exceptions import APIException, ParseError
 from rest_framework.parsers import BaseParser
@@ -18,16 +20,18 @@ class BodyTooLarge(APIException):
         super().__init__(f"Expected a body of at most {settings.DATA_UPLOAD_MAX_MEMORY_SIZE} bytes.")
 
 
-class Readable(Protocol):
-    def read(self, size: int, /) -> bytes: ...
+def read_bounded(request: HttpRequest) -> bytes:
+    """The whole body. Raises BodyTooLarge as soon as it is known to be larger than DATA_UPLOAD_MAX_MEMORY_SIZE.
 
-
-def read_bounded(stream: Readable) -> bytes:
-    """The whole body. Raises BodyTooLarge as soon as it is known to be larger than DATA_UPLOAD_MAX_MEMORY_SIZE."""
+    Raises UnreadablePostError if less of it arrives than was announced.
+    """
     limit: int = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-    body = stream.read(limit + 1)
+    body: bytes = request.read(limit + 1)
     if len(body) > limit:
         raise BodyTooLarge
+    announced = request.META.get("CONTENT_LENGTH") or "0"
+    if announced.isdecimal() and len(body) < int(announced):
+        raise UnreadablePostError("the body ended before it was complete")
     return body
 
 
@@ -57,8 +61,9 @@ class BoundedJSONParser(BaseParser):
     def parse(
         self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> Any:
+        request = (parser_context or {})["request"]._request
         try:
-            return load_json(read_bounded(stream))
+            return load_json(read_bounded(request))
         except ValueError as error:
             # `str(error)` may quote the body: only the kind of fault and its place are told.
             place = f" at line {error.lineno}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""

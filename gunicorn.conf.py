@@ -1,0 +1,30 @@
+"""How gunicorn serves the site: `gunicorn smsproxy.wsgi` in this folder finds it. Options on its command line win."""
+
+import logging
+
+bind = "127.0.0.1:8000"
+workers = 2
+threads = 8
+
+# With --access-logfile: the path without the query, which may hold numbers and texts.
+access_log_format = '%(h)s %(t)s "%(m)s %(U)s" %(s)s %(b)s'
+
+# The lines of gunicorn that quote a request, or the error of one, whose text and traceback may do so.
+_ABOUT_A_REQUEST = ("Invalid request", "Error handling", "Socket error processing request", "Error parsing")
+
+
+class WithoutRequests(logging.Filter):
+    """Numbers and texts may be anywhere in a request: of a bad one, only its sender and the kind of error are told."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        message = str(record.msg)
+        if message.startswith(_ABOUT_A_REQUEST):
+            kind = f" ({record.exc_info[0].__name__})" if record.exc_info and record.exc_info[0] else ""
+            # "Invalid request from ip=127.0.0.1: the request line"; "Error handling request %s".
+            record.msg = message.partition(": ")[0].partition(" %s")[0] + kind
+            record.args = ()
+            record.exc_info = record.exc_text = None
+        return True
+
+
+logging.getLogger("gunicorn.error").addFilter(WithoutRequests())
