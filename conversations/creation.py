@@ -145,7 +145,9 @@ def _refuse_repeats(people: Sequence[Person]) -> None:
 def _refuse_virtual_numbers(people: Sequence[Person]) -> None:
     """A virtual number as a participant would make us text ourselves, for ever."""
     ours = set(
-        VirtualNumber.objects.filter(number__in=[person.number for person in people]).values_list("number", flat=True)
+        VirtualNumber.objects.in_pool()
+        .filter(number__in=[person.number for person in people])
+        .values_list("number", flat=True)
     )
     for position, person in enumerate(people):
         if person.number in ours:
@@ -192,7 +194,7 @@ def _join(
                     raise IntegrityError("the number is no longer active")
         except IntegrityError:
             continue
-        transaction.on_commit(candidate.touch)
+        transaction.on_commit(candidate.touch, robust=True)
         return participant
     raise NoNumberFree(position, "no_number_free", _why_none_is_free(number))
 

@@ -16,9 +16,8 @@ def receive(text: InboundText, *, raw: str = "") -> InboundMessage | None:
     raw: the whole webhook as text, kept where the sender or the number called is not one that we can store as such.
     """
     with transaction.atomic():
-        numbers = VirtualNumber.objects.in_bulk([text.recipient, text.sender], field_name="number")
-        virtual_number = numbers.get(text.recipient)
-        is_loop = text.sender in numbers
+        virtual_number = VirtualNumber.objects.filter(number=text.recipient).first()
+        is_loop = VirtualNumber.objects.in_pool().filter(number=text.sender).exists()
         sender = participant = None
         if text.sender and not is_loop:
             sender = RealNumber.objects.remember([text.sender])[text.sender]

@@ -4,12 +4,16 @@ They come more than once, in any order, sometimes before our own call to the car
 ever rises in rank, and the first final one stays.
 """
 
+import logging
 from decimal import Decimal
 
 from django.db import transaction
 
 from conversations.models import DeliveryReceipt, OutboundMessage, OutboundPart
+from conversations.models.receipt import DeliveryReceiptQuerySet
 from smsproxy.carriers.base import Receipt, ReceiptStatus
+
+log = logging.getLogger(__name__)
 
 
 def receive_receipt(receipt: Receipt) -> bool:
@@ -29,10 +33,10 @@ def receive_receipt(receipt: Receipt) -> bool:
     return True
 
 
-def match_late_receipts() -> int:
+def match_late_receipts(receipts: DeliveryReceiptQuerySet) -> int:
     """Receipts without a client-ref which came before we knew the carrier's id: find their messages now. How many?"""
     known = OutboundPart.objects.values("carrier_message_id")
-    late = list(DeliveryReceipt.objects.unmatched().filter(carrier_message_id__in=known)[:500])
+    late = list(receipts.unmatched().filter(carrier_message_id__in=known).order_by("received_at")[:100])
     for row in late:
         with transaction.atomic():
             message = _find(row)
@@ -43,6 +47,7 @@ def match_late_receipts() -> int:
 
 def note_part(
     message: OutboundMessage,
+    attempt: int,
     carrier_message_id: str,
     status: ReceiptStatus,
     error_code: str = "",
@@ -50,8 +55,11 @@ def note_part(
 ) -> None:
     """Write down what is known of one part of a message whose row the caller has locked; a rank is never lowered."""
     part, _ = OutboundPart.objects.get_or_create(
-        carrier_message_id=carrier_message_id, defaults={"message": message, "price": price}
+        carrier_message_id=carrier_message_id, defaults={"message": message, "attempt": attempt, "price": price}
     )
+    if part.message_id != message.pk:
+        log.error("the carrier gave messages %s and %s the same id", part.message_id, message.pk)
+        return
     if status.rank > ReceiptStatus(part.status).rank:
         part.status, part.error_code = status.value, error_code
     part.price = part.price if price is None else price
@@ -60,9 +68,9 @@ def note_part(
 
 def _find(row: DeliveryReceipt) -> OutboundMessage | None:
     """The message that the receipt is about, locked: by our reference, or by the carrier's id of one of its parts."""
-    locked = OutboundMessage.objects.select_for_update(no_key=True)
+    locked = OutboundMessage.objects.select_for_update(no_key=True).defer("text")
     if row.client_ref:
-        found = locked.filter(client_ref=row.client_ref).first()
+        found = locked.filter(client_ref=row.client_ref.partition(".")[0]).first()
         if found is not None:
             return found
     part = OutboundPart.objects.filter(carrier_message_id=row.carrier_message_id).first()
@@ -72,5 +80,12 @@ def _find(row: DeliveryReceipt) -> OutboundMessage | None:
 def _apply(row: DeliveryReceipt, message: OutboundMessage) -> None:
     row.message = message
     row.save(update_fields=["message"])
-    note_part(message, row.carrier_message_id, ReceiptStatus(row.status), row.error_code)
+    attempt = row.client_ref.partition(".")[2]
+    note_part(
+        message,
+        int(attempt) if attempt.isdecimal() and len(attempt) < 7 else 1,
+        row.carrier_message_id,
+        ReceiptStatus(row.status),
+        row.error_code,
+    )
     message.follow_parts()

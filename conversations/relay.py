@@ -68,48 +68,69 @@ class Relay:
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set, then wait for what is in flight and record it."""
         with self._pool() as pool:
-            while not stop.is_set() or self._in_flight or self._unrecorded:
-                outbox.wake.clear()
-                if not self._survive(pool, claim=not stop.is_set()):
-                    outbox.wake.wait(POLL)
+            while not stop.is_set():
+                self._turn(pool, claim=True)
+            # Longer than a lease it is of no use: what cannot be recorded by then is `unknown`.
+            end = time.monotonic() + settings.LEASE
+            while (self._in_flight or self._unrecorded) and time.monotonic() < end:
+                self._turn(pool, claim=False)
         connection.close()
 
     def drain(self) -> None:
         """Send what is due, one after the other in this thread, until nothing is."""
-        while messages := self._claim(1):
-            self._send(messages[0])
-            self._record_results()
+        while True:
+            for message in self._claim(1):
+                self._send(message)
+            if not self._record_results():
+                return
 
     def _pool(self) -> ThreadPoolExecutor:
         return ThreadPoolExecutor(max_workers=self._concurrency, thread_name_prefix="carrier")
 
+    def _turn(self, pool: ThreadPoolExecutor, *, claim: bool) -> None:
+        outbox.wake.clear()
+        if not self._survive(pool, claim=claim):
+            outbox.wake.wait(POLL)
+
     def _survive(self, pool: ThreadPoolExecutor, *, claim: bool) -> bool:
-        """One step. A database that is away is waited for: results are kept until they are recorded."""
+        """One step, which must not end the worker: results are kept until they are recorded."""
         try:
             return self._step(pool, claim=claim)
-        except (OperationalError, InterfaceError) as error:
-            log.error("the database is not available (%s): trying again", type(error).__name__)  # noqa: TRY400
+        except Exception as error:  # noqa: BLE001
+            # Mostly the database, which is away or restarts. Whatever it is, a worker that ends sends nothing at all.
+            log.error("a step of the relay failed: %s; trying again", type(error).__name__)  # noqa: TRY400
             connection.close()
             time.sleep(POLL)
             return False
 
     def _step(self, pool: ThreadPoolExecutor, *, claim: bool) -> bool:
-        """Record what has come back, sweep now and then, send what is due. Was there anything to do?"""
+        """Record what has come back, send what is due, sweep now and then. Was there anything to do?"""
         close_old_connections()
         recorded = self._record_results()
-        if time.monotonic() - self._swept_at > SWEEP_EVERY:
-            sweep()
-            self._swept_at = time.monotonic()
         free = self._concurrency - self._in_flight
         claimed = self._claim(free) if claim and free else []
         for message in claimed:
             pool.submit(self._send_in_thread, message)
+        if time.monotonic() - self._swept_at > SWEEP_EVERY:
+            self._swept_at = time.monotonic()
+            sweep()
         return bool(recorded or claimed)
 
     def _claim(self, limit: int) -> list[OutboundMessage]:
+        """Claim messages, and read what is encrypted of them. Those that cannot be read go back into the queue."""
         claimed = OutboundMessage.objects.claim(limit)
         self._in_flight += len(claimed)
-        return claimed
+        try:
+            return list(OutboundMessage.objects.in_full([message.pk for message in claimed]))
+        except Exception:  # noqa: BLE001
+            readable = []  # One of them is to blame; or the database, and then all.
+        for message in claimed:
+            try:
+                readable.append(OutboundMessage.objects.in_full([message.pk]).get())
+            except Exception as error:  # noqa: BLE001
+                log.error("message %s cannot be read: %s", message.pk, type(error).__name__)  # noqa: TRY400
+                self._results.put(Result(message, TryLater(f"it cannot be read ({type(error).__name__})")))
+        return readable
 
     def _send_in_thread(self, message: OutboundMessage) -> None:
         try:
@@ -139,6 +160,8 @@ class Relay:
         if message.lease_until is None or now > message.lease_until - timedelta(seconds=settings.CARRIER_TIMEOUT):
             # This process slept between claim and call: others may soon take the message for one in doubt.
             return TryLater("its lease was about to run out: it was not sent", retry_after=0)
+        if message.participant and message.participant.released_at:
+            return Refused("its numbers stand for other people by now: it was not sent")
         return None
 
     def _record_results(self) -> int:
@@ -166,6 +189,7 @@ def record(result: Result) -> None:
         message = (
             OutboundMessage.objects.select_for_update(no_key=True, of=("self",))
             .select_related("sender")
+            .defer("text")
             .get(pk=result.message.pk)
         )
         is_current = message.attempts == result.message.attempts and message.state in (
@@ -173,18 +197,22 @@ def record(result: Result) -> None:
             OutboundState.UNKNOWN,
         )
         if isinstance(result.answer, SendReply):
-            _record_reply(message, result.answer)
+            _record_reply(message, result.message.attempts, result.answer)
         elif is_current:
             _record_failure(message, result.answer)
 
 
-def _record_reply(message: OutboundMessage, reply: SendReply) -> None:
-    OutboundMessage.objects.filter(pk=message.pk).update(part_count=len(reply.parts))
-    message.part_count = len(reply.parts)
+def _record_reply(message: OutboundMessage, attempt: int, reply: SendReply) -> None:
+    """It was sent: that first of all, whatever else of the reply can be kept."""
+    if OutboundState.SENT in message.ALLOWED[message.state]:
+        message.move(
+            OutboundState.SENT, reason="accepted", lease_until=None, error_code="", part_count=len(reply.parts)
+        )
     for index, part in enumerate(reply.parts):
         note_part(
             message,
-            part.carrier_message_id or f"{message.client_ref}/{index}",
+            attempt,
+            part.carrier_message_id or f"{message.client_ref}.{attempt}/{index}",
             ReceiptStatus.UNKNOWN if part.accepted else ReceiptStatus.UNDELIVERED,
             part.error_code,
             part.price,
@@ -212,6 +240,8 @@ def _record_failure(message: OutboundMessage, error: CarrierError) -> None:
 
 
 def _retry(message: OutboundMessage, error: CarrierError, after: float) -> None:
+    if message.state == OutboundState.UNKNOWN and message.due_at <= timezone.now():
+        return  # We slept so long that its line has gone on. Staff or UNKNOWN_POLICY decide, as for the others.
     if message.is_too_old(timezone.now()):
         message.fail(reason=f"older than MESSAGE_MAX_AGE; last: {error.detail}", code=error.code)
     else:
@@ -219,7 +249,8 @@ def _retry(message: OutboundMessage, error: CarrierError, after: float) -> None:
 
 
 def _quarantine_sender(message: OutboundMessage, error: CarrierError) -> None:
-    log.error("the carrier refuses the sender %s: %s (code %s)", message.sender, error.detail, error.code)
+    # Its id: our own filter would mask the number.
+    log.error("the carrier refuses virtual number %s: %s (code %s)", message.sender_id, error.detail, error.code)
     try:
         message.sender.quarantine(reason=error.detail)
     except StaleState:

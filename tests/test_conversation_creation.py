@@ -4,8 +4,10 @@ import json
 import threading
 
 import pytest
+from django.db import connection
 
 from conversations.models import Conversation, OutboundMessage, Participant
+from numbers.lookup import look_up
 from numbers.models import NumberState, RealNumber, VirtualNumber
 from smsproxy.carriers.base import LookupResult, LookupVerdict, TryLater
 from tests.people import ALICE, BOB, CHARLIE, add_numbers, proxies, talk
@@ -323,6 +325,19 @@ class TestLookup:
         assert sorted(carrier.looked_up) == [ALICE, BOB]
         assert first["participants"][0]["country"] == "IE"
         assert RealNumber.objects.with_number(ALICE).get().line_type == "mobile"
+
+    @pytest.mark.django_db(transaction=True)
+    def test_no_transaction_is_open_while_the_lookup_is_asked(self, api, carrier, monkeypatch):
+        add_numbers(2)
+
+        def asking(numbers):
+            assert not connection.in_atomic_block
+            return look_up(numbers)
+
+        monkeypatch.setattr("conversations.creation.look_up", asking)
+
+        assert api.post(URL, request()).status_code == 201
+        assert len(carrier.looked_up) == 2
 
     def test_both_numbers_are_looked_up_at_once(self, api, carrier):
         add_numbers(2)

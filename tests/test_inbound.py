@@ -3,11 +3,13 @@
 from datetime import timedelta
 
 import pytest
+from django.db import OperationalError
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone
 
 from conversations.models import InboundMessage, OutboundMessage, Participant
 from conversations.sweeps import sweep
-from numbers.models import RealNumber
+from numbers.models import NumberState, RealNumber, VirtualNumber
 from tests.people import ALICE, BOB, CHARLIE, STRANGER, add_numbers, members, proxies, talk
 from tests.signing import signed_inbound
 
@@ -77,6 +79,42 @@ def test_in_a_group_everybody_else_gets_it_with_the_speaker_s_label(text):
 
     got = {message.recipient.number: message.text for message in OutboundMessage.objects.all()}
     assert got == {ALICE: "Bob: hello all", CHARLIE: "Bob: hello all"}
+
+
+def test_a_repeated_webhook_is_relayed_once(client):
+    add_numbers(2)
+    params = signed_inbound(msisdn=ALICE[1:], to=proxies(talk(ALICE, BOB))[0][1:])
+
+    answers = [client.post(URL, params, "application/json").status_code for _ in range(3)]
+
+    assert answers == [200, 200, 200]
+    assert InboundMessage.objects.count() == OutboundMessage.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_cannot_be_committed_is_not_acknowledged(client, monkeypatch):
+    add_numbers(2)
+    params = signed_inbound(msisdn=ALICE[1:], to=proxies(talk(ALICE, BOB))[0][1:])
+
+    def fail(*args):
+        raise OperationalError("the server went away at COMMIT")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(BaseDatabaseWrapper, "_commit", fail)
+        assert client.post(URL, params, "application/json").status_code == 503
+    assert not InboundMessage.objects.exists()
+
+    assert client.post(URL, params, "application/json").status_code == 200
+    assert OutboundMessage.objects.count() == 1
+
+
+def test_a_number_that_we_gave_up_may_be_somebody_s_and_is_treated_so(text):
+    retired, *_ = add_numbers(3)
+    VirtualNumber.objects.filter(pk=retired.pk).update(state=NumberState.RETIRED)
+
+    conversation = talk(retired.number, BOB)
+
+    assert text(retired.number, proxies(conversation)[0], "hello").outcome == "relayed"
 
 
 def test_a_stranger_reaches_nobody_and_is_told_once_a_day(text, settings):

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from conversations import outbox
 from conversations.models import DeliveryReceipt, OutboundMessage
-from conversations.receipts import match_late_receipts, receive_receipt
+from conversations.receipts import receive_receipt
 from conversations.relay import Relay, Result, record
+from conversations.sweeps import match_receipts
 from smsproxy.carriers.base import OutcomeUnknown, Receipt, ReceiptStatus, SendReply, SentPart
 from tests.people import ALICE, BOB, add_numbers, members, talk
 from tests.signing import signed_receipt
@@ -149,10 +150,10 @@ def test_a_receipt_without_reference_that_comes_too_early_is_matched_later(carri
     receipt(DELIVERED, "a")
     message = sent(carrier, bob, "a")
 
-    assert match_late_receipts() == 1
+    assert match_receipts() == 1
 
     assert state_of(message) == "delivered"
-    assert match_late_receipts() == 0
+    assert match_receipts() == 0
 
 
 @pytest.mark.parametrize(

@@ -12,19 +12,23 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from conversations import outbox, relay
-from conversations.models import OutboundMessage, OutboundState
+from conversations.models import Conversation, OutboundMessage, OutboundState, Participant
+from conversations.receipts import receive_receipt
 from conversations.relay import Relay
 from conversations.sweeps import sweep
 from numbers.models import NumberState, VirtualNumber
 from smsproxy.carriers.base import (
     AccountFault,
     OutcomeUnknown,
+    Receipt,
+    ReceiptStatus,
     Refused,
     SenderFault,
     SendReply,
     SentPart,
     TryLater,
 )
+from smsproxy.crypto import encrypt
 from smsproxy.states import StaleState
 from tests.people import ALICE, BOB, CHARLIE, ScriptedCarrier, add_numbers, members, talk
 
@@ -65,7 +69,7 @@ def test_a_queued_message_is_sent_once_and_keeps_every_part_s_id(bob, carrier):
     Relay().drain()
 
     assert [text.text for text in carrier.sent] == ["x" * 200]
-    assert carrier.sent[0].client_ref == message.client_ref
+    assert carrier.sent[0].client_ref == f"{message.client_ref}.1"
     assert (carrier.sent[0].sender, carrier.sent[0].recipient) == (bob.proxy_number.number, BOB)
     assert state_of(message) == "sent"
     assert [part.carrier_message_id for part in message.parts.all()] == ["a", "b"]
@@ -240,6 +244,192 @@ def test_an_expired_lease_becomes_unknown_and_is_not_sent_again(bob, carrier, ti
     assert carrier.sent == []
 
 
+def test_a_lease_that_is_about_to_run_out_is_not_begun_to_be_used(bob, carrier, settings):
+    """The call may take as long as CARRIER_TIMEOUT, and must end before others take the message for one in doubt."""
+    queue(bob, "hello")
+    [claimed] = OutboundMessage.objects.claim(1)
+    claimed.lease_until = timezone.now() + timedelta(seconds=settings.CARRIER_TIMEOUT - 1)
+
+    assert isinstance(Relay()._refusal_of_ours(claimed), TryLater)
+    claimed.lease_until = timezone.now() + timedelta(seconds=settings.CARRIER_TIMEOUT + 1)
+    assert Relay()._refusal_of_ours(claimed) is None
+
+
+def test_a_worker_that_slept_until_its_line_had_gone_on_does_not_break_the_order(bob, carrier, time_machine, settings):
+    first, _ = queue(bob, "first", "second")
+    [claimed] = OutboundMessage.objects.claim(1)
+    later(time_machine, settings.LEASE + 1)
+    sweep()
+    later(time_machine, settings.UNKNOWN_AFTER + 1)
+    Relay().drain()
+
+    relay.record(relay.Result(claimed, TryLater("its lease was about to run out")))
+    Relay().drain()
+
+    assert [text.text for text in carrier.sent] == ["second"]
+    assert state_of(first) == "unknown"
+
+
+def test_with_the_policy_resend_nothing_of_the_line_slips_past_before_it_is_queued_again(
+    bob, carrier, time_machine, settings
+):
+    settings.UNKNOWN_POLICY = "resend"
+    carrier.script = [OutcomeUnknown("read timeout")]
+    queue(bob, "first", "second")
+    Relay().drain()
+
+    later(time_machine, settings.UNKNOWN_AFTER + 1)
+
+    assert OutboundMessage.objects.claim(10) == []
+
+
+def test_two_lines_to_one_person_do_not_wait_for_each_other(bob, carrier):
+    other = members(talk(ALICE, BOB))[1]
+    assert other.proxy_number != bob.proxy_number
+    carrier.script = [TryLater("throttled", retry_after=60)]
+    queue(bob, "one line")
+    queue(other, "the other")
+
+    Relay().drain()
+
+    assert [text.text for text in carrier.sent] == ["one line", "the other"]
+
+
+def test_a_message_that_cannot_be_decrypted_stops_no_other_and_is_tried_again(carrier, time_machine):
+    add_numbers(4)
+    bob, charlie = members(talk(ALICE, BOB))[1], members(talk(ALICE, CHARLIE))[1]
+    [broken] = queue(bob, "cannot be read")
+    [healthy] = queue(charlie, "hello")
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE conversations_outboundmessage SET text = 'no token' WHERE id = %s", [broken.pk])
+
+    Relay(concurrency=5).drain()
+
+    def state(message):
+        return OutboundMessage.objects.values_list("state", flat=True).get(pk=message.pk)
+
+    assert state(healthy) == "sent"
+    assert state(broken) == "queued"
+    sweep()
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE conversations_outboundmessage SET text = %s WHERE id = %s", [encrypt("now"), broken.pk])
+    later(time_machine, 301)
+    Relay().drain()
+    assert [text.text for text in carrier.sent] == ["hello", "now"]
+
+
+def test_a_sweep_that_fails_stops_neither_the_others_nor_the_sending(bob, carrier, monkeypatch):
+    def fail():
+        raise OperationalError("statement timeout")
+
+    monkeypatch.setattr("conversations.sweeps.recover_leases", fail)
+    conversation = bob.conversation
+    Conversation.objects.filter(pk=conversation.pk).update(expires_at=timezone.now())
+
+    sweep()
+
+    conversation.refresh_from_db()
+    assert conversation.closed_reason == "expired"
+
+
+def test_a_sweep_releases_only_what_has_cooled_down(carrier, time_machine, settings):
+    add_numbers(4)
+    still_open, cooling, cold = talk(ALICE, BOB), talk(ALICE, CHARLIE), talk(BOB, CHARLIE)
+    cold.close()
+    later(time_machine, settings.COOL_DOWN - 10)
+    cooling.close()
+    later(time_machine, 20)
+
+    sweep()
+
+    unreleased = set(Participant.objects.unreleased().values_list("conversation", flat=True))
+    assert unreleased == {still_open.pk, cooling.pk}
+
+
+def test_a_text_never_leaves_once_its_numbers_stand_for_others(bob, carrier):
+    [message] = queue(bob, "to Bob, of old")
+    Participant.objects.filter(pk=bob.pk).update(released_at=timezone.now())
+
+    Relay().drain()
+
+    assert carrier.sent == []
+    assert state_of(message) == "failed"
+
+
+def test_a_refused_second_attempt_does_not_hide_that_the_first_arrived(bob, carrier):
+    carrier.script = [OutcomeUnknown("read timeout"), Refused("barred", code="7")]
+    [message] = queue(bob, "hello")
+    Relay().drain()
+    message.refresh_from_db()
+    message.resend(reason="staff")
+    Relay().drain()
+    assert state_of(message) == "failed"
+
+    receive_receipt(
+        Receipt(carrier_message_id="a", client_ref=f"{message.client_ref}.1", status=ReceiptStatus.DELIVERED)
+    )
+
+    assert state_of(message) == "delivered"
+
+
+def test_of_two_attempts_the_better_counts_and_their_parts_are_not_mixed(bob, carrier):
+    long = (SentPart(carrier_message_id="b1"), SentPart(carrier_message_id="b2"))
+    carrier.script = [OutcomeUnknown("read timeout"), lambda text: SendReply(parts=long)]
+    [message] = queue(bob, "x" * 200)
+    Relay().drain()
+    message.refresh_from_db()
+    message.resend(reason="staff")
+    Relay().drain()
+
+    def tell(part, attempt, status):
+        ref = f"{message.client_ref}.{attempt}"
+        receive_receipt(Receipt(carrier_message_id=part, client_ref=ref, status=status))
+        return state_of(message)
+
+    assert tell("a1", 1, ReceiptStatus.DELIVERED) == "sent"
+    assert tell("b1", 2, ReceiptStatus.DELIVERED) == "sent"
+    assert tell("a2", 1, ReceiptStatus.UNDELIVERED) == "sent"
+    assert tell("b2", 2, ReceiptStatus.DELIVERED) == "delivered"
+
+
+def test_nothing_too_old_is_sent_again_by_staff_or_policy(bob, carrier, time_machine, settings):
+    settings.UNKNOWN_POLICY = "resend"
+    carrier.script = [OutcomeUnknown("read timeout")]
+    [message] = queue(bob, "I am outside")
+    Relay().drain()
+    later(time_machine, settings.MESSAGE_MAX_AGE + 1)
+    message.refresh_from_db()
+
+    with pytest.raises(StaleState):
+        message.resend(reason="staff")
+    sweep()
+
+    assert state_of(message) == "unknown"
+
+
+def test_an_accepted_text_is_sent_even_if_the_carrier_gives_it_the_id_of_another(bob, carrier):
+    carrier.script = [lambda text: SendReply(parts=(SentPart(carrier_message_id="same"),))] * 2
+    first, second = queue(bob, "first", "second")
+
+    Relay().drain()
+
+    assert (state_of(first), state_of(second)) == ("sent", "sent")
+    assert first.parts.count() == 1
+
+
+def test_a_failed_call_logs_neither_number_nor_text_whatever_the_exception_says(bob, carrier, caplog):
+    carrier.script = [ZeroDivisionError(f"{BOB} secret words")]
+    queue(bob, "secret words")
+
+    Relay().drain()
+
+    # The records themselves, before any masking.
+    said = " ".join(f"{record.getMessage()} {record.exc_info}" for record in caplog.records)
+    assert "ZeroDivisionError" in said
+    assert BOB[1:] not in said
+    assert "secret words" not in said
+
+
 def test_a_worker_that_slept_through_its_lease_does_not_send(bob, carrier, time_machine, settings, monkeypatch):
     [message] = queue(bob, "hello")
     claim = Relay._claim
@@ -377,8 +567,14 @@ def test_whatever_the_carrier_answers_each_line_stays_in_order_and_nothing_accep
     refs = [text.client_ref for text in accepted]
     assert len(refs) == len(set(refs))
     position = {message.client_ref: message.pk for message in messages}
+    refs = [ref.partition(".")[0] for ref in refs]
+    assert len(refs) == len(set(refs))
     for person in people:
-        line = [position[text.client_ref] for text in accepted if text.recipient == person.real_number.number]
+        line = [
+            position[text.client_ref.partition(".")[0]]
+            for text in accepted
+            if text.recipient == person.real_number.number
+        ]
         assert line == sorted(line)
     states = {message.state for message in OutboundMessage.objects.filter(pk__in=[m.pk for m in messages])}
     assert states <= {OutboundState.SENT, OutboundState.FAILED, OutboundState.UNKNOWN}

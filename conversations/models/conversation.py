@@ -35,7 +35,7 @@ class ConversationQuerySet(models.QuerySet["Conversation"]):
 
     def expired(self, at: datetime) -> Self:
         """Still open in the table, though their time is up."""
-        return self.filter(state=ConversationState.OPEN, expires_at__lte=at)
+        return self.filter(state=ConversationState.OPEN, expires_at__lte=at).order_by("expires_at")
 
 
 class Conversation(Stateful):
@@ -118,9 +118,13 @@ class ParticipantQuerySet(models.QuerySet["Participant"]):
         """Who wrote: the one participant whom a text from this real number to this virtual number can be from.
 
         This look-up alone decides where an inbound text goes. The constraint `one_live_route` makes it unambiguous.
+
+        It locks the conversation until the transaction ends: so what two texts of one conversation queue becomes
+        visible in the order of its ids, in which it is sent; and nothing is queued once `close` has returned.
         """
         return (
             self.unreleased()
+            .select_for_update(no_key=True, of=("conversation",))
             .filter(real_number__number_hash=keyed_hash(sender), proxy_number__number=recipient)
             .select_related("conversation", "real_number", "proxy_number")
             .first()

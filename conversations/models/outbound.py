@@ -36,11 +36,11 @@ class OutboundState(models.TextChoices):
     UNDELIVERED = "undelivered", "undelivered"
     """The carrier accepted it and then gave it up, in whole or in part."""
     FAILED = "failed", "failed"
-    """Certainly never sent: refused for good, or too old."""
+    """Refused for good, or too old. If an earlier attempt has arrived after all, its receipt still says so."""
     UNKNOWN = "unknown", "unknown"
     """Perhaps sent: we never heard back. Until `due_at` a receipt may settle it, then UNKNOWN_POLICY does."""
     CANCELLED = "cancelled", "cancelled"
-    """Staff decided not to send it."""
+    """Staff decided not to send it (any more). A receipt of an earlier attempt still counts."""
 
 
 _S = OutboundState
@@ -50,30 +50,37 @@ def new_client_ref() -> str:
     return uuid.uuid4().hex
 
 
+# Of what became of several attempts.
+_BEST_FIRST = [_S.DELIVERED, _S.SENT, _S.UNDELIVERED]
+
+
 class OutboundMessageQuerySet(models.QuerySet["OutboundMessage"]):
     def heads(self, at: datetime) -> Self:
         """Queued, due, and first of their line: the only ones that may be sent now, so that lines stay in order."""
-        blocks = models.Q(state__in=[_S.QUEUED, _S.SENDING]) | models.Q(state=_S.UNKNOWN, due_at__gt=at)
-        if settings.UNKNOWN_POLICY == "resend":
-            # It will be queued again, in its old place.
-            blocks |= models.Q(state=_S.UNKNOWN)
         earlier = OutboundMessage.objects.filter(
-            blocks,
+            # Written like the condition of the index outbound_line, so that PostgreSQL sees that it serves.
+            state__in=[_S.QUEUED, _S.SENDING, _S.UNKNOWN],
             sender=models.OuterRef("sender"),
             recipient=models.OuterRef("recipient"),
             pk__lt=models.OuterRef("pk"),
         )
+        if settings.UNKNOWN_POLICY == "hold":
+            # After its time it waits for staff, and the line goes on. Else it will be queued again, in its old place.
+            earlier = earlier.filter(~models.Q(state=_S.UNKNOWN) | models.Q(due_at__gt=at))
         return self.filter(state=_S.QUEUED, due_at__lte=at).exclude(models.Exists(earlier)).order_by("pk")
 
     def claim(self, limit: int) -> list["OutboundMessage"]:
-        """Take up to `limit` heads of lines for this worker: `sending`, for LEASE seconds, committed on return."""
+        """Take up to `limit` heads of lines for this worker: `sending`, for LEASE seconds, committed on return.
+
+        They come without what is encrypted: one that cannot be decrypted must not keep the others from being claimed.
+        """
         now = timezone.now()
         lease_until = now + timedelta(seconds=settings.LEASE)
         with transaction.atomic():
             heads = self.heads(now)
             if connection.features.has_select_for_update_skip_locked:
                 heads = heads.select_for_update(skip_locked=True, of=("self",))
-            messages: list[OutboundMessage] = list(heads.select_related("sender", "recipient")[:limit])
+            messages: list[OutboundMessage] = list(heads.defer("text")[:limit])
             for message in messages:
                 message.attempts += 1
                 message.move(
@@ -81,13 +88,18 @@ class OutboundMessageQuerySet(models.QuerySet["OutboundMessage"]):
                 )
         return messages
 
+    def in_full(self, pks: list[int]) -> Self:
+        """These, with all that sending them takes. Raises ImproperlyConfigured: one of them cannot be decrypted."""
+        return self.filter(pk__in=pks).select_related("sender", "recipient", "participant").order_by("pk")
+
     def with_expired_lease(self, at: datetime) -> Self:
         """Their worker is gone, or so late that nobody can rely on it."""
-        return self.filter(state=_S.SENDING, lease_until__lte=at)
+        return self.filter(state=_S.SENDING, lease_until__lte=at).defer("text").order_by("lease_until")
 
     def to_settle(self, at: datetime) -> Self:
-        """Unknown, and the time for a receipt to settle them is over."""
-        return self.filter(state=_S.UNKNOWN, due_at__lte=at)
+        """Unknown, not too old to be sent again, and the time for a receipt to settle them is over."""
+        oldest = at - timedelta(seconds=settings.MESSAGE_MAX_AGE)
+        return self.filter(state=_S.UNKNOWN, due_at__lte=at, created_at__gt=oldest).defer("text").order_by("due_at")
 
     def unfinished(self) -> Self:
         return self.filter(state__in=[_S.QUEUED, _S.SENDING])
@@ -100,19 +112,20 @@ class OutboundMessage(Stateful):
     """
 
     ALLOWED: ClassVar = {
-        # From `queued` to a state of a sent message: a receipt told, after all, of an earlier attempt.
+        # From `queued`, `failed` or `cancelled` to a state of a sent message: a receipt told, after all, of an earlier
+        # attempt.
         _S.QUEUED: frozenset({_S.SENDING, _S.FAILED, _S.CANCELLED, _S.SENT, _S.DELIVERED, _S.UNDELIVERED}),
         _S.SENDING: frozenset({_S.SENT, _S.QUEUED, _S.FAILED, _S.UNKNOWN, _S.DELIVERED, _S.UNDELIVERED}),
         _S.SENT: frozenset({_S.DELIVERED, _S.UNDELIVERED}),
         _S.UNKNOWN: frozenset({_S.SENT, _S.DELIVERED, _S.UNDELIVERED, _S.QUEUED, _S.FAILED, _S.CANCELLED}),
         _S.DELIVERED: frozenset(),
         _S.UNDELIVERED: frozenset(),
-        _S.FAILED: frozenset(),
-        _S.CANCELLED: frozenset(),
+        _S.FAILED: frozenset({_S.SENT, _S.DELIVERED, _S.UNDELIVERED}),
+        _S.CANCELLED: frozenset({_S.SENT, _S.DELIVERED, _S.UNDELIVERED}),
     }
 
     client_ref = models.CharField(
-        max_length=40, unique=True, default=new_client_ref, help_text="Our id, which receipts repeat."
+        max_length=32, unique=True, default=new_client_ref, help_text="Our id; receipts repeat it, with the attempt."
     )
     kind = models.CharField(max_length=20, choices=Kind.choices)
     state = models.CharField(max_length=20, choices=OutboundState.choices, default=OutboundState.QUEUED)
@@ -163,7 +176,10 @@ class OutboundMessage(Stateful):
 
     def as_outgoing(self) -> OutgoingText:
         return OutgoingText(
-            sender=self.sender.number, recipient=self.recipient.number, text=self.text, client_ref=self.client_ref
+            sender=self.sender.number,
+            recipient=self.recipient.number,
+            text=self.text,
+            client_ref=f"{self.client_ref}.{self.attempts}",
         )
 
     def is_too_old(self, at: datetime) -> bool:
@@ -186,6 +202,8 @@ class OutboundMessage(Stateful):
         """From `unknown`: send it again, though it may arrive twice."""
         if self.state != _S.UNKNOWN:
             raise StaleState(f"outbound message {self.pk} is {self.state}: only an unknown outcome can be sent again")
+        if self.is_too_old(timezone.now()):
+            raise StaleState(f"outbound message {self.pk} is older than MESSAGE_MAX_AGE: it would not be sent")
         return self.move(_S.QUEUED, reason=reason, actor=actor, due_at=timezone.now())
 
     def cancel(self, *, reason: str, actor: str = "") -> Self:
@@ -194,24 +212,33 @@ class OutboundMessage(Stateful):
     def follow_parts(self) -> None:
         """Draw the message's state from what is known of its parts. The caller holds the row's lock.
 
-        Delivered only when all parts are; undelivered as soon as one is. Any word of a part proves that it was sent.
+        An attempt is delivered only when all its parts are, and undelivered as soon as one is. Of several attempts the
+        best counts. Any word of a part proves that it was sent.
         """
-        parts = list(self.parts.all())
-        statuses = [part.status for part in parts]
-        if ReceiptStatus.UNDELIVERED in statuses:
-            to, code = _S.UNDELIVERED, next(p.error_code for p in parts if p.status == ReceiptStatus.UNDELIVERED)
-        elif statuses.count(ReceiptStatus.DELIVERED) >= (self.part_count or self.segments):
-            to, code = _S.DELIVERED, ""
-        else:
-            to, code = _S.SENT, ""
-        if parts and to in self.ALLOWED[self.state]:
+        attempts: dict[int, list[OutboundPart]] = {}
+        for part in self.parts.all():
+            attempts.setdefault(part.attempt, []).append(part)
+        if not attempts:
+            return
+        outcomes = [self._outcome(parts) for parts in attempts.values()]
+        to, code = min(outcomes, key=lambda outcome: _BEST_FIRST.index(outcome[0]))
+        if to in self.ALLOWED[self.state]:
             self.move(to, reason="the carrier's word on its parts", lease_until=None, error_code=code)
+
+    def _outcome(self, parts: "list[OutboundPart]") -> tuple[OutboundState, str]:
+        """What became of one attempt, and the carrier's code for it."""
+        for part in parts:
+            if part.status == ReceiptStatus.UNDELIVERED:
+                return _S.UNDELIVERED, part.error_code
+        delivered = sum(part.status == ReceiptStatus.DELIVERED for part in parts)
+        return (_S.DELIVERED if delivered >= (self.part_count or self.segments) else _S.SENT), ""
 
 
 class OutboundPart(models.Model):
     """One SMS of a message, as the carrier counts them."""
 
     message = models.ForeignKey(OutboundMessage, models.CASCADE, related_name="parts")
+    attempt = models.PositiveIntegerField(default=1, help_text="The attempt to send the message that it belongs to.")
     carrier_message_id = models.CharField(max_length=80, unique=True)
     status = models.CharField(
         max_length=20,

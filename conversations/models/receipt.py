@@ -1,5 +1,8 @@
 """What the carrier said, later, of what we sent."""
 
+from datetime import datetime
+from typing import Self
+
 from django.db import models
 from django.utils import timezone
 
@@ -9,9 +12,12 @@ from .outbound import OutboundMessage
 
 
 class DeliveryReceiptQuerySet(models.QuerySet["DeliveryReceipt"]):
-    def unmatched(self) -> "models.QuerySet[DeliveryReceipt]":
+    def unmatched(self) -> Self:
         """Those whose message is not known: not ours, or told before we wrote down the carrier's id."""
         return self.filter(message__isnull=True)
+
+    def since(self, at: datetime) -> Self:
+        return self.filter(received_at__gte=at)
 
 
 class DeliveryReceipt(models.Model):
@@ -34,7 +40,10 @@ class DeliveryReceipt(models.Model):
             )
         ]
         indexes = [
-            models.Index("carrier_message_id", condition=models.Q(message__isnull=True), name="receipt_unmatched")
+            # Those that a message which was just sent may have been waiting for, by its parts ...
+            models.Index("carrier_message_id", condition=models.Q(message__isnull=True), name="receipt_unmatched"),
+            # ... and the sweep for those that came in the same moment.
+            models.Index("received_at", condition=models.Q(message__isnull=True), name="receipt_unmatched_recent"),
         ]
 
     def __str__(self) -> str:

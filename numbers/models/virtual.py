@@ -36,6 +36,10 @@ class VirtualNumberQuerySet(models.QuerySet["VirtualNumber"]):
     def active(self) -> Self:
         return self.filter(state=NumberState.ACTIVE)
 
+    def in_pool(self) -> Self:
+        """Those that we rent or are about to. A retired number may be somebody else's by now."""
+        return self.exclude(state=NumberState.RETIRED)
+
     def ours(self) -> Self:
         """Those that we rent."""
         return self.exclude(state__in=[NumberState.ORDERED, NumberState.RETIRED])

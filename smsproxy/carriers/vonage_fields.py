@@ -53,10 +53,14 @@ def read_country(value: object) -> str:
     return country if _COUNTRY.fullmatch(country) else ""
 
 
+MOST_MONEY = 10_000  # EUR
+
+
 def read_money(value: object) -> Decimal | None:
     """EUR. A string by the reference; a number, which the SDK's own model does not take, is as good."""
     try:
         money = Decimal(str(value))
     except InvalidOperation:
         return None
-    return money if money.is_finite() else None
+    # Nothing that we pay for costs more: a sum that cannot be stored must not keep the rest from being stored.
+    return round(money, 5) if money.is_finite() and 0 <= money < MOST_MONEY else None
