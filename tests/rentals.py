@@ -4,6 +4,8 @@ import threading
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 
+from django.db import connection
+
 from smsproxy.carriers.base import (
     AvailableNumber,
     CarrierError,
@@ -33,6 +35,8 @@ def offer(number: str, cost: str | None = "1.25") -> AvailableNumber:
 
 class Rentals(ScriptedCarrier):
     """account: what we rent, number to webhook; it outlives any crash of ours, as the real one does.
+
+    A call within a transaction of ours fails the test: it would hold locks for as long as the carrier takes.
 
     script: what the next calls of a verb do instead: an exception, raised before anything happens; LOST, the call has
     its effect and the reply is lost; or None, nothing unusual.
@@ -111,6 +115,7 @@ class Rentals(ScriptedCarrier):
         return {number for number, url in self.account.items() if url == inbound_sms_url()}
 
     def _begin(self, verb: str, number: str) -> CarrierError | None:
+        assert not in_transaction(), f"{verb} is called within a transaction"
         self.at_step(f"before {verb}")
         self.calls.append((verb, number))
         script = self.scripts.get(verb)
@@ -128,6 +133,12 @@ class Rentals(ScriptedCarrier):
 
 
 LOST = OutcomeUnknown("no answer")
+
+
+def in_transaction() -> bool:
+    """Within a transaction of ours? Those that pytest wraps around a test do not count."""
+    # As Django itself tells them apart, where it checks a durable block.
+    return not all(vars(block)["_from_testcase"] for block in connection.atomic_blocks)
 
 
 def _matches(each: AvailableNumber, query: NumberQuery) -> bool:
