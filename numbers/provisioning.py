@@ -5,7 +5,7 @@ that are not retired never exceed its count. So whatever happens in between, the
 have gone through, settles them with the carrier, and goes on with what is still missing.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -17,9 +17,9 @@ from django.utils import timezone
 
 from numbers.configuring import configure
 from numbers.locks import hold_writers
-from numbers.models import NumberOrder, NumberState, OrderState, RealNumber, VirtualNumber
+from numbers.models import NumberOrder, NumberState, OrderState, VirtualNumber
 from numbers.patience import search
-from numbers.purchasing import purchase
+from numbers.purchasing import is_of_a_participant, purchase
 from numbers.steps import Step, StepKind
 from smsproxy.carriers.base import AvailableNumber, Feature, NumberType, PatternPlace, Refused
 from smsproxy.states import StaleState
@@ -44,6 +44,30 @@ class OrderSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Approval:
+    """What somebody was shown and agreed to: the cost of each number, None where the carrier does not say.
+
+    Each number that is bought takes the place of one that was shown and cost as much or more; one of unknown cost takes
+    the place of one of unknown cost. So there are never more of them, nor dearer ones, nor do they cost more together.
+    """
+
+    costs: tuple[Decimal | None, ...]
+
+    def places_for(self, cost: Decimal | None) -> Sequence[Decimal | None]:
+        """The costs of those whose place a number of this cost may take, the least first."""
+        if cost is None:
+            return [shown for shown in self.costs if shown is None]
+        return sorted(shown for shown in self.costs if shown is not None and shown >= cost)
+
+    def after(self, cost: Decimal | None) -> "Approval":
+        """What is left of it once a number of this cost is bought."""
+        left = list(self.costs)
+        for place in self.places_for(cost)[:1]:
+            left.remove(place)
+        return Approval(costs=tuple(left))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """What a run of the order would do now. begun: the numbers that earlier runs have bought, or may have."""
 
@@ -63,10 +87,9 @@ class Plan:
         return in_doubt + [candidate.monthly_cost for candidate in self.candidates]
 
     @property
-    def dearest(self) -> Decimal | None:
-        """The most that one of them costs; None: there is none, or the carrier does not say of all."""
-        known = [cost for cost in self.costs if cost is not None]
-        return max(known) if known and len(known) == len(self.costs) else None
+    def approval(self) -> Approval:
+        """What a yes to this plan allows."""
+        return Approval(costs=tuple(self.costs))
 
 
 def order_for(spec: OrderSpec, *, again: bool = False) -> NumberOrder:
@@ -106,40 +129,51 @@ def plan(order: NumberOrder) -> Plan:
     """What `fulfil` would buy now, to be shown before it does. The order need not be saved."""
     begun = [] if order._state.adding else list(order.numbers.exclude(state=NumberState.RETIRED))
     room = max(order.count - len(begun), 0) if order.state == OrderState.OPEN else 0
-    candidates = islice(_candidates(order, order.max_monthly_cost), room)
+    candidates = islice(_candidates(order), room)
     return Plan(order=order, begun=begun, candidates=list(candidates))
 
 
-def fulfil(order: NumberOrder, *, dearest: Decimal | None = None) -> Iterator[Step]:
+def fulfil(order: NumberOrder, *, approval: Approval | None = None) -> Iterator[Step]:
     """Buy and configure what the order still lacks, telling each step. Killed anywhere, it can be run again.
 
-    dearest: what one number may cost, EUR a month, where that is less than the order allows: nobody shall pay more than
-    they were shown. Raises CarrierError when it cannot go on; the order then stays open.
+    approval: buys nothing that it does not cover; where the carrier has only such numbers left, the order stays open.
+    None: nobody was asked, and the order's own limits hold. Purchases in doubt are settled all the same: they may be
+    ours already. Raises CarrierError when it cannot go on; the order then stays open.
     """
     yield from configure(order.numbers.filter(state=NumberState.CONFIGURING))
     for number in order.numbers.filter(state=NumberState.ORDERED):
-        yield from _buy_and_configure(number, in_doubt=True)
+        for step in _buy_and_configure(number, in_doubt=True):
+            if approval is not None and step.kind == StepKind.BOUGHT:
+                approval = approval.after(number.monthly_cost)
+            yield step
 
-    limits = [limit for limit in (order.max_monthly_cost, dearest) if limit is not None]
-    candidates = _candidates(order, min(limits, default=None))
+    candidates = _candidates(order)
     refusals = 0
+    has_uncovered = False
     while is_wanting := _has_room(order):
         candidate = next(candidates, None)
         if candidate is None:
             break
+        if approval is not None and not approval.places_for(candidate.monthly_cost):
+            has_uncovered = True
+            if not approval.costs:
+                break
+            continue
         intended = _intend(order, candidate)
         if intended is None:
             continue
         for step in _buy_and_configure(intended, in_doubt=False):
             refusals = refusals + 1 if step.kind == StepKind.REFUSED else 0
+            if approval is not None and step.kind == StepKind.BOUGHT:
+                approval = approval.after(intended.monthly_cost)
             yield step
         if refusals == MOST_REFUSALS:
             raise Refused(f"{refusals} numbers in a row were refused, the last because: {step.detail}")
-    _end(order, is_exhausted=is_wanting)
+    _end(order, is_exhausted=is_wanting and not has_uncovered)
 
 
-def _candidates(order: NumberOrder, limit: Decimal | None) -> Iterator[AvailableNumber]:
-    """Numbers for rent that the order could take, each once. limit: EUR a month.
+def _candidates(order: NumberOrder) -> Iterator[AvailableNumber]:
+    """Numbers for rent that the order could take, each once.
 
     What we buy on the way drops out of the carrier's list and the rest moves up, past the page that is fetched next.
     So the search begins anew until it brings nothing new.
@@ -148,7 +182,7 @@ def _candidates(order: NumberOrder, limit: Decimal | None) -> Iterator[Available
     while True:
         before = len(seen)
         for candidate in search(order.query):
-            if candidate.number in seen or not _is_affordable(candidate, limit) or _is_taken(candidate.number):
+            if candidate.number in seen or not _is_affordable(candidate, order) or _is_taken(candidate.number):
                 continue
             seen.add(candidate.number)
             yield candidate
@@ -156,14 +190,15 @@ def _candidates(order: NumberOrder, limit: Decimal | None) -> Iterator[Available
             return
 
 
-def _is_affordable(candidate: AvailableNumber, limit: Decimal | None) -> bool:
+def _is_affordable(candidate: AvailableNumber, order: NumberOrder) -> bool:
+    limit = order.max_monthly_cost
     return limit is None or (candidate.monthly_cost is not None and candidate.monthly_cost <= limit)
 
 
 def _is_taken(number: str) -> bool:
-    """Is it in the pool, or does it belong to a person? A virtual number may never be a participant."""
+    """Is it in the pool, or the number of a participant?"""
     in_pool = VirtualNumber.objects.filter(number=number).exclude(state=NumberState.RETIRED)
-    return in_pool.exists() or RealNumber.objects.with_number(number).exists()
+    return in_pool.exists() or is_of_a_participant(number)
 
 
 def _has_room(order: NumberOrder) -> bool:
@@ -202,11 +237,10 @@ def _intend(order: NumberOrder, candidate: AvailableNumber) -> VirtualNumber | N
 
 
 def _buy_and_configure(number: VirtualNumber, *, in_doubt: bool) -> Iterator[Step]:
-    if refusal := purchase(number, in_doubt=in_doubt):
-        yield Step(kind=StepKind.REFUSED, number=number, detail=refusal.detail)
-        return
-    yield Step(kind=StepKind.BOUGHT, number=number)
-    yield from configure([number])
+    step = purchase(number, in_doubt=in_doubt)
+    yield step
+    if step.kind == StepKind.BOUGHT:
+        yield from configure([number])
 
 
 def _end(order: NumberOrder, *, is_exhausted: bool) -> None:
@@ -216,7 +250,13 @@ def _end(order: NumberOrder, *, is_exhausted: bool) -> None:
         ours = locked.numbers.ours().count()
         is_being_bought = locked.numbers.filter(state=NumberState.ORDERED).exists()
         if locked.state == OrderState.OPEN and ours >= locked.count:
-            locked.move(OrderState.COMPLETE, reason=f"all {locked.count} numbers are ours")
+            locked.move(OrderState.COMPLETE, reason=_told_complete(ours, locked.count))
         elif locked.state == OrderState.OPEN and is_exhausted and not is_being_bought:
-            locked.move(OrderState.SHORT, reason=f"the carrier has no more: {ours} of {locked.count} numbers are ours")
+            locked.move(OrderState.SHORT, reason=f"the carrier has no more: {ours} of {locked.count} are ours")
     order.refresh_from_db(fields=["state"])
+
+
+def _told_complete(ours: int, count: int) -> str:
+    if ours > count:
+        return f"{ours} numbers are ours, {ours - count} more than was asked for"
+    return "its one number is ours" if count == 1 else f"all {count} numbers are ours"

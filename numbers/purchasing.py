@@ -2,15 +2,26 @@
 
 from contextlib import suppress
 
+from django.db import transaction
+
 from numbers import patience
-from numbers.models import NumberState, VirtualNumber
+from numbers.models import NumberOrder, NumberState, RealNumber, VirtualNumber
+from numbers.steps import Step, StepKind
 from smsproxy.carriers import get_carrier
 from smsproxy.carriers.base import OutcomeUnknown, Refused
 from smsproxy.states import StaleState
 
 
-def purchase(number: VirtualNumber, *, in_doubt: bool) -> Refused | None:
-    """Make an ordered number ours; or say why the carrier will not sell it, and then it is retired.
+def is_of_a_participant(number: str) -> bool:
+    """Of somebody in a conversation, now or once: then it may never become a virtual number.
+
+    A stranger's, who once texted us, may: it is known to us, and nobody is reached through it.
+    """
+    return RealNumber.objects.with_number(number).filter(participants__isnull=False).exists()
+
+
+def purchase(number: VirtualNumber, *, in_doubt: bool) -> Step:
+    """Make an ordered number ours, BOUGHT; or REFUSED, as the carrier will not sell it, and then it is retired.
 
     in_doubt: an earlier purchase of it may have gone through. Raises CarrierError: we still do not know, the number
     stays ordered, and the next run settles it.
@@ -19,15 +30,29 @@ def purchase(number: VirtualNumber, *, in_doubt: bool) -> Refused | None:
     if refusal:
         with suppress(StaleState):  # Another run of the same order was told the same.
             number.move(NumberState.RETIRED, reason=f"the carrier refused it: {refusal.detail}")
-        return refusal
-    with suppress(StaleState):
+        return Step(kind=StepKind.REFUSED, number=number, detail=refusal.detail)
+    try:
         number.move(NumberState.CONFIGURING, reason="bought")
-        return None
-    number.refresh_from_db()
-    if number.state == NumberState.RETIRED:
-        # Refused to another run of the same order, and then sold to us. What we pay for must not go unseen.
-        number.move(NumberState.CONFIGURING, reason="bought after all")
-    return None
+    except StaleState:
+        return Step(kind=StepKind.BOUGHT, number=number, detail=_keep(number))
+    return Step(kind=StepKind.BOUGHT, number=number)
+
+
+def _keep(number: VirtualNumber) -> str:
+    """Another run of the same order has settled it meanwhile. Says so where that makes one more than was asked for.
+
+    It may have been refused to the other run, and then sold to us. What we pay for must not go unseen, so it is kept
+    and counted. Its place is taken back under the lock of the order; unless the other run has filled it already.
+    """
+    with transaction.atomic():
+        order = number.order and NumberOrder.objects.select_for_update().get(pk=number.order.pk)
+        number.refresh_from_db()
+        if number.state != NumberState.RETIRED:
+            return ""
+        is_beyond = order and order.numbers.exclude(state=NumberState.RETIRED).count() >= order.count
+        why = f"beyond the {order.count} asked for, as its place was filled meanwhile" if order and is_beyond else ""
+        number.move(NumberState.CONFIGURING, reason=f"bought after all, {why}" if why else "bought after all")
+    return why
 
 
 def _buy(number: VirtualNumber, in_doubt: bool) -> Refused | None:

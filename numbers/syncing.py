@@ -7,8 +7,9 @@ from enum import StrEnum
 
 from django.db import IntegrityError, transaction
 
-from numbers.models import NumberState, RealNumber, VirtualNumber
+from numbers.models import NumberState, VirtualNumber
 from numbers.patience import patiently
+from numbers.purchasing import is_of_a_participant
 from smsproxy.carriers import get_carrier
 from smsproxy.carriers.base import OwnedNumber
 from smsproxy.phone import mask
@@ -65,7 +66,7 @@ def sync() -> Iterator[Finding]:
 
 
 def _bring_in(owned: OwnedNumber) -> Finding | None:
-    if RealNumber.objects.with_number(owned.number).exists():
+    if is_of_a_participant(owned.number):
         return Finding(
             kind=FindingKind.BELONGS_TO_A_PERSON,
             number=mask(owned.number),

@@ -1,19 +1,31 @@
 """Numbers are bought knowingly: what was asked for, never more, whatever the carrier answers."""
 
 import threading
+from contextlib import suppress
 from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
+from numbers import provisioning
 from numbers.models import NumberOrder, NumberState, OrderState, RealNumber, VirtualNumber
-from numbers.provisioning import JUST_ENDED, MOST_REFUSALS, OrderSpec, find_or_open_order, fulfil, order_for, plan
+from numbers.provisioning import (
+    JUST_ENDED,
+    MOST_REFUSALS,
+    Approval,
+    OrderSpec,
+    find_or_open_order,
+    fulfil,
+    order_for,
+    plan,
+)
 from numbers.releasing import release
 from numbers.steps import StepKind
 from smsproxy.carriers.base import AccountFault, Feature, OutcomeUnknown, PatternPlace, Refused, TryLater
 from smsproxy.public_urls import inbound_sms_url
+from tests.people import ALICE, add_numbers, talk
 from tests.rentals import LOST, Rentals, offer
 
 pytestmark = pytest.mark.django_db
@@ -238,13 +250,23 @@ def test_a_candidate_that_the_pool_knows_is_passed_over(rentals, state):
     assert VirtualNumber.objects.get(number="+447700900700").state == state
 
 
-def test_a_number_of_a_person_never_becomes_a_virtual_number(rentals):
-    RealNumber.objects.remember(["+447700900700"])
+def test_the_number_of_a_participant_never_becomes_a_virtual_number(rentals):
+    add_numbers(2)
+    talk(ALICE, "+447700900700")
 
     assert plan(order_for(TWO)).candidates[0].number == "+447700900701"
     run(OrderSpec(country="GB", count=1))
 
     assert rentals.bought == ["+447700900701"]
+
+
+def test_a_number_of_a_stranger_who_once_texted_us_may_be_bought(rentals):
+    RealNumber.objects.remember(["+447700900700"])
+
+    assert plan(order_for(TWO)).candidates[0].number == "+447700900700"
+    run(OrderSpec(country="GB", count=1))
+
+    assert rentals.bought == ["+447700900700"]
 
 
 def test_a_number_dearer_than_the_limit_or_of_unknown_cost_is_not_bought_under_a_limit(rentals):
@@ -256,16 +278,119 @@ def test_a_number_dearer_than_the_limit_or_of_unknown_cost_is_not_bought_under_a
     assert rentals.bought == ["+447700900703"]
 
 
-def test_nobody_pays_more_than_they_were_shown(rentals):
-    rentals.offers = [offer("+447700900701", "1.00"), offer("+447700900702", "9.00")]
+def offers(*costs, start=0):
+    return [offer(f"+4477009007{start + index:02}", cost) for index, cost in enumerate(costs)]
+
+
+@pytest.mark.parametrize(
+    ("shown", "offered", "bought"),
+    [
+        ([], ["500.00"], []),
+        (["1.25"], ["1.25", "1.25", "1.25"], ["1.25"]),
+        (["1.00"], ["900.00", "1.01", "0.99"], ["0.99"]),
+        (["1.00", None], ["900.00", "1.00"], ["1.00"]),
+        (["1.00", None], ["1.00", None, None], ["1.00", None]),
+        ([None], ["0.01", None], [None]),
+        (["1.00", "9.00"], ["9.00", "9.00", "0.50"], ["9.00", "0.50"]),
+        (["9.00", "1.00"], ["1.00", "9.00", "1.00"], ["1.00", "9.00"]),
+    ],
+)
+def test_each_number_bought_takes_the_place_of_one_that_was_shown_and_cost_as_much(rentals, shown, offered, bought):
+    rentals.offers = offers(*offered)
+    order = find_or_open_order(OrderSpec(country="GB", count=3))
+
+    list(fulfil(order, approval=Approval(costs=tuple(Decimal(cost) if cost else None for cost in shown))))
+
+    costs = [
+        str(cost) if cost else None for cost in order.numbers.order_by("pk").values_list("monthly_cost", flat=True)
+    ]
+    assert costs == bought
+    assert set(rentals.bought) == pool()
+    assert order.state == OrderState.OPEN
+
+
+def test_a_number_that_is_refused_gives_way_only_to_one_as_cheap(rentals):
+    rentals.offers = offers("1.00", "9.00", "1.00")
     order = find_or_open_order(OrderSpec(country="GB", count=1))
-    dearest = plan(order).dearest
-    rentals.gone.add("+447700900701")
+    shown = plan(order).approval
+    rentals.gone.add("+447700900700")
 
-    list(fulfil(order, dearest=dearest))
+    list(fulfil(order, approval=shown))
 
-    assert dearest == Decimal("1.00")
-    assert rentals.bought == []
+    assert rentals.bought == ["+447700900702"]
+    assert order.state == OrderState.COMPLETE
+
+
+def test_a_number_of_unknown_cost_among_those_shown_lifts_no_limit(rentals):
+    rentals.offers = offers("1.00", None, "900.00")
+    order = find_or_open_order(TWO)
+    shown = plan(order).approval
+    rentals.gone.add("+447700900700")
+
+    list(fulfil(order, approval=shown))
+
+    assert rentals.bought == ["+447700900701"]
+
+
+def test_an_order_whose_rest_was_not_shown_stays_open_for_the_next_run(rentals):
+    rentals.offers = offers("1.25")
+    order = find_or_open_order(TWO)
+    shown = plan(order).approval
+    rentals.offers += offers("1.25", start=1)
+
+    list(fulfil(order, approval=shown))
+    assert (order.state, rentals.bought) == (OrderState.OPEN, ["+447700900700"])
+    list(fulfil(order, approval=plan(order).approval))
+
+    assert order.state == OrderState.COMPLETE
+
+
+def test_an_order_for_which_the_carrier_has_no_more_ends_short_though_all_that_was_shown_is_bought(rentals):
+    rentals.offers = offers("1.25")
+    order = find_or_open_order(TWO)
+
+    list(fulfil(order, approval=plan(order).approval))
+
+    assert order.state == OrderState.SHORT
+
+
+def test_a_purchase_in_doubt_is_settled_even_where_nothing_was_shown(rentals):
+    rentals.fail("buy", LOST)
+    rentals.fail("owned", OutcomeUnknown("no answer"))
+    with pytest.raises(OutcomeUnknown):
+        run()
+
+    order, _ = run(approval=Approval(costs=()))
+
+    assert pool() == set(rentals.account) == {"+447700900700"}
+    assert order.state == OrderState.OPEN
+
+
+@pytest.mark.parametrize(("is_gone", "bought"), [(False, ["+447700900700"]), (True, ["+447700900702"])])
+def test_a_purchase_in_doubt_takes_its_place_among_those_shown(rentals, is_gone, bought):
+    """Shown as perhaps to buy. It is bought, or one as cheap in its place; and not both."""
+    rentals.fail("buy", *[OutcomeUnknown("no answer")] * 4)
+    with pytest.raises(OutcomeUnknown):
+        run()
+    rentals.offers = offers("1.25")
+    order = order_for(TWO)
+    shown = plan(order).approval
+    rentals.offers += offers("9.00", "1.25", "1.25", start=1)
+    if is_gone:
+        rentals.gone.add("+447700900700")
+
+    list(fulfil(order, approval=shown))
+
+    assert shown.costs == (Decimal("1.25"),)
+    assert rentals.bought == bought
+
+
+def test_without_an_approval_the_limits_of_the_order_hold(rentals):
+    rentals.offers = offers("900.00", None)
+
+    order, _ = run()
+
+    assert order.state == OrderState.COMPLETE
 
 
 def test_a_plan_shows_what_will_be_bought_and_buys_nothing(rentals):
@@ -356,6 +481,100 @@ def test_runs_at_once_of_the_same_order_buy_no_more_than_was_asked_for(rentals, 
     assert order.state == OrderState.COMPLETE
     assert len(rentals.account) == 5
     assert pool() == set(rentals.account) == rentals.reaching_us()
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_two_runs_that_count_at_the_same_moment_do_not_both_take_the_last_place(rentals, monkeypatch):
+    """Held between the count and the insert until the other has counted too, which the lock does not let it."""
+    order = find_or_open_order(OrderSpec(country="GB", count=1))
+    both_have_counted = threading.Barrier(2)
+    count = provisioning._has_room
+    intended, failures = [], []
+
+    def count_and_wait(order):
+        has_room = count(order)
+        with suppress(threading.BrokenBarrierError):
+            both_have_counted.wait(2)
+        return has_room
+
+    monkeypatch.setattr(provisioning, "_has_room", count_and_wait)
+
+    def work(candidate):
+        try:
+            intended.append(provisioning._intend(order, candidate))
+        except Exception as error:  # noqa: BLE001
+            failures.append(error)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=work, args=[candidate]) for candidate in rentals.offers[:2]]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+
+    assert failures == []
+    assert len([number for number in intended if number]) == order.numbers.count() == 1
+
+
+def refused_to_another_run(rentals, *, then=lambda: None):
+    """At the next purchase, another run of the order is told that the number is gone, and gives it up."""
+
+    def another_run(name):
+        if name == "after buy":
+            rentals.at_step = lambda name: None
+            VirtualNumber.objects.get(number=rentals.bought[0]).move(NumberState.RETIRED, reason="refused")
+            then()
+
+    rentals.at_step = another_run
+
+
+def test_a_number_bought_after_all_takes_its_place_back(rentals):
+    refused_to_another_run(rentals)
+
+    order, steps = run(OrderSpec(country="GB", count=1))
+
+    assert order.state == OrderState.COMPLETE
+    assert pool() == set(rentals.account) == {"+447700900700"}
+    assert steps[0].detail == ""
+
+
+def test_a_number_bought_after_all_whose_place_is_filled_is_kept_counted_and_told(rentals):
+    order = find_or_open_order(OrderSpec(country="GB", count=1))
+    refused_to_another_run(rentals, then=lambda: list(fulfil(order)))
+
+    steps = list(fulfil(NumberOrder.objects.get()))
+
+    assert pool() == set(rentals.account) == {"+447700900700", "+447700900701"}
+    assert steps[0].kind == StepKind.BOUGHT
+    assert steps[0].detail == "beyond the 1 asked for, as its place was filled meanwhile"
+    events = VirtualNumber.objects.get(number="+447700900700").events.values_list("reason", flat=True)
+    assert f"bought after all, {steps[0].detail}" in events
+    assert order.numbers.ours().count() == 2
+
+
+@pytest.mark.parametrize(("count", "reason"), [(1, "its one number is ours"), (2, "all 2 numbers are ours")])
+def test_the_end_of_an_order_is_told_in_words(rentals, count, reason):
+    order, _ = run(OrderSpec(country="GB", count=count))
+
+    assert order.events.first().reason == reason
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda rentals: list(rentals.search(order_for(TWO).query)),
+        lambda rentals: rentals.buy("+447700900700", "GB"),
+        lambda rentals: rentals.configure("+447700900700", "GB", ""),
+        lambda rentals: list(rentals.owned()),
+        lambda rentals: rentals.cancel("+447700900700", "GB"),
+    ],
+    ids=["search", "buy", "configure", "owned", "cancel"],
+)
+def test_the_fake_carrier_is_not_to_be_called_within_a_transaction(call):
+    with transaction.atomic(), pytest.raises(AssertionError, match="within a transaction"):
+        call(Rentals())
 
 
 def test_the_fake_carrier_refuses_a_second_purchase_as_the_real_one_does():

@@ -14,6 +14,9 @@ from smsproxy.carriers.base import AccountFault, CarrierError
 
 
 class PoolCommand(BaseCommand):
+    again = "run the same command again: it goes on where it stopped"
+    """What to do once it can go on."""
+
     def create_parser(self, prog_name: str, subcommand: str, **options: Any) -> CommandParser:
         return super().create_parser(prog_name, subcommand, epilog=EPILOG, **options)
 
@@ -24,18 +27,16 @@ class PoolCommand(BaseCommand):
         except AccountFault as error:
             raise CommandError(
                 f"The carrier turns the whole account down: {_told(error)}. Put that right (manage.py check may know "
-                "more), then run the same command again: it goes on where it stopped.",
+                f"more), then {self.again}.",
                 returncode=ExitCode.CARRIER,
             ) from error
         except CarrierError as error:
             raise CommandError(
-                f"The carrier did not do it: {_told(error)}. Run the same command again: it goes on where it stopped.",
+                f"The carrier did not do it: {_told(error)}. {self.again.capitalize()}.",
                 returncode=ExitCode.CARRIER,
             ) from error
         except KeyboardInterrupt:
-            raise CommandError(
-                "Interrupted. Run the same command again: it goes on where it stopped.", returncode=ExitCode.CARRIER
-            ) from None
+            raise CommandError(f"Interrupted. {self.again.capitalize()}.", returncode=ExitCode.CARRIER) from None
 
     def confirm(self, question: str, *, yes: bool) -> None:
         """Go on only if somebody says yes. Without a terminal there is nobody to ask."""
@@ -81,6 +82,10 @@ class Progress:
 
     def advance(self) -> None:
         self._bar.update()
+
+
+def numbers_text(count: int) -> str:
+    return "1 number" if count == 1 else f"{count} numbers"
 
 
 def cost_text(cost: Decimal | None) -> str:

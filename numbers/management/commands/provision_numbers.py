@@ -7,7 +7,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from numbers.management.arguments import add_query_arguments, count, euros
 from numbers.management.exit_codes import ExitCode
-from numbers.management.pool_command import PoolCommand, cost_text, total_text
+from numbers.management.pool_command import PoolCommand, cost_text, numbers_text, total_text
 from numbers.models import NumberOrder, NumberState, OrderState
 from numbers.provisioning import OrderSpec, Plan, find_or_open_order, fulfil, order_for, plan
 from numbers.steps import StepKind
@@ -112,8 +112,8 @@ class Command(PoolCommand):
     def _fulfil(self, order: NumberOrder, planned: Plan) -> None:
         ready = order.numbers.ours().exclude(state=NumberState.CONFIGURING).count()
         with self.progress(order.count, ready) as progress:
-            for step in fulfil(order, dearest=planned.dearest):
-                is_trouble = step.kind in (StepKind.REFUSED, StepKind.NOT_CONFIGURED)
+            for step in fulfil(order, approval=planned.approval):
+                is_trouble = step.kind in (StepKind.REFUSED, StepKind.NOT_CONFIGURED) or bool(step.detail)
                 why = f": {step.detail}" if step.detail else ""
                 progress.tell(f"{step.number} {_WORDS[step.kind]}{why}", is_trouble=is_trouble)
                 if step.kind in (StepKind.CONFIGURED, StepKind.NOT_CONFIGURED):
@@ -122,12 +122,15 @@ class Command(PoolCommand):
     def _sum_up(self, order: NumberOrder) -> None:
         ours = order.numbers.ours()
         unconfigured = ours.filter(state=NumberState.CONFIGURING).count()
-        bought = f"Order {order.pk}: {ours.count()} of {order.count} numbers bought"
+        bought = f"Order {order.pk}: {ours.count()} of {numbers_text(order.count)} bought"
         if order.state == OrderState.OPEN:
-            raise CommandError(
-                f"{bought}; another run of this command is buying the rest. Run it again to see how that ended.",
-                returncode=ExitCode.FEWER,
+            is_being_bought = order.numbers.filter(state=NumberState.ORDERED).exists()
+            rest = (
+                "another run of this command is buying the rest. Run it again to see how that ended."
+                if is_being_bought
+                else "what else the carrier has was not shown, or is dearer. Run the same command again to see it."
             )
+            raise CommandError(f"{bought}; {rest}", returncode=ExitCode.FEWER)
         if order.state != OrderState.COMPLETE:
             raise CommandError(f"{bought}: the carrier has no more such numbers.", returncode=ExitCode.FEWER)
         if unconfigured:

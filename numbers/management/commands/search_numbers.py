@@ -14,6 +14,7 @@ from smsproxy.carriers.base import Feature, NumberQuery, NumberType, PatternPlac
 
 class Command(PoolCommand):
     help = "List numbers that the carrier has for rent, with what they cost a month in EUR. Buys nothing."
+    again = "search again"
 
     def add_arguments(self, parser: CommandParser) -> None:
         add_query_arguments(parser)

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from numbers.management.exit_codes import ExitCode
-from numbers.management.pool_command import PoolCommand
+from numbers.management.pool_command import PoolCommand, numbers_text
 from numbers.models import VirtualNumber
 from numbers.syncing import sync
 
@@ -25,7 +25,8 @@ class Command(PoolCommand):
             counted[finding.kind] += 1
             drift += finding.is_drift
         told = ", ".join(f"{count} {kind}" for kind, count in counted.items()) or "no difference"
-        summary = f"{VirtualNumber.objects.ours().count()} numbers are ours; {told}."
+        ours = VirtualNumber.objects.ours().count()
+        summary = f"{numbers_text(ours)} {'is' if ours == 1 else 'are'} ours; {told}."
         if drift:
             raise CommandError(f"{summary} Put right what is said above.", returncode=ExitCode.DRIFT)
         self.stdout.write(self.style.SUCCESS(summary))
