@@ -12,24 +12,38 @@ from numbers.patience import find_owned, patiently
 from smsproxy.carriers import get_carrier
 from smsproxy.carriers.base import OutcomeUnknown, Refused
 
+# Of outbound messages: they may yet leave from the number. Its receipts may settle the unknown ones, or staff do.
+UNSETTLED = ("queued", "sending", "unknown")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Use:
-    """The pairs of a number that are not released. until: when the last of those that cool down is."""
+    """What a number is still needed for. open, cooling: its pairs that are not released. unsettled: texts to be sent.
+
+    until: when the last of the pairs that cool down is released.
+    """
 
     open: int
     cooling: int
     until: datetime | None
+    unsettled: int
 
     def __bool__(self) -> bool:
-        return bool(self.open or self.cooling)
+        return bool(self.open or self.cooling or self.unsettled)
 
     def __str__(self) -> str:
         uses = []
         if self.open:
-            uses.append(f"it serves {self.open} in open conversations, until they are closed and have cooled down")
+            people = "person" if self.open == 1 else "people"
+            uses.append(
+                f"it serves {self.open} {people} in open conversations, until they are closed and have cooled down"
+            )
         if self.cooling and self.until:
-            uses.append(f"{self.cooling} of its pairs cool down until {self.until:%Y-%m-%d %H:%M} UTC")
+            cool = "cools" if self.cooling == 1 else "cool"
+            uses.append(f"{self.cooling} of its pairs {cool} down until {self.until:%Y-%m-%d %H:%M} UTC")
+        if self.unsettled:
+            texts = "text is" if self.unsettled == 1 else "texts are"
+            uses.append(f"{self.unsettled} {texts} still to be sent from it, or not known to have been sent")
         return "; ".join(uses)
 
 
@@ -41,7 +55,12 @@ def use_of(number: VirtualNumber) -> Use:
     found = number.participants.unreleased().aggregate(
         all=Count("pk"), cooling=Count("release_at"), until=Max("release_at")
     )
-    return Use(open=found["all"] - found["cooling"], cooling=found["cooling"], until=found["until"])
+    return Use(
+        open=found["all"] - found["cooling"],
+        cooling=found["cooling"],
+        until=found["until"],
+        unsettled=number.messages.filter(state__in=UNSETTLED).count(),
+    )
 
 
 def release(number: VirtualNumber) -> None:

@@ -11,9 +11,10 @@ from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 from django.utils import timezone
 
-from conversations.models import Conversation, Participant
+from conversations.models import Conversation, OutboundMessage, OutboundState, Participant
 from conversations.sweeps import sweep
 from numbers.management.exit_codes import EPILOG, ExitCode
+from numbers.management.pool_command import PoolCommand
 from numbers.models import NumberOrder, NumberState, RealNumber, VirtualNumber
 from numbers.releasing import CannotRelease, release
 from smsproxy.carriers.base import AccountFault, OutcomeUnknown, Refused, TryLater
@@ -163,6 +164,54 @@ def test_fewer_numbers_than_asked_for_is_an_exit_code_of_its_own(rentals, run):
     assert run("provision_numbers", "--country", "US", "--count", "1", "--yes")[0] == ExitCode.FEWER
 
 
+def test_with_nothing_to_show_nothing_is_bought_even_if_something_comes_on_offer_meanwhile(rentals, run):
+    rentals.offers = [offer("+447700900700")]
+    rentals.fail("configure", AccountFault("the account has no credit", code="9"))
+    run(*TWO, "--yes")
+
+    def comes_on_offer(name):
+        if name == "before configure":
+            rentals.offers.append(offer("+447700900701", "500.00"))
+
+    rentals.at_step = comes_on_offer
+    code, output = run(*TWO, types="y\n")
+
+    assert code == ExitCode.FEWER
+    assert "1 of 2 will be missing" in output
+    assert "Go on with it?" in output
+    assert "1 of 2 numbers bought; what else the carrier has was not shown, or is dearer." in output
+    assert rentals.bought == ["+447700900700"]
+
+    _, output = run(*TWO, "--dry-run")
+    assert "+447700900701    EUR 500.00" in output
+
+
+def test_no_more_are_bought_than_it_asked_for_a_yes_to(rentals, run, monkeypatch):
+    rentals.offers = [offer("+447700900700")]
+    more = [offer("+447700900701"), offer("+447700900702")]
+    original = PoolCommand.confirm
+
+    def confirm(*args, **options):
+        original(*args, **options)
+        rentals.offers += more
+
+    monkeypatch.setattr(PoolCommand, "confirm", confirm)
+    code, output = run("provision_numbers", "--country", "GB", "--count", "3", types="y\n")
+
+    assert code == ExitCode.FEWER
+    assert "2 of 3 will be missing" in output
+    assert "Buy 1? [y/N]" in output
+    assert rentals.bought == ["+447700900700"]
+
+
+def test_one_number_is_told_as_one(rentals, run):
+    _, output = run("provision_numbers", "--country", "GB", "--count", "1", "--yes")
+    assert "1 of 1 number bought" in output
+
+    _, output = run("sync_numbers")
+    assert "1 number is ours" in output
+
+
 def test_bought_and_not_configured_is_an_exit_code_of_its_own_and_configuring_mends_it(rentals, run):
     rentals.fail("configure", Refused("the webhook does not answer"))
 
@@ -245,6 +294,17 @@ def test_search_lists_numbers_and_costs_and_buys_nothing(rentals, run):
     assert "--limit lists more" in output
     assert rentals.account == {}
     assert run("search_numbers", "--country", "US")[0] == ExitCode.FEWER
+
+
+@pytest.mark.parametrize("fault", [AccountFault("no credit"), OutcomeUnknown("no answer")])
+def test_a_search_that_fails_has_nothing_to_go_on_with(rentals, run, fault):
+    rentals.fail("search", fault)
+
+    code, output = run("search_numbers", "--country", "GB")
+
+    assert code == ExitCode.CARRIER
+    assert "search again." in output.lower()
+    assert "where it stopped" not in output
 
 
 # Configuring ----------------------------------------------------------------------------------------------------------
@@ -349,8 +409,16 @@ def test_purchases_and_configurations_in_doubt_are_settled(rentals, run):
     assert states() == {"+447700900700": "configuring", "+447700900701": "ordered", "+447700900702": "active"}
 
 
-def test_a_number_of_a_person_is_not_brought_in_and_not_shown(rentals, run):
+def test_a_number_of_a_stranger_who_once_texted_us_is_brought_in(rentals, run):
     RealNumber.objects.remember([ALICE])
+    rentals.rent(ALICE)
+
+    assert run("sync_numbers")[0] == ExitCode.DONE
+    assert states() == {ALICE: "configuring"}
+
+
+def test_the_number_of_a_participant_is_not_brought_in_and_not_shown(rentals, rented, run):
+    talk(ALICE, BOB)
     rentals.rent(ALICE)
 
     code, output = run("sync_numbers")
@@ -358,7 +426,7 @@ def test_a_number_of_a_person_is_not_brought_in_and_not_shown(rentals, run):
     assert code == ExitCode.DRIFT
     assert "the number of a person" in output
     assert ALICE not in output
-    assert states() == {}
+    assert set(states()) == set(rented)
 
 
 # Releasing ------------------------------------------------------------------------------------------------------------
@@ -399,14 +467,14 @@ def test_a_number_that_serves_people_is_refused_with_how_many_and_until_when(ren
 
     code, output = run("release_numbers", *rented, "--yes")
     assert code == ExitCode.FEWER
-    assert "in open conversations" in output
+    assert "it serves 1 person in open conversations" in output
     assert used <= set(rentals.account)
 
     conversation.close()
     code, output = run("release_numbers", *used, "--yes")
     until = timezone.now() + timedelta(seconds=settings.COOL_DOWN)
     assert code == ExitCode.FEWER
-    assert f"cool down until {until:%Y-%m-%d}" in output
+    assert f"1 of its pairs cools down until {until:%Y-%m-%d}" in output
     assert used <= set(rentals.account)
     assert set(states().values()) == {"active"}
 
@@ -414,6 +482,34 @@ def test_a_number_that_serves_people_is_refused_with_how_many_and_until_when(ren
     sweep()
     assert run("release_numbers", *used, "--yes")[0] == ExitCode.DONE
     assert not used & set(rentals.account)
+
+
+def test_a_number_that_serves_many_people_is_told_so(rentals, rented, run):
+    talk(ALICE, BOB)
+    Participant.objects.update(proxy_number=VirtualNumber.objects.get(number=rented[0]))
+
+    assert "it serves 2 people in open conversations" in run("release_numbers", rented[0], "--yes")[1]
+
+
+@pytest.mark.parametrize("state", [OutboundState.QUEUED, OutboundState.SENDING, OutboundState.UNKNOWN])
+def test_a_number_with_texts_still_to_be_sent_is_refused_with_how_many(rentals, rented, run, state):
+    number = VirtualNumber.objects.get(number=rented[0])
+    person = RealNumber.objects.remember([ALICE])[ALICE]
+    for each in (state, OutboundState.DELIVERED):
+        OutboundMessage.objects.create(
+            kind="notice", text="hello", segments=1, sender=number, recipient=person, state=each
+        )
+
+    code, output = run("release_numbers", rented[0], "--yes")
+    assert code == ExitCode.FEWER
+    assert "1 text is still to be sent from it" in output
+    # The command asks first; the release itself asks too, and under its lock.
+    with pytest.raises(CannotRelease, match="1 text is still to be sent"):
+        release(number)
+    assert states()[rented[0]] == "active"
+
+    OutboundMessage.objects.update(state=OutboundState.SENT)
+    assert run("release_numbers", rented[0], "--yes")[0] == ExitCode.DONE
 
 
 @pytest.mark.parametrize("fault", [LOST, Refused("not ours")], ids=["lost reply", "refused"])
