@@ -19,12 +19,16 @@ from conversations.models import (
     Participant,
     RejectedWebhook,
 )
-from smsproxy.admin import ReadOnlyAdmin, ReadOnlyInline
+from smsproxy.admin import LeavesATrace, ReadOnlyAdmin, ReadOnlyInline
 
 
 class ParticipantInline(ReadOnlyInline):
     model = Participant
     fields = ["position", "label", "real_number", "proxy_number", "release_at", "released_at"]
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[Participant]":
+        participants: QuerySet[Participant] = super().get_queryset(request)
+        return participants.select_related("real_number", "proxy_number")
 
 
 class ConversationEventInline(ReadOnlyInline):
@@ -69,7 +73,7 @@ class ParticipantAdmin(ReadOnlyAdmin):
     search_fields = ["label", "conversation__reference", "proxy_number__number"]
 
 
-class MessageAdmin(ReadOnlyAdmin):
+class MessageAdmin(LeavesATrace):
     """Texts are shown on a message's own page, to who may read them."""
 
     needs = {
@@ -81,6 +85,10 @@ class MessageAdmin(ReadOnlyAdmin):
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         fields = super().get_fields(request, obj)
         return [field for field in fields if request.user.has_perms(self.needs.get(str(field), []))]
+
+    def what_is_seen(self, request: HttpRequest, row: Any) -> str:
+        seen = [field for field in self.get_fields(request, row) if field in self.needs and getattr(row, field)]
+        return f"its {' and '.join(seen)}" if seen else ""
 
 
 @admin.register(InboundMessage)

@@ -4,10 +4,10 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import Count, Q, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 
 from numbers.models import NumberEvent, NumberOrder, NumberState, OrderEvent, RealNumber, VirtualNumber
-from smsproxy.admin import ReadOnlyAdmin, ReadOnlyInline
+from smsproxy.admin import LeavesATrace, ReadOnlyAdmin, ReadOnlyInline
 from smsproxy.public_urls import inbound_sms_url
 
 
@@ -115,7 +115,7 @@ class NumberOrderAdmin(ReadOnlyAdmin):
 
 
 @admin.register(RealNumber)
-class RealNumberAdmin(ReadOnlyAdmin):
+class RealNumberAdmin(LeavesATrace):
     """People's numbers, masked. Not searched by number: what is searched for lands in URLs, and so in logs."""
 
     list_display = ["__str__", "country", "line_type", "looked_up_with", "looked_up_at", "created_at"]
@@ -135,12 +135,8 @@ class RealNumberAdmin(ReadOnlyAdmin):
     def in_full(self, number: RealNumber) -> str:
         return number.number
 
-    def change_view(self, request: HttpRequest, object_id: str, *args: Any, **options: Any) -> HttpResponse:
-        number = self.get_object(request, object_id)
-        if number is not None and self._may_reveal(request) and self.has_view_permission(request, number):
-            # Whoever sees a person's number leaves a trace.
-            self.log_change(request, number, "Saw the number in full.")
-        return super().change_view(request, object_id, *args, **options)
+    def what_is_seen(self, request: HttpRequest, row: Any) -> str:
+        return "the number in full" if self._may_reveal(request) else ""
 
     def _may_reveal(self, request: HttpRequest) -> bool:
         return request.user.has_perm("numbers.reveal_realnumber")

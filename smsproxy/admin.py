@@ -4,9 +4,11 @@ from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.views.main import ERROR_FLAG
 from django.contrib.auth import get_permission_codename
+from django.db import DataError
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from smsproxy.states import StaleState
 
@@ -21,8 +23,17 @@ class ReadOnlyAdmin(admin.ModelAdmin):
     """A record: it can be looked at, and changed only by an action that calls a verb of the model."""
 
     list_per_page = 50
-    # An exact count of a large table costs a scan of it.
+    # What a filter finds is counted, for the pages; all that there is would be a second count, of the whole table.
     show_full_result_count = False
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        """As Django does for filters of which it knows that they are nonsense: back to the list, with a word."""
+        try:
+            return super().changelist_view(request, extra_context)
+        except (ValueError, OverflowError, DataError):
+            if request.method == "GET" and set(request.GET) <= {ERROR_FLAG}:
+                raise  # Nobody asked for anything: it is a fault of ours.
+            return HttpResponseRedirect(f"{request.path}?{ERROR_FLAG}=1")
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -49,6 +60,28 @@ class ReadOnlyAdmin(admin.ModelAdmin):
                 done += 1
         told = f"{done} done." if not refused else f"{done} done, {refused} refused: their state does not allow it."
         self.message_user(request, told)
+
+
+class LeavesATrace(ReadOnlyAdmin):
+    """A record with something of a person's on its page: whoever sees that leaves a trace in Django's admin log."""
+
+    def what_is_seen(self, request: HttpRequest, row: Any) -> str:
+        """What this member of staff sees of people on the page of this row, in words; "" if nothing."""
+        raise NotImplementedError
+
+    # Here, and not in change_view: this is called only if a page is shown, and with its row.
+    def render_change_form(
+        self,
+        request: HttpRequest,
+        context: dict[str, Any],
+        add: bool = False,
+        change: bool = False,
+        form_url: str = "",
+        obj: Any = None,
+    ) -> HttpResponse:
+        if obj is not None and (seen := self.what_is_seen(request, obj)):
+            self.log_change(request, obj, f"Saw {seen}.")
+        return super().render_change_form(request, context, add, change, form_url, obj)
 
 
 class ReadOnlyInline(admin.TabularInline):

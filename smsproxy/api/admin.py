@@ -1,5 +1,3 @@
-from typing import Any
-
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -19,7 +17,10 @@ class ApiKeyAdmin(ReadOnlyAdmin):
     actions = ["revoke"]
 
     @admin.action(description="Revoke", permissions=["change_state"])
-    def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> Any:
-        for key in queryset:
+    def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
+        def revoke(key: ApiKey, actor: str) -> None:
             key.revoke()
-        self.message_user(request, f"{len(queryset)} revoked.")
+            # A key has no events of its own: Django's admin log keeps who it was.
+            self.log_change(request, key, "Revoked.")
+
+        self.call_each(request, queryset, revoke)

@@ -4,10 +4,11 @@ import hashlib
 import secrets
 from typing import Self
 
-from django.core.validators import MinLengthValidator
 from django.db import models
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
+
+from smsproxy.states import StaleState
 
 PREFIX_LENGTH = 8
 
@@ -46,7 +47,6 @@ class ApiKey(models.Model):
     name = models.CharField(
         max_length=100,
         unique=True,
-        validators=[MinLengthValidator(1)],
         help_text="Whose key it is, for people.",
         error_messages={"unique": "There is a key of this name already: choose another name for the new one."},
     )
@@ -70,5 +70,9 @@ class ApiKey(models.Model):
         return True
 
     def revoke(self) -> None:
-        """From now on the key opens nothing. It stays listed, since conversations name it as their creator."""
-        type(self).objects.filter(pk=self.pk, revoked_at__isnull=True).update(revoked_at=timezone.now())
+        """From now on the key opens nothing. It stays listed, since conversations name it as their creator.
+
+        Raises StaleState: it is revoked already.
+        """
+        if not type(self).objects.valid().filter(pk=self.pk).update(revoked_at=timezone.now()):
+            raise StaleState(f"API key {self.pk} is revoked already")

@@ -12,9 +12,22 @@ from smsproxy.phone import mask
 from .models import SimulatedFault, SimulatedHandset, SimulatedNumber, SimulatedText
 
 
+def _is_simulated() -> bool:
+    return str(settings.CARRIER) == "simulator"
+
+
 class OnlyWhereSimulated(admin.ModelAdmin):
     def has_module_permission(self, request: HttpRequest) -> bool:
-        return settings.CARRIER == "simulator" and super().has_module_permission(request)
+        return _is_simulated() and super().has_module_permission(request)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return _is_simulated() and super().has_view_permission(request, obj)
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return _is_simulated() and super().has_add_permission(request)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return _is_simulated() and super().has_delete_permission(request, obj)
 
 
 @admin.register(SimulatedHandset)
