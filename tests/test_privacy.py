@@ -88,14 +88,46 @@ def test_nothing_is_logged_of_numbers_or_texts(db, client, carrier, caplog):
 
 
 @pytest.mark.parametrize(
-    "line", [f"failed for {ALICE}", f"/ni/basic/json?number={ALICE[1:]}&x=1", f"%2B{ALICE[1:]}", f"('{ALICE}',)", ALICE]
+    "line",
+    [
+        "failed for +447700900001",
+        "/ni/basic/json?number=447700900001&x=1",
+        "%2B447700900001",
+        "%252B447700900001",
+        "('+447700900001',)",
+        "+447700900001",
+        r'"\n447700900001"',
+        r"\u002b447700900001",
+        "id447700900001",
+        "bed447700900001",
+        "msisdn_447700900001",
+        "tel.447700900001",
+        "447700900001-1",
+        "447700900001x",
+        "447700900001447700900001",
+        "+44 7700 900001",
+        "+44 (7700) 900001",
+        "+44-7700-900001",
+        "+1-212-555-0101",
+    ],
 )
 def test_what_looks_like_a_number_is_masked_in_every_log_line(line):
-    assert "7700900001" not in redact(line)
+    assert not re.search(r"\d{4}", redact(line))
 
 
 @pytest.mark.parametrize(
-    "line", ["message 1234567 sent", "2026-11-22 06:00:00", "0a1b2c3d4e5f60718293", "12.345678901"]
+    "line",
+    [
+        "message 1234567 sent",
+        "2026-11-22 06:00:00,123",
+        "2026-11-22T06:00:00.123456+00:00",
+        "Sun, 22 Nov 2026 06:00:00 +0000 2026",
+        "0a1b2c3d4e5f60718293",
+        "0C000000217B7F02",
+        "12345678-1234-4123-8123-447700900001",
+        "0c12345678904a52a0b1447700900001",
+        "12.345678901",
+    ],
 )
 def test_what_is_no_number_is_left_in_the_log(line):
     assert redact(line) == line
