@@ -22,6 +22,7 @@ from smsproxy.crypto import keyed_hash
 from smsproxy.phone import NotE164, parse_e164
 from smsproxy.states import StaleState
 
+MOST_UNKNOWN_FIELDS = 5  # that an answer names
 LONGEST_TTL = 366 * 24 * 3600
 
 
@@ -31,7 +32,8 @@ class StrictSerializer(serializers.Serializer):
     def to_internal_value(self, data: Any) -> Any:
         if isinstance(data, dict) and (unknown := sorted(str(key) for key in set(data) - set(self.fields))):
             known = ", ".join(self.fields)
-            raise serializers.ValidationError({key: [f"Unknown field. Known are: {known}."] for key in unknown})
+            told = unknown[:MOST_UNKNOWN_FIELDS]
+            raise serializers.ValidationError({key: [f"Unknown field. Known are: {known}."] for key in told})
         return super().to_internal_value(data)
 
 
@@ -46,7 +48,8 @@ class TextField(serializers.CharField):
 
 class E164Field(TextField):
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(max_length=40, **kwargs)
+        # Trimming takes control characters away, too, and those are in no number.
+        super().__init__(trim_whitespace=False, **kwargs)
 
     def to_internal_value(self, data: Any) -> str:
         try:
@@ -80,8 +83,18 @@ class PersonSerializer(StrictSerializer):
     )
 
 
+class BoundedListField(serializers.ListField):
+    """Looks at no entry of a list that is too long: each would be looked up and complained of."""
+
+    def to_internal_value(self, data: Any) -> list[Any]:
+        if isinstance(data, list) and self.max_length is not None and len(data) > self.max_length:
+            self.fail("max_length", max_length=self.max_length)
+        found: list[Any] = super().to_internal_value(data)
+        return found
+
+
 class NewConversationSerializer(StrictSerializer):
-    participants = serializers.ListField(child=PersonSerializer(), min_length=2, max_length=MAX_PARTICIPANTS)
+    participants = BoundedListField(child=PersonSerializer(), min_length=2, max_length=MAX_PARTICIPANTS)
     reference = TextField(max_length=100, required=False, allow_blank=True, default="")
     ttl = serializers.IntegerField(
         min_value=60, max_value=LONGEST_TTL, required=False, allow_null=True, default=None, help_text="Seconds."

@@ -1,8 +1,13 @@
 """Phone numbers as text: E.164 in, country and area out, and a masked form for people's eyes."""
 
+import re
+
 import phonenumbers
 
 E164_EXAMPLE = "+447700900001"
+MOST_DIGITS = 15
+# A bounded length: what the world sends is matched against it.
+_WRITTEN = re.compile(r"\+[0-9][0-9 ().-]{5,30}")
 
 
 class NotE164(ValueError):
@@ -10,21 +15,28 @@ class NotE164(ValueError):
 
 
 def parse_e164(text: str) -> str:
-    """The number in E.164, spaces and dashes removed.
+    """The number in E.164, spaces, dashes, dots and brackets removed.
 
     It must be *possible* (right length for its calling code), not *valid*: the tables of valid ranges lag behind new
     ones, and refuse the fictional numbers that examples use.
     """
-    stripped = text.strip()
+    stripped = text.strip(" ")
     if not stripped.startswith("+"):
         raise NotE164(f'expected a number in E.164 form, with "+" and the country code, such as "{E164_EXAMPLE}"')
+    # The library reads more than that: letters as on a keypad, digits of every script, and it overlooks what it cannot
+    # read at the end.
+    if not _WRITTEN.fullmatch(stripped):
+        raise NotE164(f'expected a number in E.164 form, "+" and digits only, such as "{E164_EXAMPLE}"')
     try:
         number = phonenumbers.parse(stripped)
     except phonenumbers.NumberParseException:
         raise NotE164(f'expected a number in E.164 form, such as "{E164_EXAMPLE}"') from None
-    if number.extension or not phonenumbers.is_possible_number(number):
+    e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    # Not is_possible_number(): that takes a local number, without its area, for possible, too.
+    is_possible = phonenumbers.is_possible_number_with_reason(number) == phonenumbers.ValidationResult.IS_POSSIBLE
+    if not is_possible or len(e164) > 1 + MOST_DIGITS:
         raise NotE164("expected a possible phone number: this one has the wrong length for its country")
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    return e164
 
 
 def country_of(number: str) -> str:

@@ -262,6 +262,42 @@ def test_a_body_in_chunks_is_read_only_up_to_the_limit_and_one_byte(settings):
     assert body.tell() == int(seen["CONTENT_LENGTH"]) == settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"participants": [{}] * 80_000},
+        {"participants": [{"x": 1}] * 10},
+        {"participants": [{str(index): 1 for index in range(50)}] * 10},
+        {"participants": [], **{f"field{index}": 1 for index in range(10_000)}},
+    ],
+)
+def test_however_much_is_wrong_the_answer_is_short(api, body):
+    answer = api.post(URL, body)
+
+    assert len(is_problem(answer, 400)["errors"]) <= 20
+    assert len(answer.content) < 5000
+
+
+def test_a_list_that_is_too_long_is_not_looked_into(api, monkeypatch):
+    monkeypatch.setattr(conversations_api.PersonSerializer, "to_internal_value", lambda *args: 1 / 0)
+
+    problem = is_problem(api.post(URL, {"participants": [{}] * 11}), 400)
+
+    assert problem["errors"] == [
+        {
+            "pointer": "/participants",
+            "code": "max_length",
+            "detail": "Ensure this field has no more than 10 elements.",
+        }
+    ]
+
+
+def test_a_number_with_a_control_character_after_it_is_refused(api):
+    answer = api.post(URL, {"participants": [{"number": f"{ALICE}\n"}, {"number": BOB}]})
+
+    assert is_problem(answer, 400)["errors"][0]["code"] == "not_e164"
+
+
 def test_a_form_is_a_415_problem(api):
     is_problem(api.post(URL, "a=b", content_type="application/x-www-form-urlencoded"), 415)
 

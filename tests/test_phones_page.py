@@ -213,3 +213,8 @@ def test_phones_can_be_chosen_and_show_no_number_of_another(client, handset):
     assert len(answer.json()["people"]) == 3
     # Bob's phone is not shown: only enough of his number to choose it.
     assert "7700900002" not in digits(answer.text)
+
+
+def test_the_page_answers_a_monitor_that_asks_with_head(client, db):
+    assert client.head("/").status_code == 200
+    assert client.post("/").status_code == 405

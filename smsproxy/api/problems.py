@@ -15,6 +15,7 @@ from rest_framework.response import Response
 from rest_framework.views import exception_handler as drf_exception_handler
 
 CONTENT_TYPE = "application/problem+json"
+MOST_ERRORS = 20  # in one problem
 log = logging.getLogger(__name__)
 
 
@@ -89,7 +90,11 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
     if isinstance(exc, ValidationError):
         errors = _flatten(exc.detail)
         data = body(
-            answer.status_code, _summary(errors), title="The request is not valid", code="invalid", errors=errors
+            answer.status_code,
+            _summary(errors),
+            title="The request is not valid",
+            code="invalid",
+            errors=errors[:MOST_ERRORS],
         )
     elif isinstance(exc, Problem):
         data = body(exc.status_code, str(exc.detail), title=exc.title, code=_code(exc), errors=exc.errors)

@@ -6,7 +6,7 @@ import phonenumbers
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_GET, require_POST, require_safe
 
 from smsproxy.api import problems
 from smsproxy.api.parsers import BodyTooLarge, load_json, read_bounded
@@ -29,7 +29,7 @@ class Refusal(Exception):
         self.detail = detail
 
 
-@require_GET
+@require_safe
 def phones(request: HttpRequest) -> HttpResponse:
     return render(request, "simulator/phones.html", {"longest_text": LONGEST_TEXT})
 

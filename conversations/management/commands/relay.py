@@ -2,12 +2,19 @@
 
 import signal
 import threading
+from argparse import ArgumentTypeError
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
 from conversations import outbox
 from conversations.relay import Relay
+
+
+def _one_or_more(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) >= 1):
+        raise ArgumentTypeError(f"expected a whole number, 1 or more; found {text!r}")
+    return int(text)
 
 
 class Command(BaseCommand):
@@ -17,11 +24,13 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--concurrency", type=int, default=20, help="calls to the carrier at once (default 20)")
+        parser.add_argument(
+            "--concurrency", type=_one_or_more, default=20, help="calls to the carrier at once (default 20)"
+        )
         parser.add_argument("--once", action="store_true", help="send what is due now, and end")
 
     def handle(self, *, concurrency: int, once: bool, **options: Any) -> None:
-        relay = Relay(concurrency=max(1, concurrency))
+        relay = Relay(concurrency=concurrency)
         if once:
             relay.drain()
             return
