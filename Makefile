@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-postgres lint types check all clean
+.PHONY: demo test test-postgres lint types check all constraints clean
 
 demo: $(VENV)/runtime
 	$(BIN)/python manage.py demo $(ARGS)
@@ -30,15 +30,22 @@ check: $(VENV)/development
 
 all: lint types check test
 
+# After a change of a version in requirements*.txt. The old constraints are emptied first, or they would hold.
+constraints:
+	fresh=$$(mktemp -d) && trap 'rm -rf "$$fresh"' EXIT && $(PYTHON) -m venv "$$fresh" && : > constraints.txt && \
+	"$$fresh/bin/python" -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt && \
+	{ echo '# The exact version of everything that requirements-dev.txt brings in, directly or not. Made by `make constraints`.' && \
+	"$$fresh/bin/python" -m pip freeze; } > constraints.new && mv constraints.new constraints.txt
+
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] <= (3, 13) else f"Python 3.11 to 3.13 is needed, this is {sys.version.split()[0]}. Name another: make PYTHON=python3.12")'
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
-$(VENV)/runtime: requirements.txt | $(BIN)/python
+$(VENV)/runtime: requirements.txt constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	touch $@
 
-$(VENV)/development: requirements.txt requirements-dev.txt | $(BIN)/python
+$(VENV)/development: requirements.txt requirements-dev.txt constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	touch $@ $(VENV)/runtime
 

@@ -45,6 +45,19 @@ def vonage_credentials(app_configs: Sequence[Any] | None, **kwargs: Any) -> list
 
 
 @register()
+def debug(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    if not settings.DEBUG or settings.CARRIER != "vonage":
+        return []
+    return [
+        Error(
+            "CARRIER=vonage, but DEBUG=true: pages of errors and the log would show numbers and texts of people.",
+            hint="Drop DEBUG, or use CARRIER=simulator.",
+            id="smsproxy.E006",
+        )
+    ]
+
+
+@register()
 def public_url(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
     problems: list[CheckMessage] = []
     parts = urlsplit(settings.PUBLIC_URL)

@@ -1,8 +1,10 @@
 """Reading settings from the environment: every wrong value is an error that names the variable and the fix."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -60,18 +62,37 @@ class Environment:
             raise ImproperlyConfigured(f"{name}: expected one of {', '.join(choices)}; found {value!r}.")
         return value
 
-    def seconds(self, name: str, *, default: int) -> int:
-        """A duration. Whole seconds, 0 or more."""
-        return self._number(name, default, "a whole number of seconds, 0 or more")
-
-    def count(self, name: str, *, default: int) -> int:
-        return self._number(name, default, "a whole number, 0 or more")
-
-    def _number(self, name: str, default: int, expected: str) -> int:
+    def seconds(self, name: str, *, default: int, at_least: int = 0) -> int:
+        """A duration in whole seconds."""
         value = self.text(name, str(default))
-        if not (value.isascii() and value.isdigit() and len(value) < 12):
-            raise ImproperlyConfigured(f"{name}: expected {expected}; found {value!r}.")
+        if not (value.isascii() and value.isdigit() and len(value) < 12 and int(value) >= at_least):
+            raise ImproperlyConfigured(
+                f"{name}: expected a whole number of seconds, {at_least} or more; found {value!r}."
+            )
         return int(value)
+
+    def host(self, name: str, default: str) -> str:
+        """A host, with or without a port."""
+        value = self.text(name, default)
+        if not re.fullmatch(r"[A-Za-z0-9.-]+(:[0-9]{1,5})?", value):
+            raise ImproperlyConfigured(f"{name}: expected a host such as {default}; found {value!r}.")
+        return value
+
+    def base_url(self, name: str, default: str) -> str:
+        """An address of http or https with nothing after its host and port."""
+        value = self.text(name, default).rstrip("/")
+        try:
+            parts = urlsplit(value)
+            is_good = bool(parts.hostname) and value == f"{parts.scheme}://{parts.netloc}"
+            _ = parts.port  # raises ValueError, too
+        except ValueError:
+            is_good = False
+        if not is_good or parts.scheme not in ("http", "https") or "@" in parts.netloc:
+            raise ImproperlyConfigured(
+                f"{name}: expected an address that begins with https:// and ends with its host, such as "
+                f"https://sms.example.com; found {value!r}."
+            )
+        return value
 
     def database(self, name: str, *, default: str) -> dict[str, Any]:
         value = self.text(name, default)

@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import os
 from pathlib import Path
+from urllib.parse import quote
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -27,9 +28,7 @@ SECRET_KEY = env.text(
 DEBUG = env.flag("DEBUG", default=False)
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", default="localhost,127.0.0.1")
 # The https base under which the world, and so Vonage, reaches this site.
-PUBLIC_URL = env.text("PUBLIC_URL", "http://127.0.0.1:8000").rstrip("/")
-if not PUBLIC_URL.startswith(("https://", "http://")):
-    raise ImproperlyConfigured(f"PUBLIC_URL: expected an address that begins with https://; found {PUBLIC_URL!r}.")
+PUBLIC_URL = env.base_url("PUBLIC_URL", "http://127.0.0.1:8000")
 ROOT_URLCONF = "smsproxy.urls"
 WSGI_APPLICATION = "smsproxy.wsgi.application"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -88,7 +87,9 @@ WHITENOISE_USE_FINDERS = True
 
 # Database -------------------------------------------------------------------------------------------------------------
 
-DATABASES = {"default": env.database("DATABASE_URL", default=f"sqlite:///{BASE_DIR / 'var' / 'smsproxy.sqlite3'}")}
+# Quoted, since it is a URL: the folder may have "#", "?", "%" or a space in its name.
+DEFAULT_DATABASE_URL = f"sqlite:///{quote(str(BASE_DIR / 'var' / 'smsproxy.sqlite3'))}"
+DATABASES = {"default": env.database("DATABASE_URL", default=DEFAULT_DATABASE_URL)}
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     Path(DATABASES["default"]["NAME"]).parent.mkdir(parents=True, exist_ok=True)
     DATABASES["default"]["OPTIONS"] = {
@@ -142,16 +143,14 @@ if len(LOOKUP_KEY) < 32:
 CARRIER = env.choice("CARRIER", ["simulator", "vonage"], default="simulator")
 VONAGE_API_KEY = env.text("VONAGE_API_KEY", "")
 VONAGE_API_SECRET = env.text("VONAGE_API_SECRET", "")
-VONAGE_API_HOST = env.text("VONAGE_API_HOST", "api.nexmo.com")
-VONAGE_REST_HOST = env.text("VONAGE_REST_HOST", "rest.nexmo.com")
+VONAGE_API_HOST = env.host("VONAGE_API_HOST", "api.nexmo.com")
+VONAGE_REST_HOST = env.host("VONAGE_REST_HOST", "rest.nexmo.com")
 # For Identity Insights only: the application and its private key (PEM, with line ends or with "\\n" for each, or the
 # path of a file that holds it).
 VONAGE_APPLICATION_ID = env.text("VONAGE_APPLICATION_ID", "")
 VONAGE_PRIVATE_KEY = env.text("VONAGE_PRIVATE_KEY", "").replace("\\n", "\n")
 # Seconds to wait for the carrier to connect, and for each piece of its answer.
-CARRIER_TIMEOUT = env.seconds("CARRIER_TIMEOUT", default=10)
-if CARRIER_TIMEOUT == 0:
-    raise ImproperlyConfigured("CARRIER_TIMEOUT: expected 1 second or more, found 0.")
+CARRIER_TIMEOUT = env.seconds("CARRIER_TIMEOUT", default=10, at_least=1)
 
 # The first signs and verifies, all verify: put a new one in front to rotate.
 VONAGE_SIGNATURE_SECRETS = env.words("VONAGE_SIGNATURE_SECRET")
@@ -160,7 +159,7 @@ VONAGE_SIGNATURE_METHOD = env.choice(
 )
 # How old a signed webhook may be. Vonage repeats a receipt for up to 72 hours, and nobody knows whether it signs it
 # anew, so a shorter time could lose texts after an outage. A replay does nothing: each message is taken once.
-SIGNATURE_MAX_AGE = env.seconds("SIGNATURE_MAX_AGE", default=73 * 3600)
+SIGNATURE_MAX_AGE = env.seconds("SIGNATURE_MAX_AGE", default=73 * 3600, at_least=1)
 ALLOW_UNSIGNED_WEBHOOKS = env.flag("ALLOW_UNSIGNED_WEBHOOKS", default=False)
 if CARRIER == "simulator" and not VONAGE_SIGNATURE_SECRETS:
     # The simulator signs its webhooks as Vonage does; outside, nobody knows this secret.
@@ -200,10 +199,17 @@ if LEASE <= 2 * CARRIER_TIMEOUT:
         f"LEASE: expected more than twice CARRIER_TIMEOUT ({2 * CARRIER_TIMEOUT} seconds), found {LEASE}."
     )
 # How long a text is worth trying to deliver.
-MESSAGE_MAX_AGE = env.seconds("MESSAGE_MAX_AGE", default=24 * 3600)
+MESSAGE_MAX_AGE = env.seconds("MESSAGE_MAX_AGE", default=24 * 3600, at_least=1)
+if COOL_DOWN <= MESSAGE_MAX_AGE + LEASE:
+    # A text that was queued before the end of a conversation must never leave when its number already stands for
+    # somebody else.
+    raise ImproperlyConfigured(
+        f"COOL_DOWN: expected more than MESSAGE_MAX_AGE and LEASE together ({MESSAGE_MAX_AGE + LEASE} seconds), "
+        f"found {COOL_DOWN}."
+    )
 # A message whose outcome is unknown waits this long for a receipt, and its line behind it; then it is held for staff
 # and the line goes on, or it is sent again.
-UNKNOWN_AFTER = env.seconds("UNKNOWN_AFTER", default=60)
+UNKNOWN_AFTER = env.seconds("UNKNOWN_AFTER", default=60, at_least=1)
 UNKNOWN_POLICY = env.choice("UNKNOWN_POLICY", ["hold", "resend"], default="hold")
 
 # The API --------------------------------------------------------------------------------------------------------------

@@ -114,6 +114,13 @@ def test_it_starts_stops_and_goes_on_with_its_data(tmp_path):
     assert demo.returncode == 0
 
 
+def test_its_directory_may_be_called_anything(tmp_path):
+    directory = tmp_path / "a b#c?d%41"
+    directory.mkdir()
+    with Demo(directory):
+        assert (directory / "demo.sqlite3").exists()
+
+
 def test_a_port_in_use_is_a_clear_error(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from datetime import datetime
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from django.core.checks import run_checks
+from django.core.management import CommandError, call_command
 
 ROOT = Path(__file__).resolve().parent.parent
 GOOD = {
@@ -65,7 +67,21 @@ def test_with_vonage_it_starts_too():
         ({"DATABASE_URL": "oracle://x"}, "DATABASE_URL: expected postgres://"),
         ({"DATABASE_URL": "nonsense"}, "DATABASE_URL: expected postgres://"),
         ({"LEASE": "5"}, "LEASE: expected more than twice CARRIER_TIMEOUT"),
-        ({"CARRIER_TIMEOUT": "0"}, "CARRIER_TIMEOUT: expected 1 second or more"),
+        ({"CARRIER_TIMEOUT": "0"}, "CARRIER_TIMEOUT: expected a whole number of seconds, 1 or more; found '0'"),
+        ({"SIGNATURE_MAX_AGE": "0"}, "SIGNATURE_MAX_AGE: expected a whole number of seconds, 1 or more"),
+        ({"MESSAGE_MAX_AGE": "0"}, "MESSAGE_MAX_AGE: expected a whole number of seconds, 1 or more"),
+        ({"UNKNOWN_AFTER": "0"}, "UNKNOWN_AFTER: expected a whole number of seconds, 1 or more"),
+        ({"COOL_DOWN": "86460"}, "COOL_DOWN: expected more than MESSAGE_MAX_AGE and LEASE together (86460 seconds)"),
+        ({"MESSAGE_MAX_AGE": "604800"}, "COOL_DOWN: expected more than MESSAGE_MAX_AGE and LEASE together"),
+        ({"PUBLIC_URL": "https://[::1"}, "PUBLIC_URL: expected an address"),
+        ({"PUBLIC_URL": "https://sms.example.com:port"}, "PUBLIC_URL: expected an address"),
+        ({"PUBLIC_URL": "https://"}, "PUBLIC_URL: expected an address"),
+        ({"PUBLIC_URL": "https://sms.example.com/texts"}, "PUBLIC_URL: expected an address"),
+        ({"PUBLIC_URL": "https://sms.example.com?x=1"}, "PUBLIC_URL: expected an address"),
+        ({"PUBLIC_URL": "https://sms.example.com#x"}, "PUBLIC_URL: expected an address"),
+        ({"VONAGE_API_HOST": "https://api.nexmo.com"}, "VONAGE_API_HOST: expected a host such as api.nexmo.com"),
+        ({"VONAGE_REST_HOST": "rest.nexmo.com/sms"}, "VONAGE_REST_HOST: expected a host such as rest.nexmo.com"),
+        ({**VONAGE, "DEBUG": "true"}, "smsproxy.E006"),
         ({**VONAGE, "VONAGE_SIGNATURE_SECRET": None}, "VONAGE_SIGNATURE_SECRET is not set, so anybody could post"),
         ({**VONAGE, "VONAGE_API_KEY": None}, "VONAGE_API_KEY is not set"),
         ({**VONAGE, "PUBLIC_URL": "http://sms.example.com"}, "smsproxy.E003"),
@@ -79,6 +95,58 @@ def test_a_wrong_environment_is_refused_with_the_name_and_the_fix(changes, says)
     assert code != 0
     assert says in output
     assert "Traceback" not in output
+
+
+def test_the_hosts_may_have_ports_and_the_address_a_last_slash():
+    assert start(PUBLIC_URL="http://127.0.0.1:8000/", VONAGE_REST_HOST="127.0.0.1:9999")[0] == 0
+
+
+def test_the_checkout_may_be_in_a_folder_of_any_name(tmp_path):
+    folder = tmp_path / "a b#c?d%41"
+    shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(".*", "var", "docs", "__pycache__"))
+    code = "from smsproxy.settings import DATABASES; print(DATABASES['default']['NAME'])"
+
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env={key: value for key, value in GOOD.items() if key != "DATABASE_URL"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stdout.strip() == str(folder / "var" / "smsproxy.sqlite3")
+
+
+def test_every_version_is_pinned_and_the_same_wherever_it_is():
+    def versions(name):
+        lines = re.findall(r"^([\w.-]+)(?:\[\w+\])?==(\S+)$", (ROOT / name).read_text(), flags=re.MULTILINE)
+        return {re.sub("[._-]+", "-", package).lower(): version for package, version in lines}
+
+    pinned = versions("constraints.txt")
+
+    assert pinned.items() >= versions("requirements.txt").items()
+    assert pinned.items() >= versions("requirements-dev.txt").items()
+
+
+@pytest.mark.parametrize("how_many", ["0", "-1", "x", "1.5", ""])
+def test_the_relay_makes_one_call_at_once_or_more(how_many):
+    with pytest.raises(CommandError, match="expected a whole number, 1 or more"):
+        call_command("relay", f"--concurrency={how_many}", "--once")
+
+
+def test_a_virtual_environment_that_cannot_be_made_is_not_left_behind(tmp_path):
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    broken = tmp_path / "python"
+    broken.write_text('#!/bin/sh\n[ "$2" = venv ] || exit 0\nmkdir -p .venv/bin && touch .venv/bin/python && exit 1\n')
+    broken.chmod(0o755)
+
+    done = subprocess.run(
+        ["make", ".venv/bin/python", f"PYTHON={broken}"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode != 0
+    assert not (tmp_path / ".venv").exists()
 
 
 def test_a_secret_may_begin_with_a_dollar():

@@ -14,6 +14,7 @@ import sys
 import tempfile
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import quote
 
 from cryptography.fernet import Fernet
 
@@ -44,7 +45,8 @@ def prepare() -> None:
     env_file, database = directory / "demo.env", directory / "demo.sqlite3"
     settings = {
         **_keys(directory / "demo.keys", database),
-        "DATABASE_URL": f"sqlite:///{database}",
+        # Quoted, since it is a URL: the directory may have "#", "?", "%" or a space in its name.
+        "DATABASE_URL": f"sqlite:///{quote(str(database))}",
         "DEBUG": "false",
         "ALLOWED_HOSTS": "127.0.0.1,localhost",
         "PUBLIC_URL": f"http://127.0.0.1:{options.port}",
