@@ -1,5 +1,6 @@
 """What every admin page shares: our site, and the read-only base class."""
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from smsproxy.states import StaleState
+
+log = logging.getLogger(__name__)
 
 
 class AdminSite(admin.AdminSite):
@@ -30,9 +33,11 @@ class ReadOnlyAdmin(admin.ModelAdmin):
         """As Django does for filters of which it knows that they are nonsense: back to the list, with a word."""
         try:
             return super().changelist_view(request, extra_context)
-        except (ValueError, OverflowError, DataError):
+        except (ValueError, OverflowError, DataError) as error:
             if request.method == "GET" and set(request.GET) <= {ERROR_FLAG}:
                 raise  # Nobody asked for anything: it is a fault of ours.
+            # The error's text quotes what was asked for: only its kind is told.
+            log.warning("the list at %s could not be shown as asked for: %s", request.path, type(error).__name__)
             return HttpResponseRedirect(f"{request.path}?{ERROR_FLAG}=1")
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
