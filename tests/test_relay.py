@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.db import OperationalError, connection
 from django.utils import timezone
 from hypothesis import HealthCheck, given
@@ -679,3 +680,14 @@ class TestTheLoop:
         self.wait_for(lambda: state_of(message) == "sent")
 
         assert len(carrier.sent) == 1
+
+
+def test_relay_once_does_what_time_asks_for_and_sends_what_is_due(bob, carrier):
+    [message] = queue(bob, "hello")
+    Conversation.objects.filter(pk=bob.conversation.pk).update(expires_at=timezone.now())
+
+    call_command("relay", "--once")
+
+    assert state_of(message) == "sent"
+    bob.conversation.refresh_from_db()
+    assert bob.conversation.closed_reason == "expired"

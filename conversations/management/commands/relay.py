@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from conversations import outbox
 from conversations.relay import Relay
+from conversations.sweeps import sweep
 
 
 def _one_or_more(text: str) -> int:
@@ -27,11 +28,12 @@ class Command(BaseCommand):
         parser.add_argument(
             "--concurrency", type=_one_or_more, default=20, help="calls to the carrier at once (default 20)"
         )
-        parser.add_argument("--once", action="store_true", help="send what is due now, and end")
+        parser.add_argument("--once", action="store_true", help="do what is due now, and end")
 
     def handle(self, *, concurrency: int, once: bool, **options: Any) -> None:
         relay = Relay(concurrency=concurrency)
         if once:
+            sweep()
             relay.drain()
             return
         stop = threading.Event()
