@@ -46,7 +46,8 @@ class ConversationAdmin(ReadOnlyAdmin):
     search_help_text = "By id, reference, label or virtual number (real numbers are not searched: the search is a URL)."
     inlines = [ParticipantInline, ConversationEventInline]
     actions = ["close"]
-    readonly_fields = ["messages"]
+    readonly_fields = ["public_id", "messages"]
+    exclude = ["request_hash"]
 
     @admin.display(description="messages")
     def messages(self, conversation: Conversation) -> str:
