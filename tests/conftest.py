@@ -5,7 +5,7 @@ from rest_framework.test import APIClient
 from conversations import relay
 from numbers import configuring, lookup, patience, purchasing, releasing, syncing
 from smsproxy.api.models import ApiKey
-from tests.people import ScriptedCarrier
+from tests.people import ALICE, BOB, ScriptedCarrier, add_numbers, members, talk
 from tests.rentals import Rentals
 
 
@@ -32,6 +32,13 @@ def carrier(monkeypatch):
     monkeypatch.setattr(relay, "get_carrier", lambda: scripted)
     monkeypatch.setattr(lookup, "get_carrier", lambda: scripted)
     return scripted
+
+
+@pytest.fixture
+def bob(db):
+    """Bob in a conversation with Alice: whom messages are for."""
+    add_numbers(3)
+    return members(talk(ALICE, BOB))[1]
 
 
 @pytest.fixture

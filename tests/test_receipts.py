@@ -11,7 +11,7 @@ from conversations.receipts import receive_receipt
 from conversations.relay import Relay, Result, record
 from conversations.sweeps import match_receipts
 from smsproxy.carriers.base import OutcomeUnknown, Receipt, ReceiptStatus, SendReply, SentPart
-from tests.people import ALICE, BOB, add_numbers, members, talk
+from tests.outbox import state_of
 from tests.signing import signed_receipt
 
 pytestmark = pytest.mark.django_db
@@ -22,12 +22,6 @@ ACCEPTED, DELIVERED, UNDELIVERED, UNKNOWN = (
     ReceiptStatus.UNDELIVERED,
     ReceiptStatus.UNKNOWN,
 )
-
-
-@pytest.fixture
-def bob(db):
-    add_numbers(3)
-    return members(talk(ALICE, BOB))[1]
 
 
 def parts(*ids):
@@ -45,11 +39,6 @@ def sent(carrier, bob, *ids, text="hello"):
 
 def receipt(status, part="a", ref="", code=""):
     return receive_receipt(Receipt(carrier_message_id=part, client_ref=ref, status=status, error_code=code))
-
-
-def state_of(message):
-    message.refresh_from_db()
-    return message.state
 
 
 def test_a_receipt_through_the_webhook_finds_its_message_by_our_reference(client, carrier, bob):

@@ -1,0 +1,155 @@
+"""The loop of the worker, in a thread of its own, and the sweeps that it runs."""
+
+import threading
+from datetime import timedelta
+
+import pytest
+from django.core.management import call_command
+from django.db import OperationalError
+from django.utils import timezone
+
+from conversations import outbox, relay
+from conversations.models import Conversation, OutboundMessage, Participant
+from conversations.relay import Relay
+from conversations.sweeps import sweep
+from tests.outbox import later, queue, state_of
+from tests.people import ALICE, BOB, CHARLIE, add_numbers, members, talk
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.mark.django_db(transaction=True)
+class TestTheLoop:
+    @pytest.fixture
+    def run(self):
+        """Run the worker in a thread until the test ends."""
+        stop = threading.Event()
+        threads = []
+
+        def run():
+            thread = threading.Thread(target=Relay(concurrency=4).run, args=[stop])
+            threads.append(thread)
+            thread.start()
+            return thread
+
+        yield run
+        stop.set()
+        outbox.wake.set()
+        for thread in threads:
+            thread.join(20)
+            assert not thread.is_alive()
+
+    @pytest.fixture
+    def bob(self, transactional_db):
+        add_numbers(3)
+        return members(talk(ALICE, BOB))[1]
+
+    def wait_for(self, condition):
+        for _ in range(400):
+            if condition():
+                return
+            threading.Event().wait(0.02)
+        raise AssertionError("it did not happen within 8 seconds")
+
+    def test_it_sends_what_is_queued_while_it_runs(self, bob, carrier, run):
+        run()
+        queue(bob, "1", "2", "3")
+
+        self.wait_for(lambda: len(carrier.sent) == 3)
+        self.wait_for(lambda: not OutboundMessage.objects.unfinished().exists())
+
+        assert [text.text for text in carrier.sent] == ["1", "2", "3"]
+
+    def test_told_to_stop_it_finishes_what_is_in_flight(self, bob, carrier):
+        started, go_on, stop = threading.Event(), threading.Event(), threading.Event()
+
+        def slowly(text):
+            started.set()
+            assert go_on.wait(10)
+            return carrier.accept(text)
+
+        carrier.script = [slowly]
+        [message, waiting] = queue(bob, "in flight", "waiting")
+        worker = threading.Thread(target=Relay().run, args=[stop])
+        worker.start()
+        assert started.wait(10)
+
+        stop.set()
+        # Time for the loop to see it: what it claims in the very moment of the word is sent, too.
+        worker.join(2 * relay.POLL)
+        assert worker.is_alive()
+        go_on.set()
+        worker.join(20)
+
+        assert not worker.is_alive()
+        assert state_of(message) == "sent"
+        assert state_of(waiting) == "queued"
+
+    def test_an_answer_that_cannot_be_written_down_stops_no_other(self, bob, carrier, run, monkeypatch):
+        first, second = queue(bob, "first", "second")
+        real = relay.record
+        monkeypatch.setattr(relay, "record", lambda result: 1 / 0 if result.message.pk == first.pk else real(result))
+        run()
+        self.wait_for(lambda: state_of(first) == "sending" and carrier.sent)
+        OutboundMessage.objects.filter(pk=first.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
+        self.wait_for(lambda: state_of(first) == "unknown")
+        OutboundMessage.objects.filter(pk=first.pk).update(due_at=timezone.now())
+
+        self.wait_for(lambda: state_of(second) == "sent")
+
+        assert len(carrier.sent) == 2
+
+    def test_a_database_that_goes_away_for_a_moment_costs_no_result(self, bob, carrier, run, monkeypatch):
+        real, failures = relay.record, iter([True, True])
+
+        def record(result):
+            if next(failures, False):
+                raise OperationalError("connection lost")
+            real(result)
+
+        monkeypatch.setattr(relay, "record", record)
+        [message] = queue(bob, "hello")
+        run()
+
+        self.wait_for(lambda: state_of(message) == "sent")
+
+        assert len(carrier.sent) == 1
+
+
+def test_relay_once_does_what_time_asks_for_and_sends_what_is_due(bob, carrier):
+    [message] = queue(bob, "hello")
+    Conversation.objects.filter(pk=bob.conversation.pk).update(expires_at=timezone.now())
+
+    call_command("relay", "--once")
+
+    assert state_of(message) == "sent"
+    bob.conversation.refresh_from_db()
+    assert bob.conversation.closed_reason == "expired"
+
+
+def test_a_sweep_that_fails_stops_neither_the_others_nor_the_sending(bob, carrier, monkeypatch):
+    def fail():
+        raise OperationalError("statement timeout")
+
+    monkeypatch.setattr("conversations.sweeps.recover_leases", fail)
+    conversation = bob.conversation
+    Conversation.objects.filter(pk=conversation.pk).update(expires_at=timezone.now())
+
+    sweep()
+
+    conversation.refresh_from_db()
+    assert conversation.closed_reason == "expired"
+
+
+def test_a_sweep_releases_only_what_has_cooled_down(carrier, time_machine, settings):
+    add_numbers(4)
+    still_open, cooling, cold = talk(ALICE, BOB), talk(ALICE, CHARLIE), talk(BOB, CHARLIE)
+    cold.close()
+    later(time_machine, settings.COOL_DOWN - 10)
+    cooling.close()
+    later(time_machine, 20)
+
+    sweep()
+
+    unreleased = set(Participant.objects.unreleased().values_list("conversation", flat=True))
+    assert unreleased == {still_open.pk, cooling.pk}
