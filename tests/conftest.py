@@ -1,10 +1,15 @@
+import io
+import sys
+
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import connection
 from rest_framework.test import APIClient
 
 from conversations import relay
 from numbers import configuring, lookup, patience, purchasing, releasing, syncing
 from smsproxy.api.models import ApiKey
+from tests.commands import Terminal
 from tests.people import ALICE, BOB, ScriptedCarrier, add_numbers, members, talk
 from tests.rentals import Rentals
 
@@ -56,3 +61,21 @@ def pauses(monkeypatch):
     seconds = []
     monkeypatch.setattr(patience, "pause", seconds.append)
     return seconds
+
+
+@pytest.fixture
+def run(monkeypatch):
+    """Runs a command; returns its exit code, and what it wrote and said of why it failed."""
+
+    def run(*arguments, types=None):
+        monkeypatch.setattr(sys, "stdin", io.StringIO() if types is None else Terminal(types))
+        out, err = io.StringIO(), io.StringIO()
+        code = 0
+        try:
+            call_command(*arguments, stdout=out, stderr=err, no_color=True)
+        except CommandError as error:
+            code = error.returncode
+            err.write(str(error))
+        return code, out.getvalue() + err.getvalue()
+
+    return run

@@ -1,20 +1,16 @@
-"""Numbers are bought knowingly: what was asked for, never more, whatever the carrier answers."""
+"""Numbers are bought as asked for, whatever the carrier answers."""
 
-import threading
-from contextlib import suppress
 from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils import timezone
 
-from numbers import provisioning
 from numbers.models import NumberOrder, NumberState, OrderState, RealNumber, VirtualNumber
 from numbers.provisioning import (
     JUST_ENDED,
     MOST_REFUSALS,
-    Approval,
     OrderSpec,
     find_or_open_order,
     fulfil,
@@ -25,21 +21,11 @@ from numbers.releasing import release
 from numbers.steps import StepKind
 from smsproxy.carriers.base import AccountFault, Feature, OutcomeUnknown, PatternPlace, Refused, TryLater
 from smsproxy.public_urls import inbound_sms_url
+from tests.orders import TWO, pool, run
 from tests.people import ALICE, add_numbers, talk
 from tests.rentals import LOST, Rentals, offer
 
 pytestmark = pytest.mark.django_db
-
-TWO = OrderSpec(country="GB", count=2)
-
-
-def run(spec=TWO, **options):
-    order = find_or_open_order(spec)
-    return order, list(fulfil(order, **options))
-
-
-def pool(state=NumberState.ACTIVE):
-    return set(VirtualNumber.objects.filter(state=state).values_list("number", flat=True))
 
 
 def test_an_order_buys_configures_and_stores_what_was_asked_for(rentals):
@@ -269,139 +255,6 @@ def test_a_number_of_a_stranger_who_once_texted_us_may_be_bought(rentals):
     assert rentals.bought == ["+447700900700"]
 
 
-def test_a_number_dearer_than_the_limit_or_of_unknown_cost_is_not_bought_under_a_limit(rentals):
-    rentals.offers = [offer("+447700900701", "1.51"), offer("+447700900702", None), offer("+447700900703", "1.50")]
-
-    order, _ = run(OrderSpec(country="GB", count=3, max_monthly_cost=Decimal("1.50")))
-
-    assert order.state == OrderState.SHORT
-    assert rentals.bought == ["+447700900703"]
-
-
-def offers(*costs, start=0):
-    return [offer(f"+4477009007{start + index:02}", cost) for index, cost in enumerate(costs)]
-
-
-@pytest.mark.parametrize(
-    ("shown", "offered", "bought"),
-    [
-        ([], ["500.00"], []),
-        (["1.25"], ["1.25", "1.25", "1.25"], ["1.25"]),
-        (["1.00"], ["900.00", "1.01", "0.99"], ["0.99"]),
-        (["1.00", None], ["900.00", "1.00"], ["1.00"]),
-        (["1.00", None], ["1.00", None, None], ["1.00", None]),
-        ([None], ["0.01", None], [None]),
-        (["1.00", "9.00"], ["9.00", "9.00", "0.50"], ["9.00", "0.50"]),
-        (["9.00", "1.00"], ["1.00", "9.00", "1.00"], ["1.00", "9.00"]),
-    ],
-)
-def test_each_number_bought_takes_the_place_of_one_that_was_shown_and_cost_as_much(rentals, shown, offered, bought):
-    rentals.offers = offers(*offered)
-    order = find_or_open_order(OrderSpec(country="GB", count=3))
-
-    list(fulfil(order, approval=Approval(costs=tuple(Decimal(cost) if cost else None for cost in shown))))
-
-    costs = [
-        str(cost) if cost else None for cost in order.numbers.order_by("pk").values_list("monthly_cost", flat=True)
-    ]
-    assert costs == bought
-    assert set(rentals.bought) == pool()
-    assert order.state == OrderState.OPEN
-
-
-def test_a_number_that_is_refused_gives_way_only_to_one_as_cheap(rentals):
-    rentals.offers = offers("1.00", "9.00", "1.00")
-    order = find_or_open_order(OrderSpec(country="GB", count=1))
-    shown = plan(order).approval
-    rentals.gone.add("+447700900700")
-
-    list(fulfil(order, approval=shown))
-
-    assert rentals.bought == ["+447700900702"]
-    assert order.state == OrderState.COMPLETE
-
-
-def test_a_number_of_unknown_cost_among_those_shown_lifts_no_limit(rentals):
-    rentals.offers = offers("1.00", None, "900.00")
-    order = find_or_open_order(TWO)
-    shown = plan(order).approval
-    rentals.gone.add("+447700900700")
-
-    list(fulfil(order, approval=shown))
-
-    assert rentals.bought == ["+447700900701"]
-
-
-def test_an_order_whose_rest_was_not_shown_stays_open_for_the_next_run(rentals):
-    rentals.offers = offers("1.25")
-    order = find_or_open_order(TWO)
-    shown = plan(order).approval
-    rentals.offers += offers("1.25", start=1)
-
-    list(fulfil(order, approval=shown))
-    assert (order.state, rentals.bought) == (OrderState.OPEN, ["+447700900700"])
-    list(fulfil(order, approval=plan(order).approval))
-
-    assert order.state == OrderState.COMPLETE
-
-
-def test_an_order_for_which_the_carrier_has_no_more_ends_short_though_all_that_was_shown_is_bought(rentals):
-    rentals.offers = offers("1.25")
-    order = find_or_open_order(TWO)
-
-    list(fulfil(order, approval=plan(order).approval))
-
-    assert order.state == OrderState.SHORT
-
-
-def test_a_purchase_in_doubt_is_settled_even_where_nothing_was_shown(rentals):
-    rentals.fail("buy", LOST)
-    rentals.fail("owned", OutcomeUnknown("no answer"))
-    with pytest.raises(OutcomeUnknown):
-        run()
-
-    order, _ = run(approval=Approval(costs=()))
-
-    assert pool() == set(rentals.account) == {"+447700900700"}
-    assert order.state == OrderState.OPEN
-
-
-@pytest.mark.parametrize(("is_gone", "bought"), [(False, ["+447700900700"]), (True, ["+447700900702"])])
-def test_a_purchase_in_doubt_takes_its_place_among_those_shown(rentals, is_gone, bought):
-    """Shown as perhaps to buy. It is bought, or one as cheap in its place; and not both."""
-    rentals.fail("buy", *[OutcomeUnknown("no answer")] * 4)
-    with pytest.raises(OutcomeUnknown):
-        run()
-    rentals.offers = offers("1.25")
-    order = order_for(TWO)
-    shown = plan(order).approval
-    rentals.offers += offers("9.00", "1.25", "1.25", start=1)
-    if is_gone:
-        rentals.gone.add("+447700900700")
-
-    list(fulfil(order, approval=shown))
-
-    assert shown.costs == (Decimal("1.25"),)
-    assert rentals.bought == bought
-
-
-def test_without_an_approval_the_limits_of_the_order_hold(rentals):
-    rentals.offers = offers("900.00", None)
-
-    order, _ = run()
-
-    assert order.state == OrderState.COMPLETE
-
-
-def test_a_plan_shows_what_will_be_bought_and_buys_nothing(rentals):
-    shown = plan(order_for(OrderSpec(country="GB", count=12)))
-
-    assert [each.number for each in shown.candidates] == [each.number for each in rentals.offers]
-    assert shown.missing == 2
-    assert rentals.account == {}
-    assert not NumberOrder.objects.exists()
-
-
 def test_only_an_unfinished_order_for_exactly_the_same_is_gone_on_with(rentals):
     order = find_or_open_order(TWO)
 
@@ -450,108 +303,6 @@ def test_an_order_that_was_given_up_meanwhile_buys_no_more(rentals):
 
     assert len(rentals.account) == 1
     assert order.state == OrderState.ABANDONED
-
-
-@pytest.mark.postgres
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("round_", range(5))
-def test_runs_at_once_of_the_same_order_buy_no_more_than_was_asked_for(rentals, round_):
-    rentals.gone.update({"+447700900701", "+447700900703"})
-    runs, spec = 6, OrderSpec(country="GB", count=5)
-    start = threading.Barrier(runs)
-    failures = []
-
-    def work():
-        try:
-            start.wait(30)
-            list(fulfil(find_or_open_order(spec)))
-        except Exception as error:  # noqa: BLE001
-            failures.append(error)
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=work) for _ in range(runs)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-
-    assert failures == []
-    order = NumberOrder.objects.get()
-    assert order.state == OrderState.COMPLETE
-    assert len(rentals.account) == 5
-    assert pool() == set(rentals.account) == rentals.reaching_us()
-
-
-@pytest.mark.postgres
-@pytest.mark.django_db(transaction=True)
-def test_two_runs_that_count_at_the_same_moment_do_not_both_take_the_last_place(rentals, monkeypatch):
-    """Held between the count and the insert until the other has counted too, which the lock does not let it."""
-    order = find_or_open_order(OrderSpec(country="GB", count=1))
-    both_have_counted = threading.Barrier(2)
-    count = provisioning._has_room
-    intended, failures = [], []
-
-    def count_and_wait(order):
-        has_room = count(order)
-        with suppress(threading.BrokenBarrierError):
-            both_have_counted.wait(2)
-        return has_room
-
-    monkeypatch.setattr(provisioning, "_has_room", count_and_wait)
-
-    def work(candidate):
-        try:
-            intended.append(provisioning._intend(order, candidate))
-        except Exception as error:  # noqa: BLE001
-            failures.append(error)
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=work, args=[candidate]) for candidate in rentals.offers[:2]]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-
-    assert failures == []
-    assert len([number for number in intended if number]) == order.numbers.count() == 1
-
-
-def refused_to_another_run(rentals, *, then=lambda: None):
-    """At the next purchase, another run of the order is told that the number is gone, and gives it up."""
-
-    def another_run(name):
-        if name == "after buy":
-            rentals.at_step = lambda name: None
-            VirtualNumber.objects.get(number=rentals.bought[0]).move(NumberState.RETIRED, reason="refused")
-            then()
-
-    rentals.at_step = another_run
-
-
-def test_a_number_bought_after_all_takes_its_place_back(rentals):
-    refused_to_another_run(rentals)
-
-    order, steps = run(OrderSpec(country="GB", count=1))
-
-    assert order.state == OrderState.COMPLETE
-    assert pool() == set(rentals.account) == {"+447700900700"}
-    assert steps[0].detail == ""
-
-
-def test_a_number_bought_after_all_whose_place_is_filled_is_kept_counted_and_told(rentals):
-    order = find_or_open_order(OrderSpec(country="GB", count=1))
-    refused_to_another_run(rentals, then=lambda: list(fulfil(order)))
-
-    steps = list(fulfil(NumberOrder.objects.get()))
-
-    assert pool() == set(rentals.account) == {"+447700900700", "+447700900701"}
-    assert steps[0].kind == StepKind.BOUGHT
-    assert steps[0].detail == "beyond the 1 asked for, as its place was filled meanwhile"
-    events = VirtualNumber.objects.get(number="+447700900700").events.values_list("reason", flat=True)
-    assert f"bought after all, {steps[0].detail}" in events
-    assert order.numbers.ours().count() == 2
 
 
 @pytest.mark.parametrize(("count", "reason"), [(1, "its one number is ours"), (2, "all 2 numbers are ours")])

@@ -84,7 +84,7 @@ def http_fault(status: int, retry_after: str = "") -> CarrierError:
         # A gateway may say so after the request has gone through behind it.
         return OutcomeUnknown("the carrier's server failed", code=code)
     if status == 303:
-        # Unlike other redirects it says "done, the answer is elsewhere" (RFC 9110, 15.4.4). Sent again, it could be twice.
+        # Unlike other redirects it says "done, the answer is elsewhere" (RFC 9110, 15.4.4).
         return OutcomeUnknown("the carrier redirects to its answer, which is not followed", code=code)
     if status in (400, 413, 414, 422):
         return Refused("the carrier cannot use this request", code=code)
