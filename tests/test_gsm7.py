@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smsproxy.carriers.gsm7 import Encoding, Segments, is_gsm7, segments
+from smsproxy.carriers.gsm7 import Encoding, Segments, is_gsm7, segments, split
 
 
 @pytest.mark.parametrize(
@@ -14,13 +14,27 @@ from smsproxy.carriers.gsm7 import Encoding, Segments, is_gsm7, segments
         ("a" * 306, Encoding.GSM7, 2, 306),
         ("a" * 307, Encoding.GSM7, 3, 307),
         ("€" * 80, Encoding.GSM7, 1, 160),
+        ("a" * 158 + "€", Encoding.GSM7, 1, 160),
         ("a" * 159 + "€", Encoding.GSM7, 2, 161),
+        # A line feed is one septet, and a carriage return with it one more.
+        ("\n" * 160, Encoding.GSM7, 1, 160),
+        ("\r\n" * 80, Encoding.GSM7, 1, 160),
+        ("\n" * 161, Encoding.GSM7, 2, 161),
+        # Of the extension table, 76 fit into a part: half of the last septet pair would be in the next.
+        ("€" * 81, Encoding.GSM7, 2, 162),
+        ("€" * 152, Encoding.GSM7, 2, 304),
+        ("€" * 153, Encoding.GSM7, 3, 306),
         ("ж" * 70, Encoding.UCS2, 1, 70),
         ("ж" * 71, Encoding.UCS2, 2, 71),
         ("ж" * 134, Encoding.UCS2, 2, 134),
         ("ж" * 135, Encoding.UCS2, 3, 135),
         ("😀" * 35, Encoding.UCS2, 1, 70),
         ("😀" * 36, Encoding.UCS2, 2, 72),
+        ("😀" * 66, Encoding.UCS2, 2, 132),
+        ("😀" * 67, Encoding.UCS2, 3, 134),
+        # One character outside the table makes all others cost twice as much room.
+        ("a" * 69 + "’", Encoding.UCS2, 1, 70),
+        ("a" * 70 + "’", Encoding.UCS2, 2, 71),
     ],
 )
 def test_segments_are_counted_as_carriers_bill_them(text, encoding, count, units):
@@ -34,6 +48,20 @@ def test_an_escape_sequence_is_not_cut_in_two():
 
 def test_a_surrogate_pair_is_not_cut_in_two():
     assert segments("ж" * 66 + "😀" + "ж" * 66).count == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("", [""]),
+        ("a" * 160, ["a" * 160]),
+        ("a" * 161, ["a" * 153, "a" * 8]),
+        ("a" * 152 + "€" + "a" * 152, ["a" * 152, "€" + "a" * 151, "a"]),
+        ("ж" * 66 + "😀" + "ж" * 66, ["ж" * 66, "😀" + "ж" * 65, "ж"]),
+    ],
+)
+def test_a_long_text_is_split_where_a_phone_splits_it(text, parts):
+    assert split(text) == parts
 
 
 def test_the_basic_table_has_127_characters_and_the_extension_ten():
@@ -65,6 +93,15 @@ def test_parts_are_enough_and_not_wasteful(text):
     assert found.units <= (alone if found.count == 1 else found.count * part)
     # A part wastes one unit at most.
     assert found.count == 1 or found.units > (found.count - 1) * (part - 1)
+
+
+@given(st.text(st.sampled_from("aé€[ж😀\n"), max_size=400))
+def test_the_parts_together_are_the_text_and_each_fits_into_one_sms(text):
+    parts = split(text)
+
+    assert "".join(parts) == text
+    assert len(parts) == segments(text).count
+    assert all(segments(part).count == 1 for part in parts)
 
 
 @given(st.text(max_size=200))

@@ -193,6 +193,16 @@ def test_a_webhook_called_twice_has_one_effect(conversation):
     assert InboundMessage.objects.get().outcome == Outcome.RELAYED
 
 
+def test_a_long_text_comes_in_parts_and_arrives_as_one(conversation):
+    words = "I am at the north exit of the station, blue coat. 🚗 " * 5
+    fault(Verb.RECEIVE, FaultKind.DUPLICATE_INBOUND)
+    type_text(phone(ALICE), OURS, words)
+    Relay().drain()
+    assert arrived(BOB) == [words]
+    outcomes = InboundMessage.objects.order_by("pk").values_list("outcome", flat=True)
+    assert list(outcomes) == [Outcome.PART] * 4 + [Outcome.RELAYED]
+
+
 def test_a_text_to_a_number_without_webhook_goes_nowhere(network):
     SimulatedNumber.objects.update(webhook_url="")
     with pytest.raises(NotPassedOn, match="configure_numbers"):

@@ -11,6 +11,7 @@ from smsproxy.carriers.base import (
     AccountFault,
     OutcomeUnknown,
     Refused,
+    Scope,
     SenderFault,
     SentPart,
     TryLater,
@@ -150,16 +151,25 @@ def test_an_unknown_status_is_a_refusal(vonage, carrier):
     assert fails(Refused, lambda: carrier.send(text())).code == "77"
 
 
-def test_throttling_says_how_long_to_wait(vonage, carrier):
-    vonage.post(SMS, json=payload("sms_throttled"))
+@pytest.mark.parametrize(
+    ("answer", "scope", "seconds"),
+    [
+        ({"json": payload("sms_throttled")}, Scope.NUMBER, 0.978),
+        ({"json": body(item("1", **{"error-text": "Throttled"}))}, Scope.NUMBER, None),
+        ({"json": body(item("10", **{"error-text": "Too many existing binds"}))}, Scope.ACCOUNT, None),
+        ({"json": body(item("5", **{"error-text": "Internal error"}))}, Scope.MESSAGE, None),
+        ({"status": 429}, Scope.ACCOUNT, None),
+        ({"status": 429, "headers": {"Retry-After": "7"}}, Scope.ACCOUNT, 7),
+        ({"status": 503}, Scope.ACCOUNT, None),
+        ({"status": 503, "headers": {"Retry-After": "7"}}, Scope.ACCOUNT, 7),
+    ],
+)
+def test_a_passing_fault_says_what_must_wait_and_perhaps_for_how_long(vonage, carrier, answer, scope, seconds):
+    vonage.post(SMS, **answer)
 
-    assert fails(TryLater, lambda: carrier.send(text())).retry_after == 0.978
+    error = fails(TryLater, lambda: carrier.send(text()))
 
-
-def test_throttling_may_not_say_how_long(vonage, carrier):
-    vonage.post(SMS, json=body(item("1", **{"error-text": "Throttled"})))
-
-    assert fails(TryLater, lambda: carrier.send(text())).retry_after is None
+    assert (error.scope, error.retry_after) == (scope, seconds)
 
 
 @pytest.mark.parametrize(
@@ -178,7 +188,8 @@ def test_throttling_may_not_say_how_long(vonage, carrier):
         (429, TryLater),
         (500, OutcomeUnknown),
         (502, OutcomeUnknown),
-        (503, OutcomeUnknown),
+        # It alone of them says that nothing was done.
+        (503, TryLater),
         (504, OutcomeUnknown),
     ],
 )

@@ -178,12 +178,27 @@ class NotDone(CarrierError):
     """It certainly did not happen."""
 
 
+class Scope(StrEnum):
+    """What it is best to wait with."""
+
+    MESSAGE = "message"
+    NUMBER = "number"
+    """All texts from the same virtual number."""
+    ACCOUNT = "account"
+    """All texts."""
+    WORKER = "worker"
+    """All that this process would send: it does not reach the carrier. Others may."""
+
+
 class TryLater(NotDone):
     """A passing fault: throttled, busy, unreachable. retry_after: seconds that the carrier asks for, if it says."""
 
-    def __init__(self, detail: str, *, code: str = "", retry_after: float | None = None) -> None:
+    def __init__(
+        self, detail: str, *, code: str = "", retry_after: float | None = None, scope: Scope = Scope.MESSAGE
+    ) -> None:
         super().__init__(detail, code=code)
         self.retry_after = retry_after
+        self.scope = scope
 
 
 class Refused(NotDone):

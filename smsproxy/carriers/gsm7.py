@@ -3,7 +3,7 @@
 Each SMS of a long text is billed, and counts against the rate limits, on its own.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -40,22 +40,33 @@ def is_gsm7(text: str) -> bool:
 
 
 def segments(text: str) -> Segments:
+    encoding, costs = _costs(text)
+    return Segments(encoding, 1 + len(_cuts(costs, encoding)), sum(costs))
+
+
+def split(text: str) -> list[str]:
+    """What each SMS holds. An escape sequence or a surrogate pair is never cut in two."""
+    encoding, costs = _costs(text)
+    cuts = _cuts(costs, encoding)
+    return [text[start:end] for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True)]
+
+
+def _costs(text: str) -> tuple[Encoding, list[int]]:
+    """The units that each character takes."""
     if is_gsm7(text):
-        encoding = Encoding.GSM7
-        costs = [2 if character in _EXTENSION else 1 for character in text]
-    else:
-        encoding = Encoding.UCS2
-        costs = [2 if character > "\uffff" else 1 for character in text]
-    alone, part = _ROOM[encoding]
-    units = sum(costs)
-    return Segments(encoding, 1 if units <= alone else _packed(costs, part), units)
+        return Encoding.GSM7, [2 if character in _EXTENSION else 1 for character in text]
+    return Encoding.UCS2, [2 if character > "\uffff" else 1 for character in text]
 
 
-def _packed(costs: Iterable[int], room: int) -> int:
-    """How many parts it takes, filled in order: an escape sequence or a surrogate pair is never cut in two."""
-    parts, used = 1, 0
-    for cost in costs:
+def _cuts(costs: Sequence[int], encoding: Encoding) -> list[int]:
+    """Where each SMS after the first begins. They are filled in order."""
+    alone, room = _ROOM[encoding]
+    if sum(costs) <= alone:
+        return []
+    cuts, used = [], 0
+    for position, cost in enumerate(costs):
         if used + cost > room:
-            parts, used = parts + 1, 0
+            cuts.append(position)
+            used = 0
         used += cost
-    return parts
+    return cuts

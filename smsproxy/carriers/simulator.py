@@ -31,6 +31,7 @@ from .base import (
     Receipt,
     ReceiptStatus,
     Refused,
+    Scope,
     SenderFault,
     SendReply,
     SentPart,
@@ -137,9 +138,9 @@ def _failure(fault: FaultKind) -> CarrierError | None:
     """What a fault does to a call before it has done anything."""
     match fault:
         case FaultKind.THROTTLED:
-            return TryLater("throttled, as asked for", code="1", retry_after=1.0)
+            return TryLater("throttled, as asked for", code="1", retry_after=1.0, scope=Scope.NUMBER)
         case FaultKind.UNREACHABLE:
-            return TryLater("unreachable, as asked for")
+            return TryLater("unreachable, as asked for", scope=Scope.WORKER)
         case FaultKind.REFUSED:
             return Refused("refused, as asked for", code="6")
         case FaultKind.SENDER_FAULT:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from django.conf import settings
-from vonage import Vonage
 from vonage_numbers.requests import (
     ListOwnedNumbersFilter,
     NumberParams,
@@ -35,8 +34,8 @@ from .base import (
     SentPart,
     TryLater,
 )
-from .vonage_client import ThreadClient, ask, body_of, build, form_client, json_client, read
-from .vonage_faults import STATUS, numbers_fault, sms_fault
+from .vonage_client import Client, ThreadClient, ask, body_of, build, form_client, json_client, read
+from .vonage_faults import STATUS, numbers_fault, send_http_fault, sms_fault
 from .vonage_fields import (
     NUMBER_TYPES,
     read_country,
@@ -79,7 +78,7 @@ class VonageCarrier(Carrier):
             callback=_receipts_url(),
         )
         client = self._forms.get()
-        return _send_reply(body_of(ask(client, lambda: client.sms.send(message))))
+        return _send_reply(body_of(ask(client, lambda: client.sms.send(message)), send_http_fault))
 
     def search(self, query: NumberQuery) -> Iterator[AvailableNumber]:
         criteria = {
@@ -140,7 +139,7 @@ class VonageCarrier(Carrier):
             return identity_insights(self._json.get(), number)
         raise AccountFault("the setting LOOKUP names no lookup service of Vonage")
 
-    def _order(self, call: Callable[[Vonage], object]) -> None:
+    def _order(self, call: Callable[[Client], object]) -> None:
         """A change to our numbers: done, or a CarrierError."""
         client = self._forms.get()
         answer = ask(client, lambda: call(client))
@@ -154,7 +153,7 @@ class VonageCarrier(Carrier):
             raise numbers_fault(int(code), str(body.get("error-code-label", "")))
 
     def _pages(
-        self, model: type, criteria: Mapping[str, Any], call: Callable[[Vonage, Any], object]
+        self, model: type, criteria: Mapping[str, Any], call: Callable[[Client, Any], object]
     ) -> Iterator[tuple[str, dict[str, Any]]]:
         """Every entry of a list, with its number; without those that have none, such as short codes."""
         page = seen = 0
@@ -173,7 +172,7 @@ class VonageCarrier(Carrier):
             if not entries or (seen >= count if isinstance(count, int) else len(entries) < PAGE):
                 return
 
-    def _page(self, call: Callable[[Vonage, Any], object], request: Any) -> dict[str, Any]:
+    def _page(self, call: Callable[[Client, Any], object], request: Any) -> dict[str, Any]:
         client = self._forms.get()
         return read(client, lambda: call(client, request))
 

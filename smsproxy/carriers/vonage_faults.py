@@ -12,11 +12,11 @@ import requests
 from requests import Response
 from urllib3.exceptions import ConnectTimeoutError, LocationValueError, NewConnectionError
 
-from .base import AccountFault, CarrierError, NotDone, OutcomeUnknown, Refused, SenderFault, TryLater
+from .base import AccountFault, CarrierError, NotDone, OutcomeUnknown, Refused, Scope, SenderFault, TryLater
 
 # Vonage's SMS API reference, "SMS errors", with the codes that only its older pages list: 13, 16, 19, 20, 34.
 SMS_STATUSES: Final[Mapping[str, tuple[type[NotDone], str]]] = {
-    "1": (TryLater, "throttled: more requests a second than the account may make"),
+    "1": (TryLater, "throttled: more texts a second than the number or the account may send"),
     "2": (Refused, "a parameter is missing"),
     "3": (Refused, "a parameter is not valid"),
     "4": (AccountFault, "the API key or secret is wrong or disabled"),
@@ -40,6 +40,13 @@ SMS_STATUSES: Final[Mapping[str, tuple[type[NotDone], str]]] = {
     "32": (AccountFault, "both a signature and a secret were presented"),
     "33": (Refused, "the recipient's number is no longer in use"),
     "34": (Refused, "the recipient's number is missing or not valid"),
+}
+
+# What waits, where it is more than the text that was refused.
+_SCOPES: Final[Mapping[str, Scope]] = {
+    # It does not say whether the number was too fast or the account. The account's rate is kept by ourselves.
+    "1": Scope.NUMBER,
+    "10": Scope.ACCOUNT,
 }
 
 # Vonage's Number Insight API reference, "Status codes". Those of numbers that are not valid are a result, not a fault.
@@ -71,15 +78,30 @@ def _fault(kind: type[NotDone], detail: str, code: str, error_text: str = "") ->
     if kind is not TryLater:
         return kind(detail, code=code)
     wait = _WAIT.search(error_text)
-    return TryLater(detail, code=code, retry_after=int(wait[1]) / 1000 if wait else None)
+    retry_after = int(wait[1]) / 1000 if wait else None
+    return TryLater(detail, code=code, retry_after=retry_after, scope=_SCOPES.get(code, Scope.MESSAGE))
+
+
+def send_http_fault(status: int, retry_after: str = "") -> CarrierError:
+    """An HTTP status outside 2xx, as the answer to a text."""
+    if status == 503:
+        # RFC 9110, 15.6.4: the server is not ready to handle the request. Of the failures of a server it alone says
+        # that nothing was done; an order of a number is not repeated on its word all the same.
+        seconds = _seconds(retry_after)
+        return TryLater("the carrier is out of service", code="503", retry_after=seconds, scope=Scope.ACCOUNT)
+    return http_fault(status, retry_after)
+
+
+def _seconds(retry_after: str) -> int | None:
+    return int(retry_after) if _SECONDS.fullmatch(retry_after) else None
 
 
 def http_fault(status: int, retry_after: str = "") -> CarrierError:
     """An HTTP status outside 2xx. retry_after: the header of that name, of which we read only the form in seconds."""
     code = str(status)
     if status == 429:
-        seconds = int(retry_after) if _SECONDS.fullmatch(retry_after) else None
-        return TryLater("throttled: too many requests", code=code, retry_after=seconds)
+        seconds = _seconds(retry_after)
+        return TryLater("throttled: too many requests", code=code, retry_after=seconds, scope=Scope.ACCOUNT)
     if status >= 500:
         # A gateway may say so after the request has gone through behind it.
         return OutcomeUnknown("the carrier's server failed", code=code)
@@ -114,11 +136,11 @@ def transport_fault(error: Exception) -> CarrierError:
     reason = _reason(error)
     if isinstance(error, requests.ConnectTimeout) or isinstance(reason, (NewConnectionError, ConnectTimeoutError)):
         # A host name that cannot be resolved is a NewConnectionError too.
-        return TryLater("the carrier cannot be reached")
+        return TryLater("the carrier cannot be reached", scope=Scope.WORKER)
     if isinstance(error, requests.exceptions.SSLError) and any(
         isinstance(cause, ssl.SSLCertVerificationError) for cause in getattr(reason, "args", ())
     ):
-        return AccountFault("the carrier's certificate could not be verified")
+        return TryLater("the carrier's certificate could not be verified", scope=Scope.WORKER)
     return OutcomeUnknown(f"no answer ({type(error).__name__})")
 
 

@@ -5,6 +5,7 @@ There is no socket, so it works within a server, a worker, a command or a test a
 
 import json
 import uuid
+from collections.abc import Iterator
 from functools import cache
 from io import BytesIO
 from typing import Any
@@ -14,6 +15,7 @@ from wsgiref.util import setup_testing_defaults
 from django.core.handlers.wsgi import WSGIHandler
 
 from smsproxy.carriers.base import InboundText, Receipt
+from smsproxy.carriers.gsm7 import split
 from smsproxy.carriers.webhooks import write_inbound, write_receipt
 from smsproxy.public_urls import delivery_receipt_url
 
@@ -37,21 +39,31 @@ def type_text(handset: SimulatedHandset, virtual_number: str, text: str) -> Simu
     typed = handset.texts.create(
         direction=Direction.FROM_HANDSET, virtual_number=virtual_number, text=text, carrier_message_id=new_message_id()
     )
-    inbound = InboundText(
-        carrier_message_id=typed.carrier_message_id,
-        sender=handset.number,
-        recipient=virtual_number,
-        text=text,
-        sent_at=typed.created_at,
-    )
     times = 2 if SimulatedFault.objects.take(Verb.RECEIVE) == FaultKind.DUPLICATE_INBOUND else 1
     try:
-        for _ in range(times):
-            _post(number.webhook_url, write_inbound(inbound))
+        for part in _parts(typed, handset.number):
+            for _ in range(times):
+                _post(number.webhook_url, write_inbound(part))
     except NotPassedOn:
         typed.delete()
         raise
     return typed
+
+
+def _parts(typed: SimulatedText, sender: str) -> Iterator[InboundText]:
+    """What the network carries: a long text goes in several SMS, and the phone numbers them and says what is one."""
+    texts = split(typed.text)
+    for part, text in enumerate(texts, start=1):
+        yield InboundText(
+            carrier_message_id=typed.carrier_message_id if part == 1 else new_message_id(),
+            sender=sender,
+            recipient=typed.virtual_number,
+            text=text,
+            sent_at=typed.created_at,
+            group=str(typed.pk % 256) if len(texts) > 1 else "",
+            part=part,
+            parts=len(texts),
+        )
 
 
 def pass_receipt(receipt: Receipt, *, sender: str, recipient: str) -> None:
