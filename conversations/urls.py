@@ -2,6 +2,7 @@ from django.urls import path
 from django.views.decorators.common import no_append_slash
 
 from conversations import api, webhooks
+from smsproxy.public_urls import DELIVERY_RECEIPT_PATH, INBOUND_SMS_PATH
 
 # Without its last slash an address of the API is a 404: a redirect would turn a POST into a GET, in silence.
 conversations = no_append_slash(api.ConversationList.as_view())
@@ -9,8 +10,8 @@ conversation = no_append_slash(api.ConversationDetail.as_view())
 close_conversation = no_append_slash(api.CloseConversation.as_view())
 
 urlpatterns = [
-    path("webhooks/vonage/inbound-sms", webhooks.InboundSmsWebhook.as_view(), name="inbound-sms"),
-    path("webhooks/vonage/delivery-receipt", webhooks.DeliveryReceiptWebhook.as_view(), name="delivery-receipt"),
+    path(INBOUND_SMS_PATH, webhooks.InboundSmsWebhook.as_view(), name="inbound-sms"),
+    path(DELIVERY_RECEIPT_PATH, webhooks.DeliveryReceiptWebhook.as_view(), name="delivery-receipt"),
     path("api/v1/conversations/", conversations, name="conversations"),
     path("api/v1/conversations/<uuid:public_id>/", conversation, name="conversation"),
     path("api/v1/conversations/<uuid:public_id>/close/", close_conversation, name="close-conversation"),

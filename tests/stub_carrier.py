@@ -12,7 +12,9 @@ request, may hold any of:
     retry_after the header of that name
     location    the header of that name
     sms_status  the status of each part, "0" if not given
+    error_text  the error-text of each part whose status is not "0"
     body        the whole body, as text
+    senders     {number: any of these, instead, for texts from this number}
 """
 
 import argparse
@@ -69,12 +71,12 @@ class StubCarrier:
     def behave(self, **behaviour: Any) -> None:
         (self.directory / "behaviour.json").write_text(json.dumps(behaviour))
 
-    def behaviour(self) -> dict[str, Any]:
+    def behaviour(self, sender: str = "") -> dict[str, Any]:
         try:
             found: dict[str, Any] = json.loads((self.directory / "behaviour.json").read_text())
         except (FileNotFoundError, ValueError):  # not there, or being written
             return {}
-        return found
+        return {**found, **found.get("senders", {}).get(sender, {})}
 
     @property
     def requests(self) -> list[dict[str, Any]]:
@@ -131,20 +133,24 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
+        length = int(self.headers.get("Content-Length", 0))
+        body = self.rfile.read(length).decode()
+        if len(body) < length:  # The client was killed in the middle: no carrier would take that for a request.
+            self.close_connection = True
+            return
         params = {key: values[0] for key, values in parse_qs(body, keep_blank_values=True).items()}
         if self.path == "/sms/json":
             self.server.stub.record(params)
-            self._answer(lambda behaviour: _sms_reply(params, behaviour.get("sms_status", "0")))
+            self._answer(lambda behaviour: _sms_reply(params, behaviour), params.get("from", ""))
         else:
             self._answer(lambda behaviour: {"error-code": "200", "error-code-label": "success"})
 
     def do_GET(self) -> None:
         self._answer(lambda behaviour: {})
 
-    def _answer(self, reply: Any) -> None:
+    def _answer(self, reply: Any, sender: str = "") -> None:
         stub = self.server.stub
-        behaviour = stub.behaviour()
+        behaviour = stub.behaviour(sender)
         stub.stopping.wait(behaviour.get("latency", 0))
         if behaviour.get("hang"):
             stub.stopping.wait()
@@ -165,10 +171,11 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
 
-def _sms_reply(params: dict[str, str], status: str) -> dict[str, Any]:
+def _sms_reply(params: dict[str, str], behaviour: dict[str, Any]) -> dict[str, Any]:
     """An item for each part. The id of a part begins with the client-ref, so that mixed-up answers show."""
     parts = gsm7.segments(params.get("text", "")).count
-    refused = {"status": status, "error-text": "refused by the stub"}
+    status = behaviour.get("sms_status", "0")
+    refused = {"status": status, "error-text": behaviour.get("error_text", "refused by the stub")}
     return {
         "message-count": str(parts),
         "messages": [

@@ -4,7 +4,7 @@ import warnings
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from vonage import Auth
+from vonage_http_client import Auth
 
 from smsproxy.carriers.signature import CLOCK_SKEW, BadSignature, collect, sign, verify
 from tests.signing import payload

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from smsproxy.carriers import vonage_client
-from smsproxy.carriers.base import AccountFault, NumberQuery, OutcomeUnknown, Refused, TryLater
+from smsproxy.carriers.base import AccountFault, NumberQuery, OutcomeUnknown, Refused, Scope, TryLater
 from smsproxy.carriers.vonage import VonageCarrier
 from tests.stub_carrier import StubCarrier
 from tests.vonage_wire import OURS, assert_logs_private, everything_logged, fails, text
@@ -85,7 +85,7 @@ def test_a_server_that_asks_for_patience_is_not_waited_for(stub, carrier, status
     stub.behave(status=status, retry_after=3600)
 
     started = time.monotonic()
-    error = fails(TryLater if status == 429 else OutcomeUnknown, lambda: carrier.send(text()))
+    error = fails(TryLater, lambda: carrier.send(text()))
     fails(TryLater, lambda: list(carrier.owned()))
 
     assert time.monotonic() - started < 3
@@ -107,14 +107,15 @@ def test_a_redirect_does_not_repeat_the_text_elsewhere(stub, carrier):
     assert len(stub.requests) == 1
 
 
-def test_a_refused_connection_can_be_tried_again_later(stub, settings, caplog):
+def test_a_refused_connection_makes_this_worker_wait_and_no_other(stub, settings, caplog):
     everything_logged(caplog)
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         settings.VONAGE_REST_HOST = f"127.0.0.1:{unused.getsockname()[1]}"
 
-        fails(TryLater, lambda: VonageCarrier().send(text()))
+        error = fails(TryLater, lambda: VonageCarrier().send(text()))
 
+    assert (error.scope, error.retry_after) == (Scope.WORKER, None)
     assert stub.requests == []
     assert_logs_private(caplog)
 
@@ -138,16 +139,24 @@ def test_a_connection_that_is_never_accepted_can_be_tried_again_later(stub, sett
                 client.connect_ex(address)
             settings.VONAGE_REST_HOST = f"127.0.0.1:{address[1]}"
 
-            fails(TryLater, lambda: VonageCarrier().send(text()))
+            assert fails(TryLater, lambda: VonageCarrier().send(text())).scope == Scope.WORKER
         finally:
             for client in waiting:
                 client.close()
 
 
-def test_a_certificate_that_nobody_vouches_for_is_our_configurations_fault(stub, monkeypatch):
+def test_a_certificate_that_nobody_vouches_for_makes_this_worker_wait_and_no_other(stub, monkeypatch):
     monkeypatch.delenv("REQUESTS_CA_BUNDLE")
 
-    fails(AccountFault, lambda: VonageCarrier().send(text()))
+    assert fails(TryLater, lambda: VonageCarrier().send(text())).scope == Scope.WORKER
+
+    assert stub.requests == []
+
+
+def test_a_certificate_of_another_host_is_not_trusted(stub, settings):
+    settings.VONAGE_REST_HOST = stub.host.replace("127.0.0.1", "127.1")  # The same place by another name.
+
+    assert fails(TryLater, lambda: VonageCarrier().send(text())).scope == Scope.WORKER
 
     assert stub.requests == []
 

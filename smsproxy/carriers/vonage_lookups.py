@@ -3,7 +3,6 @@
 import re
 from typing import Any
 
-from vonage import Vonage
 from vonage_identity_insights.requests import (
     EmptyInsight,
     IdentityInsightsRequest,
@@ -12,7 +11,7 @@ from vonage_identity_insights.requests import (
 from vonage_number_insight import BasicInsightRequest
 
 from .base import AccountFault, LookupResult, LookupVerdict, TryLater
-from .vonage_client import build, read
+from .vonage_client import Client, build, read
 from .vonage_faults import STATUS, insight_fault
 from .vonage_fields import read_country, write_number
 
@@ -22,7 +21,7 @@ PURPOSE = "FraudPreventionAndDetection"
 _LINE_TYPE = re.compile(r"[a-z_ -]{1,30}")
 
 
-def number_insight(client: Vonage, number: str) -> LookupResult:
+def number_insight(client: Client, number: str) -> LookupResult:
     """Number Insight Basic: whether the number is one, and its country. It does not know the line type."""
     # The country is not sent: a number in E.164 is refused if Vonage has another country for it.
     request = build(BasicInsightRequest, number=write_number(number))
@@ -38,7 +37,7 @@ def number_insight(client: Vonage, number: str) -> LookupResult:
     return LookupResult(verdict=LookupVerdict.VALID, country=read_country(body.get("country_code")))
 
 
-def identity_insights(client: Vonage, number: str) -> LookupResult:
+def identity_insights(client: Client, number: str) -> LookupResult:
     """The insights `format` and `current_carrier`. Each has a status of its own."""
     request = build(
         IdentityInsightsRequest,
