@@ -1,10 +1,32 @@
 """How gunicorn serves the site: `gunicorn smsproxy.wsgi` in this folder finds it. Options on its command line win."""
 
 import logging
+import os
+import socket
+import sys
+from typing import Any
 
 bind = "127.0.0.1:8000"
 workers = 2
 threads = 8
+# A queue of connections for each process. With one for both, the process that wakes first takes most of those that a
+# proxy keeps open, and the other idles.
+reuse_port = True
+
+
+def on_starting(server: Any) -> None:
+    """With reuse_port the system would let a second server, a forgotten one say, share the port in silence."""
+    if "GUNICORN_FD" in os.environ:
+        return  # It takes over the sockets of its predecessor.
+    for address in server.cfg.address:
+        if isinstance(address, tuple):
+            with socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET) as trial:
+                trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    trial.bind(address)
+                except OSError as error:
+                    sys.exit(f"{address[0]} port {address[1]} cannot be used: {error.strerror}.")
+
 
 # With --access-logfile: the path without the query, which may hold numbers and texts.
 access_log_format = '%(h)s %(t)s "%(m)s %(U)s" %(s)s %(b)s'

@@ -8,29 +8,33 @@
 | signed, seen before                  | 200, no effect                                                 |
 | signed, not of a shape we understand | 200, kept as `undecodable`: sending it again would not help    |
 | a part of the body is missing        | 503, so that Vonage sends it again                             |
-| our fault                            | 503 or 500, so that Vonage sends it again                      |
+| the database does not answer, or not soon enough | 503, so that Vonage sends it again             |
+| our fault                            | 500, so that Vonage sends it again                             |
 """
 
 import json
 import logging
+from functools import partial
 from urllib.parse import parse_qsl
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.http.request import UnreadablePostError
 from rest_framework.request import Request
-from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from conversations import inbound, receipts
-from conversations.models import RejectedWebhook
+from conversations import inbound, longtexts, receipts, rejections
 from smsproxy.api.parsers import BodyTooLarge, read_bounded
 from smsproxy.carriers.signature import BadSignature, collect, verify
 from smsproxy.carriers.webhooks import Undecodable, parse_inbound, parse_receipt
 from smsproxy.crypto import keyed_hash
+from smsproxy.outages import fail_soon
 
 log = logging.getLogger(__name__)
+
+# Seconds for the database. Vonage gives us 15 in all, some of which a request may have waited for its turn.
+PATIENCE = 5.0
 
 _MOST_FIELDS = 100
 
@@ -46,15 +50,15 @@ class Webhook(APIView):
     permission_classes = ()
     endpoint = ""
 
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> HttpResponse:
         if not request.META.get("QUERY_STRING"):
-            return Response()
+            return _answer(200)
         return self._handle(request._request)
 
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> HttpResponse:
         return self._handle(request._request)
 
-    def _handle(self, request: HttpRequest) -> Response:
+    def _handle(self, request: HttpRequest) -> HttpResponse:
         try:
             params = read_parameters(request)
             if settings.VONAGE_SIGNATURE_SECRETS or not settings.ALLOW_UNSIGNED_WEBHOOKS:
@@ -69,31 +73,39 @@ class Webhook(APIView):
         except Unreadable:
             return self._reject("unreadable")
         except UnreadablePostError:
-            return Response(status=503)
+            return _answer(503)
+        try:
+            fail_soon(partial(self._take_in, params), seconds=PATIENCE)
+        except (DatabaseError, InterfaceError) as error:
+            # The error's text may hold values: only its kind is told, such as DeadlockDetected.
+            kind = type(error.__cause__ or error).__name__
+            log.error("a webhook at %s could not be taken in: %s", self.endpoint, kind)  # noqa: TRY400
+            return _answer(503)
+        return _answer(200)
+
+    def take_in(self, params: dict[str, str]) -> None:
+        """Returns once it is committed. Raises Undecodable. Done twice, it has the effect of once."""
+        raise NotImplementedError
+
+    def _take_in(self, params: dict[str, str]) -> None:
         try:
             self.take_in(params)
         except Undecodable as error:
             log.warning("a webhook at %s is not of a known shape: %s", self.endpoint, error.reason)
             inbound.keep_undecodable(_digest(params), _raw(params), f"{self.endpoint}: {error.reason}")
-        return Response()
 
-    def take_in(self, params: dict[str, str]) -> None:
-        """Returns once it is committed. Raises Undecodable."""
-        raise NotImplementedError
-
-    def _reject(self, reason: str) -> Response:
-        try:
-            RejectedWebhook.objects.count_one(self.endpoint, reason)
-        except (DatabaseError, InterfaceError):
-            log.warning("a rejected webhook could not be counted")  # The answer is the same without a database.
-        return Response(status=401)
+    def _reject(self, reason: str) -> HttpResponse:
+        rejections.count(self.endpoint, reason)
+        return _answer(401)
 
 
 class InboundSmsWebhook(Webhook):
     endpoint = "inbound-sms"
 
     def take_in(self, params: dict[str, str]) -> None:
-        inbound.receive(parse_inbound(params), raw=_raw(params))
+        text = parse_inbound(params)
+        take_in = longtexts.take_in if text.parts > 1 else inbound.receive
+        take_in(text, raw=_raw(params))
 
 
 class DeliveryReceiptWebhook(Webhook):
@@ -123,6 +135,13 @@ def read_parameters(request: HttpRequest) -> dict[str, str]:
             raise Unreadable
         return params
     return collect(_pairs(body))
+
+
+def _answer(status: int) -> HttpResponse:
+    headers = {"Content-Length": "0"}
+    if status == 503:
+        headers["Retry-After"] = "5"
+    return HttpResponse(status=status, headers=headers)
 
 
 def _pairs(encoded: bytes) -> list[tuple[str, str]]:

@@ -11,6 +11,7 @@ from django.utils import timezone
 from numbers.models import RealNumber
 from smsproxy.carriers import get_carrier
 from smsproxy.carriers.base import CarrierError, LookupResult, LookupVerdict
+from smsproxy.outages import not_counted
 from smsproxy.phone import country_of
 
 log = logging.getLogger(__name__)
@@ -36,7 +37,7 @@ def look_up(numbers: Sequence[str]) -> dict[str, LookupResult]:
     asked = [number for number in numbers if number not in known]
     if not asked:
         return {}
-    with ThreadPoolExecutor(max_workers=len(asked), thread_name_prefix="lookup") as pool:
+    with not_counted(), ThreadPoolExecutor(max_workers=len(asked), thread_name_prefix="lookup") as pool:
         results = dict(zip(asked, pool.map(_ask, asked), strict=True))
     for position, number in enumerate(numbers):
         result = results.get(number)

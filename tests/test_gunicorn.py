@@ -1,9 +1,12 @@
 """The web server as in production: what it makes of a body, and what it leaves in its log."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
+from tests.demo_process import ROOT
 from tests.gunicorn_process import Gunicorn
 from tests.people import ALICE
 from tests.signing import signed_inbound
@@ -16,6 +19,16 @@ SECRET_WORDS = "meet-me-at-the-old-lighthouse"
 def server(tmp_path_factory):
     with Gunicorn(tmp_path_factory.mktemp("gunicorn")) as running:
         yield running
+
+
+def test_a_second_server_on_the_same_port_is_refused(server):
+    command = [sys.executable, "-m", "gunicorn", "smsproxy.wsgi", "--bind", f"127.0.0.1:{server.port}"]
+
+    second = subprocess.run(command, cwd=ROOT, env=server.environment, capture_output=True, text=True, timeout=60)
+
+    assert second.returncode == 1
+    assert f"127.0.0.1 port {server.port} cannot be used: Address already in use." in second.stderr
+    assert status(server.say(post(INBOUND), b"")) == 401
 
 
 def status(answer):

@@ -6,10 +6,11 @@ from io import BytesIO
 from urllib.parse import urlencode
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
-from conversations import inbound, receipts
+from conversations import hotpath, inbound, receipts, rejections
 from conversations.models import DeliveryReceipt, InboundMessage, OutboundMessage, RejectedWebhook
 from tests.people import ALICE, add_numbers, proxies, talk
 from tests.signing import signed_inbound, signed_receipt
@@ -96,6 +97,20 @@ def test_the_counter_counts_each_forgery(client):
         client.post(INBOUND)
 
     assert RejectedWebhook.objects.get().count == 3
+
+
+def test_a_flood_of_forgeries_is_counted_in_memory_and_written_once_a_second(client, monkeypatch):
+    monkeypatch.setattr(rejections, "_pause", lambda: None)  # The second is not over.
+    monkeypatch.setattr(rejections, "_is_paused", False)
+
+    with CaptureQueriesContext(connection) as queries:
+        for _ in range(50):
+            client.post(INBOUND)
+    first = RejectedWebhook.objects.get().count
+    rejections._write()
+
+    assert len(queries) <= 5
+    assert (first, RejectedWebhook.objects.get().count) == (1, 50)
 
 
 def test_a_signature_by_any_of_the_secrets_is_good(client, settings):
@@ -229,7 +244,8 @@ def test_a_bug_is_a_500_and_the_next_try_is_taken_in_whole(monkeypatch):
     params = signed_inbound(msisdn=ALICE[1:], to=to[1:])
     client = Client(raise_request_exception=False)
     with monkeypatch.context() as broken:
-        broken.setattr(inbound, "queue_relay", lambda *args: 1 / 0)
+        for module, function in ((inbound, "queue_relay"), (hotpath, "new_client_ref")):
+            broken.setattr(module, function, lambda *args: 1 / 0)
         assert as_form(client, INBOUND, params).status_code == 500
     assert nothing_is_stored()
 

@@ -15,6 +15,7 @@ from rest_framework.response import Response
 from rest_framework.views import exception_handler as drf_exception_handler
 
 CONTENT_TYPE = "application/problem+json"
+RETRY_AFTER = "5"
 MOST_ERRORS = 20  # in one problem
 log = logging.getLogger(__name__)
 
@@ -81,9 +82,7 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
     if isinstance(exc, OperationalError | InterfaceError):
         # The error's text may hold values: only its kind is told.
         log.error("the database is not available: %s", type(exc).__name__)
-        response = _response(body(503, "The database is not available. Try again soon.", code="database_unavailable"))
-        response["Retry-After"] = "5"
-        return response
+        return _response(_unavailable(), headers={"Retry-After": RETRY_AFTER})
     answer = drf_exception_handler(exc, context)
     if answer is None:
         return None
@@ -102,6 +101,10 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
         detail = str(exc.detail) if isinstance(exc, APIException) else "There is nothing here."
         data = body(answer.status_code, detail, code=_code(exc) or "not_found")
     return _response(data, headers=answer.headers)
+
+
+def _unavailable() -> dict[str, Any]:
+    return body(503, "The database is not available. Try again soon.", code="database_unavailable")
 
 
 def _code(exc: Exception) -> str:
@@ -145,6 +148,14 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
         data = body(status.HTTP_404_NOT_FOUND, f"There is nothing under this address.{hint}", code="not_found")
         return JsonResponse(data, status=404, content_type=CONTENT_TYPE)
     return defaults.page_not_found(request, exception)
+
+
+def unavailable(request: HttpRequest) -> HttpResponse:
+    """The database does not answer, so the request was not even begun."""
+    headers = {"Retry-After": RETRY_AFTER}
+    if _is_api(request):
+        return JsonResponse(_unavailable(), status=503, content_type=CONTENT_TYPE, headers=headers)
+    return HttpResponse("The database is not available. Try again soon.", status=503, headers=headers)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
