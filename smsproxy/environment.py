@@ -71,6 +71,24 @@ class Environment:
             )
         return int(value)
 
+    def number(self, name: str, *, default: int, at_least: int = 0) -> int:
+        value = self.text(name, str(default))
+        if not (value.isascii() and value.isdigit() and len(value) < 10 and int(value) >= at_least):
+            raise ImproperlyConfigured(f"{name}: expected a whole number, {at_least} or more; found {value!r}.")
+        return int(value)
+
+    def rates(self, name: str, *, default: str) -> dict[str, float]:
+        """A number for each country, as in "*=10,US=0.5": ISO 3166-1 alpha-2, and "*" for all others."""
+        rates = {}
+        for word in self.words(name, default=default):
+            found = re.fullmatch(r"(\*|[A-Z]{2})=([0-9]{1,6}(?:\.[0-9]{1,3})?)", word)
+            if not found or not float(found[2]):
+                raise ImproperlyConfigured(f"{name}: expected a list such as {default}; found {word!r} in it.")
+            rates[found[1]] = float(found[2])
+        if "*" not in rates:
+            raise ImproperlyConfigured(f'{name}: expected a rate for "*", all other countries, as in {default}.')
+        return rates
+
     def host(self, name: str, default: str) -> str:
         """A host, with or without a port."""
         value = self.text(name, default)

@@ -52,8 +52,10 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "smsproxy.middleware.webhooks_first",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "smsproxy.middleware.database_in_time",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -100,8 +102,26 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "init_command": "PRAGMA journal_mode=WAL",
     }
 else:
-    # A database that is away must be noticed before Vonage gives up on the webhook (15 seconds).
-    DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 2)
+    DATABASES["default"]["OPTIONS"] = {
+        # A database that is away must be noticed before Vonage gives up on the webhook (15 seconds). Webhooks have more
+        # of this kind, in smsproxy/outages.py.
+        "connect_timeout": 2,
+        # Workers and the API notice within some 20 seconds that the network swallows everything: what was sent is not
+        # confirmed (milliseconds), or, while they wait for an answer, nobody is there.
+        "tcp_user_timeout": 20_000,
+        "keepalives_idle": 10,
+        "keepalives_interval": 3,
+        "keepalives_count": 3,
+        # And the server lets go, after as long, of what a host has locked that is gone or asleep: else one that
+        # vanishes while it claims would keep all workers from sending.
+        # client_connection_check_interval makes it notice that we have hung up while it works for us, or waits for a
+        # lock. And compiling a query (jit) takes longer than any of ours runs.
+        "options": "-c idle_in_transaction_session_timeout=30s -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=3 "
+        "-c tcp_keepalives_count=3 -c client_connection_check_interval=2s -c jit=off",
+        # For conversations/hotpath.py and bulk.py alone: Django's own cursors never prepare a statement.
+        "prepare_threshold": 0,
+        **DATABASES["default"].get("OPTIONS", {}),
+    }
     DATABASES["default"]["CONN_MAX_AGE"] = 60
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 
@@ -189,8 +209,29 @@ CONFIRMATION_TEXT = env.wording("CONFIRMATION_TEXT", "Reply to this SMS to talk 
 # Once a day, to somebody whose conversation has ended, or to whom the number means nothing.
 ENDED_NOTICE = env.wording("ENDED_NOTICE", "This conversation has ended. Your message was not passed on.")
 STRANGER_NOTICE = env.wording("STRANGER_NOTICE", "")
+# To somebody whose text was too long to be passed on. {segments} and {most}: SMS.
+TOO_LONG_NOTICE = env.wording(
+    "TOO_LONG_NOTICE", "Your message was not passed on: it is {segments} SMS long, and {most} is the most."
+)
+# To somebody whose text did not arrive after all, at most once in UNDELIVERED_NOTICE_EVERY to each.
+UNDELIVERED_NOTICE = env.wording("UNDELIVERED_NOTICE", "Your last message could not be delivered.")
+UNDELIVERED_NOTICE_EVERY = env.seconds("UNDELIVERED_NOTICE_EVERY", default=3600, at_least=1)
+
+# Long texts -----------------------------------------------------------------------------------------------------------
+
+# How long the parts of a long text are waited for. Then it is passed on with what there is. Vonage repeats a webhook
+# that failed after a minute, so a part may well be two minutes late.
+CONCAT_TIMEOUT = env.seconds("CONCAT_TIMEOUT", default=180, at_least=1)
+# The most SMS that a text may take to be passed on.
+MAX_SEGMENTS = env.number("MAX_SEGMENTS", default=6, at_least=1)
 
 # Delivery -------------------------------------------------------------------------------------------------------------
+
+# The requests that the account may make a second: 30, unless Vonage has agreed to more.
+CARRIER_RATE = env.number("CARRIER_RATE", default=30, at_least=1)
+# The segments that a virtual number may send a second, by its country. The networks of the United States and Canada
+# take one; "*" is for all others. A number's own rate, in the admin, goes before.
+NUMBER_RATES = env.rates("NUMBER_RATES", default="*=10,US=1,CA=1")
 
 # How long a worker may hold a message that it is sending. After that nobody knows whether it was sent.
 LEASE = env.seconds("LEASE", default=60)
@@ -211,6 +252,18 @@ if COOL_DOWN <= MESSAGE_MAX_AGE + LEASE:
 # and the line goes on, or it is sent again.
 UNKNOWN_AFTER = env.seconds("UNKNOWN_AFTER", default=60, at_least=1)
 UNKNOWN_POLICY = env.choice("UNKNOWN_POLICY", ["hold", "resend"], default="hold")
+
+# Retention ------------------------------------------------------------------------------------------------------------
+
+# After how long texts are erased from the database; what became of them stays. 0: never.
+TEXT_RETENTION = env.seconds("TEXT_RETENTION", default=0)
+# Until then a text may be sent, a long one completed, and a part of it told from a repeated one.
+_NEEDED = MESSAGE_MAX_AGE + LEASE + CONCAT_TIMEOUT + 600
+if 0 < TEXT_RETENTION <= _NEEDED:
+    raise ImproperlyConfigured(
+        "TEXT_RETENTION: expected 0, or more than MESSAGE_MAX_AGE, LEASE, CONCAT_TIMEOUT and ten minutes together "
+        f"({_NEEDED} seconds), found {TEXT_RETENTION}."
+    )
 
 # The API --------------------------------------------------------------------------------------------------------------
 

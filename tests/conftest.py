@@ -6,8 +6,9 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from rest_framework.test import APIClient
 
-from conversations import relay
+from conversations import rejections, relay
 from numbers import configuring, lookup, patience, purchasing, releasing, syncing
+from smsproxy import outages
 from smsproxy.api.models import ApiKey
 from tests.commands import Terminal
 from tests.people import ALICE, BOB, ScriptedCarrier, add_numbers, members, talk
@@ -19,6 +20,17 @@ def _postgres_only(request):
     """Tests marked `postgres` need its locks and its concurrency."""
     if request.node.get_closest_marker("postgres") and connection.vendor != "postgresql":
         pytest.skip("needs PostgreSQL: make test-postgres")
+
+
+@pytest.fixture(autouse=True)
+def _rejections_are_counted_at_once(monkeypatch):
+    """Each in its own test: no thread of an earlier one comes after it."""
+    monkeypatch.setattr(rejections, "_pause", lambda: setattr(rejections, "_is_paused", False))
+
+
+@pytest.fixture(autouse=True)
+def _no_outage_is_remembered(monkeypatch):
+    monkeypatch.setattr(outages, "_next_trial", None)
 
 
 @pytest.fixture

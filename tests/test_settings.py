@@ -1,5 +1,6 @@
 """Settings: a missing or wrong one stops the program with its name and the fix; or is a system check."""
 
+import json
 import os
 import re
 import shutil
@@ -73,6 +74,12 @@ def test_with_vonage_it_starts_too():
         ({"UNKNOWN_AFTER": "0"}, "UNKNOWN_AFTER: expected a whole number of seconds, 1 or more"),
         ({"COOL_DOWN": "86460"}, "COOL_DOWN: expected more than MESSAGE_MAX_AGE and LEASE together (86460 seconds)"),
         ({"MESSAGE_MAX_AGE": "604800"}, "COOL_DOWN: expected more than MESSAGE_MAX_AGE and LEASE together"),
+        ({"CARRIER_RATE": "0"}, "CARRIER_RATE: expected a whole number, 1 or more; found '0'"),
+        ({"NUMBER_RATES": "US=1,CA=1"}, 'NUMBER_RATES: expected a rate for "*"'),
+        ({"NUMBER_RATES": "*=0"}, "NUMBER_RATES: expected a list such as *=10,US=1,CA=1; found '*=0' in it"),
+        ({"NUMBER_RATES": "*=10,US=0.000"}, "NUMBER_RATES: expected a list such as"),
+        ({"NUMBER_RATES": "*=10,USA=1"}, "NUMBER_RATES: expected a list such as"),
+        ({"NUMBER_RATES": "slowly"}, "NUMBER_RATES: expected a list such as"),
         ({"PUBLIC_URL": "https://[::1"}, "PUBLIC_URL: expected an address"),
         ({"PUBLIC_URL": "https://sms.example.com:port"}, "PUBLIC_URL: expected an address"),
         ({"PUBLIC_URL": "https://"}, "PUBLIC_URL: expected an address"),
@@ -95,6 +102,18 @@ def test_a_wrong_environment_is_refused_with_the_name_and_the_fix(changes, says)
     assert code != 0
     assert says in output
     assert "Traceback" not in output
+
+
+def test_unless_told_otherwise_the_account_makes_thirty_requests_a_second_and_north_america_gets_one_text():
+    code = "import json, smsproxy.settings as s; print(json.dumps([s.CARRIER_RATE, s.NUMBER_RATES]))"
+
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=GOOD, capture_output=True, text=True, check=True)
+
+    carrier_rate, number_rates = json.loads(done.stdout)
+    others = number_rates.pop("*")
+    assert carrier_rate == 30
+    assert number_rates == {"US": 1, "CA": 1}
+    assert others > 1
 
 
 def test_the_hosts_may_have_ports_and_the_address_a_last_slash():
