@@ -1,6 +1,7 @@
 """Creating a conversation: check the people, give each a proxy number, queue the confirmations. All or nothing."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -9,13 +10,13 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from conversations.models import Conversation, Participant
-from conversations.outbox import queue_notice
-from numbers.assignment import candidates, sender_countries, serving
+from conversations.outbox import queue_notices
+from numbers.assignment import best_numbers, sender_countries, serving
 from numbers.lookup import NumberNotValid, look_up, remember_answers
 from numbers.models import RealNumber, VirtualNumber
 from smsproxy.api.models import ApiKey
 
-# Another creator can take a number between our reading and our writing. So often in a row means a full pool.
+# Others can be faster than we are between our reading and our writing. So often in a row means that all are taken.
 _MOST_TRIES = 50
 
 
@@ -56,26 +57,32 @@ class NoNumberFree(CannotCreate):
     """Every virtual number that could serve this participant is taken by their other conversations."""
 
 
+class _Overtaken(Exception):
+    """Somebody else has changed what we had read: begin again."""
+
+
 def create_conversation(
     people: Sequence[Person],
     *,
     reference: str = "",
     ttl: int | None = None,
+    idle_ttl: int | None = None,
     notify: bool = True,
     created_by: ApiKey | None = None,
     request_id: RequestId | None = None,
 ) -> Conversation:
     """A new conversation between these people, its numbers assigned, its confirmations queued.
 
-    ttl: seconds until it ends by itself; None: never. request_id: of a request that may be repeated; a repeat makes
-    nothing, and returns what the first one made. Raises CannotCreate, and then nothing was created or sent; MixedUp.
+    ttl: seconds until it ends by itself. idle_ttl: seconds without a text after which it does. None: never.
+    request_id: of a request that may be repeated; a repeat makes nothing, and returns what the first one made.
+    Raises CannotCreate, and then nothing was created or sent; MixedUp.
     """
     if request_id is None:
-        return _create(people, reference, ttl, notify, created_by, RequestId(key="", hash=""))
+        return _create(people, reference, ttl, idle_ttl, notify, created_by, RequestId(key="", hash=""))
     if made := _made_before(created_by, request_id):
         return made
     try:
-        return _create(people, reference, ttl, notify, created_by, request_id)
+        return _create(people, reference, ttl, idle_ttl, notify, created_by, request_id)
     except (IntegrityError, NoNumberFree):
         # A repeat at the same moment was faster, and may have taken the last number.
         if made := _made_before(created_by, request_id):
@@ -84,7 +91,9 @@ def create_conversation(
 
 
 def _made_before(created_by: ApiKey | None, request_id: RequestId) -> Conversation | None:
-    made = Conversation.objects.filter(created_by=created_by, idempotency_key=request_id.key).first()
+    made = (
+        Conversation.objects.with_participants().filter(created_by=created_by, idempotency_key=request_id.key).first()
+    )
     if made is not None and made.request_hash != request_id.hash:
         raise MixedUp
     return made
@@ -94,6 +103,7 @@ def _create(
     people: Sequence[Person],
     reference: str,
     ttl: int | None,
+    idle_ttl: int | None,
     notify: bool,
     created_by: ApiKey | None,
     request_id: RequestId,
@@ -105,31 +115,22 @@ def _create(
     except NumberNotValid as error:
         raise CannotCreate(error.position, "number_not_valid", f"{error}") from None
 
-    now = timezone.now()
-    with transaction.atomic():
-        numbers = RealNumber.objects.remember(person.number for person in people)
-        _wait_for_other_creators(numbers)
-        remember_answers(numbers, answers)
-        conversation = Conversation.objects.create(
-            reference=reference,
-            created_by=created_by,
-            idempotency_key=request_id.key,
-            request_hash=request_id.hash,
-            created_at=now,
-            expires_at=now + timedelta(seconds=ttl) if ttl is not None else None,
-        )
-        conversation.record(
-            conversation.state, reason="created", actor=f"API key {created_by.name}" if created_by else ""
-        )
-        participants: list[Participant] = []
-        for position, person in enumerate(people):
-            number, counterpart = numbers[person.number], _counterpart(position, people, numbers)
-            others = [participant.proxy_number for participant in participants]
-            best = candidates(number, counterpart, others=others)[:_MOST_TRIES]
-            participants.append(_join(conversation, position, person, number, best))
-        if notify and settings.CONFIRMATION_TEXT:
-            _queue_confirmations(participants)
-    return conversation
+    for _ in range(_MOST_TRIES):
+        with suppress(_Overtaken), transaction.atomic():
+            known = RealNumber.objects.known(person.number for person in people)
+            if known:
+                _wait_for_other_creators(known)
+            with _others_may_be_faster():
+                new = RealNumber.objects.add(person.number for person in people if person.number not in known)
+            numbers = known | new
+            remember_answers(numbers, answers)
+            conversation = _open(reference, ttl, idle_ttl, created_by, request_id)
+            participants = _join(conversation, people, numbers, new)
+            if notify and settings.CONFIRMATION_TEXT:
+                _queue_confirmations(participants)
+            conversation.remember(participants)
+            return conversation
+    raise NoNumberFree(0, "no_number_free", "no virtual number is free: others were faster with each that was")
 
 
 def _refuse_repeats(people: Sequence[Person]) -> None:
@@ -154,6 +155,14 @@ def _refuse_virtual_numbers(people: Sequence[Person]) -> None:
             raise CannotCreate(position, "virtual_number", "is one of our own virtual numbers, not a person's")
 
 
+@contextmanager
+def _others_may_be_faster() -> Iterator[None]:
+    try:
+        yield
+    except IntegrityError:
+        raise _Overtaken from None
+
+
 def _wait_for_other_creators(numbers: dict[str, RealNumber]) -> None:
     """Lock these people's rows, in one order everywhere.
 
@@ -164,39 +173,55 @@ def _wait_for_other_creators(numbers: dict[str, RealNumber]) -> None:
     list(RealNumber.objects.select_for_update(no_key=True).filter(pk__in=ids).order_by("pk").values_list("pk"))
 
 
-def _counterpart(position: int, people: Sequence[Person], numbers: dict[str, RealNumber]) -> RealNumber | None:
-    """The one other person, for a number that stays the same; a group has none."""
-    return numbers[people[1 - position].number] if len(people) == 2 else None
+def _open(
+    reference: str, ttl: int | None, idle_ttl: int | None, created_by: ApiKey | None, request_id: RequestId
+) -> Conversation:
+    now = timezone.now()
+    conversation = Conversation.objects.create(
+        reference=reference,
+        created_by=created_by,
+        idempotency_key=request_id.key,
+        request_hash=request_id.hash,
+        created_at=now,
+        expires_at=now + timedelta(seconds=ttl) if ttl is not None else None,
+        idle_ttl=idle_ttl,
+        idle_at=now + timedelta(seconds=idle_ttl) if idle_ttl is not None else None,
+    )
+    conversation.record(conversation.state, reason="created", actor=f"API key {created_by.name}" if created_by else "")
+    return conversation
 
 
 def _join(
     conversation: Conversation,
-    position: int,
-    person: Person,
-    number: RealNumber,
-    best: Iterable[VirtualNumber],
-) -> Participant:
-    """Give the person the best free number. The constraint `one_live_route` decides between concurrent creators."""
-    for candidate in best:
-        participant = Participant(
-            conversation=conversation,
-            position=position,
-            label=person.label,
-            real_number=number,
-            proxy_number=candidate,
+    people: Sequence[Person],
+    numbers: dict[str, RealNumber],
+    new: dict[str, RealNumber],
+) -> list[Participant]:
+    """Give each person the best free number. The constraint `one_live_route` decides between concurrent creators."""
+    real_numbers = [numbers[person.number] for person in people]
+    best_ones = best_numbers(real_numbers, newcomers=new.values())
+    participants = []
+    for position, (person, real_number, best) in enumerate(zip(people, real_numbers, best_ones, strict=True)):
+        if best is None:
+            raise NoNumberFree(position, "no_number_free", _why_none_is_free(real_number))
+        participants.append(
+            Participant(
+                conversation=conversation,
+                position=position,
+                label=person.label,
+                real_number=real_number,
+                proxy_number=best,
+            )
         )
-        try:
-            with transaction.atomic():
-                participant.save(force_insert=True)
-                # Releasing a number waits for whoever is inserting (numbers/releasing.py): either it sees this row, or
-                # we see here that the number is no longer active.
-                if not VirtualNumber.objects.active().filter(pk=candidate.pk).exists():
-                    raise IntegrityError("the number is no longer active")
-        except IntegrityError:
-            continue
-        transaction.on_commit(candidate.touch, robust=True)
-        return participant
-    raise NoNumberFree(position, "no_number_free", _why_none_is_free(number))
+    with _others_may_be_faster():
+        Participant.objects.bulk_create(participants)
+    # Releasing a number waits for whoever is inserting (numbers/releasing.py): either it sees these rows, or we see
+    # here that the number is no longer active.
+    given = {participant.proxy_number_id for participant in participants}
+    active = VirtualNumber.objects.active().filter(pk__in=given)
+    if active.touch() < len(given) and active.count() < len(given):
+        raise _Overtaken
+    return participants
 
 
 def _why_none_is_free(number: RealNumber) -> str:
@@ -215,6 +240,8 @@ def _why_none_is_free(number: RealNumber) -> str:
 
 
 def _queue_confirmations(participants: Sequence[Participant]) -> None:
-    for participant in participants:
-        others = " and ".join(other.label or "the other person" for other in participants if other is not participant)
-        queue_notice(participant, settings.CONFIRMATION_TEXT.replace("{label}", others))
+    def text(to: Participant) -> str:
+        others = " and ".join(other.label or "the other person" for other in participants if other is not to)
+        return settings.CONFIRMATION_TEXT.replace("{label}", others)
+
+    queue_notices((participant, text(participant)) for participant in participants)

@@ -1,4 +1,7 @@
-"""The pool for staff, to be looked at. Numbers are bought and given back by the commands, which say what it costs."""
+"""The pool for staff, to be looked at. Numbers are bought and given back by the commands, which say what it costs.
+
+Of a virtual number, its rate can be changed, and whether it is in quarantine.
+"""
 
 from typing import Any
 
@@ -43,6 +46,7 @@ class VirtualNumberAdmin(ReadOnlyAdmin):
         "area",
         "type",
         "can_sms",
+        "rate",
         "monthly_cost_in_euros",
         "live_pairs",
         "reaches_us",
@@ -51,7 +55,7 @@ class VirtualNumberAdmin(ReadOnlyAdmin):
         "last_assigned_at",
         "created_at",
     ]
-    readonly_fields = ["monthly_cost_in_euros", "live_pairs", "reaches_us"]
+    readonly_fields = [str(field) for field in fields if field != "rate"]
     inlines = [NumberEventInline]
     actions = ["quarantine", "restore"]
 
@@ -59,6 +63,20 @@ class VirtualNumberAdmin(ReadOnlyAdmin):
         unreleased = Q(participants__released_at__isnull=True)
         numbers: QuerySet[VirtualNumber] = super().get_queryset(request)
         return numbers.annotate(pairs=Count("participants", filter=unreleased))
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self.has_change_state_permission(request)
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        form = super().get_form(request, obj, change, **kwargs)
+        if rate := form.base_fields.get("rate"):
+            default = f"{obj.default_rate:g}, as NUMBER_RATES says for {obj.country}"
+            rate.help_text = f"The segments that it may send a second. Empty: {default}."
+        return form
+
+    def save_model(self, request: HttpRequest, obj: VirtualNumber, form: Any, change: bool) -> None:
+        # The rest of the row may have changed since it was read.
+        obj.save(update_fields=["rate"])
 
     @admin.display(description="EUR a month", ordering="monthly_cost", empty_value="unknown")
     def monthly_cost_in_euros(self, number: VirtualNumber) -> Any:

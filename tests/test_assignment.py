@@ -1,17 +1,20 @@
 """Which number a person gets."""
 
 from collections import Counter
+from datetime import timedelta
 
 import pytest
 from django.db import IntegrityError
+from django.utils import timezone
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from conversations.creation import NoNumberFree, Person, create_conversation
 from conversations.models import Conversation, Participant
-from numbers.assignment import candidates
+from numbers.assignment import best_numbers, sender_countries
 from numbers.models import NumberState, RealNumber, VirtualNumber
+from smsproxy.carriers.base import Feature
 from tests.people import ALICE, BOB, CHARLIE, add_numbers, members, proxies, talk
 
 pytestmark = pytest.mark.django_db
@@ -24,8 +27,9 @@ def person(number):
     return RealNumber.objects.remember([number])[number]
 
 
-def best_for(number, *args, **kwargs):
-    return [each.number for each in candidates(person(number), *args, **kwargs)]
+def best_for(number):
+    [best] = best_numbers([person(number)])
+    return best and best.number
 
 
 def test_the_database_itself_refuses_a_second_live_pair():
@@ -55,15 +59,16 @@ def test_numbers_of_the_person_s_own_country_come_first():
     add_numbers(2, "FR", start="+33700000")
     [british] = add_numbers(1)
 
-    assert best_for(ALICE)[0] == british.number
-    assert len(best_for(ALICE)) == 3
+    assert best_for(ALICE) == british.number
+    talk(ALICE, BOB)
+    assert best_for(ALICE).startswith("+33")
 
 
 def test_same_country_allows_no_other(settings):
     settings.NUMBER_GEOGRAPHY = "same-country"
     add_numbers(2, "FR", start="+33700000")
 
-    assert best_for(ALICE) == []
+    assert best_for(ALICE) is None
     with pytest.raises(NoNumberFree):
         talk(ALICE, BOB)
 
@@ -71,30 +76,33 @@ def test_same_country_allows_no_other(settings):
 def test_any_prefers_no_country(settings):
     settings.NUMBER_GEOGRAPHY = "any"
     french = add_numbers(1, "FR", start="+33700000")[0]
-    add_numbers(1)[0].touch()
+    add_numbers(1)
+    VirtualNumber.objects.filter(country="GB").touch()
 
-    assert best_for(ALICE)[0] == french.number
+    assert best_for(ALICE) == french.number
 
 
 def test_the_person_s_own_area_comes_before_the_rest_of_the_country():
     add_numbers(3, "US", start="+13105550")
     [new_york] = add_numbers(1, "US", start="+12125550")
 
-    assert best_for(NEW_YORKER)[0] == new_york.number
+    assert best_for(NEW_YORKER) == new_york.number
 
 
 def test_a_phone_in_north_america_gets_only_numbers_that_its_carriers_accept():
     add_numbers(2)
     add_numbers(1, "US", start="+13105550")
 
-    assert best_for(NEW_YORKER) == best_for(CANADIAN) == ["+1310555000"]
+    assert best_for(NEW_YORKER) == best_for(CANADIAN) == "+1310555000"
+    talk(NEW_YORKER, CANADIAN)
+    assert best_for(NEW_YORKER) is best_for(CANADIAN) is None
 
 
 def test_a_number_that_cannot_text_is_never_chosen():
     add_numbers(2)
     VirtualNumber.objects.update(can_sms=False)
 
-    assert best_for(ALICE) == []
+    assert best_for(ALICE) is None
 
 
 @pytest.mark.parametrize("state", [state for state in NumberState if state != NumberState.ACTIVE])
@@ -102,7 +110,7 @@ def test_only_active_numbers_are_chosen(state):
     add_numbers(2)
     VirtualNumber.objects.update(state=state)
 
-    assert best_for(ALICE) == []
+    assert best_for(ALICE) is None
 
 
 def test_the_same_two_people_get_the_same_numbers_again():
@@ -140,6 +148,92 @@ def test_conversations_are_spread_evenly_over_the_pool():
 
     load = Counter(Participant.objects.values_list("proxy_number", flat=True))
     assert set(load.values()) == {5}
+
+
+def test_somebody_with_very_many_conversations_gets_the_one_number_that_is_left():
+    numbers = add_numbers(30)
+    for index in range(29):
+        talk(ALICE, f"+4477007{index:05}")
+    left = set(numbers) - {each.proxy_number for each in person(ALICE).participants.select_related("proxy_number")}
+
+    assert {best_for(ALICE)} == {each.number for each in left}
+    # Even if the first rows are of no use to them.
+    VirtualNumber.objects.filter(pk__in=[each.pk for each in left]).update(last_assigned_at=timezone.now() + _DAY)
+    assert {best_for(ALICE)} == {each.number for each in left}
+
+
+_DAY = timedelta(days=1)
+_PREFIXES = {"+1212555": "US", "+1310555": "US", "+1416555": "CA", "+4474005": "GB", "+3370005": "FR"}
+_POOLS = st.lists(st.tuples(st.sampled_from(sorted(_PREFIXES)), st.none() | st.integers(1, 3)), max_size=8)
+_PEOPLE = st.lists(st.sampled_from([NEW_YORKER, CANADIAN, ALICE, BOB, "+13105550199"]), min_size=1, unique=True)
+_TAKEN = st.sets(st.tuples(st.integers(0, 4), st.integers(0, 7)))
+_LAST_USED = st.none() | st.tuples(st.integers(0, 7), st.integers(0, 7))
+
+
+@hypothesis_settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    pool=_POOLS,
+    who=_PEOPLE,
+    taken=_TAKEN,
+    last_used=_LAST_USED,
+    geography=st.sampled_from(["prefer", "same-country", "any"]),
+)
+def test_each_gets_the_best_of_all_numbers_that_are_free_for_them(db, settings, pool, who, taken, last_used, geography):
+    """As if all were sorted by the preferences, one after the other."""
+    settings.NUMBER_GEOGRAPHY = geography
+    Participant.objects.all().delete()
+    Conversation.objects.all().delete()
+    VirtualNumber.objects.all().delete()
+    now = timezone.now()
+    numbers = [
+        VirtualNumber.of(
+            f"{prefix}{index:04}",
+            _PREFIXES[prefix],
+            None,
+            frozenset({Feature.SMS}),
+            state=NumberState.ACTIVE,
+            last_assigned_at=now - days * _DAY if days else None,
+        )
+        for index, (prefix, days) in enumerate(pool)
+    ]
+    VirtualNumber.objects.bulk_create(numbers)
+    people = [person(number) for number in who]
+
+    def meet(pairs, **fields):
+        conversation = Conversation.objects.create()
+        for position, (one, number) in enumerate(pairs):
+            Participant.objects.create(
+                conversation=conversation, position=position, real_number=one, proxy_number=number, **fields
+            )
+
+    live = {(people[one].pk, numbers[each].pk) for one, each in taken if one < len(people) and each < len(numbers)}
+    for one, each in taken:
+        if one < len(people) and each < len(numbers):
+            meet([(people[one], numbers[each])])
+    had = {}
+    if last_used and len(people) == 2 and max(last_used) < len(numbers):
+        meet(zip(people, [numbers[each] for each in last_used], strict=True), released_at=now)
+        had = {one.pk: numbers[each].pk for one, each in zip(people, last_used, strict=True)}
+    given = Counter()
+
+    def preference(one, number):
+        matters = geography != "any"
+        return (
+            number.pk != had.get(one.pk),
+            matters and number.country != one.country,
+            matters and bool(one.area) and number.area != one.area,
+            given[number.pk],
+            number.last_assigned_at or now - 9 * _DAY,
+        )
+
+    for one, best in zip(people, best_numbers(people), strict=True):
+        countries = sender_countries(one.country) or set(_PREFIXES.values())
+        free = [each for each in numbers if each.country in countries and (one.pk, each.pk) not in live]
+        assert (best is None) == (not free)
+        if best:
+            assert best in free
+            assert preference(one, best) == min(preference(one, each) for each in free)
+            given[best.pk] += 1
 
 
 _STEPS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4), st.booleans()), max_size=25)

@@ -6,6 +6,7 @@ import threading
 import pytest
 from django.db import connection
 
+from conversations.creation import Person, create_conversation
 from conversations.models import Conversation, OutboundMessage, Participant
 from numbers.lookup import look_up
 from numbers.models import NumberState, RealNumber, VirtualNumber
@@ -374,13 +375,15 @@ def test_in_a_group_the_confirmation_names_everybody_else(db):
 
 
 def test_a_number_that_stops_being_active_between_the_choice_and_the_insert_is_left_for_the_next(db, monkeypatch):
-    draining, *active = add_numbers(3)
+    draining, active = add_numbers(2)
     VirtualNumber.objects.filter(pk=draining.pk).update(state=NumberState.DRAINING)
-    monkeypatch.setattr("conversations.creation.candidates", lambda *args, **kwargs: [draining, *active])
+    choices = iter([[draining, active], [active, active]])
+    monkeypatch.setattr("conversations.creation.best_numbers", lambda *args, **kwargs: next(choices))
 
     conversation = talk(ALICE, BOB)
 
-    assert proxies(conversation) == [active[0].number] * 2
+    assert proxies(conversation) == [active.number] * 2
+    assert Conversation.objects.get() == conversation
 
 
 def test_proxies_are_stable_for_the_same_two_people(db):
@@ -392,3 +395,23 @@ def test_proxies_are_stable_for_the_same_two_people(db):
     again = talk(ALICE, BOB)
 
     assert proxies(again) == proxies(first)
+
+
+@pytest.mark.parametrize("count", [2, 3, 10])
+def test_a_conversation_of_newcomers_takes_as_many_queries_however_many_they_are(
+    db, django_assert_max_num_queries, count
+):
+    """Two of them are a savepoint, which is the transaction outside of tests."""
+    add_numbers(20)
+    group = [Person(number=f"+44770090001{index}") for index in range(count)]
+
+    with django_assert_max_num_queries(12):
+        create_conversation(group)
+
+
+def test_a_conversation_of_people_who_have_met_takes_two_queries_more(db, django_assert_max_num_queries):
+    add_numbers(8)
+    talk(ALICE, BOB)
+
+    with django_assert_max_num_queries(14):
+        talk(ALICE, BOB, notify=True)

@@ -2,6 +2,15 @@
 
 from .orders import NumberOrder, OrderEvent, OrderState
 from .real import RealNumber
-from .virtual import NumberEvent, NumberState, VirtualNumber
+from .virtual import NumberEvent, NumberState, VirtualNumber, number_restored
 
-__all__ = ["NumberEvent", "NumberOrder", "NumberState", "OrderEvent", "OrderState", "RealNumber", "VirtualNumber"]
+__all__ = [
+    "NumberEvent",
+    "NumberOrder",
+    "NumberState",
+    "OrderEvent",
+    "OrderState",
+    "RealNumber",
+    "VirtualNumber",
+    "number_restored",
+]

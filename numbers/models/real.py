@@ -17,19 +17,27 @@ class RealNumberQuerySet(models.QuerySet["RealNumber"]):
         """Those of these E.164 numbers that we know."""
         return self.filter(number_hash__in=[keyed_hash(number) for number in numbers])
 
-    def remember(self, numbers: Iterable[str]) -> dict[str, "RealNumber"]:
-        """The rows of these E.164 numbers, made where there are none.
+    def known(self, numbers: Iterable[str]) -> dict[str, "RealNumber"]:
+        """The rows of those of these E.164 numbers that we know, by number."""
+        return {row.number: row for row in self.with_number(*numbers)}
 
-        New rows are inserted in the order of their hashes, so that two transactions which remember the same people
-        wait for each other instead of dead-locking.
+    def add(self, numbers: Iterable[str], *, ignore_conflicts: bool = False) -> dict[str, "RealNumber"]:
+        """New rows of these E.164 numbers. Raises IntegrityError: somebody else was faster with one of them.
+
+        They are inserted in the order of their hashes, so that two transactions which remember the same people wait for
+        each other instead of dead-locking.
         """
-        rows = sorted((RealNumber.of(number) for number in set(numbers)), key=lambda row: row.number_hash)
-        known = self.in_bulk([row.number_hash for row in rows], field_name="number_hash")
-        missing = [row for row in rows if row.number_hash not in known]
-        if missing:
-            RealNumber.objects.bulk_create(missing, ignore_conflicts=True)
-            known = self.in_bulk([row.number_hash for row in rows], field_name="number_hash")
-        return {row.number: known[row.number_hash] for row in rows}
+        rows = sorted((RealNumber.of(number) for number in numbers), key=lambda row: row.number_hash)
+        return {row.number: row for row in RealNumber.objects.bulk_create(rows, ignore_conflicts=ignore_conflicts)}
+
+    def remember(self, numbers: Iterable[str]) -> dict[str, "RealNumber"]:
+        """The rows of these E.164 numbers, made where there are none."""
+        numbers = set(numbers)
+        known = self.known(numbers)
+        if missing := numbers - known.keys():
+            self.add(missing, ignore_conflicts=True)
+            known = self.known(numbers)
+        return known
 
 
 class RealNumber(models.Model):

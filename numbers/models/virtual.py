@@ -2,8 +2,11 @@
 
 from typing import ClassVar, Self
 
-from django.db import models
+from django.conf import settings
+from django.core.validators import MinValueValidator
+from django.db import models, transaction
 from django.db.models.functions import Now
+from django.dispatch import Signal
 from django.utils import timezone
 
 from smsproxy.carriers.base import Feature, NumberType
@@ -15,6 +18,9 @@ from .real import RealNumber
 
 # Where a text to this country must come from a number of these countries: its carriers refuse all others.
 REQUIRED_SENDER_COUNTRIES = {"US": ("US", "CA"), "CA": ("CA", "US")}
+
+# Staff have put a number back into service, `number`. For those who send from it: they are not imported here.
+number_restored = Signal()
 
 
 class NumberState(models.TextChoices):
@@ -32,6 +38,16 @@ class NumberState(models.TextChoices):
     """No longer ours, or never became ours."""
 
 
+# Those that new conversations may have.
+ASSIGNABLE = models.Q(state=NumberState.ACTIVE, can_sms=True)
+# In this order numbers are given out: those that never were, then the one given out longest ago. Not NULLS FIRST, which
+# an index of SQLite cannot have.
+LONGEST_UNUSED = (
+    models.ExpressionWrapper(models.Q(last_assigned_at__isnull=False), output_field=models.BooleanField()),
+    "last_assigned_at",
+)
+
+
 class VirtualNumberQuerySet(models.QuerySet["VirtualNumber"]):
     def active(self) -> Self:
         return self.filter(state=NumberState.ACTIVE)
@@ -44,16 +60,24 @@ class VirtualNumberQuerySet(models.QuerySet["VirtualNumber"]):
         """Those that we rent."""
         return self.exclude(state__in=[NumberState.ORDERED, NumberState.RETIRED])
 
-    def able_to_text(self, country: str) -> Self:
-        """Those that can send SMS to a phone of this country."""
-        able = self.filter(can_sms=True)
-        if country in REQUIRED_SENDER_COUNTRIES:
-            able = able.filter(country__in=REQUIRED_SENDER_COUNTRIES[country])
-        return able
+    def assignable(self) -> Self:
+        """Those that new conversations may have."""
+        return self.filter(ASSIGNABLE)
+
+    def longest_unused_first(self) -> Self:
+        return self.order_by(*LONGEST_UNUSED)
 
     def free_for(self, real_number: RealNumber) -> Self:
         """Those that have no unreleased pair with this person."""
         return self.exclude(pk__in=real_number.participants.unreleased().values("proxy_number"))
+
+    def touch(self) -> int:
+        """Note that they were just assigned, so that the next person gets others. How many were noted?
+
+        Nobody waits for it: one that another creator is noting at this moment is left to them.
+        """
+        ours = self.select_for_update(skip_locked=True, no_key=True)
+        return VirtualNumber.objects.filter(pk__in=ours.values("pk")).update(last_assigned_at=Now())
 
 
 class VirtualNumber(Stateful):
@@ -83,6 +107,12 @@ class VirtualNumber(Stateful):
         blank=True,
         help_text="EUR a month; empty where the carrier is silent.",
     )
+    rate = models.FloatField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0.01)],
+        help_text="The segments that it may send a second; empty: as NUMBER_RATES says for its country.",
+    )
     state = models.CharField(max_length=20, choices=NumberState.choices, default=NumberState.ORDERED)
     webhook_url = models.CharField(max_length=300, blank=True, help_text="Where its texts go, as far as we know.")
     order = models.ForeignKey(NumberOrder, models.PROTECT, null=True, blank=True, related_name="numbers")
@@ -98,11 +128,11 @@ class VirtualNumber(Stateful):
                 condition=models.Q(number__regex=r"^\+[1-9][0-9]{6,14}$"), name="virtual_number_is_e164"
             )
         ]
+        # Assignment reads the first rows of one of these: of the person's area, of their country, or of the whole pool.
         indexes = [
-            # Assignment reads the active ones of a country, longest unused first.
-            models.Index(
-                "country", "last_assigned_at", condition=models.Q(state=NumberState.ACTIVE), name="virtual_number_free"
-            )
+            models.Index("area", *LONGEST_UNUSED, condition=ASSIGNABLE, name="virtual_number_of_area"),
+            models.Index("country", *LONGEST_UNUSED, condition=ASSIGNABLE, name="virtual_number_of_country"),
+            models.Index(*LONGEST_UNUSED, condition=ASSIGNABLE, name="virtual_number_of_pool"),
         ]
 
     def __str__(self) -> str:
@@ -122,9 +152,15 @@ class VirtualNumber(Stateful):
             **fields,
         )
 
-    def touch(self) -> None:
-        """Note that it was just assigned, so that the next person gets another."""
-        type(self).objects.filter(pk=self.pk).update(last_assigned_at=Now())
+    @property
+    def default_rate(self) -> float:
+        """The segments that it may send a second if it has no rate of its own."""
+        return float(settings.NUMBER_RATES.get(self.country, settings.NUMBER_RATES["*"]))
+
+    @property
+    def current_rate(self) -> float:
+        """The segments that it may send a second."""
+        return self.rate or self.default_rate
 
     def quarantine(self, *, reason: str, actor: str = "") -> Self:
         return self.move(NumberState.QUARANTINED, reason=reason, actor=actor)
@@ -133,7 +169,10 @@ class VirtualNumber(Stateful):
         """Back from draining or quarantine."""
         if self.state not in (NumberState.DRAINING, NumberState.QUARANTINED):
             raise StaleState(f"virtual number {self.pk} is {self.state}: there is nothing to restore it from")
-        return self.move(NumberState.ACTIVE, reason=reason, actor=actor)
+        with transaction.atomic():
+            self.move(NumberState.ACTIVE, reason=reason, actor=actor)
+            number_restored.send(type(self), number=self)
+        return self
 
 
 class NumberEvent(Event):
