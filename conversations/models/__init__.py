@@ -1,22 +1,32 @@
-"""Conversations and their participants; inbound and outbound messages; what the carrier said of them."""
+"""Conversations and their participants; inbound and outbound messages; what the carrier said of them; the workers."""
 
 from .conversation import Conversation, ConversationEvent, ConversationState, Participant
-from .inbound import InboundMessage, Outcome, RejectedWebhook
+from .inbound import InboundMessage, LongText, Outcome, RejectedWebhook
 from .outbound import Kind, MessageEvent, OutboundMessage, OutboundPart, OutboundState
+from .pace import AccountEvent, AccountPace, AccountState, NumberPace
 from .receipt import DeliveryReceipt
+from .retention import TextErasure
+from .worker import Worker
 
 __all__ = [
+    "AccountEvent",
+    "AccountPace",
+    "AccountState",
     "Conversation",
     "ConversationEvent",
     "ConversationState",
     "DeliveryReceipt",
     "InboundMessage",
     "Kind",
+    "LongText",
     "MessageEvent",
+    "NumberPace",
     "OutboundMessage",
     "OutboundPart",
     "OutboundState",
     "Outcome",
     "Participant",
     "RejectedWebhook",
+    "TextErasure",
+    "Worker",
 ]

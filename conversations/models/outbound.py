@@ -2,19 +2,22 @@
 
 import uuid
 from datetime import datetime, timedelta
-from typing import ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from django.conf import settings
-from django.db import connection, models, transaction
+from django.db import models
 from django.utils import timezone
 
 from numbers.models import RealNumber, VirtualNumber
 from smsproxy.carriers.base import OutgoingText, ReceiptStatus
-from smsproxy.crypto import EncryptedTextField
+from smsproxy.crypto import EncryptedTextField, decrypt
 from smsproxy.states import Event, StaleState, Stateful
 
 from .conversation import Conversation, Participant
 from .inbound import InboundMessage
+
+if TYPE_CHECKING:
+    from .pace import NumberPace
 
 
 class Kind(models.TextChoices):
@@ -44,6 +47,8 @@ class OutboundState(models.TextChoices):
 
 
 _S = OutboundState
+# So often a text of unknown outcome is sent again by UNKNOWN_POLICY. Then it is for staff to decide, as with `hold`.
+MOST_RESENDS = 3
 
 
 def new_client_ref() -> str:
@@ -55,51 +60,56 @@ _BEST_FIRST = [_S.DELIVERED, _S.SENT, _S.UNDELIVERED]
 
 
 class OutboundMessageQuerySet(models.QuerySet["OutboundMessage"]):
-    def heads(self, at: datetime) -> Self:
-        """Queued, due, and first of their line: the only ones that may be sent now, so that lines stay in order."""
-        earlier = OutboundMessage.objects.filter(
-            # Written like the condition of the index outbound_line, so that PostgreSQL sees that it serves.
-            state__in=[_S.QUEUED, _S.SENDING, _S.UNKNOWN],
-            sender=models.OuterRef("sender"),
-            recipient=models.OuterRef("recipient"),
-            pk__lt=models.OuterRef("pk"),
-        )
-        if settings.UNKNOWN_POLICY == "hold":
-            # After its time it waits for staff, and the line goes on. Else it will be queued again, in its old place.
-            earlier = earlier.filter(~models.Q(state=_S.UNKNOWN) | models.Q(due_at__gt=at))
-        return self.filter(state=_S.QUEUED, due_at__lte=at).exclude(models.Exists(earlier)).order_by("pk")
+    def sealed(self) -> Self:
+        """With all that sending them takes, but still encrypted: one that cannot be read must not keep the others back.
 
-    def claim(self, limit: int) -> list["OutboundMessage"]:
-        """Take up to `limit` heads of lines for this worker: `sending`, for LEASE seconds, committed on return.
-
-        They come without what is encrypted: one that cannot be decrypted must not keep the others from being claimed.
+        `unseal` opens one.
         """
-        now = timezone.now()
-        lease_until = now + timedelta(seconds=settings.LEASE)
-        with transaction.atomic():
-            heads = self.heads(now)
-            if connection.features.has_select_for_update_skip_locked:
-                heads = heads.select_for_update(skip_locked=True, of=("self",))
-            messages: list[OutboundMessage] = list(heads.defer("text")[:limit])
-            for message in messages:
-                message.attempts += 1
-                message.move(
-                    _S.SENDING, reason=f"attempt {message.attempts}", attempts=message.attempts, lease_until=lease_until
-                )
-        return messages
-
-    def in_full(self, pks: list[int]) -> Self:
-        """These, with all that sending them takes. Raises ImproperlyConfigured: one of them cannot be decrypted."""
-        return self.filter(pk__in=pks).select_related("sender", "recipient", "participant").order_by("pk")
+        return (
+            self.select_related("sender")
+            .annotate(
+                sealed_text=models.ExpressionWrapper(models.F("text"), models.TextField()),
+                sealed_number=models.ExpressionWrapper(models.F("recipient__number"), models.TextField()),
+                released_at=models.F("participant__released_at"),
+            )
+            .only(
+                "client_ref",
+                "state",
+                "attempts",
+                "segments",
+                "created_at",
+                "recipient_id",
+                "sender__number",
+                "sender__country",
+                "sender__rate",
+                "sender__state",
+            )
+        )
 
     def with_expired_lease(self, at: datetime) -> Self:
         """Their worker is gone, or so late that nobody can rely on it."""
         return self.filter(state=_S.SENDING, lease_until__lte=at).defer("text").order_by("lease_until")
 
     def to_settle(self, at: datetime) -> Self:
-        """Unknown, not too old to be sent again, and the time for a receipt to settle them is over."""
+        """Unknown, worth sending again, and the time for a receipt to settle them is over."""
+        late = self.filter(self._worth_resending(at), state=_S.UNKNOWN, due_at__lte=at)
+        return late.defer("text").order_by("due_at")
+
+    def undecided(self, at: datetime) -> Self:
+        """Unknown, and left to staff: the time for a receipt is over, and UNKNOWN_POLICY does not send them again."""
+        late = self.filter(state=_S.UNKNOWN, due_at__lte=at)
+        return late.exclude(self._worth_resending(at)) if settings.UNKNOWN_POLICY == "resend" else late
+
+    def too_old(self, at: datetime) -> Self:
+        """Queued, and not worth sending any more."""
         oldest = at - timedelta(seconds=settings.MESSAGE_MAX_AGE)
-        return self.filter(state=_S.UNKNOWN, due_at__lte=at, created_at__gt=oldest).defer("text").order_by("due_at")
+        return self.filter(state=_S.QUEUED, created_at__lt=oldest).defer("text").order_by("created_at")
+
+    @staticmethod
+    def _worth_resending(at: datetime) -> models.Q:
+        """Not too old, and not sent again too often already. The claim (claiming.py) says the same in SQL."""
+        oldest = at - timedelta(seconds=settings.MESSAGE_MAX_AGE)
+        return models.Q(created_at__gt=oldest, resends__lt=MOST_RESENDS)
 
     def unfinished(self) -> Self:
         return self.filter(state__in=[_S.QUEUED, _S.SENDING])
@@ -119,46 +129,68 @@ class OutboundMessage(Stateful):
         _S.SENT: frozenset({_S.DELIVERED, _S.UNDELIVERED}),
         _S.UNKNOWN: frozenset({_S.SENT, _S.DELIVERED, _S.UNDELIVERED, _S.QUEUED, _S.FAILED, _S.CANCELLED}),
         _S.DELIVERED: frozenset(),
-        _S.UNDELIVERED: frozenset(),
+        # One attempt was given up; another arrived after all.
+        _S.UNDELIVERED: frozenset({_S.SENT, _S.DELIVERED}),
         _S.FAILED: frozenset({_S.SENT, _S.DELIVERED, _S.UNDELIVERED}),
         _S.CANCELLED: frozenset({_S.SENT, _S.DELIVERED, _S.UNDELIVERED}),
     }
 
     client_ref = models.CharField(
-        max_length=32, unique=True, default=new_client_ref, help_text="Our id; receipts repeat it, with the attempt."
+        max_length=32, default=new_client_ref, help_text="Our id; receipts repeat it, with the attempt."
     )
     kind = models.CharField(max_length=20, choices=Kind.choices)
     state = models.CharField(max_length=20, choices=OutboundState.choices, default=OutboundState.QUEUED)
-    inbound = models.ForeignKey(InboundMessage, models.PROTECT, null=True, blank=True, related_name="relays")
+    # Without an index of its own: that of `relayed_once_to_each` begins with it.
+    inbound = models.ForeignKey(
+        InboundMessage, models.PROTECT, null=True, blank=True, related_name="relays", db_index=False
+    )
     conversation = models.ForeignKey(Conversation, models.PROTECT, null=True, blank=True, related_name="messages")
     participant = models.ForeignKey(
         Participant, models.PROTECT, null=True, blank=True, related_name="messages", help_text="Whom it is for."
     )
-    sender = models.ForeignKey(VirtualNumber, models.PROTECT, related_name="messages")
+    # Without an index of its own, whose first column a claim could take for that of the partial ones below.
+    sender = models.ForeignKey(VirtualNumber, models.PROTECT, related_name="messages", db_index=False)
     recipient = models.ForeignKey(RealNumber, models.PROTECT, related_name="messages")
     text = EncryptedTextField()
     segments = models.PositiveSmallIntegerField(help_text="SMS that the text takes, by our own count.")
     part_count = models.PositiveSmallIntegerField(
         null=True, blank=True, help_text="SMS that it took, by the carrier's count; empty until the carrier answered."
     )
-    once_key = models.CharField(
-        max_length=100, null=True, blank=True, unique=True, help_text="Keeps a notice from being sent twice a day."
+    once_key = models.CharField(  # noqa: DJ001 - many have none, and NULLs are never equal
+        max_length=100, null=True, blank=True, help_text="Keeps a notice from being sent twice a day."
     )
     attempts = models.PositiveIntegerField(default=0)
+    failures = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="Attempts that failed through no fault of the number or the account."
+    )
+    resends = models.PositiveSmallIntegerField(
+        default=0, db_default=0, help_text="How often UNKNOWN_POLICY has sent it again, though it may have arrived."
+    )
     due_at = models.DateTimeField(default=timezone.now, help_text="When to try, or, while unknown, when to settle it.")
     lease_until = models.DateTimeField(null=True, blank=True)
     error_code = models.CharField(max_length=20, blank=True, help_text="The carrier's code for the last fault.")
     created_at = models.DateTimeField(default=timezone.now)
 
     objects = OutboundMessageQuerySet.as_manager()
+    # What only the worker that has claimed it knows:
+    is_probe = False  # In a pause of the account, it is the one text that tries.
+    is_probe_of_number = False  # After a wait of its virtual number, too.
+    pace: "NumberPace | None" = None  # That of its virtual number.
+    sealed_text = sealed_number = ""  # Still encrypted.
+    released_at: datetime | None = None  # Since when its numbers may stand for other people.
 
     class Meta:
         ordering = ["-id"]
-        constraints = [models.UniqueConstraint(fields=["inbound", "participant"], name="relayed_once_to_each")]
+        # Not `unique=True`, which on PostgreSQL brings a second index, for LIKE.
+        constraints = [
+            models.UniqueConstraint(fields=["inbound", "participant"], name="relayed_once_to_each"),
+            models.UniqueConstraint(fields=["client_ref"], name="one_client_ref"),
+            models.UniqueConstraint(fields=["once_key"], name="said_once"),
+        ]
         indexes = [
-            # The worker's claim: queued rows in order ...
-            models.Index("id", condition=models.Q(state="queued"), name="outbound_queued"),
-            # ... and whether an earlier one of the same line is in their way.
+            # The worker's claim: the virtual numbers that have queued rows, whose first is the oldest ...
+            models.Index("sender", "id", condition=models.Q(state="queued"), name="outbound_waiting"),
+            # ... and the lines of each, whose first says whether one may be sent.
             models.Index(
                 "sender",
                 "recipient",
@@ -166,7 +198,8 @@ class OutboundMessage(Stateful):
                 condition=models.Q(state__in=["queued", "sending", "unknown"]),
                 name="outbound_line",
             ),
-            # The sweeps: expired leases, and unknown outcomes whose time is up.
+            # The sweeps: what grew too old, expired leases, and unknown outcomes whose time is up.
+            models.Index("created_at", condition=models.Q(state="queued"), name="outbound_aging"),
             models.Index("lease_until", condition=models.Q(state="sending"), name="outbound_leased"),
             models.Index("due_at", condition=models.Q(state="unknown"), name="outbound_unknown"),
         ]
@@ -174,21 +207,39 @@ class OutboundMessage(Stateful):
     def __str__(self) -> str:
         return f"outbound message {self.pk}"
 
+    @property
+    def carrier_ref(self) -> str:
+        """What the carrier repeats in the receipts of this attempt."""
+        return f"{self.client_ref}.{self.attempts}"
+
+    def unseal(self) -> None:
+        """Decrypt what `sealed` has read. Raises ImproperlyConfigured: no key of ours can."""
+        self.text = decrypt(self.sealed_text)
+        self.recipient = RealNumber(pk=self.recipient_id, number=decrypt(self.sealed_number))
+
     def as_outgoing(self) -> OutgoingText:
         return OutgoingText(
             sender=self.sender.number,
             recipient=self.recipient.number,
             text=self.text,
-            client_ref=f"{self.client_ref}.{self.attempts}",
+            client_ref=self.carrier_ref,
         )
+
+    @property
+    def claimed_at(self) -> datetime:
+        """When the worker that has it took it."""
+        if self.lease_until is None:
+            raise ValueError("it is not claimed")
+        return self.lease_until - timedelta(seconds=settings.LEASE)
 
     def is_too_old(self, at: datetime) -> bool:
         return at - self.created_at > timedelta(seconds=settings.MESSAGE_MAX_AGE)
 
-    def retry(self, *, after: float, reason: str, code: str = "") -> Self:
-        """Back into the queue, at its old place. after: seconds."""
+    def retry(self, *, after: float, reason: str, code: str = "", is_failure: bool = False) -> Self:
+        """Back into the queue, at its old place. after: seconds. is_failure: of the message itself."""
         due_at = timezone.now() + timedelta(seconds=after)
-        return self.move(_S.QUEUED, reason=reason, due_at=due_at, lease_until=None, error_code=code)
+        failures = self.failures + 1 if is_failure else self.failures
+        return self.move(_S.QUEUED, reason=reason, due_at=due_at, lease_until=None, error_code=code, failures=failures)
 
     def fail(self, *, reason: str, code: str = "") -> Self:
         return self.move(_S.FAILED, reason=reason, lease_until=None, error_code=code)
@@ -204,7 +255,8 @@ class OutboundMessage(Stateful):
             raise StaleState(f"outbound message {self.pk} is {self.state}: only an unknown outcome can be sent again")
         if self.is_too_old(timezone.now()):
             raise StaleState(f"outbound message {self.pk} is older than MESSAGE_MAX_AGE: it would not be sent")
-        return self.move(_S.QUEUED, reason=reason, actor=actor, due_at=timezone.now())
+        resends = self.resends if actor else self.resends + 1
+        return self.move(_S.QUEUED, reason=reason, actor=actor, due_at=timezone.now(), resends=resends)
 
     def cancel(self, *, reason: str, actor: str = "") -> Self:
         return self.move(_S.CANCELLED, reason=reason, actor=actor)
@@ -220,8 +272,10 @@ class OutboundMessage(Stateful):
             attempts.setdefault(part.attempt, []).append(part)
         if not attempts:
             return
-        outcomes = [self._outcome(parts) for parts in attempts.values()]
-        to, code = min(outcomes, key=lambda outcome: _BEST_FIRST.index(outcome[0]))
+        to, code = min(map(self._outcome, attempts.values()), key=lambda outcome: _BEST_FIRST.index(outcome[0]))
+        is_still_trying = self.state in (_S.QUEUED, _S.SENDING, _S.UNKNOWN)
+        if to == _S.UNDELIVERED and is_still_trying and max(attempts) < self.attempts:
+            return  # That an earlier attempt was in vain says nothing of the one under way.
         if to in self.ALLOWED[self.state]:
             self.move(to, reason="the carrier's word on its parts", lease_until=None, error_code=code)
 
@@ -239,7 +293,7 @@ class OutboundPart(models.Model):
 
     message = models.ForeignKey(OutboundMessage, models.CASCADE, related_name="parts")
     attempt = models.PositiveIntegerField(default=1, help_text="The attempt to send the message that it belongs to.")
-    carrier_message_id = models.CharField(max_length=80, unique=True)
+    carrier_message_id = models.CharField(max_length=80)
     status = models.CharField(
         max_length=20,
         choices=[(status.value, status.value) for status in ReceiptStatus],
@@ -250,6 +304,7 @@ class OutboundPart(models.Model):
 
     class Meta:
         ordering = ["id"]
+        constraints = [models.UniqueConstraint(fields=["carrier_message_id"], name="one_part_for_each_id")]
 
     def __str__(self) -> str:
         return f"part {self.carrier_message_id}"
