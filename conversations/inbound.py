@@ -1,46 +1,89 @@
 """An inbound text: record once, route, queue for the others, commit. Only then may the webhook say 200."""
 
+from datetime import datetime
+
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from conversations.models import InboundMessage, Outcome, Participant
+from conversations import hotpath
+from conversations.gates import Arrival, decide
+from conversations.models import InboundMessage, LongText, Outcome, Participant
 from conversations.outbox import queue_notice_once, queue_relay
+from conversations.wakeup import wake_workers
 from numbers.models import RealNumber, VirtualNumber
 from smsproxy.carriers.base import InboundText
 
 
-def receive(text: InboundText, *, raw: str = "") -> InboundMessage | None:
-    """Take in one text. None: this carrier message id was taken in before, and nothing happens.
+def receive(text: InboundText, *, raw: str = "") -> None:
+    """Take in a text of one piece: committed when this returns. One that was taken in before has no effect.
 
     raw: the whole webhook as text, kept where the sender or the number called is not one that we can store as such.
     """
+    if hotpath.serves() and _take_the_fast_way(text):
+        return
     with transaction.atomic():
-        virtual_number = VirtualNumber.objects.filter(number=text.recipient).first()
-        is_loop = VirtualNumber.objects.in_pool().filter(number=text.sender).exists()
-        sender = participant = None
-        if text.sender and not is_loop:
-            sender = RealNumber.objects.remember([text.sender])[text.sender]
-            participant = Participant.objects.route(text.sender, text.recipient)
-        message = InboundMessage(
-            carrier_message_id=text.carrier_message_id,
-            outcome=Outcome.LOOP if is_loop else _decide(participant),
-            sender=sender,
-            virtual_number=virtual_number,
-            participant=participant,
-            text=text.text,
-            raw="" if sender and virtual_number else raw,
-            group=text.group,
-            part=text.part,
-            parts=text.parts,
-            sent_at=text.sent_at,
-        )
-        if not InboundMessage.objects.record(message):
-            return None
-        if message.outcome == Outcome.RELAYED and participant:
-            _relay(message, participant)
-        else:
-            _answer_once_a_day(message)
+        take_in_whole(text, raw=raw)
+
+
+def _take_the_fast_way(text: InboundText) -> bool:
+    """The ordinary text: relayed, or relayed before. False: it is another case, and nothing has happened."""
+    arrival = hotpath.find(text)
+    if arrival is None or decide(arrival) != Outcome.RELAYED:
+        return False
+    done = hotpath.take_in(text, arrival)
+    if done is hotpath.Taken.DONE:
+        transaction.on_commit(wake_workers)
+    return done is not hotpath.Taken.NOT_ANY_MORE
+
+
+def take_in_whole(
+    text: InboundText,
+    *,
+    long_text: LongText | None = None,
+    missing_parts: int = 0,
+    received_at: datetime | None = None,
+    raw: str = "",
+) -> InboundMessage | None:
+    """Record, decide, and queue or answer, in the caller's transaction. None: it was taken in before.
+
+    long_text: what it was put together from. missing_parts: how many of its parts never came. received_at: when the
+    last of them came; None: just now.
+    """
+    received_at = received_at or timezone.now()
+    virtual_number = VirtualNumber.objects.filter(number=text.recipient).first()
+    is_loop = VirtualNumber.objects.in_pool().filter(number=text.sender).exists()
+    sender = participant = None
+    if text.sender and not is_loop:
+        sender = RealNumber.objects.remember([text.sender])[text.sender]
+        participant = Participant.objects.route(text.sender, text.recipient)
+        if participant and long_text and participant.has_followed_others_since(received_at):
+            participant = None  # While its parts were waited for, the numbers have been given to other people.
+    arrival = Arrival(text.text, is_loop, participant, list(participant.others()) if participant else [])
+    message = InboundMessage(
+        carrier_message_id=text.carrier_message_id,
+        outcome=decide(arrival),
+        sender=sender,
+        virtual_number=virtual_number,
+        participant=participant,
+        text=text.text,
+        raw="" if sender and virtual_number else raw,
+        group=text.group,
+        part=text.part,
+        parts=text.parts,
+        long_text=long_text,
+        missing_parts=missing_parts,
+        sent_at=text.sent_at,
+        received_at=received_at,
+    )
+    if not InboundMessage.objects.record(message):
+        return None
+    if message.outcome == Outcome.RELAYED and participant:
+        participant.conversation.restart_idle_time()
+        for other in arrival.others:
+            queue_relay(message, other, arrival.relayed_text)
+    else:
+        _answer(message, arrival)
     return message
 
 
@@ -52,27 +95,22 @@ def keep_undecodable(carrier_message_id: str, raw: str, reason: str) -> InboundM
     return message if InboundMessage.objects.record(message) else None
 
 
-def _decide(participant: Participant | None) -> Outcome:
-    """The one outcome of a text from this participant, or from nobody that we know."""
-    if participant is None:
-        return Outcome.NO_ROUTE
-    if not participant.conversation.is_live():
-        return Outcome.ENDED
-    return Outcome.RELAYED
-
-
-def _relay(message: InboundMessage, participant: Participant) -> None:
-    others = list(participant.others())
-    # Between two people it is clear who speaks; in a group each text says so.
-    speaker = f"{participant.name}: " if len(others) > 1 else ""
-    for other in others:
-        queue_relay(message, other, speaker + message.text)
-
-
-def _answer_once_a_day(message: InboundMessage) -> None:
-    """Tell a person, once a day, that nobody got their text; never a machine, and never a number of ours."""
-    notices = {Outcome.ENDED: settings.ENDED_NOTICE, Outcome.NO_ROUTE: settings.STRANGER_NOTICE}
-    notice = notices.get(Outcome(message.outcome), "")
+def _answer(message: InboundMessage, arrival: Arrival) -> None:
+    """Tell a person that nobody got their text; never a machine, and never a number of ours."""
+    notice, once_key = _notice(message, arrival)
     if notice and message.sender and message.virtual_number and message.virtual_number.can_sms:
-        today = timezone.now().date().isoformat()
-        queue_notice_once(f"not-passed-on:{message.sender.pk}:{today}", message.virtual_number, message.sender, notice)
+        queue_notice_once(once_key, message.virtual_number, message.sender, notice)
+
+
+def _notice(message: InboundMessage, arrival: Arrival) -> tuple[str, str]:
+    """What its sender is told, and the key under which they are told it once."""
+    if message.outcome == Outcome.TOO_LONG:
+        numbers = {"{segments}": arrival.segments, "{most}": settings.MAX_SEGMENTS}
+        notice: str = settings.TOO_LONG_NOTICE
+        for name, number in numbers.items():
+            notice = notice.replace(name, str(number))
+        return notice, f"too-long:{message.pk}"
+    # Once a day: the sender may be a machine.
+    notices = {Outcome.ENDED: settings.ENDED_NOTICE, Outcome.NO_ROUTE: settings.STRANGER_NOTICE}
+    today = timezone.now().date().isoformat()
+    return notices.get(Outcome(message.outcome), ""), f"not-passed-on:{message.sender_id}:{today}"

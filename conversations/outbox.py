@@ -1,23 +1,44 @@
-"""Putting texts into the outbox, in the caller's transaction, and waking the worker once it commits."""
+"""Putting texts into the outbox, in the caller's transaction, and waking the workers once it commits."""
 
-import threading
+from collections.abc import Iterable
 
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 
-from conversations.models import InboundMessage, Kind, OutboundMessage, Participant
+from conversations.models import InboundMessage, Kind, MessageEvent, OutboundMessage, Participant
+from conversations.wakeup import wake_workers
 from numbers.models import RealNumber, VirtualNumber
 from smsproxy.carriers.gsm7 import segments
 
-# Set when something was queued. A worker in this process wakes at once; others poll.
-wake = threading.Event()
-
 
 def queue_relay(inbound: InboundMessage, to: Participant, text: str) -> OutboundMessage:
+    """It is as old as what it passes on."""
     return _queue(Kind.RELAY, to.proxy_number, to.real_number, text, participant=to, inbound=inbound)
 
 
 def queue_notice(to: Participant, text: str) -> OutboundMessage:
     return _queue(Kind.NOTICE, to.proxy_number, to.real_number, text, participant=to)
+
+
+def queue_notices(notices: Iterable[tuple[Participant, str]]) -> None:
+    """Several at once, in as many queries as one takes."""
+    messages = OutboundMessage.objects.bulk_create(
+        OutboundMessage(
+            kind=Kind.NOTICE,
+            sender=to.proxy_number,
+            recipient=to.real_number,
+            text=text,
+            segments=segments(text).count,
+            participant=to,
+            conversation=to.conversation,
+        )
+        for to, text in notices
+    )
+    MessageEvent.objects.bulk_create(
+        MessageEvent(message=message, new_state=message.state, reason=f"queued as {Kind.NOTICE.label}")
+        for message in messages
+    )
+    transaction.on_commit(wake_workers)
 
 
 def queue_notice_once(once_key: str, sender: VirtualNumber, recipient: RealNumber, text: str) -> bool:
@@ -52,7 +73,8 @@ def _queue(
         conversation=participant.conversation if participant else None,
         inbound=inbound,
         once_key=once_key,
+        created_at=inbound.received_at if inbound else timezone.now(),
     )
     message.record(message.state, reason=f"queued as {kind.label}")
-    transaction.on_commit(wake.set)
+    transaction.on_commit(wake_workers)
     return message

@@ -20,6 +20,7 @@ from rest_framework.test import APIClient
 from conversations import api as conversations_api
 from conversations.models import Conversation, ConversationEvent
 from smsproxy.api.models import ApiKey
+from smsproxy.crypto import keyed_hash
 from smsproxy.wsgi import with_chunked_bodies
 from tests.people import ALICE, BOB, CHARLIE, add_numbers, talk
 
@@ -174,6 +175,21 @@ def test_closing_is_told_and_may_be_repeated(api):
     assert first.json()["closed_reason"] == "closed"
     events = ConversationEvent.objects.filter(conversation=conversation, new_state="closed")
     assert [event.actor for event in events] == ["API key rides-backend"]
+
+
+def test_a_request_that_was_made_before_there_was_an_idle_ttl_may_be_repeated(api):
+    add_numbers(2)
+    body = {"participants": [{"number": ALICE}, {"number": BOB}]}
+    made = api.post(URL, body, headers={"Idempotency-Key": "order-42"})
+    # What the versions without it wrote down.
+    people = f'[{{"label": "", "number": "{ALICE}"}}, {{"label": "", "number": "{BOB}"}}]'
+    asked = f'{{"notify": true, "participants": {people}, "reference": "", "ttl": null}}'
+    Conversation.objects.update(request_hash=keyed_hash(asked))
+
+    repeated = api.post(URL, body, headers={"Idempotency-Key": "order-42"})
+
+    assert (made.status_code, repeated.status_code) == (201, 201)
+    assert repeated.json()["id"] == made.json()["id"]
 
 
 def test_an_expired_conversation_shows_as_closed_at_once(api, time_machine):

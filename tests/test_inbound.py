@@ -1,13 +1,14 @@
 """What becomes of an inbound text, through the front door: a signed webhook."""
 
+from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone
 
-from conversations.models import InboundMessage, OutboundMessage, Participant
+from conversations.models import Conversation, InboundMessage, OutboundMessage, Participant
 from conversations.sweeps import sweep
 from numbers.models import NumberState, RealNumber, VirtualNumber
 from tests.people import ALICE, BOB, CHARLIE, STRANGER, add_numbers, members, proxies, talk
@@ -91,16 +92,38 @@ def test_a_repeated_webhook_is_relayed_once(client):
     assert InboundMessage.objects.count() == OutboundMessage.objects.count() == 1
 
 
+@contextmanager
+def every_commit_fails(monkeypatch):
+    """At COMMIT, when all else has succeeded."""
+    if connection.vendor == "sqlite":
+
+        def fail(*args):
+            raise OperationalError("the disk is full")
+
+        with monkeypatch.context() as broken:
+            broken.setattr(BaseDatabaseWrapper, "_commit", fail)
+            yield
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN RAISE EXCEPTION 'the disk is full' USING ERRCODE = 'disk_full'; END $$;
+            CREATE CONSTRAINT TRIGGER at_commit AFTER INSERT ON conversations_inboundmessage
+            DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION fail()
+            """
+        )
+    yield
+    with connection.cursor() as cursor:
+        cursor.execute("DROP FUNCTION fail CASCADE")
+
+
 @pytest.mark.django_db(transaction=True)
 def test_what_cannot_be_committed_is_not_acknowledged(client, monkeypatch):
     add_numbers(2)
     params = signed_inbound(msisdn=ALICE[1:], to=proxies(talk(ALICE, BOB))[0][1:])
 
-    def fail(*args):
-        raise OperationalError("the server went away at COMMIT")
-
-    with monkeypatch.context() as broken:
-        broken.setattr(BaseDatabaseWrapper, "_commit", fail)
+    with every_commit_fails(monkeypatch):
         assert client.post(URL, params, "application/json").status_code == 503
     assert not InboundMessage.objects.exists()
 
@@ -233,9 +256,76 @@ def test_a_text_to_a_number_that_is_not_in_the_pool_is_kept_and_not_answered(tex
     assert not OutboundMessage.objects.exists()
 
 
-@pytest.mark.parametrize(
-    "words", ["", "x" * 5000, "a\x00b", "Tom & Jerry = fun €", "😀" * 100, "line\nbreak", "\u202e‮"]
-)
+@pytest.mark.parametrize("words", ["", " ", "\n\u00a0\u2003"])
+def test_an_empty_text_is_kept_and_reaches_nobody(text, words):
+    add_numbers(2)
+
+    inbound = text(ALICE, proxies(talk(ALICE, BOB))[0], words)
+
+    assert (inbound.outcome, inbound.text) == ("empty", words)
+    assert not OutboundMessage.objects.exists()
+
+
+def test_a_text_that_takes_too_many_sms_reaches_nobody_and_its_sender_is_told_how_many_are_the_most(text, settings):
+    settings.MAX_SEGMENTS = 2
+    add_numbers(2)
+    to = proxies(talk(ALICE, BOB))[0]
+
+    fits = text(ALICE, to, "x" * 306)
+    too_long = text(ALICE, to, "x" * 307)
+
+    assert (fits.outcome, too_long.outcome) == ("relayed", "too_long")
+    relay, notice = OutboundMessage.objects.order_by("pk")
+    assert relay.segments == 2
+    assert (notice.kind, notice.recipient.number, notice.sender.number) == ("notice", ALICE, to)
+    assert notice.text == "Your message was not passed on: it is 3 SMS long, and 2 is the most."
+
+
+def test_in_a_group_the_speaker_s_name_counts_too(text, settings):
+    settings.MAX_SEGMENTS = 1
+    add_numbers(3)
+    to = proxies(talk(ALICE, BOB, CHARLIE))[0]
+
+    assert text(ALICE, to, "x" * (160 - len("Alice: "))).outcome == "relayed"
+    assert text(ALICE, to, "x" * (161 - len("Alice: "))).outcome == "too_long"
+
+
+def test_without_a_notice_in_the_settings_nobody_is_told_that_a_text_was_too_long(text, settings):
+    settings.TOO_LONG_NOTICE = ""
+    add_numbers(2)
+
+    assert text(ALICE, proxies(talk(ALICE, BOB))[0], "x" * 5000).outcome == "too_long"
+    assert not OutboundMessage.objects.exists()
+
+
+def test_each_text_begins_the_time_anew_after_which_a_conversation_ends(text, time_machine):
+    add_numbers(2)
+    conversation = talk(ALICE, BOB)
+    Conversation.objects.update(idle_ttl=3600, idle_at=timezone.now() + timedelta(seconds=3600))
+    to = proxies(conversation)[0]
+
+    outcomes = []
+    for minutes in (50, 50, 61):
+        time_machine.move_to(timezone.now() + timedelta(minutes=minutes), tick=False)
+        outcomes.append(text(ALICE, to, "are you there?").outcome)
+
+    assert outcomes == ["relayed", "relayed", "ended"]
+
+
+def test_what_reaches_nobody_does_not_keep_a_conversation_awake(text, time_machine):
+    add_numbers(2)
+    conversation = talk(ALICE, BOB)
+    Conversation.objects.update(idle_ttl=3600, idle_at=timezone.now() + timedelta(seconds=3600))
+    ends = Conversation.objects.get().idle_at
+    time_machine.move_to(timezone.now() + timedelta(minutes=1))
+
+    text(ALICE, proxies(conversation)[0], "", messageId="empty")
+    text(ALICE, proxies(conversation)[0], "x" * 5000, messageId="long")
+
+    assert Conversation.objects.get().idle_at == ends
+
+
+@pytest.mark.parametrize("words", ["a\x00b", "Tom & Jerry = fun €", "😀" * 100, "line\nbreak", "\u202e‮"])
 def test_whatever_the_text_it_is_relayed_as_it_is(text, words):
     add_numbers(2)
 
