@@ -7,9 +7,10 @@ ever rises in rank, and the first final one stays.
 import logging
 from decimal import Decimal
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
-from conversations.models import DeliveryReceipt, OutboundMessage, OutboundPart
+from conversations import feedback
+from conversations.models import DeliveryReceipt, OutboundMessage, OutboundPart, OutboundState
 from conversations.models.receipt import DeliveryReceiptQuerySet
 from smsproxy.carriers.base import Receipt, ReceiptStatus
 
@@ -18,18 +19,25 @@ log = logging.getLogger(__name__)
 
 def receive_receipt(receipt: Receipt) -> bool:
     """Take in one receipt. False: it was taken in before, and nothing happens."""
-    with transaction.atomic():
-        row, is_new = DeliveryReceipt.objects.get_or_create(
-            carrier_message_id=receipt.carrier_message_id,
-            status=receipt.status,
-            error_code=receipt.error_code,
-            defaults={"client_ref": receipt.client_ref},
+    row = DeliveryReceipt(
+        carrier_message_id=receipt.carrier_message_id,
+        status=receipt.status,
+        error_code=receipt.error_code,
+        client_ref=receipt.client_ref,
+    )
+    try:
+        with transaction.atomic():
+            row.message = _find(row)
+            row.save(force_insert=True)
+            _apply(row)
+    except IntegrityError:
+        # Not asked beforehand, since it is rare.
+        known = DeliveryReceipt.objects.filter(
+            carrier_message_id=row.carrier_message_id, status=row.status, error_code=row.error_code
         )
-        if not is_new:
+        if known.exists():
             return False
-        message = _find(row)
-        if message is not None:
-            _apply(row, message)
+        raise
     return True
 
 
@@ -39,9 +47,9 @@ def match_late_receipts(receipts: DeliveryReceiptQuerySet) -> int:
     late = list(receipts.unmatched().filter(carrier_message_id__in=known).order_by("received_at")[:100])
     for row in late:
         with transaction.atomic():
-            message = _find(row)
-            if message is not None:
-                _apply(row, message)
+            row.message = _find(row)
+            row.save(update_fields=["message"])
+            _apply(row)
     return len(late)
 
 
@@ -66,6 +74,14 @@ def note_part(
     part.save(update_fields=["status", "error_code", "price"])
 
 
+def follow_parts(message: OutboundMessage) -> None:
+    """Draw the message's state from its parts; if it is lost by that, its sender is told. The row is locked."""
+    before = message.state
+    message.follow_parts()
+    if message.state != before and before != OutboundState.FAILED:  # Of that its sender was told already.
+        feedback.tell_sender(message)
+
+
 def _find(row: DeliveryReceipt) -> OutboundMessage | None:
     """The message that the receipt is about, locked: by our reference, or by the carrier's id of one of its parts."""
     locked = OutboundMessage.objects.select_for_update(no_key=True).defer("text")
@@ -77,9 +93,10 @@ def _find(row: DeliveryReceipt) -> OutboundMessage | None:
     return locked.get(pk=part.message_id) if part else None
 
 
-def _apply(row: DeliveryReceipt, message: OutboundMessage) -> None:
-    row.message = message
-    row.save(update_fields=["message"])
+def _apply(row: DeliveryReceipt) -> None:
+    message = row.message
+    if message is None:
+        return
     attempt = row.client_ref.partition(".")[2]
     note_part(
         message,
@@ -88,4 +105,4 @@ def _apply(row: DeliveryReceipt, message: OutboundMessage) -> None:
         ReceiptStatus(row.status),
         row.error_code,
     )
-    message.follow_parts()
+    follow_parts(message)

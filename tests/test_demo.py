@@ -48,7 +48,7 @@ def test_the_transcript_keeps_its_promises_in_a_bare_environment(tmp_path):
     done = run("manage.py", "demo", "--transcript", TMPDIR=str(tmp_path))
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
-    assert done.stdout.count("✓") == 11
+    assert done.stdout.count("✓") == 12
     assert "✗" not in done.stdout
     assert list(tmp_path.iterdir()) == []
 

@@ -5,13 +5,16 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from conversations import outbox
+from conversations import inbound, outbox
+from conversations.claiming import claim
 from conversations.models import DeliveryReceipt, OutboundMessage
 from conversations.receipts import receive_receipt
-from conversations.relay import Relay, Result, record
+from conversations.relay import Relay
+from conversations.results import Result, record
 from conversations.sweeps import match_receipts
-from smsproxy.carriers.base import OutcomeUnknown, Receipt, ReceiptStatus, SendReply, SentPart
+from smsproxy.carriers.base import InboundText, OutcomeUnknown, Receipt, ReceiptStatus, SendReply, SentPart
 from tests.outbox import state_of
+from tests.people import ALICE, members
 from tests.signing import signed_receipt
 
 pytestmark = pytest.mark.django_db
@@ -112,6 +115,36 @@ def test_a_long_message_is_delivered_only_when_all_its_parts_are(carrier, bob):
     assert state_of(message) == "delivered"
 
 
+def test_how_many_parts_there_are_is_for_the_carrier_to_say(carrier, bob):
+    """It may count other than we do."""
+    short, long = sent(carrier, bob, "a", "b", text="x"), sent(carrier, bob, "c", text="x" * 161)
+    assert (short.segments, short.part_count, long.segments, long.part_count) == (1, 2, 2, 1)
+
+    receipt(DELIVERED, "a")
+    receipt(DELIVERED, "c")
+
+    assert (state_of(short), state_of(long)) == ("sent", "delivered")
+    receipt(DELIVERED, "b")
+    assert state_of(short) == "delivered"
+
+
+def test_before_the_carrier_has_answered_a_long_message_has_as_many_parts_as_we_count(carrier, bob):
+    message = outbox.queue_notice(bob, "x" * 161)
+
+    def receipts_first(outgoing):
+        receipt(DELIVERED, "b", ref=outgoing.client_ref)
+        assert state_of(message) == "sent"
+        receipt(DELIVERED, "a", ref=outgoing.client_ref)
+        assert state_of(message) == "delivered"
+        return parts("a", "b")
+
+    carrier.script = [receipts_first]
+    Relay().drain()
+
+    assert state_of(message) == "delivered"
+    assert message.parts.count() == 2
+
+
 def test_one_lost_part_makes_a_long_message_undelivered(carrier, bob):
     message = sent(carrier, bob, "a", "b", text="x" * 200)
 
@@ -173,6 +206,50 @@ def test_a_receipt_stops_the_sending_again_of_what_did_arrive(carrier, bob):
     assert state_of(message) == "delivered"
 
 
+class TestWhenItWasSentAgain:
+    def writes(self, bob, words):
+        """What Alice writes to Bob."""
+        alice = members(bob.conversation)[0]
+        to = alice.proxy_number.number
+        inbound.receive(InboundText(carrier_message_id=words, sender=ALICE, recipient=to, text=words))
+        return OutboundMessage.objects.get(inbound__carrier_message_id=words)
+
+    def second_attempt(self, carrier, bob):
+        """Under way; of the first one nobody knows what became."""
+        message = self.writes(bob, "hello")
+        carrier.script = [OutcomeUnknown("read timeout")]
+        Relay().drain()
+        message.refresh_from_db()
+        message.resend(reason="policy")
+        [attempt] = claim(1).messages
+        assert attempt.attempts == 2
+        return attempt
+
+    def test_that_the_first_attempt_was_in_vain_says_nothing_of_the_second(self, carrier, bob):
+        attempt = self.second_attempt(carrier, bob)
+        later_text = self.writes(bob, "later")
+
+        receipt(UNDELIVERED, "a", ref=f"{attempt.client_ref}.1", code="1")
+
+        assert state_of(attempt) == "sending"
+        assert claim(10).messages == []
+        record(Result(attempt, parts("b")))
+        assert state_of(attempt) == "sent"
+        receipt(DELIVERED, "b", ref=f"{attempt.client_ref}.2")
+        assert state_of(attempt) == "delivered"
+        assert set(OutboundMessage.objects.all()) == {attempt, later_text}, "somebody was told"
+
+    def test_it_is_delivered_if_the_first_attempt_was_though_the_second_was_in_vain(self, carrier, bob):
+        attempt = self.second_attempt(carrier, bob)
+        record(Result(attempt, parts("b")))
+        receipt(UNDELIVERED, "b", ref=f"{attempt.client_ref}.2", code="1")
+        assert state_of(attempt) == "undelivered"
+
+        receipt(DELIVERED, "a", ref=f"{attempt.client_ref}.1")
+
+        assert state_of(attempt) == "delivered"
+
+
 def test_a_receipt_for_nobody_is_kept(db):
     receipt(DELIVERED, "not-ours", ref="not-ours-either")
 
@@ -189,7 +266,7 @@ def test_whatever_the_order_of_receipts_and_our_own_record_the_state_is_drawn_fr
 ):
     OutboundMessage.objects.all().delete()
     message = outbox.queue_notice(bob, "x" * 200)
-    [claimed] = OutboundMessage.objects.claim(1)
+    [claimed] = claim(1).messages
     for index, (part, status) in enumerate(words):
         if index == answered_after:
             record(Result(claimed, parts("a", "b")))
@@ -207,3 +284,13 @@ def test_whatever_the_order_of_receipts_and_our_own_record_the_state_is_drawn_fr
     else:
         expected = "delivered" if final == {"a": DELIVERED, "b": DELIVERED} else "sent"
     assert state_of(message) == expected
+
+
+def test_an_ordinary_receipt_takes_seven_queries(carrier, bob, django_assert_max_num_queries):
+    """Every text causes one."""
+    message = sent(carrier, bob, "a")
+
+    with django_assert_max_num_queries(7 + 2 + 2):  # And the transaction, here a savepoint; and that of the new state.
+        receipt(DELIVERED, ref=f"{message.client_ref}.1")
+
+    assert state_of(message) == "delivered"

@@ -1,28 +1,41 @@
 """The worker: what each answer of the carrier does to a message."""
 
 import threading
+from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 from django.db import connection
 from django.utils import timezone
 
-from conversations.models import OutboundMessage, Participant
+from conversations import prepared
+from conversations.claiming import claim
+from conversations.models import OutboundMessage, OutboundPart, Participant
 from conversations.relay import Relay
+from conversations.results import Result, record, record_all
 from conversations.sweeps import sweep
 from numbers.models import NumberState, VirtualNumber
 from smsproxy.carriers.base import (
     AccountFault,
     Refused,
+    Scope,
     SenderFault,
     SendReply,
     SentPart,
     TryLater,
 )
 from smsproxy.crypto import encrypt
-from tests.outbox import history, later, queue, state_of
+from tests.outbox import history, later, queue, state_of, work
 from tests.people import ALICE, BOB, CHARLIE, add_numbers, members, talk
 
 pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def clock(time_machine):
+    """Time that stands still until it is moved on."""
+    time_machine.move_to(timezone.now().replace(microsecond=0), tick=False)
+    return time_machine.shift
 
 
 def test_a_queued_message_is_sent_once_and_keeps_every_part_s_id(bob, carrier):
@@ -81,6 +94,93 @@ def test_try_later_waits_as_long_as_the_carrier_asks_and_then_sends(bob, carrier
 
     assert len(carrier.sent) == 2
     assert state_of(message) == "sent"
+
+
+@pytest.mark.parametrize(("end", "waits"), [(min, [0.5] * 10), (max, [2, 4, 8, 16, 32, 64, 128, 256, 300, 300])])
+def test_each_failure_of_a_text_doubles_the_longest_time_until_it_is_tried_again_up_to_five_minutes(
+    bob, carrier, clock, monkeypatch, end, waits
+):
+    monkeypatch.setattr("random.uniform", lambda low, high: end(low, high))
+    carrier.script = [TryLater("internal error", code="5")] * len(waits)
+    [message] = queue(bob, "hello")
+
+    for wait in waits:
+        work()
+
+        assert state_of(message) == "queued"
+        assert message.due_at - timezone.now() == timedelta(seconds=wait)
+        clock(wait)
+    work()
+
+    assert state_of(message) == "sent"
+
+
+def test_what_its_number_or_the_account_is_to_blame_for_does_not_put_a_text_off(bob, carrier, clock, monkeypatch):
+    monkeypatch.setattr("random.uniform", max)
+    its_own_fault = TryLater("internal error", code="5")
+    others_fault = [
+        TryLater("throttled", scope=Scope.NUMBER),
+        TryLater("out of service", scope=Scope.ACCOUNT),
+        AccountFault("no credit"),
+        SenderFault("not allowed"),
+    ]
+    carrier.script = [its_own_fault, *others_fault, its_own_fault]
+    [message] = queue(bob, "hello")
+
+    for _ in range(5):
+        work()
+        clock(301)
+    work()
+
+    assert len(carrier.sent) == 6
+    assert state_of(message) == "queued"
+    assert message.failures == 2
+    assert message.due_at - timezone.now() == timedelta(seconds=4)
+
+
+def test_a_text_that_the_carrier_puts_off_for_a_day_is_tried_again_within_five_minutes(bob, carrier, clock):
+    carrier.script = [TryLater("maintenance", retry_after=86400)]
+    [message] = queue(bob, "hello")
+    work()
+
+    clock(300)
+    work()
+
+    assert state_of(message) == "sent"
+
+
+class TestWhatEachPartCosts:
+    def claimed(self, conversation):
+        """A text to each of the two, being sent; and what the carrier says: of one, that it took two parts."""
+        for person in members(conversation):
+            queue(person, "hello")
+        replies = [
+            SendReply(
+                parts=(
+                    SentPart(carrier_message_id="a", price=Decimal("0.0333")),
+                    SentPart(carrier_message_id="b", price=Decimal("0.04567")),
+                )
+            ),
+            SendReply(parts=(SentPart(carrier_message_id="c"),)),
+        ]
+        return [Result(message, reply) for message, reply in zip(claim(2).messages, replies, strict=True)]
+
+    def costs(self):
+        return dict(OutboundPart.objects.values_list("carrier_message_id", "price"))
+
+    @pytest.mark.parametrize("by_hand", [pytest.param(True, marks=pytest.mark.postgres), False])
+    def test_is_kept_when_several_answers_are_recorded_at_once(self, bob, monkeypatch, by_hand):
+        monkeypatch.setattr(prepared, "serves", lambda: by_hand)
+
+        assert record_all(self.claimed(bob.conversation))
+
+        assert self.costs() == {"a": Decimal("0.0333"), "b": Decimal("0.04567"), "c": None}
+
+    def test_is_kept_when_an_answer_is_recorded_by_itself(self, bob):
+        for result in self.claimed(bob.conversation):
+            record(result)
+
+        assert self.costs() == {"a": Decimal("0.0333"), "b": Decimal("0.04567"), "c": None}
 
 
 def test_refused_is_final(bob, carrier, time_machine):

@@ -8,12 +8,15 @@ from django.core.management import call_command
 from django.db import OperationalError
 from django.utils import timezone
 
-from conversations import outbox, relay
-from conversations.models import Conversation, OutboundMessage, Participant
+from conversations import inbound, relay, results, sweeps, wakeup
+from conversations.heartbeat import Heartbeat
+from conversations.models import AccountPace, Conversation, OutboundMessage, Participant, Worker
 from conversations.relay import Relay
 from conversations.sweeps import sweep
-from tests.outbox import later, queue, state_of
-from tests.people import ALICE, BOB, CHARLIE, add_numbers, members, talk
+from smsproxy.carriers.base import InboundText
+from tests.outbox import later, queue, state_of, work
+from tests.people import ALICE, BOB, CHARLIE, add_numbers, members, proxies, talk
+from tests.relay_process import wait_until
 
 pytestmark = pytest.mark.django_db
 
@@ -34,7 +37,7 @@ class TestTheLoop:
 
         yield run
         stop.set()
-        outbox.wake.set()
+        wakeup.wake.set()
         for thread in threads:
             thread.join(20)
             assert not thread.is_alive()
@@ -44,19 +47,12 @@ class TestTheLoop:
         add_numbers(3)
         return members(talk(ALICE, BOB))[1]
 
-    def wait_for(self, condition):
-        for _ in range(400):
-            if condition():
-                return
-            threading.Event().wait(0.02)
-        raise AssertionError("it did not happen within 8 seconds")
-
     def test_it_sends_what_is_queued_while_it_runs(self, bob, carrier, run):
         run()
         queue(bob, "1", "2", "3")
 
-        self.wait_for(lambda: len(carrier.sent) == 3)
-        self.wait_for(lambda: not OutboundMessage.objects.unfinished().exists())
+        wait_until(lambda: len(carrier.sent) == 3)
+        wait_until(lambda: not OutboundMessage.objects.unfinished().exists())
 
         assert [text.text for text in carrier.sent] == ["1", "2", "3"]
 
@@ -87,31 +83,33 @@ class TestTheLoop:
 
     def test_an_answer_that_cannot_be_written_down_stops_no_other(self, bob, carrier, run, monkeypatch):
         first, second = queue(bob, "first", "second")
-        real = relay.record
-        monkeypatch.setattr(relay, "record", lambda result: 1 / 0 if result.message.pk == first.pk else real(result))
+        real = results.record_all
+        monkeypatch.setattr(
+            relay, "record_all", lambda results: 1 / 0 if first.pk in [r.message.pk for r in results] else real(results)
+        )
         run()
-        self.wait_for(lambda: state_of(first) == "sending" and carrier.sent)
+        wait_until(lambda: state_of(first) == "sending" and carrier.sent)
         OutboundMessage.objects.filter(pk=first.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
-        self.wait_for(lambda: state_of(first) == "unknown")
+        wait_until(lambda: state_of(first) == "unknown")
         OutboundMessage.objects.filter(pk=first.pk).update(due_at=timezone.now())
 
-        self.wait_for(lambda: state_of(second) == "sent")
+        wait_until(lambda: state_of(second) == "sent")
 
         assert len(carrier.sent) == 2
 
     def test_a_database_that_goes_away_for_a_moment_costs_no_result(self, bob, carrier, run, monkeypatch):
-        real, failures = relay.record, iter([True, True])
+        real, failures = results.record_all, iter([True, True])
 
-        def record(result):
+        def record_all(results):
             if next(failures, False):
                 raise OperationalError("connection lost")
-            real(result)
+            return real(results)
 
-        monkeypatch.setattr(relay, "record", record)
+        monkeypatch.setattr(relay, "record_all", record_all)
         [message] = queue(bob, "hello")
         run()
 
-        self.wait_for(lambda: state_of(message) == "sent")
+        wait_until(lambda: state_of(message) == "sent")
 
         assert len(carrier.sent) == 1
 
@@ -127,11 +125,11 @@ def test_relay_once_does_what_time_asks_for_and_sends_what_is_due(bob, carrier):
     assert bob.conversation.closed_reason == "expired"
 
 
-def test_a_sweep_that_fails_stops_neither_the_others_nor_the_sending(bob, carrier, monkeypatch):
+def test_a_sweep_that_fails_does_not_stop_the_others(bob, monkeypatch):
     def fail():
         raise OperationalError("statement timeout")
 
-    monkeypatch.setattr("conversations.sweeps.recover_leases", fail)
+    monkeypatch.setattr(sweeps, "SWEEPS", [fail, sweeps.close_expired])
     conversation = bob.conversation
     Conversation.objects.filter(pk=conversation.pk).update(expires_at=timezone.now())
 
@@ -139,6 +137,36 @@ def test_a_sweep_that_fails_stops_neither_the_others_nor_the_sending(bob, carrie
 
     conversation.refresh_from_db()
     assert conversation.closed_reason == "expired"
+
+
+def test_a_sweep_takes_a_bite_at_a_time(db, monkeypatch):
+    monkeypatch.setattr(sweeps, "BITE", 2)
+    add_numbers(10)
+    for index in range(5):
+        talk(ALICE, f"+4477007{index:05}")
+    Conversation.objects.update(expires_at=timezone.now())
+
+    bites = [sweeps.close_expired() for _ in range(4)]
+
+    assert bites == [2, 2, 1, 0]
+
+
+def test_a_text_that_grew_too_old_in_a_pause_is_given_up_and_who_wrote_it_is_told(db, carrier, time_machine, settings):
+    settings.MESSAGE_MAX_AGE = 60
+    add_numbers(2)
+    to = proxies(talk(ALICE, BOB))[0]
+    AccountPace.pause("no credit", 600)
+    inbound.receive(InboundText(carrier_message_id="hello", sender=ALICE, recipient=to, text="hello"))
+    relayed = OutboundMessage.objects.get()
+    later(time_machine, 61)
+
+    sweep()
+    work()
+
+    assert state_of(relayed) == "failed"
+    [notice] = OutboundMessage.objects.exclude(pk=relayed.pk)
+    assert (notice.recipient.number, notice.text) == (ALICE, settings.UNDELIVERED_NOTICE)
+    assert carrier.sent == []
 
 
 def test_a_sweep_releases_only_what_has_cooled_down(carrier, time_machine, settings):
@@ -153,3 +181,14 @@ def test_a_sweep_releases_only_what_has_cooled_down(carrier, time_machine, setti
 
     unreleased = set(Participant.objects.unreleased().values_list("conversation", flat=True))
     assert unreleased == {still_open.pk, cooling.pk}
+
+
+def test_a_worker_that_has_been_silent_for_a_day_is_forgotten(db, time_machine):
+    Heartbeat(concurrency=1).beat(0, "")
+    sweep()
+    assert Worker.objects.count() == 1
+
+    later(time_machine, 24 * 3600 + 1)
+    sweep()
+
+    assert Worker.objects.count() == 0

@@ -8,6 +8,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from conversations import relay
+from conversations.claiming import claim
 from conversations.models import OutboundMessage, OutboundState
 from conversations.relay import Relay
 from conversations.sweeps import sweep
@@ -33,25 +34,32 @@ def test_only_the_head_of_a_line_is_claimed_and_lines_do_not_wait_for_each_other
     first, _ = queue(bob, "1", "2")
     [other] = queue(charlie, "a")
 
-    claimed = OutboundMessage.objects.claim(10)
+    claimed = claim(10).messages
 
-    assert [message.pk for message in claimed] == [first.pk, other.pk]
-    assert OutboundMessage.objects.claim(10) == []
+    assert {message.pk for message in claimed} == {first.pk, other.pk}
+    assert claim(10).messages == []
 
 
 def test_a_message_that_waits_for_its_retry_holds_up_its_line_only(carrier, time_machine):
     add_numbers(4)
     bob, charlie = members(talk(ALICE, BOB))[1], members(talk(ALICE, CHARLIE))[1]
-    carrier.script = [TryLater("throttled", retry_after=60)]
+    accept, faults = carrier.accept, [TryLater("throttled", retry_after=60)]
+
+    def answer(text):
+        if text.text == "1" and faults:
+            raise faults.pop()
+        return accept(text)
+
+    carrier.accept = answer
     queue(bob, "1", "2")
     queue(charlie, "a")
 
     Relay().drain()
-    assert [text.text for text in carrier.sent] == ["1", "a"]
+    assert sorted(text.text for text in carrier.sent) == ["1", "a"]
     later(time_machine, 61)
     Relay().drain()
 
-    assert [text.text for text in carrier.sent] == ["1", "a", "1", "2"]
+    assert [text.text for text in carrier.sent[2:]] == ["1", "2"]
 
 
 def test_two_lines_to_one_person_do_not_wait_for_each_other(bob, carrier):
@@ -63,7 +71,7 @@ def test_two_lines_to_one_person_do_not_wait_for_each_other(bob, carrier):
 
     Relay().drain()
 
-    assert [text.text for text in carrier.sent] == ["one line", "the other"]
+    assert {text.text for text in carrier.sent} == {"one line", "the other"}
 
 
 def test_with_the_policy_resend_nothing_of_the_line_slips_past_before_it_is_queued_again(
@@ -76,7 +84,7 @@ def test_with_the_policy_resend_nothing_of_the_line_slips_past_before_it_is_queu
 
     later(time_machine, settings.UNKNOWN_AFTER + 1)
 
-    assert OutboundMessage.objects.claim(10) == []
+    assert claim(10).messages == []
 
 
 _ANSWERS = st.sampled_from(["accept", "later", "sender", "account", "refused", "unknown"])

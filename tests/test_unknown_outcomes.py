@@ -5,10 +5,10 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from conversations import relay
-from conversations.models import OutboundMessage
+from conversations.claiming import claim
 from conversations.receipts import receive_receipt
 from conversations.relay import Relay
+from conversations.results import Result, record
 from conversations.sweeps import sweep
 from smsproxy.carriers.base import (
     OutcomeUnknown,
@@ -92,7 +92,7 @@ def test_staff_send_an_unknown_one_again_or_drop_it(bob, carrier):
 
 def test_nobody_can_send_again_what_is_not_unknown(bob, carrier):
     [message] = queue(bob, "hello")
-    [claimed] = OutboundMessage.objects.claim(1)
+    [claimed] = claim(1).messages
 
     for each in (message, claimed):
         with pytest.raises(StaleState):
@@ -101,7 +101,7 @@ def test_nobody_can_send_again_what_is_not_unknown(bob, carrier):
 
 def test_an_expired_lease_becomes_unknown_and_is_not_sent_again(bob, carrier, time_machine, settings):
     [message] = queue(bob, "hello")
-    OutboundMessage.objects.claim(1)
+    claim(1)
 
     sweep()
     assert state_of(message) == "sending"
@@ -116,7 +116,7 @@ def test_an_expired_lease_becomes_unknown_and_is_not_sent_again(bob, carrier, ti
 def test_a_lease_that_is_about_to_run_out_is_not_begun_to_be_used(bob, carrier, settings):
     """The call may take as long as CARRIER_TIMEOUT, and must end before others take the message for one in doubt."""
     queue(bob, "hello")
-    [claimed] = OutboundMessage.objects.claim(1)
+    [claimed] = claim(1).messages
     claimed.lease_until = timezone.now() + timedelta(seconds=settings.CARRIER_TIMEOUT - 1)
 
     assert isinstance(Relay()._refusal_of_ours(claimed), TryLater)
@@ -126,13 +126,13 @@ def test_a_lease_that_is_about_to_run_out_is_not_begun_to_be_used(bob, carrier, 
 
 def test_a_worker_that_slept_until_its_line_had_gone_on_does_not_break_the_order(bob, carrier, time_machine, settings):
     first, _ = queue(bob, "first", "second")
-    [claimed] = OutboundMessage.objects.claim(1)
+    [claimed] = claim(1).messages
     later(time_machine, settings.LEASE + 1)
     sweep()
     later(time_machine, settings.UNKNOWN_AFTER + 1)
     Relay().drain()
 
-    relay.record(relay.Result(claimed, TryLater("its lease was about to run out")))
+    record(Result(claimed, TryLater("its lease was about to run out")))
     Relay().drain()
 
     assert [text.text for text in carrier.sent] == ["second"]
@@ -161,11 +161,11 @@ def test_a_worker_that_slept_through_its_lease_does_not_send(bob, carrier, time_
 
 def test_a_worker_that_reports_after_its_lease_still_settles_the_message(bob, carrier, time_machine, settings):
     [message] = queue(bob, "hello")
-    [claimed] = OutboundMessage.objects.claim(1)
+    [claimed] = claim(1).messages
     later(time_machine, settings.LEASE + 1)
     sweep()
 
-    relay.record(relay.Result(claimed, carrier.accept(claimed.as_outgoing())))
+    record(Result(claimed, carrier.accept(claimed.as_outgoing())))
 
     assert state_of(message) == "sent"
 
@@ -175,14 +175,14 @@ def test_a_late_failure_report_of_an_earlier_attempt_does_not_touch_the_next_att
 ):
     settings.UNKNOWN_POLICY = "resend"
     [message] = queue(bob, "hello")
-    [first] = OutboundMessage.objects.claim(1)
+    [first] = claim(1).messages
     later(time_machine, settings.LEASE + 1)
     sweep()
     later(time_machine, settings.UNKNOWN_AFTER + 1)
     sweep()
-    OutboundMessage.objects.claim(1)
+    claim(1)
 
-    relay.record(relay.Result(first, Refused("barred")))
+    record(Result(first, Refused("barred")))
 
     assert state_of(message) == "sending"
 

@@ -3,12 +3,13 @@
 import errno
 import signal
 import threading
+import time
 from typing import Any
 
 from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
 from django.core.wsgi import get_wsgi_application
 
-from conversations import outbox
+from conversations import wakeup
 from conversations.relay import Relay
 
 HOST = "127.0.0.1"
@@ -46,8 +47,9 @@ def serve(server: ThreadedWSGIServer, stop: threading.Event) -> None:
     threads = [threading.Thread(target=server.serve_forever), threading.Thread(target=relay)]
     for thread in threads:
         thread.start()
-    stop.wait()
-    outbox.wake.set()
+    while not stop.is_set():
+        time.sleep(0.2)  # Not `stop.wait()`, whose lock the signal's handler would wait for in this same thread.
+    wakeup.wake.set()
     server.shutdown()
     for thread in threads:
         thread.join()

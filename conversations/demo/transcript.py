@@ -1,6 +1,7 @@
 """The demo without a server: a short play on the simulated network, and a check of what it promises.
 
-Rider and Driver text each other, a stranger texts twice, the conversation is closed, and Rider texts once more.
+Rider and Driver text each other, once at length, a stranger texts twice, the conversation is closed, and Rider texts
+once more.
 """
 
 import re
@@ -27,6 +28,8 @@ from smsproxy.simulator.network import type_text
 STRANGER = "+447700900099"
 QUESTION = "Hi! I am at the north exit, blue coat."
 ANSWER = "On my way 🚗 two minutes."
+# The emoji makes it Unicode, and so two SMS.
+LONG = "I am in the silver car at the far end of the taxi rank, next to the flower stall, lights on 💡"
 STRANGE = "Who is this?"
 LATE = "Did I leave my umbrella in your car?"
 
@@ -63,6 +66,7 @@ def play() -> Played:
     SimulatedFault.objects.create(verb=Verb.RECEIVE, kind=FaultKind.DUPLICATE_INBOUND)
     _say(played.rider, played.riders_proxy, QUESTION)
     _say(played.driver, played.drivers_proxy, ANSWER)
+    _say(played.driver, played.drivers_proxy, LONG)
     _say(played.stranger, played.riders_proxy, STRANGE)
     _say(played.stranger, played.riders_proxy, STRANGE)
     conversation.close()
@@ -114,6 +118,11 @@ def promises(played: Played) -> Iterator[tuple[str, bool]]:
         senders(rider, ANSWER) == [played.riders_proxy],
     )
     yield (
+        "Driver's long text came in two parts, and reached Rider as one",
+        senders(rider, LONG) == [played.riders_proxy]
+        and InboundMessage.objects.filter(outcome=Outcome.PART).count() == 2,
+    )
+    yield (
         "The stranger's two texts reached nobody, and the stranger was told so once",
         not any(senders(phone, STRANGE) for phone in played.phones)
         and senders(stranger, settings.STRANGER_NOTICE) == [played.riders_proxy],
@@ -123,17 +132,21 @@ def promises(played: Played) -> Iterator[tuple[str, bool]]:
         not any(senders(phone, LATE) for phone in played.phones)
         and senders(rider, settings.ENDED_NOTICE) == [played.riders_proxy],
     )
-    yield "Nobody got anything else", [len(got[phone]) for phone in played.phones] == [3, 2, 1]
+    yield "Nobody got anything else", [len(got[phone]) for phone in played.phones] == [4, 2, 1]
     yield "Every text came from a rented virtual number", all(s in rented for some in got.values() for s, _ in some)
     yield "No phone ever showed a real number of anybody", not any(map(_shows_a_real_number, _everything(got)))
     yield (
         "All that we sent is confirmed as delivered by the carrier's receipts",
-        [message.state for message in OutboundMessage.objects.all()] == [OutboundState.DELIVERED] * 6,
+        [message.state for message in OutboundMessage.objects.all()] == [OutboundState.DELIVERED] * 7,
     )
     yield (
         "Every text that came in was recorded once, with what became of it",
         list(InboundMessage.objects.order_by("pk").values_list("outcome", flat=True))
-        == [Outcome.RELAYED, Outcome.RELAYED, Outcome.NO_ROUTE, Outcome.NO_ROUTE, Outcome.ENDED],
+        == [
+            *(Outcome.RELAYED, Outcome.RELAYED),
+            *(Outcome.PART, Outcome.PART, Outcome.RELAYED),
+            *(Outcome.NO_ROUTE, Outcome.NO_ROUTE, Outcome.ENDED),
+        ],
     )
 
 

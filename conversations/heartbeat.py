@@ -1,0 +1,69 @@
+"""A worker's signs of life, for people. Nothing depends on them: leases recover what a dead worker held."""
+
+import logging
+import os
+import secrets
+import socket
+import time
+from contextlib import suppress
+
+from django.db import DatabaseError, InterfaceError, connection
+from django.utils import timezone
+
+from conversations.models import Worker
+from conversations.models.worker import HEARTBEAT
+
+log = logging.getLogger(__name__)
+
+# Seconds by which this machine's clock may differ from that of the database's.
+MOST_SKEW = 5.0
+
+
+class Heartbeat:
+    """concurrency: how many calls this worker may have in flight."""
+
+    def __init__(self, concurrency: int) -> None:
+        # The same process may be worker number one on every host, and again after a restart.
+        self._name = f"{socket.gethostname()}, process {os.getpid()} ({secrets.token_hex(2)})"
+        self._concurrency = concurrency
+        self._beat_at = float("-inf")
+        self._trouble = self._clock_trouble = ""
+
+    def beat(self, in_flight: int, trouble: str) -> bool:
+        """trouble: why it sends nothing, if it does not. Is this machine's clock wrong, so that it must not work?"""
+        is_due = time.monotonic() - self._beat_at >= HEARTBEAT
+        if is_due:
+            self._clock_trouble = _clock_trouble()
+        trouble = self._clock_trouble or trouble
+        if is_due or trouble != self._trouble:
+            self._beat_at, self._trouble = time.monotonic(), trouble
+            sign = {
+                "seen_at": timezone.now(),
+                "in_flight": in_flight,
+                "concurrency": self._concurrency,
+                "trouble": trouble,
+            }
+            Worker.objects.update_or_create(name=self._name, defaults=sign)
+        return bool(self._clock_trouble)
+
+    def end(self) -> None:
+        """Sign off. Without a database nobody hears it, which does no harm."""
+        with suppress(DatabaseError, InterfaceError):
+            Worker.objects.filter(name=self._name).delete()
+
+
+def _clock_trouble() -> str:
+    """Leases, waits and rates are moments that workers read which others wrote: their clocks must agree."""
+    if connection.vendor != "postgresql":
+        return ""
+    before = timezone.now()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        [there] = cursor.fetchone()
+    here = before + (timezone.now() - before) / 2
+    seconds = (here - there).total_seconds()
+    if abs(seconds) <= MOST_SKEW:
+        return ""
+    trouble = f"its clock is {abs(seconds):.0f} s {'ahead of' if seconds > 0 else 'behind'} that of the database"
+    log.error("this worker sends nothing: %s", trouble)
+    return trouble
