@@ -1,36 +1,91 @@
-"""What time does to rows: leases run out, conversations expire, cool-downs end. Run by the worker, often, in bites."""
+"""What time does to rows: leases run out, conversations expire, cool-downs end. Run by the workers, in bites.
+
+A sweep is a function that does one thing to a bounded number of rows and says to how many; SWEEPS, at the end, lists
+them.
+"""
 
 import logging
+import threading
 import time
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
+from django.db import DatabaseError, InterfaceError, close_old_connections, connection, transaction
 from django.utils import timezone
 
-from conversations.models import Conversation, DeliveryReceipt, OutboundMessage, Participant
+from conversations import feedback, longtexts
+from conversations.models import Conversation, DeliveryReceipt, LongText, OutboundMessage, Participant, Worker
+from conversations.models.worker import FORGOTTEN_AFTER
 from conversations.receipts import match_late_receipts
+from conversations.retention import erase_old_texts
 from smsproxy.states import StaleState
 
 log = logging.getLogger(__name__)
 
-# What one sweep does in one pass at most, so that none holds up the sending of texts: rows, and seconds.
+# What one sweep does in one pass at most, so that none holds up the others: rows, and seconds.
 BITE = 500
-BUDGET = 0.2
+BUDGET = 0.5
 # A receipt whose message was being written down in the very moment it came is matched within this time.
 LATE_RECEIPTS = timedelta(minutes=10)
 
 
+# Seconds between two passes.
+EVERY = 1.0
+# Any number that nobody else uses for an advisory lock in the same database.
+_LOCK = 0x736D7370726F7879
+
+
+class Sweeper(threading.Thread):
+    """Sweeps until `stop` is set, beside the sending of texts, with a connection of its own."""
+
+    def __init__(self, stop: threading.Event) -> None:
+        super().__init__(name="sweeper")
+        self._stopping = stop
+
+    def run(self) -> None:
+        while not self._stopping.wait(EVERY):
+            close_old_connections()
+            sweep()
+        connection.close()
+
+
 def sweep() -> None:
-    """All sweeps, one pass each. Any number of workers may run them at once: each change hits a row once."""
-    for each in (recover_leases, settle_unknown, match_receipts, close_expired, release_cooled_down):
+    """All sweeps, one pass each; nothing, if another worker is at it just now."""
+    try:
+        with _alone() as is_alone:
+            if is_alone:
+                for each in SWEEPS:
+                    _run(each)
+    except (DatabaseError, InterfaceError) as error:
+        log.error("sweeping failed: %s; trying again", type(error).__name__)  # noqa: TRY400
+        connection.close()
+
+
+@contextmanager
+def _alone() -> Iterator[bool]:
+    """Is no other worker sweeping, over all machines? An advisory lock of this connection, which dies with it."""
+    if connection.vendor != "postgresql":
+        yield True
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", [_LOCK])
+        [is_alone] = cursor.fetchone()
         try:
-            each()
-        except Exception as error:  # noqa: BLE001
-            # One that fails must not keep the others, or the sending of texts, from going on.
-            log.error("the sweep %s failed: %s", each.__name__, type(error).__name__)  # noqa: TRY400
+            yield is_alone
+        finally:
+            if is_alone:
+                cursor.execute("SELECT pg_advisory_unlock(%s)", [_LOCK])
+
+
+def _run(each: Callable[[], int]) -> None:
+    try:
+        each()
+    except Exception as error:  # noqa: BLE001
+        # One that fails must not keep the others from going on.
+        log.error("the sweep %s failed: %s", each.__name__, type(error).__name__)  # noqa: TRY400
 
 
 def recover_leases() -> int:
@@ -40,6 +95,17 @@ def recover_leases() -> int:
     if count:
         log.warning("%d messages have an unknown outcome: their worker did not report back", count)
     return count
+
+
+def give_up_too_old() -> int:
+    """Nobody would send them any more, and they would hold up others. How many?"""
+
+    def give_up(message: OutboundMessage) -> None:
+        with transaction.atomic():
+            message.fail(reason="older than MESSAGE_MAX_AGE: it was not sent")
+            feedback.tell_sender(message)
+
+    return _each(OutboundMessage.objects.too_old(timezone.now())[:BITE], give_up)
 
 
 def settle_unknown() -> int:
@@ -61,11 +127,26 @@ def close_expired() -> int:
     return _each(expired, lambda conversation: conversation.close(reason="expired"))
 
 
+def close_idle() -> int:
+    """How many?"""
+    return _each(Conversation.objects.idle(timezone.now())[:BITE], lambda conversation: conversation.close_idle())
+
+
 def release_cooled_down() -> int:
     """From now on the pairs of numbers may be given to others. How many?"""
     now = timezone.now()
     bite = list(Participant.objects.cooled_down(now).order_by("release_at").values_list("pk", flat=True)[:BITE])
     return Participant.objects.filter(pk__in=bite).update(released_at=now)
+
+
+def pass_on_incomplete() -> int:
+    """Long texts of which a part did not come in time. How many?"""
+    return _each(LongText.objects.due(timezone.now())[:BITE], longtexts.pass_on)
+
+
+def forget_dead_workers() -> int:
+    """Those that have been silent for a day. How many?"""
+    return Worker.objects.filter(seen_at__lt=timezone.now() - FORGOTTEN_AFTER).delete()[0]
 
 
 def _each(rows: Iterable[Any], verb: Callable[[Any], object]) -> int:
@@ -78,3 +159,18 @@ def _each(rows: Iterable[Any], verb: Callable[[Any], object]) -> int:
             verb(row)
             count += 1
     return count
+
+
+SWEEPS: Sequence[Callable[[], int]] = (
+    recover_leases,
+    settle_unknown,
+    give_up_too_old,
+    match_receipts,
+    close_expired,
+    close_idle,
+    # Before the numbers of those who wrote them may be given to others.
+    pass_on_incomplete,
+    release_cooled_down,
+    erase_old_texts,
+    forget_dead_workers,
+)
