@@ -8,16 +8,19 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html_join
 
+from conversations import pace_admin  # noqa: F401  (registers what is in it)
 from conversations.models import (
     Conversation,
     ConversationEvent,
     DeliveryReceipt,
     InboundMessage,
+    LongText,
     MessageEvent,
     OutboundMessage,
     OutboundPart,
     Participant,
     RejectedWebhook,
+    TextErasure,
 )
 from smsproxy.admin import LeavesATrace, ReadOnlyAdmin, ReadOnlyInline
 
@@ -94,7 +97,17 @@ class MessageAdmin(LeavesATrace):
 
 @admin.register(InboundMessage)
 class InboundMessageAdmin(MessageAdmin):
-    list_display = ["received_at", "outcome", "reason", "sender", "virtual_number", "participant", "part", "parts"]
+    list_display = [
+        "received_at",
+        "outcome",
+        "reason",
+        "sender",
+        "virtual_number",
+        "participant",
+        "part",
+        "parts",
+        "missing_parts",
+    ]
     list_filter = ["outcome", "received_at"]
     list_select_related = ["sender", "virtual_number", "participant"]
     date_hierarchy = "received_at"
@@ -103,6 +116,27 @@ class InboundMessageAdmin(MessageAdmin):
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         # The link from a conversation's page.
         return lookup == "participant__conversation__id__exact" or super().lookup_allowed(lookup, value, request)
+
+
+class LongTextMessageInline(ReadOnlyInline):
+    """Its parts, and the whole. Their texts are on their own pages, to who may read them."""
+
+    model = InboundMessage
+    fields = ["received_at", "outcome", "part", "parts", "missing_parts"]
+    show_change_link = True
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[InboundMessage]":
+        messages: QuerySet[InboundMessage] = super().get_queryset(request)
+        return messages.defer("text", "raw")
+
+
+@admin.register(LongText)
+class LongTextAdmin(ReadOnlyAdmin):
+    list_display = ["__str__", "sender", "virtual_number", "group", "parts", "due_at", "closed_at"]
+    list_filter = [("closed_at", admin.EmptyFieldListFilter), "due_at"]
+    list_select_related = ["sender", "virtual_number"]
+    search_fields = ["virtual_number__number"]
+    inlines = [LongTextMessageInline]
 
 
 class MessageEventInline(ReadOnlyInline):
@@ -183,3 +217,8 @@ class MessageEventAdmin(ReadOnlyAdmin):
     list_display = ["created_at", "message", "old_state", "new_state", "reason", "actor"]
     list_filter = ["new_state", "created_at"]
     list_select_related = ["message"]
+
+
+@admin.register(TextErasure)
+class TextErasureAdmin(ReadOnlyAdmin):
+    list_display = ["table", "up_to"]

@@ -1,4 +1,4 @@
-"""What every admin page shares: our site, and the read-only base class."""
+"""What every admin page shares: the read-only base classes. The site itself is in smsproxy/dashboard.py."""
 
 import logging
 from collections.abc import Callable
@@ -14,12 +14,6 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from smsproxy.states import StaleState
 
 log = logging.getLogger(__name__)
-
-
-class AdminSite(admin.AdminSite):
-    site_header = "smsproxy"
-    site_title = "smsproxy"
-    index_title = "Operations"
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):

@@ -10,4 +10,4 @@ class SmsproxyConfig(AppConfig):
 
 
 class AdminConfig(DjangoAdminConfig):
-    default_site = "smsproxy.admin.AdminSite"
+    default_site = "smsproxy.dashboard.AdminSite"

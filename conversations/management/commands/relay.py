@@ -1,15 +1,21 @@
-"""The worker: sends what is in the outbox, until it is told to stop."""
+"""The worker: sends what is in the outbox, until it is told to stop. And what there is to say of all workers."""
 
+import json
 import signal
 import threading
 from argparse import ArgumentTypeError
+from dataclasses import asdict
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.serializers.json import DjangoJSONEncoder
 
-from conversations import outbox
+from conversations.management import status_table
 from conversations.relay import Relay
+from conversations.single_worker import SecondWorker, alone_on_sqlite
+from conversations.status import MOST, gather
 from conversations.sweeps import sweep
+from smsproxy.checks import TAG
 
 
 def _one_or_more(text: str) -> int:
@@ -19,6 +25,8 @@ def _one_or_more(text: str) -> int:
 
 
 class Command(BaseCommand):
+    # Django's own load all pages, forms and views, for which a worker has no use.
+    requires_system_checks = (TAG,)
     help = (
         "Send the texts in the outbox and do what time asks for (leases, expiry, cool-downs), until SIGTERM or Ctrl-C; "
         "what is in flight then is finished first."
@@ -28,22 +36,54 @@ class Command(BaseCommand):
         parser.add_argument(
             "--concurrency", type=_one_or_more, default=20, help="calls to the carrier at once (default 20)"
         )
-        parser.add_argument("--once", action="store_true", help="do what is due now, and end")
+        instead = parser.add_mutually_exclusive_group()
+        instead.add_argument("--once", action="store_true", help="do what is due now, and end")
+        instead.add_argument(
+            "--status",
+            action="store_true",
+            help="send nothing: show what is paused, why, since when, and how much waits. Exit code 0: all is well; "
+            "1: sending is paused, or something needs a person, and the last line, on standard error, says what",
+        )
+        parser.add_argument(
+            "--json", action="store_true", help=f"the status, for programs. Counts of texts end at {MOST}"
+        )
 
-    def handle(self, *, concurrency: int, once: bool, **options: Any) -> None:
+    def handle(self, *, concurrency: int, once: bool, status: bool, json: bool, **options: Any) -> None:
+        if json and not status:
+            raise CommandError("--json goes with --status.", returncode=2)
+        if status:
+            self._show_status(as_json=json)
+            return
         relay = Relay(concurrency=concurrency)
+        try:
+            self._work(relay, concurrency, once=once)
+        except SecondWorker as error:
+            raise CommandError(str(error)) from None
+
+    def _work(self, relay: Relay, concurrency: int, *, once: bool) -> None:
         if once:
-            sweep()
-            relay.drain()
+            with alone_on_sqlite():
+                sweep()
+                relay.drain()
             return
         stop = threading.Event()
 
         def ask_to_stop(*args: object) -> None:
-            stop.set()
-            outbox.wake.set()
+            stop.set()  # And no more: to wake the loop takes a lock, which the loop may be holding just now.
 
         signal.signal(signal.SIGTERM, ask_to_stop)
         signal.signal(signal.SIGINT, ask_to_stop)
-        self.stdout.write(f"The relay is working, {concurrency} calls at once. Ctrl-C stops it.")
-        relay.run(stop)
+        working = f"The relay is working, {concurrency} calls at once. Ctrl-C stops it."
+        relay.run(stop, started=lambda: self.stdout.write(working))
         self.stdout.write("The relay has stopped: nothing is in flight.")
+
+    def _show_status(self, *, as_json: bool) -> None:
+        status = gather()
+        if as_json:
+            self.stdout.write(
+                json.dumps({**asdict(status), "troubles": status.troubles}, cls=DjangoJSONEncoder, indent=2)
+            )
+        else:
+            self.stdout.write("\n".join([*status_table.lines(status), ""]))
+        if status.troubles:
+            raise CommandError(" ".join(status.troubles.values()), returncode=1)

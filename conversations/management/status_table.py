@@ -1,0 +1,94 @@
+"""The status of sending as a plain table. The numbers in it are those of the pool; nothing of a person is."""
+
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+
+from conversations.status import MOST, Account, Status, Texts, WaitingNumber, WorkerSeen, counted
+
+_UNITS = [("days", timedelta(days=1)), ("h", timedelta(hours=1)), ("min", timedelta(minutes=1))]
+
+
+def lines(status: Status) -> Iterator[str]:
+    yield from _sending(status.account, status)
+    yield ""
+    yield "TEXTS"
+    yield from _columns(_texts(status.texts, status))
+    if status.waiting_numbers:
+        yield ""
+        yield "NUMBERS that were told to wait, or are in quarantine"
+        yield from _columns([_number(number, status) for number in status.waiting_numbers])
+        if more := status.waiting_number_count - len(status.waiting_numbers):
+            yield f"  and {more} more"
+    yield ""
+    yield "WORKERS"
+    yield from _columns([_worker(worker, status) for worker in status.workers] or [["none"]])
+
+
+def _sending(account: Account, status: Status) -> Iterator[str]:
+    if account.since is None or account.next_probe_at is None:
+        yield "SENDING goes on"
+        return
+    code = f" (code {account.code})" if account.code else ""
+    yield (
+        f"SENDING is paused since {account.since:%Y-%m-%d %H:%M:%S} UTC, for {_lasted(status.at - account.since)}: "
+        f"{account.why}{code}"
+    )
+    if account.is_probing:
+        probe = "one text is trying"
+    elif account.next_probe_at > status.at:
+        probe = f"one text tries in {_lasted(account.next_probe_at - status.at)}"
+    else:
+        probe = "the next text tries"
+    tried = f"{account.failed_probes} have tried in vain" if account.failed_probes else "none has tried yet"
+    yield f"  {probe}; {tried}"
+
+
+def _texts(texts: Texts, status: Status) -> list[list[str]]:
+    oldest = f"the oldest for {_lasted(status.at - texts.oldest_queued_at)}" if texts.oldest_queued_at else ""
+    if texts.queued == MOST:
+        oldest += f"; of the first {MOST:,}:"
+    when = "sending goes on" if status.account.is_paused else "a worker and CARRIER_RATE let them"
+    rows = [
+        ("queued", texts.queued, oldest),
+        ("  ready", texts.ready, f"they go as soon as {when}, each after what is before it to the same person"),
+        ("  rate", texts.behind_their_rate, "they wait for the rate of their number"),
+        ("  number", texts.behind_a_wait, "they wait with a number that was told to"),
+        ("  back-off", texts.backing_off, "the carrier could not take them: each is tried again by itself"),
+        ("in flight", texts.in_flight, "the carrier is being called"),
+        ("unknown", texts.unknown, f"perhaps sent; for staff to decide: {counted(texts.undecided)}"),
+    ]
+    return [[name, f"{counted(count):>6}", told] for name, count, told in rows]
+
+
+def _number(number: WaitingNumber, status: Status) -> list[str]:
+    if number.since is None or number.until is None:
+        told = "gets no new conversations"
+    elif number.until > status.at:
+        told = f"waits for {_lasted(status.at - number.since)}, and {_lasted(number.until - status.at)} more"
+    else:
+        told = "its next text tries"
+    return [number.number, number.state, f"{counted(number.queued):>6} queued", told, number.why]
+
+
+def _worker(worker: WorkerSeen, status: Status) -> list[str]:
+    if not worker.is_alive:
+        return [worker.name, f"silent for {_lasted(status.at - worker.seen_at)}", ""]
+    if worker.trouble:
+        return [worker.name, "sends nothing", worker.trouble]
+    since = f"works for {_lasted(status.at - worker.started_at)}"
+    return [worker.name, since, f"{worker.in_flight} of {worker.concurrency} calls in flight"]
+
+
+def _columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Each column as wide as its widest cell."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        yield f"  {'   '.join(cells)}".rstrip()
+
+
+def _lasted(duration: timedelta) -> str:
+    for unit, length in _UNITS:
+        if duration >= 2 * length:
+            return f"{duration // length} {unit}"
+    return f"{max(0, round(duration.total_seconds()))} s"
