@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-postgres lint types check all constraints clean
+.PHONY: demo test test-postgres bench lint types check all constraints clean
 
 demo: $(VENV)/runtime
 	$(BIN)/python manage.py demo $(ARGS)
@@ -15,6 +15,10 @@ test: $(VENV)/development
 # The same on PostgreSQL, where TEST_DATABASE_URL says, or where one answers on this machine.
 test-postgres: $(VENV)/development
 	url=$$($(BIN)/python -m tests.postgres) && TEST_DATABASE_URL=$$url $(BIN)/python -m pytest $(ARGS)
+
+# Speed and cost, on PostgreSQL. Figures of a machine that is busy with other things mean nothing.
+bench: $(VENV)/development
+	$(BIN)/python -m benchmarks $(ARGS)
 
 lint: $(VENV)/development
 	$(BIN)/ruff check .

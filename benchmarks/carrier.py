@@ -1,0 +1,56 @@
+"""The stub carrier as a process, and what has arrived there."""
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.demo_process import ROOT
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A text at the carrier. at: time.monotonic()."""
+
+    at: float
+    sender: str
+    recipient: str
+    text: str
+    client_ref: str
+
+
+class CarrierProcess:
+    """It runs from now until `stop`. latency: seconds."""
+
+    def __init__(self, directory: Path, latency: float) -> None:
+        command = [sys.executable, "-m", "benchmarks.stub_carrier", "--dir", str(directory), "--latency", str(latency)]
+        self._process = subprocess.Popen(
+            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+        )
+        # What our processes need to find it and to trust it.
+        self.environment = {
+            "VONAGE_REST_HOST": f"127.0.0.1:{self._heard()}",
+            "REQUESTS_CA_BUNDLE": str(directory / "ca.pem"),
+        }
+
+    def count(self) -> int:
+        """How many texts have arrived since it started?"""
+        return int(self._ask("count"))
+
+    def take(self) -> list[Arrival]:
+        """Those that have arrived since the last call."""
+        return [Arrival(*fields) for fields in self._ask("take")]
+
+    def stop(self) -> None:
+        self._process.communicate(timeout=60)
+
+    def _ask(self, question: str) -> Any:
+        assert self._process.stdin
+        self._process.stdin.write(f"{question}\n")
+        return self._heard()
+
+    def _heard(self) -> Any:
+        assert self._process.stdout
+        return json.loads(self._process.stdout.readline())

@@ -1,0 +1,24 @@
+"""How many conversations a second the API creates, over 16 connections, each between two people who are new."""
+
+from benchmarks import api, http_load
+from benchmarks.report import Measured
+from benchmarks.seeding import add_numbers, person
+from benchmarks.stack import Bench
+
+CONNECTIONS = 16
+
+
+def measure(bench: Bench) -> Measured:
+    add_numbers()
+    wanted = [api.Asked(person(2 * index), person(2 * index + 1)) for index in range(bench.some(3000) + CONNECTIONS)]
+    with bench.stack(latency=0) as stack:
+        web = stack.start_web()
+        backend = api.Backend(stack.port)
+        warm_up = backend.create(wanted[:CONNECTIONS], connections=CONNECTIONS)
+        exchanges = backend.create(wanted[CONNECTIONS:], connections=CONNECTIONS)
+        web.stop()
+        stack.start_worker()
+        problems = api.problems(wanted, warm_up + exchanges, stack.sent())
+    milliseconds = [each.milliseconds for each in exchanges]
+    details = {"p50 ms": http_load.percentile(milliseconds, 50), "p99 ms": http_load.percentile(milliseconds, 99)}
+    return Measured(values={"rate": http_load.per_second(exchanges)}, problems=problems, details=details)

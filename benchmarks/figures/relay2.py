@@ -1,0 +1,9 @@
+"""The same with two workers on one backlog."""
+
+from benchmarks.figures.relay import drain
+from benchmarks.report import Measured
+from benchmarks.stack import Bench
+
+
+def measure(bench: Bench) -> Measured:
+    return drain(bench, workers=2)

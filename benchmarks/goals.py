@@ -1,0 +1,62 @@
+"""What is measured, what each figure must be, and what we aim at. On two cores that the database, the stub carrier and
+the load generator share.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Goal:
+    """One row of the table. must, aim: None where there is none. better: whether more of it is, or less."""
+
+    label: str
+    unit: str = ""
+    must: float | None = None
+    aim: float | None = None
+    better: Literal["more", "less"] = "less"
+
+    def is_met(self, value: float, bound: float) -> bool:
+        return value >= bound if self.better == "more" else value <= bound
+
+    def verdict(self, value: float) -> str:
+        if self.must is not None and not self.is_met(value, self.must):
+            return "MISSED"
+        if self.aim is None:
+            return "met" if self.must is not None else ""
+        return "aim met" if self.is_met(value, self.aim) else "below the aim" if self.must is None else "met"
+
+
+# Each figure is the module of its name in benchmarks/figures/, and what it measures is named as here.
+GOALS: dict[str, dict[str, Goal]] = {
+    "inbound": {
+        "acks": Goal(label="inbound texts acknowledged", unit="/s", must=600, aim=1000, better="more"),
+        "pgbench": Goal(label="pgbench with the same statements", unit="/s"),
+        "share": Goal(label="inbound, as a share of pgbench", aim=0.5, better="more"),
+    },
+    "latency": {
+        "p99": Goal(label="acknowledged after, p99 at 200/s", unit="ms", must=40, aim=20),
+        "p99_alone": Goal(label="the same while no relay is at work", unit="ms"),
+    },
+    "relay": {"rate": Goal(label="relayed by one worker", unit="/s", must=350, aim=450, better="more")},
+    "relay2": {"rate": Goal(label="relayed by two workers", unit="/s", must=600, aim=800, better="more")},
+    "end_to_end": {
+        "p50": Goal(label="webhook to carrier, p50 at 20/s", unit="ms", must=20, aim=10),
+        "p99": Goal(label="webhook to carrier, p99 at 20/s", unit="ms", must=60, aim=30),
+    },
+    "cpu": {
+        "total": Goal(label="CPU for one text, in and out", unit="ms", must=3.5, aim=2),
+        "web": Goal(label="of that, the web server", unit="ms"),
+        "worker": Goal(label="of that, the worker", unit="ms"),
+    },
+    "scale": {
+        "route": Goal(label="route look-up, 5 million : 1,000", unit="x", must=1.5, aim=1.1),
+        "inbound": Goal(label="inbound text, 5 million : 1,000", unit="x", must=1.5, aim=1.1),
+        "creation": Goal(label="creation, 5 million : 1,000", unit="x", must=1.5, aim=1.1),
+    },
+    "creation": {"rate": Goal(label="conversations created", unit="/s", must=100, aim=250, better="more")},
+    "memory": {
+        "web": Goal(label="memory of a web process", unit="MB", must=120, aim=80),
+        "worker": Goal(label="memory of a worker", unit="MB", must=100, aim=70),
+    },
+}

@@ -1,0 +1,146 @@
+"""Requests over HTTP, made beforehand: as fast as the answers come, or paced. Cheap, since it shares the cores."""
+
+import asyncio
+import math
+import re
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+MOST_TRIES = 5
+HEAD_END = b"\r\n\r\n"
+_LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A request and its answer. due: when it was to be sent. Times are of time.monotonic()."""
+
+    due: float
+    sent: float
+    answered: float
+    status: int
+
+    @property
+    def milliseconds(self) -> float:
+        """From when it was due: a server that makes the next ones wait does not look the faster for it."""
+        return (self.answered - self.due) * 1000
+
+
+def post(path: str, body: bytes, *headers: str) -> bytes:
+    lines = [f"POST {path} HTTP/1.1", "Host: localhost", "Content-Type: application/json", *headers]
+    return "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""]).encode() + body
+
+
+def at_once(port: int, requests: Sequence[bytes], *, connections: int) -> list[Exchange]:
+    """So many connections, each of which sends its next request when the last is answered.
+
+    Every connections-th request goes over the same connection. The exchanges are in the order of the requests.
+    """
+
+    async def work() -> list[Exchange]:
+        shares = [requests[first::connections] for first in range(connections)]
+        done = await asyncio.gather(*(_one_after_the_other(port, share) for share in shares))
+        return [done[index % connections][index // connections] for index in range(len(requests))]
+
+    return asyncio.run(work())
+
+
+def paced(port: int, requests: Sequence[bytes], *, rate: float) -> list[Exchange]:
+    """So many requests a second, whatever the answers do."""
+
+    async def work() -> list[Exchange]:
+        idle: list[Connection] = []
+        start = time.monotonic() + 0.05
+        tasks = []
+        for index, request in enumerate(requests):
+            due = start + index / rate
+            if (early := due - time.monotonic()) > 0:
+                await asyncio.sleep(early)
+            tasks.append(asyncio.create_task(_with_an_idle_one(idle, port, request, due)))
+        exchanges = await asyncio.gather(*tasks)
+        for connection in idle:
+            connection.close()
+        return exchanges
+
+    return asyncio.run(work())
+
+
+def per_second(exchanges: Sequence[Exchange]) -> float:
+    took = max(each.answered for each in exchanges) - min(each.sent for each in exchanges)
+    return len(exchanges) / took
+
+
+def percentile(values: Iterable[float], percent: float) -> float:
+    """The smallest of the values that so many percent do not exceed."""
+    ordered = sorted(values)
+    return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
+
+
+class Connection(asyncio.Protocol):
+    """Kept open between requests; opened again when the server has closed it."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._transport: asyncio.Transport | None = None
+        self._received = b""
+        self._answer: asyncio.Future[int] | None = None
+
+    async def ask(self, request: bytes, due: float | None = None) -> Exchange:
+        """A request that got no answer is sent again, as Vonage does."""
+        sent = time.monotonic()
+        for tries in range(1, MOST_TRIES + 1):
+            if self._transport is None:
+                await asyncio.get_running_loop().create_connection(lambda: self, "127.0.0.1", self._port)
+            assert self._transport
+            self._answer = asyncio.get_running_loop().create_future()
+            self._transport.write(request)
+            try:
+                status = await self._answer
+                break
+            except ConnectionError:
+                if tries == MOST_TRIES:
+                    raise
+        return Exchange(sent if due is None else due, sent, time.monotonic(), status)
+
+    def close(self) -> None:
+        if self._transport:
+            self._transport.close()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._transport = None
+        self._received = b""
+        if self._answer and not self._answer.done():
+            self._answer.set_exception(ConnectionResetError())
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        head, found, body = self._received.partition(HEAD_END)
+        if not found:
+            return
+        length = _LENGTH.search(head)
+        if len(body) >= (int(length[1]) if length else 0):
+            self._received = b""
+            assert self._answer
+            self._answer.set_result(int(head.split(b" ", 2)[1]))
+
+
+async def _one_after_the_other(port: int, requests: Sequence[bytes]) -> list[Exchange]:
+    connection = Connection(port)
+    try:
+        return [await connection.ask(request) for request in requests]
+    finally:
+        connection.close()
+
+
+async def _with_an_idle_one(idle: list[Connection], port: int, request: bytes, due: float) -> Exchange:
+    # The one used last: those that are seldom needed are closed by the server in peace.
+    connection = idle.pop() if idle else Connection(port)
+    try:
+        return await connection.ask(request, due)
+    finally:
+        idle.append(connection)

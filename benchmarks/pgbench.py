@@ -1,0 +1,95 @@
+"""What PostgreSQL alone does with the statements of one inbound text: pgbench, without Python, HTTP or signatures.
+
+The statements are not written down here, where they would soon be others: they are listened to while the application
+takes in a text, and what must be new each time is replaced.
+"""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import psycopg
+from django.apps import apps
+from django.db import connection
+from django.db.models import AutoField
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from benchmarks.traffic import CONNECTIONS, WEBHOOK, Line, Text, webhook
+
+# So that new ids are told from all other numbers: those of the first table begin here, those of the next a STEP later.
+FIRST, STEP = 7_000_000_000_000, 10_000_000_000
+NEVER_POSTED = 1_000_000
+MOST_SCRIPTS = 100  # pgbench takes 128
+
+
+def transactions_per_second(lines: Sequence[Line], database_url: str, directory: Path, *, seconds: int) -> float | None:
+    """As many as it reaches, with statements prepared or not. None: there is no pgbench on this machine."""
+    program = shutil.which("pgbench")
+    if program is None:
+        return None
+    scripts = []
+    for index, script in enumerate(_scripts(lines)):
+        path = directory / f"inbound-{index}.sql"
+        path.write_text(script)
+        scripts += ["--file", str(path)]
+    options = ["--no-vacuum", "--client", str(CONNECTIONS), "--jobs", "2", "--time", str(seconds)]
+    rates = []
+    for protocol in ("simple", "prepared"):
+        command = [program, *options, "--protocol", protocol, *scripts, database_url]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        rate = re.search(r"^tps = ([0-9.]+)", done.stdout, re.MULTILINE)
+        if done.returncode or rate is None:
+            raise RuntimeError(f"pgbench could not run the statements:\n{done.stderr[:2000]}")
+        rates.append(float(rate[1]))
+    return max(rates)
+
+
+def _scripts(lines: Sequence[Line]) -> Iterator[str]:
+    """One for each of many conversations, so that clients seldom wait for the lock of the same one."""
+    models = apps.get_app_config("conversations").get_models()
+    tables = [model._meta.db_table for model in models if isinstance(model._meta.pk, AutoField)]
+    with connection.cursor() as cursor:
+        for index, table in enumerate(tables):
+            cursor.execute("SELECT setval(pg_get_serial_sequence(%s, 'id'), %s)", [table, FIRST + index * STEP])
+    client = Client(headers={"host": "localhost"})
+    # One line of each conversation.
+    for index, line in enumerate(lines[: 2 * MOST_SCRIPTS : 2]):
+        text = Text(index, NEVER_POSTED)
+        with _listening() as heard:
+            answer = client.post(WEBHOOK, webhook(line, text), "application/json")
+        if answer.status_code != 200:
+            raise RuntimeError(f"the webhook answered {answer.status_code}")
+        statements = [_with_new_values(query["sql"], text, tables) for query in heard]
+        yield "\n".join(["\\set new random(1, 1000000000000000)", *(f"{each};" for each in statements)])
+
+
+@contextmanager
+def _listening() -> Iterator[CaptureQueriesContext]:
+    """Django's own ear, which is made to hear what goes past Django, too."""
+    execute = psycopg.Cursor.execute
+
+    def heard(cursor: psycopg.Cursor[Any], query: Any, params: Any = None, **options: Any) -> psycopg.Cursor[Any]:
+        if type(cursor) is psycopg.Cursor:
+            connection.queries_log.append({"sql": psycopg.ClientCursor(cursor.connection).mogrify(query, params)})
+        return execute(cursor, query, params, **options)
+
+    with CaptureQueriesContext(connection) as captured, mock.patch.object(psycopg.Cursor, "execute", heard):
+        yield captured
+
+
+def _with_new_values(statement: str, text: Text, tables: Sequence[str]) -> str:
+    """Ids of rows that were just made become the latest of their table; the rest that is unique becomes random."""
+
+    def latest(match: re.Match[str]) -> str:
+        return f"currval(pg_get_serial_sequence('{tables[(int(match[0]) - FIRST) // STEP]}', 'id'))"
+
+    statement = statement.replace(f"'{text.message_id}'", f"('{text.message_id}-' || :new)")
+    # A client-ref, alone or as an array of one.
+    statement = re.sub("'({?)[0-9a-f]{32}(}?)'", r"('\1' || md5(random()::text) || '\2')", statement)
+    return re.sub(r"\b7[0-9]{12}\b", latest, statement)

@@ -1,0 +1,80 @@
+"""A program of ours that is measured: its log, and what /proc tells of it and of the processes that it started."""
+
+import os
+import re
+import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.demo_process import ROOT
+
+PATIENCE = 60  # seconds
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, order=True)
+class Memory:
+    """In MB. rss: all that it has mapped in; pss: pages shared with others count in part; uss: its own alone."""
+
+    rss: float
+    pss: float
+    uss: float
+
+
+class Process:
+    """It runs from now until `stop`."""
+
+    def __init__(self, command: Sequence[str], environment: dict[str, str], log: Path) -> None:
+        self.log = log
+        with log.open("a") as output:
+            self._process = subprocess.Popen(
+                command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT
+            )
+
+    @property
+    def has_ended(self) -> bool:
+        return self._process.poll() is not None
+
+    @property
+    def has_failed(self) -> bool:
+        return bool(self._process.poll())
+
+    def stop(self) -> None:
+        if self.has_ended:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def cpu(self) -> float:
+        """Seconds of CPU so far, user and system, of it and of its children."""
+        return sum(_cpu(pid) for pid in self._family())
+
+    def memory(self) -> Memory:
+        """That of its largest process."""
+        return max(_memory(pid) for pid in self._family())
+
+    def _family(self) -> Iterator[int]:
+        waiting = [self._process.pid]
+        while waiting:
+            pid = waiting.pop()
+            yield pid
+            for task in Path(f"/proc/{pid}/task").iterdir():
+                waiting += [int(child) for child in (task / "children").read_text().split()]
+
+
+def _cpu(pid: int) -> float:
+    # The name of the program, in brackets, may hold spaces.
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    user, system = fields[11:13]
+    return (int(user) + int(system)) / TICKS
+
+
+def _memory(pid: int) -> Memory:
+    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    mb = {name: int(kb) / 1024 for name, kb in re.findall(r"^(\w+): +(\d+) kB", rollup, re.MULTILINE)}
+    return Memory(rss=mb["Rss"], pss=mb["Pss"], uss=mb["Private_Clean"] + mb["Private_Dirty"])

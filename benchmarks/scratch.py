@@ -1,0 +1,64 @@
+"""A PostgreSQL database that is made for a run and dropped after it, and Django working on it."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import django
+import psycopg
+from psycopg import sql
+
+from tests import postgres
+
+SIGNATURE_SECRET = "a signature secret for benchmarks"
+
+
+class NoDatabase(Exception):
+    """No PostgreSQL answers."""
+
+
+@contextmanager
+def scratch_database() -> Iterator[str]:
+    """The URL of a database of its own. The role in BENCH_DATABASE_URL must be allowed to create one."""
+    server = os.environ.get("BENCH_DATABASE_URL") or postgres.find()
+    if server is None:
+        raise NoDatabase("No PostgreSQL answers. Name one in BENCH_DATABASE_URL: postgres://user:password@host/name")
+    address, mark, query = server.partition("?")
+    name = f"smsproxy_bench_{os.getpid()}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        try:
+            yield f"{address.rpartition('/')[0]}/{name}{mark}{query}"
+        finally:
+            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def environment(database_url: str) -> dict[str, str]:
+    """All that a process of ours needs: as in production, and nothing of this machine's own."""
+    return {
+        "PATH": os.environ["PATH"],
+        "ENV_FILE": "/no/such/file",
+        "SECRET_KEY": "a secret key for benchmarks only, which protects nothing at all",
+        "ENCRYPTION_KEYS": "tHqO0P5cwAq3b5xhrnbwIs1oTTPgTDkhbRYBbIHzUcM=",
+        "LOOKUP_KEY": "a lookup key for benchmarks only, 32 characters or more",
+        "DATABASE_URL": database_url,
+        "PUBLIC_URL": "https://sms.example.com",
+        "ALLOWED_HOSTS": "localhost,sms.example.com",
+        "CARRIER": "vonage",
+        "VONAGE_API_KEY": "abcd1234",
+        "VONAGE_API_SECRET": "secret-of-the-api",
+        "VONAGE_SIGNATURE_SECRET": SIGNATURE_SECRET,
+        # What we can do is measured, not what Vonage's limits let us do.
+        "CARRIER_RATE": "100000",
+        "NUMBER_RATES": "*=100000",
+    }
+
+
+def start_django(variables: dict[str, str]) -> None:
+    """In this process, which fills the database and looks into it."""
+    from django.core.management import call_command
+
+    os.environ.update(variables)
+    os.environ["DJANGO_SETTINGS_MODULE"] = "smsproxy.settings"
+    django.setup()
+    call_command("migrate", verbosity=0)

@@ -1,0 +1,36 @@
+"""A pool, and people in conversations, made as the application makes them."""
+
+from benchmarks.traffic import Line
+from conversations.creation import Person, create_conversation
+from conversations.models import Participant
+from numbers.models import NumberState, VirtualNumber
+from smsproxy.carriers.base import Feature, NumberType
+
+# Twice as many lines: so many that each connection of the load has lines of its own.
+CONVERSATIONS = 320
+NUMBERS = 100
+
+
+def add_numbers(count: int = NUMBERS) -> None:
+    VirtualNumber.objects.bulk_create(
+        VirtualNumber.of(
+            f"+447{800000000 + index}", "GB", NumberType.MOBILE, frozenset({Feature.SMS}), state=NumberState.ACTIVE
+        )
+        for index in range(count)
+    )
+
+
+def person(index: int) -> str:
+    return f"+447{700000000 + index}"
+
+
+def talking_people(conversations: int) -> list[Line]:
+    """Conversations between two people each; who may write where."""
+    add_numbers()
+    for index in range(conversations):
+        people = [Person(number=person(2 * index), label="Rider"), Person(number=person(2 * index + 1), label="Driver")]
+        create_conversation(people, notify=False)
+    return [
+        Line(participant.real_number.number, participant.proxy_number.number)
+        for participant in Participant.objects.select_related("real_number", "proxy_number").order_by("pk")
+    ]
