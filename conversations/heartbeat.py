@@ -1,4 +1,4 @@
-"""A worker's signs of life, for people. Nothing depends on them: leases recover what a dead worker held."""
+"""A worker's signs of life, for people: leases, not they, recover what a dead worker held. And a look at its clock."""
 
 import logging
 import os

@@ -118,7 +118,7 @@ else:
         # lock. And compiling a query (jit) takes longer than any of ours runs.
         "options": "-c idle_in_transaction_session_timeout=30s -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=3 "
         "-c tcp_keepalives_count=3 -c client_connection_check_interval=2s -c jit=off",
-        # For conversations/hotpath.py and bulk.py alone: Django's own cursors never prepare a statement.
+        # For conversations/prepared.py alone: Django's own cursors never prepare a statement.
         "prepare_threshold": 0,
         **DATABASES["default"].get("OPTIONS", {}),
     }
