@@ -45,6 +45,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "rest_framework",
+    "import_export",
     "smsproxy.api",
     "smsproxy.simulator",
     "numbers.apps.NumbersConfig",
@@ -145,6 +146,9 @@ SILENCED_SYSTEM_CHECKS = [
 
 # The largest request body that is read, in bytes. A text is at most a few kilobytes.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
+# The one upload that there is, numbers as CSV, is held in memory. A larger file is dropped as it comes.
+FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
+FILE_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 
 # The newest Fernet key encrypts, all decrypt: put a new one in front to rotate.
 ENCRYPTION_KEYS = env.secrets(
@@ -199,8 +203,25 @@ LOOKUP_MAX_AGE = env.seconds("LOOKUP_MAX_AGE", default=90 * 24 * 3600)
 
 # May a person be given a virtual number of another country than their own?
 NUMBER_GEOGRAPHY = env.choice("NUMBER_GEOGRAPHY", ["prefer", "same-country", "any"], default="prefer")
+# Do the same two people get the numbers that they had with each other before, or rather others?
+NUMBER_STICKINESS = env.choice("NUMBER_STICKINESS", ["sticky", "avoid-sticky"], default="sticky")
+# The most live participants (open or cooling down) that a number may have. 0: as many as come.
+NUMBER_CAP = env.number("NUMBER_CAP", default=0)
+# Somebody has every number that could serve them in a conversation already: refuse (strict), or cut short the cool-down
+# that began the longest ago (soft)?
+NUMBERS_USED_UP = env.choice("NUMBERS_USED_UP", ["strict", "soft"], default="strict")
+# A text to a conversation that has ended, while its numbers cool down: its sender is told (end), or it reopens it.
+LATE_TEXTS = env.choice("LATE_TEXTS", ["end", "reopen"], default="end")
 # How long after its end a conversation's numbers are given to nobody else.
 COOL_DOWN = env.seconds("COOL_DOWN", default=7 * 24 * 3600)
+
+# The health of numbers: one gets no new conversations if, of HEALTH_LEAST or more of its texts to some network within
+# HEALTH_WINDOW, at least HEALTH_THRESHOLD percent were not delivered, and that is twice the share of the other numbers
+# and no bad luck. Half of the numbers of a pool and country stay in service in any case. HEALTH_WINDOW=0: nothing is
+# watched.
+HEALTH_WINDOW = env.seconds("HEALTH_WINDOW", default=6 * 3600)
+HEALTH_THRESHOLD = env.number("HEALTH_THRESHOLD", default=30, at_least=1)
+HEALTH_LEAST = env.number("HEALTH_LEAST", default=20, at_least=1)
 
 # Texts of our own -----------------------------------------------------------------------------------------------------
 
@@ -209,6 +230,8 @@ CONFIRMATION_TEXT = env.wording("CONFIRMATION_TEXT", "Reply to this SMS to talk 
 # Once a day, to somebody whose conversation has ended, or to whom the number means nothing.
 ENDED_NOTICE = env.wording("ENDED_NOTICE", "This conversation has ended. Your message was not passed on.")
 STRANGER_NOTICE = env.wording("STRANGER_NOTICE", "")
+# To each participant of a virtual number that is replaced, from the one that they are given instead. {label}: as above.
+REPLACED_NOTICE = env.wording("REPLACED_NOTICE", "From now on, text this number to talk to {label}")
 # To somebody whose text was too long to be passed on. {segments} and {most}: SMS.
 TOO_LONG_NOTICE = env.wording(
     "TOO_LONG_NOTICE", "Your message was not passed on: it is {segments} SMS long, and {most} is the most."
@@ -241,11 +264,12 @@ if LEASE <= 2 * CARRIER_TIMEOUT:
     )
 # How long a text is worth trying to deliver.
 MESSAGE_MAX_AGE = env.seconds("MESSAGE_MAX_AGE", default=24 * 3600, at_least=1)
-if COOL_DOWN <= MESSAGE_MAX_AGE + LEASE:
-    # A text that was queued before the end of a conversation must never leave when its number already stands for
-    # somebody else.
+# A text that was queued before the end of a conversation must never leave when its number already stands for somebody
+# else.
+SHORTEST_COOL_DOWN = MESSAGE_MAX_AGE + LEASE
+if COOL_DOWN <= SHORTEST_COOL_DOWN:
     raise ImproperlyConfigured(
-        f"COOL_DOWN: expected more than MESSAGE_MAX_AGE and LEASE together ({MESSAGE_MAX_AGE + LEASE} seconds), "
+        f"COOL_DOWN: expected more than MESSAGE_MAX_AGE and LEASE together ({SHORTEST_COOL_DOWN} seconds), "
         f"found {COOL_DOWN}."
     )
 # A message whose outcome is unknown waits this long for a receipt, and its line behind it; then it is held for staff

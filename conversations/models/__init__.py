@@ -1,6 +1,6 @@
 """Conversations and their participants; inbound and outbound messages; what the carrier said of them; the workers."""
 
-from .conversation import Conversation, ConversationEvent, ConversationState, Participant
+from .conversation import Conversation, ConversationEvent, ConversationState, LateTexts, Participant
 from .inbound import InboundMessage, LongText, Outcome, RejectedWebhook
 from .outbound import Kind, MessageEvent, OutboundMessage, OutboundPart, OutboundState
 from .pace import AccountEvent, AccountPace, AccountState, NumberPace
@@ -18,6 +18,7 @@ __all__ = [
     "DeliveryReceipt",
     "InboundMessage",
     "Kind",
+    "LateTexts",
     "LongText",
     "MessageEvent",
     "NumberPace",

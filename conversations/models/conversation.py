@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import ClassVar, Self
 
-from django.conf import settings
 from django.db import models, transaction
 from django.utils import timezone
 
-from numbers.models import RealNumber, VirtualNumber
+from numbers.models import Pool, RealNumber, VirtualNumber
+from numbers.models.pools import cool_down_of
 from smsproxy.api.models import ApiKey
 from smsproxy.crypto import keyed_hash
 from smsproxy.states import Event, StaleState, Stateful
@@ -22,6 +22,15 @@ class ConversationState(models.TextChoices):
     """Its participants may text each other, until it expires."""
     CLOSED = "closed", "closed"
     """Over. Its numbers cool down, and then go to others."""
+
+
+class LateTexts(models.TextChoices):
+    """What becomes of a text that comes when its conversation has ended and its numbers cool down."""
+
+    END = "end", "are answered that it has ended"
+    """Nobody gets it, and its sender is told so: ENDED_NOTICE."""
+    REOPEN = "reopen", "reopen it"
+    """The conversation goes on, for as long as it was meant to last at first."""
 
 
 def _time_is_up(at: datetime) -> models.Q:
@@ -38,7 +47,12 @@ class ConversationQuerySet(models.QuerySet["Conversation"]):
 
     def with_participants(self) -> Self:
         """And their numbers, in a query each."""
-        return self.prefetch_related("participants__real_number", "participants__proxy_number")
+        current = Participant.objects.current()
+        return self.select_related("pool").prefetch_related(
+            models.Prefetch("participants", current, to_attr="people"),
+            "people__real_number",
+            "people__proxy_number",
+        )
 
     def over(self) -> Self:
         """Closed, or about to be."""
@@ -58,13 +72,31 @@ class Conversation(Stateful):
 
     ALLOWED: ClassVar = {
         ConversationState.OPEN: frozenset({ConversationState.CLOSED}),
-        ConversationState.CLOSED: frozenset(),
+        # Reopened, while its numbers still cool down.
+        ConversationState.CLOSED: frozenset({ConversationState.OPEN}),
     }
 
     public_id = models.UUIDField("id", default=uuid.uuid4, unique=True, editable=False)
     state = models.CharField(max_length=20, choices=ConversationState.choices, default=ConversationState.OPEN)
     reference = models.CharField(
         max_length=100, blank=True, db_index=True, help_text="The marketplace's own name of it."
+    )
+    # Without an index: nobody asks for the conversations of a pool.
+    pool = models.ForeignKey(
+        Pool,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        db_index=False,
+        related_name="conversations",
+        help_text="Whose numbers it has. Empty: the common pool.",
+    )
+    late_texts = models.CharField(
+        max_length=10,
+        choices=LateTexts.choices,
+        default=LateTexts.END,
+        db_default=LateTexts.END.value,
+        help_text="Texts that come after its end, while its numbers cool down.",
     )
     created_by = models.ForeignKey(ApiKey, models.PROTECT, null=True, blank=True, related_name="conversations")
     idempotency_key = models.CharField(
@@ -79,8 +111,13 @@ class Conversation(Stateful):
     idle_at = models.DateTimeField(null=True, blank=True, help_text="When it ends if nobody writes before.")
     closed_at = models.DateTimeField(null=True, blank=True)
     closed_reason = models.CharField(max_length=20, blank=True)
+    reopened_at = models.DateTimeField(null=True, blank=True, help_text="When it was opened again, the last time.")
+    route_version = models.PositiveIntegerField(
+        default=0, db_default=0, editable=False, help_text="Counts how often somebody in it was given another number."
+    )
 
     objects = ConversationQuerySet.as_manager()
+    people: "list[Participant]"  # Those in it, where they were read with it: `with_participants`.
 
     class Meta:
         ordering = ["-id"]
@@ -115,11 +152,15 @@ class Conversation(Stateful):
         ends = [end for end in (self.expires_at, self.idle_at) if end is not None]
         return self.state == ConversationState.OPEN and all(at < end for end in ends)
 
+    @property
+    def current_participants(self) -> "Sequence[Participant]":
+        """Those in it, with the numbers that they have now, in order."""
+        people = getattr(self, "people", None)
+        return list(self.participants.current()) if people is None else people
+
     def remember(self, participants: "Sequence[Participant]") -> None:
         """They have just been made: who asks for them next need not ask the database."""
-        found = self.participants.all()
-        found._result_cache = list(participants)
-        self._prefetched_objects_cache = {"participants": found}
+        self.people = list(participants)
 
     def restart_idle_time(self) -> None:
         """Somebody has written: from now on it counts anew."""
@@ -127,22 +168,100 @@ class Conversation(Stateful):
             self.idle_at = timezone.now() + timedelta(seconds=self.idle_ttl)
             self.save(update_fields=["idle_at"])
 
+    def close_expired(self) -> None:
+        """End it because its time is up. Raises StaleState: it has begun anew meanwhile, or is closed already."""
+        self._close_if_among(Conversation.objects.expired(timezone.now()), reason="expired")
+
     def close_idle(self) -> None:
         """End it because nobody writes any more. Raises StaleState: somebody just has, or it is closed already."""
-        with transaction.atomic():
-            # A text that is just being taken in holds this lock, and puts the end off.
-            idle = Conversation.objects.idle(timezone.now()).select_for_update(no_key=True).filter(pk=self.pk).first()
-            if idle is None:
-                raise StaleState(f"conversation {self.pk} is not idle any more")
-            idle.close(reason="idle")
+        self._close_if_among(Conversation.objects.idle(timezone.now()), reason="idle")
 
-    def close(self, *, reason: str = "closed", actor: str = "") -> Self:
-        """End it and let its numbers cool down. Raises StaleState: it is closed already."""
-        now = timezone.now()
+    def _close_if_among(self, ending: ConversationQuerySet, *, reason: str) -> None:
         with transaction.atomic():
-            self.move(ConversationState.CLOSED, reason=reason, actor=actor, closed_at=now, closed_reason=reason)
-            self.participants.update(release_at=now + timedelta(seconds=settings.COOL_DOWN))
+            # Whoever opens it again holds this lock, and so does a text that is just being taken in: each puts the end
+            # off.
+            found = ending.select_for_update(no_key=True).filter(pk=self.pk).first()
+            if found is None:
+                raise StaleState(f"conversation {self.pk} goes on, or is closed already")
+            found.close(reason=reason)
+
+    def close(self, *, reason: str = "closed", actor: str = "", for_good: bool = False) -> Self:
+        """End it and let its numbers cool down. Raises StaleState: it is closed already.
+
+        for_good: whatever its policy was, no late text opens it again.
+        """
+        now = timezone.now()
+        changes: dict[str, object] = {"closed_at": now, "closed_reason": reason}
+        if for_good:
+            changes["late_texts"] = LateTexts.END
+        with transaction.atomic():
+            self.move(ConversationState.CLOSED, reason=reason, actor=actor, **changes)
+            self.participants.unreleased().update(release_at=now + cool_down_of(self.pool))
         return self
+
+    def close_for_good(self, *, actor: str = "") -> Self:
+        """End it, or see to it that a closed one stays so: no late text opens it again.
+
+        Raises StaleState: it is closed for good already.
+        """
+        with transaction.atomic():
+            self._lock()
+            if self.state == ConversationState.OPEN:
+                return self.close(actor=actor, for_good=True)
+            if self.late_texts == LateTexts.END:
+                raise StaleState(f"conversation {self.pk} is closed for good already")
+            self.late_texts = LateTexts.END
+            self.save(update_fields=["late_texts"])
+            self.record(self.state, old_state=self.state, reason="closed for good", actor=actor)
+        return self
+
+    def reopen(self, *, reason: str = "reopened", actor: str = "") -> Self:
+        """Let its participants text each other again, with the numbers that they had; its times begin anew.
+
+        Raises StaleState: it is open, or one of its numbers may be somebody else's by now: its pair has been released,
+        or we do not rent it any more.
+        """
+        with transaction.atomic():
+            self._lock()
+            now = timezone.now()
+            if self.state == ConversationState.OPEN and not self.is_live(now):
+                # Its time is up, and the sweep has not been there.
+                self.close(reason="expired" if self.expires_at and self.expires_at <= now else "idle")
+            current = self.participants.current()
+            if current.unreleased().update(release_at=None) != current.count() or self._has_lost_a_number():
+                raise StaleState(f"conversation {self.pk} has lost a number since it ended")
+            self.move(
+                ConversationState.OPEN,
+                reason=reason,
+                actor=actor,
+                closed_at=None,
+                closed_reason="",
+                reopened_at=now,
+                **self._times_anew(now),
+            )
+        return self
+
+    def reopens_for_a_late_text(self) -> bool:
+        """Has it ended, and would a text open it again? Not if one of its numbers may be somebody else's by now."""
+        if self.late_texts != LateTexts.REOPEN or self.is_live():
+            return False
+        return not self._has_lost_a_number()
+
+    def _has_lost_a_number(self) -> bool:
+        """May one of those that its people have be somebody else's by now?"""
+        is_lost = models.Q(released_at__isnull=False) | models.Q(proxy_number__is_rented=False)
+        return self.participants.current().filter(is_lost).exists()
+
+    def _lock(self) -> None:
+        """Read it anew and keep others from changing it until the transaction ends, as a text that is taken in does."""
+        self.refresh_from_db(from_queryset=Conversation.objects.select_for_update(no_key=True))
+
+    def _times_anew(self, now: datetime) -> dict[str, datetime | None]:
+        begun = self.reopened_at or self.created_at
+        return {
+            "expires_at": now + (self.expires_at - begun) if self.expires_at else None,
+            "idle_at": now + timedelta(seconds=self.idle_ttl) if self.idle_ttl is not None else None,
+        }
 
 
 class ConversationEvent(Event):
@@ -157,26 +276,43 @@ class ParticipantQuerySet(models.QuerySet["Participant"]):
         """Open or cooling down: their pair of numbers is theirs alone."""
         return self.filter(released_at__isnull=True)
 
+    def released(self) -> Self:
+        """Their pair of numbers may be given to others, or has been."""
+        return self.filter(released_at__isnull=False)
+
+    def current(self) -> Self:
+        """Those whose number was not replaced by another: each person in a conversation once."""
+        return self.filter(replaced_by__isnull=True)
+
+    def cooling(self) -> Self:
+        """Of conversations that have ended, and not given to anybody else yet."""
+        return self.unreleased().filter(release_at__isnull=False)
+
     def cooled_down(self, at: datetime) -> Self:
         """Unreleased, though their cool-down is over."""
         return self.unreleased().filter(release_at__lte=at)
 
-    def route(self, sender: str, recipient: str) -> "Participant | None":
-        """Who wrote: the one participant whom a text from this real number to this virtual number can be from.
+    def of_pair(self, sender: str, recipient: str) -> Self:
+        """Those for whom this real number and this virtual number have stood. One of them at most is unreleased."""
+        return self.filter(real_number__number_hash=keyed_hash(sender), proxy_number__number=recipient).select_related(
+            "conversation", "real_number", "proxy_number"
+        )
+
+    def on_route(self, sender: str, recipient: str) -> Self:
+        """Who wrote: the one participant, or nobody, whom a text from this real number to this virtual number is from.
 
         This look-up decides where an inbound text goes. The constraint `one_live_route` makes it unambiguous. (On
         PostgreSQL the ordinary text is routed by `hotpath.find`, which says the same.)
+        """
+        return self.unreleased().of_pair(sender, recipient)
+
+    def route(self, sender: str, recipient: str) -> "Participant | None":
+        """The same, for a text that is being taken in.
 
         It locks the conversation until the transaction ends: so what two texts of one conversation queue becomes
         visible in the order of its ids, in which it is sent; and nothing is queued once `close` has returned.
         """
-        return (
-            self.unreleased()
-            .select_for_update(no_key=True, of=("conversation",))
-            .filter(real_number__number_hash=keyed_hash(sender), proxy_number__number=recipient)
-            .select_related("conversation", "real_number", "proxy_number")
-            .first()
-        )
+        return self.on_route(sender, recipient).select_for_update(no_key=True, of=("conversation",)).first()
 
 
 class Participant(models.Model):
@@ -189,6 +325,19 @@ class Participant(models.Model):
     label = models.CharField(max_length=40, blank=True, help_text="What the others see instead of a number.")
     real_number = models.ForeignKey(RealNumber, models.PROTECT, related_name="participants")
     proxy_number = models.ForeignKey(VirtualNumber, models.PROTECT, related_name="participants")
+    chosen_by = models.CharField(
+        max_length=20, blank=True, help_text="Why they got this number of all: numbers/assignment.py, Preference."
+    )
+    # Without an index: only whether there is one is asked.
+    replaced_by = models.ForeignKey(
+        "self",
+        models.PROTECT,
+        null=True,
+        blank=True,
+        db_index=False,
+        related_name="replaces",
+        help_text="Themselves, with another number that they were given since. This one still reaches them meanwhile.",
+    )
     release_at = models.DateTimeField(null=True, blank=True, help_text="The end of the cool-down, once closed.")
     released_at = models.DateTimeField(null=True, blank=True, help_text="Since then the pair may be given to others.")
 
@@ -202,8 +351,16 @@ class Participant(models.Model):
                 condition=models.Q(released_at__isnull=True),
                 name="one_live_route",
             ),
-            models.UniqueConstraint(fields=["conversation", "real_number"], name="a_person_once_in_a_conversation"),
-            models.UniqueConstraint(fields=["conversation", "position"], name="a_position_once_in_a_conversation"),
+            models.UniqueConstraint(
+                fields=["conversation", "real_number"],
+                condition=models.Q(replaced_by__isnull=True),
+                name="a_person_once_in_a_conversation",
+            ),
+            models.UniqueConstraint(
+                fields=["conversation", "position"],
+                condition=models.Q(replaced_by__isnull=True),
+                name="a_position_once_in_a_conversation",
+            ),
         ]
         indexes = [
             # The sweep that ends cool-downs.
@@ -221,16 +378,25 @@ class Participant(models.Model):
     def name(self) -> str:
         return self.label or f"Person {self.position + 1}"
 
+    @property
+    def now(self) -> "Participant":
+        """The same person with the number that they have now."""
+        current = self
+        while current.replaced_by is not None:
+            current = current.replaced_by
+        return current
+
     def has_followed_others_since(self, at: datetime) -> bool:
         """Did this pair of numbers stand for another conversation at that time?"""
         same_pair = Participant.objects.filter(real_number=self.real_number_id, proxy_number=self.proxy_number_id)
         return same_pair.filter(released_at__gt=at).exists()
 
     def others(self) -> models.QuerySet["Participant"]:
-        """Everybody else in the conversation, in order."""
+        """Everybody else in the conversation, with the number that they have now, in order."""
         return (
-            Participant.objects.filter(conversation=self.conversation_id)
-            .exclude(pk=self.pk)
+            Participant.objects.current()
+            .filter(conversation=self.conversation_id)
+            .exclude(real_number=self.real_number_id)
             .select_related("conversation", "real_number", "proxy_number")
             .order_by("position")
         )

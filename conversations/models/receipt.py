@@ -6,6 +6,7 @@ from typing import Self
 from django.db import models
 from django.utils import timezone
 
+from numbers.models import VirtualNumber
 from smsproxy.carriers.base import ReceiptStatus
 
 from .outbound import OutboundMessage
@@ -28,6 +29,11 @@ class DeliveryReceipt(models.Model):
     status = models.CharField(max_length=20, choices=[(status.value, status.value) for status in ReceiptStatus])
     error_code = models.CharField(max_length=20, blank=True)
     message = models.ForeignKey(OutboundMessage, models.CASCADE, null=True, blank=True, related_name="receipts")
+    # Once more, as it is in the message, so that the health of all numbers is read from one index.
+    virtual_number = models.ForeignKey(
+        VirtualNumber, models.CASCADE, null=True, blank=True, db_index=False, related_name="receipts"
+    )
+    network = models.CharField(max_length=10, blank=True, help_text="The person's: MCC and MNC, such as 23410.")
     received_at = models.DateTimeField(default=timezone.now)
 
     objects = DeliveryReceiptQuerySet.as_manager()
@@ -44,6 +50,16 @@ class DeliveryReceipt(models.Model):
             models.Index("carrier_message_id", condition=models.Q(message__isnull=True), name="receipt_unmatched"),
             # ... and the sweep for those that came in the same moment.
             models.Index("received_at", condition=models.Q(message__isnull=True), name="receipt_unmatched_recent"),
+            # The health of numbers: who delivered what, of late, and where.
+            models.Index(
+                "received_at",
+                "virtual_number",
+                "network",
+                "status",
+                "error_code",
+                condition=models.Q(status__in=[ReceiptStatus.DELIVERED, ReceiptStatus.UNDELIVERED]),
+                name="receipt_health",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -9,6 +9,9 @@ from django.utils import timezone
 from smsproxy.carriers.base import Feature, NumberQuery, NumberType, PatternPlace
 from smsproxy.states import Event, Stateful
 
+from .pools import Pool
+from .top_up import TopUp
+
 
 class OrderState(models.TextChoices):
     OPEN = "open", "open"
@@ -40,12 +43,23 @@ class NumberOrder(Stateful):
     max_monthly_cost = models.DecimalField(
         max_digits=8, decimal_places=2, null=True, blank=True, help_text="EUR a month for each number."
     )
+    pool = models.ForeignKey(
+        Pool, models.PROTECT, null=True, blank=True, related_name="orders", help_text="Where its numbers go."
+    )
+    top_up = models.ForeignKey(
+        TopUp, models.PROTECT, null=True, blank=True, related_name="orders", help_text="What ordered it by itself."
+    )
     state = models.CharField(max_length=20, choices=OrderState.choices, default=OrderState.OPEN)
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
         ordering = ["-id"]
-        constraints = [models.CheckConstraint(condition=models.Q(count__gte=1), name="order_asks_for_a_number")]
+        constraints = [
+            models.CheckConstraint(condition=models.Q(count__gte=1), name="order_asks_for_a_number"),
+            models.UniqueConstraint(
+                fields=["top_up"], condition=models.Q(state=OrderState.OPEN), name="one_order_for_one_shortage"
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"order {self.pk}: {self.count} × {self.country}"

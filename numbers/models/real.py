@@ -9,6 +9,7 @@ from django.db import models
 from django.utils import timezone
 
 from smsproxy.crypto import EncryptedTextField, keyed_hash
+from smsproxy.nanp import region_of
 from smsproxy.phone import area_of, country_of, mask
 
 
@@ -67,6 +68,11 @@ class RealNumber(models.Model):
     @property
     def area(self) -> str:
         return area_of(self.number)
+
+    @property
+    def region(self) -> str:
+        """Their state or province, in North America."""
+        return region_of(self.area)
 
     @property
     def is_looked_up(self) -> bool:

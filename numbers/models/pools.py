@@ -1,0 +1,86 @@
+"""Pools: sets of numbers from which conversations are told to take theirs. Numbers without one are the common pool."""
+
+from datetime import timedelta
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.utils import timezone
+
+from .real import RealNumber
+
+LONGEST_COOL_DOWN = 10 * 366 * 24 * 3600
+
+
+class Pool(models.Model):
+    """Numbers for a brand or a city, say, with a cool-down and a cap of their own where it has them."""
+
+    name = models.SlugField(max_length=40, unique=True, help_text="What a request calls it, such as berlin.")
+    cool_down = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MaxValueValidator(LONGEST_COOL_DOWN)],
+        help_text="Seconds for which the numbers of an ended conversation are given to nobody else. Empty: COOL_DOWN.",
+    )
+    number_cap = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="The most live participants that one of its numbers may have. Empty: NUMBER_CAP.",
+    )
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def is_in_use(self) -> bool:
+        """Does anything refer to it? Of conversations, which have no index for it, only if nothing else does."""
+        others = (self.numbers, self.orders, self.top_ups, self.shortages, self.conversations)
+        return any(rows.exists() for rows in others)
+
+    def clean(self) -> None:
+        if self.cool_down is not None and self.cool_down <= settings.SHORTEST_COOL_DOWN:
+            raise ValidationError(
+                {
+                    "cool_down": f"Expected more than {settings.SHORTEST_COOL_DOWN} seconds, MESSAGE_MAX_AGE and LEASE "
+                    "together: a text of an ended conversation may still be under way for so long."
+                }
+            )
+
+
+def cool_down_of(pool: Pool | None) -> timedelta:
+    """How long after its end the numbers of a conversation of this pool are given to nobody else."""
+    of_pool = pool.cool_down if pool else None
+    return timedelta(seconds=settings.COOL_DOWN if of_pool is None else of_pool)
+
+
+def name_of(pool: Pool | None) -> str:
+    return pool.name if pool else "common"
+
+
+class Shortage(models.Model):
+    """A conversation could not be made, as one of its people had used up every number. An event, never changed."""
+
+    pool = models.ForeignKey(Pool, models.PROTECT, null=True, blank=True, related_name="shortages")
+    country = models.CharField(max_length=2, blank=True, help_text="The person's: ISO 3166-1 alpha-2.")
+    real_number = models.ForeignKey(
+        RealNumber, models.PROTECT, null=True, blank=True, related_name="shortages", help_text="Whose, if we know them."
+    )
+    able = models.PositiveIntegerField(help_text="The numbers that can serve this person, free or not.")
+    in_use = models.PositiveIntegerField(help_text="How many of those they had already, open or cooling down.")
+    needed = models.PositiveIntegerField(help_text="How many that can serve them there would have to be.")
+    next_release_at = models.DateTimeField(null=True, blank=True, help_text="When the next of theirs has cooled down.")
+    reason = models.CharField(max_length=300)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [models.Index("created_at", name="shortage_recent")]
+
+    def __str__(self) -> str:
+        return f"shortage {self.pk}"

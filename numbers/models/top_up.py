@@ -1,0 +1,73 @@
+"""Top-ups: how a pool fills itself, and what that may cost."""
+
+from decimal import Decimal
+
+import phonenumbers
+from django.core.exceptions import ValidationError
+from django.core.validators import MinValueValidator
+from django.db import models
+from django.utils import timezone
+
+from smsproxy.carriers.base import NumberType
+
+from .pools import Pool, name_of
+
+# Who did it, in the events of its orders.
+ACTOR = "top-up"
+_NOT_NEGATIVE = [MinValueValidator(Decimal(0))]
+
+
+class TopUp(models.Model):
+    """Keep numbers of one country in one pool in reserve. Its reserve is what the busiest person there has left."""
+
+    pool = models.ForeignKey(Pool, models.PROTECT, null=True, blank=True, related_name="top_ups")
+    country = models.CharField(max_length=2, help_text="ISO 3166-1 alpha-2.")
+    is_enabled = models.BooleanField("buys numbers", default=False, help_text="Off: it only says what it would buy.")
+    low_water = models.PositiveIntegerField(
+        validators=[MinValueValidator(1)], help_text="Numbers are bought when there are fewer in reserve than this."
+    )
+    target = models.PositiveIntegerField(help_text="So many are in reserve afterwards.")
+    monthly_budget = models.DecimalField(
+        max_digits=9,
+        decimal_places=2,
+        validators=_NOT_NEGATIVE,
+        help_text="EUR: the most that the numbers which it has bought may cost together in a month.",
+    )
+    max_monthly_cost = models.DecimalField(
+        max_digits=8,
+        decimal_places=2,
+        validators=_NOT_NEGATIVE,
+        help_text="EUR a month: the most that one number may cost. One of unknown cost is not bought.",
+    )
+    type = models.CharField(max_length=20, blank=True, choices=[(kind.value, kind.value) for kind in NumberType])
+    busy_until = models.DateTimeField(null=True, blank=True, editable=False, help_text="A worker is at it.")
+    retry_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="It could not buy, and does not try again before."
+    )
+    trouble = models.CharField(max_length=300, blank=True, editable=False, help_text="Why it could not buy.")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        ordering = ["pool__name", "country"]
+        verbose_name = "top-up"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["pool", "country"], condition=models.Q(pool__isnull=False), name="one_top_up_of_a_pool"
+            ),
+            models.UniqueConstraint(
+                fields=["country"], condition=models.Q(pool__isnull=True), name="one_top_up_of_the_common_pool"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(target__gte=models.F("low_water")), name="top_up_fills_to_its_mark_or_above"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"top-up of {name_of(self.pool)}, {self.country}"
+
+    def clean(self) -> None:
+        self.country = self.country.strip().upper()
+        if self.country not in phonenumbers.SUPPORTED_REGIONS:
+            raise ValidationError({"country": "Expected the two letters of a country, such as GB."})
+        if self.low_water is not None and self.target is not None and self.target < self.low_water:
+            raise ValidationError({"target": "Expected the low-water mark, or more."})
