@@ -24,10 +24,11 @@ def receive_receipt(receipt: Receipt) -> bool:
         status=receipt.status,
         error_code=receipt.error_code,
         client_ref=receipt.client_ref,
+        network=receipt.network,
     )
     try:
         with transaction.atomic():
-            row.message = _find(row)
+            _match(row)
             row.save(force_insert=True)
             _apply(row)
     except IntegrityError:
@@ -47,8 +48,8 @@ def match_late_receipts(receipts: DeliveryReceiptQuerySet) -> int:
     late = list(receipts.unmatched().filter(carrier_message_id__in=known).order_by("received_at")[:100])
     for row in late:
         with transaction.atomic():
-            row.message = _find(row)
-            row.save(update_fields=["message"])
+            _match(row)
+            row.save(update_fields=["message", "virtual_number"])
             _apply(row)
     return len(late)
 
@@ -80,6 +81,11 @@ def follow_parts(message: OutboundMessage) -> None:
     message.follow_parts()
     if message.state != before and before != OutboundState.FAILED:  # Of that its sender was told already.
         feedback.tell_sender(message)
+
+
+def _match(row: DeliveryReceipt) -> None:
+    row.message = _find(row)
+    row.virtual_number_id = row.message.sender_id if row.message else None
 
 
 def _find(row: DeliveryReceipt) -> OutboundMessage | None:

@@ -5,34 +5,45 @@ from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ERROR_FLAG
 from django.contrib.auth import get_permission_codename
 from django.db import DataError
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 
 from smsproxy.states import StaleState
 
 log = logging.getLogger(__name__)
 
 
-class ReadOnlyAdmin(admin.ModelAdmin):
-    """A record: it can be looked at, and changed only by an action that calls a verb of the model."""
+class BoundedAdmin(admin.ModelAdmin):
+    """A list in pages, which bears whatever there is in its address."""
 
     list_per_page = 50
     # What a filter finds is counted, for the pages; all that there is would be a second count, of the whole table.
     show_full_result_count = False
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        show = super().changelist_view
+        return self.or_back_to_the_list(request, lambda: show(request, extra_context))
+
+    def or_back_to_the_list(self, request: HttpRequest, show: Callable[[], HttpResponse]) -> HttpResponse:
         """As Django does for filters of which it knows that they are nonsense: back to the list, with a word."""
         try:
-            return super().changelist_view(request, extra_context)
-        except (ValueError, OverflowError, DataError) as error:
+            return show()
+        except (IncorrectLookupParameters, ValueError, OverflowError, DataError) as error:
             if request.method == "GET" and set(request.GET) <= {ERROR_FLAG}:
                 raise  # Nobody asked for anything: it is a fault of ours.
             # The error's text quotes what was asked for: only its kind is told.
             log.warning("the list at %s could not be shown as asked for: %s", request.path, type(error).__name__)
-            return HttpResponseRedirect(f"{request.path}?{ERROR_FLAG}=1")
+            changelist = reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
+            return HttpResponseRedirect(f"{changelist}?{ERROR_FLAG}=1")
+
+
+class ReadOnlyAdmin(BoundedAdmin):
+    """A record: it can be looked at, and changed only by an action that calls a verb of the model."""
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

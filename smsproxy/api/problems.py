@@ -23,16 +23,25 @@ log = logging.getLogger(__name__)
 class Problem(APIException):
     """An error of ours for the API: a status, a title, a detail, and what is wrong where.
 
-    errors: [{"pointer": JSON pointer into the request's body, "code": slug, "detail": text}].
+    errors: [{"pointer": JSON pointer into the request's body, "code": slug, "detail": text}]. extra: what else this
+    kind of problem tells, by name.
     """
 
     def __init__(
-        self, status_code: int, title: str, detail: str, *, code: str, errors: list[dict[str, Any]] | None = None
+        self,
+        status_code: int,
+        title: str,
+        detail: str,
+        *,
+        code: str,
+        errors: list[dict[str, Any]] | None = None,
+        extra: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(detail, code=code)
         self.status_code = status_code
         self.title = title
         self.errors = errors or []
+        self.extra = extra or {}
 
 
 def body(
@@ -96,7 +105,7 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
             errors=errors[:MOST_ERRORS],
         )
     elif isinstance(exc, Problem):
-        data = body(exc.status_code, str(exc.detail), title=exc.title, code=_code(exc), errors=exc.errors)
+        data = body(exc.status_code, str(exc.detail), title=exc.title, code=_code(exc), errors=exc.errors) | exc.extra
     else:
         detail = str(exc.detail) if isinstance(exc, APIException) else "There is nothing here."
         data = body(answer.status_code, detail, code=_code(exc) or "not_found")

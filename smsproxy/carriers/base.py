@@ -149,12 +149,16 @@ class ReceiptStatus(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Receipt:
-    """What the carrier later says of one part. client_ref is "" where the carrier did not echo it."""
+    """What the carrier later says of one part. client_ref is "" where the carrier did not echo it.
+
+    network: the person's, MCC and MNC such as "23410"; "" where the carrier does not say.
+    """
 
     carrier_message_id: str
     client_ref: str
     status: ReceiptStatus
     error_code: str = ""
+    network: str = ""
 
 
 class CarrierError(Exception):

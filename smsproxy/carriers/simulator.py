@@ -11,6 +11,7 @@ from decimal import Decimal
 import phonenumbers
 from django.db import DatabaseError, IntegrityError, models, transaction
 
+from smsproxy.phone import country_of
 from smsproxy.simulator import network
 from smsproxy.simulator.models import Direction, FaultKind, SimulatedFault, SimulatedHandset, SimulatedNumber, Verb
 
@@ -45,6 +46,9 @@ PRICE = Decimal("0.04")  # EUR a part
 _NOT_FOR_RENT = "420"  # as Vonage says it of a number that somebody else has, or nobody
 # All but the last two digits of the inventory, where a country has numbers for fiction.
 _FICTIONAL = {"GB": "+4477009001", "US": "+121255501"}
+# Each country has one network; and those without an entry share one of the country 001, which is for tests.
+_NETWORKS = {"GB": "23410", "US": "310410"}
+_TEST_NETWORK = "00101"
 
 
 class SimulatorCarrier(Carrier):
@@ -163,6 +167,7 @@ def _tell(text: OutgoingText, message_id: str, fault: FaultKind | None) -> None:
         client_ref=text.client_ref,
         status=ReceiptStatus.UNDELIVERED if is_given_up else ReceiptStatus.DELIVERED,
         error_code="1" if is_given_up else "",
+        network=_NETWORKS.get(country_of(text.recipient), _TEST_NETWORK),
     )
     for _ in range(2 if fault == FaultKind.DUPLICATE_RECEIPT else 1):
         try:

@@ -9,6 +9,7 @@ import time
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Final
 
 from django.conf import settings
 
@@ -19,6 +20,7 @@ from .signature import sign
 _ID = re.compile(r"[\x21-\x7e]{1,64}")
 _CLIENT_REF = re.compile(r"[\x21-\x7e]{0,100}")
 _ERROR_CODE = re.compile(r"[0-9A-Za-z-]{1,20}")
+_NETWORK = re.compile(r"[0-9A-Za-z]{1,10}")
 _DIGITS = re.compile(r"[1-9][0-9]{6,14}")
 _GROUP = re.compile(r"[0-9A-Za-z]{1,20}")
 _COUNT = re.compile(r"[0-9]{1,3}")
@@ -41,6 +43,11 @@ _WORDS = {
     ReceiptStatus.UNDELIVERED: "failed",
     ReceiptStatus.UNKNOWN: "unknown",
 }
+
+# Of the error codes of receipts, those that say nothing against the number that sent: the person's phone is off, out of
+# reach or busy (2, 7), their number is dead (3), they bar texts (4) or have opted out (9), they are too young (13), or
+# have no credit (15).
+RECIPIENTS_FAULT: Final = frozenset({"2", "3", "4", "7", "9", "13", "15"})
 
 
 class Undecodable(ValueError):
@@ -84,12 +91,13 @@ def parse_receipt(params: Mapping[str, str]) -> Receipt:
     client_ref = params.get("client-ref", "")
     if not _CLIENT_REF.fullmatch(client_ref):
         raise Undecodable("a client-ref that is not ours")
-    error_code = params.get("err-code", "")
+    error_code, network = params.get("err-code", ""), params.get("network-code", "")
     return Receipt(
         carrier_message_id=message_id,
         client_ref=client_ref,
         status=_STATUSES.get(params["status"].lower(), ReceiptStatus.UNKNOWN),
         error_code=error_code if error_code != "0" and _ERROR_CODE.fullmatch(error_code) else "",
+        network=network if _NETWORK.fullmatch(network) else "",
     )
 
 
@@ -123,6 +131,8 @@ def write_receipt(receipt: Receipt, *, sender: str, recipient: str) -> dict[str,
         "status": _WORDS[receipt.status],
         "err-code": receipt.error_code or "0",
     }
+    if receipt.network:
+        params["network-code"] = receipt.network
     if receipt.client_ref:
         params["client-ref"] = receipt.client_ref
     return _sealed(params, None)
