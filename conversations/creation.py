@@ -1,93 +1,80 @@
 """Creating a conversation: check the people, give each a proxy number, queue the confirmations. All or nothing."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from conversations.joining import Chosen, Overtaken, choose_numbers, count_pairs, join, others_may_be_faster
 from conversations.models import Conversation, Participant
 from conversations.outbox import queue_notices
-from numbers.assignment import best_numbers, sender_countries, serving
+from conversations.terms import (
+    CannotCreate,
+    MixedUp,
+    NamedNumberTaken,
+    NoNumberFree,
+    Person,
+    RequestId,
+    Terms,
+    TooManyAtOnce,
+)
+from conversations.used_up import note_shortage
 from numbers.lookup import NumberNotValid, look_up, remember_answers
 from numbers.models import RealNumber, VirtualNumber
+from numbers.policy import Policy
 from smsproxy.api.models import ApiKey
 
 # Others can be faster than we are between our reading and our writing. So often in a row means that all are taken.
 _MOST_TRIES = 50
 
 
-@dataclass(frozen=True, kw_only=True)
-class RequestId:
-    """What makes two requests of one caller the same one. key: the caller's name of it; hash: of what it asks for."""
-
-    key: str
-    hash: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Person:
-    """Somebody who shall take part. number: E.164. label: what the others see."""
-
-    number: str
-    label: str = ""
-
-
-class CannotCreate(Exception):
-    """The conversation cannot be made because of one participant, and nothing was. Says why, without a number.
-
-    position: the participant's place in the request. code: a slug for programs.
-    """
-
-    def __init__(self, position: int, code: str, detail: str) -> None:
-        super().__init__(detail)
-        self.position = position
-        self.code = code
-        self.detail = detail
-
-
-class MixedUp(Exception):
-    """The caller has used this key before, for a request that asks for something else."""
-
-
-class NoNumberFree(CannotCreate):
-    """Every virtual number that could serve this participant is taken by their other conversations."""
-
-
-class _Overtaken(Exception):
-    """Somebody else has changed what we had read: begin again."""
-
-
 def create_conversation(
     people: Sequence[Person],
+    terms: Terms | None = None,
     *,
-    reference: str = "",
-    ttl: int | None = None,
-    idle_ttl: int | None = None,
-    notify: bool = True,
     created_by: ApiKey | None = None,
     request_id: RequestId | None = None,
 ) -> Conversation:
     """A new conversation between these people, its numbers assigned, its confirmations queued.
 
-    ttl: seconds until it ends by itself. idle_ttl: seconds without a text after which it does. None: never.
     request_id: of a request that may be repeated; a repeat makes nothing, and returns what the first one made.
     Raises CannotCreate, and then nothing was created or sent; MixedUp.
     """
-    if request_id is None:
-        return _create(people, reference, ttl, idle_ttl, notify, created_by, RequestId(key="", hash=""))
-    if made := _made_before(created_by, request_id):
+    terms = terms or Terms()
+    if request_id is not None and (made := _made_before(created_by, request_id)):
         return made
     try:
-        return _create(people, reference, ttl, idle_ttl, notify, created_by, request_id)
-    except (IntegrityError, NoNumberFree):
+        return _create(people, terms, created_by, request_id or RequestId(key="", hash=""))
+    except (IntegrityError, NamedNumberTaken, NoNumberFree) as error:
         # A repeat at the same moment was faster, and may have taken the last number.
-        if made := _made_before(created_by, request_id):
+        if request_id is not None and (made := _made_before(created_by, request_id)):
             return made
+        if isinstance(error, NoNumberFree):
+            note_shortage(error, people[error.position].number, terms.policy)
         raise
+
+
+def dry_run(people: Sequence[Person], policy: Policy) -> list[Chosen]:
+    """The numbers that these people would get now, in their order. Nothing is created, and no lookup is paid for.
+
+    Raises CannotCreate, TooManyAtOnce, as the creation would, which takes the same numbers, or some that are as good.
+    """
+    _refuse_repeats(people)
+    _refuse_virtual_numbers(people)
+    numbers = [person.number for person in people]
+    for _ in range(_MOST_TRIES):
+        with suppress(Overtaken), transaction.atomic():
+            known = RealNumber.objects.known(numbers)
+            with others_may_be_faster():
+                new = RealNumber.objects.add(number for number in numbers if number not in known)
+            found = known | new
+            chosen = choose_numbers(people, [found[number] for number in numbers], new.values(), policy)
+            transaction.set_rollback(True)
+            return chosen
+    raise TooManyAtOnce
 
 
 def _made_before(created_by: ApiKey | None, request_id: RequestId) -> Conversation | None:
@@ -99,15 +86,7 @@ def _made_before(created_by: ApiKey | None, request_id: RequestId) -> Conversati
     return made
 
 
-def _create(
-    people: Sequence[Person],
-    reference: str,
-    ttl: int | None,
-    idle_ttl: int | None,
-    notify: bool,
-    created_by: ApiKey | None,
-    request_id: RequestId,
-) -> Conversation:
+def _create(people: Sequence[Person], terms: Terms, created_by: ApiKey | None, request_id: RequestId) -> Conversation:
     _refuse_repeats(people)
     _refuse_virtual_numbers(people)
     try:
@@ -116,21 +95,24 @@ def _create(
         raise CannotCreate(error.position, "number_not_valid", f"{error}") from None
 
     for _ in range(_MOST_TRIES):
-        with suppress(_Overtaken), transaction.atomic():
+        with suppress(Overtaken), transaction.atomic():
             known = RealNumber.objects.known(person.number for person in people)
             if known:
                 _wait_for_other_creators(known)
-            with _others_may_be_faster():
+            with others_may_be_faster():
                 new = RealNumber.objects.add(person.number for person in people if person.number not in known)
             numbers = known | new
             remember_answers(numbers, answers)
-            conversation = _open(reference, ttl, idle_ttl, created_by, request_id)
-            participants = _join(conversation, people, numbers, new)
-            if notify and settings.CONFIRMATION_TEXT:
+            conversation = _open(terms, created_by, request_id)
+            real_numbers = [numbers[person.number] for person in people]
+            chosen = choose_numbers(people, real_numbers, new.values(), terms.policy)
+            participants = join(conversation, people, real_numbers, chosen)
+            if terms.notify and settings.CONFIRMATION_TEXT:
                 _queue_confirmations(participants)
             conversation.remember(participants)
+            count_pairs(chosen, terms.policy)
             return conversation
-    raise NoNumberFree(0, "no_number_free", "no virtual number is free: others were faster with each that was")
+    raise TooManyAtOnce
 
 
 def _refuse_repeats(people: Sequence[Person]) -> None:
@@ -155,14 +137,6 @@ def _refuse_virtual_numbers(people: Sequence[Person]) -> None:
             raise CannotCreate(position, "virtual_number", "is one of our own virtual numbers, not a person's")
 
 
-@contextmanager
-def _others_may_be_faster() -> Iterator[None]:
-    try:
-        yield
-    except IntegrityError:
-        raise _Overtaken from None
-
-
 def _wait_for_other_creators(numbers: dict[str, RealNumber]) -> None:
     """Lock these people's rows, in one order everywhere.
 
@@ -173,70 +147,22 @@ def _wait_for_other_creators(numbers: dict[str, RealNumber]) -> None:
     list(RealNumber.objects.select_for_update(no_key=True).filter(pk__in=ids).order_by("pk").values_list("pk"))
 
 
-def _open(
-    reference: str, ttl: int | None, idle_ttl: int | None, created_by: ApiKey | None, request_id: RequestId
-) -> Conversation:
+def _open(terms: Terms, created_by: ApiKey | None, request_id: RequestId) -> Conversation:
     now = timezone.now()
     conversation = Conversation.objects.create(
-        reference=reference,
+        reference=terms.reference,
+        pool=terms.policy.pool,
+        late_texts=terms.late_texts or settings.LATE_TEXTS,
         created_by=created_by,
         idempotency_key=request_id.key,
         request_hash=request_id.hash,
         created_at=now,
-        expires_at=now + timedelta(seconds=ttl) if ttl is not None else None,
-        idle_ttl=idle_ttl,
-        idle_at=now + timedelta(seconds=idle_ttl) if idle_ttl is not None else None,
+        expires_at=now + timedelta(seconds=terms.ttl) if terms.ttl is not None else None,
+        idle_ttl=terms.idle_ttl,
+        idle_at=now + timedelta(seconds=terms.idle_ttl) if terms.idle_ttl is not None else None,
     )
     conversation.record(conversation.state, reason="created", actor=f"API key {created_by.name}" if created_by else "")
     return conversation
-
-
-def _join(
-    conversation: Conversation,
-    people: Sequence[Person],
-    numbers: dict[str, RealNumber],
-    new: dict[str, RealNumber],
-) -> list[Participant]:
-    """Give each person the best free number. The constraint `one_live_route` decides between concurrent creators."""
-    real_numbers = [numbers[person.number] for person in people]
-    best_ones = best_numbers(real_numbers, newcomers=new.values())
-    participants = []
-    for position, (person, real_number, best) in enumerate(zip(people, real_numbers, best_ones, strict=True)):
-        if best is None:
-            raise NoNumberFree(position, "no_number_free", _why_none_is_free(real_number))
-        participants.append(
-            Participant(
-                conversation=conversation,
-                position=position,
-                label=person.label,
-                real_number=real_number,
-                proxy_number=best,
-            )
-        )
-    with _others_may_be_faster():
-        Participant.objects.bulk_create(participants)
-    # Releasing a number waits for whoever is inserting (numbers/releasing.py): either it sees these rows, or we see
-    # here that the number is no longer active.
-    given = {participant.proxy_number_id for participant in participants}
-    active = VirtualNumber.objects.active().filter(pk__in=given)
-    if active.touch() < len(given) and active.count() < len(given):
-        raise _Overtaken
-    return participants
-
-
-def _why_none_is_free(number: RealNumber) -> str:
-    of_countries = ", ".join(sender_countries(number.country)) or "any country"
-    able = serving(number).count()
-    if not able:
-        return (
-            f"no virtual number is free: a phone of country {number.country or 'unknown'} needs an active one of "
-            f"{of_countries}, and the pool has none. Add some: manage.py provision_numbers"
-        )
-    return (
-        f"no virtual number is free: each of the {able} that can text this participant (of {of_countries}) serves "
-        "another conversation of theirs, open or cooling down. Close conversations, or add numbers to the pool: "
-        "manage.py provision_numbers"
-    )
 
 
 def _queue_confirmations(participants: Sequence[Participant]) -> None:

@@ -21,13 +21,10 @@ def tell_sender(message: OutboundMessage) -> None:
     same_text = OutboundMessage.objects.filter(inbound=message.inbound_id, state__in=_NOT_DELIVERED)
     if same_text.exclude(pk=message.pk).exists():
         return
-    author = (
-        Participant.objects.unreleased()
-        .filter(inbound_messages=message.inbound_id)
-        .select_related("proxy_number", "real_number")
-        .first()
-    )
-    if author is not None:
+    wrote = Participant.objects.filter(inbound_messages=message.inbound_id).first()
+    author = wrote.now if wrote else None
+    # Not from a number that may stand for another conversation of theirs by now.
+    if author is not None and author.released_at is None:
         _tell(author)
 
 

@@ -20,13 +20,15 @@ class Arrival:
     `inbound.take_in_whole` have read it, and are where more of it would be read.
 
     participant: who wrote it, with the conversation; None: nobody that we know, or not under this number.
-    others: whom it would go to. is_loop: the sender is a virtual number of ours.
+    others: whom it would go to. is_loop: the sender is a virtual number of ours. reopens: a text that comes after the
+    end opens the conversation again, if nothing else keeps it back.
     """
 
     text: str
     is_loop: bool = False
     participant: Participant | None = None
     others: Sequence[Participant] = ()
+    reopens: bool = False
 
     @cached_property
     def relayed_text(self) -> str:
@@ -54,7 +56,7 @@ def _from_nobody(arrival: Arrival) -> Outcome | None:
 
 def _after_the_end(arrival: Arrival) -> Outcome | None:
     is_live = arrival.participant is not None and arrival.participant.conversation.is_live()
-    return None if is_live else Outcome.ENDED
+    return None if is_live or arrival.reopens else Outcome.ENDED
 
 
 def _without_words(arrival: Arrival) -> Outcome | None:

@@ -5,8 +5,8 @@ is simply relayed, which nearly all are, in a quarter of the time. (SQL is writt
 claiming.py, and nowhere else.) A test compares the rows that both ways write, field by field.
 
 No transaction is open between the two, so nothing is locked while Python decides. What `find` has read may have changed
-by the time of `take_in`, but only in one way that matters: the conversation has ended. `take_in` looks again, under the
-lock.
+by the time of `take_in`, but only in two ways that matter: the conversation has ended, or somebody in it was given
+another number. `take_in` looks again, under the lock.
 """
 
 from collections.abc import Iterable
@@ -27,14 +27,18 @@ _FIND = """
     SELECT
         author.id, author.position, author.label, author.real_number_id, author.proxy_number_id,
         conversation.id, conversation.state, conversation.expires_at, conversation.idle_ttl, conversation.idle_at,
-        other.id, other.real_number_id, other.proxy_number_id
+        conversation.route_version, other.id, other.real_number_id, other.proxy_number_id
     FROM numbers_realnumber sender
     JOIN conversations_participant author ON author.real_number_id = sender.id AND author.released_at IS NULL
     JOIN numbers_virtualnumber proxy ON proxy.id = author.proxy_number_id AND proxy.number = %(recipient)s
     JOIN conversations_conversation conversation ON conversation.id = author.conversation_id
-    JOIN conversations_participant other ON other.conversation_id = conversation.id AND other.id <> author.id
+    JOIN conversations_participant other ON other.conversation_id = conversation.id
+        AND other.real_number_id <> author.real_number_id AND other.replaced_by_id IS NULL
     WHERE sender.number_hash = %(sender_hash)s
-    AND NOT EXISTS (SELECT FROM numbers_virtualnumber ours WHERE ours.number = %(sender)s AND ours.state <> 'retired')
+    AND NOT EXISTS (
+        SELECT FROM numbers_virtualnumber ours
+        WHERE ours.number = %(sender)s AND (ours.is_rented OR ours.state = 'ordered')
+    )
     ORDER BY other.position
 """
 
@@ -44,7 +48,7 @@ _FIND = """
 _RELAY = """
     WITH conversation AS (
         SELECT id FROM conversations_conversation
-        WHERE id = %(conversation)s AND state = 'open'
+        WHERE id = %(conversation)s AND state = 'open' AND route_version = %(route_version)s
         AND (expires_at IS NULL OR expires_at > %(now)s) AND (idle_at IS NULL OR idle_at > %(now)s)
         FOR NO KEY UPDATE
     ), inbound AS (
@@ -89,7 +93,7 @@ class Taken(Enum):
     SEEN_BEFORE = "seen before"
     """The carrier's id was taken in before, and nothing was written."""
     NOT_ANY_MORE = "not any more"
-    """The conversation has ended since it was read, and nothing was written."""
+    """The conversation has ended since it was read, or has other numbers, and nothing was written."""
 
 
 def serves() -> bool:
@@ -109,10 +113,10 @@ def find(text: InboundText) -> Arrival | None:
         connection.alias, ["id", "position", "label", "real_number_id", "proxy_number_id"], rows[0][:5]
     )
     participant.conversation = Conversation.from_db(
-        connection.alias, ["id", "state", "expires_at", "idle_ttl", "idle_at"], rows[0][5:10]
+        connection.alias, ["id", "state", "expires_at", "idle_ttl", "idle_at", "route_version"], rows[0][5:11]
     )
     others = [
-        Participant.from_db(DEFAULT_DB_ALIAS, ["id", "real_number_id", "proxy_number_id"], row[10:]) for row in rows
+        Participant.from_db(DEFAULT_DB_ALIAS, ["id", "real_number_id", "proxy_number_id"], row[11:]) for row in rows
     ]
     return Arrival(text.text, participant=participant, others=others)
 
@@ -128,6 +132,7 @@ def take_in(text: InboundText, arrival: Arrival) -> Taken:
         {
             "now": timezone.now(),
             "conversation": author.conversation.pk,
+            "route_version": author.conversation.route_version,
             "carrier_message_id": text.carrier_message_id,
             "sender": author.real_number_id,
             "virtual_number": author.proxy_number_id,

@@ -8,11 +8,12 @@ from django.utils import timezone
 
 from conversations import hotpath
 from conversations.gates import Arrival, decide
-from conversations.models import InboundMessage, LongText, Outcome, Participant
+from conversations.models import Conversation, InboundMessage, LongText, Outcome, Participant
 from conversations.outbox import queue_notice_once, queue_relay
 from conversations.wakeup import wake_workers
 from numbers.models import RealNumber, VirtualNumber
 from smsproxy.carriers.base import InboundText
+from smsproxy.states import StaleState
 
 
 def receive(text: InboundText, *, raw: str = "") -> None:
@@ -52,14 +53,14 @@ def take_in_whole(
     """
     received_at = received_at or timezone.now()
     virtual_number = VirtualNumber.objects.filter(number=text.recipient).first()
-    is_loop = VirtualNumber.objects.in_pool().filter(number=text.sender).exists()
+    is_loop = is_from_ourselves(text.sender)
     sender = participant = None
     if text.sender and not is_loop:
         sender = RealNumber.objects.remember([text.sender])[text.sender]
         participant = Participant.objects.route(text.sender, text.recipient)
         if participant and long_text and participant.has_followed_others_since(received_at):
             participant = None  # While its parts were waited for, the numbers have been given to other people.
-    arrival = Arrival(text.text, is_loop, participant, list(participant.others()) if participant else [])
+    arrival = arrival_of(text.text, participant, is_loop=is_loop)
     message = InboundMessage(
         carrier_message_id=text.carrier_message_id,
         outcome=decide(arrival),
@@ -78,6 +79,9 @@ def take_in_whole(
     )
     if not InboundMessage.objects.record(message):
         return None
+    if message.outcome == Outcome.RELAYED and participant and not _is_open_again(participant.conversation):
+        message.outcome = Outcome.ENDED
+        message.save(update_fields=["outcome"])
     if message.outcome == Outcome.RELAYED and participant:
         participant.conversation.restart_idle_time()
         for other in arrival.others:
@@ -85,6 +89,34 @@ def take_in_whole(
     else:
         _answer(message, arrival)
     return message
+
+
+def is_from_ourselves(sender: str | None) -> bool:
+    return VirtualNumber.objects.in_pool().filter(number=sender).exists()
+
+
+def arrival_of(text: str, participant: Participant | None, *, is_loop: bool) -> Arrival:
+    """What the gates look at, for a text of this participant; None: of nobody that we know."""
+    if participant is None:
+        return Arrival(text, is_loop)
+    return Arrival(
+        text,
+        is_loop,
+        participant,
+        list(participant.others()),
+        reopens=participant.conversation.reopens_for_a_late_text(),
+    )
+
+
+def _is_open_again(conversation: Conversation) -> bool:
+    """It is open; or has ended, and the late text opens it again. False: its numbers may be somebody else's by now."""
+    if conversation.is_live():
+        return True
+    try:
+        conversation.reopen(reason="a late text")
+    except StaleState:
+        return False
+    return True
 
 
 def keep_undecodable(carrier_message_id: str, raw: str, reason: str) -> InboundMessage | None:

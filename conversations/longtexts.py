@@ -84,7 +84,7 @@ def _put_off(long_text: LongText) -> None:
 def _as_part(text: InboundText) -> InboundMessage | None:
     """None: it cannot be joined with others, since not both its ends are numbers that we know as such."""
     virtual_number = VirtualNumber.objects.filter(number=text.recipient).first()
-    if not text.sender or virtual_number is None or VirtualNumber.objects.in_pool().filter(number=text.sender).exists():
+    if not text.sender or virtual_number is None or inbound.is_from_ourselves(text.sender):
         return None
     return InboundMessage(
         carrier_message_id=text.carrier_message_id,

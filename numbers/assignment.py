@@ -1,7 +1,7 @@
 """Which virtual numbers the people of a conversation get.
 
-Each participant gets a proxy number of their own, whatever the other side gets, so the pool needs only as many numbers
-as the busiest person has live conversations. The order of preference is here; that a pair is never live twice is the
+Each participant gets a proxy number of their own, whatever the other side gets, so a pool needs only as many numbers as
+its busiest person has live conversations. The order of preference is here; that a pair is never live twice is the
 database's word (`one_live_route`), which the caller runs into and then asks again.
 
 The pool is asked group by group, the best first, and each question is answered by the first rows of an index: so a
@@ -10,103 +10,207 @@ number is found as soon in a pool of ten thousand as in one of ten.
 
 import secrets
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
 from functools import cache
 
-from django.conf import settings
-from django.db.models import F, Q
+from django.db.models import Count, F, Min, Q
 
 from numbers.models import RealNumber, VirtualNumber
 from numbers.models.virtual import REQUIRED_SENDER_COUNTRIES, VirtualNumberQuerySet
+from numbers.policy import Geography, Policy, Stickiness
 
 # So many rows are read at a time. Not fewer than people can be in a conversation.
 _FEW = 10
 
 
+class Preference(StrEnum):
+    """Why somebody got this number of all: the first of these that there was a free one for."""
+
+    NAMED = "named"
+    """The request named it."""
+    LAST_USED = "last used"
+    """They had it with the same counterpart before."""
+    OWN_AREA = "own area"
+    OWN_REGION = "own region"
+    """Of their state or province, in North America."""
+    OWN_COUNTRY = "own country"
+    OTHER_COUNTRY = "other country"
+    ANY = "any"
+    """The policy is `any`: countries do not matter."""
+    CUT_SHORT = "cut short"
+    """They had used up all numbers: the cool-down of one of theirs was cut short (NUMBERS_USED_UP=soft)."""
+    REPLACEMENT = "replacement"
+    """For another number, by `manage.py replace_number`."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    number: VirtualNumber
+    preference: Preference
+
+
+@dataclass(frozen=True, kw_only=True)
+class Need:
+    """Why no number is free for somebody. able: the numbers that can serve them. in_use: those they have already.
+
+    full: those that have as many live participants as a number may. next_release_at: when the next of theirs has cooled
+    down; None: none is about to.
+    """
+
+    able: int
+    in_use: int
+    full: int
+    next_release_at: datetime | None
+
+    @property
+    def needed(self) -> int:
+        """How many numbers that can serve them there would have to be."""
+        return self.able + 1
+
+
 def best_numbers(
-    people: Sequence[RealNumber], *, newcomers: Collection[RealNumber] = ()
-) -> Iterator[VirtualNumber | None]:
+    people: Sequence[RealNumber],
+    policy: Policy,
+    *,
+    newcomers: Collection[RealNumber] = (),
+    named: Mapping[int, VirtualNumber] | None = None,
+) -> Iterator[Choice | None]:
     """The number that each of these people should get in a new conversation, in their order; None: none is free.
 
-    Best is: the one that they last used with the same counterpart, then one of the person's own country, then of their
-    own area, then one that few of the others in the conversation have, then the one given out longest ago.
+    Best is: the one that they last used with the same counterpart, then one of the person's own area, their state or
+    province, their country, then one that none of the others in the conversation has, then the least busy.
 
-    newcomers: those of them of whom nothing needs to be looked up, since they had no conversation yet.
+    newcomers: those of them of whom nothing needs to be looked up, since they had no conversation yet. named: by the id
+    of a person, the one number that they shall have, and no other.
     """
     known = [person for person in people if person not in newcomers]
     taken = _taken(known)
     # Two people keep the numbers that they had with each other; a group has none to keep.
     last_used = _last_used(*known) if len(known) == len(people) == 2 else {}
-    first_of = cache(lambda group: _longest_unused(VirtualNumber.objects.assignable().filter(group)))
+    candidates = _with_room(VirtualNumber.objects.assignable(), policy)
+    first_of = cache(lambda group: _least_busy(candidates.filter(group)))
     given: Counter[int] = Counter()
     for person in people:
-        last = last_used.get(person.pk)
-        groups = _groups(person, last_used=None if last in taken[person.pk] else last)
-        best = _best(person, groups, first_of, taken[person.pk], given)
+        wish = (named or {}).get(person.pk)
+        if wish is not None:
+            now = VirtualNumber.objects.serving().filter(pk=wish.pk).first()
+            is_free = now is not None and now.pk not in taken[person.pk] and _has_room(now, policy, given)
+            best = Choice(wish, Preference.NAMED) if is_free else None
+        else:
+            last = last_used.get(person.pk)
+            groups = _groups(person, policy, last_used=None if last in taken[person.pk] else last)
+            best = _best(person, policy, groups, candidates, first_of, taken[person.pk], given)
         if best is not None:
-            given[best.pk] += 1
+            given[best.number.pk] += 1
         yield best
 
 
-def serving(person: RealNumber) -> VirtualNumberQuerySet:
-    """The active numbers that can text this person's phone and may be given to them, free or not."""
-    return VirtualNumber.objects.assignable().filter(_allowed(person))
+def need_of(person: RealNumber, policy: Policy) -> Need:
+    """How far the numbers that can serve this person are used up."""
+    able = serving(person, policy)
+    theirs = person.participants.unreleased().filter(proxy_number__in=able.values("pk"))
+    found = theirs.aggregate(in_use=Count("pk"), next_release_at=Min("release_at"))
+    return Need(
+        able=able.count(),
+        in_use=found["in_use"],
+        full=able.filter(live__gte=policy.cap).count() if policy.cap else 0,
+        next_release_at=found["next_release_at"],
+    )
 
 
-def sender_countries(country: str) -> tuple[str, ...]:
+def serving(person: RealNumber, policy: Policy) -> VirtualNumberQuerySet:
+    """The numbers that can text this person's phone and may be given to them, free or not."""
+    return VirtualNumber.objects.assignable().filter(_allowed(person, policy))
+
+
+def can_text(number: VirtualNumber, person: RealNumber) -> bool:
+    """Do the networks of the person's country take texts from this number?"""
+    required = REQUIRED_SENDER_COUNTRIES.get(person.country)
+    return required is None or number.country in required
+
+
+def sender_countries(country: str, policy: Policy) -> tuple[str, ...]:
     """The countries of which a number for a phone of this country must be; empty: any."""
     required = REQUIRED_SENDER_COUNTRIES.get(country, ())
-    return (country,) if settings.NUMBER_GEOGRAPHY == "same-country" else required
+    return (country,) if policy.geography == Geography.SAME_COUNTRY else required
 
 
-def _allowed(person: RealNumber) -> Q:
-    countries = sender_countries(person.country)
-    return Q(country__in=countries) if countries else Q()
+def _allowed(person: RealNumber, policy: Policy) -> Q:
+    countries = sender_countries(person.country, policy)
+    of_pool = Q(pool=policy.pool) if policy.pool else Q(pool__isnull=True)
+    return of_pool & Q(country__in=countries) if countries else of_pool
 
 
-def _groups(person: RealNumber, *, last_used: int | None) -> Iterator[Q]:
+def _with_room(numbers: VirtualNumberQuerySet, policy: Policy) -> VirtualNumberQuerySet:
+    return numbers.filter(live__lt=policy.cap) if policy.cap else numbers
+
+
+def _has_room(number: VirtualNumber, policy: Policy, given: Counter[int]) -> bool:
+    """For one more, besides those who get it in the same conversation."""
+    return policy.cap is None or number.live + given[number.pk] < policy.cap
+
+
+def _groups(person: RealNumber, policy: Policy, *, last_used: int | None) -> Iterator[tuple[Preference, Q]]:
     """The numbers that this person may have, the better first. A group may hold those of the groups before it."""
-    allowed = _allowed(person)
-    if last_used is not None:
-        yield allowed & Q(pk=last_used)
-    if settings.NUMBER_GEOGRAPHY != "any":
-        own_country, area = Q(country=person.country), person.area
-        if area:
-            yield own_country & Q(area=area)
-        yield own_country
-        if area:
-            yield allowed & Q(area=area)
-    yield allowed
+    allowed = _allowed(person, policy)
+    is_sticky = policy.stickiness == Stickiness.STICKY
+    if last_used is not None and is_sticky:
+        yield Preference.LAST_USED, allowed & Q(pk=last_used)
+    others = Q() if last_used is None or is_sticky else ~Q(pk=last_used)
+    for preference, places in _places(person, policy):
+        yield preference, allowed & places & others
+    if others:
+        yield Preference.LAST_USED, allowed & Q(pk=last_used)
+
+
+def _places(person: RealNumber, policy: Policy) -> Iterator[tuple[Preference, Q]]:
+    if policy.geography == Geography.ANY:
+        yield Preference.ANY, Q()
+        return
+    own_country = Q(country=person.country)
+    if person.area:
+        yield Preference.OWN_AREA, own_country & Q(area=person.area)
+    if person.region:
+        yield Preference.OWN_REGION, own_country & Q(region=person.region)
+    yield Preference.OWN_COUNTRY, own_country
+    if policy.geography == Geography.PREFER:
+        yield Preference.OTHER_COUNTRY, Q()
 
 
 def _best(
     person: RealNumber,
-    groups: Iterable[Q],
+    policy: Policy,
+    groups: Iterable[tuple[Preference, Q]],
+    candidates: VirtualNumberQuerySet,
     first_of: Callable[[Q], list[VirtualNumber]],
     taken: set[int],
     given: Counter[int],
-) -> VirtualNumber | None:
+) -> Choice | None:
     """taken: the numbers that this person has in other conversations; given: how many have each in this one."""
-    for group in groups:
+    for preference, group in groups:
         first = first_of(group)
         if few := [number for number in first if number.pk not in taken and number.pk not in given]:
-            return _any_of_the_first(few)
-        free = VirtualNumber.objects.assignable().filter(group).free_for(person)
+            return Choice(_any_of_the_least_busy(few), preference)
+        free = candidates.filter(group).free_for(person)
         # What is not among the first rows, for somebody who has very many conversations.
-        if len(first) == _FEW and (few := _longest_unused(free.exclude(pk__in=given))):
-            return _any_of_the_first(few)
-        if shared := _longest_unused(free.filter(pk__in=given)):
-            return min(shared, key=lambda number: given[number.pk])
+        if len(first) == _FEW and (few := _least_busy(free.exclude(pk__in=given))):
+            return Choice(_any_of_the_least_busy(few), preference)
+        if shared := [each for each in _least_busy(free.filter(pk__in=given)) if _has_room(each, policy, given)]:
+            return Choice(min(shared, key=lambda number: given[number.pk]), preference)
     return None
 
 
-def _longest_unused(numbers: VirtualNumberQuerySet) -> list[VirtualNumber]:
-    return list(numbers.longest_unused_first()[:_FEW])
+def _least_busy(numbers: VirtualNumberQuerySet) -> list[VirtualNumber]:
+    return list(numbers.least_busy_first()[:_FEW])
 
 
-def _any_of_the_first(numbers: Sequence[VirtualNumber]) -> VirtualNumber:
-    """One of those that were never given out: people who come at the same moment do not all get the same one."""
-    return secrets.choice([number for number in numbers if number.last_assigned_at == numbers[0].last_assigned_at])
+def _any_of_the_least_busy(numbers: Sequence[VirtualNumber]) -> VirtualNumber:
+    """One of those that are about as busy: people who come at the same moment do not all wait for the same row."""
+    least = numbers[0].live
+    return secrets.choice([number for number in numbers if number.live <= least + least // 20])
 
 
 def _taken(people: Sequence[RealNumber]) -> defaultdict[int, set[int]]:
@@ -121,6 +225,9 @@ def _taken(people: Sequence[RealNumber]) -> defaultdict[int, set[int]]:
 
 def _last_used(one: RealNumber, other: RealNumber) -> dict[int, int]:
     """The numbers that these two had in the last conversation that both were in."""
-    together = one.participants.filter(conversation__participants__real_number=other).order_by("-pk")
-    numbers = together.values_list("proxy_number", F("conversation__participants__proxy_number")).first()
-    return dict(zip((one.pk, other.pk), numbers, strict=True)) if numbers else {}
+    together = one.participants.current().filter(
+        conversation__participants__real_number=other, conversation__participants__replaced_by__isnull=True
+    )
+    numbers = together.order_by("-pk").values_list("proxy_number", F("conversation__participants__proxy_number"))
+    last = numbers.first()
+    return dict(zip((one.pk, other.pk), last, strict=True)) if last else {}

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
-from conversations.creation import Person, create_conversation
+from conversations.creation import create_conversation
 from conversations.models import Conversation
+from conversations.terms import Person, Terms
 from numbers.models import VirtualNumber
 from numbers.provisioning import OrderSpec, find_or_open_order, fulfil, order_for
 from numbers.steps import Step
@@ -31,7 +32,7 @@ def meet() -> Conversation:
         # Before they are texted, so that theirs are the first two phones.
         hold_phone(person.number, person.label)
     return Conversation.objects.live().order_by("pk").first() or create_conversation(
-        [RIDER, DRIVER], reference="ride-42"
+        [RIDER, DRIVER], Terms(reference="ride-42")
     )
 
 

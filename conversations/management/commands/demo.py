@@ -7,9 +7,9 @@ from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from conversations.creation import CannotCreate
 from conversations.demo import scene, transcript
 from conversations.demo.server import HOST, PortInUse, bind, serve, stop_on_signals
+from conversations.terms import CannotCreate
 from smsproxy.carriers.base import CarrierError
 from smsproxy.simulator import demo_environment
 from smsproxy.simulator.network import NotPassedOn
