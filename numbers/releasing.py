@@ -1,16 +1,17 @@
 """Releasing: giving a virtual number back to the carrier, once it serves nobody."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import Count, Max
+from django.db.models import Count, Max, Q
 
-from numbers.locks import hold_writers
 from numbers.models import NumberState, VirtualNumber
 from numbers.patience import find_owned, patiently
 from smsproxy.carriers import get_carrier
 from smsproxy.carriers.base import OutcomeUnknown, Refused
+from smsproxy.states import StaleState
 
 # Of outbound messages: they may yet leave from the number. Its receipts may settle the unknown ones, or staff do.
 UNSETTLED = ("queued", "sending", "unknown")
@@ -64,30 +65,45 @@ def use_of(number: VirtualNumber) -> Use:
 
 
 def release(number: VirtualNumber) -> None:
-    """Cancel it at the carrier and retire it. Killed anywhere, it can be called again.
+    """Cancel it at the carrier: from then on it is not ours any more. Killed anywhere, it can be called again.
 
-    Raises CannotRelease: it is in use, or not ours. Raises CarrierError: it is draining, and may be cancelled or not.
+    Raises CannotRelease: it is in use, or not ours. Raises CarrierError: it is out of service, and may be cancelled or
+    not.
     """
-    _drain(number)
+    _take_out_of_service(number)
     _cancel(number)
-    number.refresh_from_db()
-    if number.state != NumberState.RETIRED:
-        number.move(NumberState.RETIRED, reason="cancelled at the carrier")
-
-
-def _drain(number: VirtualNumber) -> None:
-    """Let no conversation have it any more; none has it now."""
     with transaction.atomic():
-        # The row's lock alone would not do. Foreign keys are checked at commit, so a participant who is being inserted
-        # does not hold the row yet. After this, whoever inserts one reads the state of the number again.
-        hold_writers(number.participants.model)
-        locked = VirtualNumber.objects.select_for_update().get(pk=number.pk)
-        if locked.state in (NumberState.ORDERED, NumberState.RETIRED):
+        # Another run may have noted the same.
+        number.refresh_from_db(from_queryset=VirtualNumber.objects.select_for_update(no_key=True))
+        if number.is_rented:
+            number.lose(reason="cancelled at the carrier")
+
+
+def retire_drained() -> int:
+    """Those that were to serve their last conversations, and have. They are still rented, if they were. How many?"""
+    is_done = Q(state=NumberState.DRAINING) | Q(state=NumberState.QUARANTINED, is_rented=False)
+    count = 0
+    for number in VirtualNumber.objects.filter(is_done, live=0):
+        with suppress(StaleState):
+            number.retire(reason="the last of its pairs is released")
+            count += 1
+    return count
+
+
+def _take_out_of_service(number: VirtualNumber) -> None:
+    """Let no conversation have it any more; none has it now. And let nobody restore it while the carrier is called.
+
+    Whoever gives it to somebody at this moment changes its row as their last step, if it is in service then. So either
+    they are through, and seen here, or they find it out of service.
+    """
+    with transaction.atomic():
+        locked = VirtualNumber.objects.select_for_update(no_key=True).get(pk=number.pk)
+        if not locked.is_rented:
             raise CannotRelease(f"it is not ours: its state is {locked.get_state_display()}")
         if use := use_of(locked):
             raise CannotRelease(f"{use}")
-        if locked.state != NumberState.DRAINING:
-            locked.move(NumberState.DRAINING, reason="to be released")
+        if locked.state != NumberState.RETIRED:
+            locked.move(NumberState.RETIRED, reason="to be released")
 
 
 def _cancel(number: VirtualNumber) -> None:

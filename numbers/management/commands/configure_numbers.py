@@ -53,7 +53,7 @@ class Command(PoolCommand):
             return list(ours if all else ours.filter(state=NumberState.CONFIGURING))
         chosen = pick(numbers)
         for each in chosen:
-            if each.state in (NumberState.ORDERED, NumberState.RETIRED):
+            if not each.is_rented:
                 raise CommandError(
                     f"Nothing was done: {each} is not ours, its state is {each.get_state_display()}. If the carrier "
                     "says otherwise, manage.py sync_numbers.",

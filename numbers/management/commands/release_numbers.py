@@ -18,12 +18,17 @@ class Command(PoolCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("numbers", nargs="+", type=number, metavar="NUMBER", help="E.164, such as +447700900500")
+        parser.add_argument("numbers", nargs="*", type=number, metavar="NUMBER", help="E.164, such as +447700900500")
+        parser.add_argument("--retired", action="store_true", help="all that are retired and still rented")
         parser.add_argument("--dry-run", action="store_true", help="show what would be released, and release nothing")
         parser.add_argument("--yes", action="store_true", help="do not ask")
 
-    def handle(self, *, numbers: list[str], dry_run: bool, yes: bool, **options: Any) -> None:
-        chosen = [each for each in pick(numbers) if not self._is_released(each)]
+    def handle(self, *, numbers: list[str], retired: bool, dry_run: bool, yes: bool, **options: Any) -> None:
+        picked = self._pick(numbers, retired)
+        if not picked:
+            self.stdout.write("Nothing to do: no retired number is rented any more.")
+            return
+        chosen = [each for each in picked if not self._is_released(each)]
         free = [each for each in chosen if not self._is_in_use(each)]
         for each in free:
             cost = "is unknown" if each.monthly_cost is None else f"of {cost_text(each.monthly_cost)} a month ends"
@@ -35,12 +40,19 @@ class Command(PoolCommand):
             self.confirm(f"Cancel {len(free)} for good?", yes=yes)
             stuck += len(free) - self._release(free)
         if stuck:
-            raise CommandError(f"{stuck} of {len(numbers)} cannot be released.", returncode=ExitCode.FEWER)
+            raise CommandError(f"{stuck} of {len(picked)} cannot be released.", returncode=ExitCode.FEWER)
+
+    def _pick(self, numbers: list[str], retired: bool) -> list[VirtualNumber]:
+        if bool(numbers) == retired:
+            found = "both" if numbers else "neither"
+            raise CommandError(f"Expected numbers or --retired, found {found}.", returncode=ExitCode.USAGE)
+        return list(VirtualNumber.objects.ours().filter(state=NumberState.RETIRED)) if retired else pick(numbers)
 
     def _is_released(self, each: VirtualNumber) -> bool:
-        if each.state == NumberState.RETIRED:
+        is_released = each.state == NumberState.RETIRED and not each.is_rented
+        if is_released:
             self.stdout.write(f"{each} is released already")
-        return each.state == NumberState.RETIRED
+        return is_released
 
     def _is_in_use(self, each: VirtualNumber) -> bool:
         use = use_of(each)

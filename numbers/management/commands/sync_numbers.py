@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import Any
 
-from django.core.management.base import CommandError
+from django.core.management.base import CommandError, CommandParser
 
 from numbers.management.exit_codes import ExitCode
 from numbers.management.pool_command import PoolCommand, numbers_text
@@ -14,13 +14,20 @@ from numbers.syncing import sync
 class Command(PoolCommand):
     help = (
         "Bring in numbers that are rented already, and tell where the carrier and the pool differ: numbers cancelled "
-        "at the carrier, or pointed elsewhere. Those it does not mend. Buys and cancels nothing."
+        "at the carrier, or pointed elsewhere. Those it mends only with --fix. Buys and cancels nothing."
     )
 
-    def handle(self, **options: Any) -> None:
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--fix",
+            action="store_true",
+            help="mend it: point at us what is pointed elsewhere or not configured, take out of service what is gone",
+        )
+
+    def handle(self, *, fix: bool, **options: Any) -> None:
         counted = Counter[str]()
         drift = 0
-        for finding in sync():
+        for finding in sync(fix=fix):
             self.stdout.write(f"{finding.number:<17}{finding.kind}: {finding.detail}")
             counted[finding.kind] += 1
             drift += finding.is_drift
