@@ -19,6 +19,7 @@ from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, 
 from django.utils import timezone
 
 from conversations import wakeup
+from conversations.buyer import Buyer
 from conversations.claiming import Claim, ClaimInDoubt, claim, hand_back
 from conversations.heartbeat import Heartbeat
 from conversations.models import AccountPace, OutboundMessage
@@ -65,8 +66,9 @@ class Relay:
             started()
             listener = wakeup.Listener()
             listener.start()
-            sweeper = Sweeper(stop)
-            sweeper.start()
+            beside = [Sweeper(stop), Buyer(stop)]
+            for thread in beside:
+                thread.start()
             with self._pool() as pool:
                 while not stop.is_set():
                     self._turn(pool, claim=True)
@@ -74,7 +76,8 @@ class Relay:
                 end = time.monotonic() + settings.LEASE
                 while (self._in_flight or self._unrecorded or self._in_doubt) and time.monotonic() < end:
                     self._turn(pool, claim=False)
-            sweeper.join()
+            for thread in beside:
+                thread.join()
             listener.stop()
             self._heartbeat.end()
             connection.close()

@@ -1,7 +1,10 @@
-"""The carrier, for commands, which can wait: where it says "later", it is asked again."""
+"""The carrier, for those who can wait: where it says "later", it is asked again."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TypeVar
 
 from smsproxy.carriers import get_carrier
@@ -14,14 +17,32 @@ LONGEST_WAIT = 60.0
 
 T = TypeVar("T")
 
+_stop: ContextVar[threading.Event | None] = ContextVar("stop", default=None)
+
+
+class Stopped(Exception):
+    """Whoever waited was told to stop. What was begun is as after a crash: it can be gone on with."""
+
+
+@contextmanager
+def unless(stop: threading.Event) -> Iterator[None]:
+    """In here, once `stop` is set, the carrier is neither called nor waited for any more: Stopped is raised."""
+    before = _stop.set(stop)
+    try:
+        yield
+    finally:
+        _stop.reset(before)
+
 
 def patiently(call: Callable[[], T]) -> T:
     """The answer of a call. On TryLater it waits and calls again, three times; then TryLater goes to the caller."""
     for wait in WAITS:
+        _check()
         try:
             return call()
         except TryLater as error:
             _wait(error, wait)
+    _check()
     return call()
 
 
@@ -30,8 +51,10 @@ def search(query: NumberQuery) -> Iterator[AvailableNumber]:
     seen: set[str] = set()
     waits = iter(WAITS)
     while True:
+        _check()
         try:
             for candidate in get_carrier().search(query):
+                _check()
                 if candidate.number not in seen:
                     seen.add(candidate.number)
                     waits = iter(WAITS)
@@ -48,7 +71,17 @@ def find_owned(number: str) -> OwnedNumber | None:
 
 
 def pause(seconds: float) -> None:
-    time.sleep(seconds)
+    stop = _stop.get()
+    if stop is None:
+        time.sleep(seconds)
+    elif stop.wait(seconds):
+        raise Stopped
+
+
+def _check() -> None:
+    stop = _stop.get()
+    if stop is not None and stop.is_set():
+        raise Stopped
 
 
 def _wait(error: TryLater, seconds: float | None) -> None:

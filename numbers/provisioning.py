@@ -1,23 +1,26 @@
 """Provisioning: searching, buying and configuring virtual numbers, knowingly and never more than was asked for.
 
 The intent to buy a number is stored before the purchase, as a row in the state "ordered", and the numbers of an order
-that are not retired never exceed its count. So whatever happens in between, the next run knows which purchases may
+that are ours, or may be, never exceed its count. So whatever happens in between, the next run knows which purchases may
 have gone through, settles them with the carrier, and goes on with what is still missing.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from datetime import timedelta
 from decimal import Decimal
 from itertools import islice
+from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
+from numbers import budget
+from numbers.budget import Obstacle
 from numbers.configuring import configure
 from numbers.locks import hold_writers
-from numbers.models import NumberOrder, NumberState, OrderState, VirtualNumber
+from numbers.models import NumberOrder, NumberState, OrderState, Pool, VirtualNumber
 from numbers.patience import search
 from numbers.purchasing import is_of_a_participant, purchase
 from numbers.steps import Step, StepKind
@@ -41,6 +44,16 @@ class OrderSpec:
     pattern: str = ""
     pattern_place: PatternPlace = PatternPlace.ANYWHERE
     max_monthly_cost: Decimal | None = None
+    pool: Pool | None = None
+
+    @property
+    def as_fields(self) -> dict[str, Any]:
+        """As the fields of an order."""
+        return {
+            **{field.name: getattr(self, field.name) for field in fields(self)},
+            "features": NumberOrder.features_text(self.features),
+            "type": self.type or "",
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,13 +111,12 @@ def order_for(spec: OrderSpec, *, again: bool = False) -> NumberOrder:
     One that has just ended is the same request: whoever asked may have been killed before they learned how it ended.
     again: it is not, as many more are wanted.
     """
-    wanted = asdict(spec) | {"features": NumberOrder.features_text(spec.features), "type": spec.type or ""}
-    alike = NumberOrder.objects.filter(**wanted)
+    alike = NumberOrder.objects.filter(**spec.as_fields, top_up=None)
     begun = alike.filter(state=OrderState.OPEN).order_by("pk").first()
     if begun is None and not again:
         ended = Q(events__new_state=F("state"), events__created_at__gte=timezone.now() - JUST_ENDED)
         begun = next((order for order in alike.filter(ended) if _still_stands(order)), None)
-    return begun or NumberOrder(**wanted)
+    return begun or NumberOrder(**spec.as_fields)
 
 
 def _still_stands(order: NumberOrder) -> bool:
@@ -127,9 +139,9 @@ def find_or_open_order(spec: OrderSpec, *, again: bool = False) -> NumberOrder:
 
 def plan(order: NumberOrder) -> Plan:
     """What `fulfil` would buy now, to be shown before it does. The order need not be saved."""
-    begun = [] if order._state.adding else list(order.numbers.exclude(state=NumberState.RETIRED))
+    begun = [] if order._state.adding else list(order.numbers.in_pool())
     room = max(order.count - len(begun), 0) if order.state == OrderState.OPEN else 0
-    candidates = islice(_candidates(order), room)
+    candidates = islice(_candidates(order, {}), room)
     return Plan(order=order, begun=begun, candidates=list(candidates))
 
 
@@ -140,14 +152,15 @@ def fulfil(order: NumberOrder, *, approval: Approval | None = None) -> Iterator[
     None: nobody was asked, and the order's own limits hold. Purchases in doubt are settled all the same: they may be
     ours already. Raises CarrierError when it cannot go on; the order then stays open.
     """
-    yield from configure(order.numbers.filter(state=NumberState.CONFIGURING))
-    for number in order.numbers.filter(state=NumberState.ORDERED):
-        for step in _buy_and_configure(number, in_doubt=True):
-            if approval is not None and step.kind == StepKind.BOUGHT:
-                approval = approval.after(number.monthly_cost)
-            yield step
+    obstacles: dict[str, Obstacle] = {}
+    for step in settle(order):
+        if step.kind == StepKind.REFUSED:
+            obstacles[step.number.number] = Obstacle.REFUSED
+        if approval is not None and step.kind == StepKind.BOUGHT:
+            approval = approval.after(step.number.monthly_cost)
+        yield step
 
-    candidates = _candidates(order)
+    candidates = _candidates(order, obstacles)
     refusals = 0
     has_uncovered = False
     while is_wanting := _has_room(order):
@@ -161,19 +174,46 @@ def fulfil(order: NumberOrder, *, approval: Approval | None = None) -> Iterator[
             continue
         intended = _intend(order, candidate)
         if intended is None:
+            if found := budget.obstacle(order, candidate):  # Another run has just spent what was left.
+                obstacles[candidate.number] = found
             continue
         for step in _buy_and_configure(intended, in_doubt=False):
             refusals = refusals + 1 if step.kind == StepKind.REFUSED else 0
+            if step.kind == StepKind.REFUSED:
+                obstacles[intended.number] = Obstacle.REFUSED
             if approval is not None and step.kind == StepKind.BOUGHT:
                 approval = approval.after(intended.monthly_cost)
             yield step
         if refusals == MOST_REFUSALS:
             raise Refused(f"{refusals} numbers in a row were refused, the last because: {step.detail}")
-    _end(order, is_exhausted=is_wanting and not has_uncovered)
+    end(order, budget.told(order, obstacles) if is_wanting and not has_uncovered else "")
 
 
-def _candidates(order: NumberOrder) -> Iterator[AvailableNumber]:
-    """Numbers for rent that the order could take, each once.
+def settle(order: NumberOrder) -> Iterator[Step]:
+    """Find out what became of the purchases that were begun, and configure what is bought. Begins no other."""
+    yield from configure(order.numbers.filter(state=NumberState.CONFIGURING))
+    for number in order.numbers.filter(state=NumberState.ORDERED):
+        yield from _buy_and_configure(number, in_doubt=True)
+
+
+def end(order: NumberOrder, why_short: str = "") -> None:
+    """End the order; unless another run is still buying for it, which ends it then.
+
+    why_short: what keeps it from buying more; "": nothing does, and unless it has all, it stays open.
+    """
+    with transaction.atomic():
+        locked = NumberOrder.objects.select_for_update().get(pk=order.pk)
+        ours = locked.numbers.ours().count()
+        is_being_bought = locked.numbers.filter(state=NumberState.ORDERED).exists()
+        if locked.state == OrderState.OPEN and ours >= locked.count:
+            locked.move(OrderState.COMPLETE, reason=_told_complete(ours, locked.count))
+        elif locked.state == OrderState.OPEN and why_short and not is_being_bought:
+            locked.move(OrderState.SHORT, reason=f"{ours} of {locked.count} are ours: {why_short}")
+    order.refresh_from_db(fields=["state"])
+
+
+def _candidates(order: NumberOrder, obstacles: dict[str, Obstacle]) -> Iterator[AvailableNumber]:
+    """Numbers for rent that the order could take, each once. obstacles: is told why it cannot take the others.
 
     What we buy on the way drops out of the carrier's list and the rest moves up, past the page that is fetched next.
     So the search begins anew until it brings nothing new.
@@ -182,7 +222,10 @@ def _candidates(order: NumberOrder) -> Iterator[AvailableNumber]:
     while True:
         before = len(seen)
         for candidate in search(order.query):
-            if candidate.number in seen or not _is_affordable(candidate, order) or _is_taken(candidate.number):
+            if candidate.number in seen or _is_taken(candidate.number):
+                continue
+            if found := budget.obstacle(order, candidate):
+                obstacles[candidate.number] = found
                 continue
             seen.add(candidate.number)
             yield candidate
@@ -190,24 +233,21 @@ def _candidates(order: NumberOrder) -> Iterator[AvailableNumber]:
             return
 
 
-def _is_affordable(candidate: AvailableNumber, order: NumberOrder) -> bool:
-    limit = order.max_monthly_cost
-    return limit is None or (candidate.monthly_cost is not None and candidate.monthly_cost <= limit)
-
-
 def _is_taken(number: str) -> bool:
     """Is it in the pool, or the number of a participant?"""
-    in_pool = VirtualNumber.objects.filter(number=number).exclude(state=NumberState.RETIRED)
-    return in_pool.exists() or is_of_a_participant(number)
+    return VirtualNumber.objects.in_pool().filter(number=number).exists() or is_of_a_participant(number)
 
 
 def _has_room(order: NumberOrder) -> bool:
     order.refresh_from_db(fields=["state"])
-    return order.state == OrderState.OPEN and order.numbers.exclude(state=NumberState.RETIRED).count() < order.count
+    return order.state == OrderState.OPEN and order.numbers.in_pool().count() < order.count
 
 
 def _intend(order: NumberOrder, candidate: AvailableNumber) -> VirtualNumber | None:
-    """Store that we are about to buy this number. None: the order has no more room, or the number is taken by now."""
+    """Store that we are about to buy this number.
+
+    None: by now the order has no more room, or not enough money left, or the number is taken.
+    """
     reason = f"to be bought for {order}"
     row = VirtualNumber.of(
         candidate.number,
@@ -216,18 +256,20 @@ def _intend(order: NumberOrder, candidate: AvailableNumber) -> VirtualNumber | N
         candidate.features,
         monthly_cost=candidate.monthly_cost,
         order=order,
+        pool=order.pool,
     )
     with transaction.atomic():
-        # One run at a time counts and inserts, so that two together cannot exceed the count.
+        # One run at a time counts and inserts, so that two together exceed neither the count nor the budget: of the
+        # orders of one top-up, only one is open.
         locked = NumberOrder.objects.select_for_update().get(pk=order.pk)
-        if not _has_room(locked) or _is_taken(row.number):
+        if not _has_room(locked) or _is_taken(row.number) or budget.obstacle(locked, candidate):
             return None
         retired = VirtualNumber.objects.filter(number=row.number).first()
         try:
             with transaction.atomic():
                 if retired is not None:
-                    fields = ("country", "type", "can_sms", "monthly_cost", "order")
-                    changes = {field: getattr(row, field) for field in fields}
+                    names = ("country", "type", "can_sms", "monthly_cost", "order", "pool", "is_reserved")
+                    changes = {name: getattr(row, name) for name in names}
                     return retired.move(NumberState.ORDERED, reason=reason, webhook_url="", **changes)
                 row.save(force_insert=True)
                 row.record(row.state, reason=reason)
@@ -241,19 +283,6 @@ def _buy_and_configure(number: VirtualNumber, *, in_doubt: bool) -> Iterator[Ste
     yield step
     if step.kind == StepKind.BOUGHT:
         yield from configure([number])
-
-
-def _end(order: NumberOrder, *, is_exhausted: bool) -> None:
-    """End the order; unless another run is still buying for it, which ends it then."""
-    with transaction.atomic():
-        locked = NumberOrder.objects.select_for_update().get(pk=order.pk)
-        ours = locked.numbers.ours().count()
-        is_being_bought = locked.numbers.filter(state=NumberState.ORDERED).exists()
-        if locked.state == OrderState.OPEN and ours >= locked.count:
-            locked.move(OrderState.COMPLETE, reason=_told_complete(ours, locked.count))
-        elif locked.state == OrderState.OPEN and is_exhausted and not is_being_bought:
-            locked.move(OrderState.SHORT, reason=f"the carrier has no more: {ours} of {locked.count} are ours")
-    order.refresh_from_db(fields=["state"])
 
 
 def _told_complete(ours: int, count: int) -> str:

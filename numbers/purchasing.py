@@ -1,11 +1,13 @@
 """Buying one number whose intent is stored: never twice, and never without our knowing in the end."""
 
+from collections.abc import Iterable
 from contextlib import suppress
 
 from django.db import transaction
 
 from numbers import patience
 from numbers.models import NumberOrder, NumberState, RealNumber, VirtualNumber
+from numbers.models.top_up import ACTOR
 from numbers.steps import Step, StepKind
 from smsproxy.carriers import get_carrier
 from smsproxy.carriers.base import OutcomeUnknown, Refused
@@ -17,7 +19,13 @@ def is_of_a_participant(number: str) -> bool:
 
     A stranger's, who once texted us, may: it is known to us, and nobody is reached through it.
     """
-    return RealNumber.objects.with_number(number).filter(participants__isnull=False).exists()
+    return bool(of_participants([number]))
+
+
+def of_participants(numbers: Iterable[str]) -> set[str]:
+    """Those of these numbers that are."""
+    people = RealNumber.objects.with_number(*numbers).filter(participants__isnull=False)
+    return {person.number for person in people.distinct()}
 
 
 def purchase(number: VirtualNumber, *, in_doubt: bool) -> Step:
@@ -32,7 +40,9 @@ def purchase(number: VirtualNumber, *, in_doubt: bool) -> Step:
             number.move(NumberState.RETIRED, reason=f"the carrier refused it: {refusal.detail}")
         return Step(kind=StepKind.REFUSED, number=number, detail=refusal.detail)
     try:
-        number.move(NumberState.CONFIGURING, reason="bought")
+        with transaction.atomic():
+            number.move(NumberState.CONFIGURING, reason="bought", is_rented=True)
+            _note(number)
     except StaleState:
         return Step(kind=StepKind.BOUGHT, number=number, detail=_keep(number))
     return Step(kind=StepKind.BOUGHT, number=number)
@@ -47,12 +57,26 @@ def _keep(number: VirtualNumber) -> str:
     with transaction.atomic():
         order = number.order and NumberOrder.objects.select_for_update().get(pk=number.order.pk)
         number.refresh_from_db()
-        if number.state != NumberState.RETIRED:
+        if number.is_rented or number.state != NumberState.RETIRED:
             return ""
-        is_beyond = order and order.numbers.exclude(state=NumberState.RETIRED).count() >= order.count
+        is_beyond = order and order.numbers.in_pool().count() >= order.count
         why = f"beyond the {order.count} asked for, as its place was filled meanwhile" if order and is_beyond else ""
-        number.move(NumberState.CONFIGURING, reason=f"bought after all, {why}" if why else "bought after all")
+        reason = f"bought after all, {why}" if why else "bought after all"
+        number.move(NumberState.CONFIGURING, reason=reason, is_rented=True)
+        _note(number)
     return why
+
+
+def _note(number: VirtualNumber) -> None:
+    """Nobody watches a top-up, so its order keeps what was bought, and at what cost."""
+    order = number.order
+    if order is None or order.top_up_id is None:
+        return
+    place = f"{order.numbers.ours().count()} of {order.count}"
+    # Its cost may have been changed meanwhile, to unknown even.
+    cost = "at an unknown cost" if number.monthly_cost is None else f"EUR {number.monthly_cost:.2f} a month"
+    reason = f"bought {number}: {place}, {cost}"
+    order.record(order.state, old_state=order.state, reason=reason, actor=ACTOR)
 
 
 def _buy(number: VirtualNumber, in_doubt: bool) -> Refused | None:

@@ -10,6 +10,7 @@ from typing import TypeVar
 import phonenumbers
 from django.core.management.base import CommandParser
 
+from numbers.models import Pool
 from smsproxy.carriers.base import Feature, NumberType, PatternPlace
 from smsproxy.phone import NotE164, parse_e164
 
@@ -77,6 +78,15 @@ def euros(text: str) -> Decimal:
     except InvalidOperation:
         pass
     raise ArgumentTypeError(f"expected an amount in EUR, such as 1.50, found {text!r}")
+
+
+def find_pool(name: str) -> Pool:
+    pool = Pool.objects.filter(name=name).first()
+    if pool is None:
+        names = ", ".join(Pool.objects.values_list("name", flat=True))
+        known = f"one of the pools {names}" if names else "the name of a pool, of which there is none yet"
+        raise ArgumentTypeError(f"expected {known}, or none for the common pool, found {name!r}")
+    return pool
 
 
 def number(text: str) -> str:

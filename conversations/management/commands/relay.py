@@ -15,6 +15,7 @@ from conversations.relay import Relay
 from conversations.single_worker import SecondWorker, alone_on_sqlite
 from conversations.status import MOST, gather
 from conversations.sweeps import sweep
+from numbers.topping_up import top_up_all
 from smsproxy.checks import TAG
 
 
@@ -28,8 +29,8 @@ class Command(BaseCommand):
     # Django's own load all pages, forms and views, for which a worker has no use.
     requires_system_checks = (TAG,)
     help = (
-        "Send the texts in the outbox and do what time asks for (leases, expiry, cool-downs), until SIGTERM or Ctrl-C; "
-        "what is in flight then is finished first."
+        "Send the texts in the outbox, do what time asks for (leases, expiry, cool-downs), and top up the pools, until "
+        "SIGTERM or Ctrl-C; what is in flight then is finished first."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -65,6 +66,7 @@ class Command(BaseCommand):
             with alone_on_sqlite():
                 sweep()
                 relay.drain()
+                top_up_all()
             return
         stop = threading.Event()
 

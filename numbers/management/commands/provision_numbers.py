@@ -5,10 +5,10 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from numbers.management.arguments import add_query_arguments, count, euros
+from numbers.management.arguments import add_query_arguments, count, euros, find_pool
 from numbers.management.exit_codes import ExitCode
 from numbers.management.pool_command import PoolCommand, cost_text, numbers_text, total_text
-from numbers.models import NumberOrder, NumberState, OrderState
+from numbers.models import NumberOrder, NumberState, OrderState, Pool
 from numbers.provisioning import OrderSpec, Plan, find_or_open_order, fulfil, order_for, plan
 from numbers.steps import StepKind
 from smsproxy.carriers.base import Feature, NumberType, PatternPlace
@@ -37,6 +37,9 @@ class Command(PoolCommand):
             help="the most that one number may cost, EUR a month; numbers of unknown cost are then not bought",
         )
         parser.add_argument(
+            "--pool", type=find_pool, metavar="NAME", help="the pool to put them into (default: the common one)"
+        )
+        parser.add_argument(
             "--again",
             action="store_true",
             help="as many more, though an order for exactly the same has ended within the last hour",
@@ -54,6 +57,7 @@ class Command(PoolCommand):
         pattern: str,
         pattern_place: PatternPlace,
         max_monthly_cost: Decimal | None,
+        pool: Pool | None,
         again: bool,
         dry_run: bool,
         yes: bool,
@@ -67,6 +71,7 @@ class Command(PoolCommand):
             pattern=pattern,
             pattern_place=pattern_place,
             max_monthly_cost=max_monthly_cost,
+            pool=pool,
         )
         planned = plan(order_for(spec, again=again))
         self._show(planned)
@@ -97,9 +102,8 @@ class Command(PoolCommand):
             for number in begun:
                 self.stdout.write(f"  {number.number:<17}{cost_text(number.monthly_cost):<11}{_standing(number.state)}")
         if planned.candidates:
-            self.stdout.write(
-                f"To buy: {len(planned.candidates)} of the {order.count} asked for, with the cost of a month:"
-            )
+            asked = f"{order.count} asked for{f', for the pool {order.pool}' if order.pool else ''}"
+            self.stdout.write(f"To buy: {len(planned.candidates)} of the {asked}, with the cost of a month:")
         for candidate in planned.candidates:
             self.stdout.write(f"  {candidate.number:<17}{cost_text(candidate.monthly_cost):<11}{candidate.type or ''}")
         if planned.costs:

@@ -1,0 +1,94 @@
+"""What an order may pay: for one number no more than its cap, and in a month no more than the budget of its top-up."""
+
+from collections import Counter
+from collections.abc import Mapping
+from decimal import Decimal
+from enum import StrEnum
+
+from django.db.models import Exists, OuterRef, Q, Sum
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+
+from numbers.models import NumberEvent, NumberOrder, NumberState, TopUp, VirtualNumber
+from smsproxy.carriers.base import AvailableNumber
+
+
+class Obstacle(StrEnum):
+    """Why an order does not get a number that is for rent."""
+
+    BEYOND_BUDGET = "beyond the budget"
+    TOO_DEAR = "too dear"
+    COST_UNKNOWN = "of unknown cost"
+    PAID_BEFORE = "paid before"
+    """A top-up has paid for it this month, and it was given up since. A number remembers one order only: bought again,
+    what it has cost before would be forgotten.
+    """
+    REFUSED = "refused"
+
+
+def obstacle(order: NumberOrder, candidate: AvailableNumber) -> Obstacle | None:
+    """Why the order may not pay for this number; None: it may."""
+    cap, cost = _cap(order), candidate.monthly_cost
+    if cap is not None and cost is None:
+        return Obstacle.COST_UNKNOWN
+    if cap is not None and cost is not None and cost > cap:
+        return Obstacle.TOO_DEAR
+    if order.top_up is not None and cost is not None and cost > left(order.top_up):
+        return Obstacle.BEYOND_BUDGET
+    paid = VirtualNumber.objects.filter(_paid_this_month(), number=candidate.number, order__top_up__isnull=False)
+    return Obstacle.PAID_BEFORE if paid.exists() else None
+
+
+def committed(top_up: TopUp) -> Decimal:
+    """EUR: what the numbers that it has bought cost this month, those that it perhaps has bought among them.
+
+    Where somebody has taken away what one costs since, it is the most that its order might pay.
+    """
+    cost = Coalesce("monthly_cost", "order__max_monthly_cost")
+    total: Decimal | None = VirtualNumber.objects.filter(_paid_this_month(), order__top_up=top_up).aggregate(
+        total=Sum(cost)
+    )["total"]
+    return total or Decimal(0)
+
+
+def left(top_up: TopUp) -> Decimal:
+    """EUR: what it may still spend this month. Less than nothing: the budget was cut since."""
+    return top_up.monthly_budget - committed(top_up)
+
+
+def told(order: NumberOrder, obstacles: Mapping[str, Obstacle]) -> str:
+    """Why the order cannot buy all that it wants, in words. obstacles: of each number that is for rent, its own."""
+    counted = Counter(obstacles.values())
+    reasons = []
+    if order.top_up is not None and counted[Obstacle.BEYOND_BUDGET]:
+        rest = f"EUR {left(order.top_up):.2f} of EUR {order.top_up.monthly_budget:.2f} a month is left"
+        reasons.append(f"the budget is used up ({rest})")
+    if dear := counted[Obstacle.TOO_DEAR]:
+        reasons.append(f"{dear} for rent cost{'s' if dear == 1 else ''} more than EUR {_cap(order):.2f} a month")
+    if unknown := counted[Obstacle.COST_UNKNOWN]:
+        reasons.append(f"of {unknown} for rent the carrier does not say the cost")
+    if paid := counted[Obstacle.PAID_BEFORE]:
+        reasons.append(f"{paid} for rent {'was' if paid == 1 else 'were'} ours this month")
+    if refused := counted[Obstacle.REFUSED]:
+        reasons.append(f"{refused} {'was' if refused == 1 else 'were'} refused")
+    return "; ".join(reasons) or "the carrier has no more"
+
+
+def _cap(order: NumberOrder) -> Decimal | None:
+    """The most that one number may cost; of a top-up also the cap of today, which staff may have lowered since."""
+    caps = [order.max_monthly_cost, order.top_up.max_monthly_cost if order.top_up else None]
+    return min((cap for cap in caps if cap is not None), default=None)
+
+
+def _paid_this_month() -> Q:
+    """Ours, or about to be; or ours earlier in this month, whenever it was bought: a month that has begun is paid for.
+
+    Of one that was given up, whatever happened to it this month is taken for that, but for an attempt to buy it.
+    """
+    month = timezone.now().replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    was_ours = (
+        NumberEvent.objects.filter(number=OuterRef("pk"), created_at__gte=month)
+        .exclude(new_state=NumberState.ORDERED)
+        .exclude(old_state=NumberState.ORDERED, new_state=NumberState.RETIRED)
+    )
+    return Q(is_rented=True) | Q(state=NumberState.ORDERED) | Q(Exists(was_ours))
