@@ -7,9 +7,11 @@ them.
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
+from functools import wraps
 from typing import Any
 
 from django.conf import settings
@@ -21,6 +23,9 @@ from conversations.models import Conversation, DeliveryReceipt, LongText, Outbou
 from conversations.models.worker import FORGOTTEN_AFTER
 from conversations.receipts import match_late_receipts
 from conversations.retention import erase_old_texts
+from numbers.health import quarantine_outliers
+from numbers.models import VirtualNumber
+from numbers.releasing import retire_drained
 from smsproxy.states import StaleState
 
 log = logging.getLogger(__name__)
@@ -34,6 +39,8 @@ LATE_RECEIPTS = timedelta(minutes=10)
 
 # Seconds between two passes.
 EVERY = 1.0
+# Seconds between two readings of the health of all numbers, which takes all receipts of its window.
+HEALTH_EVERY = 300.0
 # Any number that nobody else uses for an advisory lock in the same database.
 _LOCK = 0x736D7370726F7879
 
@@ -124,7 +131,7 @@ def match_receipts() -> int:
 def close_expired() -> int:
     """How many?"""
     expired = Conversation.objects.expired(timezone.now())[:BITE]
-    return _each(expired, lambda conversation: conversation.close(reason="expired"))
+    return _each(expired, lambda conversation: conversation.close_expired())
 
 
 def close_idle() -> int:
@@ -135,8 +142,13 @@ def close_idle() -> int:
 def release_cooled_down() -> int:
     """From now on the pairs of numbers may be given to others. How many?"""
     now = timezone.now()
-    bite = list(Participant.objects.cooled_down(now).order_by("release_at").values_list("pk", flat=True)[:BITE])
-    return Participant.objects.filter(pk__in=bite).update(released_at=now)
+    with transaction.atomic():
+        # One that is being opened again, or cut short, is left to whoever does it.
+        late = Participant.objects.cooled_down(now).order_by("release_at")
+        bite = dict(late.select_for_update(skip_locked=True, no_key=True).values_list("pk", "proxy_number")[:BITE])
+        Participant.objects.filter(pk__in=bite).update(released_at=now)
+        VirtualNumber.objects.take_back(Counter(bite.values()))
+    return len(bite)
 
 
 def pass_on_incomplete() -> int:
@@ -147,6 +159,23 @@ def pass_on_incomplete() -> int:
 def forget_dead_workers() -> int:
     """Those that have been silent for a day. How many?"""
     return Worker.objects.filter(seen_at__lt=timezone.now() - FORGOTTEN_AFTER).delete()[0]
+
+
+def at_most_every(
+    pause: float, sweep: Callable[[], int], *, clock: Callable[[], float] = time.monotonic
+) -> Callable[[], int]:
+    """A sweep that is too dear for every pass: for so many seconds after one, this process leaves it out."""
+    next_at = clock()
+
+    @wraps(sweep)
+    def seldom() -> int:
+        nonlocal next_at
+        if clock() < next_at:
+            return 0
+        next_at = clock() + pause
+        return sweep()
+
+    return seldom
 
 
 def _each(rows: Iterable[Any], verb: Callable[[Any], object]) -> int:
@@ -171,6 +200,8 @@ SWEEPS: Sequence[Callable[[], int]] = (
     # Before the numbers of those who wrote them may be given to others.
     pass_on_incomplete,
     release_cooled_down,
+    retire_drained,
+    at_most_every(HEALTH_EVERY, quarantine_outliers),
     erase_old_texts,
     forget_dead_workers,
 )

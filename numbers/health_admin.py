@@ -1,0 +1,61 @@
+"""The health of virtual numbers for staff: a column of their list, and a table on the page of each."""
+
+from collections import defaultdict
+from typing import Any
+
+from django.conf import settings
+from django.contrib import admin
+from django.http import HttpRequest
+from django.utils.html import format_html, format_html_join
+
+from numbers.health import Health, measure, window_in_words
+from numbers.models import NumberState, VirtualNumber
+
+
+class ShowsHealth(admin.ModelAdmin):
+    """Of the admin of virtual numbers: `worst_share` for its list, `health` and `in_quarantine` for its pages."""
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        changelist = super().get_changelist_instance(request)
+        healths = defaultdict(list)
+        for each in measure():  # Once for all rows of the page.
+            healths[each.number_id].append(each)
+        for number in changelist.result_list:
+            number.healths = healths[number.pk]
+        return changelist
+
+    @admin.display(description="not delivered")
+    def worst_share(self, number: VirtualNumber) -> str | None:
+        """Of the network where it fares worst."""
+        healths: list[Health] = getattr(number, "healths", [])
+        return f"{_percent(healths[0].share)} of {healths[0].sent}" if healths else None
+
+    @admin.display(description="health")
+    def health(self, number: VirtualNumber) -> str:
+        if not settings.HEALTH_WINDOW:
+            return "not watched: HEALTH_WINDOW is 0"
+        rows = [
+            (each.network, each.sent, each.lost, _percent(each.share), _percent(each.others_share))
+            for each in measure()
+            if each.number_id == number.pk
+        ]
+        if not rows:
+            return f"no delivery receipts within {window_in_words()}"
+        return format_html(
+            "<table><caption>SMS with a delivery receipt within {}</caption><thead><tr><th>network</th><th>SMS</th>"
+            "<th>not delivered</th><th>share</th><th>the others’ share</th></tr></thead><tbody>{}</tbody></table>",
+            window_in_words(),
+            format_html_join("", "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>", rows),
+        )
+
+    @admin.display(description="in quarantine")
+    def in_quarantine(self, number: VirtualNumber) -> str | None:
+        """Why, and since when."""
+        if number.state != NumberState.QUARANTINED:
+            return None
+        event = number.events.into(NumberState.QUARANTINED).first()
+        return f"since {event.created_at:%Y-%m-%d %H:%M} UTC: {event.reason}" if event else None
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{share:.0%}"
