@@ -1,0 +1,53 @@
+"""A plan as plain tables of at most 100 columns, and a sentence of advice for each country."""
+
+from collections.abc import Iterator, Sequence
+from textwrap import wrap
+
+from conversations.planning.advice import advice, country_name, terms_text
+from conversations.planning.columns import COSTS, NEEDS, Column, cool_down_name
+from conversations.planning.plan import Plan, Simulation
+
+WIDTH = 100
+
+
+def lines(plan: Plan) -> Iterator[str]:
+    yield f"POOL {terms_text(plan)}"
+    if not plan.countries:
+        yield "  It has no numbers, and nobody had a conversation: there is nothing to plan from."
+        return
+    yield ""
+    yield "NUMBERS there, and needed by each of the three limits"
+    yield from _table(plan, NEEDS)
+    yield ""
+    yield "COOL-DOWN: the numbers that the same history needs with another one"
+    yield from _cool_downs(plan, plan.countries[0].simulations)
+    yield ""
+    yield "COST in EUR a month"
+    yield from _table(plan, COSTS)
+    yield ""
+    for country in plan.countries:
+        yield from wrap(advice(country, plan), WIDTH, subsequent_indent="    ")
+
+
+def _table(plan: Plan, columns: Sequence[Column]) -> Iterator[str]:
+    rows = [[country_name(each.country), *(column.cell(each) for column in columns)] for each in plan.countries]
+    yield from _columns([["country", *(column.head for column in columns)], *rows])
+
+
+def _cool_downs(plan: Plan, simulated: Sequence[Simulation]) -> Iterator[str]:
+    rows = [
+        [country_name(country.country), *(str(each.needs.numbers) for each in country.simulations)]
+        for country in plan.countries
+    ]
+    yield from _columns([["country", *map(cool_down_name, simulated)], *rows])
+    yield "  * as it is"
+    if short := [cool_down_name(each) for each in simulated if not each.is_allowed]:
+        yield f"  not allowed, since a text may be under way for as long: {', '.join(short)}"
+
+
+def _columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Each column as wide as its widest cell; the first to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for first, *others in rows:
+        cells = [first.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True))]
+        yield f"  {'  '.join(cells)}".rstrip()

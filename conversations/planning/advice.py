@@ -1,0 +1,81 @@
+"""A plan in words: one plain sentence for each country, the same on the terminal and in the admin."""
+
+from datetime import UTC, timedelta
+from decimal import Decimal
+
+from conversations.planning.plan import CountryPlan, Limit, Plan
+from numbers.models.pools import name_of
+
+LIMIT_NAMES = {Limit.BUSIEST: "Δ", Limit.CAP: "cap", Limit.RATE: "rate"}
+
+
+def country_name(country: str) -> str:
+    return country or "no country"
+
+
+def duration_text(duration: timedelta) -> str:
+    for unit, length in (("day", timedelta(days=1)), ("hour", timedelta(hours=1)), ("minute", timedelta(minutes=1))):
+        if duration % length == timedelta(0):
+            return _counted(duration // length, unit)
+    return _counted(duration // timedelta(seconds=1), "second")
+
+
+def terms_text(plan: Plan) -> str:
+    """Of what, from when, and under which terms."""
+    terms = [
+        f"{name_of(plan.question.pool)}: {plan.first_day} to {plan.at.astimezone(UTC):%Y-%m-%d %H:%M} UTC",
+        f"cool-down {duration_text(plan.cool_down)}",
+    ]
+    if plan.cap:
+        terms.append(f"cap {plan.cap:,}")
+    if plan.question.growth is not None:
+        terms.append(f"growth {plan.question.growth:+f} % a month")
+    return ", ".join(terms)
+
+
+def advice(country: CountryPlan, plan: Plan) -> str:
+    """What to do about the numbers of this country, and why."""
+    name = country_name(country.country)
+    numbers = _counted(country.stock.numbers, "number")
+    if country.needs.limit is None:
+        return f"{name}: {numbers}, and nobody had a conversation in {_counted(plan.question.days, 'day')}."
+    needed = f"{country.needs.numbers} needed ({LIMIT_NAMES[country.needs.limit]}: {_why(country)})"
+    return f"{name}: {numbers}, {needed}, {_outlook(country)}.{_others(country)}"
+
+
+def _why(country: CountryPlan) -> str:
+    if country.needs.limit == Limit.BUSIEST:
+        return f"one person had {_counted(country.busiest, 'live conversation')}"
+    if country.needs.limit == Limit.CAP:
+        return f"{country.live:,} live participants, and a number may have {country.limits.cap:,}"
+    return f"{country.segments:,} segments in a minute, and a number sends {country.limits.rate_text} a second"
+
+
+def _outlook(country: CountryPlan) -> str:
+    if country.to_buy:
+        cost = country.stock.cost_of(country.to_buy)
+        price = "at a cost that is not known" if cost is None else f"for EUR {cost:.2f} a month"
+        return f"too few: buy {country.to_buy} now, {price}"
+    growth = country.forecast.growth
+    if growth is None and country.trend is None:
+        return "enough for now; the history is too short for a trend"
+    pace = f"{country.trend:+} a month" if growth is None else f"{growth:+f} % a month"
+    if country.runs_out_on is None:
+        return f"enough for two years and more at {pace}"
+    return f"lasts until about {country.runs_out_on} at {pace}"
+
+
+def _others(country: CountryPlan) -> str:
+    if not country.stock.others:
+        return ""
+    if country.stock.others == 1:
+        return " 1 number of another country would serve them, too: it is not counted."
+    return f" {country.stock.others:,} numbers of other countries would serve them, too: they are not counted."
+
+
+def cost_text(cost: Decimal | None) -> str:
+    return "unknown" if cost is None else f"{cost:.2f}"
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

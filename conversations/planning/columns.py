@@ -1,0 +1,60 @@
+"""The columns of a plan's tables: what the terminal and the admin show of each country."""
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import NamedTuple
+
+from conversations.planning.advice import LIMIT_NAMES, cost_text, duration_text
+from conversations.planning.plan import CountryPlan, Simulation
+
+
+class Column(NamedTuple):
+    """head: where there is little room. told: where there is more."""
+
+    head: str
+    told: str
+    cell: Callable[[CountryPlan], str]
+
+
+def cool_down_name(simulation: Simulation) -> str:
+    return f"{duration_text(simulation.cool_down)}{'*' if simulation.is_current else ''}"
+
+
+def _limit(country: CountryPlan) -> str:
+    return LIMIT_NAMES[country.needs.limit] if country.needs.limit else "-"
+
+
+def _trend(trend: Decimal | None) -> str:
+    return "?" if trend is None else f"{trend:+}"
+
+
+def _runs_out(country: CountryPlan) -> str:
+    if country.to_buy:
+        return "too few now"
+    if country.runs_out_on:
+        return str(country.runs_out_on)
+    return "not within two years" if country.forecast.is_known else "?"
+
+
+NEEDS = [
+    Column("there", "numbers there", lambda country: str(country.stock.numbers)),
+    Column("needed", "needed", lambda country: str(country.needs.numbers)),
+    Column("by", "decided by", _limit),
+    Column("Δ", "Δ, the busiest person", lambda country: str(country.needs.busiest)),
+    Column("cap", "for the cap", lambda country: "-" if country.needs.cap is None else str(country.needs.cap)),
+    Column("rate", "for the rate", lambda country: str(country.needs.rate)),
+    Column("Δ/month", "trend of Δ, a month", lambda country: _trend(country.busiest_trend)),
+    Column("needed/month", "trend of needed, a month", lambda country: _trend(country.trend)),
+    Column("runs out", "runs out", _runs_out),
+]
+COSTS = [
+    Column("EUR a month", "EUR a month, there", lambda country: cost_text(country.stock.monthly_cost)),
+    Column("of unknown cost", "numbers of unknown cost", lambda country: str(country.stock.unknown_costs)),
+    Column(
+        "for what is needed",
+        "EUR a month, needed",
+        lambda country: cost_text(country.stock.cost_of(country.needs.numbers)),
+    ),
+    Column("to buy now", "to buy now", lambda country: str(country.to_buy)),
+    Column("for", "EUR a month, to buy", lambda country: cost_text(country.stock.cost_of(country.to_buy))),
+]

@@ -1,0 +1,230 @@
+"""What the people of a pool did, day by day: read once, row by row, and counted for several cool-downs at once.
+
+A pair of numbers is live from the creation of its conversation to the end of its cool-down, that moment not included.
+"""
+
+from array import array
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from functools import cached_property
+from itertools import groupby
+from typing import NamedTuple
+
+from django.db.models import Case, DateTimeField, F, Q, QuerySet, Sum, TextField, When
+from django.db.models.functions import Cast, Coalesce, Substr
+
+from conversations.models import OutboundMessage, Participant
+from conversations.planning.deadline import Deadline
+from conversations.planning.peaks import Peaks, begins, ends, highest
+from numbers.assignment import Preference
+from numbers.models import Pool
+from numbers.models.pools import cool_down_of
+
+_MICROSECOND = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """So many days, in UTC, of which today is the last, up to this moment."""
+
+    at: datetime
+    days: int
+
+    @property
+    def first(self) -> date:
+        return self.last - timedelta(days=self.days - 1)
+
+    @property
+    def last(self) -> date:
+        return self.at.astimezone(UTC).date()
+
+    @cached_property
+    def since(self) -> datetime:
+        return datetime.combine(self.first, time.min, UTC)
+
+    def moment(self, at: datetime) -> int:
+        """Microseconds since the window began, exactly."""
+        return micros(at - self.since)
+
+
+def micros(duration: timedelta) -> int:
+    return duration // _MICROSECOND
+
+
+NEVER = 2**62
+"""Later than any moment."""
+
+
+class Span(NamedTuple):
+    """The life of a pair of numbers. closed: when it began to cool down. let_go: when it was released, if that was
+    before it had cooled down, or for another number to take its place.
+    """
+
+    begun: int
+    closed: int = NEVER
+    let_go: int = NEVER
+
+
+class Demand:
+    """What the people of one country asked of the pool, with the cool-down that it has, and what with others.
+
+    Cool-downs and until, where the history ends, are in microseconds.
+    """
+
+    def __init__(self, days: int, until: int, cool_down: int, others: Iterable[int] = ()) -> None:
+        self._days = days
+        self._until = until
+        self._cool_down = cool_down
+        self._busiest = Peaks(days)
+        self._lives = (array("q"), array("q"), array("q"))
+        self.busiest_with = dict.fromkeys(others, 0)
+        """The most live conversations of one person, with each of the other cool-downs."""
+        self.segments = [0] * days
+        """On each day: in its busiest minute."""
+
+    def add_person(self, spans: Sequence[Span]) -> None:
+        """All that one person had in it."""
+        until = self._until
+        lives = [
+            (min(max(begun, 0), until), closed, min(let_go, until))  # As much as the window shows.
+            for begun, closed, let_go in spans
+        ]
+        for column, values in zip(self._lives, zip(*lives, strict=True), strict=False):
+            column.extend(values)
+        self._busiest.add(_events(lives, self._cool_down))
+        for cool_down, busiest in self.busiest_with.items():
+            # Nobody has more live conversations than conversations: hardly anybody needs to be looked at.
+            if len(lives) > busiest:
+                self.busiest_with[cool_down] = max(busiest, highest(_events(lives, cool_down)))
+
+    def add_minute(self, day: int, segments: int) -> None:
+        self.segments[day] = max(self.segments[day], segments)
+
+    def busiest(self) -> list[int]:
+        """On each day: the most live conversations of one person."""
+        return self._busiest.by_day()
+
+    def live(self) -> list[int]:
+        """On each day: the most live participants at once."""
+        peaks = Peaks(self._days)
+        peaks.add(_events(zip(*self._lives, strict=True), self._cool_down))
+        return peaks.by_day()
+
+    def live_with(self, cool_down: int) -> int:
+        """The most live participants at once, with another cool-down."""
+        return highest(_events(zip(*self._lives, strict=True), cool_down))
+
+
+def _events(lives: Iterable[tuple[int, ...]], cool_down: int) -> list[int]:
+    events = []
+    for begun, closed, latest in lives:
+        events.append(begins(begun))
+        events.append(ends(max(begun, min(closed + cool_down, latest))))
+    return events
+
+
+def read(
+    pool: Pool | None,
+    window: Window,
+    cool_down: timedelta,
+    others: Sequence[timedelta] = (),
+    *,
+    country: str | None = None,
+    deadline: Deadline | None = None,
+) -> Mapping[str, Demand]:
+    """The demand of each country whose people had something to do with this pool; an empty one of any other.
+
+    Raises TooLong.
+    """
+    deadline = deadline or Deadline()
+    until = window.moment(window.at)
+    demands: dict[str, Demand] = defaultdict(
+        lambda: Demand(window.days, until, micros(cool_down), [micros(other) for other in others])
+    )
+    with deadline.for_database():
+        for of_country, spans in _people(pool, window, max(cool_down, *others), country):
+            deadline.check()
+            demands[of_country].add_person(spans)
+    with deadline.for_database():
+        for of_country, day, segments in _minutes(pool, window, country):
+            deadline.check()
+            demands[of_country].add_minute(day, segments)
+    return demands
+
+
+def _people(
+    pool: Pool | None, window: Window, longest: timedelta, country: str | None
+) -> Iterator[tuple[str, list[Span]]]:
+    """Of each person: their country, and the pairs of theirs that may have been live in the window."""
+    is_replaced = Q(replaced_by__isnull=False)
+    rows = (
+        Participant.objects.filter(
+            Q(conversation__closed_at__isnull=True) | Q(conversation__closed_at__gt=window.since - longest),
+            conversation__pool=pool,
+            conversation__created_at__lt=window.at,
+        )
+        # A reserved number that the request named took none of those that are given out.
+        .exclude(chosen_by=Preference.NAMED, proxy_number__is_reserved=True)
+        .order_by("real_number_id")
+        .values_list(
+            "real_number_id",
+            "real_number__country",
+            "pk",
+            _written("conversation__created_at"),
+            Case(When(is_replaced, then=None), default=_written("conversation__closed_at")),
+            Case(When(is_replaced | Q(released_at__lt=F("release_at")), then=_written("released_at"))),
+        )
+    )
+    if country is not None:
+        rows = rows.filter(real_number__country=country)
+    begun_late = _replacements(pool)
+
+    def moment(written: str | None) -> int:
+        return NEVER if written is None else window.moment(_parsed(written))
+
+    for (_, of_country), theirs in groupby(rows.iterator(chunk_size=5000), key=lambda row: row[:2]):
+        yield (
+            of_country,
+            [
+                Span(
+                    window.moment(begun_late[pk]) if pk in begun_late else moment(created_at),
+                    moment(closed_at),
+                    moment(let_go),
+                )
+                for _, _, pk, created_at, closed_at, let_go in theirs
+            ],
+        )
+
+
+def _written(field: str) -> Cast:
+    """A time as the database writes it, in UTC. To have Django read them takes longer than all the rest."""
+    return Cast(field, TextField())
+
+
+def _parsed(written: str) -> datetime:
+    """From "2026-11-22 12:00:00.5", behind which PostgreSQL says "+00"."""
+    return datetime.fromisoformat(f"{written.removesuffix('+00')}+00")
+
+
+def _replacements(pool: Pool | None) -> dict[int, datetime]:
+    """When those who stand in for another pair began: as it began to cool down or, if no row says when, as it ended."""
+    replaced = Participant.objects.filter(conversation__pool=pool, replaced_by__isnull=False)
+    rows = replaced.annotate(
+        began=Coalesce(F("release_at") - cool_down_of(pool), "released_at", output_field=DateTimeField())
+    )
+    return dict(rows.filter(began__isnull=False).values_list("replaced_by_id", "began"))
+
+
+def _minutes(pool: Pool | None, window: Window, country: str | None) -> Iterator[tuple[str, int, int]]:
+    """Of each country and minute: the day, and the segments that were to be sent to its people."""
+    messages: QuerySet[OutboundMessage] = OutboundMessage.objects.filter(
+        created_at__gte=window.since, created_at__lt=window.at, sender__pool=pool
+    )
+    if country is not None:
+        messages = messages.filter(recipient__country=country)
+    minute = Substr(_written("created_at"), 1, len("2026-11-22 12:00"))
+    rows = messages.order_by().values_list("recipient__country", minute).annotate(Sum("segments"))
+    for of_country, written, segments in rows.iterator(chunk_size=5000):
+        yield of_country, (_parsed(written).date() - window.first).days, segments

@@ -1,0 +1,304 @@
+"""The plan of a pool: for the people of each country, what they need, what there is, until when, and the cost."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from fractions import Fraction
+from math import ceil
+
+from django.conf import settings
+from django.db.models import Avg
+from django.utils import timezone
+
+from conversations.planning.deadline import Deadline
+from conversations.planning.forecast import Forecast, monthly, slope
+from conversations.planning.history import Demand, Window, micros, read
+from numbers.assignment import sender_countries
+from numbers.models import Pool, VirtualNumber
+from numbers.models.pools import cool_down_of
+from numbers.policy import Policy
+
+COMPARED = tuple(timedelta(days=days) for days in (1, 3, 7, 14))
+DEFAULT_DAYS = 90
+
+
+class Limit(StrEnum):
+    """What makes so many numbers necessary."""
+
+    BUSIEST = "busiest"
+    """Δ: nobody can have two live conversations through one number."""
+    CAP = "cap"
+    """A number may have only so many live participants."""
+    RATE = "rate"
+    """A number may send only so many segments a second."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """growth: percent a month, instead of the trend. cool_down: compared, too. country: None is all."""
+
+    pool: Pool | None = None
+    country: str | None = None
+    growth: Decimal | None = None
+    cool_down: timedelta | None = None
+    days: int = DEFAULT_DAYS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Needs:
+    """Of numbers: by each limit (None: there is no such limit), and so altogether."""
+
+    busiest: int
+    cap: int | None
+    rate: int
+
+    @property
+    def _by_limit(self) -> dict[Limit, int]:
+        return {Limit.BUSIEST: self.busiest, Limit.CAP: self.cap or 0, Limit.RATE: self.rate}
+
+    @property
+    def numbers(self) -> int:
+        return max(self._by_limit.values())
+
+    @property
+    def limit(self) -> Limit | None:
+        """The one that decides; of several, the first. None: nothing is needed."""
+        found = self._by_limit
+        return max(found, key=lambda limit: found[limit]) if self.numbers else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """cap: live participants of a number; None: as many as come. rate: segments a second of one, on the average."""
+
+    cap: int | None
+    rate: Fraction
+
+    @property
+    def rate_text(self) -> str:
+        return f"{self.rate.numerator / self.rate.denominator:g}"
+
+    def needs(self, *, busiest: int, live: int, segments: int) -> Needs:
+        """segments: in a minute."""
+        return Needs(
+            busiest=busiest,
+            cap=ceil(Fraction(live, self.cap)) if self.cap else None,
+            rate=ceil(Fraction(segments, 60) / self.rate),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Day:
+    """busiest: the most live conversations of one person. live: the most live participants. segments: in the busiest
+    minute.
+    """
+
+    date: date
+    busiest: int
+    live: int
+    segments: int
+    needs: Needs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Simulation:
+    """The same history with another cool-down. is_allowed: no text can be under way for longer than that."""
+
+    cool_down: timedelta
+    is_current: bool
+    is_allowed: bool
+    busiest: int
+    needs: Needs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stock:
+    """The numbers that new conversations of the pool may have. others: those of other countries that would serve, too.
+
+    monthly_cost: EUR, of those whose cost is known. average_cost: of a number of the country, whichever pool has it.
+    """
+
+    numbers: int
+    others: int
+    rate: Fraction
+    monthly_cost: Decimal
+    unknown_costs: int
+    average_cost: Decimal | None
+
+    def cost_of(self, numbers: int) -> Decimal | None:
+        if self.average_cost is None:
+            return None if numbers else Decimal(0)
+        return round(self.average_cost * numbers, 2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CountryPlan:
+    """country: of the people; "" for phones that belong to none. days: from the first on which there was anything.
+
+    busiest_trend, trend: how many more a month, of the busiest person's conversations and of numbers needed.
+    """
+
+    country: str
+    stock: Stock
+    limits: Limits
+    days: Sequence[Day]
+    busiest: int
+    live: int
+    segments: int
+    needs: Needs
+    busiest_trend: Decimal | None
+    trend: Decimal | None
+    forecast: Forecast
+    runs_out_on: date | None
+    simulations: Sequence[Simulation]
+
+    @property
+    def to_buy(self) -> int:
+        return max(0, self.needs.numbers - self.stock.numbers)
+
+    @property
+    def to_spare(self) -> int:
+        return max(0, self.stock.numbers - self.needs.numbers)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    question: Question
+    at: datetime
+    first_day: date
+    cool_down: timedelta
+    cap: int | None
+    countries: Sequence[CountryPlan]
+
+
+def make_plan(question: Question, *, at: datetime | None = None, deadline: Deadline | None = None) -> Plan:
+    """Raises TooLong: the deadline is over."""
+    deadline = deadline or Deadline()
+    window = Window(at=at or timezone.now(), days=question.days)
+    policy = Policy(pool=question.pool)
+    current = cool_down_of(question.pool)
+    compared = {*COMPARED, question.cool_down or current} - {current}
+    demands = read(question.pool, window, current, sorted(compared), country=question.country, deadline=deadline)
+    countries = {question.country} if question.country else demands.keys() | _countries(question.pool)
+    planner = _Planner(question, policy, window, current, compared, deadline)
+    return Plan(
+        question=question,
+        at=window.at,
+        first_day=window.first,
+        cool_down=current,
+        cap=policy.cap,
+        countries=[planner.plan(country, demands[country]) for country in sorted(countries)],
+    )
+
+
+def _most(values: Iterable[int]) -> int:
+    return max(values, default=0)
+
+
+def _countries(pool: Pool | None) -> set[str]:
+    return set(VirtualNumber.objects.assignable().filter(pool=pool).values_list("country", flat=True))
+
+
+@dataclass(frozen=True)
+class _Planner:
+    question: Question
+    policy: Policy
+    window: Window
+    current: timedelta
+    compared: Collection[timedelta]
+    deadline: Deadline
+
+    def plan(self, country: str, demand: Demand) -> CountryPlan:
+        self.deadline.check()
+        stock = _stock(country, self.policy)
+        limits = Limits(cap=self.policy.cap, rate=stock.rate)
+        days = self._days(demand, limits)
+        busiest, live = _most(day.busiest for day in days), _most(day.live for day in days)
+        segments = _most(day.segments for day in days)
+        needs = limits.needs(busiest=busiest, live=live, segments=segments)
+        settled = self._settled(days)
+        per_day = slope([day.needs.numbers for day in settled])
+        forecast = Forecast(needed=needs.numbers, per_day=per_day, growth=self.question.growth)
+        return CountryPlan(
+            country=country,
+            stock=stock,
+            limits=limits,
+            days=days,
+            busiest=busiest,
+            live=live,
+            segments=segments,
+            needs=needs,
+            busiest_trend=monthly(slope([day.busiest for day in settled])),
+            trend=monthly(per_day),
+            forecast=forecast,
+            runs_out_on=forecast.runs_out(stock.numbers, self.window.last),
+            simulations=[
+                _simulation(each, busiest, needs, is_current=True)
+                if each == self.current
+                else self._simulate(demand, limits, each)
+                for each in sorted({*self.compared, self.current})
+            ],
+        )
+
+    def _simulate(self, demand: Demand, limits: Limits, cool_down: timedelta) -> Simulation:
+        self.deadline.check()
+        busiest = demand.busiest_with[micros(cool_down)]
+        # To count them takes its time, and matters only to the cap.
+        live = demand.live_with(micros(cool_down)) if limits.cap else 0
+        needs = limits.needs(busiest=busiest, live=live, segments=max(demand.segments))
+        return _simulation(cool_down, busiest, needs)
+
+    def _days(self, demand: Demand, limits: Limits) -> list[Day]:
+        days = [
+            Day(
+                date=self.window.first + timedelta(days=place),
+                busiest=busiest,
+                live=live,
+                segments=segments,
+                needs=limits.needs(busiest=busiest, live=live, segments=segments),
+            )
+            for place, (busiest, live, segments) in enumerate(
+                zip(demand.busiest(), demand.live(), demand.segments, strict=True)
+            )
+        ]
+        begun = next((place for place, day in enumerate(days) if day.live or day.segments), len(days))
+        return days[begun:]
+
+    def _settled(self, days: Sequence[Day]) -> Sequence[Day]:
+        """Those that a trend is drawn from: today is not over; and as long as nobody's first conversations have cooled
+        down, more are live from day to day, though nothing grows.
+        """
+        is_whole_history = bool(days) and days[0].date > self.window.first
+        return days[ceil(self.current / timedelta(days=1)) if is_whole_history else 0 : -1]
+
+
+def _simulation(cool_down: timedelta, busiest: int, needs: Needs, *, is_current: bool = False) -> Simulation:
+    return Simulation(
+        cool_down=cool_down,
+        is_current=is_current,
+        is_allowed=cool_down.total_seconds() > settings.SHORTEST_COOL_DOWN,
+        busiest=busiest,
+        needs=needs,
+    )
+
+
+def _stock(country: str, policy: Policy) -> Stock:
+    in_pool = VirtualNumber.objects.assignable().filter(pool=policy.pool)
+    numbers = list(in_pool.filter(country=country).only("country", "rate", "monthly_cost"))
+    others = in_pool.exclude(country=country)
+    if required := sender_countries(country, policy):
+        others = others.filter(country__in=required)
+    costs = [number.monthly_cost for number in numbers if number.monthly_cost is not None]
+    rates = [number.current_rate for number in numbers] or [VirtualNumber(country=country).default_rate]
+    average = VirtualNumber.objects.ours().filter(country=country).aggregate(average=Avg("monthly_cost"))["average"]
+    return Stock(
+        numbers=len(numbers),
+        others=others.count(),
+        # Through text: 0.1 is meant, not its nearest binary fraction.
+        rate=sum((Fraction(str(rate)) for rate in rates), Fraction(0)) / len(rates),
+        monthly_cost=sum(costs, Decimal(0)),
+        unknown_costs=len(numbers) - len(costs),
+        average_cost=None if average is None else Decimal(average),
+    )
