@@ -1,16 +1,22 @@
-"""The pool for staff, to be looked at. Numbers are bought and given back by the commands, which say what it costs.
+"""The pool for staff. Numbers are bought and given back by the commands, which say what it costs.
 
-Of a virtual number, its rate can be changed, and whether it is in quarantine.
+Of a virtual number, staff set its pool, its rate, and whether it is reserved; its state is changed by actions only.
 """
 
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Q, QuerySet, Sum
 from django.http import HttpRequest
+from django.utils.safestring import SafeString
 
-from numbers.models import NumberEvent, NumberOrder, NumberState, OrderEvent, RealNumber, VirtualNumber
-from smsproxy.admin import LeavesATrace, ReadOnlyAdmin, ReadOnlyInline
+from numbers import top_up_admin  # noqa: F401  (registers what is in it)
+from numbers.amending import Amendment, amend
+from numbers.csv_admin import NumbersAsCSV
+from numbers.health_admin import ShowsHealth
+from numbers.models import NumberEvent, NumberOrder, OrderEvent, Pool, RealNumber, Shortage, VirtualNumber
+from numbers.models.pools import name_of
+from smsproxy.admin import BoundedAdmin, LeavesATrace, ReadOnlyAdmin, ReadOnlyInline
 from smsproxy.public_urls import inbound_sms_url
 
 
@@ -24,45 +30,67 @@ class OrderEventInline(ReadOnlyInline):
     fields = ["created_at", "old_state", "new_state", "reason", "actor"]
 
 
+class PoolFilter(admin.RelatedFieldListFilter):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.empty_value_display = SafeString(name_of(None))
+
+
 @admin.register(VirtualNumber)
-class VirtualNumberAdmin(ReadOnlyAdmin):
+class VirtualNumberAdmin(NumbersAsCSV, ShowsHealth, ReadOnlyAdmin):
+    # Named, so that the one with the buttons for CSV builds upon it.
+    change_list_template = "admin/numbers/virtualnumber/change_list.html"
     list_display = [
         "number",
         "state",
+        "pool_name",
+        "reserved",
         "country",
-        "type",
         "monthly_cost_in_euros",
-        "live_pairs",
+        "live",
+        "is_rented",
         "reaches_us",
+        "worst_share",
         "last_assigned_at",
     ]
-    list_filter = ["state", "country", "type", "can_sms", ("order", admin.RelatedOnlyFieldListFilter)]
+    list_filter = [
+        "state",
+        "is_rented",
+        ("pool", PoolFilter),
+        "country",
+        "type",
+        "is_reserved",
+        "can_sms",
+        ("order", admin.RelatedOnlyFieldListFilter),
+    ]
+    list_select_related = ["pool"]
     search_fields = ["number"]
     search_help_text = "By virtual number, or a part of it."
     fields = [
         "number",
         "state",
+        "in_quarantine",
+        "health",
+        "is_rented",
+        "pool",
+        "is_reserved",
         "country",
         "area",
+        "region",
         "type",
         "can_sms",
         "rate",
         "monthly_cost_in_euros",
-        "live_pairs",
+        "live",
         "reaches_us",
         "webhook_url",
         "order",
         "last_assigned_at",
         "created_at",
     ]
-    readonly_fields = [str(field) for field in fields if field != "rate"]
+    readonly_fields = [str(field) for field in fields if field not in ("pool", "is_reserved", "rate")]
     inlines = [NumberEventInline]
-    actions = ["quarantine", "restore"]
-
-    def get_queryset(self, request: HttpRequest) -> "QuerySet[VirtualNumber]":
-        unreleased = Q(participants__released_at__isnull=True)
-        numbers: QuerySet[VirtualNumber] = super().get_queryset(request)
-        return numbers.annotate(pairs=Count("participants", filter=unreleased))
+    actions = ["quarantine", "drain", "restore"]
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return self.has_change_state_permission(request)
@@ -75,22 +103,27 @@ class VirtualNumberAdmin(ReadOnlyAdmin):
         return form
 
     def save_model(self, request: HttpRequest, obj: VirtualNumber, form: Any, change: bool) -> None:
-        # The rest of the row may have changed since it was read.
-        obj.save(update_fields=["rate"])
+        number = VirtualNumber.objects.select_related("pool").get(pk=obj.pk)
+        changes = {field: form.cleaned_data[field] for field in form.changed_data}
+        amend([Amendment(number=number, changes=changes)], why="by staff", actor=request.user.get_username())
+
+    @admin.display(description="pool", ordering="pool__name")
+    def pool_name(self, number: VirtualNumber) -> str:
+        return name_of(number.pool)
+
+    @admin.display(ordering="is_reserved")
+    def reserved(self, number: VirtualNumber) -> str:
+        """In words: most are not, and a red cross says that something is wrong."""
+        return "reserved" if number.is_reserved else ""
 
     @admin.display(description="EUR a month", ordering="monthly_cost", empty_value="unknown")
     def monthly_cost_in_euros(self, number: VirtualNumber) -> Any:
         return number.monthly_cost
 
-    @admin.display(description="live pairs", ordering="pairs")
-    def live_pairs(self, number: VirtualNumber) -> int:
-        """People who could text it now, or until their cool-down is over."""
-        return int(getattr(number, "pairs", 0))
-
     @admin.display(description="texts reach us", boolean=True)
     def reaches_us(self, number: VirtualNumber) -> bool | None:
         """None: it is not ours, so it need not."""
-        if number.state in (NumberState.ORDERED, NumberState.RETIRED):
+        if not number.is_rented:
             return None
         return number.webhook_url == inbound_sms_url()
 
@@ -98,17 +131,89 @@ class VirtualNumberAdmin(ReadOnlyAdmin):
     def quarantine(self, request: HttpRequest, queryset: "QuerySet[VirtualNumber]") -> None:
         self.call_each(request, queryset, lambda number, actor: number.quarantine(reason="by staff", actor=actor))
 
+    @admin.action(
+        description="Drain: no new conversations; retired once its last pair is released", permissions=["change_state"]
+    )
+    def drain(self, request: HttpRequest, queryset: "QuerySet[VirtualNumber]") -> None:
+        self.call_each(request, queryset, lambda number, actor: number.drain(reason="by staff", actor=actor))
+
     @admin.action(description="Restore from quarantine or draining", permissions=["change_state"])
     def restore(self, request: HttpRequest, queryset: "QuerySet[VirtualNumber]") -> None:
         self.call_each(request, queryset, lambda row, actor: row.restore(reason="by staff", actor=actor))
 
 
+@admin.register(Pool)
+class PoolAdmin(BoundedAdmin):
+    list_display = ["name", "numbers", "live_pairs", "cool_down", "number_cap", "created_at"]
+    search_fields = ["name"]
+    fields = ["name", "cool_down", "number_cap"]
+    # Several at once would be deleted with a look at whatever refers to any of them.
+    actions = None
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[Pool]":
+        pools: QuerySet[Pool] = super().get_queryset(request)
+        ours = Q(numbers__is_rented=True)
+        return pools.annotate(ours=Count("numbers", filter=ours), live=Sum("numbers__live", default=0))
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Requests call it by its name, so that stays; one of a wrong name can be deleted before it is used."""
+        return ["name"] if obj else []
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return super().has_delete_permission(request, obj) and not (obj and obj.is_in_use)
+
+    @admin.display(description="numbers that we rent", ordering="ours")
+    def numbers(self, pool: Pool) -> int:
+        return int(getattr(pool, "ours", 0))
+
+    @admin.display(ordering="live")
+    def live_pairs(self, pool: Pool) -> int:
+        return int(getattr(pool, "live", 0))
+
+
+@admin.register(Shortage)
+class ShortageAdmin(ReadOnlyAdmin):
+    """Conversations that could not be made. Not searched by a person's number, as no list is."""
+
+    list_display = [
+        "created_at",
+        "pool_name",
+        "country",
+        "real_number",
+        "able",
+        "in_use",
+        "needed",
+        "next_release_at",
+    ]
+    list_filter = [("pool", PoolFilter), "country", "created_at"]
+    list_select_related = ["pool", "real_number"]
+    date_hierarchy = "created_at"
+
+    @admin.display(description="pool", ordering="pool__name")
+    def pool_name(self, shortage: Shortage) -> str:
+        return name_of(shortage.pool)
+
+
 @admin.register(NumberOrder)
 class NumberOrderAdmin(ReadOnlyAdmin):
-    list_display = ["id", "state", "country", "count", "bought", "features", "type", "max_monthly_cost", "created_at"]
-    list_filter = ["state", "country", "created_at"]
+    list_display = [
+        "id",
+        "state",
+        "pool",
+        "country",
+        "count",
+        "bought",
+        "features",
+        "type",
+        "max_monthly_cost",
+        "top_up",
+        "created_at",
+    ]
+    list_filter = ["state", ("pool", PoolFilter), "country", ("top_up", admin.RelatedOnlyFieldListFilter), "created_at"]
+    list_select_related = ["pool", "top_up__pool"]
     fields = [
         "state",
+        "pool",
         "country",
         "count",
         "bought",
@@ -117,15 +222,15 @@ class NumberOrderAdmin(ReadOnlyAdmin):
         "pattern",
         "pattern_place",
         "max_monthly_cost",
+        "top_up",
         "created_at",
     ]
     readonly_fields = ["bought"]
     inlines = [OrderEventInline]
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[NumberOrder]":
-        ours = ~Q(numbers__state__in=[NumberState.ORDERED, NumberState.RETIRED])
         orders: QuerySet[NumberOrder] = super().get_queryset(request)
-        return orders.annotate(ours=Count("numbers", filter=ours))
+        return orders.annotate(ours=Count("numbers", filter=Q(numbers__is_rented=True)))
 
     @admin.display(ordering="ours")
     def bought(self, order: NumberOrder) -> int:

@@ -1,0 +1,77 @@
+"""The cells of the pool as a table: what each may be, and how it is written."""
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal
+from math import inf
+from typing import Any
+
+from import_export.widgets import Widget
+
+from smsproxy.carriers.base import NumberType
+from smsproxy.phone import parse_e164
+
+YES_OR_NO = {"yes": True, "no": False, "true": True, "false": False, "1": True, "0": False}
+
+
+class Cell(Widget):
+    """read: the value of a cell's text; it may raise ValueError. expected: in words."""
+
+    def __init__(
+        self,
+        read: Callable[[str], object] = str,
+        expected: str = "",
+        write: Callable[[Any], str] = str,
+    ) -> None:
+        super().__init__()
+        self._read, self._expected, self._write = read, expected, write
+
+    def clean(self, value: str, row: object = None, **kwargs: object) -> object:
+        try:
+            return self._read(value)
+        except ValueError:
+            raise ValueError(f"expected {self._expected}, found “{value[:40]}”") from None
+
+    def render(self, value: object, obj: object = None, **kwargs: object) -> str:
+        return "" if value is None else self._write(value)
+
+
+def e164(text: str) -> str:
+    """Spreadsheets take "+447700900500" for a sum, and drop its sign."""
+    return parse_e164(f"+{text}" if text.isascii() and text.isdigit() else text)
+
+
+def _flag(text: str) -> bool | None:
+    if text and text.lower() not in YES_OR_NO:
+        raise ValueError
+    return YES_OR_NO.get(text.lower())
+
+
+def _type(text: str) -> str:
+    return NumberType(text) if text else ""
+
+
+def _euros(text: str) -> Decimal | None:
+    if text and not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,2})?", text):
+        raise ValueError
+    return Decimal(text) if text else None
+
+
+def _rate(text: str) -> float | None:
+    rate = float(text) if text else None
+    if rate is not None and not 0.01 <= rate < inf:
+        raise ValueError
+    return rate
+
+
+def _time(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="seconds")
+
+
+ANY = Cell()
+FLAG = Cell(_flag, "yes or no, or nothing to leave it as it is", lambda flag: "yes" if flag else "no")
+TYPE = Cell(_type, f"one of {', '.join(NumberType)}, or nothing")
+EUROS = Cell(_euros, "EUR a month, such as 1.25, or nothing")
+RATE = Cell(_rate, "segments a second, 0.01 or more, or nothing", lambda rate: f"{rate:.15g}")
+TIME = Cell(write=_time)

@@ -1,0 +1,14 @@
+"""Write the pool as CSV."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from numbers.importing import NumberCSV, NumberResource
+
+
+class Command(BaseCommand):
+    help = "Write the pool as CSV to standard output. manage.py import_numbers reads it."
+
+    def handle(self, **options: Any) -> None:
+        self.stdout.write(NumberCSV().export_data(NumberResource().export()), ending="")
