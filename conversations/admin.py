@@ -27,7 +27,21 @@ from smsproxy.admin import LeavesATrace, ReadOnlyAdmin, ReadOnlyInline
 
 class ParticipantInline(ReadOnlyInline):
     model = Participant
-    fields = ["position", "label", "real_number", "proxy_number", "release_at", "released_at"]
+    fields = [
+        "position",
+        "label",
+        "real_number",
+        "proxy_number",
+        "chosen_by",
+        "is_replaced",
+        "release_at",
+        "released_at",
+    ]
+    readonly_fields = ["is_replaced"]
+
+    @admin.display(description="replaced", boolean=True)
+    def is_replaced(self, participant: Participant) -> bool:
+        return participant.replaced_by_id is not None
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Participant]":
         participants: QuerySet[Participant] = super().get_queryset(request)
@@ -41,14 +55,14 @@ class ConversationEventInline(ReadOnlyInline):
 
 @admin.register(Conversation)
 class ConversationAdmin(ReadOnlyAdmin):
-    list_display = ["__str__", "state", "created_by", "created_at", "expires_at", "closed_at", "closed_reason"]
-    list_filter = ["state", "closed_reason", "created_by", "created_at"]
-    list_select_related = ["created_by"]
+    list_display = ["__str__", "state", "pool", "created_by", "created_at", "expires_at", "closed_at", "closed_reason"]
+    list_filter = ["state", "pool", "late_texts", "closed_reason", "created_by", "created_at"]
+    list_select_related = ["created_by", "pool"]
     date_hierarchy = "created_at"
     search_fields = ["public_id", "reference", "participants__label", "participants__proxy_number__number"]
     search_help_text = "By id, reference, label or virtual number (real numbers are not searched: the search is a URL)."
     inlines = [ParticipantInline, ConversationEventInline]
-    actions = ["close"]
+    actions = ["close", "reopen"]
     readonly_fields = ["public_id", "messages"]
     exclude = ["request_hash"]
 
@@ -64,9 +78,13 @@ class ConversationAdmin(ReadOnlyAdmin):
         )
         return format_html_join(" · ", '<a href="{}">{}</a>', links)
 
-    @admin.action(description="Close", permissions=["change_state"])
+    @admin.action(description="Close for good: no late text opens it again", permissions=["change_state"])
     def close(self, request: HttpRequest, queryset: "QuerySet[Conversation]") -> None:
-        self.call_each(request, queryset, lambda row, actor: row.close(actor=actor))
+        self.call_each(request, queryset, lambda row, actor: row.close_for_good(actor=actor))
+
+    @admin.action(description="Reopen, while its numbers cool down", permissions=["change_state"])
+    def reopen(self, request: HttpRequest, queryset: "QuerySet[Conversation]") -> None:
+        self.call_each(request, queryset, lambda row, actor: row.reopen(actor=actor))
 
 
 @admin.register(Participant)
@@ -151,7 +169,7 @@ class OutboundPartInline(ReadOnlyInline):
 
 class ReceiptInline(ReadOnlyInline):
     model = DeliveryReceipt
-    fields = ["received_at", "carrier_message_id", "status", "error_code"]
+    fields = ["received_at", "carrier_message_id", "status", "error_code", "network"]
 
 
 @admin.register(OutboundMessage)
@@ -193,7 +211,7 @@ class OutboundPartAdmin(ReadOnlyAdmin):
 
 @admin.register(DeliveryReceipt)
 class DeliveryReceiptAdmin(ReadOnlyAdmin):
-    list_display = ["received_at", "status", "error_code", "carrier_message_id", "message"]
+    list_display = ["received_at", "status", "error_code", "network", "carrier_message_id", "message"]
     list_filter = ["status", "error_code", ("message", admin.EmptyFieldListFilter)]
     list_select_related = ["message"]
     search_fields = ["carrier_message_id", "client_ref"]

@@ -6,19 +6,22 @@ with the messages of the past nor with the backlog.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from decimal import Decimal
 from enum import StrEnum
 
-from django.db.models import Case, Count, F, IntegerField, Min, OuterRef, Q, QuerySet, Subquery, Value, When
+from django.db.models import Case, Count, F, IntegerField, Min, OuterRef, Q, QuerySet, Subquery, Sum, Value, When
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from conversations.models import AccountPace, OutboundMessage, OutboundState, Worker
 from conversations.models.worker import FORGOTTEN_AFTER
-from numbers.models import NumberState, VirtualNumber
+from numbers.models import NumberEvent, NumberState, Shortage, TopUp, VirtualNumber
+from numbers.models.pools import name_of
 
 MOST = 10_000
 MOST_NUMBERS = 50
+SHORTAGES_OF = timedelta(hours=1)
 
 
 class Trouble(StrEnum):
@@ -27,8 +30,11 @@ class Trouble(StrEnum):
     PAUSED = "paused"
     UNDECIDED = "undecided"
     QUARANTINED = "quarantined"
+    SHORTAGES = "shortages"
+    RENTED_BUT_RETIRED = "rented_but_retired"
     NO_WORKER = "no_worker"
     WORKER_WAITS = "worker_waits"
+    TOP_UP = "top_up"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +72,7 @@ class Texts:
 class WaitingNumber:
     """A virtual number that was told to wait, or is in quarantine, and how many texts are queued behind it.
 
-    why: "" for one that is in quarantine and sends.
+    why: of one that is in quarantine and sends, why it was put there.
     """
 
     number: str
@@ -75,6 +81,36 @@ class WaitingNumber:
     since: datetime | None
     until: datetime | None
     queued: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shortages:
+    """Conversations of the last hour that found no number free, up to MOST; when the last did, and for whom.
+
+    country: "" where it is not known.
+    """
+
+    count: int = 0
+    last_at: datetime | None = None
+    pool: str = ""
+    country: str = ""
+
+    def __str__(self) -> str:
+        country = f", country {self.country}" if self.country else ""
+        return f"the last at {self.last_at:%Y-%m-%d %H:%M} UTC for pool {self.pool}{country}" if self.last_at else ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StillRented:
+    """Numbers that are out of service for good, and cost. cost: EUR a month, of those of which it is known."""
+
+    count: int
+    cost: Decimal
+    of_unknown_cost: int
+
+    def __str__(self) -> str:
+        unknown = f", and {self.of_unknown_cost} whose cost is not known" if self.of_unknown_cost else ""
+        return f"EUR {self.cost:.2f} a month{unknown}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +127,16 @@ class WorkerSeen:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TopUpInTrouble:
+    """A pool that is short of numbers of a country. retry_at: when numbers are ordered again, if that is put off."""
+
+    pool: str
+    country: str
+    trouble: str
+    retry_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Status:
     """waiting_numbers: the first MOST_NUMBERS of them, those in quarantine before all others."""
 
@@ -100,7 +146,10 @@ class Status:
     waiting_numbers: Sequence[WaitingNumber]
     waiting_number_count: int
     quarantined_count: int
+    shortages: Shortages
+    still_rented: StillRented
     workers: Sequence[WorkerSeen]
+    top_ups: Sequence[TopUpInTrouble]
 
     @property
     def troubles(self) -> Mapping[Trouble, str]:
@@ -124,6 +173,21 @@ class Status:
                 f"Virtual numbers in quarantine: {self.quarantined_count}. They get no new conversations until staff "
                 "restore them."
             )
+        if self.shortages.count:
+            troubles[Trouble.SHORTAGES] = (
+                f"Conversations that found no number free in the last hour: {counted(self.shortages.count)}, "
+                f"{self.shortages}."
+            )
+        if self.still_rented.count:
+            troubles[Trouble.RENTED_BUT_RETIRED] = (
+                f"Retired numbers that are still rented: {self.still_rented.count}, {self.still_rented}. "
+                "manage.py release_numbers --retired gives them back."
+            )
+        if self.top_ups:
+            first = self.top_ups[0]
+            troubles[Trouble.TOP_UP] = (
+                f"Top-ups that could not buy: {len(self.top_ups)}. {first.pool}, {first.country}: {first.trouble}."
+            )
         return troubles
 
 
@@ -141,7 +205,10 @@ def gather() -> Status:
         waiting_numbers=_waiting_numbers(numbers),
         waiting_number_count=numbers.count(),
         quarantined_count=VirtualNumber.objects.filter(state=NumberState.QUARANTINED).count(),
+        shortages=_shortages(now),
+        still_rented=_still_rented(),
         workers=_workers(now),
+        top_ups=_top_ups(),
     )
 
 
@@ -195,7 +262,8 @@ def _oldest_queued_at() -> datetime | None:
 
 
 def _told_to_wait() -> "QuerySet[VirtualNumber]":
-    return VirtualNumber.objects.ours().filter(Q(state=NumberState.QUARANTINED) | Q(pace__why__gt=""))
+    in_use = VirtualNumber.objects.ours().exclude(state=NumberState.RETIRED)
+    return in_use.filter(Q(state=NumberState.QUARANTINED) | Q(pace__why__gt=""))
 
 
 class _CountOf(Subquery):
@@ -207,10 +275,17 @@ class _CountOf(Subquery):
 
 def _waiting_numbers(numbers: "QuerySet[VirtualNumber]") -> list[WaitingNumber]:
     behind = _in_state(OutboundState.QUEUED).filter(sender=OuterRef("pk")).order_by("id").values("pk")[:MOST]
+    quarantined = NumberEvent.objects.into(NumberState.QUARANTINED).filter(number=OuterRef("pk"))
     rows = (
         numbers.annotate(
             is_quarantined=Q(state=NumberState.QUARANTINED),
-            why=Coalesce("pace__why", Value("")),
+            why=Coalesce(
+                Case(
+                    When(pace__why__gt="", then="pace__why"),
+                    When(state=NumberState.QUARANTINED, then=Subquery(quarantined.values("reason")[:1])),
+                ),
+                Value(""),
+            ),
             since=F("pace__waits_since"),
             until=Case(When(pace__why__gt="", then="pace__ready_at")),
             queued=_CountOf(behind),
@@ -219,6 +294,29 @@ def _waiting_numbers(numbers: "QuerySet[VirtualNumber]") -> list[WaitingNumber]:
         .values("number", "state", "why", "since", "until", "queued")
     )
     return [WaitingNumber(**row) for row in rows[:MOST_NUMBERS]]
+
+
+def _shortages(now: datetime) -> Shortages:
+    recent = Shortage.objects.filter(created_at__gt=now - SHORTAGES_OF).select_related("pool").order_by("-created_at")
+    last = recent.first()
+    if last is None:
+        return Shortages()
+    return Shortages(
+        count=recent[:MOST].count(), last_at=last.created_at, pool=name_of(last.pool), country=last.country
+    )
+
+
+def _still_rented() -> StillRented:
+    found = (
+        VirtualNumber.objects.ours()
+        .filter(state=NumberState.RETIRED)
+        .aggregate(
+            count=Count("pk"),
+            cost=Sum("monthly_cost", default=Decimal(0)),
+            of_unknown_cost=Count("pk", filter=Q(monthly_cost=None)),
+        )
+    )
+    return StillRented(**found)
 
 
 def _workers(now: datetime) -> list[WorkerSeen]:
@@ -233,4 +331,11 @@ def _workers(now: datetime) -> list[WorkerSeen]:
             concurrency=worker.concurrency,
         )
         for worker in Worker.objects.filter(seen_at__gt=now - FORGOTTEN_AFTER)
+    ]
+
+
+def _top_ups() -> list[TopUpInTrouble]:
+    return [
+        TopUpInTrouble(pool=name_of(rule.pool), country=rule.country, trouble=rule.trouble, retry_at=rule.retry_at)
+        for rule in TopUp.objects.exclude(trouble="").select_related("pool")
     ]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
-from conversations.status import MOST, Account, Status, Texts, WaitingNumber, WorkerSeen, counted
+from conversations.status import MOST, Account, Status, Texts, TopUpInTrouble, WaitingNumber, WorkerSeen, counted
 
 _UNITS = [("days", timedelta(days=1)), ("h", timedelta(hours=1)), ("min", timedelta(minutes=1))]
 
@@ -19,6 +19,13 @@ def lines(status: Status) -> Iterator[str]:
         yield from _columns([_number(number, status) for number in status.waiting_numbers])
         if more := status.waiting_number_count - len(status.waiting_numbers):
             yield f"  and {more} more"
+    if status.top_ups:
+        yield ""
+        yield "TOP-UPS that could not buy"
+        yield from _columns([_top_up(rule, status) for rule in status.top_ups])
+    yield ""
+    yield "POOL"
+    yield from _columns(_pool(status))
     yield ""
     yield "WORKERS"
     yield from _columns([_worker(worker, status) for worker in status.workers] or [["none"]])
@@ -68,6 +75,19 @@ def _number(number: WaitingNumber, status: Status) -> list[str]:
     else:
         told = "its next text tries"
     return [number.number, number.state, f"{counted(number.queued):>6} queued", told, number.why]
+
+
+def _pool(status: Status) -> list[list[str]]:
+    rows = [
+        ("shortages", status.shortages.count, f"of the last hour; {status.shortages}"),
+        ("retired", status.still_rented.count, f"and still rented: {status.still_rented}"),
+    ]
+    return [[name, f"{counted(count):>6}", told if count else ""] for name, count, told in rows]
+
+
+def _top_up(rule: TopUpInTrouble, status: Status) -> list[str]:
+    again = f"tries again in {_lasted(rule.retry_at - status.at)}" if rule.retry_at else ""
+    return [rule.pool, rule.country, rule.trouble, again]
 
 
 def _worker(worker: WorkerSeen, status: Status) -> list[str]:

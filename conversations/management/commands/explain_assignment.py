@@ -1,0 +1,101 @@
+"""Which numbers people would get in a new conversation, and by which preference."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from rest_framework.utils.encoders import JSONEncoder
+
+from conversations.creation import dry_run
+from conversations.joining import Chosen
+from conversations.management.people_arguments import HOW_TO_HIDE, number_argument
+from conversations.models.conversation import MAX_PARTICIPANTS
+from conversations.terms import CannotCreate, NoNumberFree, Person, TooManyAtOnce
+from numbers.assignment import Preference
+from numbers.management.arguments import find_pool
+from numbers.models import Pool
+from numbers.policy import Geography, Policy, Stickiness, UsedUp
+
+WHY: Mapping[Preference, str] = {
+    Preference.NAMED: "the request names it",
+    Preference.LAST_USED: "they had it in their last conversation with the same person",
+    Preference.OWN_AREA: "it is of their own area",
+    Preference.OWN_REGION: "it is of their own state or province",
+    Preference.OWN_COUNTRY: "it is of their own country",
+    Preference.OTHER_COUNTRY: "no number of their own country is free, and the policy allows another",
+    Preference.ANY: "the policy does not look at countries",
+    Preference.CUT_SHORT: "they have used up all others: the cool-down of this one would be cut short",
+    Preference.REPLACEMENT: "it replaces another number of theirs",
+}
+
+
+class Command(BaseCommand):
+    help = (
+        "Say which virtual numbers these people would get in a new conversation now, and by which preference; or what "
+        "is missing. Nothing is created, and no lookup is paid for. Each PERSON is a number in E.164, or "
+        f"{HOW_TO_HIDE} Exit code 0: each gets a number; 3: no number is free for one of them; 2: wrong usage."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("people", nargs="*", metavar="PERSON", help=f"2 to {MAX_PARTICIPANTS} of them")
+        parser.add_argument("--pool", type=find_pool, default=None, metavar="NAME", help="default: the common pool")
+        parser.add_argument("--geography", choices=list(Geography), help="default: NUMBER_GEOGRAPHY")
+        parser.add_argument("--stickiness", choices=list(Stickiness), help="default: NUMBER_STICKINESS")
+        parser.add_argument("--used-up", choices=list(UsedUp), help="default: NUMBERS_USED_UP")
+        parser.add_argument("--json", action="store_true", help="for programs")
+
+    def handle(self, *, people: list[str], json: bool, **options: Any) -> None:
+        if not 2 <= len(people) <= MAX_PARTICIPANTS:
+            raise CommandError(f"Expected 2 to {MAX_PARTICIPANTS} people, found {len(people)}.", returncode=2)
+        asked = [Person(number=number_argument(text, f"PERSON {place}")) for place, text in enumerate(people)]
+        try:
+            chosen = dry_run(asked, _policy(**options))
+        except NoNumberFree as error:
+            if json:
+                self._write_json({"code": error.code, "detail": error.detail, **error.figures})
+            else:
+                self.stdout.write("\n".join(f"{name:<17}{value}" for name, value in error.figures.items()))
+            raise CommandError(f"Participant {error.position}: {error.detail}.", returncode=3) from None
+        except CannotCreate as error:
+            raise CommandError(f"Participant {error.position}: {error.detail}.", returncode=2) from None
+        except TooManyAtOnce:
+            raise CommandError("Others create conversations for the same people just now. Try again.") from None
+        if json:
+            self._write_json({"participants": [_figures(each) for each in chosen]})
+        else:
+            self.stdout.write("\n".join(_lines(chosen)))
+
+    def _write_json(self, found: dict[str, Any]) -> None:
+        self.stdout.write(json.dumps(found, cls=JSONEncoder, indent=2))
+
+
+def _policy(
+    *, pool: Pool | None, geography: str | None, stickiness: str | None, used_up: str | None, **options: Any
+) -> Policy:
+    kinds = {"geography": Geography, "stickiness": Stickiness, "used_up": UsedUp}
+    said = {"geography": geography, "stickiness": stickiness, "used_up": used_up}
+    asked: dict[str, Any] = {name: kinds[name](value) for name, value in said.items() if value}
+    return Policy(pool=pool, **asked)
+
+
+def _lines(chosen: Sequence[Chosen]) -> list[str]:
+    return [
+        f"participant {position}  {each.number.number:<17}{each.number.country}  {each.preference}: {_why(each)}"
+        for position, each in enumerate(chosen)
+    ]
+
+
+def _why(each: Chosen) -> str:
+    ended = f", of conversation {each.cut_short.conversation.public_id}" if each.cut_short else ""
+    return f"{WHY[each.preference]}{ended}"
+
+
+def _figures(each: Chosen) -> dict[str, Any]:
+    return {
+        "proxy_number": each.number.number,
+        "proxy_country": each.number.country,
+        "chosen_by": each.preference,
+        "why": WHY[each.preference],
+        "cuts_short": each.cut_short.conversation.public_id if each.cut_short else None,
+    }
