@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from benchmarks import machine, report, scratch
-from benchmarks.goals import GOALS
+from benchmarks.goals import GOALS, ON_REQUEST
 from benchmarks.report import Measured
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -29,7 +29,7 @@ def main() -> int:
         environment = scratch.environment(url)
         scratch.start_django(environment)
         about = machine.describe()
-        for figure in options.figures or GOALS:
+        for figure in options.figures or [name for name in GOALS if name not in ON_REQUEST]:
             _tell(f"measuring {figure} ...")
             results[figure] = _measure(figure, environment, Path(directory), options)
             # After each: a run that is killed keeps what it has measured.
@@ -64,7 +64,9 @@ def _measure(figure: str, environment: dict[str, str], directory: Path, options:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description="Measure speed and cost on PostgreSQL.")
-    parser.add_argument("figures", nargs="*", metavar="FIGURE", help=f"of {', '.join(GOALS)}; none: all")
+    parser.add_argument(
+        "figures", nargs="*", metavar="FIGURE", help=f"of {', '.join(GOALS)}; none: all but {', '.join(ON_REQUEST)}"
+    )
     parser.add_argument("--quick", action="store_true", help="only try that all of it works: the figures mean nothing")
     parser.add_argument("--json", type=Path, metavar="PATH", help="write the results there, too")
     parser.add_argument("--server", choices=["gunicorn", "granian"], default="gunicorn", help="granian, if installed")

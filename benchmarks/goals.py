@@ -59,4 +59,13 @@ GOALS: dict[str, dict[str, Goal]] = {
         "web": Goal(label="memory of a web process", unit="MB", must=120, aim=80),
         "worker": Goal(label="memory of a worker", unit="MB", must=100, aim=70),
     },
+    "pool": {
+        "numbers": Goal(label="numbers for a day of 60,000 conversations"),
+        "beyond": Goal(label="more than the least possible", must=0),
+        "per_conversation": Goal(label="one number for both sides, first fit"),
+        "per_session": Goal(label="one number for each live conversation"),
+        "spread": Goal(label="busiest number : mean, at the peak", unit="x", must=1.2, aim=1.1),
+    },
 }
+# Measured only when they are named: they tell how good something is, not how fast, and take minutes.
+ON_REQUEST = {"pool"}

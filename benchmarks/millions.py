@@ -38,6 +38,11 @@ def write_conversations(conversations: int, numbers: int) -> list[Line]:
             proxy_number_id=f"mod(i + (i / {people}) * 1009, {numbers}) + {first_number}",
         )
     with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE numbers_virtualnumber SET live = counted.live FROM (SELECT proxy_number_id, count(*) AS live "
+            "FROM conversations_participant WHERE released_at IS NULL GROUP BY 1) AS counted "
+            "WHERE numbers_virtualnumber.id = proxy_number_id"
+        )
         cursor.execute("VACUUM ANALYZE")
     return _known_lines(people)
 

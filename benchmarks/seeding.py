@@ -1,8 +1,9 @@
 """A pool, and people in conversations, made as the application makes them."""
 
 from benchmarks.traffic import Line
-from conversations.creation import Person, create_conversation
+from conversations.creation import create_conversation
 from conversations.models import Participant
+from conversations.terms import Person, Terms
 from numbers.models import NumberState, VirtualNumber
 from smsproxy.carriers.base import Feature, NumberType
 
@@ -29,7 +30,7 @@ def talking_people(conversations: int) -> list[Line]:
     add_numbers()
     for index in range(conversations):
         people = [Person(number=person(2 * index), label="Rider"), Person(number=person(2 * index + 1), label="Driver")]
-        create_conversation(people, notify=False)
+        create_conversation(people, Terms(notify=False))
     return [
         Line(participant.real_number.number, participant.proxy_number.number)
         for participant in Participant.objects.select_related("real_number", "proxy_number").order_by("pk")

@@ -1,0 +1,180 @@
+"""How many numbers a day of 60,000 conversations takes: by our assignment, on PostgreSQL, and by two other ways.
+
+The day is the one of benchmarks/day.py, and Δ the most live conversations that one person has in it: nobody can do with
+fewer numbers. Time is moved; each conversation is created, closed and released by the product's own code. Four
+processes share the drivers and go from minute to minute together: cool-downs end at whole minutes, and then the order
+in which the conversations of a minute begin and end changes nobody's most.
+
+That one number less is not enough is shown with the trips of the busiest person alone: the others only add to them.
+"""
+
+import multiprocessing
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import count, groupby
+from multiprocessing.synchronize import Barrier, Event
+from threading import BrokenBarrierError
+
+import time_machine
+from django.core.management import call_command
+from django.db import connection
+from django.db.models import Avg, Max, Sum
+from django.test import override_settings
+
+from benchmarks.day import (
+    COOL_DOWN,
+    Moment,
+    Trip,
+    What,
+    busiest,
+    draw_day,
+    moments,
+    one_number_per_conversation,
+    one_number_per_session,
+)
+from benchmarks.report import Measured
+from benchmarks.seeding import add_numbers, person
+from benchmarks.stack import Bench
+from conversations.creation import create_conversation
+from conversations.models import Conversation, Participant
+from conversations.sweeps import release_cooled_down
+from conversations.terms import NoNumberFree, Person, Terms
+from numbers.models import VirtualNumber
+from numbers.policy import Policy, Stickiness
+
+PROCESSES = 4
+MIDNIGHT = datetime(2026, 1, 1, tzinfo=UTC)
+# The same two people rather get others: else those who meet twice would need fewer than Δ counts.
+_TERMS = Terms(notify=False, policy=Policy(stickiness=Stickiness.AVOID_STICKY))
+
+
+@dataclass
+class Served:
+    """What became of a day, or of one process's part of it, until the minute of the first refusal.
+
+    peak: the most pairs that were live. busiest_to_mean: of the numbers' live pairs, at that time.
+    """
+
+    created: int = 0
+    refused: int = 0
+    errors: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    peak: int = 0
+    busiest_to_mean: float = 0.0
+
+
+def measure(bench: Bench) -> Measured:
+    day = draw_day(600 if bench.quick else 60_000)
+    who, delta = busiest(day)
+    with override_settings(COOL_DOWN=COOL_DOWN):
+        one_less = _serve([trip for trip in day if who in trip.people], delta - 1)
+        for numbers in count(delta):
+            served = _serve(day, numbers)
+            if not served.refused:
+                break
+    return Measured(
+        values={
+            "numbers": numbers,
+            "beyond": numbers - delta,
+            "per_conversation": one_number_per_conversation(day),
+            "per_session": one_number_per_session(day),
+            "spread": served.busiest_to_mean,
+        },
+        problems=_problems(day, served, one_less),
+        details={
+            "conversations": served.created,
+            "live participants at the peak": served.peak,
+            "created, closed and released per second": served.created / served.seconds,
+        },
+    )
+
+
+def _serve(day: Sequence[Trip], numbers: int) -> Served:
+    call_command("flush", interactive=False, verbosity=0)
+    add_numbers(numbers)
+    connection.close()  # Each process has one of its own.
+    fork = multiprocessing.get_context("fork")
+    together, refusal, results = fork.Barrier(PROCESSES), fork.Event(), fork.SimpleQueue()
+    happenings = moments(day)
+    start = time.perf_counter()
+    processes = [
+        fork.Process(target=lambda which: results.put(_part(which, day, happenings, together, refusal)), args=(which,))
+        for which in range(PROCESSES)
+    ]
+    for process in processes:
+        process.start()
+    parts: list[Served] = [results.get() for _ in processes]
+    for process in processes:
+        process.join()
+    return Served(
+        created=sum(part.created for part in parts),
+        refused=sum(part.refused for part in parts),
+        errors=[error for part in parts for error in part.errors],
+        seconds=time.perf_counter() - start,
+        peak=max(part.peak for part in parts),
+        busiest_to_mean=max(part.busiest_to_mean for part in parts),
+    )
+
+
+def _part(which: int, day: Sequence[Trip], happenings: Iterable[Moment], together: Barrier, refusal: Event) -> Served:
+    """The trips of some of the drivers. The first process also ends the cool-downs of all."""
+    served, made = Served(), dict[int, Conversation]()
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SET synchronous_commit = off")  # How fast the disk is does not matter here.
+        with time_machine.travel(MIDNIGHT, tick=False) as clock:
+            for minute, of_minute in groupby(happenings, lambda moment: moment.at // 60):
+                clock.move_to(MIDNIGHT + timedelta(minutes=minute))
+                if which == 0:
+                    _sweep(served)
+                together.wait()
+                for moment in of_minute:
+                    trip = day[moment.which]
+                    if trip.driver % PROCESSES == which:
+                        clock.move_to(MIDNIGHT + timedelta(seconds=moment.at))
+                        _happen(moment, trip, made, served)
+                if served.refused:
+                    refusal.set()
+                together.wait()
+                if refusal.is_set():
+                    break
+    except BrokenBarrierError:
+        """Another has failed, and says why."""
+    except Exception as error:  # noqa: BLE001 - the figure is wrong, whatever it is
+        served.errors.append(f"{type(error).__name__}: {error}".splitlines()[0])
+        together.abort()
+    connection.close()
+    return served
+
+
+def _happen(moment: Moment, trip: Trip, made: dict[int, Conversation], served: Served) -> None:
+    if moment.what == What.BEGIN:
+        people = [Person(number=person(each)) for each in trip.people]
+        try:
+            made[moment.which] = create_conversation(people, _TERMS)
+            served.created += 1
+        except NoNumberFree:
+            served.refused += 1
+    elif moment.what == What.END and moment.which in made:
+        made.pop(moment.which).close()
+
+
+def _sweep(served: Served) -> None:
+    while release_cooled_down():
+        pass
+    loads = VirtualNumber.objects.aggregate(all=Sum("live"), busiest=Max("live"), mean=Avg("live"))
+    if (loads["all"] or 0) > served.peak:
+        served.peak, served.busiest_to_mean = loads["all"], loads["busiest"] / loads["mean"]
+
+
+def _problems(day: Sequence[Trip], served: Served, one_less: Served) -> list[str]:
+    problems = served.errors + one_less.errors
+    if not one_less.refused:
+        problems.append("one number less than the least possible was enough: the least is not what it was said to be")
+    if served.created != len(day) or Participant.objects.count() != 2 * len(day):
+        problems.append("not every conversation of the day was made")
+    if Participant.objects.unreleased().exists() or VirtualNumber.objects.exclude(live=0).exists():
+        problems.append("not every pair was released at the end of the day")
+    return problems
