@@ -11,6 +11,7 @@ from numbers import configuring, lookup, patience, purchasing, releasing, syncin
 from smsproxy import outages
 from smsproxy.api.models import ApiKey
 from tests.commands import Terminal
+from tests.killing import steps_of_ours
 from tests.people import ALICE, BOB, ScriptedCarrier, add_numbers, members, talk
 from tests.rentals import Rentals
 
@@ -73,6 +74,12 @@ def pauses(monkeypatch):
     seconds = []
     monkeypatch.setattr(patience, "pause", seconds.append)
     return seconds
+
+
+@pytest.fixture
+def steps(monkeypatch):
+    """Kills what it runs at a step of its own: see tests/killing.py."""
+    return steps_of_ours(monkeypatch)
 
 
 @pytest.fixture

@@ -1,11 +1,14 @@
 """The people of the tests, the numbers of the pool, and a carrier that does as it is told."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields
 from itertools import count
 
-from conversations.creation import Person, create_conversation
+from conversations.creation import create_conversation
 from conversations.models import Conversation, Participant
+from conversations.terms import Person, Terms
 from numbers.models import NumberState, VirtualNumber
+from numbers.policy import Policy
 from smsproxy.carriers.base import (
     AvailableNumber,
     Carrier,
@@ -41,11 +44,21 @@ def add_numbers(how_many: int, country: str = "GB", *, start: str = "+4477009005
     return VirtualNumber.objects.bulk_create(rows)
 
 
+def add_number(number: str, state: NumberState, country: str = "GB", **fields: object) -> VirtualNumber:
+    """One in this state, and rented if numbers in this state are."""
+    row = VirtualNumber.of(number, country, None, frozenset({Feature.SMS}), state=state, **fields)
+    row.save(force_insert=True)
+    return row
+
+
 def talk(*numbers: str, notify: bool = False, **options: object) -> Conversation:
     """A conversation between these people, labelled Alice, Bob and Charlie by their place."""
     labels = ["Alice", "Bob", "Charlie", "Dora", "Emil"]
     people = [Person(number=number, label=labels[place]) for place, number in enumerate(numbers)]
-    return create_conversation(people, notify=notify, **options)  # type: ignore[arg-type]
+    asked = {name: options.pop(name) for name in ("created_by", "request_id") if name in options}
+    policies = {field.name: options.pop(field.name) for field in fields(Policy) if field.name in options}
+    terms = Terms(notify=notify, policy=Policy(**policies), **options)  # type: ignore[arg-type]
+    return create_conversation(people, terms, **asked)  # type: ignore[arg-type]
 
 
 def proxies(conversation: Conversation) -> list[str]:
@@ -54,7 +67,7 @@ def proxies(conversation: Conversation) -> list[str]:
 
 
 def members(conversation: Conversation) -> list[Participant]:
-    return list(conversation.participants.select_related("proxy_number", "real_number").order_by("position"))
+    return list(conversation.participants.current().select_related("proxy_number", "real_number").order_by("position"))
 
 
 class ScriptedCarrier(Carrier):

@@ -46,7 +46,7 @@ class Relays:
             "UNKNOWN_AFTER": "1",
             **settings,
         }
-        self.environment.setdefault("DATABASE_URL", _url_of_the_test())
+        self.environment.setdefault("DATABASE_URL", url_of_the_test())
 
     def __enter__(self) -> "Relays":
         self._log = self._path.open("w")
@@ -92,7 +92,7 @@ def wait_until(condition: Any, seconds: float = PATIENCE, every: float = 0.05) -
         time.sleep(every)
 
 
-def _url_of_the_test() -> str:
+def url_of_the_test() -> str:
     options = connection.settings_dict
     if connection.vendor == "sqlite":
         return f"sqlite:///{options['NAME']}"

@@ -149,6 +149,21 @@ def test_an_action_on_nonsense_is_no_500(admin_client, selected):
     assert answer.status_code == 200
 
 
+def test_staff_can_close_for_good_what_is_closed_already(admin_client):
+    add_numbers(2)
+    conversation = talk(ALICE, BOB, late_texts="reopen").close()
+    data = {"action": "close", "_selected_action": conversation.pk}
+
+    pages = [
+        admin_client.post(reverse("admin:conversations_conversation_changelist"), data, follow=True) for _ in range(2)
+    ]
+
+    assert ["1 done." in page.content.decode() for page in pages] == [True, False]
+    conversation.refresh_from_db()
+    assert conversation.late_texts == "end"
+    assert conversation.events.first().actor == "admin"
+
+
 def test_a_fault_of_ours_is_still_a_500(admin_user, monkeypatch):
     client = Client(raise_request_exception=False)
     client.force_login(admin_user)

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from rest_framework.test import APIClient
 
 from conversations import api as conversations_api
+from conversations import serializers
 from conversations.models import Conversation, ConversationEvent
 from smsproxy.api.models import ApiKey
 from smsproxy.crypto import keyed_hash
@@ -295,7 +296,7 @@ def test_however_much_is_wrong_the_answer_is_short(api, body):
 
 
 def test_a_list_that_is_too_long_is_not_looked_into(api, monkeypatch):
-    monkeypatch.setattr(conversations_api.PersonSerializer, "to_internal_value", lambda *args: 1 / 0)
+    monkeypatch.setattr(serializers.PersonSerializer, "to_internal_value", lambda *args: 1 / 0)
 
     problem = is_problem(api.post(URL, {"participants": [{}] * 11}), 400)
 

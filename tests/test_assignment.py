@@ -10,10 +10,12 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from conversations.creation import NoNumberFree, Person, create_conversation
+from conversations.creation import create_conversation
 from conversations.models import Conversation, Participant
+from conversations.terms import NoNumberFree, Person
 from numbers.assignment import best_numbers, sender_countries
 from numbers.models import NumberState, RealNumber, VirtualNumber
+from numbers.policy import Policy
 from smsproxy.carriers.base import Feature
 from tests.people import ALICE, BOB, CHARLIE, add_numbers, members, proxies, talk
 
@@ -28,8 +30,8 @@ def person(number):
 
 
 def best_for(number):
-    [best] = best_numbers([person(number)])
-    return best and best.number
+    [best] = best_numbers([person(number)], Policy())
+    return best and best.number.number
 
 
 def test_the_database_itself_refuses_a_second_live_pair():
@@ -77,7 +79,7 @@ def test_any_prefers_no_country(settings):
     settings.NUMBER_GEOGRAPHY = "any"
     french = add_numbers(1, "FR", start="+33700000")[0]
     add_numbers(1)
-    VirtualNumber.objects.filter(country="GB").touch()
+    VirtualNumber.objects.filter(country="GB").update(live=1)
 
     assert best_for(ALICE) == french.number
 
@@ -108,7 +110,7 @@ def test_a_number_that_cannot_text_is_never_chosen():
 @pytest.mark.parametrize("state", [state for state in NumberState if state != NumberState.ACTIVE])
 def test_only_active_numbers_are_chosen(state):
     add_numbers(2)
-    VirtualNumber.objects.update(state=state)
+    VirtualNumber.objects.update(state=state, is_rented=state != NumberState.ORDERED)
 
     assert best_for(ALICE) is None
 
@@ -158,7 +160,7 @@ def test_somebody_with_very_many_conversations_gets_the_one_number_that_is_left(
 
     assert {best_for(ALICE)} == {each.number for each in left}
     # Even if the first rows are of no use to them.
-    VirtualNumber.objects.filter(pk__in=[each.pk for each in left]).update(last_assigned_at=timezone.now() + _DAY)
+    VirtualNumber.objects.filter(pk__in=[each.pk for each in left]).update(live=99)
     assert {best_for(ALICE)} == {each.number for each in left}
 
 
@@ -192,9 +194,9 @@ def test_each_gets_the_best_of_all_numbers_that_are_free_for_them(db, settings, 
             None,
             frozenset({Feature.SMS}),
             state=NumberState.ACTIVE,
-            last_assigned_at=now - days * _DAY if days else None,
+            live=live or 0,
         )
-        for index, (prefix, days) in enumerate(pool)
+        for index, (prefix, live) in enumerate(pool)
     ]
     VirtualNumber.objects.bulk_create(numbers)
     people = [person(number) for number in who]
@@ -222,12 +224,15 @@ def test_each_gets_the_best_of_all_numbers_that_are_free_for_them(db, settings, 
             number.pk != had.get(one.pk),
             matters and number.country != one.country,
             matters and bool(one.area) and number.area != one.area,
+            matters and bool(one.region) and number.region != one.region,
             given[number.pk],
-            number.last_assigned_at or now - 9 * _DAY,
+            number.live,
         )
 
-    for one, best in zip(people, best_numbers(people), strict=True):
-        countries = sender_countries(one.country) or set(_PREFIXES.values())
+    policy = Policy()
+    for one, choice in zip(people, best_numbers(people, policy), strict=True):
+        best = choice and choice.number
+        countries = sender_countries(one.country, policy) or set(_PREFIXES.values())
         free = [each for each in numbers if each.country in countries and (one.pk, each.pk) not in live]
         assert (best is None) == (not free)
         if best:
@@ -265,3 +270,13 @@ def test_creation_fails_exactly_when_somebody_has_used_up_every_number(db, steps
             open_ones.append(talk(*people))
     pairs = Participant.objects.unreleased().values_list("real_number", "proxy_number")
     assert len(pairs) == len(set(pairs))
+
+
+def test_the_people_of_one_conversation_count_for_the_cap_too(settings):
+    settings.NUMBER_CAP = 2
+    add_numbers(1)
+
+    with pytest.raises(NoNumberFree):
+        talk(ALICE, BOB, CHARLIE)
+
+    assert Counter(proxies(talk(ALICE, BOB))) == {"+447700900500": 2}

@@ -3,10 +3,11 @@
 import json
 import subprocess
 import sys
+from itertools import pairwise
 
 import pytest
 
-from benchmarks import goals, http_load, report
+from benchmarks import day, goals, http_load, report
 from benchmarks.carrier import Arrival
 from benchmarks.http_load import Exchange
 from benchmarks.traffic import Text, problems
@@ -66,6 +67,37 @@ def test_verdicts(rate, verdict):
     assert goals.GOALS["relay"]["rate"].verdict(rate) == verdict
 
 
+def trip(begin, rider, driver):
+    return day.Trip(begin=begin, end=begin + 600, rider=rider, driver=driver)
+
+
+def test_a_day_is_the_same_for_everybody_who_draws_it_and_nobody_drives_two_at_once():
+    trips = day.draw_day(2000)
+
+    assert trips == day.draw_day(2000) != day.draw_day(2000, seed=2)
+    assert len(trips) == 2000
+    for earlier, later in pairwise(trips):
+        assert earlier.driver != later.driver or earlier.end < later.begin
+
+
+def test_both_sides_on_one_number_can_need_more_than_the_least_possible():
+    """Of the last two people one has the first number already, and the other the second."""
+    trips = [trip(0, 1, 11), trip(10, 1, 12), trip(20, 2, 13), trip(30, 2, 12)]
+
+    assert day.busiest(trips)[1] == 2
+    assert day.one_number_per_conversation(trips) == 3
+    assert day.one_number_per_session(trips) == 4
+
+
+def test_a_number_is_free_again_in_the_minute_in_which_its_conversation_has_cooled_down():
+    first = trip(0, 1, 11)
+    too_early, in_time = trip(600 + day.COOL_DOWN - 1, 1, 11), trip(600 + day.COOL_DOWN, 1, 11)
+
+    assert first.released_at == in_time.begin
+    assert day.busiest([first, too_early])[1] == 2
+    assert day.busiest([first, in_time])[1] == day.one_number_per_session([first, in_time]) == 1
+
+
 @pytest.mark.postgres
 def test_figures_are_measured_on_real_processes_and_nothing_is_lost(tmp_path):
     command = [
@@ -77,11 +109,13 @@ def test_figures_are_measured_on_real_processes_and_nothing_is_lost(tmp_path):
         tmp_path / "results.json",
         "latency",
         "creation",
+        "pool",
     ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=240)
 
     assert done.returncode == 0, done.stdout + done.stderr
     figures = json.loads((tmp_path / "results.json").read_text())["figures"]
-    assert [figure["problems"] for figure in figures.values()] == [[], []]
+    assert [figure["problems"] for figure in figures.values()] == [[], [], []]
     assert figures["latency"]["values"].keys() == {"p99", "p99_alone"}
     assert figures["creation"]["values"].keys() == {"rate"}
+    assert figures["pool"]["values"]["beyond"] == 0

@@ -16,7 +16,6 @@ from django.test import Client
 
 from conversations import claiming, outbox, webhooks
 from conversations.claiming import claim
-from conversations.creation import NoNumberFree
 from conversations.models import (
     Conversation,
     InboundMessage,
@@ -25,6 +24,7 @@ from conversations.models import (
 )
 from conversations.receipts import receive_receipt
 from conversations.sweeps import sweep
+from conversations.terms import NoNumberFree
 from smsproxy.api.models import ApiKey
 from smsproxy.carriers.base import Receipt, ReceiptStatus
 from tests.people import ALICE, BOB, CHARLIE, add_numbers, members, proxies, talk

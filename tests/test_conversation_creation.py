@@ -5,9 +5,12 @@ import threading
 
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
-from conversations.creation import Person, create_conversation
+from conversations.creation import create_conversation
 from conversations.models import Conversation, OutboundMessage, Participant
+from conversations.terms import Person
+from numbers.assignment import Choice, Preference
 from numbers.lookup import look_up
 from numbers.models import NumberState, RealNumber, VirtualNumber
 from smsproxy.carriers.base import LookupResult, LookupVerdict, TryLater
@@ -378,7 +381,10 @@ def test_a_number_that_stops_being_active_between_the_choice_and_the_insert_is_l
     draining, active = add_numbers(2)
     VirtualNumber.objects.filter(pk=draining.pk).update(state=NumberState.DRAINING)
     choices = iter([[draining, active], [active, active]])
-    monkeypatch.setattr("conversations.creation.best_numbers", lambda *args, **kwargs: next(choices))
+    monkeypatch.setattr(
+        "conversations.joining.best_numbers",
+        lambda *args, **kwargs: [Choice(number, Preference.OWN_COUNTRY) for number in next(choices)],
+    )
 
     conversation = talk(ALICE, BOB)
 
@@ -409,9 +415,24 @@ def test_a_conversation_of_newcomers_takes_as_many_queries_however_many_they_are
         create_conversation(group)
 
 
-def test_a_conversation_of_people_who_have_met_takes_two_queries_more(db, django_assert_max_num_queries):
+def test_a_conversation_of_people_who_have_met_takes_three_queries_more(db, django_assert_max_num_queries):
     add_numbers(8)
     talk(ALICE, BOB)
 
-    with django_assert_max_num_queries(14):
+    with django_assert_max_num_queries(15):
         talk(ALICE, BOB, notify=True)
+
+
+def test_the_fiftieth_conversation_of_somebody_takes_as_many_queries_as_the_second(db):
+    add_numbers(60)
+    talk(ALICE, BOB)
+
+    def queries(other):
+        with CaptureQueriesContext(connection) as captured:
+            talk(ALICE, other, notify=True)
+        return len(captured)
+
+    counts = [queries(f"+4477007{index:05}") for index in range(50)]
+
+    # One more, for her who has all of the least busy numbers, to look beyond them.
+    assert set(counts) <= {counts[0], counts[0] + 1}

@@ -133,7 +133,7 @@ def test_what_cannot_be_committed_is_not_acknowledged(client, monkeypatch):
 
 def test_a_number_that_we_gave_up_may_be_somebody_s_and_is_treated_so(text):
     retired, *_ = add_numbers(3)
-    VirtualNumber.objects.filter(pk=retired.pk).update(state=NumberState.RETIRED)
+    VirtualNumber.objects.filter(pk=retired.pk).update(state=NumberState.RETIRED, is_rented=False)
 
     conversation = talk(retired.number, BOB)
 

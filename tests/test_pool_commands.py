@@ -15,8 +15,9 @@ from numbers.models import NumberState, RealNumber, VirtualNumber
 from numbers.releasing import CannotRelease, release
 from smsproxy.carriers.base import OutcomeUnknown, Refused
 from smsproxy.public_urls import inbound_sms_url
+from smsproxy.states import StaleState
 from tests.commands import TWO, states
-from tests.people import ALICE, BOB, add_numbers, proxies, talk
+from tests.people import ALICE, BOB, add_number, add_numbers, proxies, talk
 from tests.rentals import LOST
 
 pytestmark = pytest.mark.django_db
@@ -59,7 +60,7 @@ def test_numbers_that_cannot_be_configured_are_counted(rentals, run):
 )
 def test_configuring_what_is_not_ours_is_refused(rentals, run, arguments, message):
     add_numbers(2)
-    VirtualNumber.objects.filter(number="+447700900500").update(state=NumberState.RETIRED)
+    VirtualNumber.objects.filter(number="+447700900500").update(state=NumberState.RETIRED, is_rented=False)
 
     code, output = run("configure_numbers", *arguments)
 
@@ -111,9 +112,48 @@ def test_drift_is_told_and_not_mended(rentals, run):
     assert run("sync_numbers")[0] == ExitCode.DONE
 
 
+@pytest.mark.parametrize("lags", [False, True])
+def test_a_number_that_is_released_while_the_list_is_read_is_not_brought_back(rentals, run, monkeypatch, lags):
+    """Or just before, if the list lags behind. It would be given to people, whose texts to it would be lost."""
+    [number] = add_numbers(1)
+    rentals.rent(number.number, inbound_sms_url())
+    owned = rentals.owned
+
+    def read(one=""):
+        listed = list(owned(one))
+        if not one:
+            release(VirtualNumber.objects.get())
+        return iter(listed)
+
+    if lags:
+        listed = list(owned())
+        release(number)
+        monkeypatch.setattr(rentals, "owned", lambda one="": owned(one) if one else iter(listed))
+    else:
+        monkeypatch.setattr(rentals, "owned", read)
+
+    assert run("sync_numbers")[0] == ExitCode.DONE
+
+    number.refresh_from_db()
+    assert (number.state, number.is_rented) == (NumberState.RETIRED, False)
+
+
+def test_what_a_run_has_brought_in_the_next_one_points_at_us_if_it_is_to_mend(rentals, run):
+    rentals.rent("+447700900700", "https://elsewhere.example.com")
+    run("sync_numbers")
+    assert states() == {"+447700900700": "configuring"}
+
+    code, output = run("sync_numbers", "--fix")
+
+    assert code == ExitCode.DONE
+    assert "+447700900700    settled: pointed at us" in output
+    assert states() == {"+447700900700": "active"}
+    assert rentals.reaching_us() == {"+447700900700"}
+
+
 def test_purchases_and_configurations_in_doubt_are_settled(rentals, run):
     for index, state in enumerate([NumberState.ORDERED, NumberState.ORDERED, NumberState.CONFIGURING]):
-        VirtualNumber.objects.create(number=f"+44770090070{index}", country="GB", state=state)
+        add_number(f"+44770090070{index}", state)
     rentals.rent("+447700900700")
     rentals.rent("+447700900702", inbound_sms_url())
 
@@ -237,15 +277,35 @@ def test_a_cancellation_in_doubt_is_settled_by_listing(rentals, rented, run, fau
     assert states()[rented[0]] == "retired"
 
 
-def test_a_cancellation_that_fails_leaves_the_number_draining_and_is_repeated(rentals, rented, run):
+def test_a_cancellation_that_fails_leaves_the_number_retired_and_rented_and_is_repeated(rentals, rented, run):
     rentals.fail("cancel", OutcomeUnknown("no answer"))
 
     code, _ = run("release_numbers", rented[0], "--yes")
     assert code == ExitCode.CARRIER
-    assert states()[rented[0]] == "draining"
+    assert states()[rented[0]] == "retired"
+    assert VirtualNumber.objects.get(number=rented[0]).is_rented
+
+    assert run("release_numbers", "--retired", "--yes")[0] == ExitCode.DONE
+    assert rented[0] not in rentals.account
+    assert not VirtualNumber.objects.get(number=rented[0]).is_rented
+
+
+@pytest.mark.parametrize("moment", ["before cancel", "after cancel"])
+def test_a_number_cannot_be_restored_while_it_is_being_cancelled(rentals, rented, run, moment):
+    """Else somebody could be given it in that moment."""
+    refused = []
+
+    def restore(name):
+        if name == moment:
+            with pytest.raises(StaleState) as error:
+                VirtualNumber.objects.get(number=rented[0]).restore(reason="by staff")
+            refused.append(error)
+
+    rentals.at_step = restore
 
     assert run("release_numbers", rented[0], "--yes")[0] == ExitCode.DONE
-    assert rented[0] not in rentals.account
+    assert len(refused) == 1
+    assert not VirtualNumber.objects.get(number=rented[0]).is_rented
 
 
 @pytest.mark.postgres
@@ -269,8 +329,8 @@ def test_a_number_is_not_released_under_a_conversation_that_is_just_being_create
         person = RealNumber.objects.remember([ALICE])[ALICE]
         conversation = Conversation.objects.create()
         Participant.objects.create(conversation=conversation, position=0, real_number=person, proxy_number=number)
-        # As conversations.creation does after its insert.
-        assert VirtualNumber.objects.active().filter(pk=number.pk).exists()
+        # As conversations.creation does as its last step.
+        assert VirtualNumber.objects.give({number.pk: 1})
         thread.start()
         time.sleep(0.5)
     thread.join(30)
@@ -278,3 +338,12 @@ def test_a_number_is_not_released_under_a_conversation_that_is_just_being_create
     assert len(outcome) == 1
     assert number.number in rentals.account
     assert states() == {number.number: "active"}
+
+
+def test_a_number_that_is_being_released_cannot_be_given_to_anybody(rentals):
+    """The other way round: the release was first, and the creator, who chose the number before, must begin again."""
+    [number] = add_numbers(1)
+    rentals.rent(number.number)
+    release(number)
+
+    assert not VirtualNumber.objects.give({number.pk: 1})

@@ -4,7 +4,7 @@ import pytest
 
 from numbers.management.exit_codes import EPILOG, ExitCode
 from numbers.management.pool_command import PoolCommand
-from numbers.models import NumberOrder
+from numbers.models import NumberOrder, Pool, VirtualNumber
 from smsproxy.carriers.base import AccountFault, OutcomeUnknown, Refused, TryLater
 from tests.commands import TWO, states
 from tests.rentals import offer
@@ -258,3 +258,41 @@ def test_a_search_that_fails_has_nothing_to_go_on_with(rentals, run, fault):
     assert code == ExitCode.CARRIER
     assert "search again." in output.lower()
     assert "where it stopped" not in output
+
+
+def test_numbers_go_into_the_pool_that_is_named(rentals, run):
+    Pool.objects.create(name="berlin")
+
+    code, output = run(*TWO, "--pool", "berlin", "--yes")
+
+    assert code == 0
+    assert "To buy: 2 of the 2 asked for, for the pool berlin, with the cost of a month:" in output
+    assert set(VirtualNumber.objects.values_list("pool__name", "state")) == {("berlin", "active")}
+
+
+def test_the_same_for_another_pool_is_another_request(rentals, run):
+    Pool.objects.create(name="berlin")
+    run(*TWO, "--pool", "berlin", "--yes")
+
+    run(*TWO, "--yes")
+    run(*TWO, "--pool", "berlin", "--yes")
+
+    assert VirtualNumber.objects.filter(pool=None).count() == 2
+    assert len(rentals.account) == 4
+
+
+@pytest.mark.parametrize(
+    ("names", "known"),
+    [
+        (["berlin", "paris"], "expected one of the pools berlin, paris, or none for the common pool, found 'rome'"),
+        ([], "expected the name of a pool, of which there is none yet, or none for the common pool, found 'rome'"),
+    ],
+)
+def test_a_pool_that_does_not_exist_is_refused_with_those_that_do(rentals, run, names, known):
+    for name in names:
+        Pool.objects.create(name=name)
+
+    _, output = run(*TWO, "--pool", "rome", "--yes")
+
+    assert known in output
+    assert rentals.calls == []

@@ -22,7 +22,7 @@ from numbers.steps import StepKind
 from smsproxy.carriers.base import AccountFault, Feature, OutcomeUnknown, PatternPlace, Refused, TryLater
 from smsproxy.public_urls import inbound_sms_url
 from tests.orders import TWO, pool, run
-from tests.people import ALICE, add_numbers, talk
+from tests.people import ALICE, add_number, add_numbers, talk
 from tests.rentals import LOST, Rentals, offer
 
 pytestmark = pytest.mark.django_db
@@ -40,6 +40,19 @@ def test_an_order_buys_configures_and_stores_what_was_asked_for(rentals):
     assert number.webhook_url == inbound_sms_url()
     assert [event.new_state for event in number.events.order_by("pk")] == ["ordered", "configuring", "active"]
     assert [event.new_state for event in order.events.order_by("pk")] == ["open", "complete"]
+
+
+def test_a_number_that_is_retired_and_still_rented_leaves_no_room_for_another(rentals):
+    order = find_or_open_order(TWO)
+    rentals.fail("configure", AccountFault("no credit"))
+    with pytest.raises(AccountFault):
+        list(fulfil(order))
+    order.numbers.get().retire(reason="for the test")
+
+    list(fulfil(order))
+
+    assert order.state == OrderState.COMPLETE
+    assert len(rentals.account) == 2
 
 
 def test_the_intent_is_stored_before_the_purchase(rentals):
@@ -228,7 +241,7 @@ def test_a_number_that_was_given_up_is_ordered_again(rentals):
 
 @pytest.mark.parametrize("state", [state for state in NumberState if state != NumberState.RETIRED])
 def test_a_candidate_that_the_pool_knows_is_passed_over(rentals, state):
-    VirtualNumber.objects.create(number="+447700900700", country="GB", state=state)
+    add_number("+447700900700", state)
 
     run(OrderSpec(country="GB", count=1))
 

@@ -12,104 +12,16 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from django.db import connection, transaction
+from django.db import connection
 
 from numbers.models import NumberOrder, NumberState, OrderState, VirtualNumber
 from numbers.provisioning import OrderSpec, find_or_open_order, fulfil
 from numbers.releasing import release
-from smsproxy.carriers.base import OutcomeUnknown
-from smsproxy.states import Stateful
-from tests.rentals import LOST, Rentals
+from tests.killing import MISHAPS, plain, world
+from tests.rentals import Rentals
 
 ROOT = Path(__file__).resolve().parent.parent
 TWO = OrderSpec(country="GB", count=2)
-
-
-class Killed(BaseException):
-    """kill -9: nothing of ours catches it."""
-
-
-class Steps:
-    """Counts the steps of a run, to the carrier and to the database, and kills it at one of them."""
-
-    def __init__(self) -> None:
-        self.left: int | None = None
-
-    def __call__(self, name: str) -> None:
-        if self.left is not None:
-            self.left -= 1
-            if self.left < 0:
-                self.left = None
-                raise Killed(name)
-
-    @contextmanager
-    def kill_at(self, step):
-        """Yields a list that is empty unless the body was killed."""
-        self.left, killed = step, []
-        try:
-            yield killed
-        except Killed as death:
-            killed.append(str(death))
-        finally:
-            self.left = None
-
-
-@pytest.fixture
-def steps(monkeypatch):
-    """Before and after every state change and every new row, within its transaction and after it."""
-    steps = Steps()
-
-    def watched(owner, name):
-        original = getattr(owner, name)
-
-        def wrapper(self, *args, **options):
-            steps(f"before {name}")
-            result = original(self, *args, **options)
-            steps(f"after {name}")
-            return result
-
-        monkeypatch.setattr(owner, name, wrapper)
-
-    watched(Stateful, "move")
-    watched(Stateful, "record")
-    watched(VirtualNumber, "save")
-    watched(NumberOrder, "save")
-    return steps
-
-
-def plain(rentals):
-    pass
-
-
-def first_is_gone(rentals):
-    rentals.gone.add("+447700900700")
-
-
-def reply_is_lost(rentals):
-    rentals.fail("buy", LOST)
-
-
-def request_is_lost(rentals):
-    rentals.fail("buy", OutcomeUnknown("no answer"))
-
-
-def list_lags(rentals):
-    reply_is_lost(rentals)
-    rentals.lag = 2
-
-
-@contextmanager
-def world(rentals, steps, happens):
-    """A fresh account and a fresh database, rolled back at the end."""
-    rentals.__init__()
-    rentals.at_step = steps
-    happens(rentals)
-    around = transaction.atomic()
-    # As the transactions that pytest puts around a test: not one of ours, within which nobody may call the carrier.
-    vars(around)["_from_testcase"] = True
-    with around:
-        yield
-        transaction.set_rollback(True)
 
 
 def provision():
@@ -128,7 +40,7 @@ def assert_exactly_what_was_asked_for(rentals):
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("happens", [plain, first_is_gone, reply_is_lost, request_is_lost, list_lags])
+@pytest.mark.parametrize("happens", MISHAPS)
 def test_killed_at_any_step_and_run_again_the_account_holds_exactly_what_was_asked_for(rentals, steps, happens):
     for step in count():
         with world(rentals, steps, happens):

@@ -53,7 +53,8 @@ def test_a_receipt_through_the_webhook_finds_its_message_by_our_reference(client
 
     assert response.status_code == 200
     assert state_of(message) == "delivered"
-    assert DeliveryReceipt.objects.get().message == message
+    kept = DeliveryReceipt.objects.get()
+    assert (kept.message, kept.virtual_number, kept.network) == (message, bob.proxy_number, "23410")
 
 
 def test_without_a_reference_it_finds_its_message_by_the_carrier_s_id(carrier, bob):
@@ -170,11 +171,13 @@ def test_a_receipt_may_come_before_the_carrier_has_answered_us(carrier, bob):
 
 def test_a_receipt_without_reference_that_comes_too_early_is_matched_later(carrier, bob):
     receipt(DELIVERED, "a")
+    assert DeliveryReceipt.objects.get().virtual_number is None
     message = sent(carrier, bob, "a")
 
     assert match_receipts() == 1
 
     assert state_of(message) == "delivered"
+    assert DeliveryReceipt.objects.get().virtual_number == bob.proxy_number
     assert match_receipts() == 0
 
 

@@ -162,6 +162,14 @@ def test_a_text_arrives_and_each_part_has_its_receipt(network):
     assert {(receipt.status, receipt.client_ref) for receipt in receipts} == {("delivered", "ref-1")}
 
 
+@pytest.mark.parametrize(
+    ("person", "name"), [(ALICE, "23410"), ("+12125550101", "310410"), ("+4915123456789", "00101")]
+)
+def test_a_receipt_names_the_network_of_the_person(network, person, name):
+    network.send(text(recipient=person))
+    assert DeliveryReceipt.objects.get().network == name
+
+
 def test_a_sender_that_is_not_rented_is_at_fault(network):
     with pytest.raises(SenderFault):
         network.send(text(sender="+447700900101"))

@@ -13,10 +13,10 @@ from conversations.models import AccountPace, NumberPace, OutboundMessage, Worke
 from conversations.models.outbound import MOST_RESENDS
 from conversations.relay import Relay
 from conversations.status import gather
-from numbers.models import NumberState, VirtualNumber
+from numbers.models import NumberState, Pool, Shortage, VirtualNumber
 from smsproxy.carriers.base import AccountFault, OutcomeUnknown, Scope, SenderFault, TryLater
 from tests.outbox import later, queue
-from tests.people import ALICE, BOB
+from tests.people import ALICE, BOB, add_numbers
 
 NO_CREDIT = AccountFault("the account has no credit", code="9")
 NOT_ALLOWED = SenderFault("this sender is not allowed", code="15")
@@ -156,13 +156,34 @@ def test_a_number_in_quarantine_that_sends_again_still_needs_staff(bob):
 
     [waiting] = gather().waiting_numbers
 
-    assert (waiting.why, waiting.until) == ("", None)
+    assert (waiting.why, waiting.until) == ("the carrier refuses it", None)
     assert status.Trouble.QUARANTINED in gather().troubles
+
+
+def test_a_number_in_quarantine_is_told_with_the_reason_of_the_newest_time(run, bob):
+    number = bob.proxy_number
+    number.quarantine(reason="by staff")
+    number.restore(reason="by staff")
+    number.quarantine(reason="its texts do not arrive")
+    number.record(number.state, old_state=number.state, reason="pointed at another address")
+
+    assert re.search(r"quarantined .* gets no new conversations +its texts do not arrive", told(run)[1])
+    [waiting] = json.JSONDecoder().raw_decode(told(run, "--json")[1])[0]["waiting_numbers"]
+    assert waiting["why"] == "its texts do not arrive"
+
+
+def test_a_number_that_was_in_quarantine_and_now_waits_for_its_rate_is_told_with_nothing_of_the_past(bob):
+    number = bob.proxy_number
+    number.quarantine(reason="by staff")
+    number.restore(reason="by staff")
+    NumberPace.objects.wait(number, 300, "throttled")
+
+    assert [waiting.why for waiting in gather().waiting_numbers] == ["throttled"]
 
 
 def test_a_number_that_was_given_back_waits_for_nothing(bob):
     NumberPace.objects.wait(bob.proxy_number, 300, "throttled")
-    bob.proxy_number.move(NumberState.RETIRED, reason="for the test")
+    bob.proxy_number.move(NumberState.RETIRED, reason="for the test", is_rented=False)
 
     assert gather().waiting_numbers == []
 
@@ -227,6 +248,55 @@ def test_counting_ends_somewhere(run, bob, worker, monkeypatch):
     assert "3 or more" in told(run)[1]
 
 
+# The pool -------------------------------------------------------------------------------------------------------------
+
+
+def test_conversations_that_found_no_number_free_are_told_for_an_hour(run, time_machine):
+    time_machine.move_to("2026-11-25T12:00:00Z", tick=False)
+    berlin = Pool.objects.create(name="berlin")
+    for pool, country in ((None, "FR"), (berlin, "GB")):
+        Shortage.objects.create(pool=pool, country=country, able=3, in_use=3, needed=4, reason="for the test")
+
+    code, output = told(run)
+
+    assert code == 1
+    assert (
+        "Conversations that found no number free in the last hour: 2, the last at 2026-11-25 12:00 UTC for pool "
+        "berlin, country GB."
+    ) in output
+    assert gather().shortages == status.Shortages(count=2, last_at=timezone.now(), pool="berlin", country="GB")
+    later(time_machine, 3601)
+    assert told(run)[0] == 0
+    assert gather().shortages.count == 0
+
+
+def test_shortages_are_counted_up_to_a_bound(monkeypatch):
+    monkeypatch.setattr(status, "MOST", 3)
+    for _ in range(5):
+        Shortage.objects.create(able=0, in_use=0, needed=1, reason="for the test")
+
+    assert gather().shortages.count == 3
+    assert "in the last hour: 3 or more, the last at" in gather().troubles[status.Trouble.SHORTAGES]
+
+
+def test_retired_numbers_that_are_still_rented_are_told_with_what_they_cost(run):
+    rows = add_numbers(4)
+    for row, cost in zip(rows, ["1.25", "1.45", None, "9"], strict=True):
+        VirtualNumber.objects.filter(pk=row.pk).update(monthly_cost=cost)
+    for row in rows[:3]:
+        row.retire(reason="for the test")
+
+    code, output = told(run)
+
+    assert code == 1
+    assert (
+        "Retired numbers that are still rented: 3, EUR 2.70 a month, and 1 whose cost is not known. "
+        "manage.py release_numbers --retired gives them back."
+    ) in output
+    VirtualNumber.objects.update(state=NumberState.RETIRED, is_rented=False)
+    assert told(run)[0] == 0
+
+
 # For whom -------------------------------------------------------------------------------------------------------------
 
 
@@ -242,6 +312,8 @@ def test_programs_get_json(run, bob, worker):
     assert found["texts"]["queued"] == 1
     assert list(found["troubles"]) == ["paused"]
     assert found["workers"][0]["is_alive"] is True
+    assert found["shortages"]["count"] == 0
+    assert found["still_rented"] == {"count": 0, "cost": "0", "of_unknown_cost": 0}
 
 
 def test_nothing_of_a_person_is_told(run, bob, carrier):

@@ -154,7 +154,7 @@ def test_another_accounts_webhooks_are_undecodable(settings):
 
 def test_a_receipt_is_read():
     assert parse_receipt(payload("receipt")) == Receipt(
-        carrier_message_id="0A0000001234567B", client_ref="relay-42", status=ReceiptStatus.DELIVERED
+        carrier_message_id="0A0000001234567B", client_ref="relay-42", status=ReceiptStatus.DELIVERED, network="23410"
     )
 
 
@@ -182,6 +182,22 @@ def test_every_status_word_has_a_meaning(word, status):
 @pytest.mark.parametrize(("code", "kept"), [("0", ""), ("6", "6"), ("99", "99"), ("", ""), ("a b", ""), ("x" * 99, "")])
 def test_error_codes_are_kept_unless_they_are_none(code, kept):
     assert parse_receipt({**payload("receipt"), "err-code": code}).error_code == kept
+
+
+@pytest.mark.parametrize(
+    ("network", "kept"),
+    [
+        ("23410", "23410"),
+        ("310410", "310410"),
+        ("", ""),
+        ("234 10", ""),
+        ("２３４１０", ""),
+        ("2341\n", ""),
+        ("1" * 11, ""),
+    ],
+)
+def test_a_network_is_kept_if_it_looks_like_one(network, kept):
+    assert parse_receipt({**payload("receipt"), "network-code": network}).network == kept
 
 
 def test_a_receipt_without_status_is_undecodable():
@@ -238,9 +254,10 @@ def test_what_we_write_is_unicode_only_where_it_must_be():
     assert written("привет")["type"] == "unicode"
 
 
+@pytest.mark.parametrize("network", ["23410", ""])
 @pytest.mark.parametrize("status", ReceiptStatus)
-def test_what_we_write_for_a_receipt_is_signed_as_described_and_reads_back(status, settings):
-    receipt = Receipt(carrier_message_id="a1", client_ref="relay-1", status=status, error_code="6")
+def test_what_we_write_for_a_receipt_is_signed_as_described_and_reads_back(status, network, settings):
+    receipt = Receipt(carrier_message_id="a1", client_ref="relay-1", status=status, error_code="6", network=network)
 
     params = write_receipt(receipt, sender="+447700900100", recipient="+447700900001")
 

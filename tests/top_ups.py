@@ -1,0 +1,31 @@
+"""Top-ups, for tests: rules, and the worker's next look at them."""
+
+from decimal import Decimal
+
+from numbers.models import TopUp
+from numbers.topping_up import top_up_all
+
+
+def add_rule(**fields):
+    """Of the common pool, for two British numbers in reserve: EUR 1.25 each, as `Rentals` has them."""
+    rule = {
+        "country": "GB",
+        "is_enabled": True,
+        "low_water": 2,
+        "target": 2,
+        "monthly_budget": Decimal("100.00"),
+        "max_monthly_cost": Decimal("2.00"),
+    }
+    return TopUp.objects.create(**rule | fields)
+
+
+def round_of(rule):
+    """One round of a worker; what it has to say of the rule."""
+    top_up_all()
+    rule.refresh_from_db()
+    return rule.trouble
+
+
+def let_time_pass():
+    """The lease of whoever was killed has run out, and so has the wait of a rule that could not buy."""
+    TopUp.objects.update(busy_until=None, retry_at=None)
