@@ -329,7 +329,7 @@ class History:
             yield conversation
 
 
-@hypothesis_settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(first=_TALK, steps=_STEPS)
 def test_whatever_happened_before_what_it_says_is_what_becomes_of_the_text(db, client, time_machine, first, steps):
     time_machine.move_to("2026-11-24T12:00:00Z", tick=True)

@@ -25,7 +25,7 @@ from smsproxy.crypto import keyed_hash
 from smsproxy.states import StaleState
 from tests.people import add_numbers, talk
 
-EXAMPLES = int(os.environ.get("POOL_EXAMPLES", "40"))
+EXAMPLES = int(os.environ.get("POOL_EXAMPLES", "25"))
 COOL_DOWN = timedelta(days=7)
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 
