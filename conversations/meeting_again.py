@@ -22,10 +22,7 @@ def pairs_to_have_again(people: Sequence[RealNumber], policy: Policy) -> list[Pa
     if len(people) != 2 or policy.stickiness != Stickiness.STICKY:
         return []
     one, other = people
-    together = one.participants.current().filter(
-        conversation__participants__real_number=other, conversation__participants__replaced_by__isnull=True
-    )
-    last = together.order_by("-pk").values("conversation")[:1]
+    last = one.participants.together_with(other).values("conversation")[:1]
     pairs = {
         pair.real_number_id: pair
         for pair in Participant.objects.current()

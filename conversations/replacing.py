@@ -14,7 +14,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from conversations.models import Conversation, OutboundMessage, OutboundState, Participant
-from conversations.models.conversation import ParticipantQuerySet
+from conversations.models.participant import ParticipantQuerySet
 from conversations.outbox import queue_notice
 from conversations.used_up import no_number_free
 from numbers.assignment import Choice, Preference, best_numbers, can_text

@@ -11,7 +11,7 @@ from conversations.models import Conversation, ConversationState, LateTexts, Par
 from conversations.models.conversation import MAX_PARTICIPANTS
 from conversations.terms import Person, Terms
 from numbers.models import Pool
-from numbers.policy import Geography, Policy, Stickiness, UsedUp
+from numbers.policy import Geography, Policy, Stickiness, UsedUp, policy_of
 from smsproxy.phone import NotE164, parse_e164
 
 MOST_UNKNOWN_FIELDS = 5  # that an answer names
@@ -121,7 +121,6 @@ def _choice(kind: type[Enum]) -> ChoiceField:
     return ChoiceField([each.value for each in kind], required=False, allow_null=True, default=None)
 
 
-_POLICIES: dict[str, type[Enum]] = {"geography": Geography, "stickiness": Stickiness, "used_up": UsedUp}
 _LATER_OPTIONS = ("idle_ttl", "pool", "geography", "stickiness", "used_up", "late_texts")
 
 
@@ -146,8 +145,9 @@ class NewConversationSerializer(StrictSerializer):
 
     def policy(self) -> Policy:
         data = self.validated_data
-        asked: dict[str, Any] = {name: kind(data[name]) for name, kind in _POLICIES.items() if data[name]}
-        return Policy(pool=data["pool"], **asked)
+        return policy_of(
+            data["pool"], geography=data["geography"], stickiness=data["stickiness"], used_up=data["used_up"]
+        )
 
     def terms(self) -> Terms:
         data = self.validated_data

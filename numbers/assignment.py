@@ -225,9 +225,7 @@ def _taken(people: Sequence[RealNumber]) -> defaultdict[int, set[int]]:
 
 def _last_used(one: RealNumber, other: RealNumber) -> dict[int, int]:
     """The numbers that these two had in the last conversation that both were in."""
-    together = one.participants.current().filter(
-        conversation__participants__real_number=other, conversation__participants__replaced_by__isnull=True
-    )
-    numbers = together.order_by("-pk").values_list("proxy_number", F("conversation__participants__proxy_number"))
+    together = one.participants.together_with(other)
+    numbers = together.values_list("proxy_number", F("conversation__participants__proxy_number"))
     last = numbers.first()
     return dict(zip((one.pk, other.pk), last, strict=True)) if last else {}

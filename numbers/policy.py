@@ -48,3 +48,13 @@ class Policy:
         """The most live participants that a number may have; None: as many as come."""
         of_pool = self.pool.number_cap if self.pool else None
         return of_pool or settings.NUMBER_CAP or None
+
+
+def policy_of(pool: Pool | None, *, geography: str | None, stickiness: str | None, used_up: str | None) -> Policy:
+    """What somebody asked for, in words; what they left out (None) is as the settings say. Raises ValueError."""
+    asked = {
+        "geography": geography and Geography(geography),
+        "stickiness": stickiness and Stickiness(stickiness),
+        "used_up": used_up and UsedUp(used_up),
+    }
+    return Policy(pool=pool, **{name: value for name, value in asked.items() if value})  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ from django.utils import timezone
 from numbers.models import RealNumber, VirtualNumber
 from smsproxy.crypto import EncryptedTextField
 
-from .conversation import Participant
+from .participant import Participant
 
 
 class Outcome(models.TextChoices):

@@ -13,8 +13,9 @@ from smsproxy.carriers.base import OutgoingText, ReceiptStatus
 from smsproxy.crypto import EncryptedTextField, decrypt
 from smsproxy.states import Event, StaleState, Stateful
 
-from .conversation import Conversation, Participant
+from .conversation import Conversation
 from .inbound import InboundMessage
+from .participant import Participant
 
 if TYPE_CHECKING:
     from .pace import NumberPace

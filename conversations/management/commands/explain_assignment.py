@@ -15,7 +15,7 @@ from conversations.terms import CannotCreate, NoNumberFree, Person, TooManyAtOnc
 from numbers.assignment import Preference
 from numbers.management.arguments import find_pool
 from numbers.models import Pool
-from numbers.policy import Geography, Policy, Stickiness, UsedUp
+from numbers.policy import Geography, Stickiness, UsedUp, policy_of
 
 WHY: Mapping[Preference, str] = {
     Preference.NAMED: "the request names it",
@@ -45,12 +45,23 @@ class Command(BaseCommand):
         parser.add_argument("--used-up", choices=list(UsedUp), help="default: NUMBERS_USED_UP")
         parser.add_argument("--json", action="store_true", help="for programs")
 
-    def handle(self, *, people: list[str], json: bool, **options: Any) -> None:
+    def handle(
+        self,
+        *,
+        people: list[str],
+        pool: Pool | None,
+        geography: str | None,
+        stickiness: str | None,
+        used_up: str | None,
+        json: bool,
+        **options: Any,
+    ) -> None:
         if not 2 <= len(people) <= MAX_PARTICIPANTS:
             raise CommandError(f"Expected 2 to {MAX_PARTICIPANTS} people, found {len(people)}.", returncode=2)
         asked = [Person(number=number_argument(text, f"PERSON {place}")) for place, text in enumerate(people)]
         try:
-            chosen = dry_run(asked, _policy(**options))
+            policy = policy_of(pool, geography=geography, stickiness=stickiness, used_up=used_up)
+            chosen = dry_run(asked, policy)
         except NoNumberFree as error:
             if json:
                 self._write_json({"code": error.code, "detail": error.detail, **error.figures})
@@ -68,15 +79,6 @@ class Command(BaseCommand):
 
     def _write_json(self, found: dict[str, Any]) -> None:
         self.stdout.write(json.dumps(found, cls=JSONEncoder, indent=2))
-
-
-def _policy(
-    *, pool: Pool | None, geography: str | None, stickiness: str | None, used_up: str | None, **options: Any
-) -> Policy:
-    kinds = {"geography": Geography, "stickiness": Stickiness, "used_up": UsedUp}
-    said = {"geography": geography, "stickiness": stickiness, "used_up": used_up}
-    asked: dict[str, Any] = {name: kinds[name](value) for name, value in said.items() if value}
-    return Policy(pool=pool, **asked)
 
 
 def _lines(chosen: Sequence[Chosen]) -> list[str]:
