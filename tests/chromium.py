@@ -1,5 +1,6 @@
 """A real, headless Chromium for tests of pages, with nothing in it but the page."""
 
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +10,13 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.expected_conditions import url_matches
+from selenium.webdriver.support.wait import WebDriverWait
 
+# How long a page may take on a busy machine.
+SECONDS = 20
 ARGUMENTS = [
     "--headless=new",
     "--no-sandbox",
@@ -50,3 +57,13 @@ def chromium(*, width: int = 1200, height: int = 800, dark: bool = False) -> Ite
             yield page
         finally:
             page.quit()
+
+
+def soon(page: webdriver.Chrome, selector: str) -> list[WebElement]:
+    """What the CSS selector finds on the page that comes: a click returns before it is there."""
+    return WebDriverWait(page, SECONDS).until(lambda page: page.find_elements(By.CSS_SELECTOR, selector))
+
+
+def soon_at(page: webdriver.Chrome, path: str) -> None:
+    """Wait until the browser is at the path."""
+    WebDriverWait(page, SECONDS).until(url_matches(f"{re.escape(path)}$"))

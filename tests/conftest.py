@@ -4,6 +4,7 @@ import sys
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.urls import reverse
 from rest_framework.test import APIClient
 
 from conversations import rejections, relay
@@ -98,3 +99,17 @@ def run(monkeypatch):
         return code, out.getvalue() + err.getvalue()
 
     return run
+
+
+@pytest.fixture
+def browse(live_server, admin_client, settings):
+    """Opens pages of the admin in a browser, as a member of staff who may do everything."""
+    settings.SESSION_COOKIE_SECURE = settings.CSRF_COOKIE_SECURE = False
+
+    def browse(browser, address):
+        browser.get(live_server.url + reverse("admin:login"))
+        session = admin_client.cookies[settings.SESSION_COOKIE_NAME].value
+        browser.add_cookie({"name": settings.SESSION_COOKIE_NAME, "value": session})
+        browser.get(live_server.url + address)
+
+    return browse

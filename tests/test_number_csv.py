@@ -10,14 +10,13 @@ from django.contrib.auth.models import Permission, User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 from selenium.webdriver.common.by import By
-from selenium.webdriver.support.wait import WebDriverWait
 
 from numbers import importing, spreadsheets
 from numbers.amending import amend
 from numbers.importing import NumberCSV, NumberResource
 from numbers.models import NumberState, Pool, VirtualNumber
 from smsproxy.public_urls import inbound_sms_url
-from tests.chromium import chromium
+from tests.chromium import chromium, soon
 from tests.commands import states
 from tests.people import ALICE, BOB, add_numbers, talk
 
@@ -642,29 +641,24 @@ def test_the_command_says_that_there_is_no_file(run, db):
 @pytest.mark.browser
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("dark", [False, True])
-def test_staff_see_in_the_browser_what_changes_and_agree(live_server, admin_client, settings, file, dark):
-    settings.SESSION_COOKIE_SECURE = settings.CSRF_COOKIE_SECURE = False
+def test_staff_see_in_the_browser_what_changes_and_agree(browse, file, dark):
     Pool.objects.create(name="berlin")
     number, _ = add_numbers(2)
     path = file(f"number,pool,rate\n{number},berlin,5\n{NEW},,\n+447700900501,,\n")
     with chromium(dark=dark) as browser:
-        soon = WebDriverWait(browser, 10)
-        browser.get(live_server.url + reverse("admin:login"))
-        session = admin_client.cookies[settings.SESSION_COOKIE_NAME].value
-        browser.add_cookie({"name": settings.SESSION_COOKIE_NAME, "value": session})
-        browser.get(live_server.url + reverse("admin:numbers_virtualnumber_changelist"))
+        browse(browser, reverse("admin:numbers_virtualnumber_changelist"))
         browser.find_element(By.CLASS_NAME, "import_link").click()
-        browser.find_element(By.NAME, "import_file").send_keys(path)
+        soon(browser, "[name=import_file]")[0].send_keys(path)
         browser.find_element(By.CSS_SELECTOR, "input[type=submit]").click()
 
-        rows = soon.until(lambda page: page.find_elements(By.CSS_SELECTOR, ".import-preview tbody tr"))
+        rows = soon(browser, ".import-preview tbody tr")
         assert [row.get_attribute("class") for row in rows] == ["update", "new"]
         assert [cell.text for cell in rows[0].find_elements(By.TAG_NAME, "ins")] == ["berlin", "5"]
         assert "1 new, 0 rented again, 1 changed, 1 as they are" in browser.find_element(By.ID, "content").text
         assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")
         browser.find_element(By.NAME, "confirm").click()
 
-        told = soon.until(lambda page: page.find_elements(By.CSS_SELECTOR, ".messagelist .success"))
-        assert told[0].text.startswith("Imported: 1 new, 0 rented again, 1 changed, 1 as they are.")
+        [told] = soon(browser, ".messagelist .success")
+        assert told.text.startswith("Imported: 1 new, 0 rented again, 1 changed, 1 as they are.")
     number.refresh_from_db()
     assert number.pool.name == "berlin"

@@ -9,7 +9,7 @@ from selenium.webdriver.common.by import By
 
 from conversations.models import AccountPace, AccountState, NumberPace, OutboundMessage, Worker
 from numbers.models import NumberState, VirtualNumber
-from tests.chromium import chromium
+from tests.chromium import chromium, soon, soon_at
 from tests.outbox import queue
 from tests.people import add_numbers
 
@@ -205,20 +205,6 @@ def test_the_first_page_tells_only_what_one_may_see(staff, account, number):
     assert "paused" not in html
 
 
-@pytest.fixture
-def browse(live_server, admin_client, settings):
-    """Opens pages in a browser, as a member of staff who may do everything."""
-    settings.SESSION_COOKIE_SECURE = settings.CSRF_COOKIE_SECURE = False
-
-    def browse(browser, address):
-        browser.get(live_server.url + reverse("admin:login"))
-        session = admin_client.cookies[settings.SESSION_COOKIE_NAME].value
-        browser.add_cookie({"name": settings.SESSION_COOKIE_NAME, "value": session})
-        browser.get(live_server.url + address)
-
-    return browse
-
-
 @pytest.mark.browser
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("dark", [False, True])
@@ -230,7 +216,7 @@ def test_the_first_page_fits_a_phone(browse, account, number, dark):
         assert [NO_CREDIT in each.text for each in warnings] == [True, False]
         assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")
         warnings[0].find_element(By.TAG_NAME, "a").click()
-        assert browser.current_url.endswith(page("accountpace"))
+        soon_at(browser, page("accountpace"))
 
 
 @pytest.mark.browser
@@ -240,7 +226,8 @@ def test_a_rate_is_typed_into_the_page_of_a_number_below_which_is_its_history(br
         browse(browser, page("virtualnumber", number.pk))
         browser.find_element(By.NAME, "rate").send_keys("2.5")
         browser.find_element(By.NAME, "_save").click()
-        assert "was changed successfully" in browser.find_element(By.CSS_SELECTOR, ".messagelist").text
+        [told] = soon(browser, ".messagelist .success")
+        assert "was changed successfully" in told.text
 
     number.refresh_from_db()
     assert (number.state, number.rate) == (NumberState.QUARANTINED, 2.5)

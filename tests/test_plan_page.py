@@ -8,13 +8,12 @@ from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.urls import reverse
 from selenium.webdriver.common.by import By
-from selenium.webdriver.support.ui import WebDriverWait
 
 from conversations.planning import page as plan_page
 from conversations.planning.deadline import Deadline, TooLong
 from conversations.planning.plan import make_plan
 from numbers.models import Pool
-from tests.chromium import chromium
+from tests.chromium import chromium, soon
 from tests.past import NOW, ago, talked
 from tests.people import ALICE, add_numbers
 
@@ -144,15 +143,11 @@ def test_what_cannot_be_planned_is_told_at_its_field(admin_client, history, aske
 @pytest.mark.browser
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("dark", [False, True])
-def test_the_plot_can_be_read_and_the_page_fits_a_phone(live_server, admin_client, settings, time_machine, dark):
-    settings.SESSION_COOKIE_SECURE = False
+def test_the_plot_can_be_read_and_the_page_fits_a_phone(browse, time_machine, dark):
     time_machine.move_to(NOW, tick=True)
     record()
     with chromium(width=390, height=844, dark=dark) as browser:
-        browser.get(live_server.url + reverse("admin:login"))
-        session = admin_client.cookies[settings.SESSION_COOKIE_NAME].value
-        browser.add_cookie({"name": settings.SESSION_COOKIE_NAME, "value": session})
-        browser.get(live_server.url + PLAN)
+        browse(browser, PLAN)
 
         plot = browser.find_element(By.CSS_SELECTOR, "svg.plan-plot")
         assert plot.size["width"] > 250
@@ -165,7 +160,7 @@ def test_the_plot_can_be_read_and_the_page_fits_a_phone(live_server, admin_clien
             assert contrast(text.value_of_css_property("fill"), paper) >= 4
         browser.find_element(By.NAME, "growth").send_keys("fast")
         browser.find_element(By.CSS_SELECTOR, ".plan-form [type=submit]").click()
-        [told] = WebDriverWait(browser, 20).until(lambda page: page.find_elements(By.CSS_SELECTOR, ".errorlist"))
+        [told] = soon(browser, ".errorlist")
         assert "Expected percent a month" in told.text
 
 
