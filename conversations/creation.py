@@ -152,6 +152,7 @@ def _open(terms: Terms, created_by: ApiKey | None, request_id: RequestId) -> Con
     conversation = Conversation.objects.create(
         reference=terms.reference,
         pool=terms.policy.pool,
+        geography=terms.policy.geography,
         late_texts=terms.late_texts or settings.LATE_TEXTS,
         created_by=created_by,
         idempotency_key=request_id.key,

@@ -19,7 +19,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from conversations.status import MOST, Status, Trouble, gather
-from numbers.models import Shortage, VirtualNumber
+from numbers.models import ShortageCount, VirtualNumber
 
 Figures = dict[tuple[str, ...], float]
 Family = TypeVar("Family", GaugeMetricFamily, CounterMetricFamily)
@@ -54,7 +54,7 @@ class PoolCollector(Collector):
             count[*place, state] += numbers
             live[place] += pairs
             cost[place] += float(price or 0) if is_rented else 0
-        shortages = Shortage.objects.order_by().values_list("pool__name", "country").annotate(Count("pk"))
+        shortages = ShortageCount.objects.values_list("pool__name", "country", "count")
         by_place = ["pool", "country"]
         yield _filled(GaugeMetricFamily("smsproxy_numbers", _NUMBERS, labels=[*by_place, "state"]), count)
         yield _filled(GaugeMetricFamily("smsproxy_live_pairs", _LIVE, labels=by_place), live)

@@ -20,7 +20,6 @@ from conversations.used_up import no_number_free
 from numbers.assignment import Choice, Preference, best_numbers, can_text
 from numbers.models import NumberState, VirtualNumber
 from numbers.models.pools import cool_down_of
-from numbers.policy import Policy
 from smsproxy.carriers.gsm7 import segments
 from smsproxy.states import StaleState
 
@@ -109,7 +108,7 @@ def _move(participant: Participant, successors: Sequence[VirtualNumber]) -> Move
 
 def _best(participant: Participant, successors: Sequence[VirtualNumber]) -> Choice | None:
     person = participant.real_number
-    policy = Policy(pool=participant.conversation.pool)
+    policy = participant.conversation.policy
     able = [number for number in successors if can_text(number, person)]
     if successors and not able:
         return None
@@ -148,7 +147,7 @@ def _give(old: Participant, number: VirtualNumber) -> bool:
         waiting.update(participant=new, sender=number)
     if text := _notice(new):
         queue_notice(new, text)
-    return VirtualNumber.objects.give({number.pk: 1}, cap=Policy(pool=conversation.pool).cap)
+    return VirtualNumber.objects.give({number.pk: 1}, cap=conversation.policy.cap)
 
 
 def _notice(participant: Participant) -> str:
@@ -160,5 +159,4 @@ def _notice(participant: Participant) -> str:
 def _why_stuck(participant: Participant, successors: Sequence[VirtualNumber]) -> str:
     if successors:
         return "each of the numbers named is taken, full, or cannot text them"
-    policy = Policy(pool=participant.conversation.pool)
-    return no_number_free(participant.position, participant.real_number, policy).detail
+    return no_number_free(participant.position, participant.real_number, participant.conversation.policy).detail

@@ -198,6 +198,7 @@ class ConversationSerializer(serializers.ModelSerializer):
             "status",
             "reference",
             "pool",
+            "geography",
             "participants",
             "late_texts",
             "created_at",

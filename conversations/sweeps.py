@@ -24,7 +24,7 @@ from conversations.models.worker import FORGOTTEN_AFTER
 from conversations.receipts import match_late_receipts
 from conversations.retention import erase_old_texts
 from numbers.health import quarantine_outliers
-from numbers.models import VirtualNumber
+from numbers.models import Shortage, VirtualNumber
 from numbers.releasing import retire_drained
 from smsproxy.states import StaleState
 
@@ -35,7 +35,8 @@ BITE = 500
 BUDGET = 0.5
 # A receipt whose message was being written down in the very moment it came is matched within this time.
 LATE_RECEIPTS = timedelta(minutes=10)
-
+# How long it is kept who found no number free.
+SHORTAGES_KEPT = timedelta(days=90)
 
 # Seconds between two passes.
 EVERY = 1.0
@@ -161,6 +162,12 @@ def forget_dead_workers() -> int:
     return Worker.objects.filter(seen_at__lt=timezone.now() - FORGOTTEN_AFTER).delete()[0]
 
 
+def forget_shortages() -> int:
+    """Those of which nobody asks any more. How many?"""
+    old = Shortage.objects.before(timezone.now() - SHORTAGES_KEPT).values_list("pk", flat=True)
+    return Shortage.objects.filter(pk__in=list(old[:BITE])).delete()[0]
+
+
 def at_most_every(
     pause: float, sweep: Callable[[], int], *, clock: Callable[[], float] = time.monotonic
 ) -> Callable[[], int]:
@@ -204,4 +211,5 @@ SWEEPS: Sequence[Callable[[], int]] = (
     at_most_every(HEALTH_EVERY, quarantine_outliers),
     erase_old_texts,
     forget_dead_workers,
+    forget_shortages,
 )

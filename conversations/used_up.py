@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 
+from django.db import transaction
 from django.utils import timezone
 
 from conversations.models import Conversation, ConversationState, OutboundMessage, OutboundState, Participant
 from conversations.models.outbound import OutboundMessageQuerySet
 from conversations.terms import NoNumberFree
 from numbers.assignment import Need, need_of, sender_countries, serving
-from numbers.models import RealNumber, Shortage, VirtualNumber
+from numbers.models import RealNumber, Shortage, ShortageCount, VirtualNumber
 from numbers.policy import Policy
 
 # A text in one of these states may yet leave, or be on its way.
@@ -72,9 +73,10 @@ def no_number_free(position: int, person: RealNumber, policy: Policy) -> NoNumbe
     return NoNumberFree(position, "no_number_free", _why(person, policy, need), country=person.country, need=need)
 
 
-def note_shortage(error: NoNumberFree, number: str, policy: Policy) -> Shortage:
-    """Keep it as an event. Call it outside the transaction that failed. number: the person's, E.164."""
-    return Shortage.objects.create(
+@transaction.atomic
+def note_shortage(error: NoNumberFree, number: str, policy: Policy) -> None:
+    """Keep it as an event, and count it. Call it outside the transaction that failed. number: the person's, E.164."""
+    Shortage.objects.create(
         pool=policy.pool,
         country=error.country,
         real_number=RealNumber.objects.with_number(number).first(),
@@ -84,6 +86,8 @@ def note_shortage(error: NoNumberFree, number: str, policy: Policy) -> Shortage:
         next_release_at=error.need.next_release_at,
         reason=error.detail[:300],
     )
+    # The last step, since others wait for this row until the transaction ends.
+    ShortageCount.objects.add_one(policy.pool, error.country)
 
 
 def _why(person: RealNumber, policy: Policy, need: Need) -> str:

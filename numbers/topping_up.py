@@ -28,8 +28,10 @@ log = logging.getLogger(__name__)
 
 # How long a worker may be at a rule without a sign of life. Longer than the carrier is waited for at any one step.
 LEASE = timedelta(minutes=30)
-# After how long a rule that could not buy all it wanted orders again; and one whose carrier did not do its part.
+# After how long a rule that could not buy all it wanted orders again, the first time, and the most, if it goes on so;
+# and one whose carrier did not do its part.
 AFTER_SHORT = timedelta(hours=1)
+AFTER_SHORT_AGAIN = timedelta(hours=6)
 AFTER_FAULT = timedelta(minutes=1)
 
 # Numbers that will be assignable soon: perhaps bought, or ours without their texts reaching us yet.
@@ -127,11 +129,18 @@ def _go_about(rule: TopUp) -> Outcome:
         _fulfil(rule, order)
         if order.state == OrderState.SHORT:
             why = order.events.filter(new_state=OrderState.SHORT).latest("pk").reason
-            return Outcome(trouble=why, retry_at=timezone.now() + AFTER_SHORT)
+            return Outcome(trouble=why, retry_at=timezone.now() + _pause_after_short(rule))
     if waiting := _unconfigured(rule).count():
         told = f"the texts of {waiting} that it bought do not reach us yet: does PUBLIC_URL answer from outside?"
         return Outcome(trouble=told, retry_at=timezone.now() + AFTER_FAULT)
     return Outcome()
+
+
+def _pause_after_short(rule: TopUp) -> timedelta:
+    """The longer, the more of its orders in a row could not be fulfilled."""
+    fulfilled = rule.orders.exclude(state=OrderState.SHORT).order_by("-pk").values_list("pk", flat=True).first() or 0
+    in_a_row = rule.orders.filter(pk__gt=fulfilled)[:10].count()
+    return min(AFTER_SHORT * (1 << in_a_row - 1), AFTER_SHORT_AGAIN)
 
 
 def _unconfigured(rule: TopUp) -> "QuerySet[VirtualNumber]":

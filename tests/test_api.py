@@ -19,6 +19,7 @@ from rest_framework.test import APIClient
 
 from conversations import api as conversations_api
 from conversations import serializers
+from conversations.admin import ConversationAdmin
 from conversations.models import Conversation, ConversationEvent
 from smsproxy.api.models import ApiKey
 from smsproxy.crypto import keyed_hash
@@ -332,6 +333,20 @@ def test_with_the_database_away_the_api_is_a_503_problem(api, monkeypatch):
     response = api.post(URL, {"participants": [{"number": ALICE}, {"number": BOB}]})
 
     assert "447700900001" not in json.dumps(is_problem(response, 503))
+
+
+def test_with_the_database_away_any_other_page_is_a_503(admin_client, monkeypatch):
+    def away(*args, **kwargs):
+        raise OperationalError("connection to +447700900001 refused")
+
+    monkeypatch.setattr(ConversationAdmin, "get_queryset", away)
+    admin_client.raise_request_exception = False
+
+    response = admin_client.get("/admin/conversations/conversation/")
+
+    assert response.status_code == 503
+    assert response["Retry-After"]
+    assert b"447700900001" not in response.content
 
 
 def test_a_bug_is_a_500_problem_without_details(api, monkeypatch):

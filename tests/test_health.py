@@ -63,6 +63,14 @@ def quarantined():
     return list(VirtualNumber.objects.filter(state=NumberState.QUARANTINED))
 
 
+def to_person(number, person, *, delivered=0, lost=0):
+    """What the carrier says of so many SMS to this participant."""
+    before = DeliveryReceipt.objects.latest("pk").pk if DeliveryReceipt.objects.exists() else 0
+    receipts(number, delivered=delivered, lost=lost)
+    [message] = queue(person, "Hello")
+    DeliveryReceipt.objects.filter(pk__gt=before).update(message=message)
+
+
 # Who stands out -------------------------------------------------------------------------------------------------------
 
 
@@ -161,6 +169,31 @@ def test_the_only_number_of_a_country_stays_in_service(numbers):
     [alone] = add_numbers(1, country="US", start="+12125550")
     receipts(alone, lost=LEAST)
     receipts(numbers[0], delivered=LEAST)
+
+    assert quarantined() == []
+
+
+def test_one_phone_that_gets_nothing_does_not_condemn_the_number_that_texts_it(numbers):
+    number, good, _ = numbers
+    alice, bob = members(talk(ALICE, BOB))
+    receipts(good, delivered=500)
+    to_person(number, alice, lost=60)
+    to_person(number, bob, delivered=LEAST)
+
+    assert quarantined() == []
+
+    to_person(number, bob, lost=LEAST)
+
+    assert quarantined() == [number]
+
+
+def test_whoever_was_told_that_their_sms_arrived_is_not_the_one_to_leave_out(numbers):
+    """The one who got the most is not the one who lost the most."""
+    number, good, _ = numbers
+    alice, bob = members(talk(ALICE, BOB))
+    receipts(good, delivered=500)
+    to_person(number, alice, delivered=100)
+    to_person(number, bob, lost=60)
 
     assert quarantined() == []
 
@@ -349,17 +382,17 @@ def test_a_number_whose_texts_the_network_loses_gets_no_new_conversations(settin
         number.save()
         numbers.append(number)
     bad, *good = numbers
-    bob = members(talk(ALICE, BOB))[1]
+    people = members(talk(ALICE, BOB))
 
     for sender in numbers:
         if sender == bad:
-            SimulatedFault.objects.create(verb=Verb.SEND, kind=FaultKind.UNDELIVERED, remaining=6)
-        texts = queue(bob, *"123456")
+            SimulatedFault.objects.create(verb=Verb.SEND, kind=FaultKind.UNDELIVERED, remaining=12)
+        texts = [text for person in people for text in queue(person, *"123456")]
         OutboundMessage.objects.filter(pk__in=[each.pk for each in texts]).update(sender=sender)
         Relay().drain()
 
     assert quarantined() == [bad]
-    assert bad.events.first().reason.startswith("on network 23410, 6 of 6 SMS")
+    assert bad.events.first().reason.startswith("on network 23410, 12 of 12 SMS")
     assert set(proxies(talk(CHARLIE, STRANGER))) <= {number.number for number in good}
 
 

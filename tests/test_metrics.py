@@ -12,8 +12,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from conversations import metrics
 from conversations.models import AccountPace, Worker
+from conversations.sweeps import sweep
 from conversations.terms import NoNumberFree
-from numbers.models import NumberState, Pool, VirtualNumber
+from numbers.models import NumberState, Pool, Shortage, VirtualNumber
 from tests.outbox import later, queue
 from tests.people import ALICE, BOB, CHARLIE, add_numbers, talk
 
@@ -91,6 +92,18 @@ def test_every_conversation_that_found_no_number_free_is_counted(scrape):
 
     assert found[of("shortages_total", pool="", country="GB")] == 2
     assert found[of("shortages_total", pool="berlin", country="GB")] == 1
+
+
+def test_a_counter_does_not_go_back_when_old_shortages_are_forgotten(scrape, time_machine):
+    for days in (0, 91):
+        later(time_machine, days * 24 * 3600)
+        with pytest.raises(NoNumberFree):
+            talk(ALICE, BOB)
+
+    sweep()
+
+    assert Shortage.objects.count() == 1
+    assert scrape()[of("shortages_total", pool="", country="GB")] == 2
 
 
 def test_what_waits_and_for_how_long(scrape, bob, time_machine):

@@ -201,3 +201,15 @@ def test_a_text_that_finds_its_connection_dead_is_taken_in_over_a_new_one(client
     assert client.post(INBOUND, signed({**params, "messageId": "2"}), "application/json").status_code == 200
 
     assert OutboundMessage.objects.count() == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_page_that_finds_its_connection_dead_says_so_and_the_next_one_is_there(admin_client):
+    admin_client.raise_request_exception = False
+    with psycopg.connect(connection.connection.info.dsn, autocommit=True) as staff:
+        staff.execute("SELECT pg_terminate_backend(%s)", [connection.connection.info.backend_pid])
+
+    answers = [admin_client.get("/admin/conversations/conversation/") for _ in range(2)]
+
+    assert [answer.status_code for answer in answers] == [503, 200]
+    assert answers[0]["Retry-After"]

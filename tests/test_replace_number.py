@@ -17,6 +17,7 @@ from conversations.serializers import ConversationSerializer
 from conversations.sweeps import sweep
 from numbers.management.exit_codes import ExitCode
 from numbers.models import NumberState, Pool, VirtualNumber
+from numbers.policy import Geography
 from tests.commands import states
 from tests.outbox import later
 from tests.people import ALICE, BOB, CHARLIE, add_numbers, members, proxies, talk
@@ -230,6 +231,35 @@ def test_the_new_number_is_of_the_conversation_s_pool():
     list(replace(number_of(conversation)))
 
     assert number_of(conversation).pool == berlin
+
+
+@pytest.mark.parametrize(("geography", "is_moved"), [("same-country", False), ("prefer", True), ("any", True)])
+def test_the_new_number_is_of_a_country_that_the_conversation_was_created_for(run, settings, geography, is_moved):
+    settings.NUMBER_GEOGRAPHY = "any" if geography == "same-country" else "same-country"
+    add_numbers(1)
+    conversation = talk(ALICE, BOB, geography=Geography(geography))
+    old = number_of(conversation)
+    add_numbers(1, country="FR", start="+33757000")
+
+    code, output = run("replace_number", str(old), "--yes")
+
+    assert (number_of(conversation) != old) is is_moved
+    assert (code == ExitCode.FEWER) is not is_moved
+    assert ("needs an active one of GB" in output) is not is_moved
+
+
+def test_a_conversation_that_does_not_say_is_given_numbers_as_the_settings_say(run, settings):
+    """One that was created before it was written down."""
+    add_numbers(1)
+    conversation = talk(ALICE, BOB)
+    type(conversation).objects.update(geography="")
+    add_numbers(1, country="FR", start="+33757000")
+    settings.NUMBER_GEOGRAPHY = "same-country"
+
+    assert preview(number_of(conversation)).stuck == 2
+
+    settings.NUMBER_GEOGRAPHY = "prefer"
+    assert preview(number_of(conversation)).stuck == 0
 
 
 def test_texts_that_wait_for_a_number_that_cannot_send_go_from_the_new_one(talking):

@@ -393,6 +393,26 @@ def test_where_the_carrier_has_no_more_it_says_so_and_tries_again_in_an_hour(ren
     assert len(rentals.account) == 2
 
 
+def test_a_rule_that_goes_on_buying_nothing_asks_less_and_less_often(rentals, time_machine):
+    """Each time is an order that staff see."""
+    time_machine.move_to(clock.now(), tick=False)
+    rule = add_rule(monthly_budget=Decimal(1))
+    pauses = []
+
+    for _ in range(5):
+        assert "the budget is used up" in round_of(rule)
+        pauses.append((rule.retry_at - clock.now()) / timedelta(hours=1))
+        time_machine.move_to(rule.retry_at, tick=False)
+    TopUp.objects.update(monthly_budget=100)
+    assert round_of(rule) == ""
+    VirtualNumber.objects.update(is_reserved=True)
+    TopUp.objects.update(monthly_budget=1)
+    assert "the budget is used up" in round_of(rule)
+    pauses.append((rule.retry_at - clock.now()) / timedelta(hours=1))
+
+    assert pauses == [1, 2, 4, 6, 6, 1]
+
+
 def test_trouble_is_over_as_soon_as_the_reserve_is_fine_again(rentals):
     rentals.offers = []
     rule = add_rule()

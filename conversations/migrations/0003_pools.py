@@ -32,6 +32,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name='conversation',
+            name='geography',
+            field=models.CharField(blank=True, choices=[('same-country', 'same-country'), ('prefer', 'prefer'), ('any', 'any')], db_default='', help_text='Of which countries their numbers may be. Empty: as NUMBER_GEOGRAPHY says.', max_length=20),
+        ),
+        migrations.AddField(
+            model_name='conversation',
             name='late_texts',
             field=models.CharField(choices=[('end', 'are answered that it has ended'), ('reopen', 'reopen it')], db_default='end', default='end', help_text='Texts that come after its end, while its numbers cool down.', max_length=10),
         ),

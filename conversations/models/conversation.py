@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from numbers.models import Pool
 from numbers.models.pools import cool_down_of
+from numbers.policy import Geography, Policy, policy_of
 from smsproxy.api.models import ApiKey
 from smsproxy.states import Event, StaleState, Stateful
 
@@ -95,6 +96,13 @@ class Conversation(Stateful):
         related_name="conversations",
         help_text="Whose numbers it has. Empty: the common pool.",
     )
+    geography = models.CharField(
+        max_length=20,
+        blank=True,
+        db_default="",
+        choices=[(each.value, each.value) for each in Geography],
+        help_text="Of which countries their numbers may be. Empty: as NUMBER_GEOGRAPHY says.",
+    )
     late_texts = models.CharField(
         max_length=10,
         choices=LateTexts.choices,
@@ -155,6 +163,11 @@ class Conversation(Stateful):
         at = at or timezone.now()
         ends = [end for end in (self.expires_at, self.idle_at) if end is not None]
         return self.state == ConversationState.OPEN and all(at < end for end in ends)
+
+    @property
+    def policy(self) -> Policy:
+        """How somebody in it is given another number."""
+        return policy_of(self.pool, geography=self.geography or None, stickiness=None, used_up=None)
 
     @property
     def current_participants(self) -> "Sequence[Participant]":

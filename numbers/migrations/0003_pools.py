@@ -182,4 +182,16 @@ class Migration(migrations.Migration):
             model_name='topup',
             constraint=models.CheckConstraint(condition=models.Q(('target__gte', models.F('low_water'))), name='top_up_fills_to_its_mark_or_above'),
         ),
+        migrations.CreateModel(
+            name='ShortageCount',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('country', models.CharField(blank=True, max_length=2)),
+                ('count', models.PositiveBigIntegerField(default=0)),
+                ('pool', models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='shortage_counts', to='numbers.pool')),
+            ],
+            options={
+                'constraints': [models.UniqueConstraint(condition=models.Q(('pool__isnull', False)), fields=('pool', 'country'), name='one_shortage_count_of_a_pool'), models.UniqueConstraint(condition=models.Q(('pool__isnull', True)), fields=('country',), name='one_shortage_count_of_the_common_pool')],
+            },
+        ),
     ]

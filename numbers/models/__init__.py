@@ -1,8 +1,9 @@
 """The pool: virtual numbers and their orders; and the real numbers of people."""
 
 from .orders import NumberOrder, OrderEvent, OrderState
-from .pools import Pool, Shortage
+from .pools import Pool
 from .real import RealNumber
+from .shortages import Shortage, ShortageCount
 from .top_up import TopUp
 from .virtual import NumberEvent, NumberState, VirtualNumber, number_restored
 
@@ -15,6 +16,7 @@ __all__ = [
     "Pool",
     "RealNumber",
     "Shortage",
+    "ShortageCount",
     "TopUp",
     "VirtualNumber",
     "number_restored",

@@ -8,8 +8,6 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils import timezone
 
-from .real import RealNumber
-
 LONGEST_COOL_DOWN = 10 * 366 * 24 * 3600
 
 
@@ -61,26 +59,3 @@ def cool_down_of(pool: Pool | None) -> timedelta:
 
 def name_of(pool: Pool | None) -> str:
     return pool.name if pool else "common"
-
-
-class Shortage(models.Model):
-    """A conversation could not be made, as one of its people had used up every number. An event, never changed."""
-
-    pool = models.ForeignKey(Pool, models.PROTECT, null=True, blank=True, related_name="shortages")
-    country = models.CharField(max_length=2, blank=True, help_text="The person's: ISO 3166-1 alpha-2.")
-    real_number = models.ForeignKey(
-        RealNumber, models.PROTECT, null=True, blank=True, related_name="shortages", help_text="Whose, if we know them."
-    )
-    able = models.PositiveIntegerField(help_text="The numbers that can serve this person, free or not.")
-    in_use = models.PositiveIntegerField(help_text="How many of those they had already, open or cooling down.")
-    needed = models.PositiveIntegerField(help_text="How many that can serve them there would have to be.")
-    next_release_at = models.DateTimeField(null=True, blank=True, help_text="When the next of theirs has cooled down.")
-    reason = models.CharField(max_length=300)
-    created_at = models.DateTimeField(default=timezone.now)
-
-    class Meta:
-        ordering = ["-id"]
-        indexes = [models.Index("created_at", name="shortage_recent")]
-
-    def __str__(self) -> str:
-        return f"shortage {self.pk}"

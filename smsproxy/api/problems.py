@@ -1,6 +1,7 @@
 """Every error of the API is a problem (RFC 9457): `application/problem+json`, whatever went wrong and wherever."""
 
 import logging
+import sys
 from http import HTTPStatus
 from typing import Any
 
@@ -160,7 +161,7 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def unavailable(request: HttpRequest) -> HttpResponse:
-    """The database does not answer, so the request was not even begun."""
+    """The database does not answer."""
     headers = {"Retry-After": RETRY_AFTER}
     if _is_api(request):
         return JsonResponse(_unavailable(), status=503, content_type=CONTENT_TYPE, headers=headers)
@@ -168,6 +169,8 @@ def unavailable(request: HttpRequest) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
+    if isinstance(sys.exception(), OperationalError | InterfaceError):
+        return unavailable(request)
     if _is_api(request):
         data = body(status.HTTP_500_INTERNAL_SERVER_ERROR, "A fault of ours. It has been logged.", code="server_error")
         return JsonResponse(data, status=500, content_type=CONTENT_TYPE)
