@@ -89,6 +89,25 @@ def test_the_plot_says_in_words_what_it_shows_and_marks_the_day(admin_client, hi
     assert {"needed", "forecast"} == {each.get("class") for each in svg.iter("polyline")}
 
 
+def test_on_the_first_day_the_plot_shows_what_is_needed_and_has_room_for_today(admin_client, db, time_machine):
+    time_machine.move_to(NOW, tick=False)
+    add_numbers(20)
+    talked(ALICE, ago(0.1))
+
+    [svg] = svgs(admin_client.get(PLAN).content.decode())
+
+    places = {"".join(each.itertext()): float(each.get("x")) for each in svg.iter("text")}
+    assert places["today"] - places["numbers"] > 60
+    [dot] = [each for each in svg.iter("circle") if each.get("class") == "needed"]
+    assert svg.find("polyline").get("points") == f"{dot.get('cx')},{dot.get('cy')}"
+
+
+def test_the_page_says_in_words_which_cool_downs_are_not_allowed(admin_client, history):
+    told = "in grey: not allowed, since a text may be under way for as long"
+
+    assert told in admin_client.get(PLAN).content.decode()
+
+
 def test_a_country_without_a_history_has_no_plot(admin_client, db):
     add_numbers(1)
     html = admin_client.get(PLAN).content.decode()
@@ -158,6 +177,8 @@ def test_the_plot_can_be_read_and_the_page_fits_a_phone(browse, time_machine, da
             assert contrast(ink, paper) >= 3, line
         for text in plot.find_elements(By.TAG_NAME, "text"):
             assert contrast(text.value_of_css_property("fill"), paper) >= 4
+            size = float(text.value_of_css_property("font-size").removesuffix("px"))
+            assert size * plot.size["width"] / 720 > 9
         browser.find_element(By.NAME, "growth").send_keys("fast")
         browser.find_element(By.CSS_SELECTOR, ".plan-form [type=submit]").click()
         [told] = soon(browser, ".errorlist")

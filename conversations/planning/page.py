@@ -72,13 +72,14 @@ class PlanForm(forms.Form):
 
 
 class Section(NamedTuple):
-    """What the page shows of one country."""
+    """What the page shows of one country. has_refused: is one of the cool-downs not allowed?"""
 
     name: str
     advice: str
     plot: Plot | None
     facts: Sequence[tuple[str, str]]
     cool_downs: Sequence[tuple[str, Simulation]]
+    has_refused: bool
 
 
 def plan_context(asked: QueryDict) -> dict[str, Any]:
@@ -105,4 +106,5 @@ def _section(country: CountryPlan, plan: Plan) -> Section:
         plot=draw(country),
         facts=[(column.told, column.cell(country)) for column in [*NEEDS, *COSTS]],
         cool_downs=[(cool_down_name(each), each) for each in country.simulations],
+        has_refused=not all(each.is_allowed for each in country.simulations),
     )

@@ -12,6 +12,7 @@ WIDTH, HEIGHT = 720, 260
 LEFT, RIGHT, TOP, BOTTOM = 44, 704, 28, 226
 _MOST_DATES = 7
 _MOST_COUNTS = 5
+_LEAST_PAST = 4  # Of the future's days a quarter, so that “today” has room beside the axis on the first day, too.
 _ROOM_FOR_A_DATE = 30  # Half of one, so that none is cut off at the end.
 
 
@@ -25,6 +26,7 @@ class Plot:
     """Of the numbers needed on each day, those that are there, and the forecast. runs_out: the day, if it is in it."""
 
     needed: str
+    needed_today: float
     forecast: str
     there: float
     today: float
@@ -51,18 +53,20 @@ def draw(country: CountryPlan) -> Plot | None:
 class _Canvas:
     def __init__(self, country: CountryPlan) -> None:
         self.country = country
-        self.first, self.today = country.days[0].date, country.days[-1].date
-        self.past = (self.today - self.first).days
-        self.future = self._future()
+        self.today = country.days[-1].date
+        told = (self.today - country.days[0].date).days
+        self.future = self._future(told)
+        self.past = max(told, self.future // _LEAST_PAST)
+        self.first = self.today - timedelta(days=self.past)
         is_known = country.forecast.is_known
         self.forecast = [country.forecast.after(days) for days in range(self.future + 1)] if is_known else []
         most = max(country.needs.numbers, country.stock.numbers, *self.forecast)
         self.step = _round_step(most, _MOST_COUNTS)
         self.most = self.step * (int(most / self.step) + 1)  # So that nothing touches the upper edge.
 
-    def _future(self) -> int:
+    def _future(self, told: int) -> int:
         """Days: half as many as there were; more, if the numbers run out later, so that one sees it."""
-        days = max(15, self.past // 2)
+        days = max(15, told // 2)
         if self.country.runs_out_on:
             days = max(days, round((self.country.runs_out_on - self.today).days * 1.15))
         return min(days, HORIZON)
@@ -70,7 +74,8 @@ class _Canvas:
     def plot(self) -> Plot:
         runs_out = self.country.runs_out_on
         return Plot(
-            needed=self._line((place, day.needs.numbers) for place, day in enumerate(self.country.days)),
+            needed=self._line(((day.date - self.first).days, day.needs.numbers) for day in self.country.days),
+            needed_today=self._y(self.country.days[-1].needs.numbers),
             forecast=self._line((self.past + days, value) for days, value in enumerate(self.forecast)),
             there=self._y(self.country.stock.numbers),
             today=self._x(self.past),
