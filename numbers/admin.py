@@ -116,9 +116,9 @@ class VirtualNumberAdmin(NumbersAsCSV, ShowsHealth, ReadOnlyAdmin):
         """In words: most are not, and a red cross says that something is wrong."""
         return "reserved" if number.is_reserved else ""
 
-    @admin.display(description="EUR a month", ordering="monthly_cost", empty_value="unknown")
-    def monthly_cost_in_euros(self, number: VirtualNumber) -> Any:
-        return number.monthly_cost
+    @admin.display(description="EUR a month", ordering="monthly_cost")
+    def monthly_cost_in_euros(self, number: VirtualNumber) -> str:
+        return "unknown" if number.monthly_cost is None else f"{number.monthly_cost:.2f}"
 
     @admin.display(description="texts reach us", boolean=True)
     def reaches_us(self, number: VirtualNumber) -> bool | None:

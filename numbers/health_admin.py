@@ -49,12 +49,12 @@ class ShowsHealth(admin.ModelAdmin):
         )
 
     @admin.display(description="in quarantine")
-    def in_quarantine(self, number: VirtualNumber) -> str | None:
+    def in_quarantine(self, number: VirtualNumber) -> str:
         """Why, and since when."""
         if number.state != NumberState.QUARANTINED:
-            return None
+            return "no"
         event = number.events.into(NumberState.QUARANTINED).first()
-        return f"since {event.created_at:%Y-%m-%d %H:%M} UTC: {event.reason}" if event else None
+        return f"since {event.created_at:%Y-%m-%d %H:%M} UTC: {event.reason}" if event else "yes"
 
 
 def _percent(share: float | None) -> str:

@@ -43,11 +43,20 @@ class TopUpAdmin(BoundedAdmin):
         "retry_at",
         "its_orders",
     ]
-    readonly_fields = ["in_reserve", "spent_this_month", "trouble", "retry_at", "its_orders"]
+    readonly_fields = ["pool_name", "in_reserve", "spent_this_month", "trouble", "retry_at", "its_orders"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: TopUp | None = None) -> Any:
         """Its orders are for the pool and the country that it has."""
-        return [*self.readonly_fields, *(["pool", "country"] if obj else [])]
+        return [*self.readonly_fields, *(["country"] if obj else [])]
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        return super().formfield_for_foreignkey(db_field, request, **{"empty_label": "the common pool"} | kwargs)
+
+    def get_fields(self, request: HttpRequest, obj: TopUp | None = None) -> Any:
+        """While it is being made, it has done nothing yet. Afterwards its pool stays, and no pool is the common one."""
+        if obj:
+            return ["pool_name", *self.fields[1:]]
+        return [field for field in self.fields if field not in self.readonly_fields]
 
     def save_model(self, request: HttpRequest, obj: TopUp, form: Any, change: bool) -> None:
         if not change:
@@ -57,14 +66,17 @@ class TopUpAdmin(BoundedAdmin):
         obj.retry_at = None
         obj.save(update_fields=[*form.changed_data, "retry_at"])
 
+    @admin.display(description="pool")
+    def pool_name(self, rule: TopUp) -> str:
+        return name_of(rule.pool)
+
     @admin.display(description="in reserve")
-    def in_reserve(self, rule: TopUp) -> int | None:
-        """None: it is only being made."""
-        return reserve(rule) if rule.pk else None
+    def in_reserve(self, rule: TopUp) -> int:
+        return reserve(rule)
 
     @admin.display(description="EUR this month")
-    def spent_this_month(self, rule: TopUp) -> str | None:
-        return f"{budget.committed(rule):.2f}" if rule.pk else None
+    def spent_this_month(self, rule: TopUp) -> str:
+        return f"{budget.committed(rule):.2f}"
 
     @admin.display(description="orders")
     def its_orders(self, rule: TopUp) -> str:

@@ -432,6 +432,7 @@ def test_the_page_of_a_number_in_quarantine_says_why_and_since_when(admin_client
 
     assert f"since {now:%Y-%m-%d %H:%M} UTC: on network 23410, 20 of 20 SMS within 6 h" in page
     assert f"since {now:%Y}" not in page_of(admin_client, good)
+    assert '<div class="readonly">None</div>' not in page_of(admin_client, good)
 
 
 def test_a_page_without_receipts_says_so(admin_client, numbers, settings):

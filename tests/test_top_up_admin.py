@@ -69,9 +69,24 @@ def test_a_target_below_the_low_water_mark_is_refused(admin_client):
 def test_a_second_rule_for_the_same_pool_and_country_is_refused(admin_client):
     add_rule()
 
-    assert admin_client.post(page("topup_add"), RULE).status_code == 200
+    answer = admin_client.post(page("topup_add"), RULE)
 
+    assert "There is a top-up of common, GB already: change that one." in answer.content.decode()
+    assert "Constraint" not in answer.content.decode()
     assert TopUp.objects.count() == 1
+
+
+def test_the_page_names_the_common_pool_and_says_nothing_of_what_is_not_there_yet(admin_client):
+    rule = add_rule()
+
+    made = admin_client.get(page("topup_add")).content.decode()
+    changed = admin_client.get(page("topup_change", rule.pk)).content.decode()
+
+    assert '<option value="" selected>the common pool</option>' in made
+    assert "None" not in made
+    assert "In reserve" not in made
+    assert '<div class="readonly">common</div>' in changed
+    assert "In reserve" in changed
 
 
 def test_a_rule_that_staff_change_is_tried_at_once_and_keeps_what_a_worker_writes(admin_client):

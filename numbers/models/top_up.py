@@ -71,3 +71,5 @@ class TopUp(models.Model):
             raise ValidationError({"country": "Expected the two letters of a country, such as GB."})
         if self.low_water is not None and self.target is not None and self.target < self.low_water:
             raise ValidationError({"target": "Expected the low-water mark, or more."})
+        if TopUp.objects.filter(pool=self.pool, country=self.country).exclude(pk=self.pk).exists():
+            raise ValidationError({"country": f"There is a {self} already: change that one."})
