@@ -89,9 +89,10 @@ class PoolField(TextField):
         is_a_name = re.fullmatch(r"[-\w]{1,40}", name, re.ASCII)
         pool = Pool.objects.filter(name=name).first() if is_a_name else None
         if pool is None:
-            known = ", ".join(Pool.objects.values_list("name", flat=True)[:MOST_POOLS]) or "none"
+            names = ", ".join(Pool.objects.values_list("name", flat=True)[:MOST_POOLS])
+            known = f"Known are: {names}." if names else "There are no pools yet."
             raise serializers.ValidationError(
-                f"There is no pool of this name. Known are: {known}. Without one, it is the common pool.",
+                f"There is no pool of this name. {known} Without one, it is the common pool.",
                 code="no_pool",
             )
         return pool

@@ -132,7 +132,7 @@ class VirtualNumberAdmin(NumbersAsCSV, ShowsHealth, ReadOnlyAdmin):
         self.call_each(request, queryset, lambda number, actor: number.quarantine(reason="by staff", actor=actor))
 
     @admin.action(
-        description="Drain: no new conversations; retired once its last pair is released", permissions=["change_state"]
+        description="Drain: no new conversations; retired for good with its last pair", permissions=["change_state"]
     )
     def drain(self, request: HttpRequest, queryset: "QuerySet[VirtualNumber]") -> None:
         self.call_each(request, queryset, lambda number, actor: number.drain(reason="by staff", actor=actor))

@@ -156,8 +156,9 @@ class NumberResource(ModelResource):
 
     def before_import(self, dataset: Dataset, **kwargs: object) -> None:
         pools = {pool.name: pool for pool in Pool.objects.all()}
-        expected = ", ".join([*pools, "or nothing for the common pool"])
-        self.fields["pool"].widget = Cell(lambda name: _one_of(pools, name), expected if pools else "nothing")
+        names = list(pools) or ["the name of a pool, of which there is none yet"]
+        expected = ", ".join([*names, "or nothing for the common pool"])
+        self.fields["pool"].widget = Cell(lambda name: _one_of(pools, name), expected)
         numbers = list(_readable(dataset["number"]))
         self._known = self.get_queryset().in_bulk(numbers, field_name="number")
         ours = {number for number, row in self._known.items() if row.is_rented}

@@ -115,6 +115,13 @@ def test_a_pool_that_there_is_not_is_a_400_that_names_those_there_are(api, name)
     assert not Conversation.objects.exists()
 
 
+def test_where_there_are_no_pools_yet_the_400_says_so(create):
+    answer = create(pool="none")
+
+    assert answer.status_code == 400
+    assert "There are no pools yet. Without one, it is the common pool." in answer.json()["detail"]
+
+
 def test_its_numbers_cool_down_for_as_long_as_the_pool_says(create, settings):
     of_pool("berlin", 2, start="+4477009006")
     Pool.objects.update(cool_down=14 * 24 * 3600)

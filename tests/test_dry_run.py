@@ -235,5 +235,5 @@ def test_a_pool_that_there_is_not_is_refused_with_those_there_are(run, db):
     code, told = run("explain_assignment", ALICE, BOB, "--pool", "paris")
 
     assert code != 0
-    assert "expected one of the pools berlin, or none for the common pool, found 'paris'" in told
+    assert "expected one of the pools berlin (left out: the common pool), found 'paris'" in told
     assert "0900001" not in told

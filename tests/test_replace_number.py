@@ -54,7 +54,7 @@ def test_everybody_is_given_another_number_and_told_so_from_there(talking, run):
     [notice] = OutboundMessage.objects.all()
     assert (notice.sender, notice.recipient, notice.participant) == (alice.proxy_number, alice.real_number, alice)
     assert notice.text == "From now on, text this number to talk to Bob"
-    assert "1 texts, 1 SMS" in output
+    assert "1 text, 1 SMS" in output
     assert states()[old.number] == NumberState.DRAINING
     assert bob.replaces.count() == 0
     assert old.number in talking.events.first().reason
@@ -117,7 +117,7 @@ def test_the_preview_tells_how_many_texts_it_sends_and_does_nothing(talking, run
 
     assert code == ExitCode.DONE
     assert "1 of 1 people would be given another number" in output
-    assert "1 texts, 2 SMS" in output
+    assert "1 text, 2 SMS" in output
     assert states()[old.number] == NumberState.ACTIVE
     assert not OutboundMessage.objects.exists()
 

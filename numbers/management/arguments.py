@@ -85,7 +85,7 @@ def find_pool(name: str) -> Pool:
     if pool is None:
         names = ", ".join(Pool.objects.values_list("name", flat=True))
         known = f"one of the pools {names}" if names else "the name of a pool, of which there is none yet"
-        raise ArgumentTypeError(f"expected {known}, or none for the common pool, found {name!r}")
+        raise ArgumentTypeError(f"expected {known} (left out: the common pool), found {name!r}")
     return pool
 
 

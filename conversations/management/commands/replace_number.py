@@ -71,9 +71,8 @@ class Command(PoolCommand):
             f"  {planned.people - planned.stuck} of {planned.people} people would be given another number"
         )
         if settings.REPLACED_NOTICE:
-            self.stdout.write(
-                f"  {planned.texts} texts, {planned.sms} SMS, would tell them: {settings.REPLACED_NOTICE}"
-            )
+            texts = "1 text" if planned.texts == 1 else f"{planned.texts} texts"
+            self.stdout.write(f"  {texts}, {planned.sms} SMS, would tell them: {settings.REPLACED_NOTICE}")
         else:
             self.stdout.write("  nobody would be told: REPLACED_NOTICE is empty")
         if planned.cooling:
