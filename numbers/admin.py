@@ -14,7 +14,16 @@ from numbers import top_up_admin  # noqa: F401  (registers what is in it)
 from numbers.amending import Amendment, amend
 from numbers.csv_admin import NumbersAsCSV
 from numbers.health_admin import ShowsHealth
-from numbers.models import NumberEvent, NumberOrder, OrderEvent, Pool, RealNumber, Shortage, VirtualNumber
+from numbers.models import (
+    NumberEvent,
+    NumberOrder,
+    OrderEvent,
+    Pool,
+    RealNumber,
+    Shortage,
+    ShortageCount,
+    VirtualNumber,
+)
 from numbers.models.pools import name_of
 from smsproxy.admin import BoundedAdmin, LeavesATrace, ReadOnlyAdmin, ReadOnlyInline
 from smsproxy.public_urls import inbound_sms_url
@@ -192,6 +201,17 @@ class ShortageAdmin(ReadOnlyAdmin):
     @admin.display(description="pool", ordering="pool__name")
     def pool_name(self, shortage: Shortage) -> str:
         return name_of(shortage.pool)
+
+
+@admin.register(ShortageCount)
+class ShortageCountAdmin(ReadOnlyAdmin):
+    list_display = ["pool_name", "country", "count"]
+    list_filter = [("pool", PoolFilter), "country"]
+    list_select_related = ["pool"]
+
+    @admin.display(description="pool", ordering="pool__name")
+    def pool_name(self, count: ShortageCount) -> str:
+        return name_of(count.pool)
 
 
 @admin.register(NumberOrder)
