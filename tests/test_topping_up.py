@@ -413,6 +413,45 @@ def test_a_rule_that_goes_on_buying_nothing_asks_less_and_less_often(rentals, ti
     assert pauses == [1, 2, 4, 6, 6, 1]
 
 
+def test_orders_of_long_ago_make_no_pause_longer(rentals, time_machine):
+    time_machine.move_to(clock.now(), tick=False)
+    rentals.offers = []
+    rule = add_rule()
+    for _ in range(4):
+        round_of(rule)
+        time_machine.move_to(rule.retry_at, tick=False)
+    add_numbers(2)
+    assert round_of(rule) == ""
+    time_machine.move_to(clock.now() + timedelta(days=90), tick=False)
+    VirtualNumber.objects.update(is_reserved=True)
+
+    round_of(rule)
+
+    assert rule.retry_at == clock.now() + timedelta(hours=1)
+
+
+def test_an_order_that_was_open_for_days_before_it_ended_short_makes_a_pause_of_an_hour(rentals, time_machine):
+    time_machine.move_to(clock.now(), tick=False)
+    rule = add_rule()
+    rentals.fail("search", *[UNREACHABLE] * 4)
+    round_of(rule)
+    time_machine.move_to(clock.now() + timedelta(days=2), tick=False)
+    rentals.offers = []
+
+    assert "the carrier has no more" in round_of(rule)
+
+    assert rule.retry_at == clock.now() + timedelta(hours=1)
+
+
+def test_a_worker_whose_order_ended_short_while_another_began_the_next_fails_not(rentals):
+    rule = add_rule()
+    order = {"country": "GB", "count": 1, "features": "SMS", "pattern_place": "anywhere", "top_up": rule}
+    NumberOrder.objects.create(**order, state=OrderState.SHORT)
+    NumberOrder.objects.create(**order)
+
+    assert topping_up._pause_after_short(rule) == timedelta(hours=1)
+
+
 def test_trouble_is_over_as_soon_as_the_reserve_is_fine_again(rentals):
     rentals.offers = []
     rule = add_rule()
