@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import DatabaseError, InterfaceError, transaction
-from django.db.models import Count, Q, QuerySet, Sum
+from django.db.models import Case, Count, DateTimeField, Q, QuerySet, Sum, Value, When
 from django.utils import timezone
 
 from numbers.configuring import configure
@@ -37,6 +37,8 @@ AFTER_FAULT = timedelta(minutes=1)
 
 # Numbers that will be assignable soon: perhaps bought, or ours without their texts reaching us yet.
 _COMING = Q(state__in=[NumberState.ORDERED, NumberState.CONFIGURING], can_sms=True, is_reserved=False)
+# What staff set of a rule, and may change at any time.
+_TERMS = ("is_enabled", "low_water", "target", "monthly_budget", "max_monthly_cost", "type")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,5 +215,8 @@ def _hold(rule: TopUp, rules: "QuerySet[TopUp]") -> bool:
 
 
 def _hand_back(rule: TopUp, outcome: Outcome) -> None:
+    """If staff have changed it meanwhile, it need not wait."""
+    as_it_was = When(**{name: getattr(rule, name) for name in _TERMS}, then=Value(outcome.retry_at))
+    retry_at = Case(as_it_was, default=None, output_field=DateTimeField())
     ours = TopUp.objects.filter(pk=rule.pk, busy_until=rule.busy_until)
-    ours.update(busy_until=None, trouble=outcome.trouble[:300], retry_at=outcome.retry_at)
+    ours.update(busy_until=None, trouble=outcome.trouble[:300], retry_at=retry_at)

@@ -226,6 +226,15 @@ def test_switched_off_in_the_middle_it_buys_no_further_number(rentals):
     assert NumberOrder.objects.count() == 1
 
 
+def test_switched_off_in_the_last_moment_it_orders_nothing(rentals):
+    as_it_was = add_rule()
+    TopUp.objects.update(is_enabled=False)
+
+    assert topping_up._order_to_fulfil(as_it_was) is None
+
+    assert not NumberOrder.objects.exists()
+
+
 def test_without_a_rule_a_round_is_one_query(django_assert_num_queries):
     with django_assert_num_queries(1):
         top_up_all()
@@ -281,6 +290,29 @@ def test_a_cap_that_was_lowered_holds_for_the_order_that_is_open(rentals):
     round_of(rule)
 
     assert rentals.account == {}
+
+
+@pytest.mark.parametrize(("monthly_budget", "count"), [("1.25", 1), ("2.50", 2)])
+def test_a_budget_that_is_changed_in_the_middle_holds_for_the_next_number(rentals, monthly_budget, count):
+    rule = add_rule(low_water=3, target=3, monthly_budget=Decimal("1.50"))
+    rentals.at_step = lambda name: name == "after buy" and TopUp.objects.update(monthly_budget=monthly_budget)
+
+    trouble = round_of(rule)
+
+    assert len(rentals.bought) == count
+    assert trouble == (
+        f"{count} of 3 are ours: the budget is used up (EUR 0.00 of EUR {monthly_budget} a month is left)"
+    )
+
+
+def test_a_budget_that_is_cut_in_the_middle_is_what_it_says(rentals):
+    rule = add_rule()
+    rentals.at_step = lambda name: name == "after buy" and TopUp.objects.update(monthly_budget=1)
+
+    trouble = round_of(rule)
+
+    assert len(rentals.bought) == 1
+    assert trouble == "1 of 2 are ours: the budget is used up (EUR -0.25 of EUR 1.00 a month is left)"
 
 
 def test_a_budget_is_for_all_that_a_rule_rents_not_for_what_one_order_buys(rentals):
@@ -450,6 +482,17 @@ def test_a_worker_whose_order_ended_short_while_another_began_the_next_fails_not
     NumberOrder.objects.create(**order)
 
     assert topping_up._pause_after_short(rule) == timedelta(hours=1)
+
+
+def test_a_rule_that_staff_change_while_it_looks_for_numbers_need_not_wait(rentals):
+    rule = add_rule(max_monthly_cost=Decimal(1))
+    rentals.at_step = lambda name: name == "before search" and TopUp.objects.update(max_monthly_cost=Decimal("1.25"))
+
+    assert "cost more than" in round_of(rule)
+
+    assert rule.retry_at is None
+    assert round_of(rule) == ""
+    assert len(rentals.bought) == 2
 
 
 def test_trouble_is_over_as_soon_as_the_reserve_is_fine_again(rentals):
