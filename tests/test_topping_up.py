@@ -10,6 +10,7 @@ from django.utils import timezone as clock
 from numbers import budget, topping_up
 from numbers.models import NumberOrder, NumberState, OrderState, Pool, TopUp, VirtualNumber
 from numbers.releasing import release
+from numbers.syncing import sync
 from numbers.topping_up import reserve, top_up_all
 from smsproxy.carriers.base import AccountFault, OutcomeUnknown, Refused, TryLater
 from smsproxy.crypto import keyed_hash
@@ -604,6 +605,21 @@ def test_a_purchase_whose_reply_is_lost_is_made_once(rentals):
     assert round_of(rule) == ""
 
     assert len(rentals.bought) == len(rentals.account) == 2
+
+
+def test_a_purchase_that_a_sync_settles_is_an_event_of_the_order_too(rentals):
+    rule = add_rule(low_water=1, target=1)
+    rentals.fail("buy", LOST)
+    rentals.fail("owned", OutcomeUnknown("no answer"))
+    round_of(rule)
+
+    list(sync())
+
+    told = rule.orders.get().events.filter(actor="top-up", reason__startswith="bought ")
+    assert told.get().reason == "bought +447700900700: 1 of 1, EUR 1.25 a month"
+    let_time_pass()
+    assert round_of(rule) == ""
+    assert told.count() == len(rentals.bought) == 1
 
 
 def test_a_purchase_in_doubt_counts_against_the_budget(rentals):
