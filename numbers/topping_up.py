@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import DatabaseError, InterfaceError, transaction
-from django.db.models import Case, Count, DateTimeField, Q, QuerySet, Sum, Value, When
+from django.db.models import Count, Q, QuerySet, Sum
 from django.utils import timezone
 
 from numbers.configuring import configure
@@ -216,7 +216,7 @@ def _hold(rule: TopUp, rules: "QuerySet[TopUp]") -> bool:
 
 def _hand_back(rule: TopUp, outcome: Outcome) -> None:
     """If staff have changed it meanwhile, it need not wait."""
-    as_it_was = When(**{name: getattr(rule, name) for name in _TERMS}, then=Value(outcome.retry_at))
-    retry_at = Case(as_it_was, default=None, output_field=DateTimeField())
     ours = TopUp.objects.filter(pk=rule.pk, busy_until=rule.busy_until)
-    ours.update(busy_until=None, trouble=outcome.trouble[:300], retry_at=retry_at)
+    as_it_was = ours.filter(**{name: getattr(rule, name) for name in _TERMS})
+    if not as_it_was.update(busy_until=None, trouble=outcome.trouble[:300], retry_at=outcome.retry_at):
+        ours.update(busy_until=None, trouble=outcome.trouble[:300], retry_at=None)
