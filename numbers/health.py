@@ -66,10 +66,13 @@ class Health:
     @property
     def stands_out(self) -> bool:
         """Not if the others fare as badly: then it is the network. Nor if there are none to compare it with."""
+        return self.is_telling and self.others_sent >= settings.HEALTH_LEAST and self.is_worse
+
+    @property
+    def is_worse(self) -> bool:
+        """Far worse than the others, and more than chance explains."""
         return (
-            self.is_telling
-            and self.others_sent >= settings.HEALTH_LEAST
-            and 100 * self.lost >= settings.HEALTH_THRESHOLD * self.sent
+            100 * self.lost >= settings.HEALTH_THRESHOLD * self.sent
             and self.lost * self.others_sent >= TIMES_THE_OTHERS * self.others_lost * self.sent
             and not self._is_chance
         )
@@ -147,11 +150,15 @@ def window_in_words() -> str:
 
 
 def _is_one_phone(health: Health) -> bool:
-    """Does the number stand out only for what one person did not get?"""
+    """Does the number stand out only for what one person did not get?
+
+    What it sent to all others together need not be as much as tells of a number, but half of that.
+    """
     its_own = Q(pk=health.number_id, receipts__network=health.network, receipts__message__isnull=False)
     phones = _counts(its_own, phone=F("receipts__message__recipient"))
     worst = max(phones, key=itemgetter("lost"), default={"sent": 0, "lost": 0})
-    return not replace(health, sent=health.sent - worst["sent"], lost=health.lost - worst["lost"]).stands_out
+    rest = replace(health, sent=health.sent - worst["sent"], lost=health.lost - worst["lost"])
+    return 2 * rest.sent < settings.HEALTH_LEAST or not rest.is_worse
 
 
 def _counts(only: Q, **by: F) -> Iterable[Mapping[str, Any]]:

@@ -239,7 +239,8 @@ def _is_taken(number: str) -> bool:
 
 
 def _has_room(order: NumberOrder) -> bool:
-    order.refresh_from_db(fields=["state"])
+    # Its top-up is read anew, too: staff may have changed the budget since.
+    order.refresh_from_db(fields=["state", "top_up"])
     return order.state == OrderState.OPEN and order.numbers.in_pool().count() < order.count
 
 

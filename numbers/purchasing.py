@@ -42,7 +42,7 @@ def purchase(number: VirtualNumber, *, in_doubt: bool) -> Step:
     try:
         with transaction.atomic():
             number.move(NumberState.CONFIGURING, reason="bought", is_rented=True)
-            _note(number)
+            note_purchase(number)
     except StaleState:
         return Step(kind=StepKind.BOUGHT, number=number, detail=_keep(number))
     return Step(kind=StepKind.BOUGHT, number=number)
@@ -63,11 +63,11 @@ def _keep(number: VirtualNumber) -> str:
         why = f"beyond the {order.count} asked for, as its place was filled meanwhile" if order and is_beyond else ""
         reason = f"bought after all, {why}" if why else "bought after all"
         number.move(NumberState.CONFIGURING, reason=reason, is_rented=True)
-        _note(number)
+        note_purchase(number)
     return why
 
 
-def _note(number: VirtualNumber) -> None:
+def note_purchase(number: VirtualNumber) -> None:
     """Nobody watches a top-up, so its order keeps what was bought, and at what cost."""
     order = number.order
     if order is None or order.top_up_id is None:

@@ -10,7 +10,7 @@ from django.db import IntegrityError, transaction
 from numbers.configuring import configure
 from numbers.models import NumberState, VirtualNumber
 from numbers.patience import find_owned, patiently
-from numbers.purchasing import is_of_a_participant
+from numbers.purchasing import is_of_a_participant, note_purchase
 from numbers.steps import StepKind
 from smsproxy.carriers import get_carrier
 from smsproxy.carriers.base import OwnedNumber
@@ -142,7 +142,10 @@ def _compare(owned: OwnedNumber, row: VirtualNumber) -> Finding | None:
             # Given up while the list was read, or just before: lists lag behind.
             return None
         kind = FindingKind.SETTLED if row.state == NumberState.ORDERED else FindingKind.BROUGHT_IN
-        row.move(NumberState.CONFIGURING, reason="rented, found by sync", is_rented=True)
+        with transaction.atomic():
+            row.move(NumberState.CONFIGURING, reason="rented, found by sync", is_rented=True)
+            if kind == FindingKind.SETTLED:
+                note_purchase(row)
         return _activated(kind, owned, row)
     if row.state == NumberState.CONFIGURING:
         return _activated(FindingKind.SETTLED, owned, row) if is_pointed_at_us else None

@@ -32,10 +32,13 @@ LEASE = timedelta(minutes=30)
 # and one whose carrier did not do its part.
 AFTER_SHORT = timedelta(hours=1)
 AFTER_SHORT_AGAIN = timedelta(hours=6)
+IN_A_ROW_WITHIN = timedelta(days=1)
 AFTER_FAULT = timedelta(minutes=1)
 
 # Numbers that will be assignable soon: perhaps bought, or ours without their texts reaching us yet.
 _COMING = Q(state__in=[NumberState.ORDERED, NumberState.CONFIGURING], can_sms=True, is_reserved=False)
+# What staff set of a rule, and may change at any time.
+_TERMS = ("is_enabled", "low_water", "target", "monthly_budget", "max_monthly_cost", "type")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,10 +140,11 @@ def _go_about(rule: TopUp) -> Outcome:
 
 
 def _pause_after_short(rule: TopUp) -> timedelta:
-    """The longer, the more of its orders in a row could not be fulfilled."""
+    """The longer, the more of its orders in a row could not be fulfilled of late."""
     fulfilled = rule.orders.exclude(state=OrderState.SHORT).order_by("-pk").values_list("pk", flat=True).first() or 0
-    in_a_row = rule.orders.filter(pk__gt=fulfilled)[:10].count()
-    return min(AFTER_SHORT * (1 << in_a_row - 1), AFTER_SHORT_AGAIN)
+    before = rule.orders.filter(pk__gt=fulfilled, created_at__gt=timezone.now() - IN_A_ROW_WITHIN).count() - 1
+    # It may be fewer than none: the one that has just ended was begun days ago, or another worker has begun the next.
+    return min(AFTER_SHORT * (1 << max(before, 0)), AFTER_SHORT_AGAIN)
 
 
 def _unconfigured(rule: TopUp) -> "QuerySet[VirtualNumber]":
@@ -211,5 +215,8 @@ def _hold(rule: TopUp, rules: "QuerySet[TopUp]") -> bool:
 
 
 def _hand_back(rule: TopUp, outcome: Outcome) -> None:
+    """If staff have changed it meanwhile, it need not wait."""
     ours = TopUp.objects.filter(pk=rule.pk, busy_until=rule.busy_until)
-    ours.update(busy_until=None, trouble=outcome.trouble[:300], retry_at=outcome.retry_at)
+    as_it_was = ours.filter(**{name: getattr(rule, name) for name in _TERMS})
+    if not as_it_was.update(busy_until=None, trouble=outcome.trouble[:300], retry_at=outcome.retry_at):
+        ours.update(busy_until=None, trouble=outcome.trouble[:300], retry_at=None)

@@ -187,6 +187,26 @@ def test_one_phone_that_gets_nothing_does_not_condemn_the_number_that_texts_it(n
     assert quarantined() == [number]
 
 
+def test_a_number_is_judged_by_as_few_sms_as_ever_if_several_phones_get_nothing(numbers):
+    """Without the one phone that is left out there are fewer than HEALTH_LEAST."""
+    number, good, _ = numbers
+    receipts(good, delivered=500)
+    for person in members(talk(ALICE, BOB)):
+        to_person(number, person, lost=LEAST // 2)
+
+    assert quarantined() == [number]
+
+
+def test_a_few_sms_to_somebody_else_do_not_confirm_what_one_phone_does_not_get(numbers):
+    number, good, _ = numbers
+    alice, bob = members(talk(ALICE, BOB))
+    receipts(good, delivered=500)
+    to_person(number, alice, lost=60)
+    to_person(number, bob, lost=LEAST // 2 - 1)
+
+    assert quarantined() == []
+
+
 def test_whoever_was_told_that_their_sms_arrived_is_not_the_one_to_leave_out(numbers):
     """The one who got the most is not the one who lost the most."""
     number, good, _ = numbers

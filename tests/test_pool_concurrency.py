@@ -11,7 +11,9 @@ from django.db import connection, transaction
 
 from conversations.models import Conversation, Participant
 from conversations.terms import NoNumberFree
+from numbers.models import VirtualNumber
 from numbers.policy import UsedUp
+from smsproxy.states import StaleState
 from tests.crowd import PROCESSES, Crowd, Plan
 from tests.people import ALICE, BOB, add_numbers, members, talk
 from tests.relay_process import url_of_the_test
@@ -131,3 +133,29 @@ def test_a_cool_down_is_cut_short_only_once_whoever_reopens_the_conversation_is_
     late.join(10)
 
     assert answers == [NoNumberFree]
+
+
+@pytest.mark.parametrize(("verb", "state"), [("retire", "active"), ("lose", "quarantined")])
+def test_a_number_does_not_retire_under_somebody_who_is_just_being_given_it(verb, state):
+    """It waits until they are through, and then counts them. One that is lost stays in quarantine for them."""
+    [number] = add_numbers(1)
+    failures = []
+
+    def take_it_away():
+        try:
+            getattr(VirtualNumber.objects.get(pk=number.pk), verb)(reason="for the test")
+        except StaleState as error:
+            failures.append(error)
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=take_it_away)
+    with transaction.atomic():
+        assert VirtualNumber.objects.give({number.pk: 1})
+        thread.start()
+        time.sleep(0.5)
+    thread.join(30)
+
+    number.refresh_from_db()
+    assert (number.state, number.live) == (state, 1)
+    assert len(failures) == (verb == "retire")

@@ -10,6 +10,7 @@ from numbers import provisioning
 from numbers.models import NumberOrder, NumberState, OrderState, VirtualNumber
 from numbers.provisioning import (
     OrderSpec,
+    end,
     find_or_open_order,
     fulfil,
 )
@@ -83,6 +84,19 @@ def test_two_runs_that_count_at_the_same_moment_do_not_both_take_the_last_place(
 
     assert failures == []
     assert len([number for number in intended if number]) == order.numbers.count() == 1
+
+
+def test_a_run_that_finds_no_more_leaves_an_order_open_for_which_another_is_still_buying(rentals):
+    """Else what the other buys would belong to an order that has ended, and nobody would go on with it."""
+    order = find_or_open_order(OrderSpec(country="GB", count=2))
+    number = provisioning._intend(order, rentals.offers[0])
+
+    end(order, "the carrier has no more")
+    assert order.state == OrderState.OPEN
+    number.move(NumberState.RETIRED, reason="refused")
+    end(order, "the carrier has no more")
+
+    assert order.state == OrderState.SHORT
 
 
 def refused_to_another_run(rentals, *, then=lambda: None):

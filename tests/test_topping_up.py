@@ -10,6 +10,7 @@ from django.utils import timezone as clock
 from numbers import budget, topping_up
 from numbers.models import NumberOrder, NumberState, OrderState, Pool, TopUp, VirtualNumber
 from numbers.releasing import release
+from numbers.syncing import sync
 from numbers.topping_up import reserve, top_up_all
 from smsproxy.carriers.base import AccountFault, OutcomeUnknown, Refused, TryLater
 from smsproxy.crypto import keyed_hash
@@ -226,6 +227,15 @@ def test_switched_off_in_the_middle_it_buys_no_further_number(rentals):
     assert NumberOrder.objects.count() == 1
 
 
+def test_switched_off_in_the_last_moment_it_orders_nothing(rentals):
+    as_it_was = add_rule()
+    TopUp.objects.update(is_enabled=False)
+
+    assert topping_up._order_to_fulfil(as_it_was) is None
+
+    assert not NumberOrder.objects.exists()
+
+
 def test_without_a_rule_a_round_is_one_query(django_assert_num_queries):
     with django_assert_num_queries(1):
         top_up_all()
@@ -281,6 +291,29 @@ def test_a_cap_that_was_lowered_holds_for_the_order_that_is_open(rentals):
     round_of(rule)
 
     assert rentals.account == {}
+
+
+@pytest.mark.parametrize(("monthly_budget", "count"), [("1.25", 1), ("2.50", 2)])
+def test_a_budget_that_is_changed_in_the_middle_holds_for_the_next_number(rentals, monthly_budget, count):
+    rule = add_rule(low_water=3, target=3, monthly_budget=Decimal("1.50"))
+    rentals.at_step = lambda name: name == "after buy" and TopUp.objects.update(monthly_budget=monthly_budget)
+
+    trouble = round_of(rule)
+
+    assert len(rentals.bought) == count
+    assert trouble == (
+        f"{count} of 3 are ours: the budget is used up (EUR 0.00 of EUR {monthly_budget} a month is left)"
+    )
+
+
+def test_a_budget_that_is_cut_in_the_middle_is_what_it_says(rentals):
+    rule = add_rule()
+    rentals.at_step = lambda name: name == "after buy" and TopUp.objects.update(monthly_budget=1)
+
+    trouble = round_of(rule)
+
+    assert len(rentals.bought) == 1
+    assert trouble == "1 of 2 are ours: the budget is used up (EUR -0.25 of EUR 1.00 a month is left)"
 
 
 def test_a_budget_is_for_all_that_a_rule_rents_not_for_what_one_order_buys(rentals):
@@ -413,6 +446,56 @@ def test_a_rule_that_goes_on_buying_nothing_asks_less_and_less_often(rentals, ti
     assert pauses == [1, 2, 4, 6, 6, 1]
 
 
+def test_orders_of_long_ago_make_no_pause_longer(rentals, time_machine):
+    time_machine.move_to(clock.now(), tick=False)
+    rentals.offers = []
+    rule = add_rule()
+    for _ in range(4):
+        round_of(rule)
+        time_machine.move_to(rule.retry_at, tick=False)
+    add_numbers(2)
+    assert round_of(rule) == ""
+    time_machine.move_to(clock.now() + timedelta(days=90), tick=False)
+    VirtualNumber.objects.update(is_reserved=True)
+
+    round_of(rule)
+
+    assert rule.retry_at == clock.now() + timedelta(hours=1)
+
+
+def test_an_order_that_was_open_for_days_before_it_ended_short_makes_a_pause_of_an_hour(rentals, time_machine):
+    time_machine.move_to(clock.now(), tick=False)
+    rule = add_rule()
+    rentals.fail("search", *[UNREACHABLE] * 4)
+    round_of(rule)
+    time_machine.move_to(clock.now() + timedelta(days=2), tick=False)
+    rentals.offers = []
+
+    assert "the carrier has no more" in round_of(rule)
+
+    assert rule.retry_at == clock.now() + timedelta(hours=1)
+
+
+def test_a_worker_whose_order_ended_short_while_another_began_the_next_fails_not(rentals):
+    rule = add_rule()
+    order = {"country": "GB", "count": 1, "features": "SMS", "pattern_place": "anywhere", "top_up": rule}
+    NumberOrder.objects.create(**order, state=OrderState.SHORT)
+    NumberOrder.objects.create(**order)
+
+    assert topping_up._pause_after_short(rule) == timedelta(hours=1)
+
+
+def test_a_rule_that_staff_change_while_it_looks_for_numbers_need_not_wait(rentals):
+    rule = add_rule(max_monthly_cost=Decimal(1))
+    rentals.at_step = lambda name: name == "before search" and TopUp.objects.update(max_monthly_cost=Decimal("1.25"))
+
+    assert "cost more than" in round_of(rule)
+
+    assert rule.retry_at is None
+    assert round_of(rule) == ""
+    assert len(rentals.bought) == 2
+
+
 def test_trouble_is_over_as_soon_as_the_reserve_is_fine_again(rentals):
     rentals.offers = []
     rule = add_rule()
@@ -522,6 +605,21 @@ def test_a_purchase_whose_reply_is_lost_is_made_once(rentals):
     assert round_of(rule) == ""
 
     assert len(rentals.bought) == len(rentals.account) == 2
+
+
+def test_a_purchase_that_a_sync_settles_is_an_event_of_the_order_too(rentals):
+    rule = add_rule(low_water=1, target=1)
+    rentals.fail("buy", LOST)
+    rentals.fail("owned", OutcomeUnknown("no answer"))
+    round_of(rule)
+
+    list(sync())
+
+    told = rule.orders.get().events.filter(actor="top-up", reason__startswith="bought ")
+    assert told.get().reason == "bought +447700900700: 1 of 1, EUR 1.25 a month"
+    let_time_pass()
+    assert round_of(rule) == ""
+    assert told.count() == len(rentals.bought) == 1
 
 
 def test_a_purchase_in_doubt_counts_against_the_budget(rentals):
