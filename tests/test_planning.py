@@ -301,6 +301,8 @@ class TestTheForecast:
         for days in range(30):
             talked(ALICE, ago(days), ago(days))
         assert gb().trend == 0
+        # Nor if it began before the days that are looked at.
+        assert [gb(days=days).trend for days in (29, 27, 25, 15)] == [0, 0, 0, 0]
 
     @pytest.mark.django_db
     def test_a_short_history_has_no_trend(self):

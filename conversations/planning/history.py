@@ -80,6 +80,8 @@ class Demand:
         self._cool_down = cool_down
         self._busiest = Peaks(days)
         self._lives = (array("q"), array("q"), array("q"))
+        self.first = NEVER
+        """When the first of the pairs began that may have been live: perhaps before the window."""
         self.busiest_with = dict.fromkeys(others, 0)
         """The most live conversations of one person, with each of the other cool-downs."""
         self.segments = [0] * days
@@ -88,6 +90,7 @@ class Demand:
     def add_person(self, spans: Sequence[Span]) -> None:
         """All that one person had in it."""
         until = self._until
+        self.first = min([self.first, *(span.begun for span in spans)])
         lives = [
             (min(max(begun, 0), until), closed, min(let_go, until))  # As much as the window shows.
             for begun, closed, let_go in spans
