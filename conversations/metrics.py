@@ -37,7 +37,10 @@ class Metrics(APIView):
         registry = CollectorRegistry()
         for collector in (PoolCollector(), SendingCollector()):
             registry.register(collector)
-        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+        try:
+            encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+        except TypeError:  # It asks for a version that is none.
+            encode, content_type = choose_encoder("")
         return HttpResponse(encode(registry), content_type=content_type)
 
 

@@ -139,7 +139,7 @@ def _give(old: Participant, number: VirtualNumber) -> bool:
     conversation.record(
         conversation.state,
         old_state=conversation.state,
-        reason=f"participant {old.position} was given {number} in place of {old.proxy_number}",
+        reason=replacement_told(old.position, number.number, old.proxy_number.number),
     )
     if old.proxy_number.state == NumberState.QUARANTINED:
         # What waits for a number that cannot send goes from the new one.
@@ -148,6 +148,11 @@ def _give(old: Participant, number: VirtualNumber) -> bool:
     if text := _notice(new):
         queue_notice(new, text)
     return VirtualNumber.objects.give({number.pk: 1}, cap=conversation.policy.cap)
+
+
+def replacement_told(position: int, number: str, old: str) -> str:
+    """The reason of the event, by which the planner finds out when it was."""
+    return f"participant {position} was given {number} in place of {old}"
 
 
 def _notice(participant: Participant) -> str:

@@ -200,3 +200,8 @@ def test_with_the_database_away_it_is_a_503_and_no_half_of_the_figures(api, monk
     assert answer["Retry-After"]
     assert b"smsproxy_" not in answer.content
     assert b"447700900001" not in answer.content
+
+
+def test_a_version_that_is_none_gets_the_plain_format(api):
+    answer = api.get("/metrics", HTTP_ACCEPT="text/plain; version=abc")
+    assert (answer.status_code, answer.headers["Content-Type"].split(";")[0]) == (200, "text/plain")

@@ -662,3 +662,11 @@ def test_staff_see_in_the_browser_what_changes_and_agree(browse, file, dark):
         assert told.text.startswith("Imported: 1 new, 0 rented again, 1 changed, 1 as they are.")
     number.refresh_from_db()
     assert number.pool.name == "berlin"
+
+
+@pytest.mark.parametrize("rate", [1 / 3, 0.1 + 0.2, 10.0, 1e22])
+def test_an_export_has_the_rate_to_its_last_digit(db, rate):
+    [number] = add_numbers(1)
+    VirtualNumber.objects.filter(pk=number.pk).update(rate=rate)
+    table = NumberCSV().create_dataset(NumberCSV().export_data(NumberResource().export()).encode())
+    assert NumberResource().import_data(table, dry_run=True).entries == []

@@ -9,13 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from conversations.models import Participant
 from conversations.planning.forecast import Forecast, monthly, slope
 from conversations.planning.history import NEVER, Demand, Span
 from conversations.planning.peaks import DAY
 from conversations.planning.plan import Limit, Question, make_plan
+from conversations.replacing import replace
 from numbers.models import Pool, VirtualNumber
 from tests.past import NOW, WEEK, ago, sent, spare_number, talked
-from tests.people import ALICE, BOB, CHARLIE, add_numbers
+from tests.people import ALICE, BOB, CHARLIE, add_numbers, talk
 
 NEW_YORKER = "+12125550101"
 TODAY = NOW.date()
@@ -130,6 +132,27 @@ class TestTheHistory:
         type(old).objects.filter(pk=old.pk).update(replaced_by=new)
 
         assert [on(gb(), days).live for days in (40, 21, 20, 13, 12)] == [1, 1, 2, 2, 1]
+
+    def test_one_who_was_given_another_number_has_both_even_if_the_conversation_ends_meanwhile(self, time_machine):
+        add_numbers(4)
+        time_machine.move_to(ago(40), tick=False)
+        conversation = talk(ALICE, BOB)
+        time_machine.move_to(ago(20), tick=False)
+        list(replace(conversation.people[0].proxy_number))
+        time_machine.move_to(ago(15), tick=False)
+        conversation.refresh_from_db()
+        conversation.close()
+
+        assert [on(gb(), days).busiest for days in (21, 20, 18, 15, 8, 7)] == [1, 2, 2, 2, 2, 0]
+
+    def test_a_replaced_number_cools_down_for_as_long_as_it_is_asked_about(self):
+        old = talked(ALICE, ago(40), release_at=ago(20) + WEEK, released_at=ago(13))
+        Participant.objects.filter(pk=old.pk).update(replaced_by=talked(BOB, ago(60), ago(60)))
+        talked(ALICE, ago(18), ago(17))
+        talked(ALICE, ago(16), ago(15))
+        talked(ALICE, ago(11))
+
+        assert [needed_with(gb(), timedelta(days=days)) for days in (1, 3, 7, 14)] == [1, 2, 3, 4]
 
     def test_another_pool_and_a_reserved_number_that_was_named_count_for_nothing_here(self):
         berlin = Pool.objects.create(name="berlin")
@@ -278,6 +301,8 @@ class TestTheForecast:
         for days in range(30):
             talked(ALICE, ago(days), ago(days))
         assert gb().trend == 0
+        # Nor if it began before the days that are looked at.
+        assert [gb(days=days).trend for days in (29, 27, 25, 15)] == [0, 0, 0, 0]
 
     @pytest.mark.django_db
     def test_a_short_history_has_no_trend(self):

@@ -10,14 +10,15 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
 from itertools import groupby
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db.models import Case, DateTimeField, F, Q, QuerySet, Sum, TextField, When
 from django.db.models.functions import Cast, Coalesce, Substr
 
-from conversations.models import OutboundMessage, Participant
+from conversations.models import ConversationEvent, OutboundMessage, Participant
 from conversations.planning.deadline import Deadline
 from conversations.planning.peaks import Peaks, begins, ends, highest
+from conversations.replacing import replacement_told
 from numbers.assignment import Preference
 from numbers.models import Pool
 from numbers.models.pools import cool_down_of
@@ -58,8 +59,8 @@ NEVER = 2**62
 
 
 class Span(NamedTuple):
-    """The life of a pair of numbers. closed: when it began to cool down. let_go: when it was released, if that was
-    before it had cooled down, or for another number to take its place.
+    """The life of a pair of numbers. closed: when it began to cool down, as its conversation ended or as another number
+    took its place. let_go: when it was released, if that was before it had cooled down.
     """
 
     begun: int
@@ -79,6 +80,8 @@ class Demand:
         self._cool_down = cool_down
         self._busiest = Peaks(days)
         self._lives = (array("q"), array("q"), array("q"))
+        self.first = NEVER
+        """When the first of the pairs began that may have been live: perhaps before the window."""
         self.busiest_with = dict.fromkeys(others, 0)
         """The most live conversations of one person, with each of the other cool-downs."""
         self.segments = [0] * days
@@ -87,6 +90,7 @@ class Demand:
     def add_person(self, spans: Sequence[Span]) -> None:
         """All that one person had in it."""
         until = self._until
+        self.first = min([self.first, *(span.begun for span in spans)])
         lives = [
             (min(max(begun, 0), until), closed, min(let_go, until))  # As much as the window shows.
             for begun, closed, let_go in spans
@@ -173,8 +177,10 @@ def _people(
             "real_number__country",
             "pk",
             _written("conversation__created_at"),
-            Case(When(is_replaced, then=None), default=_written("conversation__closed_at")),
-            Case(When(is_replaced | Q(released_at__lt=F("release_at")), then=_written("released_at"))),
+            Case(
+                When(is_replaced, then=_written(_began_to_cool_down(pool))), default=_written("conversation__closed_at")
+            ),
+            Case(When(released_at__lt=F("release_at"), then=_written("released_at"))),
         )
     )
     if country is not None:
@@ -198,7 +204,12 @@ def _people(
         )
 
 
-def _written(field: str) -> Cast:
+def _began_to_cool_down(pool: Pool | None) -> Coalesce:
+    """When a number that was replaced did, or if no row says when, as it ended."""
+    return Coalesce(F("release_at") - cool_down_of(pool), "released_at", output_field=DateTimeField())
+
+
+def _written(field: Any) -> Cast:
     """A time as the database writes it, in UTC. To have Django read them takes longer than all the rest."""
     return Cast(field, TextField())
 
@@ -209,12 +220,27 @@ def _parsed(written: str) -> datetime:
 
 
 def _replacements(pool: Pool | None) -> dict[int, datetime]:
-    """When those who stand in for another pair began: as it began to cool down or, if no row says when, as it ended."""
+    """When those who stand in for another pair began: as the event of it says; it is later that the other one begins to
+    cool down if the conversation ends meanwhile.
+    """
     replaced = Participant.objects.filter(conversation__pool=pool, replaced_by__isnull=False)
-    rows = replaced.annotate(
-        began=Coalesce(F("release_at") - cool_down_of(pool), "released_at", output_field=DateTimeField())
+    events = ConversationEvent.objects.filter(
+        conversation__in=replaced.values("conversation"), old_state=F("new_state")
     )
-    return dict(rows.filter(began__isnull=False).values_list("replaced_by_id", "began"))
+    given_at = {(each.conversation_id, each.reason): each.created_at for each in events}
+    rows = replaced.annotate(cooling_since=_began_to_cool_down(pool)).values_list(
+        "conversation",
+        "position",
+        "replaced_by",
+        "replaced_by__proxy_number__number",
+        "proxy_number__number",
+        "cooling_since",
+    )
+    began = {
+        new: given_at.get((conversation, replacement_told(position, to, number)), cooling_since)
+        for conversation, position, new, to, number, cooling_since in rows
+    }
+    return {new: at for new, at in began.items() if new is not None and at is not None}
 
 
 def _minutes(pool: Pool | None, window: Window, country: str | None) -> Iterator[tuple[str, int, int]]:

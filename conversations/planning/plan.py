@@ -14,7 +14,8 @@ from django.utils import timezone
 
 from conversations.planning.deadline import Deadline
 from conversations.planning.forecast import Forecast, monthly, slope
-from conversations.planning.history import Demand, Window, micros, read
+from conversations.planning.history import NEVER, Demand, Window, micros, read
+from conversations.planning.peaks import DAY
 from numbers.assignment import sender_countries
 from numbers.models import Pool, VirtualNumber
 from numbers.models.pools import cool_down_of
@@ -218,7 +219,7 @@ class _Planner:
         busiest, live = _most(day.busiest for day in days), _most(day.live for day in days)
         segments = _most(day.segments for day in days)
         needs = limits.needs(busiest=busiest, live=live, segments=segments)
-        settled = self._settled(days)
+        settled = self._settled(days, demand)
         per_day = slope([day.needs.numbers for day in settled])
         forecast = Forecast(needed=needs.numbers, per_day=per_day, growth=self.question.growth)
         return CountryPlan(
@@ -266,12 +267,14 @@ class _Planner:
         begun = next((place for place, day in enumerate(days) if day.live or day.segments), len(days))
         return days[begun:]
 
-    def _settled(self, days: Sequence[Day]) -> Sequence[Day]:
+    def _settled(self, days: Sequence[Day], demand: Demand) -> Sequence[Day]:
         """Those that a trend is drawn from: today is not over; and as long as nobody's first conversations have cooled
-        down, more are live from day to day, though nothing grows.
+        down, more are live from day to day, though nothing grows. They may have begun before the window.
         """
-        is_whole_history = bool(days) and days[0].date > self.window.first
-        return days[ceil(self.current / timedelta(days=1)) if is_whole_history else 0 : -1]
+        if not days or demand.first == NEVER:
+            return days[:-1]
+        settled = self.window.first + timedelta(days=demand.first // DAY + ceil(self.current / timedelta(days=1)))
+        return days[max(0, (settled - days[0].date).days) : -1]
 
 
 def _simulation(cool_down: timedelta, busiest: int, needs: Needs, *, is_current: bool = False) -> Simulation:
