@@ -121,9 +121,9 @@ def _best(participant: Participant, successors: Sequence[VirtualNumber]) -> Choi
 
 def _give(old: Participant, number: VirtualNumber) -> bool:
     """False: the number is full, or out of service by now, and the caller must roll back."""
-    conversation = old.conversation
+    conversation, now = old.conversation, timezone.now()
     # For a moment it is replaced by itself, since a person is in a conversation once.
-    Participant.objects.filter(pk=old.pk).update(replaced_by=old.pk)
+    Participant.objects.filter(pk=old.pk).update(replaced_by=old.pk, replaced_at=now)
     new = Participant.objects.create(
         conversation=conversation,
         position=old.position,
@@ -132,14 +132,14 @@ def _give(old: Participant, number: VirtualNumber) -> bool:
         proxy_number=number,
         chosen_by=Preference.REPLACEMENT,
     )
-    cooled_down_at = timezone.now() + cool_down_of(conversation.pool)
+    cooled_down_at = now + cool_down_of(conversation.pool)
     Participant.objects.filter(pk=old.pk).update(replaced_by=new, release_at=cooled_down_at)
     # A text whose numbers were read before, and which is taken in after, is read again.
     Conversation.objects.filter(pk=conversation.pk).update(route_version=F("route_version") + 1)
     conversation.record(
         conversation.state,
         old_state=conversation.state,
-        reason=replacement_told(old.position, number.number, old.proxy_number.number),
+        reason=f"participant {old.position} was given {number} in place of {old.proxy_number}",
     )
     if old.proxy_number.state == NumberState.QUARANTINED:
         # What waits for a number that cannot send goes from the new one.
@@ -148,11 +148,6 @@ def _give(old: Participant, number: VirtualNumber) -> bool:
     if text := _notice(new):
         queue_notice(new, text)
     return VirtualNumber.objects.give({number.pk: 1}, cap=conversation.policy.cap)
-
-
-def replacement_told(position: int, number: str, old: str) -> str:
-    """The reason of the event, by which the planner finds out when it was."""
-    return f"participant {position} was given {number} in place of {old}"
 
 
 def _notice(participant: Participant) -> str:

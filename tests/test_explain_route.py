@@ -67,6 +67,7 @@ def said_and_done(client, sender, to):
 
 def replace(participant, number):
     """What the replacing of a virtual number does to one of its people, as far as routes are concerned."""
+    now = timezone.now()
     new = Participant(
         conversation=participant.conversation,
         position=participant.position,
@@ -74,10 +75,13 @@ def replace(participant, number):
         real_number=participant.real_number,
         proxy_number=number,
         replaced_by=participant,  # Until the old one is replaced, so that there is one of them at any time.
+        replaced_at=now,
     )
     new.save()
-    Participant.objects.filter(pk=participant.pk).update(replaced_by=new, release_at=timezone.now() + timedelta(days=7))
-    Participant.objects.filter(pk=new.pk).update(replaced_by=None)
+    Participant.objects.filter(pk=participant.pk).update(
+        replaced_by=new, replaced_at=now, release_at=now + timedelta(days=7)
+    )
+    Participant.objects.filter(pk=new.pk).update(replaced_by=None, replaced_at=None)
 
 
 # Where it goes --------------------------------------------------------------------------------------------------------

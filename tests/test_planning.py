@@ -129,7 +129,7 @@ class TestTheHistory:
         old = talked(ALICE, ago(40), release_at=ago(20) + WEEK, released_at=ago(13))
         new = talked(BOB, ago(40))
         type(new).objects.filter(pk=new.pk).update(conversation=old.conversation, position=1)
-        type(old).objects.filter(pk=old.pk).update(replaced_by=new)
+        type(old).objects.filter(pk=old.pk).update(replaced_by=new, replaced_at=ago(20))
 
         assert [on(gb(), days).live for days in (40, 21, 20, 13, 12)] == [1, 1, 2, 2, 1]
 
@@ -147,7 +147,7 @@ class TestTheHistory:
 
     def test_a_replaced_number_cools_down_for_as_long_as_it_is_asked_about(self):
         old = talked(ALICE, ago(40), release_at=ago(20) + WEEK, released_at=ago(13))
-        Participant.objects.filter(pk=old.pk).update(replaced_by=talked(BOB, ago(60), ago(60)))
+        Participant.objects.filter(pk=old.pk).update(replaced_by=talked(BOB, ago(60), ago(60)), replaced_at=ago(20))
         talked(ALICE, ago(18), ago(17))
         talked(ALICE, ago(16), ago(15))
         talked(ALICE, ago(11))

@@ -75,6 +75,11 @@ class Migration(migrations.Migration):
             name='replaced_by',
             field=models.ForeignKey(blank=True, db_index=False, help_text='Themselves, with another number that they were given since. This one still reaches them meanwhile.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='replaces', to='conversations.participant'),
         ),
+        migrations.AddField(
+            model_name='participant',
+            name='replaced_at',
+            field=models.DateTimeField(blank=True, null=True),
+        ),
         migrations.AddIndex(
             model_name='deliveryreceipt',
             index=models.Index(models.F('received_at'), models.F('virtual_number'), models.F('network'), models.F('status'), models.F('error_code'), condition=models.Q(('status__in', [smsproxy.carriers.base.ReceiptStatus['DELIVERED'], smsproxy.carriers.base.ReceiptStatus['UNDELIVERED']])), name='receipt_health'),
@@ -86,6 +91,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='participant',
             constraint=models.UniqueConstraint(condition=models.Q(('replaced_by__isnull', True)), fields=('conversation', 'position'), name='a_position_once_in_a_conversation'),
+        ),
+        migrations.AddConstraint(
+            model_name='participant',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('replaced_at__isnull', True), ('replaced_by__isnull', True)), models.Q(('replaced_at__isnull', False), ('replaced_by__isnull', False)), _connector='OR'), name='who_is_replaced_was_so_at_a_time'),
         ),
         migrations.RunPython(count_live_pairs, migrations.RunPython.noop),
     ]

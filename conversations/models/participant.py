@@ -86,6 +86,7 @@ class Participant(models.Model):
         related_name="replaces",
         help_text="Themselves, with another number that they were given since. This one still reaches them meanwhile.",
     )
+    replaced_at = models.DateTimeField(null=True, blank=True)
     release_at = models.DateTimeField(null=True, blank=True, help_text="The end of the cool-down, once closed.")
     released_at = models.DateTimeField(null=True, blank=True, help_text="Since then the pair may be given to others.")
 
@@ -94,6 +95,11 @@ class Participant(models.Model):
     class Meta:
         ordering = ["conversation_id", "position"]
         constraints = [
+            models.CheckConstraint(
+                condition=models.Q(replaced_by__isnull=True, replaced_at__isnull=True)
+                | models.Q(replaced_by__isnull=False, replaced_at__isnull=False),
+                name="who_is_replaced_was_so_at_a_time",
+            ),
             models.UniqueConstraint(
                 fields=["real_number", "proxy_number"],
                 condition=models.Q(released_at__isnull=True),

@@ -15,10 +15,9 @@ from typing import Any, NamedTuple
 from django.db.models import Case, DateTimeField, F, Q, QuerySet, Sum, TextField, When
 from django.db.models.functions import Cast, Coalesce, Substr
 
-from conversations.models import ConversationEvent, OutboundMessage, Participant
+from conversations.models import OutboundMessage, Participant
 from conversations.planning.deadline import Deadline
 from conversations.planning.peaks import Peaks, begins, ends, highest
-from conversations.replacing import replacement_told
 from numbers.assignment import Preference
 from numbers.models import Pool
 from numbers.models.pools import cool_down_of
@@ -220,27 +219,9 @@ def _parsed(written: str) -> datetime:
 
 
 def _replacements(pool: Pool | None) -> dict[int, datetime]:
-    """When those who stand in for another pair began: as the event of it says; it is later that the other one begins to
-    cool down if the conversation ends meanwhile.
-    """
+    """When those who stand in for another pair began."""
     replaced = Participant.objects.filter(conversation__pool=pool, replaced_by__isnull=False)
-    events = ConversationEvent.objects.filter(
-        conversation__in=replaced.values("conversation"), old_state=F("new_state")
-    )
-    given_at = {(each.conversation_id, each.reason): each.created_at for each in events}
-    rows = replaced.annotate(cooling_since=_began_to_cool_down(pool)).values_list(
-        "conversation",
-        "position",
-        "replaced_by",
-        "replaced_by__proxy_number__number",
-        "proxy_number__number",
-        "cooling_since",
-    )
-    began = {
-        new: given_at.get((conversation, replacement_told(position, to, number)), cooling_since)
-        for conversation, position, new, to, number, cooling_since in rows
-    }
-    return {new: at for new, at in began.items() if new is not None and at is not None}
+    return {new: at for new, at in replaced.values_list("replaced_by", "replaced_at") if new and at}
 
 
 def _minutes(pool: Pool | None, window: Window, country: str | None) -> Iterator[tuple[str, int, int]]:
