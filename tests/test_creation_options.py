@@ -383,6 +383,17 @@ def test_the_last_place_on_a_number_is_for_one_of_the_two(create, settings, name
     assert counts_are_right()
 
 
+def test_the_last_place_on_a_number_is_for_who_names_it_whoever_comes_first(create, settings):
+    settings.NUMBER_CAP = 1
+    [british] = add_numbers(1)
+    [french] = add_numbers(1, "FR", start="+33700000")
+
+    answer = create(ALICE, {"number": BOB, "proxy_number": british.number})
+
+    assert given(answer) == [french.number, british.number]
+    assert counts_are_right()
+
+
 def test_a_pool_has_a_cap_of_its_own(create, settings):
     settings.NUMBER_CAP = 1
     of_pool("berlin", 1, start="+4477009006")
