@@ -248,6 +248,16 @@ def test_soft_cuts_the_oldest_cool_down_short_and_records_it_with_both_conversat
     is_refused(create(ALICE, "+447700900019", used_up="soft"), 409, "no_number_free")
 
 
+def test_the_oldest_is_the_one_that_ended_first_whatever_its_cool_down_was(create, cooling, settings, time_machine):
+    settings.COOL_DOWN -= 3600
+    newest = cooling[2].reopen().close()
+    assert Participant.objects.cooling().earliest("release_at").conversation == newest
+
+    answer = create(ALICE, "+447700900005", used_up="soft")
+
+    assert given(answer)[0] == proxies(cooling[0])[0]
+
+
 def test_soft_takes_a_free_number_where_there_is_one(create, cooling):
     add_numbers(1, start="+4477009006")
 
