@@ -77,6 +77,7 @@ def best_numbers(
     *,
     newcomers: Collection[RealNumber] = (),
     named: Mapping[int, VirtualNumber] | None = None,
+    given: Counter[int] | None = None,
 ) -> Iterator[Choice | None]:
     """The number that each of these people should get in a new conversation, in their order; None: none is free.
 
@@ -84,7 +85,8 @@ def best_numbers(
     province, their country, then one that none of the others in the conversation has, then the least busy.
 
     newcomers: those of them of whom nothing needs to be looked up, since they had no conversation yet. named: by the id
-    of a person, the one number that they shall have, and no other.
+    of a person, the one number that they shall have, and no other. given: how many have each number, by id, besides
+    those that are counted on it; those of these people are added.
     """
     known = [person for person in people if person not in newcomers]
     taken = _taken(known)
@@ -92,7 +94,7 @@ def best_numbers(
     last_used = _last_used(*known) if len(known) == len(people) == 2 else {}
     candidates = _with_room(VirtualNumber.objects.assignable(), policy)
     first_of = cache(lambda group: _least_busy(candidates.filter(group)))
-    given: Counter[int] = Counter()
+    given = Counter() if given is None else given
     # First, or the last place on one of them could go to somebody who would do as well with another.
     wishes = {pk: _as_named(wish, policy, taken[pk], given) for pk, wish in (named or {}).items()}
     for person in people:

@@ -122,6 +122,21 @@ def test_the_preview_tells_how_many_texts_it_sends_and_does_nothing(talking, run
     assert not OutboundMessage.objects.exists()
 
 
+def test_the_preview_knows_that_numbers_get_full(run, settings):
+    [old] = add_numbers(1)
+    for index in range(2):
+        talk(f"+4477007000{index:02}", f"+4477008000{index:02}")
+    add_numbers(1, start="+4477009006")
+    settings.NUMBER_CAP = 3
+
+    code, output = run("replace_number", old.number, "--dry-run")
+
+    assert code == ExitCode.FEWER
+    assert "3 of 4 people would be given another number" in output
+    assert "3 texts, 3 SMS" in output
+    assert sum(moved.to is not None for moved in replace(old)) == 3
+
+
 def test_without_an_answer_nothing_is_done(talking, run):
     code, output = run("replace_number", number_of(talking).number, types="n\n")
 
