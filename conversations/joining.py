@@ -49,9 +49,14 @@ def choose_numbers(
     newcomers: those of their rows that were just made.
     """
     named = _named(people, real_numbers, policy)
-    if not named and not newcomers and (again := pairs_to_have_again(real_numbers, policy)):
+    if not newcomers and (again := pairs_to_have_again(real_numbers, policy, named)):
         return [
-            Chosen(number=pair.proxy_number, preference=Preference.LAST_USED, cut_short=pair, why_cut_short=MET_AGAIN)
+            Chosen(
+                number=pair.proxy_number,
+                preference=Preference.NAMED if pair.real_number_id in named else Preference.LAST_USED,
+                cut_short=pair,
+                why_cut_short=MET_AGAIN,
+            )
             for pair in again
         ]
     best_ones = best_numbers(real_numbers, policy, newcomers=newcomers, named=named)

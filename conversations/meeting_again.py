@@ -4,20 +4,24 @@ Those numbers stand for the same two, so a late text reaches nobody whom it shou
 person every day needs one number for them, not one for each day of the cool-down.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from conversations.models import ConversationState, Participant
 from conversations.used_up import has_texts_under_way
 from numbers.assignment import serving
-from numbers.models import RealNumber
+from numbers.models import RealNumber, VirtualNumber
 from numbers.policy import Policy, Stickiness
 
 
-def pairs_to_have_again(people: Sequence[RealNumber], policy: Policy) -> list[Participant]:
+def pairs_to_have_again(
+    people: Sequence[RealNumber], policy: Policy, named: Mapping[int, VirtualNumber]
+) -> list[Participant]:
     """Who these two were, in their order, in their last conversation, if its numbers can be theirs again.
 
     They can if the two were alone in it, it has ended and cools down, no text of it is under way, and the policy would
-    give them these numbers. Else: nothing.
+    give them these numbers, or the request names them. Else: nothing.
+
+    named: by the id of a person, the number that they shall have; it is known to be in service.
     """
     if len(people) != 2 or policy.stickiness != Stickiness.STICKY:
         return []
@@ -37,7 +41,9 @@ def pairs_to_have_again(people: Sequence[RealNumber], policy: Policy) -> list[Pa
     if not (is_closed and cool_down) or any(map(has_texts_under_way, theirs)):
         return []
     can_be_given = all(
-        serving(person, policy).filter(pk=pair.proxy_number_id).exists()
+        named[person.pk] == pair.proxy_number
+        if person.pk in named
+        else serving(person, policy).filter(pk=pair.proxy_number_id).exists()
         for person, pair in zip(people, theirs, strict=True)
     )
     return theirs if can_be_given else []

@@ -4,6 +4,7 @@ Each person is a transaction of their own, so whatever stops the run, the next o
 old number still reaches the conversation until its cool-down is over; then it serves nobody, and retires itself.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -54,9 +55,10 @@ class Moved:
 def preview(number: VirtualNumber, successors: Sequence[VirtualNumber] = ()) -> Preview:
     """successors: the numbers that may take its place; none: any that assignment finds."""
     people = texts = sms = stuck = 0
+    given: Counter[int] = Counter()  # To those before, who fill a number up to its cap.
     for participant in _to_move(number):
         people += 1
-        if _best(participant, successors) is None:
+        if _best(participant, successors, given) is None:
             stuck += 1
         elif text := _notice(participant):
             texts += 1
@@ -97,7 +99,7 @@ def _move(participant: Participant, successors: Sequence[VirtualNumber]) -> Move
             current = _to_move(participant.proxy_number).filter(pk=participant.pk).first()
             if current is None:
                 return None
-            best = _best(current, successors)
+            best = _best(current, successors, Counter())
             if best is None:
                 return Moved(participant=current, to=None, why=_why_stuck(current, successors))
             if _give(current, best.number):
@@ -106,14 +108,14 @@ def _move(participant: Participant, successors: Sequence[VirtualNumber]) -> Move
     return Moved(participant=participant, to=None, why="others were faster with each number that was free")
 
 
-def _best(participant: Participant, successors: Sequence[VirtualNumber]) -> Choice | None:
+def _best(participant: Participant, successors: Sequence[VirtualNumber], given: Counter[int]) -> Choice | None:
     person = participant.real_number
     policy = participant.conversation.policy
     able = [number for number in successors if can_text(number, person)]
     if successors and not able:
         return None
     for wish in [{person.pk: number} for number in able] or [{}]:
-        [best] = best_numbers([person], policy, named=wish)
+        [best] = best_numbers([person], policy, named=wish, given=given)
         if best is not None:
             return best
     return None

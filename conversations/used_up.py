@@ -30,7 +30,7 @@ def oldest_cooling(person: RealNumber, policy: Policy, named: VirtualNumber | No
         .filter(conversation__state=ConversationState.CLOSED, proxy_number__in=numbers.values("pk"))
         .exclude(proxy_number__in=under_way.values("sender"))
         .select_related("conversation", "proxy_number")
-        .order_by("release_at", "pk")
+        .order_by("conversation__closed_at", "pk")
         .first()
     )
 
@@ -91,7 +91,8 @@ def note_shortage(error: NoNumberFree, number: str, policy: Policy) -> None:
 
 
 def _why(person: RealNumber, policy: Policy, need: Need) -> str:
-    of_countries = ", ".join(sender_countries(person.country, policy)) or "any country"
+    countries = sender_countries(person.country, policy)
+    of_countries = ", ".join(countries or ["any country"]) or "its own country, which is not known"
     pool, option = (f"pool {policy.pool.name}", f" --pool {policy.pool.name}") if policy.pool else ("pool", "")
     if not need.able:
         return (

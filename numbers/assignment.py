@@ -77,6 +77,7 @@ def best_numbers(
     *,
     newcomers: Collection[RealNumber] = (),
     named: Mapping[int, VirtualNumber] | None = None,
+    given: Counter[int] | None = None,
 ) -> Iterator[Choice | None]:
     """The number that each of these people should get in a new conversation, in their order; None: none is free.
 
@@ -84,7 +85,8 @@ def best_numbers(
     province, their country, then one that none of the others in the conversation has, then the least busy.
 
     newcomers: those of them of whom nothing needs to be looked up, since they had no conversation yet. named: by the id
-    of a person, the one number that they shall have, and no other.
+    of a person, the one number that they shall have, and no other. given: how many have each number, by id, besides
+    those that are counted on it; those of these people are added.
     """
     known = [person for person in people if person not in newcomers]
     taken = _taken(known)
@@ -92,17 +94,16 @@ def best_numbers(
     last_used = _last_used(*known) if len(known) == len(people) == 2 else {}
     candidates = _with_room(VirtualNumber.objects.assignable(), policy)
     first_of = cache(lambda group: _least_busy(candidates.filter(group)))
-    given: Counter[int] = Counter()
+    given = Counter() if given is None else given
+    # First, or the last place on one of them could go to somebody who would do as well with another.
+    wishes = {pk: _as_named(wish, policy, taken[pk], given) for pk, wish in (named or {}).items()}
     for person in people:
-        wish = (named or {}).get(person.pk)
-        if wish is not None:
-            now = VirtualNumber.objects.serving().filter(pk=wish.pk).first()
-            is_free = now is not None and now.pk not in taken[person.pk] and _has_room(now, policy, given)
-            best = Choice(wish, Preference.NAMED) if is_free else None
-        else:
-            last = last_used.get(person.pk)
-            groups = _groups(person, policy, last_used=None if last in taken[person.pk] else last)
-            best = _best(person, policy, groups, candidates, first_of, taken[person.pk], given)
+        if person.pk in wishes:
+            yield wishes[person.pk]
+            continue
+        last = last_used.get(person.pk)
+        groups = _groups(person, policy, last_used=None if last in taken[person.pk] else last)
+        best = _best(person, policy, groups, candidates, first_of, taken[person.pk], given)
         if best is not None:
             given[best.number.pk] += 1
         yield best
@@ -178,6 +179,14 @@ def _places(person: RealNumber, policy: Policy) -> Iterator[tuple[Preference, Q]
     yield Preference.OWN_COUNTRY, own_country
     if policy.geography == Geography.PREFER:
         yield Preference.OTHER_COUNTRY, Q()
+
+
+def _as_named(wish: VirtualNumber, policy: Policy, taken: set[int], given: Counter[int]) -> Choice | None:
+    now = VirtualNumber.objects.serving().filter(pk=wish.pk).first()
+    if now is None or now.pk in taken or not _has_room(now, policy, given):
+        return None
+    given[now.pk] += 1
+    return Choice(wish, Preference.NAMED)
 
 
 def _best(

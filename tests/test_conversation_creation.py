@@ -193,6 +193,15 @@ def test_a_phone_that_no_number_of_the_pool_can_text_is_told_from_a_pool_that_is
     assert "each of the 1 that can text this participant (of any country) serves another conversation" in used_up
 
 
+def test_a_phone_without_a_country_is_not_told_that_there_are_no_numbers_at_all(api):
+    add_numbers(1)
+    satellite = {"participants": people("+870773111632", BOB), "geography": "same-country"}
+
+    told = api.post(URL, satellite).json()["detail"]
+
+    assert "a phone of country unknown needs an active one of its own country, which is not known" in told
+
+
 def test_no_error_repeats_a_real_number(api):
     virtual = add_numbers(1)[0]
     talk(ALICE, BOB)

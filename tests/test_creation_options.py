@@ -255,6 +255,16 @@ def test_soft_cuts_the_oldest_cool_down_short_and_records_it_with_both_conversat
     is_refused(create(ALICE, "+447700900019", used_up="soft"), 409, "no_number_free")
 
 
+def test_the_oldest_is_the_one_that_ended_first_whatever_its_cool_down_was(create, cooling, settings, time_machine):
+    settings.COOL_DOWN -= 3600
+    newest = cooling[2].reopen().close()
+    assert Participant.objects.cooling().earliest("release_at").conversation == newest
+
+    answer = create(ALICE, "+447700900005", used_up="soft")
+
+    assert given(answer)[0] == proxies(cooling[0])[0]
+
+
 def test_soft_takes_a_free_number_where_there_is_one(create, cooling):
     add_numbers(1, start="+4477009006")
 
@@ -387,6 +397,17 @@ def test_the_last_place_on_a_number_is_for_one_of_the_two(create, settings, name
     body = is_refused(create({"number": CHARLIE, **wish}, {"number": "+447700900004", **wish}), 409, code)
 
     assert body["errors"][0]["pointer"].startswith("/participants/1")
+    assert counts_are_right()
+
+
+def test_the_last_place_on_a_number_is_for_who_names_it_whoever_comes_first(create, settings):
+    settings.NUMBER_CAP = 1
+    [british] = add_numbers(1)
+    [french] = add_numbers(1, "FR", start="+33700000")
+
+    answer = create(ALICE, {"number": BOB, "proxy_number": british.number})
+
+    assert given(answer) == [french.number, british.number]
     assert counts_are_right()
 
 

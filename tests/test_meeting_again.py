@@ -4,8 +4,9 @@ import pytest
 from django.db.models import Count, F, Q
 from django.test import Client
 
+from conversations.creation import create_conversation
 from conversations.models import InboundMessage, OutboundMessage, Participant
-from conversations.terms import NoNumberFree
+from conversations.terms import NamedNumberTaken, NoNumberFree, Person, Terms
 from numbers.models import NumberState, VirtualNumber
 from smsproxy.states import StaleState
 from tests.outbox import queue
@@ -106,6 +107,36 @@ def test_a_number_that_nobody_is_given_any_more_is_not_given_to_them_either(ende
     VirtualNumber.objects.filter(number=proxies(ended)[0]).update(**change)
 
     assert proxies(talk(ALICE, BOB))[0] != proxies(ended)[0]
+
+
+def named_for_alice(number, other=BOB):
+    people = [Person(number=ALICE, proxy_number=number.number), Person(number=other)]
+    return create_conversation(people, Terms(notify=False))
+
+
+def test_a_reserved_number_is_theirs_again_if_the_request_names_it_again():
+    reserved, *_ = add_numbers(3)
+    VirtualNumber.objects.filter(pk=reserved.pk).update(is_reserved=True)
+    ended = named_for_alice(reserved).close()
+
+    again = named_for_alice(reserved)
+
+    assert proxies(again) == proxies(ended)
+    assert [each.chosen_by for each in members(again)] == ["named", "last used"]
+    assert counts_are_right()
+    again.close()
+    with pytest.raises(NamedNumberTaken):
+        named_for_alice(reserved, CHARLIE)
+
+
+def test_another_number_that_is_named_leaves_them_to_cool_down(ended):
+    other = VirtualNumber.objects.exclude(number__in=proxies(ended)).first()
+
+    again = named_for_alice(other)
+
+    assert proxies(again)[0] == other.number
+    assert not Participant.objects.filter(conversation=ended, released_at__isnull=False).exists()
+    assert counts_are_right()
 
 
 def test_a_group_has_no_numbers_to_have_again():

@@ -70,6 +70,17 @@ def test_a_number_that_serves_somebody_does_not_retire(rentals):
         number.retire(reason="test")
 
 
+def test_nor_if_it_has_been_given_to_somebody_since_it_was_read():
+    [number] = add_numbers(1)
+    talk(ALICE, BOB)
+    assert number.live == 0
+
+    with pytest.raises(StaleState):
+        number.retire(reason="nobody has it")
+
+    assert states()[number.number] == NumberState.ACTIVE
+
+
 def test_a_count_that_is_wrong_does_not_keep_others_from_being_released():
     """As of a pair that was made by an older version, beside this one, while it was taken into service."""
     add_numbers(2)

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from datetime import timedelta
 from itertools import islice
 
 import pytest
@@ -122,6 +123,21 @@ def test_the_preview_tells_how_many_texts_it_sends_and_does_nothing(talking, run
     assert not OutboundMessage.objects.exists()
 
 
+def test_the_preview_knows_that_numbers_get_full(run, settings):
+    [old] = add_numbers(1)
+    for index in range(2):
+        talk(f"+4477007000{index:02}", f"+4477008000{index:02}")
+    add_numbers(1, start="+4477009006")
+    settings.NUMBER_CAP = 3
+
+    code, output = run("replace_number", old.number, "--dry-run")
+
+    assert code == ExitCode.FEWER
+    assert "3 of 4 people would be given another number" in output
+    assert "3 texts, 3 SMS" in output
+    assert sum(moved.to is not None for moved in replace(old)) == 3
+
+
 def test_without_an_answer_nothing_is_done(talking, run):
     code, output = run("replace_number", number_of(talking).number, types="n\n")
 
@@ -219,6 +235,31 @@ def test_nonsense_is_refused_before_anything_is_done(run, arguments, message):
     assert code == ExitCode.USAGE
     assert message in output
     assert states()["+447700900500"] == "active"
+
+
+def test_the_old_pair_cools_down_for_as_long_as_the_pool_says(time_machine):
+    time_machine.move_to("2026-11-22T12:00:00Z", tick=False)
+    add_numbers(4)
+    berlin = Pool.objects.create(name="berlin", cool_down=14 * 24 * 3600)
+    VirtualNumber.objects.update(pool=berlin)
+
+    list(replace(number_of(talk(ALICE, BOB, pool=berlin))))
+
+    replaced = Participant.objects.get(replaced_by__isnull=False)
+    assert replaced.release_at == timezone.now() + timedelta(days=14)
+
+
+def test_two_who_meet_again_get_the_number_that_took_its_place(talking, time_machine, settings):
+    old = number_of(talking, 1)
+    list(replace(old))
+    has, had = proxies(talking), [number_of(talking).number, old.number]
+    talking.close()
+    later(time_machine, settings.COOL_DOWN + 1)
+    sweep()
+    VirtualNumber.objects.filter(pk=old.pk).update(state=NumberState.ACTIVE)
+
+    assert has != had
+    assert proxies(talk(ALICE, BOB)) == has
 
 
 def test_the_new_number_is_of_the_conversation_s_pool():

@@ -10,12 +10,15 @@ from smsproxy.nanp import region_of
 
 
 def fill(apps, schema_editor):
-    """What the new columns say of the numbers that there are."""
+    """What the new columns say of the numbers that there are.
+
+    Each row is changed once: after a second time, PostgreSQL would check its keys when the transaction ends, and refuse
+    to alter the table before.
+    """
     numbers = apps.get_model("numbers", "VirtualNumber").objects
-    numbers.exclude(state__in=["ordered", "retired"]).update(is_rented=True)
-    for area in set(numbers.exclude(area="").values_list("area", flat=True)):
-        if region := region_of(area):
-            numbers.filter(area=area).update(region=region)
+    is_rented = models.ExpressionWrapper(~models.Q(state__in=["ordered", "retired"]), models.BooleanField())
+    for area in set(numbers.values_list("area", flat=True)):
+        numbers.filter(area=area).update(is_rented=is_rented, region=region_of(area))
 
 
 class Migration(migrations.Migration):
