@@ -78,7 +78,7 @@ def best_numbers(
     newcomers: Collection[RealNumber] = (),
     named: Mapping[int, VirtualNumber] | None = None,
     given: Counter[int] | None = None,
-) -> Iterator[Choice | None]:
+) -> list[Choice | None]:
     """The number that each of these people should get in a new conversation, in their order; None: none is free.
 
     Best is: the one that they last used with the same counterpart, then one of the person's own area, their state or
@@ -97,16 +97,30 @@ def best_numbers(
     given = Counter() if given is None else given
     # First, or the last place on one of them could go to somebody who would do as well with another.
     wishes = {pk: _as_named(wish, policy, taken[pk], given) for pk, wish in (named or {}).items()}
-    for person in people:
-        if person.pk in wishes:
-            yield wishes[person.pk]
-            continue
-        last = last_used.get(person.pk)
-        groups = _groups(person, policy, last_used=None if last in taken[person.pk] else last)
-        best = _best(person, policy, groups, candidates, first_of, taken[person.pk], given)
-        if best is not None:
-            given[best.number.pk] += 1
-        yield best
+
+    def serve(in_turn: Iterable[RealNumber]) -> tuple[dict[int, Choice | None], Counter[int]]:
+        found, now_given = dict(wishes), given.copy()
+        for person in in_turn:
+            if person.pk not in wishes:
+                last = last_used.get(person.pk)
+                groups = _groups(person, policy, last_used=None if last in taken[person.pk] else last)
+                best = _best(person, policy, groups, candidates, first_of, taken[person.pk], now_given)
+                found[person.pk] = best
+                now_given.update([best.number.pk] if best else [])
+        return found, now_given
+
+    in_turn = list(people)
+    first = served = serve(in_turn)
+    for _ in people if policy.cap else ():
+        left_out = next((person for person in in_turn if served[0][person.pk] is None), None)
+        if left_out is None or left_out is in_turn[0]:
+            break
+        # Somebody before them took the last place on the only number for them, and may do as well with another.
+        in_turn = [left_out, *(person for person in in_turn if person is not left_out)]
+        served = serve(in_turn)
+    found, now_given = first if None in served[0].values() else served
+    given.update(now_given - given)
+    return [found[person.pk] for person in people]
 
 
 def need_of(person: RealNumber, policy: Policy) -> Need:

@@ -5,7 +5,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime, timedelta
-from itertools import count
+from itertools import count, permutations
 from typing import Any
 
 import pytest
@@ -408,6 +408,19 @@ def test_the_last_place_on_a_number_is_for_who_names_it_whoever_comes_first(crea
     answer = create(ALICE, {"number": BOB, "proxy_number": british.number})
 
     assert given(answer) == [french.number, british.number]
+    assert counts_are_right()
+
+
+@pytest.mark.parametrize("people", list(permutations([ALICE, NEW_YORKER, "+12125550102"])))
+def test_the_last_place_on_a_number_is_for_who_can_have_no_other(create, settings, people):
+    """Alice may have any of the three, the others only the two American ones."""
+    settings.NUMBER_CAP = 1
+    add_numbers(1)
+    add_numbers(2, "US", start="+121255502")
+
+    answer = create(*people, geography="any")
+
+    assert sorted(given(answer)) == ["+12125550200", "+12125550201", "+447700900500"]
     assert counts_are_right()
 
 
