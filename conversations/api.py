@@ -21,6 +21,8 @@ from conversations.serializers import (
     ClosingSerializer,
     ConversationSerializer,
     NewConversationSerializer,
+    NoOptionsSerializer,
+    StrictSerializer,
 )
 from conversations.terms import CannotCreate, MixedUp, NamedNumberTaken, NoNumberFree, RequestId, TooManyAtOnce
 from smsproxy.api.authentication import caller
@@ -29,12 +31,13 @@ from smsproxy.crypto import keyed_hash
 from smsproxy.states import StaleState
 
 
-class ListFilters(serializers.Serializer):
+class ListFilters(StrictSerializer):
     """The query of the list."""
 
     reference = serializers.CharField(max_length=100, required=False)
     status = ChoiceField(ConversationState.values, required=False)
     cursor = serializers.CharField(max_length=500, required=False)
+    page_size = serializers.CharField(max_length=20, required=False)
 
 
 class NewestFirst(CursorPagination):
@@ -146,6 +149,7 @@ class ReopenConversation(APIView):
     """Open a closed one again, with the numbers that its people had. Reopening an open one changes nothing."""
 
     def post(self, request: Request, public_id: str) -> Response:
+        NoOptionsSerializer(data=request.data).is_valid(raise_exception=True)
         conversation = get_object_or_404(Conversation.objects.with_participants(), public_id=public_id)
         try:
             conversation.reopen(actor=f"API key {caller(request).name}")

@@ -39,11 +39,11 @@ class Place:
 
 @dataclass(frozen=True, kw_only=True)
 class ConversationFound:
-    """pool: "" is the common one. state: as in the table: one whose time is up may still be open there."""
+    """pool: None is the common one. state: as in the table: one whose time is up may still be open there."""
 
     id: UUID
     reference: str
-    pool: str
+    pool: str | None
     state: str
 
     @classmethod
@@ -52,18 +52,18 @@ class ConversationFound:
         return cls(
             id=conversation.public_id,
             reference=conversation.reference,
-            pool=pool.name if pool else "",
+            pool=pool.name if pool else None,
             state=conversation.state,
         )
 
 
 @dataclass(frozen=True, kw_only=True)
 class NumberFound:
-    """pool: "" is the common one."""
+    """pool: None is the common one."""
 
     number: str
     state: str
-    pool: str
+    pool: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +143,7 @@ def _number(recipient: str) -> NumberFound | None:
     found = VirtualNumber.objects.select_related("pool").filter(number=recipient).first()
     if found is None:
         return None
-    return NumberFound(number=found.number, state=found.state, pool=found.pool.name if found.pool else "")
+    return NumberFound(number=found.number, state=found.state, pool=found.pool.name if found.pool else None)
 
 
 def _last(sender: str, recipient: str) -> FormerRoute | None:

@@ -77,7 +77,11 @@ class PersonSerializer(StrictSerializer):
         max_length=40, required=False, allow_blank=True, default=""
     )
     proxy_number = E164Field(
-        required=False, allow_blank=True, default="", help_text="The virtual number that they shall have."
+        required=False,
+        allow_blank=True,
+        allow_null=True,
+        default="",
+        help_text="The virtual number that they shall have.",
     )
 
 
@@ -142,7 +146,8 @@ class NewConversationSerializer(StrictSerializer):
     late_texts = _choice(LateTexts)
 
     def people(self) -> list[Person]:
-        return [Person(**person) for person in self.validated_data["participants"]]
+        people = self.validated_data["participants"]
+        return [Person(**person | {"proxy_number": person["proxy_number"] or ""}) for person in people]
 
     def policy(self) -> Policy:
         data = self.validated_data
@@ -169,6 +174,10 @@ class NewConversationSerializer(StrictSerializer):
         ]
         used = {name: value for name, value in data.items() if name not in _LATER_OPTIONS or value is not None}
         return used | {"participants": people} | ({"pool": data["pool"].name} if data["pool"] else {})
+
+
+class NoOptionsSerializer(StrictSerializer):
+    """Of a request whose address says it all."""
 
 
 class ClosingSerializer(StrictSerializer):

@@ -247,6 +247,11 @@ class NumberOrderAdmin(ReadOnlyAdmin):
     ]
     readonly_fields = ["bought"]
     inlines = [OrderEventInline]
+    actions = ["abandon"]
+
+    @admin.action(description="Give up: buy no more for them", permissions=["change_state"])
+    def abandon(self, request: HttpRequest, queryset: "QuerySet[NumberOrder]") -> None:
+        self.call_each(request, queryset, lambda order, actor: order.abandon(actor=actor))
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[NumberOrder]":
         orders: QuerySet[NumberOrder] = super().get_queryset(request)

@@ -204,7 +204,7 @@ def end(order: NumberOrder, why_short: str = "") -> None:
     with transaction.atomic():
         locked = NumberOrder.objects.select_for_update().get(pk=order.pk)
         ours = locked.numbers.ours().count()
-        is_being_bought = locked.numbers.filter(state=NumberState.ORDERED).exists()
+        is_being_bought = locked.numbers.being_bought().exists()
         if locked.state == OrderState.OPEN and ours >= locked.count:
             locked.move(OrderState.COMPLETE, reason=_told_complete(ours, locked.count))
         elif locked.state == OrderState.OPEN and why_short and not is_being_bought:

@@ -41,9 +41,10 @@ def read(data: bytes, *, columns: Collection[str], key: str) -> Dataset:
         raise Unreadable(f"Expected at most {MOST_ROWS:,} rows, found {len(rows):,}: split the file.")
     table = Dataset(headers=names)
     for place, row in enumerate(rows, start=2):
-        if len(row) > len(names) or not any(row):
-            found = f"{len(row)} cells" if any(row) else "an empty row"
-            raise Unreadable(f"Row {place}: expected {len(names)} cells, as the first row has; found {found}.")
+        if not any(cell.strip() for cell in row):
+            continue  # Spreadsheets leave such ones at the end.
+        if len(row) > len(names):
+            raise Unreadable(f"Row {place}: expected {len(names)} cells, as the first row has; found {len(row)} cells.")
         cells = [cell.strip().removeprefix("'") for cell in row]
         table.append(cells + [""] * (len(names) - len(cells)))
     return table

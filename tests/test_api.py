@@ -124,6 +124,24 @@ def test_the_list_is_newest_first_and_filters_by_reference_and_status(api):
     assert ids(status="closed") == [str(first.public_id)]
 
 
+def test_a_filter_that_the_list_does_not_know_is_refused(api):
+    """It would otherwise show what was not asked for."""
+    told = is_problem(api.get(URL, {"pool": "berlin"}), 400)
+
+    assert "reference, status, cursor, page_size" in told["errors"][0]["detail"]
+
+
+def test_a_reopening_with_options_is_refused(api):
+    add_numbers(2)
+    conversation = talk(ALICE, BOB)
+    conversation.close()
+
+    is_problem(api.post(f"{URL}{conversation.public_id}/reopen/", {"for_good": True}), 400)
+
+    conversation.refresh_from_db()
+    assert conversation.state == "closed"
+
+
 def test_the_list_comes_in_pages(api):
     add_numbers(8)
     for index in range(5):

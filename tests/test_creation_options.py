@@ -574,7 +574,7 @@ def test_a_number_whose_texts_a_phone_in_the_united_states_does_not_get_is_a_400
     is_refused(answer, 400, "proxy_number_unable")
 
 
-@pytest.mark.parametrize("wrong", ["07700900500", 7, None, ["+447700900500"]])
+@pytest.mark.parametrize("wrong", ["07700900500", 7, True, ["+447700900500"]])
 def test_what_is_not_a_number_is_a_400(create, wrong):
     add_numbers(2)
 

@@ -443,7 +443,7 @@ def test_its_answer_has_what_a_program_needs(api, to):
     found = ask(api, ALICE, to).json()
 
     assert found["outcome"] == "relayed"
-    assert found["virtual_number"] == {"number": to, "state": "active", "pool": ""}
+    assert found["virtual_number"] == {"number": to, "state": "active", "pool": None}
     assert found["conversation"]["reference"] == "order-42"
     assert found["author"] == {"position": 0, "label": "Alice", "proxy_number": to}
     assert [each["label"] for each in found["recipients"]] == ["Bob"]

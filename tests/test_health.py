@@ -63,10 +63,10 @@ def quarantined():
     return list(VirtualNumber.objects.filter(state=NumberState.QUARANTINED))
 
 
-def to_person(number, person, *, delivered=0, lost=0):
+def to_person(number, person, *, delivered=0, lost=0, network=NETWORK):
     """What the carrier says of so many SMS to this participant."""
     before = DeliveryReceipt.objects.latest("pk").pk if DeliveryReceipt.objects.exists() else 0
-    receipts(number, delivered=delivered, lost=lost)
+    receipts(number, delivered=delivered, lost=lost, network=network)
     [message] = queue(person, "Hello")
     DeliveryReceipt.objects.filter(pk__gt=before).update(message=message)
 
@@ -205,6 +205,18 @@ def test_a_few_sms_to_somebody_else_do_not_confirm_what_one_phone_does_not_get(n
     to_person(number, bob, lost=LEAST // 2 - 1)
 
     assert quarantined() == []
+
+
+def test_a_phone_on_another_network_excuses_nothing(numbers):
+    number, good, _ = numbers
+    alice, bob = members(talk(ALICE, BOB))
+    charlie = members(talk(CHARLIE, BOB))[0]
+    receipts(good, delivered=500)
+    to_person(number, alice, lost=500, network=ANOTHER)
+    for person in (bob, charlie):
+        to_person(number, person, lost=LEAST)
+
+    assert quarantined() == [number]
 
 
 def test_whoever_was_told_that_their_sms_arrived_is_not_the_one_to_leave_out(numbers):

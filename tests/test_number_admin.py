@@ -5,7 +5,7 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
 from django.urls import reverse
 
-from numbers.models import NumberOrder, NumberState, Pool, RealNumber, VirtualNumber
+from numbers.models import NumberOrder, NumberState, OrderState, Pool, RealNumber, VirtualNumber
 from smsproxy.carriers.base import Feature, NumberType
 from smsproxy.public_urls import inbound_sms_url
 from tests.people import ALICE, BOB, add_numbers, talk
@@ -96,6 +96,21 @@ def test_the_list_of_orders_says_how_many_are_bought(admin_client, pool, order):
     [row] = admin_client.get(page("numberorder_changelist")).context["cl"].result_list
 
     assert row.ours == 1
+
+
+def test_staff_give_up_an_order_unless_one_of_its_numbers_is_just_being_bought(admin_client, admin_user, order):
+    busy = NumberOrder.objects.create(country="GB", count=2, features="SMS")
+    VirtualNumber.objects.create(number="+447700900600", country="GB", order=busy, state=NumberState.ORDERED)
+
+    response = admin_client.post(
+        page("numberorder_changelist"), {"action": "abandon", "_selected_action": [order.pk, busy.pk]}, follow=True
+    )
+
+    assert "1 done, 1 refused" in response.content.decode()
+    order.refresh_from_db()
+    busy.refresh_from_db()
+    assert (order.state, busy.state) == (OrderState.ABANDONED, OrderState.OPEN)
+    assert order.events.first().actor == admin_user.username
 
 
 @pytest.mark.parametrize(

@@ -386,7 +386,7 @@ def test_a_fault_of_ours_is_none_of_the_file(number, monkeypatch):
         (b"number,pol\n+447700900600,berlin\n", "Found “pol”"),
         (b"number,rate,rate\n+447700900600,1,2\n", "found “rate” more than once"),
         (b"number\n+447700900600,1\n", "Row 2: expected 1 cells, as the first row has; found 2 cells"),
-        (b"number\n+447700900600\n\n+447700900601\n", "Row 3: expected 1 cells, as the first row has; found an empty"),
+        (b"number\n+447700900600\n\n+447700900601,1\n", "Row 4: expected 1 cells, as the first row has; found 2 cells"),
         (b'number\n"+447700900600\n', "found one that cannot be read"),
         (b"number\n" + b"1\n" * 100_000, "Expected at most 5,000 rows, found 100,000"),
         (b"number\n" + b"+447700900600\n" * 72_000, "Expected at most 1,000,000 bytes"),

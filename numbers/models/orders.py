@@ -1,13 +1,13 @@
 """Orders of numbers: what was asked for, kept until it is fulfilled."""
 
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import ClassVar, Self
 
-from django.db import models
+from django.db import models, transaction
 from django.utils import timezone
 
 from smsproxy.carriers.base import Feature, NumberQuery, NumberType, PatternPlace
-from smsproxy.states import Event, Stateful
+from smsproxy.states import Event, StaleState, Stateful
 
 from .pools import Pool
 from .top_up import TopUp
@@ -63,6 +63,15 @@ class NumberOrder(Stateful):
 
     def __str__(self) -> str:
         return f"order {self.pk}: {self.count} × {self.country}"
+
+    def abandon(self, *, actor: str = "") -> Self:
+        """Buy no more for it. Raises StaleState: it has ended, or one of its numbers is just being bought."""
+        with transaction.atomic():
+            # Whoever buys for it holds this lock while it says so.
+            NumberOrder.objects.select_for_update().get(pk=self.pk)
+            if self.numbers.being_bought().exists():
+                raise StaleState(f"order {self.pk} is buying a number")
+            return self.move(OrderState.ABANDONED, reason="given up", actor=actor)
 
     @staticmethod
     def features_text(features: Iterable[Feature]) -> str:

@@ -64,6 +64,10 @@ class VirtualNumberQuerySet(models.QuerySet["VirtualNumber"]):
         """Those that we rent or are about to. Another number may be somebody else's by now."""
         return self.filter(models.Q(is_rented=True) | models.Q(state=NumberState.ORDERED))
 
+    def being_bought(self) -> Self:
+        """Those that are perhaps ours: the carrier was asked for them, or is about to be."""
+        return self.filter(state=NumberState.ORDERED)
+
     def ours(self) -> Self:
         """Those that we rent."""
         return self.filter(is_rented=True)

@@ -76,5 +76,5 @@ def _place(place: Place) -> str:
     return f"participant {place.position}{label}, whose proxy number is {place.proxy_number}"
 
 
-def _pool(name: str) -> str:
+def _pool(name: str | None) -> str:
     return f"pool {name}" if name else "common pool"
