@@ -171,6 +171,11 @@ class PoolAdmin(BoundedAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return super().has_delete_permission(request, obj) and not (obj and obj.is_in_use)
 
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """Its count of shortages goes with it, which nobody may delete alone."""
+        deleted, counts, forbidden, protected = super().get_deleted_objects(objs, request)
+        return deleted, counts, forbidden - {ShortageCount._meta.verbose_name}, protected
+
     @admin.display(description="numbers that we rent", ordering="ours")
     def numbers(self, pool: Pool) -> int:
         return int(getattr(pool, "ours", 0))

@@ -7,7 +7,7 @@ from django.contrib.auth.models import Permission, User
 from django.urls import reverse
 from django.utils import timezone
 
-from numbers.models import NumberOrder, Pool, RealNumber, Shortage, VirtualNumber
+from numbers.models import NumberOrder, Pool, RealNumber, Shortage, ShortageCount, VirtualNumber
 from tests.people import ALICE, BOB, add_numbers, talk
 
 
@@ -61,6 +61,14 @@ def test_requests_call_a_pool_by_its_name_so_it_keeps_that(admin_client, berlin)
 
     berlin.refresh_from_db()
     assert (berlin.name, berlin.number_cap) == ("berlin", 5)
+
+
+def test_a_pool_whose_shortages_are_forgotten_can_be_deleted(admin_client, berlin):
+    ShortageCount.objects.add_one(berlin, "GB")
+
+    assert admin_client.post(page("pool_delete", berlin.pk), {"post": "yes"}).status_code == 302
+
+    assert not Pool.objects.exists()
 
 
 def test_a_pool_that_nothing_refers_to_can_be_deleted(admin_client, berlin):

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from conversations import replacing
 from conversations.feedback import tell_sender
-from conversations.models import InboundMessage, OutboundMessage, OutboundState, Outcome, Participant
+from conversations.models import Conversation, InboundMessage, OutboundMessage, OutboundState, Outcome, Participant
 from conversations.replacing import preview, replace
 from conversations.serializers import ConversationSerializer
 from conversations.sweeps import sweep
@@ -94,6 +94,20 @@ def test_the_old_pair_is_given_to_nobody_else_until_it_has_cooled_down(talking, 
     text(ALICE, old.number)
     assert InboundMessage.objects.get().outcome == Outcome.NO_ROUTE
     assert talking.is_live()
+
+
+def test_the_old_pair_cools_down_with_the_conversation_if_that_ends_meanwhile(talking, time_machine, settings):
+    """A late text to the old number is answered for as long as one to the new."""
+    old = number_of(talking)
+    list(replace(old))
+    later(time_machine, settings.COOL_DOWN - 60)
+    Conversation.objects.get(pk=talking.pk).close()
+    later(time_machine, settings.COOL_DOWN - 60)
+    sweep()
+
+    text(ALICE, old.number)
+
+    assert InboundMessage.objects.get().outcome == Outcome.ENDED
 
 
 def test_a_replaced_number_retires_itself_once_the_old_pairs_have_cooled_down(talking, time_machine, settings):
@@ -314,6 +328,16 @@ def test_texts_that_wait_for_a_number_that_cannot_send_go_from_the_new_one(talki
     relay = OutboundMessage.objects.get(kind="relay")
     assert (relay.sender, relay.state) == (new, OutboundState.QUEUED)
     assert states()[alice.proxy_number.number] == NumberState.QUARANTINED
+
+
+def test_texts_that_wait_for_a_number_that_can_send_go_from_there(talking):
+    """From another they would overtake those before them, or be overtaken."""
+    alice, bob = members(talking)
+    text(BOB, bob.proxy_number.number)
+
+    list(replace(alice.proxy_number))
+
+    assert OutboundMessage.objects.get(kind="relay").sender == alice.proxy_number
 
 
 def test_in_a_group_the_others_are_named_and_nobody_hears_themselves(run):
