@@ -7,9 +7,9 @@ from django.db import connection
 from django.urls import reverse
 from rest_framework.test import APIClient
 
-from conversations import rejections, relay
+from conversations import rejections, relay, webhooks
 from numbers import configuring, lookup, patience, purchasing, releasing, syncing
-from smsproxy import outages
+from smsproxy import middleware, outages
 from smsproxy.api.models import ApiKey
 from tests.commands import Terminal
 from tests.killing import steps_of_ours
@@ -33,6 +33,14 @@ def _rejections_are_counted_at_once(monkeypatch):
 @pytest.fixture(autouse=True)
 def _no_outage_is_remembered(monkeypatch):
     monkeypatch.setattr(outages, "_next_trial", None)
+
+
+@pytest.fixture
+def no_hurry(monkeypatch):
+    """More threads in one process than a web server has may take a slow machine longer than Vonage waits."""
+    monkeypatch.setattr(webhooks, "PATIENCE", 60.0)
+    monkeypatch.setattr(middleware, "PATIENCE", 60.0)
+    monkeypatch.setattr(outages, "_MOST_SLOW", 1000)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import pytest
 from django.db import connection, transaction
 from django.test import Client
 
-from conversations import claiming, outbox, webhooks
+from conversations import claiming, outbox
 from conversations.claiming import claim
 from conversations.models import (
     Conversation,
@@ -31,15 +31,13 @@ from tests.people import ALICE, BOB, CHARLIE, add_numbers, members, proxies, tal
 from tests.signing import signed_inbound
 from tests.stub_carrier import StubCarrier
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.postgres]
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.postgres,
+    pytest.mark.usefixtures("no_hurry"),
+]
 
 ROOT = Path(__file__).resolve().parent.parent
-
-
-@pytest.fixture(autouse=True)
-def _patience(monkeypatch):
-    """Fifty texts that wait for one lock may take a slow machine longer than Vonage waits for an answer."""
-    monkeypatch.setattr(webhooks, "PATIENCE", 60.0)
 
 
 def at_once(count, work):

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from conversations import longtexts, webhooks
+from conversations import longtexts
 from conversations.models import Conversation, InboundMessage, LongText, OutboundMessage
 from conversations.sweeps import pass_on_incomplete, sweep
 from numbers.models import NumberState, RealNumber, VirtualNumber
@@ -29,12 +29,6 @@ LONG = "I am at the north exit of the station, blue coat, next to the flower sta
 PARTS = split(LONG)
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def _patience(monkeypatch):
-    """So many parts that wait for one lock may take a slow machine longer than Vonage waits for an answer."""
-    monkeypatch.setattr(webhooks, "PATIENCE", 60.0)
 
 
 @pytest.fixture
@@ -489,7 +483,7 @@ def post(body):
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.postgres
-@pytest.mark.usefixtures("_patience")
+@pytest.mark.usefixtures("no_hurry")
 def test_parts_that_come_at_the_same_moment_make_one_text():
     add_numbers(2)
     to = proxies(talk(ALICE, BOB))[0]
@@ -506,7 +500,7 @@ def test_parts_that_come_at_the_same_moment_make_one_text():
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.postgres
-@pytest.mark.usefixtures("_patience")
+@pytest.mark.usefixtures("no_hurry")
 def test_the_last_part_and_the_end_of_its_time_at_the_same_moment_make_one_text():
     add_numbers(2)
     to = proxies(talk(ALICE, BOB))[0]

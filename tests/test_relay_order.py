@@ -90,7 +90,7 @@ def test_with_the_policy_resend_nothing_of_the_line_slips_past_before_it_is_queu
 _ANSWERS = st.sampled_from(["accept", "later", "sender", "account", "refused", "unknown"])
 
 
-@hypothesis_settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(answers=st.lists(_ANSWERS, max_size=12), lines=st.lists(st.sampled_from([0, 1, 2]), min_size=1, max_size=10))
 def test_whatever_the_carrier_answers_each_line_stays_in_order_and_nothing_accepted_is_sent_twice(
     db, monkeypatch, time_machine, answers, lines

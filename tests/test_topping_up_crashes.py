@@ -62,7 +62,7 @@ def test_killed_at_any_step_it_never_costs_more_than_the_budget(rentals, steps, 
 def test_killed_at_any_step_and_again_at_any_step_of_the_next_round_it_still_buys_once(rentals, steps):
     for first in count():
         # Some of all pairs are enough, and each step is second somewhere.
-        for second in count(first % 15, 15):
+        for second in count(first % 25, 25):
             with world(rentals, steps, plain):
                 rule = add_rule()
                 with steps.kill_at(first) as killed:
