@@ -24,7 +24,7 @@ class StrictSerializer(serializers.Serializer):
 
     def to_internal_value(self, data: Any) -> Any:
         if isinstance(data, dict) and (unknown := sorted(str(key) for key in set(data) - set(self.fields))):
-            known = ", ".join(self.fields)
+            known = ", ".join(self.fields) or "none"
             told = unknown[:MOST_UNKNOWN_FIELDS]
             raise serializers.ValidationError({key: [f"Unknown field. Known are: {known}."] for key in told})
         return super().to_internal_value(data)

@@ -11,6 +11,7 @@ from conversations import rejections, relay, webhooks
 from numbers import configuring, lookup, patience, purchasing, releasing, syncing
 from smsproxy import middleware, outages
 from smsproxy.api.models import ApiKey
+from tests.asking import URL, asked_for
 from tests.commands import Terminal
 from tests.killing import steps_of_ours
 from tests.people import ALICE, BOB, ScriptedCarrier, add_numbers, members, talk
@@ -50,6 +51,12 @@ def api(db):
     client = APIClient()
     client.credentials(HTTP_AUTHORIZATION=f"Bearer {key}")
     return client
+
+
+@pytest.fixture
+def create(api):
+    """create(…): the answer to a request with these people and options."""
+    return lambda *numbers, **fields: api.post(URL, asked_for(*numbers, **fields))
 
 
 @pytest.fixture

@@ -2,8 +2,12 @@
 
 from decimal import Decimal
 
-from numbers.models import TopUp
+from numbers.models import TopUp, VirtualNumber
 from numbers.topping_up import top_up_all
+from smsproxy.carriers.base import TryLater
+from tests.rentals import offer
+
+UNREACHABLE = TryLater("the carrier is unreachable")
 
 
 def add_rule(**fields):
@@ -29,3 +33,11 @@ def round_of(rule):
 def let_time_pass():
     """The lease of whoever was killed has run out, and so has the wait of a rule that could not buy."""
     TopUp.objects.update(busy_until=None, retry_at=None)
+
+
+def offers(*costs):
+    return [offer(f"+4477009007{index:02}", cost) for index, cost in enumerate(costs)]
+
+
+def bought():
+    return VirtualNumber.objects.ours().filter(order__top_up__isnull=False).count()
