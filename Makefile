@@ -14,7 +14,7 @@ test: $(VENV)/development
 
 # The same on PostgreSQL, where TEST_DATABASE_URL says, or where one answers on this machine.
 test-postgres: $(VENV)/development
-	url=$$($(BIN)/python -m tests.postgres) && TEST_DATABASE_URL=$$url $(BIN)/python -m pytest $(ARGS)
+	url=$$($(BIN)/python -m tests.support.postgres) && TEST_DATABASE_URL=$$url $(BIN)/python -m pytest $(ARGS)
 
 # Speed and cost, on PostgreSQL. Figures of a machine that is busy with other things mean nothing.
 bench: $(VENV)/development

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.demo_process import ROOT
+from tests.support.demo_process import ROOT
 
 
 @dataclass(frozen=True)

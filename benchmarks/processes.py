@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.demo_process import ROOT
+from tests.support.demo_process import ROOT
 
 PATIENCE = 60  # seconds
 TICKS = os.sysconf("SC_CLK_TCK")

@@ -8,7 +8,7 @@ import django
 import psycopg
 from psycopg import sql
 
-from tests import postgres
+from tests.support import postgres
 
 SIGNATURE_SECRET = "a signature secret for benchmarks"
 

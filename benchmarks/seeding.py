@@ -1,9 +1,9 @@
 """A pool, and people in conversations, made as the application makes them."""
 
 from benchmarks.traffic import Line
-from conversations.creation import create_conversation
+from conversations.lifecycle.create import create_conversation
+from conversations.lifecycle.request import Person, Terms
 from conversations.models import Participant
-from conversations.terms import Person, Terms
 from numbers.models import NumberState, VirtualNumber
 from smsproxy.carriers.base import Feature, NumberType
 

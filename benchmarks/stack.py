@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmarks.carrier import Arrival, CarrierProcess
 from benchmarks.processes import PATIENCE, Process
 from conversations.models import OutboundMessage
-from tests.demo_process import free_port
+from tests.support.demo_process import free_port
 
 LAST_LINES = 30  # of a log that is shown
 LONGEST_BACKLOG = 300  # seconds

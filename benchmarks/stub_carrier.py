@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from urllib.parse import parse_qs
 
-from tests.stub_carrier import _tls_context
+from tests.support.stub_carrier import _tls_context
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)", re.IGNORECASE)
 _HEAD_END = b"\r\n\r\n"

@@ -13,7 +13,7 @@ from benchmarks.http_load import Exchange
 from benchmarks.stack import Stack
 from conversations.models import OutboundMessage
 from smsproxy.carriers.base import InboundText
-from smsproxy.carriers.webhooks import write_inbound
+from smsproxy.carriers.vonage.webhooks import write_inbound
 
 WEBHOOK = "/webhooks/vonage/inbound-sms"
 CONNECTIONS = 32

@@ -1,20 +1,23 @@
 from django.urls import path
 from django.views.decorators.common import no_append_slash
 
-from conversations import api, explain_api, metrics, webhooks
-from smsproxy.public_urls import DELIVERY_RECEIPT_PATH, INBOUND_SMS_PATH
+from conversations.api import conversations as endpoints
+from conversations.api import routes
+from conversations.insight import metrics
+from conversations.webhooks import views
+from smsproxy.webhook_urls import DELIVERY_RECEIPT_PATH, INBOUND_SMS_PATH
 
 # Without its last slash an address of the API is a 404: a redirect would turn a POST into a GET, in silence.
-conversations = no_append_slash(api.ConversationList.as_view())
-conversation = no_append_slash(api.ConversationDetail.as_view())
-close_conversation = no_append_slash(api.CloseConversation.as_view())
-reopen_conversation = no_append_slash(api.ReopenConversation.as_view())
-dry_run = no_append_slash(api.DryRun.as_view())
-explain_route = no_append_slash(explain_api.ExplainRoute.as_view())
+conversations = no_append_slash(endpoints.ConversationList.as_view())
+conversation = no_append_slash(endpoints.ConversationDetail.as_view())
+close_conversation = no_append_slash(endpoints.CloseConversation.as_view())
+reopen_conversation = no_append_slash(endpoints.ReopenConversation.as_view())
+dry_run = no_append_slash(endpoints.DryRun.as_view())
+explain_route = no_append_slash(routes.ExplainRoute.as_view())
 
 urlpatterns = [
-    path(INBOUND_SMS_PATH, webhooks.InboundSmsWebhook.as_view(), name="inbound-sms"),
-    path(DELIVERY_RECEIPT_PATH, webhooks.DeliveryReceiptWebhook.as_view(), name="delivery-receipt"),
+    path(INBOUND_SMS_PATH, views.InboundSmsWebhook.as_view(), name="inbound-sms"),
+    path(DELIVERY_RECEIPT_PATH, views.DeliveryReceiptWebhook.as_view(), name="delivery-receipt"),
     path("api/v1/conversations/", conversations, name="conversations"),
     path("api/v1/conversations/dry-run/", dry_run, name="dry-run"),
     path("api/v1/conversations/<uuid:public_id>/", conversation, name="conversation"),

@@ -21,7 +21,7 @@ from django.utils import timezone
 
 from numbers.models import NumberEvent, NumberState, VirtualNumber
 from smsproxy.carriers.base import ReceiptStatus
-from smsproxy.carriers.webhooks import RECIPIENTS_FAULT
+from smsproxy.carriers.vonage.webhooks import RECIPIENTS_FAULT
 from smsproxy.states import StaleState
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from django.utils import timezone
 from numbers.models import RealNumber
 from smsproxy.carriers import get_carrier
 from smsproxy.carriers.base import CarrierError, LookupResult, LookupVerdict
-from smsproxy.outages import not_counted
+from smsproxy.database.deadline import not_counted
 from smsproxy.phone import country_of
 
 log = logging.getLogger(__name__)

@@ -10,4 +10,4 @@ class SmsproxyConfig(AppConfig):
 
 
 class AdminConfig(DjangoAdminConfig):
-    default_site = "smsproxy.dashboard.AdminSite"
+    default_site = "smsproxy.cockpit.site.AdminSite"

@@ -8,7 +8,7 @@ from django.template.response import SimpleTemplateResponse
 from django.urls import resolve
 
 from smsproxy.api.problems import unavailable
-from smsproxy.outages import in_time
+from smsproxy.database.deadline import in_time
 
 Respond = Callable[[HttpRequest], HttpResponseBase]
 

@@ -105,7 +105,7 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
 else:
     DATABASES["default"]["OPTIONS"] = {
         # A database that is away must be noticed before Vonage gives up on the webhook (15 seconds). Webhooks have more
-        # of this kind, in smsproxy/outages.py.
+        # of this kind, in smsproxy/database/deadline.py.
         "connect_timeout": 2,
         # Workers and the API notice within some 20 seconds that the network swallows everything: what was sent is not
         # confirmed (milliseconds), or, while they wait for an answer, nobody is there.
@@ -119,7 +119,7 @@ else:
         # lock. And compiling a query (jit) takes longer than any of ours runs.
         "options": "-c idle_in_transaction_session_timeout=30s -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=3 "
         "-c tcp_keepalives_count=3 -c client_connection_check_interval=2s -c jit=off",
-        # For conversations/prepared.py alone: Django's own cursors never prepare a statement.
+        # For smsproxy/database/prepared.py alone: Django's own cursors never prepare a statement.
         "prepare_threshold": 0,
         **DATABASES["default"].get("OPTIONS", {}),
     }

@@ -7,15 +7,18 @@ from django.db import connection
 from django.urls import reverse
 from rest_framework.test import APIClient
 
-from conversations import rejections, relay, webhooks
-from numbers import configuring, lookup, patience, purchasing, releasing, syncing
-from smsproxy import middleware, outages
+from conversations.delivery import relay
+from conversations.webhooks import rejected, views
+from numbers import lookup
+from numbers.provisioning import configure, purchase, release, retry, sync
+from smsproxy import middleware
 from smsproxy.api.models import ApiKey
-from tests.asking import URL, asked_for
-from tests.commands import Terminal
-from tests.killing import steps_of_ours
-from tests.people import ALICE, BOB, ScriptedCarrier, add_numbers, members, talk
-from tests.rentals import Rentals
+from smsproxy.database import deadline
+from tests.support.api_requests import URL, asked_for
+from tests.support.builders import ALICE, BOB, ScriptedCarrier, add_numbers, members, talk
+from tests.support.crash_points import steps_of_ours
+from tests.support.fake_rental_carrier import Rentals
+from tests.support.terminal import Terminal
 
 
 @pytest.fixture(autouse=True)
@@ -28,20 +31,20 @@ def _postgres_only(request):
 @pytest.fixture(autouse=True)
 def _rejections_are_counted_at_once(monkeypatch):
     """Each in its own test: no thread of an earlier one comes after it."""
-    monkeypatch.setattr(rejections, "_pause", lambda: setattr(rejections, "_is_paused", False))
+    monkeypatch.setattr(rejected, "_pause", lambda: setattr(rejected, "_is_paused", False))
 
 
 @pytest.fixture(autouse=True)
 def _no_outage_is_remembered(monkeypatch):
-    monkeypatch.setattr(outages, "_next_trial", None)
+    monkeypatch.setattr(deadline, "_next_trial", None)
 
 
 @pytest.fixture
 def no_hurry(monkeypatch):
     """More threads in one process than a web server has may take a slow machine longer than Vonage waits."""
-    monkeypatch.setattr(webhooks, "PATIENCE", 60.0)
+    monkeypatch.setattr(views, "PATIENCE", 60.0)
     monkeypatch.setattr(middleware, "PATIENCE", 60.0)
-    monkeypatch.setattr(outages, "_MOST_SLOW", 1000)
+    monkeypatch.setattr(deadline, "_MOST_SLOW", 1000)
 
 
 @pytest.fixture
@@ -79,7 +82,7 @@ def bob(db):
 def rentals(monkeypatch, pauses):
     """The pool rents its numbers from this carrier."""
     carrier = Rentals()
-    for module in (configuring, patience, purchasing, releasing, syncing):
+    for module in (configure, retry, purchase, release, sync):
         monkeypatch.setattr(module, "get_carrier", lambda: carrier)
     return carrier
 
@@ -88,13 +91,13 @@ def rentals(monkeypatch, pauses):
 def pauses(monkeypatch):
     """The seconds that a patient caller would have waited."""
     seconds = []
-    monkeypatch.setattr(patience, "pause", seconds.append)
+    monkeypatch.setattr(retry, "pause", seconds.append)
     return seconds
 
 
 @pytest.fixture
 def steps(monkeypatch):
-    """Kills what it runs at a step of its own: see tests/killing.py."""
+    """Kills what it runs at a step of its own: see tests/support/crash_points.py."""
     return steps_of_ours(monkeypatch)
 
 

@@ -37,12 +37,12 @@ from benchmarks.day import (
 from benchmarks.report import Measured
 from benchmarks.seeding import add_numbers, person
 from benchmarks.stack import Bench
-from conversations.creation import create_conversation
+from conversations.lifecycle.create import create_conversation
+from conversations.lifecycle.request import NoNumberFree, Person, Terms
 from conversations.models import Conversation, Participant
-from conversations.sweeps import release_cooled_down
-from conversations.terms import NoNumberFree, Person, Terms
+from conversations.worker.periodic_jobs import release_cooled_down
+from numbers.assignment.policy import Policy, Stickiness
 from numbers.models import VirtualNumber
-from numbers.policy import Policy, Stickiness
 
 PROCESSES = 4
 MIDNIGHT = datetime(2026, 1, 1, tzinfo=UTC)

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
-from conversations.creation import create_conversation
+from conversations.lifecycle.create import create_conversation
+from conversations.lifecycle.request import Person, Terms
 from conversations.models import Conversation
-from conversations.terms import Person, Terms
 from numbers.models import VirtualNumber
-from numbers.provisioning import OrderSpec, find_or_open_order, fulfil, order_for
-from numbers.steps import Step
+from numbers.provisioning.order import OrderSpec, find_or_open_order, fulfil, order_for
+from numbers.provisioning.step import Step
 from smsproxy.simulator.models import SimulatedHandset
 
 POOL = 4

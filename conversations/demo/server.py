@@ -9,8 +9,8 @@ from typing import Any
 from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
 from django.core.wsgi import get_wsgi_application
 
-from conversations import wakeup
-from conversations.relay import Relay
+from conversations.delivery import wakeup
+from conversations.delivery.relay import Relay
 
 HOST = "127.0.0.1"
 

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 
 from django.conf import settings
 
+from conversations.delivery.relay import Relay
 from conversations.demo.scene import DRIVER, POOL, RIDER, fill_pool, hold_phone, meet
 from conversations.models import InboundMessage, OutboundMessage, OutboundState, Outcome
-from conversations.relay import Relay
 from smsproxy.carriers import get_carrier
-from smsproxy.public_urls import inbound_sms_url
 from smsproxy.simulator.models import (
     Direction,
     FaultKind,
@@ -24,6 +23,7 @@ from smsproxy.simulator.models import (
     Verb,
 )
 from smsproxy.simulator.network import type_text
+from smsproxy.webhook_urls import inbound_sms_url
 
 STRANGER = "+447700900099"
 QUESTION = "Hi! I am at the north exit, blue coat."

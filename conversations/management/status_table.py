@@ -3,7 +3,16 @@
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
-from conversations.status import MOST, Account, Status, Texts, TopUpInTrouble, WaitingNumber, WorkerSeen, counted
+from conversations.insight.status import (
+    MOST,
+    Account,
+    Status,
+    Texts,
+    TopUpInTrouble,
+    WaitingNumber,
+    WorkerSeen,
+    counted,
+)
 
 _UNITS = [("days", timedelta(days=1)), ("h", timedelta(hours=1)), ("min", timedelta(minutes=1))]
 

@@ -1,12 +1,13 @@
 """Conversations and their participants; inbound and outbound messages; what the carrier said of them; the workers."""
 
+from conversations.models.text_erasure import TextErasure
+
 from .conversation import Conversation, ConversationEvent, ConversationState, LateTexts
 from .inbound import InboundMessage, LongText, Outcome, RejectedWebhook
 from .outbound import Kind, MessageEvent, OutboundMessage, OutboundPart, OutboundState
 from .pace import AccountEvent, AccountPace, AccountState, NumberPace
 from .participant import Participant
 from .receipt import DeliveryReceipt
-from .retention import TextErasure
 from .worker import Worker
 
 __all__ = [

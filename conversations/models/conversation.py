@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, ClassVar, Self
 from django.db import models, transaction
 from django.utils import timezone
 
+from numbers.assignment.policy import Geography, Policy, policy_of
 from numbers.models import Pool
-from numbers.models.pools import cool_down_of
-from numbers.policy import Geography, Policy, policy_of
+from numbers.models.pool import cool_down_of
 from smsproxy.api.models import ApiKey
 from smsproxy.states import Event, StaleState, Stateful
 

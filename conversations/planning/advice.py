@@ -4,7 +4,7 @@ from datetime import UTC, timedelta
 from decimal import Decimal
 
 from conversations.planning.plan import CountryPlan, Limit, Plan
-from numbers.models.pools import name_of
+from numbers.models.pool import name_of
 
 LIMIT_NAMES = {Limit.BUSIEST: "Δ", Limit.CAP: "cap", Limit.RATE: "rate"}
 

@@ -18,9 +18,9 @@ from django.db.models.functions import Cast, Coalesce, Substr
 from conversations.models import OutboundMessage, Participant
 from conversations.planning.deadline import Deadline
 from conversations.planning.peaks import Peaks, begins, ends, highest
-from numbers.assignment import Preference
+from numbers.assignment.choose import Preference
 from numbers.models import Pool
-from numbers.models.pools import cool_down_of
+from numbers.models.pool import cool_down_of
 
 _MICROSECOND = timedelta(microseconds=1)
 

@@ -16,10 +16,10 @@ from conversations.planning.deadline import Deadline
 from conversations.planning.forecast import Forecast, monthly, slope
 from conversations.planning.history import NEVER, Demand, Window, micros, read
 from conversations.planning.peaks import DAY
-from numbers.assignment import sender_countries
+from numbers.assignment.choose import sender_countries
+from numbers.assignment.policy import Policy
 from numbers.models import Pool, VirtualNumber
-from numbers.models.pools import cool_down_of
-from numbers.policy import Policy
+from numbers.models.pool import cool_down_of
 
 COMPARED = tuple(timedelta(days=days) for days in (1, 3, 7, 14))
 DEFAULT_DAYS = 90

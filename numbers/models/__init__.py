@@ -1,11 +1,12 @@
 """The pool: virtual numbers and their orders; and the real numbers of people."""
 
-from .orders import NumberOrder, OrderEvent, OrderState
-from .pools import Pool
-from .real import RealNumber
-from .shortages import Shortage, ShortageCount
+from numbers.models.number_order import NumberOrder, OrderEvent, OrderState
+from numbers.models.pool import Pool
+from numbers.models.real_number import RealNumber
+from numbers.models.shortage import Shortage, ShortageCount
+from numbers.models.virtual_number import NumberEvent, NumberState, VirtualNumber, number_restored
+
 from .top_up import TopUp
-from .virtual import NumberEvent, NumberState, VirtualNumber, number_restored
 
 __all__ = [
     "NumberEvent",

@@ -8,9 +8,8 @@ from django.core.validators import MinValueValidator
 from django.db import models
 from django.utils import timezone
 
+from numbers.models.pool import Pool, name_of
 from smsproxy.carriers.base import NumberType
-
-from .pools import Pool, name_of
 
 # Who did it, in the events of its orders.
 ACTOR = "top-up"

@@ -2,8 +2,8 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from smsproxy.admin import ReadOnlyAdmin
 from smsproxy.api.models import ApiKey
+from smsproxy.staff.admin import ReadOnlyAdmin
 
 
 @admin.register(ApiKey)

@@ -9,8 +9,8 @@ from django.utils.module_loading import import_string
 from .base import Carrier
 
 CARRIERS = {
-    "simulator": "smsproxy.carriers.simulator.SimulatorCarrier",
-    "vonage": "smsproxy.carriers.vonage.VonageCarrier",
+    "simulator": "smsproxy.simulator.carrier.SimulatorCarrier",
+    "vonage": "smsproxy.carriers.vonage.carrier.VonageCarrier",
 }
 
 

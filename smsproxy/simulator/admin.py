@@ -6,8 +6,8 @@ from django.conf import settings
 from django.contrib import admin
 from django.http import HttpRequest
 
-from smsproxy.admin import ReadOnlyAdmin
 from smsproxy.phone import mask
+from smsproxy.staff.admin import ReadOnlyAdmin
 
 from .models import SimulatedFault, SimulatedHandset, SimulatedNumber, SimulatedText
 

@@ -16,8 +16,8 @@ from django.core.handlers.wsgi import WSGIHandler
 
 from smsproxy.carriers.base import InboundText, Receipt
 from smsproxy.carriers.gsm7 import split
-from smsproxy.carriers.webhooks import write_inbound, write_receipt
-from smsproxy.public_urls import delivery_receipt_url
+from smsproxy.carriers.vonage.webhooks import write_inbound, write_receipt
+from smsproxy.webhook_urls import delivery_receipt_url
 
 from .models import Direction, FaultKind, SimulatedFault, SimulatedHandset, SimulatedNumber, SimulatedText, Verb
 

@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from conversations.demo import scene, transcript
 from conversations.demo.server import HOST, PortInUse, bind, serve, stop_on_signals
-from conversations.terms import CannotCreate
+from conversations.lifecycle.request import CannotCreate
 from smsproxy.carriers.base import CarrierError
 from smsproxy.simulator import demo_environment
 from smsproxy.simulator.network import NotPassedOn

@@ -7,15 +7,15 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rest_framework.utils.encoders import JSONEncoder
 
-from conversations.creation import dry_run
-from conversations.joining import Chosen
-from conversations.management.people_arguments import HOW_TO_HIDE, number_argument
+from conversations.lifecycle.choose_numbers import Chosen
+from conversations.lifecycle.create import dry_run
+from conversations.lifecycle.request import CannotCreate, NoNumberFree, Person, TooManyAtOnce
+from conversations.management.number_argument import HOW_TO_HIDE, number_argument
 from conversations.models.conversation import MAX_PARTICIPANTS
-from conversations.terms import CannotCreate, NoNumberFree, Person, TooManyAtOnce
-from numbers.assignment import Preference
+from numbers.assignment.choose import Preference
+from numbers.assignment.policy import Geography, Stickiness, UsedUp, policy_of
 from numbers.management.arguments import find_pool
 from numbers.models import Pool
-from numbers.policy import Geography, Stickiness, UsedUp, policy_of
 
 WHY: Mapping[Preference, str] = {
     Preference.NAMED: "the request names it",

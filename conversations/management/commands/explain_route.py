@@ -8,8 +8,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rest_framework.utils.encoders import JSONEncoder
 
-from conversations.explaining import ConversationFound, Place, RouteExplanation, explain_route
-from conversations.management.people_arguments import HOW_TO_HIDE, number_argument
+from conversations.insight.explain_route import ConversationFound, Place, RouteExplanation, explain_route
+from conversations.management.number_argument import HOW_TO_HIDE, number_argument
 
 
 class Command(BaseCommand):

@@ -8,8 +8,9 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 from django.core.serializers.json import DjangoJSONEncoder
 
-from conversations.management import plan_arguments, plan_table
+from conversations.management import plan_table
 from conversations.management.plan_json import as_data
+from conversations.planning import question_values
 from conversations.planning.plan import DEFAULT_DAYS, Question, make_plan
 from numbers.management import arguments
 from numbers.models import Pool
@@ -33,21 +34,21 @@ class Command(BaseCommand):
         )
         parser.add_argument(
             "--growth",
-            type=plan_arguments.growth,
+            type=question_values.growth,
             default=None,
             metavar="PERCENT",
             help="a month, compounding (default: as the history grows)",
         )
         parser.add_argument(
             "--cool-down",
-            type=plan_arguments.seconds,
+            type=question_values.seconds,
             default=None,
             metavar="SECONDS",
             help="tell what this cool-down would change, beside those of 1, 3, 7 and 14 days",
         )
         parser.add_argument(
             "--days",
-            type=plan_arguments.days,
+            type=question_values.days,
             default=DEFAULT_DAYS,
             help=f"of history, of which today is the last (default: {DEFAULT_DAYS})",
         )

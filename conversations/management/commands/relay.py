@@ -10,12 +10,12 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.serializers.json import DjangoJSONEncoder
 
+from conversations.delivery.relay import Relay
+from conversations.insight.status import MOST, gather
 from conversations.management import status_table
-from conversations.relay import Relay
-from conversations.single_worker import SecondWorker, alone_on_sqlite
-from conversations.status import MOST, gather
-from conversations.sweeps import sweep
-from numbers.topping_up import top_up_all
+from conversations.worker.periodic_jobs import sweep
+from conversations.worker.sqlite_lock import SecondWorker, alone_on_sqlite
+from numbers.provisioning.top_up import top_up_all
 from smsproxy.checks import TAG
 
 

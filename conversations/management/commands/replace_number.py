@@ -5,7 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 
-from conversations.replacing import Preview, preview, replace
+from conversations.lifecycle.replace_number import Preview, preview, replace
 from numbers.management.arguments import number
 from numbers.management.exit_codes import ExitCode
 from numbers.management.pool_command import PoolCommand, pick

@@ -4,13 +4,13 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from numbers.configuring import configure
 from numbers.management.arguments import number
 from numbers.management.exit_codes import ExitCode
 from numbers.management.pool_command import PoolCommand, pick
 from numbers.models import NumberState, VirtualNumber
-from numbers.steps import StepKind
-from smsproxy.public_urls import inbound_sms_url
+from numbers.provisioning.configure import configure
+from numbers.provisioning.step import StepKind
+from smsproxy.webhook_urls import inbound_sms_url
 
 
 class Command(PoolCommand):

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from numbers.importing import NumberCSV, NumberResource
+from numbers.spreadsheet.import_numbers import NumberCSV, NumberResource
 
 
 class Command(BaseCommand):

@@ -6,11 +6,11 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 from tablib import Dataset
 
-from numbers.importing import NumberCSV, NumberResource
 from numbers.management.exit_codes import ExitCode
 from numbers.management.pool_command import PoolCommand
 from numbers.models import NumberState, VirtualNumber
-from numbers.spreadsheets import MOST_BYTES, Unreadable
+from numbers.spreadsheet.csv_file import MOST_BYTES, Unreadable
+from numbers.spreadsheet.import_numbers import NumberCSV, NumberResource
 
 
 class Command(PoolCommand):

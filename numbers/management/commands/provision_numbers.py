@@ -9,8 +9,8 @@ from numbers.management.arguments import add_query_arguments, count, euros, find
 from numbers.management.exit_codes import ExitCode
 from numbers.management.pool_command import PoolCommand, cost_text, numbers_text, total_text
 from numbers.models import NumberOrder, NumberState, OrderState, Pool
-from numbers.provisioning import OrderSpec, Plan, find_or_open_order, fulfil, order_for, plan
-from numbers.steps import StepKind
+from numbers.provisioning.order import OrderSpec, Plan, find_or_open_order, fulfil, order_for, plan
+from numbers.provisioning.step import StepKind
 from smsproxy.carriers.base import Feature, NumberType, PatternPlace
 
 _WORDS = {

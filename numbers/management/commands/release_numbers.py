@@ -8,7 +8,7 @@ from numbers.management.arguments import number
 from numbers.management.exit_codes import ExitCode
 from numbers.management.pool_command import PoolCommand, cost_text, pick
 from numbers.models import NumberState, VirtualNumber
-from numbers.releasing import CannotRelease, release, use_of
+from numbers.provisioning.release import CannotRelease, release, use_of
 
 
 class Command(PoolCommand):

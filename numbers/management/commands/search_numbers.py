@@ -8,7 +8,7 @@ from django.core.management.base import CommandError, CommandParser
 from numbers.management.arguments import add_query_arguments, count
 from numbers.management.exit_codes import ExitCode
 from numbers.management.pool_command import PoolCommand, cost_text
-from numbers.patience import search
+from numbers.provisioning.retry import search
 from smsproxy.carriers.base import Feature, NumberQuery, NumberType, PatternPlace
 
 

@@ -8,7 +8,7 @@ from django.core.management.base import CommandError, CommandParser
 from numbers.management.exit_codes import ExitCode
 from numbers.management.pool_command import PoolCommand, numbers_text
 from numbers.models import VirtualNumber
-from numbers.syncing import sync
+from numbers.provisioning.sync import sync
 
 
 class Command(PoolCommand):

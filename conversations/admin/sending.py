@@ -1,0 +1,68 @@
+"""What waits to be sent and why, for staff; "Send again now"; and the workers."""
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+
+from conversations.models import AccountEvent, AccountPace, NumberPace, Worker
+from smsproxy.staff.admin import ReadOnlyAdmin, ReadOnlyInline
+from smsproxy.states import StaleState
+
+
+class AccountEventInline(ReadOnlyInline):
+    model = AccountEvent
+    fields = ["created_at", "old_state", "new_state", "reason", "actor"]
+
+
+@admin.register(AccountPace)
+class AccountPaceAdmin(ReadOnlyAdmin):
+    list_display = ["__str__", "why", "code", "paused_at", "ready_at", "failures"]
+    fields = ["state", "why", "code", "paused_at", "ready_at", "failures"]
+    inlines = [AccountEventInline]
+    actions = ["resume"]
+
+    @admin.action(description="Send again now", permissions=["change_state"])
+    def resume(self, request: HttpRequest, queryset: "QuerySet[AccountPace]") -> None:
+        def resume(account: AccountPace, actor: str) -> None:
+            if not account.resume("staff: send again now", actor=actor):
+                raise StaleState("it is not paused")
+
+        self.call_each(request, queryset, resume)
+
+
+@admin.register(AccountEvent)
+class AccountEventAdmin(ReadOnlyAdmin):
+    list_display = ["created_at", "old_state", "new_state", "reason", "actor"]
+    list_filter = ["new_state", "created_at"]
+
+
+@admin.register(NumberPace)
+class NumberPaceAdmin(ReadOnlyAdmin):
+    list_display = ["number", "state", "waits_since", "ready_at", "failures", "why"]
+    list_filter = [("why", admin.EmptyFieldListFilter), "number__state"]
+    list_select_related = ["number"]
+    search_fields = ["number__number"]
+    actions = ["end_wait"]
+
+    @admin.display(ordering="number__state")
+    def state(self, pace: NumberPace) -> str:
+        return pace.number.get_state_display()
+
+    @admin.action(description="Send again now", permissions=["change_state"])
+    def end_wait(self, request: HttpRequest, queryset: "QuerySet[NumberPace]") -> None:
+        def end_wait(pace: NumberPace, actor: str) -> None:
+            pace.end_wait()
+            # A pace has no events: Django's admin log keeps who it was.
+            self.log_change(request, pace, "Send again now.")
+
+        self.call_each(request, queryset, end_wait)
+
+
+@admin.register(Worker)
+class WorkerAdmin(ReadOnlyAdmin):
+    list_display = ["name", "lives", "trouble", "in_flight", "concurrency", "started_at", "seen_at"]
+
+    @admin.display(boolean=True)
+    def lives(self, worker: Worker) -> bool:
+        return worker.is_alive(timezone.now())

@@ -1,0 +1,225 @@
+"""What the API takes and gives: each field checked where it is read, with what was expected and what was found."""
+
+import re
+from collections.abc import Iterable
+from enum import Enum
+from typing import Any
+
+from rest_framework import serializers
+
+from conversations.lifecycle.request import Person, Terms
+from conversations.models import Conversation, ConversationState, LateTexts, Participant
+from conversations.models.conversation import MAX_PARTICIPANTS
+from numbers.assignment.policy import Geography, Policy, Stickiness, UsedUp, policy_of
+from numbers.models import Pool
+from smsproxy.phone import NotE164, parse_e164
+
+MOST_UNKNOWN_FIELDS = 5  # that an answer names
+MOST_POOLS = 20  # that an answer names
+LONGEST_TTL = 366 * 24 * 3600
+
+
+class StrictSerializer(serializers.Serializer):
+    """Refuses fields that it does not know: a misspelt «ttl» would otherwise be ignored in silence."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, dict) and (unknown := sorted(str(key) for key in set(data) - set(self.fields))):
+            known = ", ".join(self.fields) or "none"
+            told = unknown[:MOST_UNKNOWN_FIELDS]
+            raise serializers.ValidationError({key: [f"Unknown field. Known are: {known}."] for key in told})
+        return super().to_internal_value(data)
+
+
+class TextField(serializers.CharField):
+    """A string that was sent as one."""
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            raise serializers.ValidationError(f"Expected a string, got {type(data).__name__}.", code="not_a_string")
+        return super().to_internal_value(data)
+
+
+class E164Field(TextField):
+    def __init__(self, **kwargs: Any) -> None:
+        # Trimming takes control characters away, too, and those are in no number.
+        super().__init__(trim_whitespace=False, **kwargs)
+
+    def to_internal_value(self, data: Any) -> str:
+        if data == "" and self.allow_blank:
+            return ""
+        try:
+            return parse_e164(super().to_internal_value(data))
+        except NotE164 as error:
+            raise serializers.ValidationError(_sentence(error), code="not_e164") from None
+
+
+def _sentence(error: Exception) -> str:
+    text = str(error)
+    return f"{text[0].upper()}{text[1:]}."
+
+
+class LabelField(TextField):
+    """What the other people see instead of a number; so it must not be one."""
+
+    def to_internal_value(self, data: Any) -> str:
+        label = super().to_internal_value(data)
+        if len(re.sub(r"\D", "", label)) >= 7:
+            raise serializers.ValidationError(
+                "Expected a name: the others see the label, and this one could hold a phone number.",
+                code="label_like_a_number",
+            )
+        return label
+
+
+class PersonSerializer(StrictSerializer):
+    number = E164Field()
+    label = LabelField(  # type: ignore[assignment]  # DRF has an attribute of that name for its forms
+        max_length=40, required=False, allow_blank=True, default=""
+    )
+    proxy_number = E164Field(
+        required=False,
+        allow_blank=True,
+        allow_null=True,
+        default="",
+        help_text="The virtual number that they shall have.",
+    )
+
+
+class PoolField(TextField):
+    """The name of a pool, as the pool itself."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        name = super().to_internal_value(data)
+        is_a_name = re.fullmatch(r"[-\w]{1,40}", name, re.ASCII)
+        pool = Pool.objects.filter(name=name).first() if is_a_name else None
+        if pool is None:
+            names = ", ".join(Pool.objects.values_list("name", flat=True)[:MOST_POOLS])
+            known = f"Known are: {names}." if names else "There are no pools yet."
+            raise serializers.ValidationError(
+                f"There is no pool of this name. {known} Without one, it is the common pool.",
+                code="no_pool",
+            )
+        return pool
+
+
+class BoundedListField(serializers.ListField):
+    """Looks at no entry of a list that is too long: each would be looked up and complained of."""
+
+    def to_internal_value(self, data: Any) -> list[Any]:
+        if isinstance(data, list) and self.max_length is not None and len(data) > self.max_length:
+            self.fail("max_length", max_length=self.max_length)
+        found: list[Any] = super().to_internal_value(data)
+        return found
+
+
+class ChoiceField(serializers.ChoiceField):
+    """Says what was expected, and does not repeat what was found: that may be of any length, and no Unicode."""
+
+    def __init__(self, choices: Iterable[str], **kwargs: Any) -> None:
+        values = list(choices)
+        told: dict[str, Any] = {"invalid_choice": f"Expected one of {', '.join(values)}."}
+        super().__init__(choices=values, error_messages=told, **kwargs)
+
+
+def _choice(kind: type[Enum]) -> ChoiceField:
+    """One of these, or what the settings say."""
+    return ChoiceField([each.value for each in kind], required=False, allow_null=True, default=None)
+
+
+_LATER_OPTIONS = ("idle_ttl", "pool", "geography", "stickiness", "used_up", "late_texts")
+
+
+class NewConversationSerializer(StrictSerializer):
+    participants = BoundedListField(child=PersonSerializer(), min_length=2, max_length=MAX_PARTICIPANTS)
+    reference = TextField(max_length=100, required=False, allow_blank=True, default="")
+    ttl = serializers.IntegerField(
+        min_value=60, max_value=LONGEST_TTL, required=False, allow_null=True, default=None, help_text="Seconds."
+    )
+    idle_ttl = serializers.IntegerField(
+        min_value=60, max_value=LONGEST_TTL, required=False, allow_null=True, default=None, help_text="Seconds."
+    )
+    notify = serializers.BooleanField(required=False, default=True)
+    pool = PoolField(required=False, allow_null=True, default=None)
+    geography = _choice(Geography)
+    stickiness = _choice(Stickiness)
+    used_up = _choice(UsedUp)
+    late_texts = _choice(LateTexts)
+
+    def people(self) -> list[Person]:
+        people = self.validated_data["participants"]
+        return [Person(**person | {"proxy_number": person["proxy_number"] or ""}) for person in people]
+
+    def policy(self) -> Policy:
+        data = self.validated_data
+        return policy_of(
+            data["pool"], geography=data["geography"], stickiness=data["stickiness"], used_up=data["used_up"]
+        )
+
+    def terms(self) -> Terms:
+        data = self.validated_data
+        return Terms(
+            policy=self.policy(),
+            late_texts=LateTexts(data["late_texts"]) if data["late_texts"] else None,
+            **{name: data[name] for name in ("reference", "ttl", "idle_ttl", "notify")},
+        )
+
+    def asked(self) -> dict[str, Any]:
+        """All that is asked for, in one spelling. An option that came later, and is not used, is left out: a repeat may
+        reach a newer version of us.
+        """
+        data = {**self.validated_data}
+        people = [
+            {name: value for name, value in person.items() if name != "proxy_number" or value}
+            for person in data["participants"]
+        ]
+        used = {name: value for name, value in data.items() if name not in _LATER_OPTIONS or value is not None}
+        return used | {"participants": people} | ({"pool": data["pool"].name} if data["pool"] else {})
+
+
+class NoOptionsSerializer(StrictSerializer):
+    """Of a request whose address says it all."""
+
+
+class ClosingSerializer(StrictSerializer):
+    for_good = serializers.BooleanField(required=False, default=False)
+
+
+class ParticipantSerializer(serializers.ModelSerializer):
+    number = serializers.CharField(source="real_number.number")
+    country = serializers.CharField(source="real_number.country")
+    proxy_number = serializers.CharField(source="proxy_number.number")
+    proxy_country = serializers.CharField(source="proxy_number.country")
+
+    class Meta:
+        model = Participant
+        fields = ["label", "number", "country", "proxy_number", "proxy_country", "chosen_by"]
+
+
+class ConversationSerializer(serializers.ModelSerializer):
+    id = serializers.UUIDField(source="public_id")
+    status = serializers.SerializerMethodField()
+    participants = ParticipantSerializer(many=True, source="current_participants")
+    pool = serializers.CharField(source="pool.name", default=None)
+
+    class Meta:
+        model = Conversation
+        fields = [
+            "id",
+            "status",
+            "reference",
+            "pool",
+            "geography",
+            "participants",
+            "late_texts",
+            "created_at",
+            "expires_at",
+            "idle_ttl",
+            "idle_at",
+            "closed_at",
+            "closed_reason",
+            "reopened_at",
+        ]
+
+    def get_status(self, conversation: Conversation) -> str:
+        """An expired conversation is closed for everybody, even before the sweep has been there."""
+        return ConversationState.OPEN.value if conversation.is_live() else ConversationState.CLOSED.value

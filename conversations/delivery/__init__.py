@@ -1,0 +1,1 @@
+"""The outbox: queueing, claiming, sending and what the carrier reports back."""

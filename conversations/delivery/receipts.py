@@ -1,0 +1,114 @@
+"""Delivery receipts: kept as they come, and told to the message that they are about.
+
+They come more than once, in any order, sometimes before our own call to the carrier has returned. A part's status only
+ever rises in rank, and the first final one stays.
+"""
+
+import logging
+from decimal import Decimal
+
+from django.db import IntegrityError, transaction
+
+from conversations.delivery import undelivered_notice
+from conversations.models import DeliveryReceipt, OutboundMessage, OutboundPart, OutboundState
+from conversations.models.receipt import DeliveryReceiptQuerySet
+from smsproxy.carriers.base import Receipt, ReceiptStatus
+
+log = logging.getLogger(__name__)
+
+
+def receive_receipt(receipt: Receipt) -> bool:
+    """Take in one receipt. False: it was taken in before, and nothing happens."""
+    row = DeliveryReceipt(
+        carrier_message_id=receipt.carrier_message_id,
+        status=receipt.status,
+        error_code=receipt.error_code,
+        client_ref=receipt.client_ref,
+        network=receipt.network,
+    )
+    try:
+        with transaction.atomic():
+            _match(row)
+            row.save(force_insert=True)
+            _apply(row)
+    except IntegrityError:
+        # Not asked beforehand, since it is rare.
+        known = DeliveryReceipt.objects.filter(
+            carrier_message_id=row.carrier_message_id, status=row.status, error_code=row.error_code
+        )
+        if known.exists():
+            return False
+        raise
+    return True
+
+
+def match_late_receipts(receipts: DeliveryReceiptQuerySet) -> int:
+    """Receipts without a client-ref which came before we knew the carrier's id: find their messages now. How many?"""
+    known = OutboundPart.objects.values("carrier_message_id")
+    late = list(receipts.unmatched().filter(carrier_message_id__in=known).order_by("received_at")[:100])
+    for row in late:
+        with transaction.atomic():
+            _match(row)
+            row.save(update_fields=["message", "virtual_number"])
+            _apply(row)
+    return len(late)
+
+
+def note_part(
+    message: OutboundMessage,
+    attempt: int,
+    carrier_message_id: str,
+    status: ReceiptStatus,
+    error_code: str = "",
+    price: Decimal | None = None,
+) -> None:
+    """Write down what is known of one part of a message whose row the caller has locked; a rank is never lowered."""
+    part, _ = OutboundPart.objects.get_or_create(
+        carrier_message_id=carrier_message_id, defaults={"message": message, "attempt": attempt, "price": price}
+    )
+    if part.message_id != message.pk:
+        log.error("the carrier gave messages %s and %s the same id", part.message_id, message.pk)
+        return
+    if status.rank > ReceiptStatus(part.status).rank:
+        part.status, part.error_code = status.value, error_code
+    part.price = part.price if price is None else price
+    part.save(update_fields=["status", "error_code", "price"])
+
+
+def follow_parts(message: OutboundMessage) -> None:
+    """Draw the message's state from its parts; if it is lost by that, its sender is told. The row is locked."""
+    before = message.state
+    message.follow_parts()
+    if message.state != before and before != OutboundState.FAILED:  # Of that its sender was told already.
+        undelivered_notice.tell_sender(message)
+
+
+def _match(row: DeliveryReceipt) -> None:
+    row.message = _find(row)
+    row.virtual_number_id = row.message.sender_id if row.message else None
+
+
+def _find(row: DeliveryReceipt) -> OutboundMessage | None:
+    """The message that the receipt is about, locked: by our reference, or by the carrier's id of one of its parts."""
+    locked = OutboundMessage.objects.select_for_update(no_key=True).defer("text")
+    if row.client_ref:
+        found = locked.filter(client_ref=row.client_ref.partition(".")[0]).first()
+        if found is not None:
+            return found
+    part = OutboundPart.objects.filter(carrier_message_id=row.carrier_message_id).first()
+    return locked.get(pk=part.message_id) if part else None
+
+
+def _apply(row: DeliveryReceipt) -> None:
+    message = row.message
+    if message is None:
+        return
+    attempt = row.client_ref.partition(".")[2]
+    note_part(
+        message,
+        int(attempt) if attempt.isdecimal() and len(attempt) < 7 else 1,
+        row.carrier_message_id,
+        ReceiptStatus(row.status),
+        row.error_code,
+    )
+    follow_parts(message)

@@ -1,0 +1,1 @@
+"""Read-only answers: status, metrics and why a text goes where it goes."""

@@ -1,0 +1,1 @@
+"""An inbound text becomes one recorded outcome."""

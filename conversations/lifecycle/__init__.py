@@ -1,0 +1,1 @@
+"""A conversation begins, changes and ends."""

@@ -1,0 +1,181 @@
+"""Creating a conversation: check the people, give each a proxy number, queue the confirmations. All or nothing."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from conversations.delivery.outbox import queue_notices
+from conversations.lifecycle.choose_numbers import (
+    Chosen,
+    Overtaken,
+    choose_numbers,
+    count_pairs,
+    join,
+    others_may_be_faster,
+)
+from conversations.lifecycle.request import (
+    CannotCreate,
+    MixedUp,
+    NamedNumberTaken,
+    NoNumberFree,
+    Person,
+    RequestId,
+    Terms,
+    TooManyAtOnce,
+)
+from conversations.lifecycle.shortage import note_shortage
+from conversations.models import Conversation, Participant
+from numbers.assignment.policy import Policy
+from numbers.lookup import NumberNotValid, look_up, remember_answers
+from numbers.models import RealNumber, VirtualNumber
+from smsproxy.api.models import ApiKey
+
+# Others can be faster than we are between our reading and our writing. So often in a row means that all are taken.
+_MOST_TRIES = 50
+
+
+def create_conversation(
+    people: Sequence[Person],
+    terms: Terms | None = None,
+    *,
+    created_by: ApiKey | None = None,
+    request_id: RequestId | None = None,
+) -> Conversation:
+    """A new conversation between these people, its numbers assigned, its confirmations queued.
+
+    request_id: of a request that may be repeated; a repeat makes nothing, and returns what the first one made.
+    Raises CannotCreate, and then nothing was created or sent; MixedUp.
+    """
+    terms = terms or Terms()
+    if request_id is not None and (made := _made_before(created_by, request_id)):
+        return made
+    try:
+        return _create(people, terms, created_by, request_id or RequestId(key="", hash=""))
+    except (IntegrityError, NamedNumberTaken, NoNumberFree) as error:
+        # A repeat at the same moment was faster, and may have taken the last number.
+        if request_id is not None and (made := _made_before(created_by, request_id)):
+            return made
+        if isinstance(error, NoNumberFree):
+            note_shortage(error, people[error.position].number, terms.policy)
+        raise
+
+
+def dry_run(people: Sequence[Person], policy: Policy) -> list[Chosen]:
+    """The numbers that these people would get now, in their order. Nothing is created, and no lookup is paid for.
+
+    Raises CannotCreate, TooManyAtOnce, as the creation would, which takes the same numbers, or some that are as good.
+    """
+    _refuse_repeats(people)
+    _refuse_virtual_numbers(people)
+    numbers = [person.number for person in people]
+    for _ in range(_MOST_TRIES):
+        with suppress(Overtaken), transaction.atomic():
+            known = RealNumber.objects.known(numbers)
+            with others_may_be_faster():
+                new = RealNumber.objects.add(number for number in numbers if number not in known)
+            found = known | new
+            chosen = choose_numbers(people, [found[number] for number in numbers], new.values(), policy)
+            transaction.set_rollback(True)
+            return chosen
+    raise TooManyAtOnce
+
+
+def _made_before(created_by: ApiKey | None, request_id: RequestId) -> Conversation | None:
+    made = (
+        Conversation.objects.with_participants().filter(created_by=created_by, idempotency_key=request_id.key).first()
+    )
+    if made is not None and made.request_hash != request_id.hash:
+        raise MixedUp
+    return made
+
+
+def _create(people: Sequence[Person], terms: Terms, created_by: ApiKey | None, request_id: RequestId) -> Conversation:
+    _refuse_repeats(people)
+    _refuse_virtual_numbers(people)
+    try:
+        answers = look_up([person.number for person in people])
+    except NumberNotValid as error:
+        raise CannotCreate(error.position, "number_not_valid", f"{error}") from None
+
+    for _ in range(_MOST_TRIES):
+        with suppress(Overtaken), transaction.atomic():
+            known = RealNumber.objects.known(person.number for person in people)
+            if known:
+                _wait_for_other_creators(known)
+            with others_may_be_faster():
+                new = RealNumber.objects.add(person.number for person in people if person.number not in known)
+            numbers = known | new
+            remember_answers(numbers, answers)
+            conversation = _open(terms, created_by, request_id)
+            real_numbers = [numbers[person.number] for person in people]
+            chosen = choose_numbers(people, real_numbers, new.values(), terms.policy)
+            participants = join(conversation, people, real_numbers, chosen)
+            if terms.notify and settings.CONFIRMATION_TEXT:
+                _queue_confirmations(participants)
+            conversation.remember(participants)
+            count_pairs(chosen, terms.policy)
+            return conversation
+    raise TooManyAtOnce
+
+
+def _refuse_repeats(people: Sequence[Person]) -> None:
+    first: dict[str, int] = {}
+    for position, person in enumerate(people):
+        if person.number in first:
+            raise CannotCreate(
+                position, "same_number_twice", f"has the same number as participant {first[person.number]}"
+            )
+        first[person.number] = position
+
+
+def _refuse_virtual_numbers(people: Sequence[Person]) -> None:
+    """A virtual number as a participant would make us text ourselves, for ever."""
+    ours = set(
+        VirtualNumber.objects.in_pool()
+        .filter(number__in=[person.number for person in people])
+        .values_list("number", flat=True)
+    )
+    for position, person in enumerate(people):
+        if person.number in ours:
+            raise CannotCreate(position, "virtual_number", "is one of our own virtual numbers, not a person's")
+
+
+def _wait_for_other_creators(numbers: dict[str, RealNumber]) -> None:
+    """Lock these people's rows, in one order everywhere.
+
+    Creators for the same person then come one after the other instead of running into the constraint again and again.
+    It is for speed only: the constraint is what keeps a pair from being live twice.
+    """
+    ids = sorted(number.pk for number in numbers.values())
+    list(RealNumber.objects.select_for_update(no_key=True).filter(pk__in=ids).order_by("pk").values_list("pk"))
+
+
+def _open(terms: Terms, created_by: ApiKey | None, request_id: RequestId) -> Conversation:
+    now = timezone.now()
+    conversation = Conversation.objects.create(
+        reference=terms.reference,
+        pool=terms.policy.pool,
+        geography=terms.policy.geography,
+        late_texts=terms.late_texts or settings.LATE_TEXTS,
+        created_by=created_by,
+        idempotency_key=request_id.key,
+        request_hash=request_id.hash,
+        created_at=now,
+        expires_at=now + timedelta(seconds=terms.ttl) if terms.ttl is not None else None,
+        idle_ttl=terms.idle_ttl,
+        idle_at=now + timedelta(seconds=terms.idle_ttl) if terms.idle_ttl is not None else None,
+    )
+    conversation.record(conversation.state, reason="created", actor=f"API key {created_by.name}" if created_by else "")
+    return conversation
+
+
+def _queue_confirmations(participants: Sequence[Participant]) -> None:
+    def text(to: Participant) -> str:
+        others = " and ".join(other.label or "the other person" for other in participants if other is not to)
+        return settings.CONFIRMATION_TEXT.replace("{label}", others)
+
+    queue_notices((participant, text(participant)) for participant in participants)

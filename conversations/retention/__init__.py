@@ -1,0 +1,1 @@
+"""Erasing texts whose time is over."""

@@ -1,0 +1,1 @@
+"""The carrier's webhooks: where inbound messages and delivery receipts enter."""

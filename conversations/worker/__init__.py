@@ -1,0 +1,1 @@
+"""The relay process: its threads and periodic jobs."""

@@ -1,0 +1,84 @@
+"""Top-ups for staff, who make the rules by which pools fill themselves and see what became of them."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+
+from numbers.models import TopUp
+from numbers.models.pool import name_of
+from numbers.provisioning import budget
+from numbers.provisioning.top_up import reserve
+from smsproxy.staff.admin import BoundedAdmin
+
+
+@admin.register(TopUp)
+class TopUpAdmin(BoundedAdmin):
+    list_display = [
+        "__str__",
+        "is_enabled",
+        "trouble",
+        "in_reserve",
+        "low_water",
+        "target",
+        "spent_this_month",
+        "monthly_budget",
+    ]
+    list_filter = ["is_enabled", ("trouble", admin.EmptyFieldListFilter), "country"]
+    list_select_related = ["pool"]
+    fields = [
+        "pool",
+        "country",
+        "is_enabled",
+        "low_water",
+        "target",
+        "in_reserve",
+        "monthly_budget",
+        "spent_this_month",
+        "max_monthly_cost",
+        "type",
+        "trouble",
+        "retry_at",
+        "its_orders",
+    ]
+    readonly_fields = ["pool_name", "in_reserve", "spent_this_month", "trouble", "retry_at", "its_orders"]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: TopUp | None = None) -> Any:
+        """Its orders are for the pool and the country that it has."""
+        return [*self.readonly_fields, *(["country"] if obj else [])]
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        return super().formfield_for_foreignkey(db_field, request, **{"empty_label": "the common pool"} | kwargs)
+
+    def get_fields(self, request: HttpRequest, obj: TopUp | None = None) -> Any:
+        """While it is being made, it has done nothing yet. Afterwards its pool stays, and no pool is the common one."""
+        if obj:
+            return ["pool_name", *self.fields[1:]]
+        return [field for field in self.fields if field not in self.readonly_fields]
+
+    def save_model(self, request: HttpRequest, obj: TopUp, form: Any, change: bool) -> None:
+        if not change:
+            super().save_model(request, obj, form, change)
+            return
+        # Perhaps it can buy now: it need not wait. The rest of the row may have changed since it was read.
+        obj.retry_at = None
+        obj.save(update_fields=[*form.changed_data, "retry_at"])
+
+    @admin.display(description="pool")
+    def pool_name(self, rule: TopUp) -> str:
+        return name_of(rule.pool)
+
+    @admin.display(description="in reserve")
+    def in_reserve(self, rule: TopUp) -> int:
+        return reserve(rule)
+
+    @admin.display(description="EUR this month")
+    def spent_this_month(self, rule: TopUp) -> str:
+        return f"{budget.committed(rule):.2f}"
+
+    @admin.display(description="orders")
+    def its_orders(self, rule: TopUp) -> str:
+        url = f"{reverse('admin:numbers_numberorder_changelist')}?top_up__id__exact={rule.pk}"
+        return format_html('<a href="{}">{} for {}</a>', url, rule.orders.count(), name_of(rule.pool))

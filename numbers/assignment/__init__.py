@@ -1,0 +1,1 @@
+"""Choosing a proxy number for each participant."""

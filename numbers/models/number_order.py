@@ -1,0 +1,94 @@
+"""Orders of numbers: what was asked for, kept until it is fulfilled."""
+
+from collections.abc import Iterable
+from typing import ClassVar, Self
+
+from django.db import models, transaction
+from django.utils import timezone
+
+from numbers.models.pool import Pool
+from numbers.models.top_up import TopUp
+from smsproxy.carriers.base import Feature, NumberQuery, NumberType, PatternPlace
+from smsproxy.states import Event, StaleState, Stateful
+
+
+class OrderState(models.TextChoices):
+    OPEN = "open", "open"
+    """Begun. The same command, run again, goes on with it."""
+    COMPLETE = "complete", "complete"
+    """All the numbers that were asked for are ours."""
+    SHORT = "short", "short"
+    """The carrier had fewer numbers than were asked for."""
+    ABANDONED = "abandoned", "abandoned"
+    """Given up by an operator."""
+
+
+class NumberOrder(Stateful):
+    """A request for a count of numbers. It never buys more than that, however often it is begun again."""
+
+    ALLOWED: ClassVar = {
+        OrderState.OPEN: frozenset({OrderState.COMPLETE, OrderState.SHORT, OrderState.ABANDONED}),
+        OrderState.COMPLETE: frozenset(),
+        OrderState.SHORT: frozenset(),
+        OrderState.ABANDONED: frozenset(),
+    }
+
+    country = models.CharField(max_length=2)
+    count = models.PositiveIntegerField()
+    features = models.CharField(max_length=40, help_text="Comma-separated, in alphabetical order.")
+    type = models.CharField(max_length=20, blank=True)
+    pattern = models.CharField(max_length=15, blank=True)
+    pattern_place = models.CharField(max_length=10)
+    max_monthly_cost = models.DecimalField(
+        max_digits=8, decimal_places=2, null=True, blank=True, help_text="EUR a month for each number."
+    )
+    pool = models.ForeignKey(
+        Pool, models.PROTECT, null=True, blank=True, related_name="orders", help_text="Where its numbers go."
+    )
+    top_up = models.ForeignKey(
+        TopUp, models.PROTECT, null=True, blank=True, related_name="orders", help_text="What ordered it by itself."
+    )
+    state = models.CharField(max_length=20, choices=OrderState.choices, default=OrderState.OPEN)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.CheckConstraint(condition=models.Q(count__gte=1), name="order_asks_for_a_number"),
+            models.UniqueConstraint(
+                fields=["top_up"], condition=models.Q(state=OrderState.OPEN), name="one_order_for_one_shortage"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"order {self.pk}: {self.count} × {self.country}"
+
+    def abandon(self, *, actor: str = "") -> Self:
+        """Buy no more for it. Raises StaleState: it has ended, or one of its numbers is just being bought."""
+        with transaction.atomic():
+            # Whoever buys for it holds this lock while it says so.
+            NumberOrder.objects.select_for_update().get(pk=self.pk)
+            if self.numbers.being_bought().exists():
+                raise StaleState(f"order {self.pk} is buying a number")
+            return self.move(OrderState.ABANDONED, reason="given up", actor=actor)
+
+    @staticmethod
+    def features_text(features: Iterable[Feature]) -> str:
+        return ",".join(sorted(features))
+
+    @property
+    def query(self) -> NumberQuery:
+        return NumberQuery(
+            country=self.country,
+            features=frozenset(Feature(name) for name in self.features.split(",")),
+            type=NumberType(self.type) if self.type else None,
+            pattern=self.pattern,
+            pattern_place=PatternPlace(self.pattern_place),
+        )
+
+
+class OrderEvent(Event):
+    order = models.ForeignKey(NumberOrder, models.CASCADE, related_name="events")
+
+    class Meta:
+        ordering = ["-id"]

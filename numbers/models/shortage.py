@@ -1,0 +1,72 @@
+"""Shortages: conversations that could not be made as no number was free."""
+
+from datetime import datetime
+from typing import Self
+
+from django.db import models
+from django.utils import timezone
+
+from numbers.models.pool import Pool
+from numbers.models.real_number import RealNumber
+
+
+class ShortageQuerySet(models.QuerySet["Shortage"]):
+    def before(self, at: datetime) -> Self:
+        """The oldest first."""
+        return self.filter(created_at__lt=at).order_by("created_at")
+
+
+class Shortage(models.Model):
+    """A conversation could not be made, as one of its people had used up every number. An event, never changed."""
+
+    pool = models.ForeignKey(Pool, models.PROTECT, null=True, blank=True, related_name="shortages")
+    country = models.CharField(max_length=2, blank=True, help_text="The person's: ISO 3166-1 alpha-2.")
+    real_number = models.ForeignKey(
+        RealNumber, models.PROTECT, null=True, blank=True, related_name="shortages", help_text="Whose, if we know them."
+    )
+    able = models.PositiveIntegerField(help_text="The numbers that can serve this person, free or not.")
+    in_use = models.PositiveIntegerField(help_text="How many of those they had already, open or cooling down.")
+    needed = models.PositiveIntegerField(help_text="How many that can serve them there would have to be.")
+    next_release_at = models.DateTimeField(null=True, blank=True, help_text="When the next of theirs has cooled down.")
+    reason = models.CharField(max_length=300)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    objects = ShortageQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [models.Index("created_at", name="shortage_recent")]
+
+    def __str__(self) -> str:
+        return f"shortage {self.pk}"
+
+
+class ShortageCountQuerySet(models.QuerySet["ShortageCount"]):
+    def add_one(self, pool: Pool | None, country: str) -> None:
+        count, _ = self.get_or_create(pool=pool, country=country)
+        self.filter(pk=count.pk).update(count=models.F("count") + 1)
+
+
+class ShortageCount(models.Model):
+    """How many there have been of a pool and country in all, those among them that are forgotten by now."""
+
+    pool = models.ForeignKey(Pool, models.CASCADE, null=True, related_name="shortage_counts")
+    country = models.CharField(max_length=2, blank=True)
+    count = models.PositiveBigIntegerField(default=0)
+
+    objects = ShortageCountQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["pool", "country"], condition=models.Q(pool__isnull=False), name="one_shortage_count_of_a_pool"
+            ),
+            models.UniqueConstraint(
+                fields=["country"],
+                condition=models.Q(pool__isnull=True),
+                name="one_shortage_count_of_the_common_pool",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.count} shortages"

@@ -1,0 +1,1 @@
+"""Searching, buying, configuring, releasing and topping up numbers."""

@@ -1,0 +1,1 @@
+"""The carrier Vonage: requests, webhooks, signatures and faults."""

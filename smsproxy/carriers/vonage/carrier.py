@@ -1,0 +1,205 @@
+"""Vonage, through its official SDK: our verbs in the words of the SMS and Numbers APIs.
+
+vonage_client.py makes the calls, vonage_fields.py spells the values, vonage_faults.py says what a refusal means.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from django.conf import settings
+from vonage_numbers.requests import (
+    ListOwnedNumbersFilter,
+    NumberParams,
+    SearchAvailableNumbersFilter,
+    UpdateNumberParams,
+)
+from vonage_sms import SmsMessage
+
+from smsproxy.carriers import gsm7
+from smsproxy.carriers.base import (
+    AccountFault,
+    AvailableNumber,
+    Carrier,
+    LookupResult,
+    NumberQuery,
+    OutcomeUnknown,
+    OutgoingText,
+    OwnedNumber,
+    PatternPlace,
+    Refused,
+    SendReply,
+    SentPart,
+    TryLater,
+)
+from smsproxy.carriers.vonage.client import Client, ThreadClient, ask, body_of, build, form_client, json_client, read
+from smsproxy.carriers.vonage.faults import STATUS, numbers_fault, send_http_fault, sms_fault
+from smsproxy.carriers.vonage.fields import (
+    NUMBER_TYPES,
+    read_country,
+    read_features,
+    read_money,
+    read_number,
+    read_type,
+    write_features,
+    write_number,
+    write_pattern,
+)
+from smsproxy.carriers.vonage.lookups import identity_insights, number_insight
+from smsproxy.webhook_urls import delivery_receipt_url
+
+PAGE = 100  # the most numbers that the Numbers API gives at once
+CALLBACK_LENGTH = 100
+CLIENT_REF_LENGTH = 40  # by the SMS API reference; newer pages say 100
+
+_MESSAGE_ID = re.compile(r"[\x21-\x7e]{1,64}")
+
+
+class VonageCarrier(Carrier):
+    name = "vonage"
+
+    def __init__(self) -> None:
+        self._forms = ThreadClient(form_client)
+        self._json = ThreadClient(json_client)
+
+    def send(self, text: OutgoingText) -> SendReply:
+        # Without its echo in the receipt, a send whose answer was lost could never be settled.
+        if not 0 < len(text.client_ref) <= CLIENT_REF_LENGTH:
+            raise Refused(f"client_ref: expected 1 to {CLIENT_REF_LENGTH} characters")
+        message = build(
+            SmsMessage,
+            from_=write_number(text.sender),
+            to=write_number(text.recipient),
+            text=text.text,
+            # Vonage does not look: what GSM-7 does not have, it would send as something else.
+            type="text" if gsm7.is_gsm7(text.text) else "unicode",
+            client_ref=text.client_ref,
+            callback=_receipts_url(),
+        )
+        client = self._forms.get()
+        return _send_reply(body_of(ask(client, lambda: client.sms.send(message)), send_http_fault))
+
+    def search(self, query: NumberQuery) -> Iterator[AvailableNumber]:
+        criteria = {
+            "country": query.country.upper(),
+            "features": write_features(query.features),
+            "type": NUMBER_TYPES[query.type] if query.type else None,
+            **write_pattern(query.pattern, query.pattern_place),
+        }
+        pages = self._pages(
+            SearchAvailableNumbersFilter,
+            criteria,
+            lambda client, request: client.numbers.search_available_numbers(request),
+        )
+        for number, entry in pages:
+            yield AvailableNumber(
+                number=number,
+                country=read_country(entry.get("country")),
+                type=read_type(entry.get("type")),
+                features=read_features(entry.get("features")),
+                monthly_cost=read_money(entry.get("cost")),
+            )
+
+    def owned(self, number: str = "") -> Iterator[OwnedNumber]:
+        pages = self._pages(
+            ListOwnedNumbersFilter,
+            write_pattern(write_number(number), PatternPlace.START) if number else {},
+            lambda client, request: client.numbers.list_owned_numbers(request),
+        )
+        for found, entry in pages:
+            # The pattern also finds longer numbers, which only start with this one.
+            if not number or found == number:
+                yield OwnedNumber(
+                    number=found,
+                    country=read_country(entry.get("country")),
+                    type=read_type(entry.get("type")),
+                    features=read_features(entry.get("features")),
+                    webhook_url=str(entry.get("moHttpUrl") or ""),
+                )
+
+    def buy(self, number: str, country: str) -> None:
+        request = build(NumberParams, country=country.upper(), msisdn=write_number(number))
+        self._order(lambda client: client.numbers.buy_number(request))
+
+    def cancel(self, number: str, country: str) -> None:
+        request = build(NumberParams, country=country.upper(), msisdn=write_number(number))
+        self._order(lambda client: client.numbers.cancel_number(request))
+
+    def configure(self, number: str, country: str, webhook_url: str) -> None:
+        request = build(
+            UpdateNumberParams, country=country.upper(), msisdn=write_number(number), mo_http_url=webhook_url
+        )
+        self._order(lambda client: client.numbers.update_number(request))
+
+    def look_up(self, number: str, country: str) -> LookupResult:
+        if settings.LOOKUP == "number_insight":
+            return number_insight(self._forms.get(), number)
+        if settings.LOOKUP == "identity_insights":
+            return identity_insights(self._json.get(), number)
+        raise AccountFault("the setting LOOKUP names no lookup service of Vonage")
+
+    def _order(self, call: Callable[[Client], object]) -> None:
+        """A change to our numbers: done, or a CarrierError."""
+        client = self._forms.get()
+        answer = ask(client, lambda: call(client))
+        if answer.status_code == 420:
+            raise numbers_fault(420, answer.text)
+        body = body_of(answer)
+        code = str(body.get("error-code", ""))
+        if not STATUS.fullmatch(code):
+            raise OutcomeUnknown("an answer that cannot be read")
+        if code != "200":
+            raise numbers_fault(int(code), str(body.get("error-code-label", "")))
+
+    def _pages(
+        self, model: type, criteria: Mapping[str, Any], call: Callable[[Client, Any], object]
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Every entry of a list, with its number; without those that have none, such as short codes."""
+        page = seen = 0
+        while True:
+            page += 1
+            request = build(model, **criteria, size=PAGE, index=page)
+            body = self._page(call, request)
+            entries, count = body.get("numbers", []), body.get("count")
+            if not isinstance(entries, list):
+                raise TryLater("an answer that cannot be read")
+            for entry in entries:
+                if isinstance(entry, dict) and (number := read_number(entry.get("msisdn"))):
+                    yield number, entry
+            seen += len(entries)
+            # Where Vonage does not say how many there are, a page that is not full is the last.
+            if not entries or (seen >= count if isinstance(count, int) else len(entries) < PAGE):
+                return
+
+    def _page(self, call: Callable[[Client, Any], object], request: Any) -> dict[str, Any]:
+        client = self._forms.get()
+        return read(client, lambda: call(client, request))
+
+
+def _receipts_url() -> str | None:
+    """Where the receipts of a text go. Said with each, so that nobody must set it for the whole account.
+
+    None leaves it to the account's own setting: Vonage takes no more than 100 characters.
+    """
+    url = delivery_receipt_url()
+    return url if settings.IS_HTTPS and len(url) <= CALLBACK_LENGTH else None
+
+
+def _send_reply(body: dict[str, Any]) -> SendReply:
+    items = body.get("messages")
+    if not isinstance(items, list) or not items:
+        raise OutcomeUnknown("an answer that cannot be read")
+    parts = tuple(_sent_part(item) for item in items)
+    if not any(part.accepted for part in parts):
+        raise sms_fault(parts[0].error_code, str(items[0].get("error-text", "")))
+    return SendReply(parts=parts)
+
+
+def _sent_part(item: object) -> SentPart:
+    if isinstance(item, dict):
+        status, message_id = str(item.get("status")), item.get("message-id")
+        if status == "0" and isinstance(message_id, str) and _MESSAGE_ID.fullmatch(message_id):
+            return SentPart(carrier_message_id=message_id, price=read_money(item.get("message-price")))
+        if status != "0" and STATUS.fullmatch(status):
+            return SentPart(carrier_message_id="", error_code=status)
+    raise OutcomeUnknown("an answer that cannot be read")

@@ -1,0 +1,66 @@
+"""Vonage's spelling of our values, and back. What makes no sense becomes "" or None: one odd field loses no answer."""
+
+import re
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from smsproxy.carriers.base import Feature, NumberType, PatternPlace, Refused
+
+_NUMBER = re.compile(r"[1-9][0-9]{6,14}")
+_COUNTRY = re.compile(r"[A-Z]{2}")
+
+NUMBER_TYPES = {
+    NumberType.MOBILE: "mobile-lvn",
+    NumberType.LANDLINE: "landline",
+    NumberType.TOLL_FREE: "landline-toll-free",
+}
+_NUMBER_TYPES_BACK = {word: number_type for number_type, word in NUMBER_TYPES.items()}
+# The order in which the SDK's enum has them in its combinations.
+_FEATURES = (Feature.SMS, Feature.VOICE, Feature.MMS)
+_PLACES = {PatternPlace.START: 0, PatternPlace.ANYWHERE: 1, PatternPlace.END: 2}
+
+
+def write_number(number: str) -> str:
+    """E.164 without its "+". Raises Refused: better here than as a text to somebody else."""
+    digits = number.removeprefix("+")
+    if not _NUMBER.fullmatch(digits):
+        raise Refused("a number that is not in E.164 form")
+    return digits
+
+
+def read_number(value: object) -> str | None:
+    return f"+{value}" if isinstance(value, str) and _NUMBER.fullmatch(value) else None
+
+
+def write_features(features: frozenset[Feature]) -> str | None:
+    return ",".join(feature for feature in _FEATURES if feature in features) or None
+
+
+def read_features(value: object) -> frozenset[Feature]:
+    return frozenset(feature for feature in Feature if isinstance(value, list) and feature in value)
+
+
+def write_pattern(digits: str, place: PatternPlace) -> dict[str, Any]:
+    return {"pattern": digits, "search_pattern": _PLACES[place]} if digits else {}
+
+
+def read_type(value: object) -> NumberType | None:
+    return _NUMBER_TYPES_BACK.get(str(value))
+
+
+def read_country(value: object) -> str:
+    country = str(value or "").upper()
+    return country if _COUNTRY.fullmatch(country) else ""
+
+
+MOST_MONEY = 10_000  # EUR
+
+
+def read_money(value: object) -> Decimal | None:
+    """EUR. A string by the reference; a number, which the SDK's own model does not take, is as good."""
+    try:
+        money = Decimal(str(value))
+    except InvalidOperation:
+        return None
+    # Nothing that we pay for costs more: a sum that cannot be stored must not keep the rest from being stored.
+    return round(money, 5) if money.is_finite() and 0 <= money < MOST_MONEY else None

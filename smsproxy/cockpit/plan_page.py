@@ -1,0 +1,110 @@
+"""The plan of a pool, for staff: the same as `manage.py plan_pool`, and a plot. The admin's site has its address."""
+
+import threading
+from argparse import ArgumentTypeError
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from django import forms
+from django.http import QueryDict
+from django.utils.text import capfirst
+
+from conversations.planning import question_values
+from conversations.planning.advice import advice, country_name, terms_text
+from conversations.planning.columns import COSTS, NEEDS, cool_down_name
+from conversations.planning.deadline import Deadline, TooLong
+from conversations.planning.plan import DEFAULT_DAYS, CountryPlan, Plan, Question, Simulation, make_plan
+from numbers.management import arguments
+from numbers.models import Pool
+from smsproxy.cockpit.plan_plot import Plot, draw
+
+# Seconds. Less than a request has for the database, whose connection would be cut otherwise.
+PATIENCE = 5.0
+TOO_LONG = (
+    "The history is too long for a page. Ask for fewer days or for one country, or call manage.py plan_pool, which "
+    "takes as long as it needs."
+)
+# Several that take their time would look like a database that is slow, and all others would be turned away.
+_one_at_a_time = threading.Lock()
+
+
+class ArgumentField(forms.CharField):
+    """Checked as the argument of the command is, and refused in the same words. None: it is left out."""
+
+    def __init__(self, parse: Callable[[str], Any], **options: Any) -> None:
+        super().__init__(required=False, **options)
+        self._parse = parse
+
+    def clean(self, value: Any) -> Any:
+        text = super().clean(value)
+        try:
+            return self._parse(text) if text else None
+        except ArgumentTypeError as error:
+            raise forms.ValidationError(f"{capfirst(str(error))}.") from None
+
+
+class PlanForm(forms.Form):
+    pool = forms.ModelChoiceField(
+        Pool.objects.all(), required=False, to_field_name="name", empty_label="the common pool"
+    )
+    country = ArgumentField(
+        arguments.country, help_text="Two letters, such as GB. Empty: all.", widget=forms.TextInput({"size": 4})
+    )
+    growth = ArgumentField(
+        question_values.growth,
+        help_text="Percent a month. Empty: as the history grows.",
+        widget=forms.TextInput({"size": 6}),
+    )
+    cool_down = ArgumentField(
+        question_values.seconds,
+        label="cool-down",
+        help_text="Seconds: one more to compare.",
+        widget=forms.TextInput({"size": 10}),
+    )
+    days = ArgumentField(
+        question_values.days,
+        help_text=f"Of history. Empty: {DEFAULT_DAYS}.",
+        widget=forms.TextInput({"size": 4}),
+    )
+
+    def question(self) -> Question:
+        return Question(**{name: value for name, value in self.cleaned_data.items() if value is not None})
+
+
+class Section(NamedTuple):
+    """What the page shows of one country. has_refused: is one of the cool-downs not allowed?"""
+
+    name: str
+    advice: str
+    plot: Plot | None
+    facts: Sequence[tuple[str, str]]
+    cool_downs: Sequence[tuple[str, Simulation]]
+    has_refused: bool
+
+
+def plan_context(asked: QueryDict) -> dict[str, Any]:
+    """For the page's template. Where there is no plan, it says why: the form is wrong, or it would take too long."""
+    form = PlanForm(asked)
+    if not form.is_valid():
+        return {"form": form}
+    if not _one_at_a_time.acquire(blocking=False):
+        return {"form": form, "refusal": "Another plan is being made at this moment. Try again in some seconds."}
+    try:
+        plan = make_plan(form.question(), deadline=Deadline(PATIENCE))
+    except TooLong:
+        return {"form": form, "refusal": TOO_LONG}
+    finally:
+        _one_at_a_time.release()
+    sections = [_section(country, plan) for country in plan.countries]
+    return {"form": form, "plan": plan, "terms": terms_text(plan), "sections": sections}
+
+
+def _section(country: CountryPlan, plan: Plan) -> Section:
+    return Section(
+        name=country_name(country.country),
+        advice=advice(country, plan),
+        plot=draw(country),
+        facts=[(column.told, column.cell(country)) for column in [*NEEDS, *COSTS]],
+        cool_downs=[(cool_down_name(each), each) for each in country.simulations],
+        has_refused=not all(each.is_allowed for each in country.simulations),
+    )

@@ -1,0 +1,83 @@
+"""The site for staff. Its first page says what needs them; so this module, unlike the rest of smsproxy, knows all."""
+
+from typing import Any, NamedTuple
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, URLResolver, path, reverse
+
+from conversations.insight.status import Trouble, gather
+from numbers.models import VirtualNumber
+from smsproxy.cockpit.plan_page import plan_context
+
+
+class Place(NamedTuple):
+    """A list in which staff can see to it, and the permission that shows it."""
+
+    permission: str
+    url_name: str
+    query: str = ""
+
+
+PLACES = {
+    Trouble.PAUSED: Place("conversations.view_accountpace", "conversations_accountpace"),
+    Trouble.NO_WORKER: Place("conversations.view_worker", "conversations_worker"),
+    Trouble.WORKER_WAITS: Place("conversations.view_worker", "conversations_worker"),
+    Trouble.UNDECIDED: Place(
+        "conversations.view_outboundmessage", "conversations_outboundmessage", "?state__exact=unknown"
+    ),
+    Trouble.QUARANTINED: Place("numbers.view_virtualnumber", "numbers_virtualnumber", "?state__exact=quarantined"),
+    Trouble.SHORTAGES: Place("numbers.view_shortage", "numbers_shortage"),
+    Trouble.RENTED_BUT_RETIRED: Place(
+        "numbers.view_virtualnumber", "numbers_virtualnumber", "?state__exact=retired&is_rented__exact=1"
+    ),
+    Trouble.TOP_UP: Place("numbers.view_topup", "numbers_topup", "?trouble__isempty=0"),
+}
+
+
+class AdminSite(admin.AdminSite):
+    site_header = "smsproxy"
+    site_title = "smsproxy"
+    index_title = "Operations"
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
+        return super().index(request, {**(extra_context or {}), "troubles": _troubles(request)})
+
+    def get_urls(self) -> list[URLPattern | URLResolver]:
+        return [path("plan/", self.admin_view(self.plan_pool), name="plan_pool"), *super().get_urls()]
+
+    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
+        """The plan is no model, but stands among those of the pool: on the first page, and at the side of all."""
+        apps: list[Any] = super().get_app_list(request, app_label)
+        for app in apps:
+            if app["app_label"] == "numbers" and self._may_plan(request):
+                app["models"].append(
+                    {
+                        "name": "Plan of the pool",
+                        "object_name": "Plan",
+                        "admin_url": reverse("admin:plan_pool"),
+                        "view_only": True,
+                    }
+                )
+        return apps
+
+    def plan_pool(self, request: HttpRequest) -> TemplateResponse:
+        if not self._may_plan(request):
+            raise PermissionDenied
+        context = {**self.each_context(request), "title": "Plan of the pool", **plan_context(request.GET)}
+        return TemplateResponse(request, "admin/plan.html", context)
+
+    def _may_plan(self, request: HttpRequest) -> bool:
+        """Whoever sees the list of numbers, which has a link to the plan."""
+        return bool(self.get_model_admin(VirtualNumber).has_view_permission(request))
+
+
+def _troubles(request: HttpRequest) -> list[tuple[str, str]]:
+    """What this member of staff may know of: the sentence, and the address of the list behind it."""
+    return [
+        (told, reverse(f"admin:{PLACES[trouble].url_name}_changelist") + PLACES[trouble].query)
+        for trouble, told in gather().troubles.items()
+        if request.user.has_perm(PLACES[trouble].permission)
+    ]

@@ -1,0 +1,221 @@
+"""A second carrier, of our own: it rents out numbers, delivers texts to simulated phones, and fails on request.
+
+Its state is in the database (smsproxy/simulator/models.py); its inventory is computed, the same for everybody.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from decimal import Decimal
+
+import phonenumbers
+from django.db import DatabaseError, IntegrityError, models, transaction
+
+from smsproxy.carriers.base import (
+    AccountFault,
+    AvailableNumber,
+    Carrier,
+    CarrierError,
+    Feature,
+    LookupResult,
+    LookupVerdict,
+    NumberQuery,
+    NumberType,
+    OutcomeUnknown,
+    OutgoingText,
+    OwnedNumber,
+    PatternPlace,
+    Receipt,
+    ReceiptStatus,
+    Refused,
+    Scope,
+    SenderFault,
+    SendReply,
+    SentPart,
+    TryLater,
+)
+from smsproxy.carriers.gsm7 import segments
+from smsproxy.phone import country_of
+from smsproxy.simulator import network
+from smsproxy.simulator.models import Direction, FaultKind, SimulatedFault, SimulatedHandset, SimulatedNumber, Verb
+
+log = logging.getLogger(__name__)
+
+PRICE = Decimal("0.04")  # EUR a part
+_NOT_FOR_RENT = "420"  # as Vonage says it of a number that somebody else has, or nobody
+# All but the last two digits of the inventory, where a country has numbers for fiction.
+_FICTIONAL = {"GB": "+4477009001", "US": "+121255501"}
+# Each country has one network; and those without an entry share one of the country 001, which is for tests.
+_NETWORKS = {"GB": "23410", "US": "310410"}
+_TEST_NETWORK = "00101"
+
+
+class SimulatorCarrier(Carrier):
+    name = "simulator"
+
+    def search(self, query: NumberQuery) -> Iterator[AvailableNumber]:
+        with _call(Verb.SEARCH):
+            rented = set(SimulatedNumber.objects.filter(country=query.country).values_list("number", flat=True))
+            found = [n for n in _inventory(query.country) if n.number not in rented and _matches(n, query)]
+        yield from found
+
+    def buy(self, number: str, country: str) -> None:
+        with _call(Verb.BUY):
+            offer = next((offer for offer in _inventory(country) if offer.number == number), None)
+            if offer is None:
+                raise Refused("the number is not for rent", code=_NOT_FOR_RENT)
+            try:
+                with transaction.atomic():
+                    SimulatedNumber.objects.create(
+                        number=number,
+                        country=country,
+                        type=offer.type or "",
+                        features=",".join(sorted(offer.features)),
+                        monthly_cost=offer.monthly_cost or Decimal(0),
+                    )
+            except IntegrityError:
+                raise Refused("the number is rented already", code=_NOT_FOR_RENT) from None
+
+    def configure(self, number: str, country: str, webhook_url: str) -> None:
+        with _call(Verb.CONFIGURE):
+            if not _rented(number, country).update(webhook_url=webhook_url):
+                raise Refused("the account does not rent this number", code=_NOT_FOR_RENT)
+
+    def owned(self, number: str = "") -> Iterator[OwnedNumber]:
+        with _call(Verb.OWNED):
+            rows = list(SimulatedNumber.objects.filter(**{"number": number} if number else {}))
+        for row in rows:
+            yield OwnedNumber(
+                number=row.number,
+                country=row.country,
+                type=NumberType(row.type),
+                features=frozenset(Feature(name) for name in row.features.split(",") if name),
+                webhook_url=row.webhook_url,
+            )
+
+    def cancel(self, number: str, country: str) -> None:
+        with _call(Verb.CANCEL):
+            if not _rented(number, country).delete()[0]:
+                raise Refused("the account does not rent this number", code=_NOT_FOR_RENT)
+
+    def look_up(self, number: str, country: str) -> LookupResult:
+        """Every number exists, but for those that end in 0000."""
+        with _call(Verb.LOOK_UP):
+            if number.endswith("0000"):
+                return LookupResult(verdict=LookupVerdict.INVALID)
+            return LookupResult(verdict=LookupVerdict.VALID, country=country, line_type="mobile")
+
+    def send(self, text: OutgoingText) -> SendReply:
+        with _call(Verb.SEND) as fault:
+            if not SimulatedNumber.objects.filter(number=text.sender, features__contains=Feature.SMS).exists():
+                raise SenderFault("the sender is not a number of the account that can text", code="15")
+            ids = [network.new_message_id() for _ in range(segments(text.text).count)]
+            if fault != FaultKind.UNDELIVERED:
+                SimulatedHandset.objects.pick_up(text.recipient).texts.create(
+                    direction=Direction.TO_HANDSET,
+                    virtual_number=text.sender,
+                    text=text.text,
+                    carrier_message_id=ids[0],
+                    client_ref=text.client_ref,
+                )
+            for message_id in ids:
+                _tell(text, message_id, fault)
+        return SendReply(parts=tuple(SentPart(carrier_message_id=message_id, price=PRICE) for message_id in ids))
+
+
+@contextmanager
+def _call(verb: Verb) -> Iterator[FaultKind | None]:
+    """A call over the simulated network: it fails before it does anything, or after, if a stored fault says so."""
+    try:
+        fault = SimulatedFault.objects.take(verb)
+        if fault and (failure := _failure(fault)):
+            raise failure
+        yield fault
+    except DatabaseError as error:
+        raise OutcomeUnknown(f"the simulator's own database failed ({type(error).__name__})") from None
+    if fault in (FaultKind.LOST_REPLY, FaultKind.SILENCE):
+        raise OutcomeUnknown("the reply was lost, as asked for")
+
+
+def _failure(fault: FaultKind) -> CarrierError | None:
+    """What a fault does to a call before it has done anything."""
+    match fault:
+        case FaultKind.THROTTLED:
+            return TryLater("throttled, as asked for", code="1", retry_after=1.0, scope=Scope.NUMBER)
+        case FaultKind.UNREACHABLE:
+            return TryLater("unreachable, as asked for", scope=Scope.WORKER)
+        case FaultKind.REFUSED:
+            return Refused("refused, as asked for", code="6")
+        case FaultKind.SENDER_FAULT:
+            return SenderFault("the sender is refused, as asked for", code="15")
+        case FaultKind.ACCOUNT_FAULT:
+            return AccountFault("the account is refused, as asked for", code="9")
+        case FaultKind.LOST_REQUEST:
+            return OutcomeUnknown("the request was lost, as asked for")
+        case _:
+            return None
+
+
+def _tell(text: OutgoingText, message_id: str, fault: FaultKind | None) -> None:
+    """Post the receipts of one part. They can only be early: our own record of the send comes after."""
+    if fault in (FaultKind.SILENCE, FaultKind.NO_RECEIPT):
+        return
+    is_given_up = fault == FaultKind.UNDELIVERED
+    receipt = Receipt(
+        carrier_message_id=message_id,
+        client_ref=text.client_ref,
+        status=ReceiptStatus.UNDELIVERED if is_given_up else ReceiptStatus.DELIVERED,
+        error_code="1" if is_given_up else "",
+        network=_NETWORKS.get(country_of(text.recipient), _TEST_NETWORK),
+    )
+    for _ in range(2 if fault == FaultKind.DUPLICATE_RECEIPT else 1):
+        try:
+            network.pass_receipt(receipt, sender=text.sender, recipient=text.recipient)
+        except network.NotPassedOn as error:
+            # The text is delivered all the same.
+            log.warning("a simulated receipt was lost: %s", error)
+
+
+def _rented(number: str, country: str) -> "models.QuerySet[SimulatedNumber]":
+    return SimulatedNumber.objects.filter(number=number, country=country)
+
+
+def _inventory(country: str) -> Iterator[AvailableNumber]:
+    """A hundred numbers of this country, most of them mobile; none where no example of its numbers is known."""
+    start = _FICTIONAL.get(country) or _example(country)
+    for index in range(100 if start else 0):
+        number_type, features = _kind(index)
+        yield AvailableNumber(
+            number=f"{start}{index:02}",
+            country=country,
+            type=number_type,
+            features=features,
+            monthly_cost=Decimal("0.90") + Decimal("0.15") * (index % 5),
+        )
+
+
+def _kind(index: int) -> tuple[NumberType, frozenset[Feature]]:
+    if index < 80:
+        return NumberType.MOBILE, frozenset({Feature.SMS, Feature.VOICE} if index % 2 else {Feature.SMS})
+    if index < 95:
+        return NumberType.LANDLINE, frozenset({Feature.VOICE})
+    return NumberType.TOLL_FREE, frozenset({Feature.VOICE, Feature.SMS})
+
+
+def _example(country: str) -> str:
+    """A mobile number of the country without its last two digits; "" where there is none."""
+    with suppress(KeyError):
+        example = phonenumbers.example_number_for_type(country, phonenumbers.PhoneNumberType.MOBILE)
+        if example is not None:
+            return phonenumbers.format_number(example, phonenumbers.PhoneNumberFormat.E164)[:-2]
+    return ""
+
+
+def _matches(offer: AvailableNumber, query: NumberQuery) -> bool:
+    digits = offer.number.removeprefix("+")
+    found = {
+        PatternPlace.START: digits.startswith,
+        PatternPlace.ANYWHERE: digits.__contains__,
+        PatternPlace.END: digits.endswith,
+    }[query.pattern_place](query.pattern)
+    return found and query.features <= offer.features and query.type in (None, offer.type)

@@ -1,0 +1,172 @@
+"""What the pages for staff share: traces, actions, and what they answer to nonsense in their address."""
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission, User
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from conversations.intake import receive
+from conversations.models import InboundMessage
+from numbers.models import RealNumber
+from smsproxy.api.models import ApiKey
+from tests.support.builders import ALICE, BOB, add_numbers, talk
+
+SECRET_WORDS = "meet me at the old lighthouse"
+
+
+@pytest.fixture
+def webhook(db):
+    return receive.keep_undecodable("m1", f'{{"msisdn": "{ALICE[1:]}", "text": "{SECRET_WORDS}"}}', "for the test")
+
+
+@pytest.fixture
+def message(db):
+    return InboundMessage.objects.create(carrier_message_id="m2", outcome="no_route", text=SECRET_WORDS)
+
+
+def log_in(client, *permissions):
+    user = User.objects.create_user("sam", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    client.force_login(user)
+    return client
+
+
+def page(row, name="change"):
+    return reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_{name}", args=[row.pk])
+
+
+# Traces ---------------------------------------------------------------------------------------------------------------
+
+
+def test_who_reads_a_text_leaves_a_trace(client, message):
+    log_in(client, "view_inboundmessage", "read_message_text")
+
+    assert SECRET_WORDS in client.get(page(message)).content.decode()
+
+    entry = LogEntry.objects.get()
+    assert (entry.object_id, entry.user.username, entry.change_message) == (str(message.pk), "sam", "Saw its text.")
+
+
+def test_who_reads_a_whole_webhook_leaves_a_trace(admin_client, webhook):
+    assert SECRET_WORDS in admin_client.get(page(webhook)).content.decode()
+
+    assert LogEntry.objects.get().change_message == "Saw its raw."
+
+
+def test_who_sees_no_text_leaves_none(client, message, webhook):
+    log_in(client, "view_inboundmessage")
+
+    assert SECRET_WORDS not in client.get(page(message)).content.decode()
+    assert not LogEntry.objects.exists()
+
+
+# Actions --------------------------------------------------------------------------------------------------------------
+
+
+def test_revoking_tells_how_many_were_and_keeps_who_did_it(admin_client, db):
+    keys = [ApiKey.objects.issue(name)[0] for name in ("rides", "parcels")]
+    keys[0].revoke()
+    data = {"action": "revoke", "_selected_action": [key.pk for key in keys]}
+
+    answer = admin_client.post(reverse("admin:api_apikey_changelist"), data, follow=True)
+
+    assert "1 done, 1 refused" in answer.content.decode()
+    entry = LogEntry.objects.get()
+    assert (entry.object_id, entry.user.username) == (str(keys[1].pk), "admin")
+    assert not ApiKey.objects.valid().exists()
+
+
+# Pages ----------------------------------------------------------------------------------------------------------------
+
+
+def test_the_page_of_a_conversation_costs_the_same_however_many_take_part(admin_client, db):
+    add_numbers(12)
+    two = talk(ALICE, BOB)
+    ten = talk(*(f"+4477007{index:05}" for index in range(5)))
+    for index in range(5, 10):
+        person = ten.participants.first()
+        person.pk, person.position = None, index
+        person.real_number = RealNumber.objects.remember([f"+4477008{index:05}"])[f"+4477008{index:05}"]
+        person.save(force_insert=True)
+    admin_client.get(page(two))  # What is remembered from the first page on.
+
+    costs = []
+    for conversation in (two, ten):
+        with CaptureQueriesContext(
+            connection,
+        ) as queries:
+            admin_client.get(page(conversation))
+        costs.append(len(queries))
+
+    assert costs[0] == costs[1]
+
+
+@pytest.mark.parametrize("model", ["simulatedhandset", "simulatednumber", "simulatedtext", "simulatedfault"])
+def test_with_a_real_carrier_the_simulated_network_has_no_pages(admin_client, db, settings, model):
+    lists, adds = (reverse(f"admin:simulator_{model}_{name}") for name in ("changelist", "add"))
+    assert admin_client.get(lists).status_code == 200
+    settings.CARRIER = "vonage"
+
+    assert admin_client.get(lists).status_code == 403
+    assert admin_client.get(adds).status_code == 403
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    "query",
+    [
+        "state__exact=%00",
+        "created_at__year=99999",
+        "created_at__year=" + "9" * 30,
+        "created_at__gte=nonsense",
+        "state__exact=%ff",
+        "q=%00",
+        "p=" + "9" * 30,
+        "o=9.9.9",
+        "created_by__id__exact=x",
+    ],
+)
+@pytest.mark.parametrize("model", ["conversation", "outboundmessage"])
+def test_nonsense_in_the_address_of_a_list_is_no_500(admin_client, model, query):
+    add_numbers(2)
+    talk(ALICE, BOB, notify=True)
+
+    answer = admin_client.get(reverse(f"admin:conversations_{model}_changelist") + f"?{query}", follow=True)
+
+    assert answer.status_code == 200
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("selected", ["x", "\x00", "9" * 30])
+def test_an_action_on_nonsense_is_no_500(admin_client, selected):
+    data = {"action": "close", "_selected_action": selected}
+
+    answer = admin_client.post(reverse("admin:conversations_conversation_changelist"), data, follow=True)
+
+    assert answer.status_code == 200
+
+
+def test_staff_can_close_for_good_what_is_closed_already(admin_client):
+    add_numbers(2)
+    conversation = talk(ALICE, BOB, late_texts="reopen").close()
+    data = {"action": "close", "_selected_action": conversation.pk}
+
+    pages = [
+        admin_client.post(reverse("admin:conversations_conversation_changelist"), data, follow=True) for _ in range(2)
+    ]
+
+    assert ["1 done." in page.content.decode() for page in pages] == [True, False]
+    conversation.refresh_from_db()
+    assert conversation.late_texts == "end"
+    assert conversation.events.first().actor == "admin"
+
+
+def test_a_fault_of_ours_is_still_a_500(admin_user, monkeypatch):
+    client = Client(raise_request_exception=False)
+    client.force_login(admin_user)
+    monkeypatch.setattr("conversations.admin.conversations.ConversationAdmin.get_queryset", lambda *args: int("x"))
+
+    assert client.get(reverse("admin:conversations_conversation_changelist")).status_code == 500

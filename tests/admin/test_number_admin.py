@@ -1,0 +1,261 @@
+"""The pool in the admin: seen, not edited; people's numbers masked."""
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission, User
+from django.urls import reverse
+
+from numbers.models import NumberOrder, NumberState, OrderState, Pool, RealNumber, VirtualNumber
+from smsproxy.carriers.base import Feature, NumberType
+from smsproxy.webhook_urls import inbound_sms_url
+from tests.support.builders import ALICE, BOB, add_numbers, talk
+
+# What of a number can be set on its page, and what its form says of the records below it.
+EDITABLE = {"pool", "is_reserved", "rate"}
+NO_EVENTS = {"events-TOTAL_FORMS": 0, "events-INITIAL_FORMS": 0}
+MODELS = ["virtualnumber", "numberorder", "realnumber", "numberevent", "orderevent"]
+
+
+@pytest.fixture
+def order(db):
+    order = NumberOrder.objects.create(country="GB", count=2, features="SMS", pattern_place="anywhere")
+    order.record(order.state, reason="opened")
+    return order
+
+
+@pytest.fixture
+def pool(order):
+    rows = add_numbers(3)
+    VirtualNumber.objects.filter(pk=rows[0].pk).update(webhook_url=inbound_sms_url(), order=order, monthly_cost="1.25")
+    talk(ALICE, BOB)
+    for row in rows:
+        row.record(row.state, reason="for the test")
+    return list(VirtualNumber.objects.all())
+
+
+@pytest.fixture
+def staff(client, db):
+    """Logs in a member of staff with these permissions."""
+
+    def log_in(*permissions):
+        user = User.objects.create_user("sam", password="x", is_staff=True)
+        user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+        client.force_login(user)
+        return client
+
+    return log_in
+
+
+def page(name, *args):
+    return reverse(f"admin:numbers_{name}", args=args)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_list_and_every_page_opens_and_no_state_can_be_edited(admin_client, pool, model):
+    assert admin_client.get(page(f"{model}_changelist")).status_code == 200
+    row = {
+        "virtualnumber": pool[0],
+        "numberorder": NumberOrder.objects.get(),
+        "realnumber": RealNumber.objects.first(),
+        "numberevent": pool[0].events.first(),
+        "orderevent": NumberOrder.objects.get().events.first(),
+    }[model]
+
+    detail = admin_client.get(page(f"{model}_change", row.pk))
+
+    assert detail.status_code == 200
+    editable = EDITABLE if model == "virtualnumber" else set()
+    assert set(detail.context["adminform"].form.fields) == editable
+    assert (b'name="_save"' in detail.content) == bool(editable)
+    data = {"state": "retired", **NO_EVENTS}
+    assert admin_client.post(page(f"{model}_change", row.pk), data).status_code == (302 if editable else 403)
+    assert not VirtualNumber.objects.filter(state=NumberState.RETIRED).exists()
+    assert admin_client.get(page(f"{model}_add")).status_code == 403
+    assert admin_client.post(page(f"{model}_delete", row.pk), {"post": "yes"}).status_code == 403
+
+
+def test_the_list_of_numbers_says_how_many_live_pairs_each_has_and_whether_its_texts_reach_us(admin_client, pool):
+    rows = admin_client.get(page("virtualnumber_changelist")).context["cl"].result_list
+
+    assert sum(row.live for row in rows) == 2
+    html = admin_client.get(page("virtualnumber_changelist"), {"q": pool[0].number}).content.decode()
+    assert "icon-yes.svg" in html
+    assert "1.25" in html
+
+
+def test_a_list_takes_the_same_number_of_queries_however_long_it_is(admin_client, pool, django_assert_max_num_queries):
+    add_numbers(40, start="+4477009006")
+    with django_assert_max_num_queries(12):
+        admin_client.get(page("virtualnumber_changelist"))
+
+
+def test_the_list_of_orders_says_how_many_are_bought(admin_client, pool, order):
+    VirtualNumber.objects.create(number="+447700900600", country="GB", order=order, state=NumberState.ORDERED)
+    VirtualNumber.objects.create(number="+447700900601", country="GB", order=order, state=NumberState.RETIRED)
+
+    [row] = admin_client.get(page("numberorder_changelist")).context["cl"].result_list
+
+    assert row.ours == 1
+
+
+def test_staff_give_up_an_order_unless_one_of_its_numbers_is_just_being_bought(admin_client, admin_user, order):
+    busy = NumberOrder.objects.create(country="GB", count=2, features="SMS")
+    VirtualNumber.objects.create(number="+447700900600", country="GB", order=busy, state=NumberState.ORDERED)
+
+    response = admin_client.post(
+        page("numberorder_changelist"), {"action": "abandon", "_selected_action": [order.pk, busy.pk]}, follow=True
+    )
+
+    assert "1 done, 1 refused" in response.content.decode()
+    order.refresh_from_db()
+    busy.refresh_from_db()
+    assert (order.state, busy.state) == (OrderState.ABANDONED, OrderState.OPEN)
+    assert order.events.first().actor == admin_user.username
+
+
+@pytest.mark.parametrize(
+    ("action", "state", "told", "after"),
+    [
+        ("quarantine", NumberState.ACTIVE, "3 done.", NumberState.QUARANTINED),
+        ("drain", NumberState.ACTIVE, "3 done.", NumberState.DRAINING),
+        ("drain", NumberState.RETIRED, "0 done, 3 refused", NumberState.RETIRED),
+        ("restore", NumberState.DRAINING, "3 done.", NumberState.ACTIVE),
+        ("restore", NumberState.QUARANTINED, "3 done.", NumberState.ACTIVE),
+        ("restore", NumberState.ACTIVE, "0 done, 3 refused", NumberState.ACTIVE),
+        ("restore", NumberState.CONFIGURING, "0 done, 3 refused", NumberState.CONFIGURING),
+        ("quarantine", NumberState.RETIRED, "0 done, 3 refused", NumberState.RETIRED),
+    ],
+)
+def test_actions_call_the_verbs_of_the_number_and_report(admin_client, admin_user, pool, action, state, told, after):
+    VirtualNumber.objects.update(state=state, is_rented=state != NumberState.ORDERED)
+
+    response = admin_client.post(
+        page("virtualnumber_changelist"), {"action": action, "_selected_action": [row.pk for row in pool]}, follow=True
+    )
+
+    assert told in response.content.decode()
+    assert set(VirtualNumber.objects.values_list("state", flat=True)) == {after}
+    if told.startswith("3"):
+        assert pool[0].events.all()[0].actor == admin_user.username
+
+
+@pytest.mark.parametrize("action", ["quarantine", "drain", "restore"])
+def test_staff_without_the_permission_have_no_actions(staff, pool, action):
+    client = staff("view_virtualnumber")
+    data = {"action": action, "_selected_action": [row.pk for row in pool]}
+
+    assert client.get(page("virtualnumber_changelist")).status_code == 200
+    client.post(page("virtualnumber_changelist"), data)
+
+    assert set(VirtualNumber.objects.values_list("state", flat=True)) == {NumberState.ACTIVE}
+
+
+def test_a_number_that_is_retired_and_still_rented_is_found_among_the_retired_ones(admin_client, pool):
+    VirtualNumber.objects.update(state=NumberState.RETIRED)
+    VirtualNumber.objects.exclude(pk=pool[0].pk).update(is_rented=False)
+
+    found = admin_client.get(page("virtualnumber_changelist"), {"state__exact": "retired", "is_rented__exact": 1})
+
+    assert list(found.context["cl"].result_list) == [pool[0]]
+
+
+@pytest.mark.parametrize("column", ["pool__id__exact", "is_reserved__exact", "is_rented__exact", "country", "type"])
+def test_the_list_of_numbers_is_filtered_by_what_they_are(admin_client, pool, column):
+    berlin = Pool.objects.create(name="berlin")
+    wanted = VirtualNumber.of(
+        "+33700900500",
+        "FR",
+        NumberType.LANDLINE,
+        frozenset({Feature.SMS}),
+        state=NumberState.RETIRED,
+        pool=berlin,
+        is_reserved=True,
+    )
+    wanted.save()
+    value = {"pool__id__exact": berlin.pk, "is_rented__exact": 0, "country": "FR", "type": "landline"}.get(column, 1)
+
+    found = admin_client.get(page("virtualnumber_changelist"), {column: value})
+
+    assert list(found.context["cl"].result_list) == [wanted]
+
+
+# What staff set of a number -------------------------------------------------------------------------------------------
+
+
+def test_each_change_on_the_page_of_a_number_leaves_an_event_with_what_it_was(admin_client, admin_user, pool):
+    berlin = Pool.objects.create(name="berlin")
+    number = VirtualNumber.objects.filter(live__gt=0).first()
+
+    admin_client.post(
+        page("virtualnumber_change", number.pk), {"pool": berlin.pk, "is_reserved": "on", "rate": "2.5", **NO_EVENTS}
+    )
+
+    number.refresh_from_db()
+    assert (number.pool, number.is_reserved, number.rate, number.live) == (berlin, True, 2.5, 1)
+    event = number.events.first()
+    assert event.reason == "by staff: pool common → berlin, reserved no → yes, rate none → 2.5"
+    assert (event.old_state, event.new_state, event.actor) == ("active", "active", admin_user.username)
+
+
+def test_a_page_that_is_saved_as_it_was_leaves_no_event(admin_client, pool):
+    before = pool[1].events.count()
+
+    admin_client.post(page("virtualnumber_change", pool[1].pk), {"pool": "", "rate": "", **NO_EVENTS})
+
+    assert pool[1].events.count() == before
+
+
+def test_what_another_sets_meanwhile_stays(admin_client, pool, monkeypatch):
+    """Each on the page of the same number, which shows both the same."""
+
+    def reserved_meanwhile(self, *args, **kwargs):
+        VirtualNumber.objects.filter(pk=self.pk).update(is_reserved=True, live=7)
+
+    monkeypatch.setattr(VirtualNumber, "full_clean", reserved_meanwhile)
+    admin_client.post(page("virtualnumber_change", pool[2].pk), {"pool": "", "rate": "2.5", **NO_EVENTS})
+
+    pool[2].refresh_from_db()
+    assert (pool[2].rate, pool[2].is_reserved, pool[2].live) == (2.5, True, 7)
+
+
+# People's numbers -----------------------------------------------------------------------------------------------------
+
+
+def test_the_number_of_a_person_is_masked_everywhere(staff, pool):
+    client = staff("view_realnumber")
+    alice = RealNumber.objects.with_number(ALICE).get()
+
+    for url in (page("realnumber_changelist"), page("realnumber_change", alice.pk)):
+        html = client.get(url).content.decode()
+        assert "+44 ••• 01" in html
+        assert ALICE not in html
+        assert ALICE.removeprefix("+44") not in html
+    assert not LogEntry.objects.exists()
+
+
+def test_who_may_reveal_a_number_sees_it_on_its_own_page_only_and_leaves_a_trace(staff, pool):
+    client = staff("view_realnumber", "reveal_realnumber")
+    alice = RealNumber.objects.with_number(ALICE).get()
+
+    assert ALICE not in client.get(page("realnumber_changelist")).content.decode()
+    assert not LogEntry.objects.exists()
+    assert ALICE in client.get(page("realnumber_change", alice.pk)).content.decode()
+    entry = LogEntry.objects.get()
+    assert (entry.object_id, entry.user.username) == (str(alice.pk), "sam")
+    assert ALICE not in f"{entry.object_repr}{entry.change_message}"
+
+
+def test_real_numbers_are_not_searched_because_the_search_is_a_url(admin_client, pool):
+    changelist = admin_client.get(page("realnumber_changelist"), {"q": ALICE}).context["cl"]
+
+    assert changelist.search_fields == ()
+
+
+def test_only_reserved_numbers_are_marked_in_the_list(admin_client, db):
+    _, reserved = add_numbers(2)
+    VirtualNumber.objects.filter(pk=reserved.pk).update(is_reserved=True)
+
+    listed = admin_client.get(page("virtualnumber_changelist")).content.decode()
+
+    assert listed.count('<td class="field-reserved">reserved</td>') == 1
+    assert "field-is_reserved" not in listed

@@ -1,0 +1,233 @@
+"""Staff see what is paused and why, say when to send again, and give a number a rate of its own."""
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission, User
+from django.urls import reverse
+from django.utils import timezone
+from selenium.webdriver.common.by import By
+
+from conversations.models import AccountPace, AccountState, NumberPace, OutboundMessage, Worker
+from numbers.models import NumberState, VirtualNumber
+from tests.support.browser import chromium, soon, soon_at
+from tests.support.builders import add_numbers
+from tests.support.outbox import queue
+
+NOT_ALLOWED = "this sender is not allowed"
+NO_CREDIT = "the account has no credit"
+# What the form of a number says of the records below it.
+NO_EVENTS = {"events-TOTAL_FORMS": 0, "events-INITIAL_FORMS": 0}
+
+
+@pytest.fixture
+def number(db):
+    """A virtual number that the carrier refuses, so that it waits in quarantine."""
+    [number] = add_numbers(1, start="+4477009007")
+    number.quarantine(reason=NOT_ALLOWED)
+    NumberPace.objects.wait(number, 300, NOT_ALLOWED)
+    return number
+
+
+@pytest.fixture
+def account(db):
+    """The account, paused."""
+    AccountPace.pause(NO_CREDIT, 60, code="9")
+    return AccountPace.load()
+
+
+@pytest.fixture
+def staff(client, db):
+    """Logs in a member of staff with these permissions."""
+
+    def log_in(*permissions):
+        user = User.objects.create_user("sam", is_staff=True)
+        user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+        client.force_login(user)
+        return client
+
+    return log_in
+
+
+def page(model, *args):
+    app = "numbers" if model == "virtualnumber" else "conversations"
+    return reverse(f"admin:{app}_{model}_{'change' if args else 'changelist'}", args=args)
+
+
+def act(client, model, action, row):
+    answer = client.post(page(model), {"action": action, "_selected_action": row.pk}, follow=True)
+    return answer.content.decode()
+
+
+def waits(number):
+    pace = NumberPace.objects.get(number=number)
+    return pace.ready_at > timezone.now() and pace.why != ""
+
+
+# Send again now -------------------------------------------------------------------------------------------------------
+
+
+def test_staff_end_a_pause_and_their_name_is_kept(staff, account):
+    client = staff("view_accountpace", "change_accountpace")
+
+    assert "1 done." in act(client, "accountpace", "resume", account)
+
+    account.refresh_from_db()
+    assert account.state == AccountState.SENDING
+    assert account.events.first().actor == "sam"
+    assert "0 done, 1 refused" in act(client, "accountpace", "resume", account)
+
+
+def test_staff_end_the_wait_of_a_number_and_their_name_is_kept(staff, number):
+    client = staff("view_numberpace", "change_numberpace")
+
+    assert "1 done." in act(client, "numberpace", "end_wait", number)
+
+    assert not waits(number)
+    entry = LogEntry.objects.get()
+    assert (entry.object_id, entry.user.username) == (str(number.pk), "sam")
+    assert "0 done, 1 refused" in act(client, "numberpace", "end_wait", number)
+
+
+def test_a_number_that_staff_put_back_waits_no_longer(staff, number):
+    client = staff("view_virtualnumber", "change_virtualnumber")
+
+    assert "1 done." in act(client, "virtualnumber", "restore", number)
+
+    assert not waits(number)
+    number.refresh_from_db()
+    assert number.state == NumberState.ACTIVE
+
+
+def test_who_may_only_look_changes_nothing(staff, account, number):
+    client = staff("view_accountpace", "view_numberpace", "view_virtualnumber")
+
+    act(client, "accountpace", "resume", account)
+    act(client, "numberpace", "end_wait", number)
+    act(client, "virtualnumber", "restore", number)
+    client.post(page("virtualnumber", number.pk), {"rate": "5"})
+
+    account.refresh_from_db()
+    number.refresh_from_db()
+    assert account.is_paused
+    assert waits(number)
+    assert (number.state, number.rate) == (NumberState.QUARANTINED, None)
+
+
+# The pages ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("model", ["accountpace", "accountevent", "numberpace", "worker"])
+def test_every_list_and_every_page_opens_and_nothing_can_be_edited(admin_client, account, number, model):
+    worker = Worker.objects.create(name="host-a, process 1 (9f2e)", concurrency=20)
+    rows = {"accountpace": account, "accountevent": account.events.get(), "numberpace": number, "worker": worker}
+
+    assert admin_client.get(page(model)).status_code == 200
+    detail = admin_client.get(page(model, rows[model].pk))
+
+    assert detail.status_code == 200
+    assert b'name="_save"' not in detail.content
+
+
+def test_a_pause_is_shown_with_its_history(admin_client, account):
+    AccountPace.resume("the carrier answers again")
+    AccountPace.pause("the carrier is out of service", 1, code="503")
+
+    html = admin_client.get(page("accountpace", account.pk)).content.decode()
+
+    assert NO_CREDIT in html
+    assert "the carrier answers again" in html
+    assert "503" in html
+
+
+# The rate of a number -------------------------------------------------------------------------------------------------
+
+
+def test_who_may_change_numbers_gives_one_a_rate_of_its_own(staff, number, settings):
+    settings.NUMBER_RATES = {"*": 10.0, "GB": 7.5}
+    client = staff("view_virtualnumber", "change_virtualnumber")
+    assert "Empty: 7.5, as NUMBER_RATES says for GB." in client.get(page("virtualnumber", number.pk)).content.decode()
+
+    client.post(page("virtualnumber", number.pk), {"rate": "2.5"})
+    number.refresh_from_db()
+    assert number.rate == 2.5
+
+    client.post(page("virtualnumber", number.pk), {"rate": ""})
+    number.refresh_from_db()
+    assert number.rate is None
+
+
+@pytest.mark.parametrize("rate", ["0", "-1", "nan", "inf", "x"])
+def test_a_rate_that_is_none_is_refused(admin_client, number, rate):
+    answer = admin_client.post(page("virtualnumber", number.pk), {"rate": rate, **NO_EVENTS})
+
+    assert answer.status_code == 200
+    assert "rate" in answer.context["adminform"].form.errors
+
+
+def test_a_new_rate_changes_nothing_else_that_happened_meanwhile(admin_client, number, monkeypatch):
+    def restored_meanwhile(self, *args, **kwargs):
+        VirtualNumber.objects.get(pk=self.pk).restore(reason="meanwhile")
+
+    monkeypatch.setattr(VirtualNumber, "full_clean", restored_meanwhile)
+    admin_client.post(page("virtualnumber", number.pk), {"rate": "2.5", **NO_EVENTS})
+
+    number.refresh_from_db()
+    assert (number.state, number.rate) == (NumberState.ACTIVE, 2.5)
+
+
+# The first page -------------------------------------------------------------------------------------------------------
+
+
+def test_the_first_page_is_silent_while_all_is_well(admin_client, db):
+    assert "messagelist" not in admin_client.get(reverse("admin:index")).content.decode()
+
+
+def test_the_first_page_says_what_needs_staff_and_leads_there(admin_client, account, number, bob):
+    [message] = queue(bob, "Hello")
+    OutboundMessage.objects.filter(pk=message.pk).update(state="unknown")
+
+    html = admin_client.get(reverse("admin:index")).content.decode()
+
+    assert f"All sending is paused: {NO_CREDIT} (code 9)." in html
+    for address in (
+        page("accountpace"),
+        f"{page('outboundmessage')}?state__exact=unknown",
+        f"{page('virtualnumber')}?state__exact=quarantined",
+    ):
+        assert f'href="{address}"' in html
+        assert admin_client.get(address).context["cl"].result_count == 1
+
+
+def test_the_first_page_tells_only_what_one_may_see(staff, account, number):
+    html = staff("view_virtualnumber").get(reverse("admin:index")).content.decode()
+
+    assert "in quarantine" in html
+    assert "paused" not in html
+
+
+@pytest.mark.browser
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("dark", [False, True])
+def test_the_first_page_fits_a_phone(browse, account, number, dark):
+    with chromium(width=390, height=844, dark=dark) as browser:
+        browse(browser, reverse("admin:index"))
+
+        warnings = browser.find_elements(By.CSS_SELECTOR, ".messagelist .warning")
+        assert [NO_CREDIT in each.text for each in warnings] == [True, False]
+        assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")
+        warnings[0].find_element(By.TAG_NAME, "a").click()
+        soon_at(browser, page("accountpace"))
+
+
+@pytest.mark.browser
+@pytest.mark.django_db(transaction=True)
+def test_a_rate_is_typed_into_the_page_of_a_number_below_which_is_its_history(browse, number):
+    with chromium() as browser:
+        browse(browser, page("virtualnumber", number.pk))
+        browser.find_element(By.NAME, "rate").send_keys("2.5")
+        browser.find_element(By.NAME, "_save").click()
+        [told] = soon(browser, ".messagelist .success")
+        assert "was changed successfully" in told.text
+
+    number.refresh_from_db()
+    assert (number.state, number.rate) == (NumberState.QUARANTINED, 2.5)

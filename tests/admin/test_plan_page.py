@@ -1,0 +1,246 @@
+"""Staff see the plan of a pool in the admin, with a plot: the same as the command tells."""
+
+import re
+from xml.etree import ElementTree
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.db import connection
+from django.urls import reverse
+from selenium.webdriver.common.by import By
+
+from conversations.planning.deadline import Deadline, TooLong
+from conversations.planning.plan import make_plan
+from numbers.models import Pool
+from smsproxy.cockpit import plan_page
+from tests.support.browser import chromium, soon
+from tests.support.builders import ALICE, add_numbers
+from tests.support.history import NOW, ago, talked
+
+PLAN = "/admin/plan/"
+LIST = "/admin/numbers/virtualnumber/"
+
+
+@pytest.fixture
+def history(db, time_machine):
+    """Alice had one conversation more every sixth day, and the pool lasts for another month."""
+    time_machine.move_to(NOW, tick=False)
+    record()
+
+
+def record():
+    add_numbers(20)
+    for days in range(1, 91, 6):
+        talked(ALICE, ago(days))
+
+
+@pytest.fixture
+def staff(client, db):
+    """Logs in a member of staff with these permissions."""
+
+    def log_in(*permissions):
+        user = User.objects.create_user("sam", is_staff=True)
+        user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+        client.force_login(user)
+        return client
+
+    return log_in
+
+
+def svgs(html):
+    return [
+        ElementTree.fromstring(found) for found in re.findall(r"<svg class=\"plan-plot\".*?</svg>", html, re.DOTALL)
+    ]
+
+
+@pytest.mark.parametrize("permission", ["view_virtualnumber", "change_virtualnumber"])
+def test_who_may_see_numbers_finds_the_plan_from_the_first_page_and_from_the_list(staff, history, permission):
+    client = staff(permission)
+
+    for page in (reverse("admin:index"), LIST):
+        content = client.get(page).content.decode()
+        main = content[content.index('id="content"') :]
+        assert f'href="{PLAN}"' in main
+    html = client.get(PLAN).content.decode()
+    assert "lasts until about 2026-12-23 at +5.00 a month." in html
+    assert ALICE not in html
+    assert "<script" not in html[html.index('id="content-main"') :].split("</main>")[0]
+
+
+def test_who_may_not_see_numbers_sees_no_plan(staff, history):
+    client = staff("view_realnumber")
+
+    assert client.get(PLAN).status_code == 403
+    assert PLAN not in client.get(reverse("admin:index")).content.decode()
+
+
+def test_nobody_sees_it_without_logging_in(client, db):
+    assert client.get(PLAN).status_code == 302
+
+
+def test_the_plot_says_in_words_what_it_shows_and_marks_the_day(admin_client, history):
+    [svg] = svgs(admin_client.get(PLAN).content.decode())
+    words = ["".join(each.itertext()) for each in svg.iter("text")]
+
+    title, desc = svg.find("title"), svg.find("desc")
+    assert svg.get("aria-labelledby").split() == [title.get("id"), desc.get("id")]
+    assert "lasts until about 2026-12-23" in desc.text
+    assert {"numbers", "today", "runs out 2026-12-23", "2026-08-29", "0", "20"} <= set(words)
+    assert {"needed", "forecast"} == {each.get("class") for each in svg.iter("polyline")}
+
+
+def test_on_the_first_day_the_plot_shows_what_is_needed_and_has_room_for_today(admin_client, db, time_machine):
+    time_machine.move_to(NOW, tick=False)
+    add_numbers(20)
+    talked(ALICE, ago(0.1))
+
+    [svg] = svgs(admin_client.get(PLAN).content.decode())
+
+    places = {"".join(each.itertext()): float(each.get("x")) for each in svg.iter("text")}
+    assert places["today"] - places["numbers"] > 60
+    [dot] = [each for each in svg.iter("circle") if each.get("class") == "needed"]
+    assert svg.find("polyline").get("points") == f"{dot.get('cx')},{dot.get('cy')}"
+
+
+def test_the_page_says_in_words_which_cool_downs_are_not_allowed(admin_client, history):
+    told = "in grey: not allowed, since a text may be under way for as long"
+
+    assert told in admin_client.get(PLAN).content.decode()
+
+
+def test_a_country_without_a_history_has_no_plot(admin_client, db):
+    add_numbers(1)
+    html = admin_client.get(PLAN).content.decode()
+
+    assert svgs(html) == []
+    assert "GB: 1 number, and nobody had a conversation in 90 days." in html
+
+
+def test_an_empty_pool_has_sensible_words(admin_client, db):
+    assert "there is nothing to plan from" in admin_client.get(PLAN).content.decode()
+
+
+def test_the_form_takes_what_the_command_takes(admin_client, history):
+    Pool.objects.create(name="berlin", cool_down=100000)
+
+    html = admin_client.get(
+        PLAN, {"country": "gb", "growth": "50", "cool_down": "172800", "days": "30"}
+    ).content.decode()
+    assert "growth +50 % a month" in html
+    assert '<th scope="col">2 days</th>' in html
+    assert "2026-10-24 to 2026-11-22" in html
+
+    html = admin_client.get(PLAN, {"pool": "berlin"}).content.decode()
+    assert "Pool berlin: " in html
+    assert "cool-down 100,000 seconds" in html
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"pool": "paris"}, "That choice is not one of the available choices."),
+        ({"pool": "\0"}, "Null characters are not allowed."),
+        ({"country": "Britain"}, "Expected the two letters of a country, such as GB, found"),
+        ({"country": "\0"}, "Null characters are not allowed."),
+        ({"growth": "NaN"}, "Expected percent a month from -99 to 1000, such as 10 or 2.5, found"),
+        ({"growth": "9" * 5000}, "Expected percent a month"),
+        ({"cool_down": "-1"}, "Expected a whole number of seconds from 1 to"),
+        ({"cool_down": "٣"}, "Expected a whole number of seconds from 1 to"),
+        ({"days": "<b>"}, "found &#x27;&lt;b&gt;&#x27;."),
+    ],
+)
+def test_what_cannot_be_planned_is_told_at_its_field(admin_client, history, asked, told):
+    response = admin_client.get(PLAN, asked)
+
+    assert response.status_code == 200
+    html = response.content.decode()
+    assert list(response.context["form"].errors) == list(asked)
+    assert told in html
+    assert svgs(html) == []
+
+
+@pytest.mark.browser
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("dark", [False, True])
+def test_the_plot_can_be_read_and_the_page_fits_a_phone(browse, time_machine, dark):
+    time_machine.move_to(NOW, tick=True)
+    record()
+    with chromium(width=390, height=844, dark=dark) as browser:
+        browse(browser, PLAN)
+
+        plot = browser.find_element(By.CSS_SELECTOR, "svg.plan-plot")
+        assert plot.size["width"] > 250
+        assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")
+        paper = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
+        for line in ("needed", "forecast", "there", "runs-out"):
+            ink = plot.find_element(By.CSS_SELECTOR, f".{line}").value_of_css_property("stroke")
+            assert contrast(ink, paper) >= 3, line
+        for text in plot.find_elements(By.TAG_NAME, "text"):
+            assert contrast(text.value_of_css_property("fill"), paper) >= 4
+            size = float(text.value_of_css_property("font-size").removesuffix("px"))
+            assert size * plot.size["width"] / 720 > 9
+        browser.find_element(By.NAME, "growth").send_keys("fast")
+        browser.find_element(By.CSS_SELECTOR, ".plan-form [type=submit]").click()
+        [told] = soon(browser, ".errorlist")
+        assert "Expected percent a month" in told.text
+
+
+def contrast(one, other):
+    """As WCAG 2 has it."""
+    lighter, darker = sorted((luminance(one), luminance(other)), reverse=True)
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def luminance(colour):
+    def linear(part):
+        return part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
+
+    red, green, blue = (linear(int(part) / 255) for part in re.findall(r"\d+", colour)[:3])
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def test_what_takes_too_long_for_a_page_is_refused_with_what_to_do(admin_client, history, monkeypatch):
+    monkeypatch.setattr(plan_page, "PATIENCE", 0.0)
+
+    page = admin_client.get(PLAN)
+
+    assert page.status_code == 200
+    assert "fewer days or for one country, or call manage.py plan_pool" in page.content.decode()
+    assert svgs(page.content.decode()) == []
+    monkeypatch.undo()
+    assert len(svgs(admin_client.get(PLAN).content.decode())) == 1
+
+
+@pytest.mark.postgres
+def test_the_database_gives_up_by_itself_what_takes_too_long(db):
+    with pytest.raises(TooLong), Deadline(0.2).for_database(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_sleep(10)")
+
+    with connection.cursor() as cursor:  # Whatever comes next has all the time that it had.
+        cursor.execute("SHOW statement_timeout")
+        assert cursor.fetchone() == ("0",)
+
+
+@pytest.mark.postgres
+def test_a_long_history_is_read_by_the_plan_that_has_all_of_it_soonest(db):
+    with Deadline().for_database(), connection.cursor() as cursor:
+        cursor.execute("SHOW cursor_tuple_fraction")
+        assert cursor.fetchone() == ("1",)
+        cursor.execute("SHOW statement_timeout")
+        assert cursor.fetchone() == ("0",)
+
+
+def test_one_plan_at_a_time_is_made_so_that_all_else_has_its_turn(admin_client, history, monkeypatch):
+    seen = []
+
+    def make_meanwhile(question, **options):
+        seen.append(admin_client.get(PLAN).content.decode())
+        return make_plan(question, **options)
+
+    monkeypatch.setattr(plan_page, "make_plan", make_meanwhile)
+    first = admin_client.get(PLAN).content.decode()
+
+    assert len(svgs(first)) == 1
+    assert len(seen) == 1
+    assert "Another plan is being made at this moment." in seen[0]
+    assert svgs(seen[0]) == []

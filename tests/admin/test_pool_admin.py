@@ -1,0 +1,200 @@
+"""Pools and shortages in the admin: who may do what, what a pool that is in use keeps, and no number of a person."""
+
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.urls import reverse
+from django.utils import timezone
+
+from numbers.models import NumberOrder, Pool, RealNumber, Shortage, ShortageCount, VirtualNumber
+from tests.support.builders import ALICE, BOB, add_numbers, talk
+
+
+@pytest.fixture
+def berlin(db):
+    return Pool.objects.create(name="berlin")
+
+
+@pytest.fixture
+def staff(client, db):
+    """Logs in a member of staff with these permissions."""
+
+    def log_in(*permissions):
+        user = User.objects.create_user("sam", is_staff=True)
+        user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+        client.force_login(user)
+        return client
+
+    return log_in
+
+
+def page(name, *args):
+    return reverse(f"admin:numbers_{name}", args=args)
+
+
+# Pools ----------------------------------------------------------------------------------------------------------------
+
+
+def test_staff_make_a_pool_with_a_cool_down_and_a_cap_of_its_own(admin_client, settings):
+    data = {"name": "berlin", "cool_down": settings.SHORTEST_COOL_DOWN + 1, "number_cap": 50}
+
+    admin_client.post(page("pool_add"), data)
+
+    pool = Pool.objects.get()
+    assert (pool.name, pool.cool_down, pool.number_cap) == ("berlin", settings.SHORTEST_COOL_DOWN + 1, 50)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("name", "Berlin, East"), ("name", "=1+1"), ("number_cap", "0"), ("cool_down", "60"), ("cool_down", "-1")],
+)
+def test_a_pool_that_cannot_be_is_refused(admin_client, db, field, value):
+    answer = admin_client.post(page("pool_add"), {"name": "berlin", field: value})
+
+    assert field in answer.context["adminform"].form.errors
+    assert not Pool.objects.exists()
+
+
+def test_requests_call_a_pool_by_its_name_so_it_keeps_that(admin_client, berlin):
+    admin_client.post(page("pool_change", berlin.pk), {"name": "paris", "cool_down": "", "number_cap": "5"})
+
+    berlin.refresh_from_db()
+    assert (berlin.name, berlin.number_cap) == ("berlin", 5)
+
+
+def test_a_pool_whose_shortages_are_forgotten_can_be_deleted(admin_client, berlin):
+    ShortageCount.objects.add_one(berlin, "GB")
+
+    assert admin_client.post(page("pool_delete", berlin.pk), {"post": "yes"}).status_code == 302
+
+    assert not Pool.objects.exists()
+
+
+def test_a_pool_that_nothing_refers_to_can_be_deleted(admin_client, berlin):
+    admin_client.post(page("pool_delete", berlin.pk), {"post": "yes"})
+
+    assert not Pool.objects.exists()
+
+
+def with_a_number(pool):
+    VirtualNumber.objects.filter(pk=add_numbers(1)[0].pk).update(pool=pool)
+
+
+def with_an_order(pool):
+    NumberOrder.objects.create(pool=pool, country="GB", count=1, features="SMS", pattern_place="anywhere")
+
+
+def with_a_shortage(pool):
+    Shortage.objects.create(pool=pool, able=0, in_use=0, needed=1, reason="for the test")
+
+
+def with_a_conversation(pool):
+    add_numbers(2)
+    conversation = talk(ALICE, BOB)
+    conversation.pool = pool
+    conversation.save(update_fields=["pool"])
+
+
+@pytest.mark.parametrize("refer", [with_a_number, with_an_order, with_a_shortage, with_a_conversation])
+def test_a_pool_that_something_refers_to_cannot_be_deleted(admin_client, berlin, refer):
+    refer(berlin)
+
+    assert admin_client.post(page("pool_delete", berlin.pk), {"post": "yes"}).status_code == 403
+    data = {"action": "delete_selected", "_selected_action": berlin.pk, "post": "yes"}
+    admin_client.post(page("pool_changelist"), data)
+
+    assert Pool.objects.get() == berlin
+    assert b"deletelink" not in admin_client.get(page("pool_change", berlin.pk)).content
+
+
+def test_the_list_of_pools_says_how_many_numbers_each_has_and_how_busy_they_are(admin_client, berlin):
+    Pool.objects.create(name="paris")
+    for row, is_rented, live in zip(add_numbers(3), [True, True, False], [2, 3, 0], strict=True):
+        state = "active" if is_rented else "retired"
+        VirtualNumber.objects.filter(pk=row.pk).update(pool=berlin, is_rented=is_rented, live=live, state=state)
+
+    rows = admin_client.get(page("pool_changelist")).context["cl"].result_list
+
+    assert [(row.name, row.ours, row.live) for row in rows] == [("berlin", 2, 5), ("paris", 0, 0)]
+
+
+def test_who_may_only_look_changes_no_pool(staff, berlin):
+    client = staff("view_pool")
+
+    assert client.get(page("pool_change", berlin.pk)).status_code == 200
+    assert client.post(page("pool_add"), {"name": "paris"}).status_code == 403
+    assert client.post(page("pool_change", berlin.pk), {"number_cap": "5"}).status_code == 403
+    assert client.post(page("pool_delete", berlin.pk), {"post": "yes"}).status_code == 403
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("query", ["q=%00", "p=" + "9" * 30, "o=9.9"])
+def test_nonsense_in_the_address_of_the_list_of_pools_is_no_500(admin_client, query):
+    assert admin_client.get(f"{page('pool_changelist')}?{query}", follow=True).status_code == 200
+
+
+# Shortages ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shortage(berlin):
+    alice = RealNumber.objects.remember([ALICE])[ALICE]
+    return Shortage.objects.create(
+        pool=berlin,
+        country="GB",
+        real_number=alice,
+        able=3,
+        in_use=3,
+        needed=4,
+        next_release_at=timezone.now() + timedelta(hours=1),
+        reason="every number that can serve them is taken",
+    )
+
+
+def test_a_shortage_is_shown_with_the_person_masked(admin_client, shortage):
+    for address in (page("shortage_changelist"), page("shortage_change", shortage.pk)):
+        html = admin_client.get(address).content.decode()
+        assert "berlin" in html
+        assert "+44 ••• 01" in html
+        assert ALICE not in html
+        assert ALICE.removeprefix("+44") not in html
+    assert "every number that can serve them is taken" in html
+
+
+def test_a_shortage_is_a_record_that_nobody_changes(admin_client, shortage):
+    assert b'name="_save"' not in admin_client.get(page("shortage_change", shortage.pk)).content
+    assert admin_client.post(page("shortage_change", shortage.pk), {"reason": "x"}).status_code == 403
+    assert admin_client.post(page("shortage_delete", shortage.pk), {"post": "yes"}).status_code == 403
+    assert admin_client.get(page("shortage_add")).status_code == 403
+
+
+def test_shortages_are_not_searched_because_the_search_is_a_url(admin_client, shortage):
+    assert admin_client.get(page("shortage_changelist"), {"q": ALICE}).context["cl"].search_fields == ()
+
+
+def test_a_list_of_shortages_takes_the_same_number_of_queries_however_long_it_is(
+    admin_client, shortage, django_assert_max_num_queries
+):
+    for _ in range(20):
+        shortage.pk = None
+        shortage.save(force_insert=True)
+
+    with django_assert_max_num_queries(12):
+        admin_client.get(page("shortage_changelist"))
+
+
+def test_the_first_page_tells_of_shortages_and_of_retired_numbers_and_leads_there(admin_client, shortage):
+    [number] = add_numbers(1)
+    number.retire(reason="for the test")
+
+    html = admin_client.get(reverse("admin:index")).content.decode()
+
+    retired = f"{page('virtualnumber_changelist')}?state__exact=retired&is_rented__exact=1"
+    assert f'href="{page("shortage_changelist")}">Conversations that found no number free' in html
+    assert f'href="{retired.replace("&", "&amp;")}">Retired numbers that are still rented: 1' in html
+    assert list(admin_client.get(retired).context["cl"].result_list) == [number]
+
+
+def test_the_first_page_tells_of_shortages_to_those_who_may_see_them(staff, shortage):
+    assert "no number free" not in staff("view_virtualnumber").get(reverse("admin:index")).content.decode()

@@ -1,0 +1,172 @@
+"""Staff make the rules by which pools fill themselves, and see what became of them."""
+
+import re
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.urls import reverse
+from django.utils import timezone
+
+from conversations.insight.status import Trouble, gather
+from numbers.models import NumberOrder, Pool, TopUp
+from numbers.provisioning.top_up import top_up_all
+from tests.support.builders import add_numbers
+from tests.support.top_ups import add_rule
+
+pytestmark = pytest.mark.django_db
+
+RULE = {
+    "country": "gb",
+    "low_water": "2",
+    "target": "4",
+    "monthly_budget": "20.00",
+    "max_monthly_cost": "1.50",
+    "pool": "",
+    "type": "",
+}
+
+
+@pytest.fixture
+def staff(client):
+    """Logs in a member of staff with these permissions."""
+
+    def log_in(*permissions):
+        user = User.objects.create_user("sam", is_staff=True)
+        user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+        client.force_login(user)
+        return client
+
+    return log_in
+
+
+def page(name, *args):
+    return reverse(f"admin:numbers_{name}", args=args)
+
+
+def test_a_rule_that_staff_make_buys_nothing_until_they_switch_it_on(staff, rentals):
+    client = staff("add_topup", "change_topup", "view_topup")
+
+    assert client.post(page("topup_add"), RULE).status_code == 302
+
+    rule = TopUp.objects.get()
+    assert (rule.country, rule.is_enabled, rule.monthly_budget) == ("GB", False, Decimal("20.00"))
+    top_up_all()
+    assert rentals.calls == []
+    client.post(page("topup_change", rule.pk), RULE | {"is_enabled": "on"})
+    top_up_all()
+    assert len(rentals.account) == 4
+
+
+def test_a_target_below_the_low_water_mark_is_refused(admin_client):
+    answer = admin_client.post(page("topup_add"), RULE | {"target": "1"})
+
+    assert "Expected the low-water mark, or more." in answer.content.decode()
+    assert not TopUp.objects.exists()
+
+
+def test_a_second_rule_for_the_same_pool_and_country_is_refused(admin_client):
+    add_rule()
+
+    answer = admin_client.post(page("topup_add"), RULE)
+
+    assert "There is a top-up of common, GB already: change that one." in answer.content.decode()
+    assert "Constraint" not in answer.content.decode()
+    assert TopUp.objects.count() == 1
+
+
+def test_the_page_names_the_common_pool_and_says_nothing_of_what_is_not_there_yet(admin_client):
+    rule = add_rule()
+
+    made = admin_client.get(page("topup_add")).content.decode()
+    changed = admin_client.get(page("topup_change", rule.pk)).content.decode()
+
+    assert '<option value="" selected>the common pool</option>' in made
+    assert "None" not in made
+    assert "In reserve" not in made
+    assert '<div class="readonly">common</div>' in changed
+    assert "In reserve" in changed
+
+
+def test_a_rule_that_staff_change_is_tried_at_once_and_keeps_what_a_worker_writes(admin_client):
+    busy = timezone.now() + timedelta(minutes=5)
+    rule = add_rule(retry_at=timezone.now() + timedelta(hours=1), trouble="the budget is used up", busy_until=busy)
+
+    admin_client.post(page("topup_change", rule.pk), RULE | {"is_enabled": "on", "monthly_budget": "30.00"})
+
+    rule.refresh_from_db()
+    assert (rule.monthly_budget, rule.retry_at, rule.busy_until) == (Decimal("30.00"), None, busy)
+    assert rule.trouble == "the budget is used up"
+
+
+def test_the_pool_and_the_country_of_a_rule_stay_as_they_are(admin_client):
+    rule = add_rule()
+    paris = Pool.objects.create(name="paris")
+
+    admin_client.post(page("topup_change", rule.pk), RULE | {"country": "FR", "pool": paris.pk})
+
+    rule.refresh_from_db()
+    assert (rule.country, rule.pool) == ("GB", None)
+
+
+def test_who_may_only_look_sees_the_reserve_the_cost_the_trouble_and_the_orders(staff, rentals):
+    rule = add_rule(monthly_budget=Decimal("1.25"))
+    top_up_all()
+    order = NumberOrder.objects.get()
+    client = staff("view_topup", "view_numberorder")
+
+    listed = client.get(page("topup_changelist")).content.decode()
+    detail = client.get(page("topup_change", rule.pk)).content.decode()
+    orders = client.get(page("numberorder_changelist"), {"top_up__id__exact": rule.pk})
+
+    for html in (listed, detail):
+        assert "1 of 2 are ours: the budget is used up (EUR 0.00 of EUR 1.25 a month is left)" in html
+        assert '<td class="field-in_reserve">1</td>' in html or '<div class="readonly">1</div>' in html
+    assert f"?top_up__id__exact={rule.pk}" in detail
+    assert list(orders.context["cl"].result_list) == [order]
+    assert str(rule) in client.get(page("numberorder_change", order.pk)).content.decode()
+    assert client.post(page("topup_change", rule.pk), RULE).status_code == 403
+    assert client.get(page("topup_add")).status_code == 403
+
+
+# Where trouble is told ------------------------------------------------------------------------------------------------
+
+
+def test_a_rule_that_could_not_buy_is_told_by_the_status_and_on_the_first_page(admin_client, rentals, run):
+    berlin = Pool.objects.create(name="berlin")
+    add_rule(pool=berlin, monthly_budget=Decimal("1.25"))
+    top_up_all()
+    told = "Top-ups that could not buy: 1. berlin, GB: 1 of 2 are ours: the budget is used up"
+
+    code, output = run("relay", "--status")
+
+    assert code == 1
+    assert told in output
+    assert re.search(r"tries again in \d+ min", output)
+    assert told in gather().troubles[Trouble.TOP_UP]
+    html = admin_client.get(reverse("admin:index")).content.decode()
+    assert told in html
+    assert f"{page('topup_changelist')}?trouble__isempty=0" in html
+    assert "berlin" in admin_client.get(page("topup_changelist"), {"trouble__isempty": "0"}).content.decode()
+
+
+def test_a_rule_that_is_switched_off_and_would_buy_is_told_too(run, rentals):
+    add_rule(is_enabled=False)
+    top_up_all()
+
+    code, output = run("relay", "--status")
+
+    assert code == 1
+    assert "common, GB: would buy 2: switched off." in output
+
+
+def test_a_rule_whose_reserve_is_fine_is_no_trouble(run):
+    add_numbers(2)
+    add_rule()
+    top_up_all()
+
+    code, output = run("relay", "--status")
+
+    assert code == 0
+    assert "TOP-UPS" not in output

@@ -1,0 +1,399 @@
+"""What holds for the whole API: keys, problems, lists, and whatever the world may throw at it."""
+
+import base64
+import json
+import uuid
+from datetime import timedelta
+from io import BytesIO
+from urllib.parse import urlencode
+
+import pytest
+from django.core.management import call_command
+from django.db import OperationalError
+from django.test import Client
+from django.utils import timezone
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from rest_framework.test import APIClient
+
+from conversations.admin.conversations import ConversationAdmin
+from conversations.api import conversations as conversations_api
+from conversations.api import serializers
+from conversations.models import Conversation, ConversationEvent
+from smsproxy.api.models import ApiKey
+from smsproxy.crypto import keyed_hash
+from smsproxy.wsgi import with_chunked_bodies
+from tests.support.builders import ALICE, BOB, CHARLIE, add_numbers, talk
+
+URL = "/api/v1/conversations/"
+EVERY_ENDPOINT = pytest.mark.parametrize(
+    ("method", "url"),
+    [
+        ("get", URL),
+        ("post", URL),
+        ("get", f"{URL}6700e7f1-9cc9-4416-acb0-660068ecc461/"),
+        ("post", f"{URL}14b7d290-1340-43b9-a6b3-2bfb8a804f74/close/"),
+    ],
+)
+
+pytestmark = pytest.mark.django_db
+
+
+def is_problem(response, status):
+    assert response.status_code == status
+    assert response["Content-Type"] == "application/problem+json"
+    body = json.loads(response.content)
+    assert body["status"] == status
+    assert body["title"]
+    assert body["detail"]
+    return body
+
+
+@EVERY_ENDPOINT
+@pytest.mark.parametrize(
+    "header",
+    [
+        None,
+        "",
+        "Bearer",
+        "Bearer ",
+        "Bearer nonsense",
+        "Bearer sp__",
+        "Bearer sp_00000000_wrong",
+        "Bearer sp_\x00_x",
+        "Basic YWRtaW46YWRtaW4=",
+        "Bearer " + "x" * 10_000,
+        "Bearer sp_é_ü",
+    ],
+)
+def test_without_a_valid_key_every_endpoint_is_a_401_that_says_what_is_expected(method, url, header):
+    client = APIClient()
+    if header is not None:
+        client.credentials(HTTP_AUTHORIZATION=header)
+
+    response = getattr(client, method)(url)
+
+    body = is_problem(response, 401)
+    assert response["WWW-Authenticate"] == "Bearer"
+    assert "key" in body["detail"] or "credentials" in body["detail"]
+
+
+def test_a_key_with_another_secret_or_revoked_is_refused():
+    row, key = ApiKey.objects.issue("rides-backend")
+    client = APIClient()
+    client.credentials(HTTP_AUTHORIZATION=f"Bearer {key[:-1]}{'A' if key[-1] != 'A' else 'B'}")
+    is_problem(client.get(URL), 401)
+
+    client.credentials(HTTP_AUTHORIZATION=f"Bearer {key}")
+    assert client.get(URL).status_code == 200
+    row.revoke()
+    is_problem(client.get(URL), 401)
+
+
+def test_create_api_key_prints_the_key_once_and_stores_only_its_hash(capsys):
+    call_command("create_api_key", "rides-backend")
+
+    key = capsys.readouterr().out.strip()
+    client = APIClient()
+    client.credentials(HTTP_AUTHORIZATION=f"Bearer {key}")
+    assert client.get(URL).status_code == 200
+    secret = key.split("_", 2)[2]
+    assert secret not in str(list(ApiKey.objects.values()))
+
+
+def test_a_second_key_of_the_same_name_is_refused_with_words(capsys):
+    call_command("create_api_key", "rides-backend")
+
+    with pytest.raises(BaseException, match="key of this name already"):
+        call_command("create_api_key", "rides-backend")
+
+
+def test_the_list_is_newest_first_and_filters_by_reference_and_status(api):
+    add_numbers(6)
+    first = talk(ALICE, BOB, reference="order-1")
+    second = talk(ALICE, CHARLIE, reference="order-2")
+    first.close()
+
+    def ids(**query):
+        return [each["id"] for each in api.get(URL, query).json()["results"]]
+
+    assert ids() == [str(second.public_id), str(first.public_id)]
+    assert ids(reference="order-1") == [str(first.public_id)]
+    assert ids(status="open") == [str(second.public_id)]
+    assert ids(status="closed") == [str(first.public_id)]
+
+
+def test_a_filter_that_the_list_does_not_know_is_refused(api):
+    """It would otherwise show what was not asked for."""
+    told = is_problem(api.get(URL, {"pool": "berlin"}), 400)
+
+    assert "reference, status, cursor, page_size" in told["errors"][0]["detail"]
+
+
+def test_a_reopening_with_options_is_refused(api):
+    add_numbers(2)
+    conversation = talk(ALICE, BOB)
+    conversation.close()
+
+    told = is_problem(api.post(f"{URL}{conversation.public_id}/reopen/", {"for_good": True}), 400)
+
+    assert "Known are: none." in told["errors"][0]["detail"]
+
+    conversation.refresh_from_db()
+    assert conversation.state == "closed"
+
+
+def test_the_list_comes_in_pages(api):
+    add_numbers(8)
+    for index in range(5):
+        talk(ALICE, f"+4477007{index:05}")
+
+    page = api.get(URL, {"page_size": 2}).json()
+    seen = [each["id"] for each in page["results"]]
+    while page["next"]:
+        page = api.get(page["next"]).json()
+        seen += [each["id"] for each in page["results"]]
+
+    assert len(seen) == len(set(seen)) == 5
+
+
+def test_the_list_costs_the_same_number_of_queries_however_long_it_is(api, django_assert_num_queries):
+    add_numbers(8)
+    for index in range(6):
+        talk(ALICE, f"+4477007{index:05}")
+
+    with django_assert_num_queries(5):
+        api.get(URL)
+
+
+@pytest.mark.parametrize("position", ["abc", "", "1.5", "\x00", "2026-01-01", "-1", "9" * 19, "١٢"])
+def test_a_cursor_that_is_none_of_ours_is_a_404(api, position):
+    add_numbers(2)
+    talk(ALICE, BOB)
+
+    cursor = base64.b64encode(urlencode({"p": position}).encode()).decode()
+
+    is_problem(api.get(URL, {"cursor": cursor}), 404)
+
+
+@pytest.mark.parametrize(
+    "query", ["reference=%00", "status=perhaps", "cursor=%ff", "cursor=zzz", "page_size=x", "reference=" + "x" * 200]
+)
+def test_a_strange_query_is_never_a_500(api, query):
+    assert api.get(f"{URL}?{query}").status_code in (200, 400, 404)
+
+
+def test_closing_is_told_and_may_be_repeated(api):
+    add_numbers(2)
+    conversation = talk(ALICE, BOB)
+
+    first = api.post(f"{URL}{conversation.public_id}/close/")
+    again = api.post(f"{URL}{conversation.public_id}/close/")
+
+    assert first.status_code == again.status_code == 200
+    assert first.json() == again.json()
+    assert first.json()["status"] == "closed"
+    assert first.json()["closed_reason"] == "closed"
+    events = ConversationEvent.objects.filter(conversation=conversation, new_state="closed")
+    assert [event.actor for event in events] == ["API key rides-backend"]
+
+
+def test_a_request_that_was_made_before_there_was_an_idle_ttl_may_be_repeated(api):
+    add_numbers(2)
+    body = {"participants": [{"number": ALICE}, {"number": BOB}]}
+    made = api.post(URL, body, headers={"Idempotency-Key": "order-42"})
+    # What the versions without it wrote down.
+    people = f'[{{"label": "", "number": "{ALICE}"}}, {{"label": "", "number": "{BOB}"}}]'
+    asked = f'{{"notify": true, "participants": {people}, "reference": "", "ttl": null}}'
+    Conversation.objects.update(request_hash=keyed_hash(asked))
+
+    repeated = api.post(URL, body, headers={"Idempotency-Key": "order-42"})
+
+    assert (made.status_code, repeated.status_code) == (201, 201)
+    assert repeated.json()["id"] == made.json()["id"]
+
+
+def test_an_expired_conversation_shows_as_closed_at_once(api, time_machine):
+    add_numbers(2)
+    conversation = talk(ALICE, BOB, ttl=60)
+    time_machine.move_to(timezone.now() + timedelta(seconds=61))
+
+    assert api.get(f"{URL}{conversation.public_id}/").json()["status"] == "closed"
+
+
+def test_a_conversation_that_does_not_exist_is_a_404(api):
+    is_problem(api.get(f"{URL}{uuid.uuid4()}/"), 404)
+    is_problem(api.post(f"{URL}{uuid.uuid4()}/close/"), 404)
+
+
+@pytest.mark.parametrize(
+    "url", ["/api/", "/api/v1/", "/api/v2/conversations/", f"{URL}42/", "/api/%00", "/api/v1/%ff/", URL[:-1]]
+)
+def test_an_unknown_address_is_a_404_problem(api, url):
+    is_problem(api.get(url), 404)
+
+
+def test_a_post_without_the_last_slash_is_told_so_and_not_turned_into_a_get(api):
+    assert "end with a slash" in is_problem(api.post(URL[:-1], {}), 404)["detail"]
+
+
+@pytest.mark.parametrize("method", ["put", "patch", "delete"])
+def test_an_unknown_method_is_a_405_problem_that_lists_the_known(api, method):
+    response = getattr(api, method)(URL)
+
+    is_problem(response, 405)
+    assert "POST" in response["Allow"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"", 400),
+        (b"{", 400),
+        (b"[]", 400),
+        (b"null", 400),
+        (b'"x"', 400),
+        (b"NaN", 400),
+        (b'{"ttl":1e999}', 400),
+        (b'{"ttl":' + b"9" * 10_000 + b"}", 400),
+        (b"[" * 50_000, 400),
+        (b'{"a":' * 50_000, 400),
+        (b"\xff\xfe", 400),
+        (b'{"participants":[],"participants":[]}', 400),
+        (b'{"\\ud800":1}', 400),
+        (b'{"participants":"' + b"x" * 10_000_000 + b'"}', 413),
+    ],
+)
+def test_a_broken_body_is_a_4xx_problem_that_does_not_quote_it(api, body, status):
+    response = api.post(URL, body, content_type="application/json")
+
+    is_problem(response, status)
+    assert len(response.content) < 2000
+    assert not Conversation.objects.exists()
+
+
+def test_a_body_of_which_a_part_is_missing_is_a_400_problem(api):
+    response = api.generic("POST", URL, b'{"ttl": 60}', "application/json", **{"wsgi.input": BytesIO(b'{"ttl"')})
+
+    assert is_problem(response, 400)["code"] == "unreadable_body"
+
+
+@pytest.mark.parametrize("sent", [b'{"a":1}', b'{"a":'])
+def test_a_body_in_chunks_is_given_its_length(sent):
+    seen = {}
+    environ = {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True, "wsgi.input": BytesIO(sent)}
+
+    with_chunked_bodies(lambda environ, start_response: seen.update(environ) or [])(environ, lambda *args: None)
+
+    assert seen["CONTENT_LENGTH"] == str(len(sent))
+    assert seen["wsgi.input"].read() == sent
+
+
+def test_a_body_in_chunks_is_read_only_up_to_the_limit_and_one_byte(settings):
+    seen = {}
+    body = BytesIO(b"x" * 10_000_000)
+    environ = {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True, "wsgi.input": body}
+
+    with_chunked_bodies(lambda environ, start_response: seen.update(environ) or [])(environ, lambda *args: None)
+
+    assert body.tell() == int(seen["CONTENT_LENGTH"]) == settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"participants": [{}] * 80_000},
+        {"participants": [{"x": 1}] * 10},
+        {"participants": [{str(index): 1 for index in range(50)}] * 10},
+        {"participants": [], **{f"field{index}": 1 for index in range(10_000)}},
+    ],
+)
+def test_however_much_is_wrong_the_answer_is_short(api, body):
+    answer = api.post(URL, body)
+
+    assert len(is_problem(answer, 400)["errors"]) <= 20
+    assert len(answer.content) < 5000
+
+
+def test_a_list_that_is_too_long_is_not_looked_into(api, monkeypatch):
+    monkeypatch.setattr(serializers.PersonSerializer, "to_internal_value", lambda *args: 1 / 0)
+
+    problem = is_problem(api.post(URL, {"participants": [{}] * 11}), 400)
+
+    assert problem["errors"] == [
+        {
+            "pointer": "/participants",
+            "code": "max_length",
+            "detail": "Ensure this field has no more than 10 elements.",
+        }
+    ]
+
+
+def test_a_number_with_a_control_character_after_it_is_refused(api):
+    answer = api.post(URL, {"participants": [{"number": f"{ALICE}\n"}, {"number": BOB}]})
+
+    assert is_problem(answer, 400)["errors"][0]["code"] == "not_e164"
+
+
+def test_a_form_is_a_415_problem(api):
+    is_problem(api.post(URL, "a=b", content_type="application/x-www-form-urlencoded"), 415)
+
+
+def test_an_unknown_host_is_a_400_problem(api):
+    is_problem(api.get(URL, HTTP_HOST="evil.example"), 400)
+
+
+def test_with_the_database_away_the_api_is_a_503_problem(api, monkeypatch):
+    def away(*args, **kwargs):
+        raise OperationalError("connection to +447700900001 refused")
+
+    monkeypatch.setattr(conversations_api, "create_conversation", away)
+
+    response = api.post(URL, {"participants": [{"number": ALICE}, {"number": BOB}]})
+
+    assert "447700900001" not in json.dumps(is_problem(response, 503))
+
+
+def test_with_the_database_away_any_other_page_is_a_503(admin_client, monkeypatch):
+    def away(*args, **kwargs):
+        raise OperationalError("connection to +447700900001 refused")
+
+    monkeypatch.setattr(ConversationAdmin, "get_queryset", away)
+    admin_client.raise_request_exception = False
+
+    response = admin_client.get("/admin/conversations/conversation/")
+
+    assert response.status_code == 503
+    assert response["Retry-After"]
+    assert b"447700900001" not in response.content
+
+
+def test_a_bug_is_a_500_problem_without_details(api, monkeypatch):
+    monkeypatch.setattr(conversations_api, "create_conversation", lambda *args, **kwargs: 1 / 0)
+    api.raise_request_exception = False
+
+    response = api.post(URL, {"participants": [{"number": ALICE}, {"number": BOB}]})
+
+    assert "division" not in json.dumps(is_problem(response, 500))
+
+
+def test_pages_that_are_not_of_the_api_have_ordinary_errors():
+    assert Client().get("/no-such-page")["Content-Type"].startswith("text/html")
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
+    max_leaves=12,
+)
+_KEYS = st.sampled_from(["participants", "reference", "ttl", "notify", "number", "label"])
+
+
+@hypothesis_settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(body=_JSON | st.dictionaries(_KEYS, _JSON | st.lists(st.dictionaries(_KEYS, _JSON, max_size=3), max_size=3)))
+def test_no_json_whatsoever_is_a_500_or_creates_half_a_conversation(api, body):
+    response = api.post(URL, json.dumps(body), content_type="application/json")
+
+    assert response.status_code == 400
+    assert not Conversation.objects.exists()

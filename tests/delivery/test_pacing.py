@@ -1,0 +1,213 @@
+"""Rates: of each virtual number in segments a second, of the account in requests a second, over all workers."""
+
+from collections import Counter
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from conversations.delivery import outbox
+from conversations.delivery.claim import claim
+from conversations.models import AccountPace, Kind, NumberPace, OutboundMessage
+from conversations.models.pace import CATCH_UP
+from numbers.models import RealNumber, VirtualNumber
+from tests.support.builders import add_numbers
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def clock(time_machine):
+    """Time that stands still until it is moved on."""
+    time_machine.move_to(timezone.now().replace(microsecond=0), tick=False)
+    return lambda seconds: time_machine.shift(timedelta(seconds=seconds))
+
+
+@pytest.fixture
+def rates(settings):
+    def rates(account=100_000, **by_country):
+        settings.CARRIER_RATE = account
+        settings.NUMBER_RATES = {"*": 100_000.0, **by_country}
+
+    return rates
+
+
+def people(count):
+    return list(RealNumber.objects.remember(f"+4477007{index:05}" for index in range(count)).values())
+
+
+def queue(sender, recipients, text="hello"):
+    """A text to each of them: each its own line."""
+    for recipient in recipients:
+        outbox._queue(Kind.NOTICE, sender, recipient, text)
+
+
+def claimed(limit=1000):
+    return [message.sender for message in claim(limit).messages]
+
+
+def test_a_number_sends_as_many_segments_a_second_as_its_rate_allows(clock, rates):
+    rates(GB=2.0)
+    [number] = add_numbers(1)
+    queue(number, people(4))
+
+    assert len(claimed()) == 1
+    assert claimed() == []
+    clock(0.49)
+    assert claimed() == []
+    clock(0.01)
+    assert len(claimed()) == 1
+
+
+def test_a_text_of_three_segments_costs_three(clock, rates):
+    rates(GB=1.0)
+    [number] = add_numbers(1)
+    one, other = people(2)
+    queue(number, [one], "x" * 400)
+    queue(number, [other])
+
+    assert len(claimed()) == 1
+    clock(2.99)
+    assert claimed() == []
+    clock(0.01)
+    assert len(claimed()) == 1
+
+
+def test_a_number_s_own_rate_goes_before_that_of_its_country(clock, rates):
+    rates(GB=1.0)
+    [number] = add_numbers(1)
+    VirtualNumber.objects.filter(pk=number.pk).update(rate=4.0)
+    queue(number, people(2))
+
+    assert len(claimed()) == 1
+    clock(0.25)
+    assert len(claimed()) == 1
+
+
+def test_a_number_that_rests_saves_nothing_up(clock, rates):
+    rates(GB=10.0)
+    [number] = add_numbers(1)
+    one, *others = people(10)
+    queue(number, [one])
+    assert len(claimed()) == 1
+    clock(3600)
+    queue(number, others)
+
+    assert len(claimed()) == 1
+    assert claimed() == []
+
+
+def test_the_account_makes_as_many_requests_a_second_as_carrier_rate_says_whatever_their_length(clock, rates):
+    rates(account=2)
+    queue_to = zip(add_numbers(3), people(3), strict=True)
+    for number, person in queue_to:
+        queue(number, [person], "x" * 400)
+
+    assert len(claimed()) == 1
+    clock(0.49)
+    assert claimed() == []
+    clock(0.01)
+    assert len(claimed()) == 1
+
+
+def test_who_waits_for_a_rate_is_told_until_when(clock, rates):
+    rates(GB=1.0)
+    [number] = add_numbers(1)
+    queue(number, people(2))
+    now = timezone.now()
+
+    assert claim(10).next_at == now + timedelta(seconds=1)
+    clock(0.25)
+    assert claim(10).next_at == now + timedelta(seconds=1)
+    clock(0.75)
+    claim(10)
+    clock(1)
+    assert claim(10).next_at is None
+
+
+def test_a_busy_number_never_starves_the_others(clock, rates):
+    rates(account=10)
+    busy, *quiet = add_numbers(4)
+    queue(busy, people(50))
+    for number in quiet:
+        queue(number, people(2))
+
+    turns = []
+    for _ in range(8):
+        turns += claimed()
+        clock(0.1)
+
+    assert Counter(turns[:4]) == Counter([busy, *quiet])
+    assert Counter(turns[4:]) == Counter([busy, *quiet])
+
+
+def test_numbers_take_turns_from_claim_to_claim_also_behind_the_last_one(clock, rates):
+    rates(account=10)
+    numbers = add_numbers(5)
+    for number in numbers:
+        queue(number, people(4))
+
+    turns = []
+    for _ in range(15):
+        turns += claimed()
+        clock(0.1)
+
+    assert turns == numbers * 3
+
+
+def test_within_one_claim_a_fast_number_sends_several_if_the_others_have_nothing(clock, rates):
+    rates()
+    [number, other] = add_numbers(2)
+    queue(number, people(5))
+    queue(other, people(1))
+
+    assert Counter(claimed(limit=4)) == Counter({number: 3, other: 1})
+
+
+def test_the_rate_is_one_for_all_workers(clock, rates):
+    """Each claim is another worker's."""
+    rates(GB=1.0)
+    [number] = add_numbers(1)
+    queue(number, people(5))
+
+    assert sum(len(claimed(limit=1)) for _ in range(3)) == 1
+
+
+@hypothesis_settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    rate=st.sampled_from([1.0, 3.0, 10.0, 30.0, 100.0]),
+    account=st.sampled_from([5, 30, 1000]),
+    steps=st.lists(st.tuples(st.integers(1, 400), st.integers(1, 40)), min_size=1, max_size=25),
+)
+def test_in_no_stretch_of_time_is_more_sent_than_the_rates_allow(db, time_machine, settings, rate, account, steps):
+    """steps: milliseconds that pass, and how many texts a worker would take."""
+    settings.CARRIER_RATE, settings.NUMBER_RATES = account, {"*": rate}
+    OutboundMessage.objects.all().delete()
+    NumberPace.objects.all().delete()
+    AccountPace.objects.all().delete()
+    numbers = list(VirtualNumber.objects.all()) or add_numbers(2)
+    recipients = people(60)
+    for number in numbers:
+        queue(number, recipients, "x" * 200)
+    start = timezone.now().replace(microsecond=0)
+    sent = []
+    moment = 0.0
+    for milliseconds, limit in steps:
+        moment += milliseconds / 1000
+        time_machine.move_to(start + timedelta(seconds=moment), tick=False)
+        sent += [(moment, message.sender_id, message.segments) for message in claim(limit).messages]
+
+    def most(events, rate, largest):
+        """No window holds more than its length allows, plus what may be caught up on, plus one text."""
+        for index, (begin, _) in enumerate(events):
+            total = 0
+            for at, cost in events[index:]:
+                total += cost
+                assert total <= rate * (at - begin + CATCH_UP) + largest + 1e-6
+
+    most([(at, 1) for at, _, _ in sent], account, 1)
+    for number in numbers:
+        most([(at, segments) for at, sender, segments in sent if sender == number.pk], rate, 2)

@@ -1,0 +1,417 @@
+"""What waits when the carrier refuses a number, or everything; what goes on; and what ends the waiting."""
+
+from collections import defaultdict
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from conversations.delivery.claim import claim
+from conversations.delivery.results import Result, record
+from conversations.models import AccountPace, NumberPace, OutboundMessage
+from numbers.models import NumberState
+from smsproxy.carriers.base import AccountFault, OutcomeUnknown, Refused, Scope, SenderFault, TryLater
+from tests.support.builders import add_numbers, members, talk
+from tests.support.outbox import history, later, queue, state_of, work
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def clock(time_machine):
+    """Time that stands still until it is moved on."""
+    time_machine.move_to(timezone.now().replace(microsecond=0), tick=False)
+    return time_machine.shift
+
+
+@pytest.fixture
+def people(db):
+    """Six people, each with a line of their own, two on each of three virtual numbers."""
+    add_numbers(3)
+    of_number = defaultdict(list)
+    for index in range(6):
+        for person in members(talk(f"+4477008{index:05}", f"+4477007{index:05}")):
+            of_number[person.proxy_number_id].append(person)
+    return [person for group in of_number.values() for person in group[:2]]
+
+
+def texts(carrier):
+    return [text.text for text in carrier.sent]
+
+
+def from_one_number(people):
+    """Those of the people who are texted from the same virtual number as the first."""
+    return [person for person in people if person.proxy_number_id == people[0].proxy_number_id]
+
+
+class TestTheAccount:
+    @pytest.mark.parametrize(
+        "fault",
+        [
+            AccountFault("no credit", code="9"),
+            TryLater("out of service", code="503", scope=Scope.ACCOUNT),
+            TryLater("throttled", code="429", retry_after=3, scope=Scope.ACCOUNT),
+        ],
+    )
+    def test_when_it_is_at_fault_all_sending_is_paused_and_nothing_is_lost(self, people, carrier, time_machine, fault):
+        carrier.script = [fault]
+        messages = [queue(person, f"{place}")[0] for place, person in enumerate(people)]
+
+        work()
+
+        assert len(carrier.sent) == 1
+        assert {state_of(message) for message in messages} == {"queued"}
+        account = AccountPace.load()
+        assert (account.state, account.why, account.code) == ("paused", fault.detail, fault.code)
+        assert account.paused_at is not None
+        assert account.events.get().reason == fault.detail
+        later(time_machine, 61)
+        work()
+        assert {state_of(message) for message in messages} == {"sent"}
+
+    def test_one_text_at_a_time_tries_whether_it_is_over(self, people, carrier, time_machine):
+        carrier.script = [AccountFault("no credit", code="9")] * 4
+        for person in people:
+            queue(person, "hello")
+
+        for minute in range(1, 5):
+            work()
+            assert len(carrier.sent) == minute
+            later(time_machine, 61)
+        work()
+
+        assert len(carrier.sent) == 4 + len(people)
+        events = AccountPace.load().events.order_by("id").values_list("new_state", flat=True)
+        assert list(events) == ["paused", "sending"]
+
+    def test_while_the_probe_is_under_way_nothing_else_is_sent(self, people, carrier, time_machine):
+        AccountPace.pause("no credit", 60)
+        for person in people:
+            queue(person, "hello")
+        later(time_machine, 61)
+
+        [probe] = claim(10).messages
+
+        assert probe.is_probe
+        assert claim(10).messages == []
+
+    def test_a_probe_whose_worker_died_is_followed_by_another(self, people, carrier, time_machine, settings):
+        AccountPace.pause("no credit", 60)
+        for person in people:
+            queue(person, "hello")
+        later(time_machine, 61)
+        claim(10)
+
+        later(time_machine, settings.LEASE + 1)
+
+        assert len(claim(10).messages) == 1
+
+    def test_a_probe_that_is_refused_for_what_it_is_shows_that_the_account_is_well(self, people, carrier, time_machine):
+        carrier.script = [AccountFault("no credit", code="9"), Refused("barred", code="7")]
+        for person in people:
+            queue(person, "hello")
+        work()
+        later(time_machine, 61)
+
+        work()
+
+        assert not AccountPace.load().is_paused
+        assert OutboundMessage.objects.filter(state="sent").count() == 5
+
+    def test_a_probe_that_is_not_sent_after_all_lets_another_try(self, people, carrier, time_machine, settings):
+        settings.MESSAGE_MAX_AGE = 30
+        AccountPace.pause("no credit", 60)
+        [too_old] = queue(people[0], "too old")
+        later(time_machine, 61)
+        for person in people[1:]:
+            queue(person, "hello")
+
+        work()
+
+        assert state_of(too_old) == "failed"
+        assert texts(carrier) == ["hello"] * 5
+
+    def test_what_was_under_way_when_it_was_paused_does_not_lengthen_the_pause(self, people, carrier):
+        for person in people:
+            queue(person, "hello")
+        under_way = claim(10).messages
+        for message in under_way:
+            record(Result(message, TryLater("out of service", retry_after=10, scope=Scope.ACCOUNT)))
+
+        account = AccountPace.load()
+
+        assert account.failures == 0
+        assert account.ready_at <= timezone.now() + timedelta(seconds=10)
+
+    def test_an_answer_from_before_the_pause_does_not_end_it(self, people, carrier):
+        for person in people:
+            queue(person, "hello")
+        first, second, *_ = claim(10).messages
+        record(Result(first, AccountFault("no credit", code="9")))
+
+        record(Result(second, carrier.accept(second)))
+
+        assert AccountPace.load().is_paused
+
+    @pytest.mark.parametrize(
+        ("end", "expected"), [(min, [1, 1, 2, 4, 8, 16, 30, 30, 30]), (max, [1, 2, 4, 8, 16, 32, 60, 60, 60])]
+    )
+    def test_each_probe_that_fails_doubles_the_wait_up_to_a_minute_and_up_to_half_of_it_is_left_out_at_random(
+        self, people, carrier, clock, monkeypatch, end, expected
+    ):
+        monkeypatch.setattr("random.uniform", lambda low, high: end(low, high))
+        carrier.script = [TryLater("unreachable", scope=Scope.ACCOUNT)] * 10
+        queue(people[0], "hello")
+        waits = []
+
+        for _ in expected:
+            work()
+            waits.append(AccountPace.load().ready_at - timezone.now())
+            clock(waits[-1])
+
+        assert [wait.total_seconds() for wait in waits] == expected
+
+    def test_a_probe_of_which_nobody_knows_what_became_keeps_the_pause(self, people, carrier, time_machine):
+        AccountPace.pause("no credit", 60)
+        for person in people:
+            queue(person, "hello")
+        later(time_machine, 61)
+        carrier.script = [OutcomeUnknown("read timeout")]
+
+        work()
+
+        account = AccountPace.load()
+        assert len(carrier.sent) == 1
+        assert account.is_paused
+        assert account.failures == 1
+
+    def test_staff_can_end_it(self, people, carrier):
+        AccountPace.pause("no credit", 3600)
+        queue(people[0], "hello")
+
+        assert AccountPace.resume("topped up", actor="sam")
+        work()
+
+        assert texts(carrier) == ["hello"]
+        assert AccountPace.load().events.first().actor == "sam"
+
+    def test_a_pause_uses_nothing_up_and_keeps_the_order(self, people, carrier, time_machine):
+        carrier.script = [AccountFault("no credit", code="9")] * 20
+        [message, *_] = queue(people[0], *"123456")
+        for _ in range(20):
+            work()
+            later(time_machine, 61)
+
+        work()
+
+        assert texts(carrier)[20:] == list("123456")
+        assert state_of(message) == "sent"
+
+    def test_a_pause_of_days_tries_as_often_as_one_of_minutes(self, people):
+        AccountPace.pause("no credit", 60)
+        AccountPace.objects.update(failures=5000, probe="the probe")
+
+        AccountPace.pause("no credit", 60, carrier_ref="the probe")
+
+        assert AccountPace.load().ready_at <= timezone.now() + timedelta(seconds=60)
+
+    def test_a_carrier_that_asks_for_days_is_asked_again_after_an_hour(self, people):
+        AccountPace.pause("maintenance", 86400)
+
+        assert AccountPace.load().ready_at <= timezone.now() + timedelta(hours=1)
+
+    @pytest.mark.parametrize(
+        "fault", [TryLater("throttled", code="1", scope=Scope.NUMBER), SenderFault("not allowed", code="15")]
+    )
+    def test_a_probe_whose_number_is_at_fault_shows_that_the_account_is_well(
+        self, people, carrier, time_machine, fault
+    ):
+        carrier.script = [AccountFault("no credit", code="9"), fault]
+        for person in people:
+            queue(person, "hello")
+        work()
+        later(time_machine, 61)
+
+        work()
+
+        assert not AccountPace.load().is_paused
+        assert OutboundMessage.objects.filter(state="sent").exists()
+
+
+class TestANumber:
+    def refuse_once(self, carrier, person, fault):
+        """The first text from this person's virtual number."""
+        accept, faults = carrier.accept, [fault]
+
+        def answer(text):
+            if faults and text.sender == person.proxy_number.number:
+                raise faults.pop()
+            return accept(text)
+
+        carrier.accept = answer
+
+    def test_when_it_is_throttled_it_waits_as_long_as_the_carrier_asks_and_the_others_go_on(
+        self, people, carrier, time_machine
+    ):
+        self.refuse_once(carrier, people[0], TryLater("throttled", code="1", retry_after=30, scope=Scope.NUMBER))
+        mine = from_one_number(people)
+        [throttled] = queue(people[0], "throttled")
+        for person in people[1:]:
+            queue(person, "waits" if person in mine else "goes on")
+
+        work()
+
+        assert texts(carrier).count("throttled") == 1
+        assert texts(carrier).count("goes on") == len(people) - len(mine)
+        assert "waits" not in texts(carrier)
+        assert state_of(throttled) == "queued"
+        later(time_machine, 30)
+        work()
+        assert history(throttled) == ["queued", "sending", "queued", "sending", "sent"]
+        assert not NumberPace.objects.exclude(why="").exists()
+
+    def test_when_the_carrier_refuses_it_it_waits_takes_no_new_conversations_and_loses_nothing(
+        self, people, carrier, time_machine
+    ):
+        carrier.script = [SenderFault("not allowed", code="15")]
+        for person in from_one_number(people):
+            queue(person, "hello")
+
+        work()
+
+        number = people[0].proxy_number
+        number.refresh_from_db()
+        assert len(carrier.sent) == 1
+        assert number.state == NumberState.QUARANTINED
+        assert number.events.get().reason == "not allowed"
+        pace = NumberPace.objects.get(number=number)
+        assert pace.why == "not allowed"
+        assert pace.waits_since is not None
+        later(time_machine, 301)
+        work()
+        assert OutboundMessage.objects.filter(state="sent").count() == len(from_one_number(people))
+
+    def test_a_throttle_that_comes_late_does_not_shorten_its_wait(self, people, carrier):
+        for person in from_one_number(people):
+            queue(person, "hello")
+        refused, throttled = claim(10).messages
+        record(Result(refused, SenderFault("not allowed", code="15")))
+        ready_at = NumberPace.objects.get().ready_at
+
+        record(Result(throttled, TryLater("throttled", code="1", retry_after=7, scope=Scope.NUMBER)))
+
+        pace = NumberPace.objects.get()
+        assert (pace.ready_at, pace.failures) == (ready_at, 0)
+
+    def test_a_carrier_that_asks_for_days_is_asked_again_after_an_hour(self, people, clock):
+        number = people[0].proxy_number
+        hour = timezone.now() + timedelta(hours=1)
+
+        NumberPace.objects.wait(number, 86400, "throttled")
+        assert NumberPace.objects.get().ready_at == hour
+        NumberPace.objects.wait(number, 86400, "throttled: a word that comes late")
+
+        assert NumberPace.objects.get().ready_at == hour
+
+    def probe(self, people, time_machine):
+        """The one text of the number, of two that are queued, that is taken after its wait."""
+        NumberPace.objects.wait(people[0].proxy_number, 10, "throttled")
+        for person in from_one_number(people):
+            queue(person, "hello")
+        later(time_machine, 11)
+        [probe] = claim(10).messages
+        return probe
+
+    def test_after_its_wait_one_text_tries_and_the_others_of_the_number_wait_for_it(self, people, time_machine):
+        self.probe(people, time_machine)
+        [other] = queue(people[-1], "of another number")
+        assert other.sender != people[0].proxy_number
+
+        assert claim(10).messages == [other]
+
+        assert OutboundMessage.objects.get(state="queued").sender == people[0].proxy_number
+
+    def test_when_the_carrier_takes_the_text_that_tried_the_others_go(self, people, carrier, time_machine):
+        probe = self.probe(people, time_machine)
+
+        record(Result(probe, carrier.accept(probe)))
+        work()
+
+        assert texts(carrier) == ["hello"]
+        assert set(OutboundMessage.objects.values_list("state", flat=True)) == {"sent"}
+        pace = NumberPace.objects.get()
+        assert (pace.why, pace.waits_since, pace.failures) == ("", None, 0)
+
+    def test_when_the_text_that_tried_is_refused_again_the_wait_has_doubled(
+        self, people, carrier, time_machine, monkeypatch
+    ):
+        monkeypatch.setattr("random.uniform", max)
+        probe = self.probe(people, time_machine)
+        time_machine.move_to(timezone.now(), tick=False)
+
+        record(Result(probe, TryLater("throttled", code="1", retry_after=10, scope=Scope.NUMBER)))
+
+        pace = NumberPace.objects.get()
+        assert pace.failures == 1
+        assert pace.ready_at - timezone.now() == timedelta(seconds=20)
+        work()
+        assert carrier.sent == []
+
+    def test_when_the_worker_of_the_text_that_tried_died_another_one_tries(self, people, time_machine, settings):
+        probe = self.probe(people, time_machine)
+
+        later(time_machine, settings.LEASE + 1)
+
+        [another] = claim(10).messages
+        assert another.pk != probe.pk
+        assert another.sender == probe.sender
+
+    def test_when_the_text_that_tries_is_not_sent_after_all_another_one_tries_at_once(
+        self, people, carrier, time_machine, settings
+    ):
+        settings.MESSAGE_MAX_AGE = 30
+        first, second = from_one_number(people)
+        [too_old] = queue(first, "too old")
+        NumberPace.objects.wait(first.proxy_number, 60, "throttled")
+        later(time_machine, 61)
+        work()
+        assert state_of(too_old) == "failed"
+        queue(second, "hello")
+
+        work()
+
+        assert texts(carrier) == ["hello"]
+
+    def test_its_failure_keeps_nobody_else_from_being_texted(self, people, carrier):
+        self.refuse_once(carrier, people[0], SenderFault("not allowed", code="15"))
+        queue(people[0], "refused")
+        others = [person for person in people if person.proxy_number_id != people[0].proxy_number_id]
+        for person in others:
+            queue(person, "hello")
+
+        work()
+
+        assert texts(carrier).count("hello") == len(others)
+
+
+def test_a_fault_of_one_message_makes_no_other_wait(people, carrier):
+    carrier.script = [TryLater("internal error", code="5")]
+    for person in people:
+        queue(person, "hello")
+
+    work()
+
+    assert OutboundMessage.objects.filter(state="sent").count() == len(people) - 1
+
+
+def test_with_the_policy_resend_one_in_doubt_that_is_too_old_holds_up_nothing(people, carrier, time_machine, settings):
+    settings.UNKNOWN_POLICY = "resend"
+    carrier.script = [OutcomeUnknown("read timeout")]
+    queue(people[0], "in doubt")
+    work()
+    later(time_machine, settings.MESSAGE_MAX_AGE + 1)
+    queue(people[0], "later")
+
+    work()
+
+    assert texts(carrier) == ["in doubt", "later"]

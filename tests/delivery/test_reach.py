@@ -1,0 +1,160 @@
+"""A worker that does not reach the carrier waits by itself: it costs the others nothing."""
+
+from contextlib import contextmanager
+
+import pytest
+from django.utils import timezone
+
+from conversations.delivery.circuit_breaker import SILENCES
+from conversations.delivery.claim import claim
+from conversations.delivery.heartbeat import Heartbeat
+from conversations.delivery.relay import Relay
+from conversations.insight.status import Trouble, gather
+from conversations.models import AccountPace, OutboundMessage, Worker
+from smsproxy.carriers.base import AccountFault, OutcomeUnknown, Scope, TryLater
+from tests.support.builders import ALICE, BOB, add_numbers, members, talk
+from tests.support.outbox import later, queue, state_of, work
+
+pytestmark = pytest.mark.django_db
+
+UNREACHABLE = TryLater("the carrier cannot be reached", scope=Scope.WORKER)
+
+
+@pytest.fixture
+def people(db):
+    """Eight people, each with a line of their own."""
+    add_numbers(3)
+    return [members(talk(f"+4477008{index:05}", f"+4477007{index:05}"))[1] for index in range(8)]
+
+
+@contextmanager
+def always(carrier, error):
+    """Whoever calls the carrier in here gets this instead of an answer."""
+    accept = carrier.accept
+
+    def fail(text):
+        raise error
+
+    carrier.accept = fail
+    yield
+    carrier.accept = accept
+
+
+def turn(worker, limit=4):
+    """What a worker does in one turn of its loop. How many texts did it take?"""
+    taken = worker._claim(limit).messages
+    for message in taken:
+        worker._send(message)
+    worker._record_results()
+    return len(taken)
+
+
+def test_the_others_send_what_it_could_not(people, carrier):
+    messages = [queue(person, "hello")[0] for person in people]
+    cut_off = Relay()
+
+    with always(carrier, UNREACHABLE):
+        assert turn(cut_off) == 4
+    assert not AccountPace.load().is_paused
+    work()
+
+    assert {state_of(message) for message in messages} == {"sent"}
+    assert {message.failures for message in messages} == {0}
+
+
+def test_it_tries_with_one_text_after_waits_that_double(people, carrier, time_machine):
+    for person in people:
+        queue(person, "hello")
+    cut_off = Relay()
+
+    with always(carrier, UNREACHABLE):
+        taken = [turn(cut_off)]
+        for seconds in (0, 1.1, 1.1, 2.1, 4.1):
+            later(time_machine, seconds)
+            taken.append(turn(cut_off))
+
+    assert taken[:3] == [4, 0, 1]
+    assert taken[3:] != [1, 1, 1]
+    later(time_machine, 60)
+    assert [turn(cut_off), turn(cut_off)] == [1, 4]
+
+
+def test_while_the_account_is_paused_it_leaves_the_trying_to_others(people, carrier, time_machine):
+    carrier.script = [AccountFault("no credit", code="9")]
+    messages = [queue(person, "hello")[0] for person in people]
+    work()
+    later(time_machine, 61)
+    cut_off = Relay()
+
+    with always(carrier, UNREACHABLE):
+        assert turn(cut_off) == 1
+    assert AccountPace.load().failures == 0
+    work()
+
+    assert {state_of(message) for message in messages} == {"sent"}
+
+
+def test_a_carrier_that_never_answers_leaves_a_few_texts_in_doubt_and_not_all(people, carrier):
+    for person in people:
+        queue(person, "hello")
+    worker = Relay()
+
+    with always(carrier, OutcomeUnknown("read timeout")):
+        while turn(worker, limit=1):
+            pass
+
+    assert OutboundMessage.objects.filter(state="unknown").count() == SILENCES
+    assert OutboundMessage.objects.filter(state="queued").count() == len(people) - SILENCES
+    assert not AccountPace.load().is_paused
+
+
+def test_silences_with_an_answer_in_between_are_no_outage(people, carrier):
+    silent, answered = OutcomeUnknown("read timeout"), carrier.accept
+    carrier.script = [silent, silent, silent, silent, answered, silent, silent, silent]
+    for person in people:
+        queue(person, "hello")
+    worker = Relay()
+
+    taken = [turn(worker, limit=1) for _ in people]
+
+    assert taken == [1] * 8
+
+
+def test_staff_are_told(people, carrier):
+    queue(people[0], "hello")
+    worker = Relay()
+    worker._heartbeat.beat(0, worker._reach.trouble)
+    assert Trouble.WORKER_WAITS not in gather().troubles
+
+    with always(carrier, UNREACHABLE):
+        turn(worker)
+    worker._heartbeat.beat(0, worker._reach.trouble)
+
+    assert Worker.objects.get().trouble == "the carrier cannot be reached"
+    assert "the carrier cannot be reached" in gather().troubles[Trouble.WORKER_WAITS]
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("seconds", [7200, -7200])
+def test_a_worker_whose_clock_is_wrong_does_not_work(time_machine, seconds):
+    assert not Heartbeat(1).beat(0, "")
+
+    later(time_machine, seconds)
+
+    assert Heartbeat(1).beat(0, "")
+    assert "its clock is 7200 s" in Worker.objects.order_by("pk").last().trouble
+
+
+def test_a_clock_that_was_wrong_for_a_while_stops_nobody_for_long(carrier, time_machine):
+    add_numbers(2)
+    bob = members(talk(ALICE, BOB))[1]
+    queue(bob, "in the future")
+    later(time_machine, 50_000)
+    work()
+    assert len(carrier.sent) == 1
+    queue(bob, "and today")
+
+    later(time_machine, -50_000)
+    OutboundMessage.objects.update(due_at=timezone.now())
+
+    assert len(claim(1).messages) == 1

@@ -1,0 +1,299 @@
+"""The worker: what each answer of the carrier does to a message."""
+
+import threading
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from conversations.delivery.claim import claim
+from conversations.delivery.relay import Relay
+from conversations.delivery.results import Result, record, record_all
+from conversations.models import OutboundMessage, OutboundPart, Participant
+from conversations.worker.periodic_jobs import sweep
+from numbers.models import NumberState, VirtualNumber
+from smsproxy.carriers.base import (
+    AccountFault,
+    Refused,
+    Scope,
+    SenderFault,
+    SendReply,
+    SentPart,
+    TryLater,
+)
+from smsproxy.crypto import encrypt
+from smsproxy.database import prepared
+from tests.support.builders import ALICE, BOB, CHARLIE, add_numbers, members, talk
+from tests.support.outbox import history, later, queue, state_of, work
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def clock(time_machine):
+    """Time that stands still until it is moved on."""
+    time_machine.move_to(timezone.now().replace(microsecond=0), tick=False)
+    return time_machine.shift
+
+
+def test_a_queued_message_is_sent_once_and_keeps_every_part_s_id(bob, carrier):
+    carrier.script = [
+        lambda text: SendReply(parts=(SentPart(carrier_message_id="a"), SentPart(carrier_message_id="b")))
+    ]
+    [message] = queue(bob, "x" * 200)
+
+    Relay().drain()
+    Relay().drain()
+
+    assert [text.text for text in carrier.sent] == ["x" * 200]
+    assert carrier.sent[0].client_ref == f"{message.client_ref}.1"
+    assert (carrier.sent[0].sender, carrier.sent[0].recipient) == (bob.proxy_number.number, BOB)
+    assert state_of(message) == "sent"
+    assert [part.carrier_message_id for part in message.parts.all()] == ["a", "b"]
+    assert history(message) == ["queued", "sending", "sent"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_sending_is_committed_and_no_transaction_is_open_while_the_carrier_is_called(carrier):
+    add_numbers(3)
+    [message] = queue(members(talk(ALICE, BOB))[1], "hello")
+    seen = []
+
+    def look_from_outside(text):
+        def read():
+            seen.append(OutboundMessage.objects.get(pk=message.pk).state)
+            connection.close()
+
+        assert not connection.in_atomic_block
+        outside = threading.Thread(target=read)
+        outside.start()
+        outside.join()
+        return carrier.accept(text)
+
+    carrier.script = [look_from_outside]
+
+    Relay().drain()
+
+    assert seen == ["sending"]
+
+
+def test_try_later_waits_as_long_as_the_carrier_asks_and_then_sends(bob, carrier, time_machine):
+    carrier.script = [TryLater("throttled", code="1", retry_after=30)]
+    [message] = queue(bob, "hello")
+
+    Relay().drain()
+    assert state_of(message) == "queued"
+    assert message.error_code == "1"
+    later(time_machine, 29)
+    Relay().drain()
+    assert len(carrier.sent) == 1
+    later(time_machine, 2)
+    Relay().drain()
+
+    assert len(carrier.sent) == 2
+    assert state_of(message) == "sent"
+
+
+@pytest.mark.parametrize(("end", "waits"), [(min, [0.5] * 10), (max, [2, 4, 8, 16, 32, 64, 128, 256, 300, 300])])
+def test_each_failure_of_a_text_doubles_the_longest_time_until_it_is_tried_again_up_to_five_minutes(
+    bob, carrier, clock, monkeypatch, end, waits
+):
+    monkeypatch.setattr("random.uniform", lambda low, high: end(low, high))
+    carrier.script = [TryLater("internal error", code="5")] * len(waits)
+    [message] = queue(bob, "hello")
+
+    for wait in waits:
+        work()
+
+        assert state_of(message) == "queued"
+        assert message.due_at - timezone.now() == timedelta(seconds=wait)
+        clock(wait)
+    work()
+
+    assert state_of(message) == "sent"
+
+
+def test_what_its_number_or_the_account_is_to_blame_for_does_not_put_a_text_off(bob, carrier, clock, monkeypatch):
+    monkeypatch.setattr("random.uniform", max)
+    its_own_fault = TryLater("internal error", code="5")
+    others_fault = [
+        TryLater("throttled", scope=Scope.NUMBER),
+        TryLater("out of service", scope=Scope.ACCOUNT),
+        AccountFault("no credit"),
+        SenderFault("not allowed"),
+    ]
+    carrier.script = [its_own_fault, *others_fault, its_own_fault]
+    [message] = queue(bob, "hello")
+
+    for _ in range(5):
+        work()
+        clock(301)
+    work()
+
+    assert len(carrier.sent) == 6
+    assert state_of(message) == "queued"
+    assert message.failures == 2
+    assert message.due_at - timezone.now() == timedelta(seconds=4)
+
+
+def test_a_text_that_the_carrier_puts_off_for_a_day_is_tried_again_within_five_minutes(bob, carrier, clock):
+    carrier.script = [TryLater("maintenance", retry_after=86400)]
+    [message] = queue(bob, "hello")
+    work()
+
+    clock(300)
+    work()
+
+    assert state_of(message) == "sent"
+
+
+class TestWhatEachPartCosts:
+    def claimed(self, conversation):
+        """A text to each of the two, being sent; and what the carrier says: of one, that it took two parts."""
+        for person in members(conversation):
+            queue(person, "hello")
+        replies = [
+            SendReply(
+                parts=(
+                    SentPart(carrier_message_id="a", price=Decimal("0.0333")),
+                    SentPart(carrier_message_id="b", price=Decimal("0.04567")),
+                )
+            ),
+            SendReply(parts=(SentPart(carrier_message_id="c"),)),
+        ]
+        return [Result(message, reply) for message, reply in zip(claim(2).messages, replies, strict=True)]
+
+    def costs(self):
+        return dict(OutboundPart.objects.values_list("carrier_message_id", "price"))
+
+    @pytest.mark.parametrize("by_hand", [pytest.param(True, marks=pytest.mark.postgres), False])
+    def test_is_kept_when_several_answers_are_recorded_at_once(self, bob, monkeypatch, by_hand):
+        monkeypatch.setattr(prepared, "serves", lambda: by_hand)
+
+        assert record_all(self.claimed(bob.conversation))
+
+        assert self.costs() == {"a": Decimal("0.0333"), "b": Decimal("0.04567"), "c": None}
+
+    def test_is_kept_when_an_answer_is_recorded_by_itself(self, bob):
+        for result in self.claimed(bob.conversation):
+            record(result)
+
+        assert self.costs() == {"a": Decimal("0.0333"), "b": Decimal("0.04567"), "c": None}
+
+
+def test_refused_is_final(bob, carrier, time_machine):
+    carrier.script = [Refused("barred", code="7")]
+    [message] = queue(bob, "hello")
+
+    Relay().drain()
+    later(time_machine, 10**6)
+    Relay().drain()
+
+    assert state_of(message) == "failed"
+    assert message.error_code == "7"
+    assert len(carrier.sent) == 1
+
+
+def test_a_sender_at_fault_takes_no_new_conversations_and_loses_nothing(bob, carrier, time_machine):
+    carrier.script = [SenderFault("not allowed", code="15")]
+    [message] = queue(bob, "hello")
+
+    Relay().drain()
+
+    bob.proxy_number.refresh_from_db()
+    assert bob.proxy_number.state == NumberState.QUARANTINED
+    assert bob.proxy_number not in VirtualNumber.objects.active()
+    assert state_of(message) == "queued"
+    later(time_machine, 301)
+    Relay().drain()
+    assert state_of(message) == "sent"
+
+
+def test_an_account_at_fault_loses_nothing(bob, carrier, time_machine):
+    carrier.script = [AccountFault("no credit", code="9")] * 3
+    [message] = queue(bob, "hello")
+
+    for _ in range(4):
+        Relay().drain()
+        later(time_machine, 61)
+
+    assert state_of(message) == "sent"
+
+
+def test_a_message_that_is_too_old_is_not_sent(bob, carrier, time_machine, settings):
+    [message] = queue(bob, "I am outside")
+    later(time_machine, settings.MESSAGE_MAX_AGE + 1)
+
+    Relay().drain()
+
+    assert carrier.sent == []
+    assert state_of(message) == "failed"
+
+
+def test_a_part_that_the_carrier_refused_makes_the_message_undelivered(bob, carrier):
+    parts = (SentPart(carrier_message_id="a"), SentPart(carrier_message_id="", error_code="5"))
+    carrier.script = [lambda text: SendReply(parts=parts)]
+    [message] = queue(bob, "x" * 200)
+
+    Relay().drain()
+
+    assert state_of(message) == "undelivered"
+    assert message.error_code == "5"
+
+
+def test_an_accepted_text_is_sent_even_if_the_carrier_gives_it_the_id_of_another(bob, carrier):
+    carrier.script = [lambda text: SendReply(parts=(SentPart(carrier_message_id="same"),))] * 2
+    first, second = queue(bob, "first", "second")
+
+    Relay().drain()
+
+    assert (state_of(first), state_of(second)) == ("sent", "sent")
+    assert first.parts.count() == 1
+
+
+def test_a_message_that_cannot_be_decrypted_stops_no_other_and_is_tried_again(carrier, time_machine):
+    add_numbers(4)
+    bob, charlie = members(talk(ALICE, BOB))[1], members(talk(ALICE, CHARLIE))[1]
+    [broken] = queue(bob, "cannot be read")
+    [healthy] = queue(charlie, "hello")
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE conversations_outboundmessage SET text = 'no token' WHERE id = %s", [broken.pk])
+
+    Relay(concurrency=5).drain()
+
+    def state(message):
+        return OutboundMessage.objects.values_list("state", flat=True).get(pk=message.pk)
+
+    assert state(healthy) == "sent"
+    assert state(broken) == "queued"
+    sweep()
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE conversations_outboundmessage SET text = %s WHERE id = %s", [encrypt("now"), broken.pk])
+    later(time_machine, 301)
+    Relay().drain()
+    assert [text.text for text in carrier.sent] == ["hello", "now"]
+
+
+def test_a_text_never_leaves_once_its_numbers_stand_for_others(bob, carrier):
+    [message] = queue(bob, "to Bob, of old")
+    Participant.objects.filter(pk=bob.pk).update(released_at=timezone.now())
+
+    Relay().drain()
+
+    assert carrier.sent == []
+    assert state_of(message) == "failed"
+
+
+def test_a_failed_call_logs_neither_number_nor_text_whatever_the_exception_says(bob, carrier, caplog):
+    carrier.script = [ZeroDivisionError(f"{BOB} secret words")]
+    queue(bob, "secret words")
+
+    Relay().drain()
+
+    # The records themselves, before any masking.
+    said = " ".join(f"{record.getMessage()} {record.exc_info}" for record in caplog.records)
+    assert "ZeroDivisionError" in said
+    assert BOB[1:] not in said
+    assert "secret words" not in said

@@ -1,0 +1,196 @@
+"""The loop of the worker, in a thread of its own, and the sweeps that it runs."""
+
+import threading
+from datetime import timedelta
+
+import pytest
+from django.core.management import call_command
+from django.db import OperationalError
+from django.utils import timezone
+
+from conversations.delivery import relay, results, wakeup
+from conversations.delivery.heartbeat import Heartbeat
+from conversations.delivery.relay import Relay
+from conversations.intake import receive
+from conversations.models import AccountPace, Conversation, OutboundMessage, Participant, Worker
+from conversations.worker import periodic_jobs
+from conversations.worker.periodic_jobs import sweep
+from smsproxy.carriers.base import InboundText
+from tests.support.builders import ALICE, BOB, CHARLIE, add_numbers, members, proxies, talk
+from tests.support.outbox import later, queue, state_of, work
+from tests.support.relay_process import wait_until
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.mark.django_db(transaction=True)
+class TestTheLoop:
+    @pytest.fixture
+    def run(self):
+        """Run the worker in a thread until the test ends."""
+        stop = threading.Event()
+        threads = []
+
+        def run():
+            thread = threading.Thread(target=Relay(concurrency=4).run, args=[stop])
+            threads.append(thread)
+            thread.start()
+            return thread
+
+        yield run
+        stop.set()
+        wakeup.wake.set()
+        for thread in threads:
+            thread.join(20)
+            assert not thread.is_alive()
+
+    @pytest.fixture
+    def bob(self, transactional_db):
+        add_numbers(3)
+        return members(talk(ALICE, BOB))[1]
+
+    def test_it_sends_what_is_queued_while_it_runs(self, bob, carrier, run):
+        run()
+        queue(bob, "1", "2", "3")
+
+        wait_until(lambda: len(carrier.sent) == 3)
+        wait_until(lambda: not OutboundMessage.objects.unfinished().exists())
+
+        assert [text.text for text in carrier.sent] == ["1", "2", "3"]
+
+    def test_told_to_stop_it_finishes_what_is_in_flight(self, bob, carrier):
+        started, go_on, stop = threading.Event(), threading.Event(), threading.Event()
+
+        def slowly(text):
+            started.set()
+            assert go_on.wait(10)
+            return carrier.accept(text)
+
+        carrier.script = [slowly]
+        [message, waiting] = queue(bob, "in flight", "waiting")
+        worker = threading.Thread(target=Relay().run, args=[stop])
+        worker.start()
+        assert started.wait(10)
+
+        stop.set()
+        # Time for the loop to see it: what it claims in the very moment of the word is sent, too.
+        worker.join(2 * relay.POLL)
+        assert worker.is_alive()
+        go_on.set()
+        worker.join(20)
+
+        assert not worker.is_alive()
+        assert state_of(message) == "sent"
+        assert state_of(waiting) == "queued"
+
+    def test_an_answer_that_cannot_be_written_down_stops_no_other(self, bob, carrier, run, monkeypatch):
+        first, second = queue(bob, "first", "second")
+        real = results.record_all
+        monkeypatch.setattr(
+            relay, "record_all", lambda results: 1 / 0 if first.pk in [r.message.pk for r in results] else real(results)
+        )
+        run()
+        wait_until(lambda: state_of(first) == "sending" and carrier.sent)
+        OutboundMessage.objects.filter(pk=first.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
+        wait_until(lambda: state_of(first) == "unknown")
+        OutboundMessage.objects.filter(pk=first.pk).update(due_at=timezone.now())
+
+        wait_until(lambda: state_of(second) == "sent")
+
+        assert len(carrier.sent) == 2
+
+    def test_a_database_that_goes_away_for_a_moment_costs_no_result(self, bob, carrier, run, monkeypatch):
+        real, failures = results.record_all, iter([True, True])
+
+        def record_all(results):
+            if next(failures, False):
+                raise OperationalError("connection lost")
+            return real(results)
+
+        monkeypatch.setattr(relay, "record_all", record_all)
+        [message] = queue(bob, "hello")
+        run()
+
+        wait_until(lambda: state_of(message) == "sent")
+
+        assert len(carrier.sent) == 1
+
+
+def test_relay_once_does_what_time_asks_for_and_sends_what_is_due(bob, carrier):
+    [message] = queue(bob, "hello")
+    Conversation.objects.filter(pk=bob.conversation.pk).update(expires_at=timezone.now())
+
+    call_command("relay", "--once")
+
+    assert state_of(message) == "sent"
+    bob.conversation.refresh_from_db()
+    assert bob.conversation.closed_reason == "expired"
+
+
+def test_a_sweep_that_fails_does_not_stop_the_others(bob, monkeypatch):
+    def fail():
+        raise OperationalError("statement timeout")
+
+    monkeypatch.setattr(periodic_jobs, "SWEEPS", [fail, periodic_jobs.close_expired])
+    conversation = bob.conversation
+    Conversation.objects.filter(pk=conversation.pk).update(expires_at=timezone.now())
+
+    sweep()
+
+    conversation.refresh_from_db()
+    assert conversation.closed_reason == "expired"
+
+
+def test_a_sweep_takes_a_bite_at_a_time(db, monkeypatch):
+    monkeypatch.setattr(periodic_jobs, "BITE", 2)
+    add_numbers(10)
+    for index in range(5):
+        talk(ALICE, f"+4477007{index:05}")
+    Conversation.objects.update(expires_at=timezone.now())
+
+    bites = [periodic_jobs.close_expired() for _ in range(4)]
+
+    assert bites == [2, 2, 1, 0]
+
+
+def test_a_text_that_grew_too_old_in_a_pause_is_given_up_and_who_wrote_it_is_told(db, carrier, time_machine, settings):
+    settings.MESSAGE_MAX_AGE = 60
+    add_numbers(2)
+    to = proxies(talk(ALICE, BOB))[0]
+    AccountPace.pause("no credit", 600)
+    receive.receive(InboundText(carrier_message_id="hello", sender=ALICE, recipient=to, text="hello"))
+    relayed = OutboundMessage.objects.get()
+    later(time_machine, 61)
+
+    sweep()
+    work()
+
+    assert state_of(relayed) == "failed"
+    [notice] = OutboundMessage.objects.exclude(pk=relayed.pk)
+    assert (notice.recipient.number, notice.text) == (ALICE, settings.UNDELIVERED_NOTICE)
+    assert carrier.sent == []
+
+
+def test_a_sweep_releases_only_what_has_cooled_down(carrier, time_machine, settings):
+    add_numbers(4)
+    still_open, cooling, cold = talk(ALICE, BOB), talk(ALICE, CHARLIE), talk(BOB, CHARLIE)
+    cold.close()
+    later(time_machine, settings.COOL_DOWN - 10)
+    cooling.close()
+    later(time_machine, 20)
+
+    sweep()
+
+    unreleased = set(Participant.objects.unreleased().values_list("conversation", flat=True))
+    assert unreleased == {still_open.pk, cooling.pk}
+
+
+def test_a_worker_that_has_been_silent_for_a_day_is_forgotten(db, time_machine):
+    Heartbeat(concurrency=1).beat(0, "")
+    sweep()
+    assert Worker.objects.count() == 1
+
+    later(time_machine, 24 * 3600 + 1)
+    sweep()
+
+    assert Worker.objects.count() == 0

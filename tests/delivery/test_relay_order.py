@@ -1,0 +1,144 @@
+"""Rule 5: the messages of a line leave in the order they came, and no line waits for another."""
+
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from conversations.delivery import relay
+from conversations.delivery.claim import claim
+from conversations.delivery.relay import Relay
+from conversations.models import OutboundMessage, OutboundState
+from conversations.worker.periodic_jobs import sweep
+from numbers.models import NumberState, VirtualNumber
+from smsproxy.carriers.base import (
+    AccountFault,
+    OutcomeUnknown,
+    Refused,
+    SenderFault,
+    SendReply,
+    SentPart,
+    TryLater,
+)
+from tests.support.builders import ALICE, BOB, CHARLIE, ScriptedCarrier, add_numbers, members, talk
+from tests.support.outbox import later, queue
+
+pytestmark = pytest.mark.django_db
+
+
+def test_only_the_head_of_a_line_is_claimed_and_lines_do_not_wait_for_each_other(carrier):
+    add_numbers(4)
+    bob, charlie = members(talk(ALICE, BOB))[1], members(talk(ALICE, CHARLIE))[1]
+    first, _ = queue(bob, "1", "2")
+    [other] = queue(charlie, "a")
+
+    claimed = claim(10).messages
+
+    assert {message.pk for message in claimed} == {first.pk, other.pk}
+    assert claim(10).messages == []
+
+
+def test_a_message_that_waits_for_its_retry_holds_up_its_line_only(carrier, time_machine):
+    add_numbers(4)
+    bob, charlie = members(talk(ALICE, BOB))[1], members(talk(ALICE, CHARLIE))[1]
+    accept, faults = carrier.accept, [TryLater("throttled", retry_after=60)]
+
+    def answer(text):
+        if text.text == "1" and faults:
+            raise faults.pop()
+        return accept(text)
+
+    carrier.accept = answer
+    queue(bob, "1", "2")
+    queue(charlie, "a")
+
+    Relay().drain()
+    assert sorted(text.text for text in carrier.sent) == ["1", "a"]
+    later(time_machine, 61)
+    Relay().drain()
+
+    assert [text.text for text in carrier.sent[2:]] == ["1", "2"]
+
+
+def test_two_lines_to_one_person_do_not_wait_for_each_other(bob, carrier):
+    other = members(talk(ALICE, BOB))[1]
+    assert other.proxy_number != bob.proxy_number
+    carrier.script = [TryLater("throttled", retry_after=60)]
+    queue(bob, "one line")
+    queue(other, "the other")
+
+    Relay().drain()
+
+    assert {text.text for text in carrier.sent} == {"one line", "the other"}
+
+
+def test_with_the_policy_resend_nothing_of_the_line_slips_past_before_it_is_queued_again(
+    bob, carrier, time_machine, settings
+):
+    settings.UNKNOWN_POLICY = "resend"
+    carrier.script = [OutcomeUnknown("read timeout")]
+    queue(bob, "first", "second")
+    Relay().drain()
+
+    later(time_machine, settings.UNKNOWN_AFTER + 1)
+
+    assert claim(10).messages == []
+
+
+_ANSWERS = st.sampled_from(["accept", "later", "sender", "account", "refused", "unknown"])
+
+
+@hypothesis_settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(answers=st.lists(_ANSWERS, max_size=12), lines=st.lists(st.sampled_from([0, 1, 2]), min_size=1, max_size=10))
+def test_whatever_the_carrier_answers_each_line_stays_in_order_and_nothing_accepted_is_sent_twice(
+    db, monkeypatch, time_machine, answers, lines
+):
+    """Rule 5, and rule 4: over random answers, the accepted sends of a line are in the order they were queued."""
+    carrier = ScriptedCarrier()
+    monkeypatch.setattr(relay, "get_carrier", lambda: carrier)
+    VirtualNumber.objects.all().update(state=NumberState.ACTIVE)
+    if not VirtualNumber.objects.exists():
+        add_numbers(6)
+    people = [members(talk(ALICE, other))[1] for other in (BOB, CHARLIE, "+447700900004")]
+    accepted = []
+
+    def accept(text):
+        accepted.append(text)
+        return SendReply(parts=(SentPart(carrier_message_id=f"{text.client_ref}-{len(accepted)}"),))
+
+    carrier.accept = accept  # type: ignore[method-assign]
+    scripted: dict[str, Any] = {
+        "accept": accept,
+        "later": TryLater("throttled", retry_after=5),
+        "sender": SenderFault("no"),
+        "account": AccountFault("no"),
+        "refused": Refused("no"),
+        "unknown": OutcomeUnknown("timeout"),
+    }
+    carrier.script = [scripted[answer] for answer in answers]
+    messages = [queue(people[line], f"{index}")[0] for index, line in enumerate(lines)]
+
+    for _ in range(30):
+        Relay().drain()
+        sweep()
+        later(time_machine, 301)
+
+    refs = [text.client_ref for text in accepted]
+    assert len(refs) == len(set(refs))
+    position = {message.client_ref: message.pk for message in messages}
+    refs = [ref.partition(".")[0] for ref in refs]
+    assert len(refs) == len(set(refs))
+    for person in people:
+        line = [
+            position[text.client_ref.partition(".")[0]]
+            for text in accepted
+            if text.recipient == person.real_number.number
+        ]
+        assert line == sorted(line)
+    states = {message.state for message in OutboundMessage.objects.filter(pk__in=[m.pk for m in messages])}
+    assert states <= {OutboundState.SENT, OutboundState.FAILED, OutboundState.UNKNOWN}
+    OutboundMessage.objects.all().delete()
+    for conversation in {person.conversation for person in people}:
+        conversation.participants.all().delete()

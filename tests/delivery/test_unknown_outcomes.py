@@ -1,0 +1,238 @@
+"""Rule 4: a call of which we never heard back, a worker that died or slept, and what settles them."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from conversations.delivery.claim import claim
+from conversations.delivery.receipts import receive_receipt
+from conversations.delivery.relay import Relay
+from conversations.delivery.results import Result, record
+from conversations.worker.periodic_jobs import sweep
+from smsproxy.carriers.base import (
+    OutcomeUnknown,
+    Receipt,
+    ReceiptStatus,
+    Refused,
+    SendReply,
+    SentPart,
+    TryLater,
+)
+from smsproxy.states import StaleState
+from tests.support.outbox import history, later, queue, state_of
+
+pytestmark = pytest.mark.django_db
+
+
+def test_an_unknown_outcome_is_never_sent_again_by_itself(bob, carrier, time_machine):
+    carrier.script = [OutcomeUnknown("read timeout")]
+    [message] = queue(bob, "hello")
+
+    Relay().drain()
+    for _ in range(3):
+        later(time_machine, 10**5)
+        sweep()
+        Relay().drain()
+
+    assert state_of(message) == "unknown"
+    assert len(carrier.sent) == 1
+
+
+def test_a_bug_in_the_carrier_s_code_is_an_unknown_outcome(bob, carrier):
+    carrier.script = [ZeroDivisionError("+447700900002")]
+    [message] = queue(bob, "hello")
+
+    Relay().drain()
+
+    assert state_of(message) == "unknown"
+    assert "447700900002" not in str(list(message.events.values()))
+
+
+def test_with_the_policy_resend_an_unknown_outcome_is_sent_again_after_its_time(bob, carrier, time_machine, settings):
+    settings.UNKNOWN_POLICY = "resend"
+    carrier.script = [OutcomeUnknown("read timeout")]
+    [first, _] = queue(bob, "first", "second")
+
+    Relay().drain()
+    assert len(carrier.sent) == 1
+    later(time_machine, settings.UNKNOWN_AFTER + 1)
+    sweep()
+    Relay().drain()
+
+    assert [text.text for text in carrier.sent] == ["first", "first", "second"]
+    assert state_of(first) == "sent"
+    assert history(first) == ["queued", "sending", "unknown", "queued", "sending", "sent"]
+
+
+def test_with_the_policy_hold_the_line_goes_on_after_the_time_for_a_receipt(bob, carrier, time_machine, settings):
+    carrier.script = [OutcomeUnknown("read timeout")]
+    queue(bob, "first", "second")
+
+    Relay().drain()
+    assert [text.text for text in carrier.sent] == ["first"]
+    later(time_machine, settings.UNKNOWN_AFTER + 1)
+    Relay().drain()
+
+    assert [text.text for text in carrier.sent] == ["first", "second"]
+
+
+def test_staff_send_an_unknown_one_again_or_drop_it(bob, carrier):
+    carrier.script = [OutcomeUnknown("read timeout")]
+    [message] = queue(bob, "hello")
+    Relay().drain()
+    message.refresh_from_db()
+
+    message.resend(reason="asked the recipient", actor="sam")
+    Relay().drain()
+
+    assert len(carrier.sent) == 2
+    assert message.events.filter(actor="sam").exists()
+
+
+def test_nobody_can_send_again_what_is_not_unknown(bob, carrier):
+    [message] = queue(bob, "hello")
+    [claimed] = claim(1).messages
+
+    for each in (message, claimed):
+        with pytest.raises(StaleState):
+            each.resend(reason="impatient")
+
+
+def test_an_expired_lease_becomes_unknown_and_is_not_sent_again(bob, carrier, time_machine, settings):
+    [message] = queue(bob, "hello")
+    claim(1)
+
+    sweep()
+    assert state_of(message) == "sending"
+    later(time_machine, settings.LEASE + 1)
+    sweep()
+    Relay().drain()
+
+    assert state_of(message) == "unknown"
+    assert carrier.sent == []
+
+
+def test_a_lease_that_is_about_to_run_out_is_not_begun_to_be_used(bob, carrier, settings):
+    """The call may take as long as CARRIER_TIMEOUT, and must end before others take the message for one in doubt."""
+    queue(bob, "hello")
+    [claimed] = claim(1).messages
+    claimed.lease_until = timezone.now() + timedelta(seconds=settings.CARRIER_TIMEOUT - 1)
+
+    assert isinstance(Relay()._refusal_of_ours(claimed), TryLater)
+    claimed.lease_until = timezone.now() + timedelta(seconds=settings.CARRIER_TIMEOUT + 1)
+    assert Relay()._refusal_of_ours(claimed) is None
+
+
+def test_a_worker_that_slept_until_its_line_had_gone_on_does_not_break_the_order(bob, carrier, time_machine, settings):
+    first, _ = queue(bob, "first", "second")
+    [claimed] = claim(1).messages
+    later(time_machine, settings.LEASE + 1)
+    sweep()
+    later(time_machine, settings.UNKNOWN_AFTER + 1)
+    Relay().drain()
+
+    record(Result(claimed, TryLater("its lease was about to run out")))
+    Relay().drain()
+
+    assert [text.text for text in carrier.sent] == ["second"]
+    assert state_of(first) == "unknown"
+
+
+def test_a_worker_that_slept_through_its_lease_does_not_send(bob, carrier, time_machine, settings, monkeypatch):
+    [message] = queue(bob, "hello")
+    claim = Relay._claim
+
+    def claim_and_sleep(relay, limit):
+        claimed = claim(relay, limit)
+        if not message.events.filter(new_state="unknown").exists():
+            later(time_machine, settings.LEASE + 1)
+            sweep()
+        return claimed
+
+    with monkeypatch.context() as sleepy:
+        sleepy.setattr(Relay, "_claim", claim_and_sleep)
+        Relay().drain()
+
+    assert len(carrier.sent) == 1
+    assert state_of(message) == "sent"
+    assert history(message) == ["queued", "sending", "unknown", "queued", "sending", "sent"]
+
+
+def test_a_worker_that_reports_after_its_lease_still_settles_the_message(bob, carrier, time_machine, settings):
+    [message] = queue(bob, "hello")
+    [claimed] = claim(1).messages
+    later(time_machine, settings.LEASE + 1)
+    sweep()
+
+    record(Result(claimed, carrier.accept(claimed.as_outgoing())))
+
+    assert state_of(message) == "sent"
+
+
+def test_a_late_failure_report_of_an_earlier_attempt_does_not_touch_the_next_attempt(
+    bob, carrier, time_machine, settings
+):
+    settings.UNKNOWN_POLICY = "resend"
+    [message] = queue(bob, "hello")
+    [first] = claim(1).messages
+    later(time_machine, settings.LEASE + 1)
+    sweep()
+    later(time_machine, settings.UNKNOWN_AFTER + 1)
+    sweep()
+    claim(1)
+
+    record(Result(first, Refused("barred")))
+
+    assert state_of(message) == "sending"
+
+
+def test_nothing_too_old_is_sent_again_by_staff_or_policy(bob, carrier, time_machine, settings):
+    settings.UNKNOWN_POLICY = "resend"
+    carrier.script = [OutcomeUnknown("read timeout")]
+    [message] = queue(bob, "I am outside")
+    Relay().drain()
+    later(time_machine, settings.MESSAGE_MAX_AGE + 1)
+    message.refresh_from_db()
+
+    with pytest.raises(StaleState):
+        message.resend(reason="staff")
+    sweep()
+
+    assert state_of(message) == "unknown"
+
+
+def test_a_refused_second_attempt_does_not_hide_that_the_first_arrived(bob, carrier):
+    carrier.script = [OutcomeUnknown("read timeout"), Refused("barred", code="7")]
+    [message] = queue(bob, "hello")
+    Relay().drain()
+    message.refresh_from_db()
+    message.resend(reason="staff")
+    Relay().drain()
+    assert state_of(message) == "failed"
+
+    receive_receipt(
+        Receipt(carrier_message_id="a", client_ref=f"{message.client_ref}.1", status=ReceiptStatus.DELIVERED)
+    )
+
+    assert state_of(message) == "delivered"
+
+
+def test_of_two_attempts_the_better_counts_and_their_parts_are_not_mixed(bob, carrier):
+    long = (SentPart(carrier_message_id="b1"), SentPart(carrier_message_id="b2"))
+    carrier.script = [OutcomeUnknown("read timeout"), lambda text: SendReply(parts=long)]
+    [message] = queue(bob, "x" * 200)
+    Relay().drain()
+    message.refresh_from_db()
+    message.resend(reason="staff")
+    Relay().drain()
+
+    def tell(part, attempt, status):
+        ref = f"{message.client_ref}.{attempt}"
+        receive_receipt(Receipt(carrier_message_id=part, client_ref=ref, status=status))
+        return state_of(message)
+
+    assert tell("a1", 1, ReceiptStatus.DELIVERED) == "sent"
+    assert tell("b1", 2, ReceiptStatus.DELIVERED) == "sent"
+    assert tell("a2", 1, ReceiptStatus.UNDELIVERED) == "sent"
+    assert tell("b2", 2, ReceiptStatus.DELIVERED) == "delivered"

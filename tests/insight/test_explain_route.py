@@ -1,0 +1,492 @@
+"""What is said of where a text would go is what becomes of it."""
+
+import json
+from contextlib import suppress
+from datetime import timedelta
+from itertools import count
+from typing import Any
+
+import pytest
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from conversations.insight.explain_route import explain_route
+from conversations.lifecycle.request import NoNumberFree
+from conversations.models import ConversationEvent, InboundMessage, OutboundMessage, Participant
+from conversations.worker.periodic_jobs import sweep
+from numbers.assignment.policy import UsedUp
+from numbers.models import NumberState, Pool, RealNumber, VirtualNumber
+from smsproxy.states import StaleState
+from tests.support.builders import ALICE, BOB, CHARLIE, STRANGER, add_numbers, members, proxies, talk
+from tests.support.outbox import later
+from tests.support.signing import signed_inbound
+
+WEBHOOK = "/webhooks/vonage/inbound-sms"
+URL = "/api/v1/routes/explain/"
+HOUR = 3600
+DAY = 24 * HOUR
+
+pytestmark = pytest.mark.django_db
+
+_ids = count(1)
+
+
+def text(client, sender, to):
+    """Somebody texts a number."""
+    name = f"in-{next(_ids)}"
+    params = signed_inbound(msisdn=sender[1:], to=to[1:], text="Hello", messageId=name)
+    assert client.post(WEBHOOK, params, "application/json").status_code == 200
+    return InboundMessage.objects.get(carrier_message_id=name)
+
+
+def reopenings():
+    return ConversationEvent.objects.filter(reason="a late text").count()
+
+
+def said_and_done(client, sender, to):
+    """What was said just before; and it is what happened."""
+    said, reopened_before = explain_route(sender, to), reopenings()
+
+    message = text(client, sender, to)
+
+    assert said.outcome == message.outcome
+    written_in = message.participant and message.participant.conversation.public_id
+    assert (said.conversation and said.conversation.id) == written_in
+    assert (said.author and said.author.position) == (message.participant and message.participant.position)
+    relays = OutboundMessage.objects.filter(inbound=message).order_by("pk")
+    assert [(each.position, each.proxy_number) for each in said.recipients] == [
+        (relay.participant.position, relay.sender.number) for relay in relays
+    ]
+    assert said.reopens == (reopenings() > reopened_before)
+    return said
+
+
+def replace(participant, number):
+    """What the replacing of a virtual number does to one of its people, as far as routes are concerned."""
+    now = timezone.now()
+    new = Participant(
+        conversation=participant.conversation,
+        position=participant.position,
+        label=participant.label,
+        real_number=participant.real_number,
+        proxy_number=number,
+        replaced_by=participant,  # Until the old one is replaced, so that there is one of them at any time.
+        replaced_at=now,
+    )
+    new.save()
+    Participant.objects.filter(pk=participant.pk).update(
+        replaced_by=new, replaced_at=now, release_at=now + timedelta(days=7)
+    )
+    Participant.objects.filter(pk=new.pk).update(replaced_by=None, replaced_at=None)
+
+
+# Where it goes --------------------------------------------------------------------------------------------------------
+
+
+def test_of_an_open_conversation_it_tells_who_writes_to_whom_and_in_which_one(client):
+    add_numbers(3)
+    conversation = talk(ALICE, BOB, reference="order-42")
+    alice_texts, bob_gets_from = proxies(conversation)
+
+    said = said_and_done(client, ALICE, alice_texts)
+
+    assert said.is_passed_on
+    assert (said.conversation.reference, said.conversation.state) == ("order-42", "open")
+    assert (said.author.label, said.author.proxy_number) == ("Alice", alice_texts)
+    assert [(to.label, to.proxy_number) for to in said.recipients] == [("Bob", bob_gets_from)]
+    assert (said.virtual_number.number, said.virtual_number.state) == (alice_texts, "active")
+    assert said.ways == ()
+
+
+def test_in_a_group_it_goes_to_everybody_else(client):
+    add_numbers(3)
+
+    said = said_and_done(client, BOB, proxies(talk(ALICE, BOB, CHARLIE))[1])
+
+    assert [to.label for to in said.recipients] == ["Alice", "Charlie"]
+
+
+def test_it_names_the_pool(client):
+    pool = Pool.objects.create(name="berlin")
+    add_numbers(2)
+    VirtualNumber.objects.update(pool=pool)
+
+    said = said_and_done(client, ALICE, proxies(talk(ALICE, BOB, pool=pool))[0])
+
+    assert (said.conversation.pool, said.virtual_number.pool) == ("berlin", "berlin")
+
+
+def test_a_number_that_was_replaced_still_reaches_the_others_and_it_says_so(client):
+    numbers = add_numbers(3)
+    alice, bob = members(talk(ALICE, BOB))
+    [spare] = set(numbers) - {alice.proxy_number, bob.proxy_number}
+    replace(alice, spare)
+
+    by_the_old, by_the_new = (said_and_done(client, ALICE, to) for to in (alice.proxy_number.number, spare.number))
+
+    assert by_the_old.conversation == by_the_new.conversation
+    assert "another number by now" in by_the_old.why
+    assert "another number" not in by_the_new.why
+    assert by_the_old.cools_down_until
+    to_alice = said_and_done(client, BOB, bob.proxy_number.number).recipients
+    assert [to.proxy_number for to in to_alice] == [spare.number]
+
+
+# After the end --------------------------------------------------------------------------------------------------------
+
+
+def test_of_a_closed_conversation_it_tells_when_its_numbers_go_to_others(client):
+    add_numbers(3)
+    conversation = talk(ALICE, BOB)
+    conversation.close()
+
+    said = said_and_done(client, ALICE, proxies(conversation)[0])
+
+    assert said.outcome == "ended"
+    assert said.conversation.id == conversation.public_id
+    assert said.recipients == ()
+    assert said.cools_down_until == members(conversation)[0].release_at
+    assert "answered that it has ended" in said.why
+
+
+@pytest.mark.parametrize(("option", "how"), [("ttl", "expired"), ("idle_ttl", "Nobody wrote")])
+@pytest.mark.parametrize(("late_texts", "outcome"), [("end", "ended"), ("reopen", "relayed")])
+def test_one_whose_time_is_up_has_ended_even_before_the_sweep(client, time_machine, option, how, late_texts, outcome):
+    add_numbers(2)
+    options: dict[str, Any] = {option: HOUR, "late_texts": late_texts}
+    conversation = talk(ALICE, BOB, **options)
+    later(time_machine, HOUR + 1)
+
+    said = said_and_done(client, ALICE, proxies(conversation)[0])
+
+    assert said.outcome == outcome
+    assert said.conversation.state == "open"
+    assert how in said.why
+
+
+def test_a_late_text_that_opens_its_conversation_again_is_announced(client):
+    add_numbers(2)
+    conversation = talk(ALICE, BOB, late_texts="reopen")
+    conversation.close()
+
+    first, second = (said_and_done(client, ALICE, proxies(conversation)[0]) for _ in range(2))
+
+    assert first.reopens
+    assert "opens it again" in first.why
+    assert not second.reopens
+    assert [to.label for to in first.recipients] == ["Bob"]
+
+
+def test_a_conversation_that_lost_a_number_is_not_opened_again_and_it_says_why(client):
+    add_numbers(1)
+    conversation = talk(ALICE, BOB, late_texts="reopen")
+    conversation.close()
+    talk(ALICE, CHARLIE, used_up=UsedUp.SOFT)
+
+    said = said_and_done(client, BOB, proxies(conversation)[1])
+
+    assert said.outcome == "ended"
+    assert said.conversation.id == conversation.public_id
+    assert "somebody else's" in said.why
+
+
+# Nowhere --------------------------------------------------------------------------------------------------------------
+
+
+def test_of_a_pair_that_was_released_it_tells_for_what_it_stood_last_and_until_when(client, time_machine, settings):
+    add_numbers(2)
+    conversation = talk(ALICE, BOB, reference="order-42")
+    conversation.close()
+    later(time_machine, settings.COOL_DOWN + 1)
+    sweep()
+
+    said = said_and_done(client, ALICE, proxies(conversation)[0])
+
+    assert said.outcome == "no_route"
+    assert said.conversation is None
+    assert said.last.conversation.reference == "order-42"
+    assert said.last.until == members(conversation)[0].released_at
+    assert said.sender_is_known
+
+
+def test_who_texts_the_wrong_number_is_told_by_which_they_reach_whom(client):
+    add_numbers(4)
+    with_bob, with_charlie, ended = talk(ALICE, BOB), talk(ALICE, CHARLIE), talk(ALICE, "+447700900004")
+    ended.close()
+    theirs = [proxies(each)[0] for each in (with_bob, with_charlie, ended)]
+    [wrong] = VirtualNumber.objects.exclude(number__in=theirs)
+
+    said = said_and_done(client, ALICE, wrong.number)
+
+    assert said.outcome == "no_route"
+    assert said.last is None
+    assert [(way.number, way.conversation_id) for way in said.ways] == [
+        (proxies(with_charlie)[0], with_charlie.public_id),
+        (proxies(with_bob)[0], with_bob.public_id),
+    ]
+
+
+def test_a_stranger_a_number_that_is_none_of_ours_and_a_number_of_ours_that_texts_are_told_apart(client):
+    ours, other, retired = add_numbers(3)
+    VirtualNumber.objects.filter(pk=retired.pk).update(state=NumberState.RETIRED)
+    talk(ALICE, BOB)
+
+    stranger = said_and_done(client, STRANGER, ours.number)
+    nowhere = said_and_done(client, ALICE, "+447700900777")
+    ourselves = said_and_done(client, other.number, ours.number)
+
+    assert (stranger.outcome, stranger.sender_is_known) == ("no_route", False)
+    assert "do not know the sender" in stranger.why
+    assert (nowhere.outcome, nowhere.virtual_number) == ("no_route", None)
+    assert nowhere.sender_is_known
+    assert ourselves.outcome == "loop"
+    assert ourselves.ways == ()
+    assert explain_route(ALICE, retired.number).virtual_number.state == "retired"
+
+
+def test_a_participant_whose_number_has_become_ours_is_ourselves_and_reaches_nobody(client):
+    add_numbers(2)
+    to = proxies(talk("+447700900100", BOB))[0]
+    add_numbers(1, start="+4477009001")
+
+    said = said_and_done(client, "+447700900100", to)
+
+    assert (said.outcome, said.conversation, said.ways) == ("loop", None, ())
+
+
+# Whatever happened before ---------------------------------------------------------------------------------------------
+
+_PEOPLE = [ALICE, BOB, CHARLIE]
+_NUMBERS = [f"+4477009005{index:02}" for index in range(3)]
+_TALK = st.tuples(
+    st.just("talk"),
+    st.permutations(_PEOPLE),
+    st.integers(2, 3),
+    st.sampled_from(["end", "reopen"]),
+    st.sampled_from([{}, {"ttl": HOUR}, {"idle_ttl": HOUR}]),
+)
+_TEXTS = st.tuples(st.just("text_all"), st.sampled_from([*_PEOPLE, STRANGER, _NUMBERS[0]]))
+_STEPS = st.lists(
+    st.one_of(
+        _TALK,
+        _TEXTS,
+        st.tuples(st.just("close"), st.integers(0, 9), st.booleans()),
+        st.tuples(st.just("reopen"), st.integers(0, 9)),
+        st.tuples(st.just("replace"), st.integers(0, 9), st.sampled_from(_NUMBERS)),
+        st.tuples(st.just("wait"), st.sampled_from([HOUR / 2, HOUR, 3 * DAY, 8 * DAY]), st.booleans()),
+    ),
+    min_size=5,
+    max_size=20,
+)
+
+
+class History:
+    """Steps that a small crowd takes, as far as they are possible."""
+
+    def __init__(self, client, time_machine):
+        self.client, self.time_machine = client, time_machine
+        self.made = []
+
+    def talk(self, people, how_many, late_texts, times):
+        with suppress(NoNumberFree):
+            self.made.append(talk(*people[:how_many], late_texts=late_texts, used_up=UsedUp.SOFT, **times))
+
+    def close(self, index, for_good):
+        for conversation in self._one(index):
+            if conversation.state == "open":
+                conversation.close(for_good=for_good)
+
+    def reopen(self, index):
+        for conversation in self._one(index):
+            with suppress(StaleState):
+                conversation.reopen()
+
+    def replace(self, index, number):
+        for conversation in self._one(index):
+            someone = members(conversation)[index % 2]
+            new = VirtualNumber.objects.get(number=number)
+            free = not someone.real_number.participants.unreleased().filter(proxy_number=new).exists()
+            if conversation.is_live() and free:
+                replace(someone, new)
+
+    def wait(self, seconds, and_sweep):
+        later(self.time_machine, seconds)
+        if and_sweep:
+            sweep()
+
+    def text_all(self, sender):
+        """One text to each number of ours, and one to another."""
+        reached = {number for number in _NUMBERS if explain_route(sender, number).is_passed_on}
+        nowhere = said_and_done(self.client, sender, "+447700900777")
+        assert {way.number for way in nowhere.ways} == reached
+        for number in _NUMBERS:
+            said_and_done(self.client, sender, number)
+
+    def _one(self, index):
+        if self.made:
+            conversation = self.made[index % len(self.made)]
+            conversation.refresh_from_db()
+            yield conversation
+
+
+@hypothesis_settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(first=_TALK, steps=_STEPS)
+def test_whatever_happened_before_what_it_says_is_what_becomes_of_the_text(db, client, time_machine, first, steps):
+    time_machine.move_to("2026-11-24T12:00:00Z", tick=True)
+    with transaction.atomic():
+        add_numbers(len(_NUMBERS))
+        history = History(client, time_machine)
+        for verb, *arguments in [first, *steps, *(("text_all", person) for person in _PEOPLE)]:
+            getattr(history, verb)(*arguments)
+        transaction.set_rollback(True)
+
+
+# It only reads --------------------------------------------------------------------------------------------------------
+
+
+def test_it_writes_nothing_and_locks_nothing():
+    add_numbers(2)
+    to = proxies(talk(ALICE, BOB))[0]
+
+    with CaptureQueriesContext(connection) as queries:
+        for sender in (ALICE, STRANGER, BOB):
+            explain_route(sender, to)
+
+    assert len(queries) > 5
+    for query in queries:
+        assert query["sql"].startswith("SELECT")
+        assert "FOR NO KEY UPDATE" not in query["sql"]
+    assert not RealNumber.objects.with_number(STRANGER).exists()
+    assert not InboundMessage.objects.exists()
+
+
+# manage.py explain_route ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def to(db):
+    """The number that Alice texts to reach Bob."""
+    add_numbers(3)
+    return proxies(talk(ALICE, BOB, reference="order-42"))[0]
+
+
+def no_number_of_a_person_in(told):
+    assert not [number for number in (ALICE, BOB, CHARLIE, STRANGER) if number[1:] in told]
+    return True
+
+
+def test_the_command_says_in_words_where_it_goes_and_ends_with_0(run, to):
+    code, told = run("explain_route", ALICE, to)
+
+    assert code == 0
+    assert told.startswith("RELAYED: The pair stands for participant 0, and the conversation is open.")
+    assert f"number        {to}, active, common pool" in told
+    assert "“order-42”, open, common pool" in told
+    assert "goes to       participant 1 (Bob), whose proxy number is +4477009005" in told
+    assert no_number_of_a_person_in(told)
+
+
+def test_it_ends_with_3_if_the_text_would_reach_nobody(run, to):
+    code, told = run("explain_route", STRANGER, to)
+
+    assert code == 3
+    assert "It would not be passed on: no route." in told
+    assert no_number_of_a_person_in(told)
+
+
+def test_the_person_s_number_may_come_from_standard_input(run, to):
+    assert run("explain_route", "-", to, types=f"{ALICE}\n")[0] == 0
+    assert run("explain_route", "-", to, types="")[0] == 2
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["07700900042", "+447700900500"],
+        ["+447700900500", "07700 900042"],
+        ["+44", "7700", "900042", "+447700900500"],
+        ["+447700900042"],
+        ["+4477009000427700900042", "+447700900500"],
+    ],
+)
+def test_wrong_numbers_are_wrong_usage_and_are_not_repeated(run, db, wrong):
+    code, told = run("explain_route", *wrong)
+
+    assert code == 2
+    assert "xpected" in told
+    assert "900042" not in told
+
+
+# GET /api/v1/routes/explain/ ------------------------------------------------------------------------------------------
+
+
+def ask(api, sender, to, **query):
+    return api.get(URL, {"to": to, **query}, headers={"From-Number": sender})
+
+
+def test_the_api_tells_the_same_as_the_command(api, run, to):
+    for sender in (ALICE, STRANGER):
+        answer = ask(api, sender, to)
+
+        assert answer.status_code == 200
+        told = run("explain_route", sender, to, "--json")[1]
+        assert answer.json() == json.JSONDecoder().raw_decode(told)[0]
+        assert answer["Cache-Control"] == "no-store"
+        assert no_number_of_a_person_in(answer.content.decode())
+
+
+def test_its_answer_has_what_a_program_needs(api, to):
+    found = ask(api, ALICE, to).json()
+
+    assert found["outcome"] == "relayed"
+    assert found["virtual_number"] == {"number": to, "state": "active", "pool": None}
+    assert found["conversation"]["reference"] == "order-42"
+    assert found["author"] == {"position": 0, "label": "Alice", "proxy_number": to}
+    assert [each["label"] for each in found["recipients"]] == ["Bob"]
+
+
+@pytest.mark.parametrize("name", ["from", "number", "From-Number", "msisdn", "x", ALICE])
+def test_a_person_s_number_in_the_address_is_refused_and_not_repeated(api, to, name):
+    answer = ask(api, ALICE, to, **{name: ALICE})
+
+    assert answer.status_code == 400
+    assert answer["Content-Type"] == "application/problem+json"
+    assert answer.json()["code"] == "number_in_address"
+    assert "From-Number" in answer.json()["detail"]
+    assert no_number_of_a_person_in(answer.content.decode())
+
+
+@pytest.mark.parametrize(
+    ("headers", "query", "code"),
+    [
+        ({}, "to=%2B447700900500", "from_number_missing"),
+        ({"From-Number": "07700900042"}, "to=%2B447700900500", "from_number_not_e164"),
+        ({"From-Number": ALICE}, "", "to_not_e164"),
+        ({"From-Number": ALICE}, "to=+447700900042", "to_not_e164"),
+        ({"From-Number": ALICE}, "to=%00", "to_not_e164"),
+    ],
+)
+def test_what_is_missing_or_wrong_is_a_400_that_says_what_was_expected(api, headers, query, code):
+    answer = api.get(f"{URL}?{query}", headers=headers)
+
+    assert (answer.status_code, answer.json()["code"]) == (400, code)
+    assert "xpected" in answer.json()["detail"]
+    assert "900042" not in answer.content.decode()
+
+
+def test_a_person_s_number_where_the_virtual_one_belongs_is_not_repeated(api, to):
+    answer = ask(api, to, ALICE)
+
+    assert answer.json()["virtual_number"] is None
+    assert no_number_of_a_person_in(answer.content.decode())
+
+
+def test_it_needs_a_key(client, to):
+    answer = client.get(URL, {"to": to}, headers={"From-Number": ALICE})
+
+    assert answer.status_code == 401
+    assert answer["Content-Type"] == "application/problem+json"

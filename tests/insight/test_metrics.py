@@ -1,0 +1,207 @@
+"""GET /metrics: what Prometheus is told."""
+
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from django.db import OperationalError, connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+from prometheus_client.openmetrics import parser as openmetrics
+from prometheus_client.parser import text_string_to_metric_families
+
+from conversations.insight import metrics
+from conversations.lifecycle.request import NoNumberFree
+from conversations.models import AccountPace, Worker
+from conversations.worker.periodic_jobs import sweep
+from numbers.models import NumberState, Pool, Shortage, VirtualNumber
+from tests.support.builders import ALICE, BOB, CHARLIE, add_numbers, talk
+from tests.support.outbox import later, queue
+
+URL = "/metrics"
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def scrape(api):
+    """Each figure by its name and labels."""
+
+    def scrape():
+        answer = api.get(URL)
+        assert answer.status_code == 200
+        families = list(text_string_to_metric_families(answer.content.decode()))
+        samples = [sample for family in families for sample in family.samples]
+        found = {(sample.name, *sorted(sample.labels.items())): sample.value for sample in samples}
+        assert len(found) == len(samples)
+        return found
+
+    return scrape
+
+
+def of(name, **labels):
+    return (f"smsproxy_{name}", *sorted(labels.items()))
+
+
+def test_an_empty_deployment_has_no_trouble(scrape):
+    found = scrape()
+
+    assert found[of("texts_queued")] == found[of("workers_alive")] == found[of("account_paused")] == 0
+    assert found[of("oldest_queued_text_age_seconds")] == 0
+    assert {value for (name, *_), value in found.items() if name == "smsproxy_trouble"} == {0}
+
+
+def test_numbers_are_counted_by_pool_country_and_state_with_what_they_carry_and_cost(scrape):
+    pool = Pool.objects.create(name="common")  # The common one has no name at all, so none can be mistaken for it.
+    add_numbers(3)
+    add_numbers(2, "US", start="+1212555010")
+    VirtualNumber.objects.filter(country="US").update(pool=pool)
+    VirtualNumber.objects.update(monthly_cost=Decimal("1.25"))
+    last = VirtualNumber.objects.filter(country="GB").last()
+    talk(ALICE, BOB)
+    VirtualNumber.objects.filter(pk=last.pk).update(state=NumberState.RETIRED, is_rented=False)
+
+    found = scrape()
+
+    assert found[of("numbers", pool="", country="GB", state="active")] == 2
+    assert found[of("numbers", pool="", country="GB", state="retired")] == 1
+    assert found[of("numbers", pool="common", country="US", state="active")] == 2
+    assert found[of("live_pairs", pool="", country="GB")] == 2
+    assert found[of("live_pairs", pool="common", country="US")] == 0
+    assert found[of("rented_monthly_cost_euros", pool="", country="GB")] == 2.5
+    assert found[of("rented_monthly_cost_euros", pool="common", country="US")] == 2.5
+
+
+def test_a_number_whose_cost_is_not_known_costs_nothing_that_we_know_of(scrape):
+    add_numbers(1)
+
+    assert scrape()[of("rented_monthly_cost_euros", pool="", country="GB")] == 0
+
+
+def test_every_conversation_that_found_no_number_free_is_counted(scrape):
+    pool = Pool.objects.create(name="berlin")
+    add_numbers(1)
+    talk(ALICE, BOB)
+    for _ in range(2):
+        with pytest.raises(NoNumberFree):
+            talk(ALICE, CHARLIE)
+    with pytest.raises(NoNumberFree):
+        talk(ALICE, BOB, pool=pool)
+
+    found = scrape()
+
+    assert found[of("shortages_total", pool="", country="GB")] == 2
+    assert found[of("shortages_total", pool="berlin", country="GB")] == 1
+
+
+def test_a_counter_does_not_go_back_when_old_shortages_are_forgotten(scrape, time_machine):
+    for days in (0, 91):
+        later(time_machine, days * 24 * 3600)
+        with pytest.raises(NoNumberFree):
+            talk(ALICE, BOB)
+
+    sweep()
+
+    assert Shortage.objects.count() == 1
+    assert scrape()[of("shortages_total", pool="", country="GB")] == 2
+
+
+def test_what_waits_and_for_how_long(scrape, bob, time_machine):
+    queue(bob, "one", "two", "three")
+    later(time_machine, 90)
+    Worker.objects.create(name="host-a", concurrency=20, in_flight=0)
+    Worker.objects.create(name="host-b", concurrency=20, in_flight=0, seen_at=timezone.now() - timedelta(hours=1))
+
+    found = scrape()
+
+    assert found[of("texts_queued")] == found[of("texts_ready")] == 3
+    assert found[of("texts_in_flight")] == found[of("texts_unknown")] == found[of("texts_undecided")] == 0
+    assert found[of("oldest_queued_text_age_seconds")] == pytest.approx(90, abs=20)
+    assert found[of("workers_alive")] == 1
+
+
+def test_each_kind_of_trouble_is_0_or_1(scrape, bob):
+    queue(bob, "one")
+    AccountPace.pause("the account has no credit", 60)
+
+    found = scrape()
+
+    assert found[of("account_paused")] == 1
+    assert found[of("trouble", kind="paused")] == found[of("trouble", kind="no_worker")] == 1
+    assert found[of("trouble", kind="undecided")] == found[of("trouble", kind="quarantined")] == 0
+
+
+def test_no_number_of_anybody_is_in_it(api, bob):
+    queue(bob, "meet me at the old lighthouse")
+    with pytest.raises(NoNumberFree):
+        [talk(ALICE, f"+4477007{index:05}") for index in range(4)]
+
+    told = api.get(URL).content.decode()
+
+    assert "smsproxy_shortages_total" in told
+    assert "7700" not in told
+    assert "lighthouse" not in told
+
+
+@pytest.mark.parametrize(
+    ("accept", "content_type", "parse"),
+    [
+        ("", "text/plain", text_string_to_metric_families),
+        ("text/plain;version=0.0.4", "text/plain", text_string_to_metric_families),
+        ("application/openmetrics-text;version=1.0.0", "application/openmetrics-text", None),
+    ],
+)
+def test_it_speaks_both_formats_of_prometheus(api, accept, content_type, parse):
+    add_numbers(1)
+
+    answer = api.get(URL, headers={"Accept": accept})
+
+    assert answer["Content-Type"].startswith(content_type)
+    parse = parse or openmetrics.text_string_to_metric_families
+    assert "smsproxy_numbers" in {family.name for family in parse(answer.content.decode())}
+
+
+def test_a_scrape_takes_as_many_queries_however_much_there_is(api):
+    def queries():
+        with CaptureQueriesContext(connection) as captured:
+            api.get(URL)
+        return len(captured)
+
+    counts = []
+    for index in range(3):
+        pool = Pool.objects.create(name=f"pool-{index}")
+        add_numbers(5, start=f"+447700{index}00")
+        VirtualNumber.objects.filter(pool=None).update(pool=pool)
+        with pytest.raises(NoNumberFree):
+            [talk(ALICE, f"+4477007{each:05}", pool=pool) for each in range(6)]
+        counts.append(queries())
+
+    assert len(set(counts)) == 1
+    assert counts[0] < 20
+
+
+def test_it_needs_a_key(client):
+    answer = client.get(URL)
+
+    assert answer.status_code == 401
+    assert answer["WWW-Authenticate"] == "Bearer"
+    assert b"smsproxy_" not in answer.content
+
+
+def test_with_the_database_away_it_is_a_503_and_no_half_of_the_figures(api, monkeypatch):
+    def away():
+        raise OperationalError("connection to +447700900001 refused")
+
+    monkeypatch.setattr(metrics, "gather", away)
+
+    answer = api.get(URL)
+
+    assert answer.status_code == 503
+    assert answer["Retry-After"]
+    assert b"smsproxy_" not in answer.content
+    assert b"447700900001" not in answer.content
+
+
+def test_a_version_that_is_none_gets_the_plain_format(api):
+    answer = api.get("/metrics", HTTP_ACCEPT="text/plain; version=abc")
+    assert (answer.status_code, answer.headers["Content-Type"].split(";")[0]) == (200, "text/plain")

@@ -1,0 +1,182 @@
+"""The busiest questions, by PostgreSQL's plans: each is a look into the index made for it, in tables of any size."""
+
+import re
+from datetime import timedelta
+
+import pytest
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from conversations.delivery import claim, outbox, receipts
+from conversations.delivery.receipts import note_part
+from conversations.intake import fast_path
+from conversations.lifecycle.create import create_conversation
+from conversations.lifecycle.request import Person, Terms
+from conversations.models import Conversation, DeliveryReceipt, LongText, NumberPace, OutboundMessage, Participant
+from numbers.health import measure
+from smsproxy.carriers.base import ReceiptStatus
+from smsproxy.crypto import keyed_hash
+from tests.support.builders import ALICE, BOB, add_numbers, members, proxies, talk
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.postgres]
+
+
+def plan_of(statement, parameters=None):
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN {statement}", parameters)
+        return "\n".join(line for [line] in cursor.fetchall())
+
+
+def plans_of_look_ups(work):
+    """Of each statement that reads while work() runs."""
+    with CaptureQueriesContext(connection) as statements:
+        work()
+    return "\n".join(plan_of(each["sql"]) for each in statements if each["sql"].startswith("SELECT"))
+
+
+def test_the_sweeps_and_the_webhooks_use_the_indexes_made_for_them():
+    """Seen by the plans of a database that is told to avoid reading whole tables, as a large one is anyway."""
+    add_numbers(2)
+    conversation = talk(ALICE, BOB)
+    to = proxies(conversation)[0]
+    message = outbox.queue_notice(members(conversation)[1], "hello")
+    note_part(message, 1, "a", ReceiptStatus.UNKNOWN)
+    now = timezone.now()
+    sweeps = {
+        "outbound_leased": OutboundMessage.objects.with_expired_lease(now),
+        "outbound_unknown": OutboundMessage.objects.to_settle(now),
+        "outbound_aging": OutboundMessage.objects.too_old(now)[:500],
+        "conversation_expiring": Conversation.objects.expired(now)[:500],
+        "conversation_idle": Conversation.objects.idle(now)[:500],
+        "long_text_due": LongText.objects.due(now)[:500],
+        "participant_cooling_down": Participant.objects.cooled_down(now).order_by("release_at")[:500],
+    }
+
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        for index, rows in sweeps.items():
+            assert index in rows.explain(), index
+        inbound_by_hand = plan_of(fast_path._FIND, {"sender": ALICE, "sender_hash": keyed_hash(ALICE), "recipient": to})
+        inbound = plans_of_look_ups(lambda: Participant.objects.route(ALICE, to))
+        by_our_reference = plans_of_look_ups(lambda: receipts._find(DeliveryReceipt(client_ref=message.client_ref)))
+        by_their_id = plans_of_look_ups(lambda: receipts._find(DeliveryReceipt(carrier_message_id="a")))
+
+    for plan in (inbound_by_hand, inbound):
+        # The person, by the hash of their number; and that they have but one conversation through this number of ours.
+        assert re.search(r"numbers_realnumber_number_hash\w+ on numbers_realnumber", plan)
+        assert "one_live_route" in plan
+    for plan in (inbound_by_hand, inbound, by_our_reference, by_their_id):
+        assert "Seq Scan" not in plan
+    assert "one_client_ref" in by_our_reference
+    assert "one_part_for_each_id" in by_their_id
+
+
+def nodes_of(plan):
+    yield plan
+    for each in plan.get("Plans", ()):
+        yield from nodes_of(each)
+
+
+def nodes_on_messages(statement, parameters, *, planned):
+    """What running it, prepared as the workers do, does with the outbox. planned: for these values, or for any."""
+    types = ", ".join("bigint" if isinstance(value, int) else "timestamptz" for value in parameters.values())
+    places = {name: f"${place}" for place, name in enumerate(parameters, 1)}
+    values = ", ".join(f"%({name})s" for name in parameters)
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(f"SET LOCAL plan_cache_mode = force_{planned}_plan")
+        cursor.execute(f"PREPARE asked ({types}) AS {statement % places}")
+        cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE asked ({values})", parameters)
+        [[[answer]]] = cursor.fetchall()
+        cursor.execute("DEALLOCATE asked")
+    return [node for node in nodes_of(answer["Plan"]) if node.get("Relation Name") == "conversations_outboundmessage"]
+
+
+def rows_read(node):
+    counts = ("Actual Rows", "Rows Removed by Filter", "Rows Removed by Index Recheck")
+    return node["Actual Loops"] * sum(node.get(count, 0) for count in counts)
+
+
+def multiply(message, count, state):
+    """As many more like this one."""
+    columns = [str(field.column) for field in OutboundMessage._meta.concrete_fields if not field.primary_key]
+    values = {column: column for column in columns} | {"client_ref": "md5(random()::text || n)", "state": "%s"}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO conversations_outboundmessage ({', '.join(values)}) SELECT {', '.join(values.values())} "
+            "FROM conversations_outboundmessage, generate_series(1, %s) n WHERE id = %s",
+            [state, count, message.pk],
+        )
+
+
+def test_a_claim_reads_neither_what_was_sent_nor_what_waits_behind_another(monkeypatch):
+    """As PostgreSQL plans it by itself, whether it knows the table or not."""
+    now = timezone.now()
+    soon, later = now + timedelta(minutes=1), now + timedelta(hours=1)
+    people = []
+    for index, number in enumerate(add_numbers(20)):
+        bob = Person(number=f"+4477007{index:05}", proxy_number=number.number)
+        people += members(create_conversation([Person(number=ALICE), bob], Terms(notify=False)))[1:]
+    stuck, *others = sorted(people, key=lambda person: person.proxy_number_id)
+    in_doubt, behind = outbox.queue_notice(stuck, "in doubt"), outbox.queue_notice(stuck, "behind")
+    OutboundMessage.objects.filter(pk=in_doubt.pk).update(state="unknown", due_at=later)
+    multiply(behind, 20_000, "sent")
+    multiply(behind, 20_000, "queued")
+    free = [outbox.queue_notice(person, "hello").pk for person in others]
+    OutboundMessage.objects.filter(pk__in=free).update(due_at=now)
+    NumberPace.objects.bulk_create(NumberPace(number=person.proxy_number, ready_at=soon) for person in people)
+    asked, rows = [], claim._rows
+    monkeypatch.setattr(claim, "_rows", lambda *question: asked.append(question) or rows(*question))
+
+    assert sorted(claim._heads(soon, 50)) == free
+    assert sorted(claim._heads(soon, 50, of=[person.proxy_number_id for person in people])) == free
+    assert claim._soonest_number(now) == soon
+
+    for is_known in (False, True):
+        if is_known:
+            with connection.cursor() as cursor:
+                cursor.execute("ANALYZE conversations_outboundmessage, conversations_numberpace")
+        for planned in ("custom", "generic"):
+            nodes = [nodes_on_messages(*question, planned=planned) for question in asked]
+            turns, again, soonest = [{node.get("Index Name") for node in each} for each in nodes]
+            # Of somebody with few texts it may read them all, and look what they are: what matters is how many.
+            assert turns >= {"outbound_waiting"}
+            assert soonest == {"outbound_waiting"}
+            assert None not in turns | again
+            assert max(rows_read(node) for each in nodes for node in each) <= 200
+
+
+def add_receipts(number, count, *, begin, every):
+    """This many delivered ones, each so long after the one before."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO conversations_deliveryreceipt"
+            " (carrier_message_id, client_ref, status, error_code, network, virtual_number_id, received_at) "
+            "SELECT md5(random()::text || n), '', 'delivered', '', '23410', %s, %s + n * %s "
+            "FROM generate_series(1, %s) n",
+            [number.pk, begin, every, count],
+        )
+
+
+def test_the_health_of_all_numbers_is_read_from_the_receipts_of_the_window_alone(settings):
+    """As PostgreSQL plans it by itself, whether it knows the table or not."""
+    settings.HEALTH_WINDOW = 3600
+    now = timezone.now()
+    for number in add_numbers(10):
+        number.record("active", old_state="configuring", reason="for the test")
+        add_receipts(number, 5_000, begin=now - timedelta(days=8), every=timedelta(minutes=2))
+        # After it went into service, however long the rest of this takes.
+        add_receipts(number, 20, begin=now + timedelta(hours=1), every=timedelta(seconds=1))
+
+    for is_known in (False, True):
+        with CaptureQueriesContext(connection) as statements, connection.cursor() as cursor:
+            if is_known:
+                cursor.execute("ANALYZE conversations_deliveryreceipt, numbers_virtualnumber, numbers_numberevent")
+            assert {(each.sent, each.others_sent) for each in measure()} == {(20, 180)}
+        with connection.cursor() as cursor:
+            cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {statements[-1]['sql']}")
+            [[[answer]]] = cursor.fetchall()
+        nodes = list(nodes_of(answer["Plan"]))
+        assert "receipt_health" in {node.get("Index Name") for node in nodes}
+        receipts_read = [node for node in nodes if node.get("Relation Name") == "conversations_deliveryreceipt"]
+        assert sum(rows_read(node) for node in receipts_read) == 200

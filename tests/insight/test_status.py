@@ -1,0 +1,349 @@
+"""What operators and programs are told of sending: what is paused, why, since when, and how much waits."""
+
+import json
+import re
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from conversations.delivery.relay import Relay
+from conversations.insight import status
+from conversations.insight.status import gather
+from conversations.models import AccountPace, NumberPace, OutboundMessage, Worker
+from conversations.models.outbound import MOST_RESENDS
+from numbers.models import NumberState, Pool, Shortage, VirtualNumber
+from smsproxy.carriers.base import AccountFault, OutcomeUnknown, Scope, SenderFault, TryLater
+from tests.support.builders import ALICE, BOB, add_numbers
+from tests.support.outbox import later, queue
+
+NO_CREDIT = AccountFault("the account has no credit", code="9")
+NOT_ALLOWED = SenderFault("this sender is not allowed", code="15")
+SECRET_WORDS = "meet me at the old lighthouse"
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def worker():
+    """A worker that lives."""
+    return Worker.objects.create(name="host-a, process 1 (9f2e)", concurrency=20, in_flight=5)
+
+
+def told(run, *options):
+    return run("relay", "--status", *options)
+
+
+# Is all well? ---------------------------------------------------------------------------------------------------------
+
+
+def test_before_the_first_text_all_is_well(run):
+    code, output = told(run)
+
+    assert code == 0
+    assert "SENDING goes on" in output
+    assert not AccountPace.objects.exists()
+
+
+def test_texts_that_wait_for_their_turn_are_no_trouble_while_a_worker_lives(run, bob, worker):
+    queue(bob, "Hello", "Are you there?")
+
+    code, output = told(run)
+
+    assert code == 0
+    assert "host-a, process 1 (9f2e)" in output
+    assert "5 of 20 calls in flight" in output
+
+
+def test_texts_that_nobody_sends_are_trouble(run, bob):
+    queue(bob, "Hello")
+
+    code, output = told(run)
+
+    assert code == 1
+    assert "start manage.py relay" in output
+
+
+def test_a_worker_that_was_killed_is_told_and_after_a_day_forgotten(run, bob, worker, time_machine):
+    queue(bob, "Hello")
+    later(time_machine, 180)
+
+    code, output = told(run)
+
+    assert code == 1
+    assert "silent for 3 min" in output
+    later(time_machine, 86400)
+    assert "host-a" not in told(run)[1]
+
+
+def test_a_worker_that_lives_and_sends_nothing_is_told_with_its_reason(run, worker):
+    Worker.objects.update(trouble="it does not reach the carrier")
+
+    code, output = told(run)
+
+    assert code == 1
+    assert re.search(r"host-a, process 1 \(9f2e\) +sends nothing +it does not reach the carrier", output)
+    assert list(gather().troubles) == [status.Trouble.WORKER_WAITS]
+
+
+def test_the_trouble_of_a_worker_that_was_killed_is_no_longer_one(run, worker, time_machine):
+    Worker.objects.update(trouble="it does not reach the carrier")
+    later(time_machine, 180)
+
+    assert told(run)[0] == 0
+
+
+# What is paused -------------------------------------------------------------------------------------------------------
+
+
+def test_a_pause_is_told_with_its_reason_its_code_since_when_and_when_a_text_tries(
+    run, bob, worker, carrier, time_machine
+):
+    time_machine.move_to(timezone.now(), tick=False)
+    carrier.script = [NO_CREDIT]
+    queue(bob, "Hello")
+    Relay().drain()
+    time_machine.shift(15)
+
+    code, output = told(run)
+
+    assert code == 1
+    assert "for 15 s: the account has no credit (code 9)" in output
+    assert "one text tries in 45 s" in output
+    assert "none has tried yet" in output
+    assert "they go as soon as sending goes on" in output
+
+
+def test_each_probe_that_failed_is_counted(bob, carrier, time_machine):
+    carrier.script = [NO_CREDIT, NO_CREDIT, NO_CREDIT]
+    queue(bob, "Hello")
+    for _ in range(3):
+        Relay().drain()
+        later(time_machine, 61)
+
+    assert gather().account.failed_probes == 2
+
+
+def test_a_number_that_the_carrier_refuses_is_told_with_what_waits_behind_it(run, bob, worker, carrier):
+    carrier.script = [NOT_ALLOWED]
+    queue(bob, "Hello", "Are you there?")
+    Relay().drain()
+
+    [waiting] = gather().waiting_numbers
+    code, output = told(run)
+
+    assert (waiting.number, waiting.state, waiting.queued) == (bob.proxy_number.number, NumberState.QUARANTINED, 2)
+    assert code == 1
+    assert bob.proxy_number.number in output
+    assert "this sender is not allowed" in output
+    assert "Virtual numbers in quarantine: 1." in output
+
+
+def test_a_number_that_was_too_fast_needs_nobody(run, bob, worker, carrier):
+    carrier.script = [TryLater("throttled", scope=Scope.NUMBER, retry_after=30)]
+    queue(bob, "Hello")
+    Relay().drain()
+
+    code, output = told(run)
+
+    assert code == 0
+    assert "throttled" in output
+
+
+def test_a_number_in_quarantine_that_sends_again_still_needs_staff(bob):
+    bob.proxy_number.quarantine(reason="the carrier refuses it")
+
+    [waiting] = gather().waiting_numbers
+
+    assert (waiting.why, waiting.until) == ("the carrier refuses it", None)
+    assert status.Trouble.QUARANTINED in gather().troubles
+
+
+def test_a_number_in_quarantine_is_told_with_the_reason_of_the_newest_time(run, bob):
+    number = bob.proxy_number
+    number.quarantine(reason="by staff")
+    number.restore(reason="by staff")
+    number.quarantine(reason="its texts do not arrive")
+    number.record(number.state, old_state=number.state, reason="pointed at another address")
+
+    assert re.search(r"quarantined .* gets no new conversations +its texts do not arrive", told(run)[1])
+    [waiting] = json.JSONDecoder().raw_decode(told(run, "--json")[1])[0]["waiting_numbers"]
+    assert waiting["why"] == "its texts do not arrive"
+
+
+def test_a_number_that_was_in_quarantine_and_now_waits_for_its_rate_is_told_with_nothing_of_the_past(bob):
+    number = bob.proxy_number
+    number.quarantine(reason="by staff")
+    number.restore(reason="by staff")
+    NumberPace.objects.wait(number, 300, "throttled")
+
+    assert [waiting.why for waiting in gather().waiting_numbers] == ["throttled"]
+
+
+def test_a_number_that_was_given_back_waits_for_nothing(bob):
+    NumberPace.objects.wait(bob.proxy_number, 300, "throttled")
+    bob.proxy_number.move(NumberState.RETIRED, reason="for the test", is_rented=False)
+
+    assert gather().waiting_numbers == []
+
+
+# How much waits -------------------------------------------------------------------------------------------------------
+
+
+def test_each_text_is_counted_by_what_it_waits_for_and_the_oldest_is_told(bob, time_machine):
+    ready, *fast, told_to, backing_off = queue(bob, *"abcde")
+    plain, busy, throttled = VirtualNumber.objects.all()
+    for sender, messages in ((plain, [ready, backing_off]), (busy, fast), (throttled, [told_to])):
+        OutboundMessage.objects.filter(pk__in=[message.pk for message in messages]).update(sender=sender)
+    later(time_machine, 60)
+    soon = timezone.now() + timedelta(seconds=30)
+    NumberPace.objects.create(number=busy, ready_at=soon)
+    NumberPace.objects.wait(throttled, 30, "throttled")
+    OutboundMessage.objects.filter(pk=backing_off.pk).update(due_at=soon)
+    OutboundMessage.objects.filter(pk=fast[0].pk).update(created_at=ready.created_at - timedelta(hours=1))
+
+    texts = gather().texts
+
+    assert (texts.queued, texts.ready, texts.behind_their_rate, texts.behind_a_wait, texts.backing_off) == (
+        5,
+        1,
+        2,
+        1,
+        1,
+    )
+    assert texts.oldest_queued_at == ready.created_at - timedelta(hours=1)
+
+
+def test_an_unknown_outcome_waits_for_its_receipt_and_then_for_staff(run, bob, worker, carrier, time_machine, settings):
+    carrier.script = [OutcomeUnknown("no answer")]
+    queue(bob, "Hello")
+    Relay().drain()
+
+    assert (gather().texts.unknown, gather().texts.undecided) == (1, 0)
+    assert told(run)[0] == 0
+    later(time_machine, settings.UNKNOWN_AFTER + 1)
+    assert gather().texts.undecided == 1
+    assert told(run)[0] == 1
+    settings.UNKNOWN_POLICY = "resend"
+    assert gather().texts.undecided == 0
+
+
+@pytest.mark.parametrize(("resends", "undecided"), [(MOST_RESENDS - 1, 0), (MOST_RESENDS, 1)])
+def test_what_is_not_sent_again_any_more_waits_for_staff(run, bob, worker, settings, resends, undecided):
+    settings.UNKNOWN_POLICY = "resend"
+    queue(bob, "Hello")
+    OutboundMessage.objects.update(state="unknown", due_at=timezone.now(), resends=resends)
+
+    assert (gather().texts.unknown, gather().texts.undecided) == (1, undecided)
+    assert told(run)[0] == undecided
+
+
+def test_counting_ends_somewhere(run, bob, worker, monkeypatch):
+    monkeypatch.setattr(status, "MOST", 3)
+    monkeypatch.setattr("conversations.management.status_table.MOST", 3)
+    queue(bob, *"abcde")
+
+    assert gather().texts.queued == 3
+    assert "3 or more" in told(run)[1]
+
+
+# The pool -------------------------------------------------------------------------------------------------------------
+
+
+def test_conversations_that_found_no_number_free_are_told_for_an_hour(run, time_machine):
+    time_machine.move_to("2026-11-25T12:00:00Z", tick=False)
+    berlin = Pool.objects.create(name="berlin")
+    for pool, country in ((None, "FR"), (berlin, "GB")):
+        Shortage.objects.create(pool=pool, country=country, able=3, in_use=3, needed=4, reason="for the test")
+
+    code, output = told(run)
+
+    assert code == 1
+    assert (
+        "Conversations that found no number free in the last hour: 2, the last at 2026-11-25 12:00 UTC for pool "
+        "berlin, country GB."
+    ) in output
+    assert gather().shortages == status.Shortages(count=2, last_at=timezone.now(), pool="berlin", country="GB")
+    later(time_machine, 3601)
+    assert told(run)[0] == 0
+    assert gather().shortages.count == 0
+
+
+def test_shortages_are_counted_up_to_a_bound(monkeypatch):
+    monkeypatch.setattr(status, "MOST", 3)
+    for _ in range(5):
+        Shortage.objects.create(able=0, in_use=0, needed=1, reason="for the test")
+
+    assert gather().shortages.count == 3
+    assert "in the last hour: 3 or more, the last at" in gather().troubles[status.Trouble.SHORTAGES]
+
+
+def test_retired_numbers_that_are_still_rented_are_told_with_what_they_cost(run):
+    rows = add_numbers(4)
+    for row, cost in zip(rows, ["1.25", "1.45", None, "9"], strict=True):
+        VirtualNumber.objects.filter(pk=row.pk).update(monthly_cost=cost)
+    for row in rows[:3]:
+        row.retire(reason="for the test")
+
+    code, output = told(run)
+
+    assert code == 1
+    assert (
+        "Retired numbers that are still rented: 3, EUR 2.70 a month, and 1 whose cost is not known. "
+        "manage.py release_numbers --retired gives them back."
+    ) in output
+    VirtualNumber.objects.update(state=NumberState.RETIRED, is_rented=False)
+    assert told(run)[0] == 0
+
+
+# For whom -------------------------------------------------------------------------------------------------------------
+
+
+def test_programs_get_json(run, bob, worker):
+    queue(bob, "Hello")
+    AccountPace.pause("the account has no credit", 60, code="9")
+
+    code, output = told(run, "--json")
+    found, _ = json.JSONDecoder().raw_decode(output)
+
+    assert code == 1
+    assert found["account"]["code"] == "9"
+    assert found["texts"]["queued"] == 1
+    assert list(found["troubles"]) == ["paused"]
+    assert found["workers"][0]["is_alive"] is True
+    assert found["shortages"]["count"] == 0
+    assert found["still_rented"] == {"count": 0, "cost": "0", "of_unknown_cost": 0}
+
+
+def test_nothing_of_a_person_is_told(run, bob, carrier):
+    carrier.script = [NOT_ALLOWED]
+    queue(bob, SECRET_WORDS)
+    Relay().drain()
+
+    for options in ([], ["--json"]):
+        output = told(run, *options)[1]
+        assert SECRET_WORDS not in output
+        assert ALICE not in output
+        assert BOB not in output
+
+
+def test_json_is_of_the_status_only(run):
+    assert run("relay", "--json")[0] == 2
+
+
+@pytest.mark.postgres
+def test_no_question_reads_the_messages_of_the_past(bob, django_assert_max_num_queries):
+    # Too small a table is read whole whatever its indexes are.
+    with connection.cursor() as cursor, django_assert_max_num_queries(20) as asked:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        gather()
+    questions = [query["sql"] for query in asked.captured_queries if "conversations_outboundmessage" in query["sql"]]
+    assert questions
+    for question in questions:
+        with connection.cursor() as cursor:
+            cursor.execute(f"EXPLAIN {question}")
+            plan = "\n".join(row for [row] in cursor.fetchall())
+        assert "outbound_" in plan
+        assert "Seq Scan on conversations_outboundmessage" not in plan
+        assert "outboundmessage_pkey" not in plan

@@ -1,0 +1,320 @@
+"""What a request may say of how the numbers of its conversation are chosen."""
+
+import json
+from collections import Counter
+from datetime import timedelta
+from itertools import count
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from conversations.models import (
+    Conversation,
+    Participant,
+)
+from numbers.models import NumberState, Pool, Shortage, VirtualNumber
+from tests.support.api_requests import URL, asked_for, chosen_by, given, is_refused, of_pool
+from tests.support.builders import ALICE, BOB, CHARLIE, add_numbers, members
+
+NEW_YORKER = "+12125550199"
+
+pytestmark = pytest.mark.django_db
+
+_keys = count(1)
+
+
+# Pools ----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_conversation_gets_its_numbers_from_the_pool_that_it_names_and_from_no_other(create):
+    berlin, common = of_pool("berlin", 2, start="+4477009006"), add_numbers(2)
+
+    in_berlin, in_common = create(pool="berlin"), create()
+
+    assert set(given(in_berlin)) == set(berlin)
+    assert set(given(in_common)) == {number.number for number in common}
+    assert (in_berlin.json()["pool"], in_common.json()["pool"]) == ("berlin", None)
+
+
+def test_a_pool_that_is_used_up_borrows_from_no_other(create):
+    of_pool("berlin", 1, start="+4477009006")
+    add_numbers(5)
+    assert create(pool="berlin").status_code == 201
+
+    assert "pool berlin" in is_refused(create(pool="berlin"), 409, "no_number_free")["detail"]
+    assert Shortage.objects.get().pool.name == "berlin"
+
+
+@pytest.mark.parametrize("name", ["nowhere", "", "Berlin", 7, ["berlin"], "x" * 41, "a\x00b", "\ud800"])
+def test_a_pool_that_there_is_not_is_a_400_that_names_those_there_are(api, name):
+    of_pool("berlin", 2, start="+4477009006")
+
+    answer = api.post(URL, json.dumps(asked_for(pool=name)), content_type="application/json")
+
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0]["pointer"] == "/pool"
+    if name == "nowhere":
+        assert "Known are: berlin." in answer.json()["detail"]
+    assert not Conversation.objects.exists()
+
+
+def test_where_there_are_no_pools_yet_the_400_says_so(create):
+    answer = create(pool="none")
+
+    assert answer.status_code == 400
+    assert "There are no pools yet. Without one, it is the common pool." in answer.json()["detail"]
+
+
+def test_its_numbers_cool_down_for_as_long_as_the_pool_says(create, settings):
+    of_pool("berlin", 2, start="+4477009006")
+    Pool.objects.update(cool_down=14 * 24 * 3600)
+    create(pool="berlin")
+
+    closed = Conversation.objects.get().close()
+
+    assert closed.closed_at
+    cooled_down_at = closed.closed_at + timedelta(days=14)
+    assert {participant.release_at for participant in members(closed)} == {cooled_down_at}
+
+
+# Geography ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_request_may_insist_on_the_country_or_not_mind_it(create):
+    add_numbers(1, "FR", start="+33700000")
+
+    assert chosen_by(create()) == ["other country"] * 2
+    assert chosen_by(create(CHARLIE, "+447700900004", geography="any")) == ["any"] * 2
+    assert is_refused(create(geography="same-country"), 409, "no_number_free")["country"] == "GB"
+
+
+def test_near_is_the_area_then_the_state_then_the_country_then_what_a_phone_there_takes(create):
+    """To somebody in New York (212), 646 in the same state is nearer than 310 in California."""
+    starts = {"own area": "+1212555010", "own region": "+1646555010", "own country": "+1310555010"}
+    for start in starts.values():
+        add_numbers(1, "US", start=start)
+    add_numbers(1, "CA", start="+1416555010")
+    add_numbers(1)
+
+    answers = [create(NEW_YORKER, f"+1310555018{index}") for index in range(4)]
+
+    assert [chosen_by(answer)[0] for answer in answers] == [*starts, "other country"]
+    assert [given(answer)[0][:5] for answer in answers] == ["+1212", "+1646", "+1310", "+1416"]
+    is_refused(create(NEW_YORKER, "+13105550185"), 409, "no_number_free")
+
+
+# Stickiness -----------------------------------------------------------------------------------------------------------
+
+
+def end(*conversations):
+    """They are over, and their numbers released."""
+    for conversation in conversations:
+        conversation.close()
+    VirtualNumber.objects.take_back(
+        Counter(Participant.objects.cooling().values_list("proxy_number", flat=True)),
+    )
+    Participant.objects.cooling().update(released_at=timezone.now())
+
+
+def test_the_same_two_people_get_the_same_numbers_again(create):
+    add_numbers(6)
+    first = given(create())
+    end(Conversation.objects.get())
+
+    again = create(BOB, ALICE)
+
+    assert given(again) == first[::-1]
+    assert chosen_by(again) == ["last used"] * 2
+
+
+def test_unless_they_are_to_get_others_and_there_are_others(create):
+    add_numbers(4)
+    first = given(create())
+    end(Conversation.objects.get())
+
+    again = create(stickiness="avoid-sticky")
+
+    assert all(new != old for new, old in zip(given(again), first, strict=True))
+    assert "last used" not in chosen_by(again)
+
+
+def test_where_there_are_no_others_they_get_the_same_all_the_same(create):
+    add_numbers(1)
+    first = given(create(stickiness="avoid-sticky"))
+    end(Conversation.objects.get())
+
+    again = create(stickiness="avoid-sticky")
+
+    assert given(again) == first
+    assert chosen_by(again) == ["last used"] * 2
+
+
+def test_the_settings_say_what_a_request_does_not(create, settings):
+    settings.NUMBER_STICKINESS = "avoid-sticky"
+    add_numbers(4)
+    first = given(create())
+    end(Conversation.objects.get())
+
+    assert all(new != old for new, old in zip(given(create()), first, strict=True))
+    end(Conversation.objects.first())
+    assert chosen_by(create(stickiness="sticky")) == ["last used"] * 2
+
+
+# Numbers that are named -----------------------------------------------------------------------------------------------
+
+
+def test_a_reserved_number_is_only_for_who_names_it(create):
+    reserved, ordinary = add_numbers(2)
+    VirtualNumber.objects.filter(pk=reserved.pk).update(is_reserved=True)
+
+    assert given(create()) == [ordinary.number] * 2
+    is_refused(create(), 409, "no_number_free")
+    named = create({"number": ALICE, "proxy_number": reserved.number}, CHARLIE)
+    assert given(named) == [reserved.number, ordinary.number]
+    assert chosen_by(named) == ["named", "own country"]
+
+
+def test_each_may_be_given_the_number_that_is_named_for_them(create):
+    numbers = [number.number for number in add_numbers(9)]
+
+    answer = create({"number": ALICE, "proxy_number": numbers[7]}, {"number": BOB, "proxy_number": numbers[8]})
+
+    assert given(answer) == numbers[7:]
+
+
+def test_a_number_that_they_have_in_another_conversation_is_a_409(create):
+    add_numbers(3)
+    taken = given(create())[0]
+
+    answer = create({"number": ALICE, "proxy_number": taken}, CHARLIE)
+
+    body = is_refused(answer, 409, "proxy_number_taken")
+    assert "that was asked for serves another conversation of theirs" in body["detail"]
+    assert body["errors"][0]["pointer"] == "/participants/0/proxy_number"
+    # Nothing is missing: others are free.
+    assert not Shortage.objects.exists()
+
+
+@pytest.mark.parametrize("what", ["unknown", "draining", "of a pool", "without texts"])
+def test_a_number_that_is_not_in_service_in_the_pool_is_a_400(create, what):
+    add_numbers(2)
+    number = "+447700900777"
+    if what != "unknown":
+        number = add_numbers(1, start="+4477009006")[0].number
+        changes: dict[str, dict[str, Any]] = {
+            "draining": {"state": NumberState.DRAINING},
+            "of a pool": {"pool": Pool.objects.create(name="berlin")},
+            "without texts": {"can_sms": False},
+        }
+        VirtualNumber.objects.filter(number=number).update(**changes[what])
+
+    body = is_refused(create(ALICE, {"number": BOB, "proxy_number": number}), 400, "proxy_number_unknown")
+
+    assert body["errors"][0]["pointer"] == "/participants/1/proxy_number"
+    assert not Conversation.objects.exists()
+
+
+def test_a_number_whose_texts_a_phone_in_the_united_states_does_not_get_is_a_400(create):
+    [british] = add_numbers(1)
+
+    answer = create({"number": NEW_YORKER, "proxy_number": british.number}, ALICE)
+
+    is_refused(answer, 400, "proxy_number_unable")
+
+
+@pytest.mark.parametrize("wrong", ["07700900500", 7, True, ["+447700900500"]])
+def test_what_is_not_a_number_is_a_400(create, wrong):
+    add_numbers(2)
+
+    answer = create(ALICE, {"number": BOB, "proxy_number": wrong})
+
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0]["pointer"] == "/participants/1/proxy_number"
+
+
+@pytest.mark.parametrize("option", ["geography", "stickiness", "used_up", "late_texts"])
+@pytest.mark.parametrize("value", ["perhaps", "", 1, [], {}, True, "\x00", "\ud800", "+447700900001", "x" * 9999])
+def test_an_option_has_one_of_its_values(api, option, value):
+    answer = api.post(URL, json.dumps(asked_for(**{option: value})), content_type="application/json")
+
+    assert answer.status_code == 400
+    error = answer.json()["errors"][0]
+    assert error["pointer"] == f"/{option}"
+    assert error["detail"].startswith("Expected one of ")
+    # What was there instead is not repeated: it may be a number, or no text at all.
+    assert len(answer.content) < 500
+    assert b"+447700900001" not in answer.content
+
+
+@pytest.mark.parametrize("option", ["pool", "geography", "stickiness", "used_up", "late_texts"])
+def test_null_is_as_if_it_were_not_said(create, option):
+    add_numbers(2)
+
+    assert create(**{option: None}).status_code == 201
+
+
+# A repeat -------------------------------------------------------------------------------------------------------------
+
+
+OPTIONS = {
+    "pool": "berlin",
+    "geography": "any",
+    "stickiness": "avoid-sticky",
+    "used_up": "soft",
+    "late_texts": "reopen",
+}
+
+
+@pytest.fixture
+def repeat(api):
+    """repeat(first, second): the answers to two requests under one Idempotency-Key."""
+    of_pool("berlin", 4, start="+4477009006")
+    of_pool("paris", 4, start="+4477009007")
+    add_numbers(4)
+
+    def repeat(first, second):
+        headers = {"Idempotency-Key": f"order-{next(_keys)}"}
+        return [api.post(URL, body, headers=headers) for body in (first, second)]
+
+    return repeat
+
+
+def test_a_request_with_every_option_may_be_repeated(repeat):
+    body = asked_for({"number": ALICE, "proxy_number": "+447700900601"}, BOB, **OPTIONS)
+
+    first, again = repeat(body, body)
+
+    assert first.status_code == again.status_code == 201
+    assert first.json() == again.json()
+    assert Conversation.objects.count() == 1
+
+
+@pytest.mark.parametrize(("option", "other"), [("pool", "paris"), ("geography", "prefer"), ("late_texts", "end")])
+def test_with_another_option_it_is_a_mix_up(repeat, option, other):
+    first, again = repeat(asked_for(**OPTIONS), asked_for(**{**OPTIONS, option: other}))
+
+    assert (first.status_code, again.status_code) == (201, 422)
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_without_one_of_its_options_it_is_a_mix_up(repeat, option):
+    less = {name: value for name, value in OPTIONS.items() if name != option}
+
+    first, again = repeat(asked_for(**OPTIONS), asked_for(**less))
+
+    assert (first.status_code, again.status_code) == (201, 422)
+
+
+def test_another_number_that_is_named_is_a_mix_up(repeat):
+    named = [asked_for({"number": ALICE, "proxy_number": f"+44770090050{index}"}, BOB) for index in (0, 1)]
+
+    assert [answer.status_code for answer in repeat(*named)] == [201, 422]
+
+
+def test_options_that_are_not_used_may_be_left_out_of_a_repeat(repeat):
+    unused = dict.fromkeys(OPTIONS)
+
+    first, again = repeat(asked_for(**unused), asked_for({"number": ALICE, "proxy_number": ""}, BOB))
+
+    assert (first.status_code, again.status_code) == (201, 201)

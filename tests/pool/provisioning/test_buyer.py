@@ -1,0 +1,192 @@
+"""The worker tops up the pools: beside its work, once a minute, and whatever happens to it."""
+
+import signal
+import threading
+import time
+from decimal import Decimal
+
+import pytest
+from django.core.management import call_command
+from django.db import OperationalError
+
+from conversations.worker import top_up_thread
+from conversations.worker.top_up_thread import Buyer
+from numbers.models import NumberOrder, OrderState, TopUp, VirtualNumber
+from numbers.provisioning import retry
+from numbers.provisioning.retry import Stopped, patiently, search, unless
+from numbers.provisioning.top_up import top_up_all
+from smsproxy.carriers.base import TryLater
+from smsproxy.simulator.models import SimulatedFault, SimulatedNumber
+from tests.support.relay_process import Relays, wait_until
+from tests.support.stub_carrier import StubCarrier
+from tests.support.top_ups import add_rule
+
+# The worker as a process: it looks more often, and each purchase takes a while, so that a kill falls into one.
+IN_A_HURRY = """
+import time
+from datetime import timedelta
+from conversations.worker import top_up_thread
+from numbers.provisioning import top_up
+from smsproxy.simulator.carrier import SimulatorCarrier as Simulator
+top_up_thread.EVERY = 0.1
+top_up.LEASE = timedelta(seconds=3)
+buy = Simulator.buy
+def slowly(self, *number):
+    time.sleep(0.05)
+    buy(self, *number)
+    time.sleep(0.05)
+Simulator.buy = slowly
+"""
+
+
+@pytest.mark.django_db
+def test_relay_once_does_one_round(rentals):
+    add_rule()
+
+    call_command("relay", "--once")
+
+    assert len(rentals.account) == 2
+
+
+@pytest.mark.django_db(transaction=True)
+class TestTheThread:
+    @pytest.fixture
+    def start(self, monkeypatch):
+        """The buyer in a thread, with rounds that follow each other closely, until the test ends."""
+        monkeypatch.setattr(top_up_thread, "EVERY", 0.01)
+        stop = threading.Event()
+        thread = Buyer(stop)
+        yield thread.start
+        stop.set()
+        thread.join(20)
+        assert not thread.is_alive()
+
+    def test_a_round_that_fails_is_logged_by_its_kind_and_the_next_one_comes(self, rentals, start, monkeypatch, caplog):
+        failures = iter([OperationalError("+447700900001")])
+
+        def fail_once():
+            if failure := next(failures, None):
+                raise failure
+            top_up_all()
+
+        monkeypatch.setattr(top_up_thread, "top_up_all", fail_once)
+        add_rule()
+
+        start()
+
+        wait_until(lambda: len(rentals.reaching_us()) == 2)
+        assert "topping up failed: OperationalError; trying again" in caplog.text
+        assert "+447700900001" not in caplog.text
+
+    def test_it_buys_when_the_pool_runs_low(self, rentals, start):
+        rule = add_rule(low_water=1, target=1)
+        start()
+        wait_until(lambda: len(rentals.reaching_us()) == 1)
+
+        VirtualNumber.objects.get().quarantine(reason="for the test")
+
+        wait_until(lambda: len(rentals.reaching_us()) == 2)
+        wait_until(lambda: not rule.orders.filter(state=OrderState.OPEN).exists())
+
+
+class TestStopping:
+    def test_who_is_told_to_stop_while_it_waits_for_the_carrier_does_not_wait_any_longer(self, monkeypatch):
+        stop = threading.Event()
+        threading.Timer(0.2, stop.set).start()
+        began = time.monotonic()
+
+        def call():
+            raise TryLater("throttled", retry_after=50)
+
+        with pytest.raises(Stopped), unless(stop):
+            patiently(call)
+        assert time.monotonic() - began < 10
+
+    def test_who_was_told_to_stop_does_not_call_the_carrier_any_more(self, rentals):
+        stop = threading.Event()
+        stop.set()
+
+        with unless(stop):
+            with pytest.raises(Stopped):
+                retry.find_owned("+447700900700")
+            with pytest.raises(Stopped):
+                next(search(NumberOrder(country="GB", features="SMS", pattern_place="anywhere").query))
+
+        assert rentals.calls == []
+        assert retry.find_owned("+447700900700") is None  # Others are not meant.
+
+    @pytest.mark.django_db
+    def test_told_to_stop_after_a_purchase_it_hands_the_rule_back_for_the_next_worker(self, rentals, monkeypatch):
+        stop = threading.Event()
+        rentals.at_step = lambda name: name == "after buy" and stop.set()
+        rule = add_rule()
+
+        Buyer(stop)._round()
+
+        rule.refresh_from_db()
+        assert rule.busy_until is None
+        assert len(rentals.account) == 1
+        rentals.at_step = lambda name: None
+        Buyer(threading.Event())._round()
+        assert len(rentals.account) == len(rentals.bought) == 2
+        assert NumberOrder.objects.get().state == OrderState.COMPLETE
+
+
+# As processes ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def relays(transactional_db, tmp_path):
+    with StubCarrier(tmp_path) as stub, Relays(tmp_path, stub, CARRIER="simulator") as relays:
+        yield relays
+
+
+@pytest.mark.postgres
+def test_workers_that_are_killed_again_and_again_fill_the_pool_and_buy_no_number_too_many(relays):
+    rule = add_rule(low_water=20, target=20, monthly_budget=Decimal("30.00"))
+    SimulatedFault.objects.create(verb="buy", kind="lost_reply", remaining=2)
+
+    for rented in (2, 5, 8):
+        process = relays.start(changes=IN_A_HURRY)
+        wait_until(lambda rented=rented: SimulatedNumber.objects.count() >= rented)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert SimulatedNumber.objects.count() < 20
+    last = relays.start(changes=IN_A_HURRY)
+    wait_until(lambda: rule.orders.filter(state=OrderState.COMPLETE).exists())
+    last.send_signal(signal.SIGTERM)
+
+    assert last.wait(10) == 0
+    assert SimulatedNumber.objects.count() == VirtualNumber.objects.active().count() == 20
+    assert rule.orders.count() == 1
+    assert sum(SimulatedNumber.objects.values_list("monthly_cost", flat=True)) <= Decimal("30.00")
+
+
+@pytest.mark.postgres
+def test_two_workers_fill_the_pool_up_to_the_budget_and_stop_at_it(relays):
+    rule = add_rule(low_water=12, target=12, monthly_budget=Decimal("6.00"), max_monthly_cost=Decimal("1.20"))
+
+    for process in [relays.start(changes=IN_A_HURRY), relays.start(changes=IN_A_HURRY)]:
+        relays.wait_for(process)
+    wait_until(lambda: TopUp.objects.get().trouble)
+
+    costs = SimulatedNumber.objects.values_list("monthly_cost", flat=True)
+    assert Decimal("5.10") < sum(costs) <= Decimal("6.00")
+    assert max(costs) <= Decimal("1.20")
+    assert "the budget is used up" in rule.orders.get().events.first().reason
+
+
+@pytest.mark.postgres
+def test_sigterm_ends_a_worker_within_seconds_though_it_waits_for_the_carrier(relays):
+    rule = add_rule()
+    SimulatedFault.objects.create(verb="search", kind="unreachable", remaining=100)
+    process = relays.start(changes="from numbers.provisioning import retry; retry.WAITS = (300.0,)")
+    relays.wait_for(process)
+    wait_until(lambda: SimulatedFault.objects.get().remaining < 100)
+
+    process.send_signal(signal.SIGTERM)
+
+    assert process.wait(10) == 0
+    rule.refresh_from_db()
+    assert rule.busy_until is None
+    assert rule.orders.get().state == OrderState.OPEN

@@ -1,0 +1,349 @@
+"""The other commands of the pool, as an operator and as a script meet them."""
+
+import threading
+import time
+from datetime import timedelta
+
+import pytest
+from django.db import connection, transaction
+from django.utils import timezone
+
+from conversations.models import Conversation, OutboundMessage, OutboundState, Participant
+from conversations.worker.periodic_jobs import sweep
+from numbers.management.exit_codes import ExitCode
+from numbers.models import NumberState, RealNumber, VirtualNumber
+from numbers.provisioning.release import CannotRelease, release
+from smsproxy.carriers.base import OutcomeUnknown, Refused
+from smsproxy.states import StaleState
+from smsproxy.webhook_urls import inbound_sms_url
+from tests.support.builders import ALICE, BOB, add_number, add_numbers, proxies, talk
+from tests.support.fake_rental_carrier import LOST
+from tests.support.terminal import TWO, states
+
+pytestmark = pytest.mark.django_db
+
+
+# Configuring ----------------------------------------------------------------------------------------------------------
+
+
+def test_all_numbers_can_be_pointed_at_a_new_public_url(rentals, run, settings):
+    run(*TWO, "--yes")
+    settings.PUBLIC_URL = "https://new.example.com"
+    assert rentals.reaching_us() == set()
+
+    code, _ = run("configure_numbers", "--all")
+
+    assert code == ExitCode.DONE
+    assert rentals.reaching_us() == set(rentals.account)
+    assert set(VirtualNumber.objects.values_list("webhook_url", flat=True)) == {inbound_sms_url()}
+    assert states() == dict.fromkeys(rentals.account, "active")
+    assert "new.example.com" in VirtualNumber.objects.all()[0].events.all()[0].reason
+
+
+def test_numbers_that_cannot_be_configured_are_counted(rentals, run):
+    for each in add_numbers(2):
+        each.move(NumberState.CONFIGURING, reason="test")
+
+    code, output = run("configure_numbers")
+
+    assert code == ExitCode.NOT_CONFIGURED
+    assert "2 of 2 could not be configured" in output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["+447700900999"], "not in the pool: +447700900999"),
+        (["+447700900500"], "is not ours, its state is retired"),
+        (["+447700900501", "--all"], "found both"),
+    ],
+)
+def test_configuring_what_is_not_ours_is_refused(rentals, run, arguments, message):
+    add_numbers(2)
+    VirtualNumber.objects.filter(number="+447700900500").update(state=NumberState.RETIRED, is_rented=False)
+
+    code, output = run("configure_numbers", *arguments)
+
+    assert code == ExitCode.USAGE
+    assert message in output
+    assert rentals.calls == []
+
+
+# Syncing --------------------------------------------------------------------------------------------------------------
+
+
+def test_numbers_already_rented_are_brought_in(rentals, run):
+    rentals.rent("+447700900700", inbound_sms_url())
+    rentals.rent("+447700900701", "https://elsewhere.example.com")
+    VirtualNumber.objects.create(number="+447700900702", country="GB", state=NumberState.RETIRED)
+    rentals.rent("+447700900702")
+
+    code, output = run("sync_numbers")
+
+    assert code == ExitCode.DONE
+    assert states() == {
+        "+447700900700": "active",
+        "+447700900701": "configuring",
+        "+447700900702": "configuring",
+    }
+    assert "3 numbers are ours; 3 brought in." in output
+    run("configure_numbers")
+    assert rentals.reaching_us() == set(rentals.account)
+    assert "no difference" in run("sync_numbers")[1]
+
+
+def test_drift_is_told_and_not_mended(rentals, run):
+    run("provision_numbers", "--country", "GB", "--count", "3", "--yes")
+    cancelled, repointed, fine = sorted(rentals.account)
+    del rentals.account[cancelled]
+    rentals.rent(repointed, "https://elsewhere.example.com/sms")
+
+    code, output = run("sync_numbers")
+
+    assert code == ExitCode.DRIFT
+    assert f"{cancelled}    cancelled at the carrier" in output
+    assert f"{repointed}    pointed elsewhere: its texts go to https://elsewhere.example.com/sms" in output
+    assert fine not in output
+    assert states() == dict.fromkeys([cancelled, repointed, fine], "active")
+    assert rentals.account[repointed] == "https://elsewhere.example.com/sms"
+    # What it says to do, helps.
+    run("configure_numbers", repointed)
+    assert run("release_numbers", cancelled, "--yes")[0] == ExitCode.DONE
+    assert run("sync_numbers")[0] == ExitCode.DONE
+
+
+@pytest.mark.parametrize("lags", [False, True])
+def test_a_number_that_is_released_while_the_list_is_read_is_not_brought_back(rentals, run, monkeypatch, lags):
+    """Or just before, if the list lags behind. It would be given to people, whose texts to it would be lost."""
+    [number] = add_numbers(1)
+    rentals.rent(number.number, inbound_sms_url())
+    owned = rentals.owned
+
+    def read(one=""):
+        listed = list(owned(one))
+        if not one:
+            release(VirtualNumber.objects.get())
+        return iter(listed)
+
+    if lags:
+        listed = list(owned())
+        release(number)
+        monkeypatch.setattr(rentals, "owned", lambda one="": owned(one) if one else iter(listed))
+    else:
+        monkeypatch.setattr(rentals, "owned", read)
+
+    assert run("sync_numbers")[0] == ExitCode.DONE
+
+    number.refresh_from_db()
+    assert (number.state, number.is_rented) == (NumberState.RETIRED, False)
+
+
+def test_what_a_run_has_brought_in_the_next_one_points_at_us_if_it_is_to_mend(rentals, run):
+    rentals.rent("+447700900700", "https://elsewhere.example.com")
+    run("sync_numbers")
+    assert states() == {"+447700900700": "configuring"}
+
+    code, output = run("sync_numbers", "--fix")
+
+    assert code == ExitCode.DONE
+    assert "+447700900700    settled: pointed at us" in output
+    assert states() == {"+447700900700": "active"}
+    assert rentals.reaching_us() == {"+447700900700"}
+
+
+def test_purchases_and_configurations_in_doubt_are_settled(rentals, run):
+    for index, state in enumerate([NumberState.ORDERED, NumberState.ORDERED, NumberState.CONFIGURING]):
+        add_number(f"+44770090070{index}", state)
+    rentals.rent("+447700900700")
+    rentals.rent("+447700900702", inbound_sms_url())
+
+    code, output = run("sync_numbers")
+
+    assert code == ExitCode.DONE
+    assert "2 settled" in output
+    assert states() == {"+447700900700": "configuring", "+447700900701": "ordered", "+447700900702": "active"}
+
+
+def test_a_number_of_a_stranger_who_once_texted_us_is_brought_in(rentals, run):
+    RealNumber.objects.remember([ALICE])
+    rentals.rent(ALICE)
+
+    assert run("sync_numbers")[0] == ExitCode.DONE
+    assert states() == {ALICE: "configuring"}
+
+
+def test_the_number_of_a_participant_is_not_brought_in_and_not_shown(rentals, rented, run):
+    talk(ALICE, BOB)
+    rentals.rent(ALICE)
+
+    code, output = run("sync_numbers")
+
+    assert code == ExitCode.DRIFT
+    assert "the number of a person" in output
+    assert ALICE not in output
+    assert set(states()) == set(rented)
+
+
+# Releasing ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def rented(rentals):
+    """Two active numbers of ours, as the carrier sees it too."""
+    rows = add_numbers(2)
+    for row in rows:
+        rentals.rent(row.number, inbound_sms_url())
+    return [row.number for row in rows]
+
+
+def test_a_free_number_is_given_back(rentals, rented, run):
+    code, output = run("release_numbers", rented[0], types="y\n")
+
+    assert code == ExitCode.DONE
+    assert f"{rented[0]} will be cancelled; its cost is unknown" in output
+    assert set(rentals.account) == {rented[1]}
+    assert states()[rented[0]] == "retired"
+    assert "is released already" in run("release_numbers", rented[0], "--yes")[1]
+
+
+def test_nothing_is_given_back_without_a_yes(rentals, rented, run):
+    assert run("release_numbers", *rented)[0] == ExitCode.USAGE
+    assert run("release_numbers", *rented, types="n\n")[0] == ExitCode.USAGE
+    assert run("release_numbers", *rented, "--dry-run")[0] == ExitCode.DONE
+    assert run("release_numbers", "+447700900999", "--yes")[0] == ExitCode.USAGE
+
+    assert set(rentals.account) == set(rented)
+    assert set(states().values()) == {"active"}
+
+
+def test_a_number_that_serves_people_is_refused_with_how_many_and_until_when(rentals, rented, run, settings):
+    conversation = talk(ALICE, BOB)
+    used = set(proxies(conversation))
+
+    code, output = run("release_numbers", *rented, "--yes")
+    assert code == ExitCode.FEWER
+    assert "it serves 1 person in open conversations" in output
+    assert used <= set(rentals.account)
+
+    conversation.close()
+    code, output = run("release_numbers", *used, "--yes")
+    until = timezone.now() + timedelta(seconds=settings.COOL_DOWN)
+    assert code == ExitCode.FEWER
+    assert f"1 of its pairs cools down until {until:%Y-%m-%d}" in output
+    assert used <= set(rentals.account)
+    assert set(states().values()) == {"active"}
+
+    Participant.objects.update(release_at=timezone.now())
+    sweep()
+    assert run("release_numbers", *used, "--yes")[0] == ExitCode.DONE
+    assert not used & set(rentals.account)
+
+
+def test_a_number_that_serves_many_people_is_told_so(rentals, rented, run):
+    talk(ALICE, BOB)
+    Participant.objects.update(proxy_number=VirtualNumber.objects.get(number=rented[0]))
+
+    assert "it serves 2 people in open conversations" in run("release_numbers", rented[0], "--yes")[1]
+
+
+@pytest.mark.parametrize("state", [OutboundState.QUEUED, OutboundState.SENDING, OutboundState.UNKNOWN])
+def test_a_number_with_texts_still_to_be_sent_is_refused_with_how_many(rentals, rented, run, state):
+    number = VirtualNumber.objects.get(number=rented[0])
+    person = RealNumber.objects.remember([ALICE])[ALICE]
+    for each in (state, OutboundState.DELIVERED):
+        OutboundMessage.objects.create(
+            kind="notice", text="hello", segments=1, sender=number, recipient=person, state=each
+        )
+
+    code, output = run("release_numbers", rented[0], "--yes")
+    assert code == ExitCode.FEWER
+    assert "1 text is still to be sent from it" in output
+    # The command asks first; the release itself asks too, and under its lock.
+    with pytest.raises(CannotRelease, match="1 text is still to be sent"):
+        release(number)
+    assert states()[rented[0]] == "active"
+
+    OutboundMessage.objects.update(state=OutboundState.SENT)
+    assert run("release_numbers", rented[0], "--yes")[0] == ExitCode.DONE
+
+
+@pytest.mark.parametrize("fault", [LOST, Refused("not ours")], ids=["lost reply", "refused"])
+def test_a_cancellation_in_doubt_is_settled_by_listing(rentals, rented, run, fault):
+    rentals.fail("cancel", fault)
+    if fault is not LOST:
+        del rentals.account[rented[0]]
+
+    assert run("release_numbers", rented[0], "--yes")[0] == ExitCode.DONE
+    assert states()[rented[0]] == "retired"
+
+
+def test_a_cancellation_that_fails_leaves_the_number_retired_and_rented_and_is_repeated(rentals, rented, run):
+    rentals.fail("cancel", OutcomeUnknown("no answer"))
+
+    code, _ = run("release_numbers", rented[0], "--yes")
+    assert code == ExitCode.CARRIER
+    assert states()[rented[0]] == "retired"
+    assert VirtualNumber.objects.get(number=rented[0]).is_rented
+
+    assert run("release_numbers", "--retired", "--yes")[0] == ExitCode.DONE
+    assert rented[0] not in rentals.account
+    assert not VirtualNumber.objects.get(number=rented[0]).is_rented
+
+
+@pytest.mark.parametrize("moment", ["before cancel", "after cancel"])
+def test_a_number_cannot_be_restored_while_it_is_being_cancelled(rentals, rented, run, moment):
+    """Else somebody could be given it in that moment."""
+    refused = []
+
+    def restore(name):
+        if name == moment:
+            with pytest.raises(StaleState) as error:
+                VirtualNumber.objects.get(number=rented[0]).restore(reason="by staff")
+            refused.append(error)
+
+    rentals.at_step = restore
+
+    assert run("release_numbers", rented[0], "--yes")[0] == ExitCode.DONE
+    assert len(refused) == 1
+    assert not VirtualNumber.objects.get(number=rented[0]).is_rented
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_a_number_is_not_released_under_a_conversation_that_is_just_being_created(rentals):
+    """The creator has its row in, and has not committed yet: the release waits for it, and then refuses."""
+    [number] = add_numbers(1)
+    rentals.rent(number.number)
+    outcome = []
+
+    def release_it():
+        try:
+            release(VirtualNumber.objects.get())
+        except CannotRelease as error:
+            outcome.append(error)
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=release_it)
+    with transaction.atomic():
+        person = RealNumber.objects.remember([ALICE])[ALICE]
+        conversation = Conversation.objects.create()
+        Participant.objects.create(conversation=conversation, position=0, real_number=person, proxy_number=number)
+        # As conversations.creation does as its last step.
+        assert VirtualNumber.objects.give({number.pk: 1})
+        thread.start()
+        time.sleep(0.5)
+    thread.join(30)
+
+    assert len(outcome) == 1
+    assert number.number in rentals.account
+    assert states() == {number.number: "active"}
+
+
+def test_a_number_that_is_being_released_cannot_be_given_to_anybody(rentals):
+    """The other way round: the release was first, and the creator, who chose the number before, must begin again."""
+    [number] = add_numbers(1)
+    rentals.rent(number.number)
+    release(number)
+
+    assert not VirtualNumber.objects.give({number.pk: 1})

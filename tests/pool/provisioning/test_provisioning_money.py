@@ -1,0 +1,146 @@
+"""Money is spent knowingly: nothing is bought that was not shown, and nothing dearer."""
+
+from decimal import Decimal
+
+import pytest
+
+from numbers.models import NumberOrder, OrderState
+from numbers.provisioning.order import Approval, OrderSpec, find_or_open_order, fulfil, order_for, plan
+from smsproxy.carriers.base import OutcomeUnknown
+from tests.support.fake_rental_carrier import LOST, offer
+from tests.support.orders import TWO, pool, run
+
+pytestmark = pytest.mark.django_db
+
+
+def test_a_number_dearer_than_the_limit_or_of_unknown_cost_is_not_bought_under_a_limit(rentals):
+    rentals.offers = [offer("+447700900701", "1.51"), offer("+447700900702", None), offer("+447700900703", "1.50")]
+
+    order, _ = run(OrderSpec(country="GB", count=3, max_monthly_cost=Decimal("1.50")))
+
+    assert order.state == OrderState.SHORT
+    assert rentals.bought == ["+447700900703"]
+
+
+def offers(*costs, start=0):
+    return [offer(f"+4477009007{start + index:02}", cost) for index, cost in enumerate(costs)]
+
+
+@pytest.mark.parametrize(
+    ("shown", "offered", "bought"),
+    [
+        ([], ["500.00"], []),
+        (["1.25"], ["1.25", "1.25", "1.25"], ["1.25"]),
+        (["1.00"], ["900.00", "1.01", "0.99"], ["0.99"]),
+        (["1.00", None], ["900.00", "1.00"], ["1.00"]),
+        (["1.00", None], ["1.00", None, None], ["1.00", None]),
+        ([None], ["0.01", None], [None]),
+        (["1.00", "9.00"], ["9.00", "9.00", "0.50"], ["9.00", "0.50"]),
+        (["9.00", "1.00"], ["1.00", "9.00", "1.00"], ["1.00", "9.00"]),
+    ],
+)
+def test_each_number_bought_takes_the_place_of_one_that_was_shown_and_cost_as_much(rentals, shown, offered, bought):
+    rentals.offers = offers(*offered)
+    order = find_or_open_order(OrderSpec(country="GB", count=3))
+
+    list(fulfil(order, approval=Approval(costs=tuple(Decimal(cost) if cost else None for cost in shown))))
+
+    costs = [
+        str(cost) if cost else None for cost in order.numbers.order_by("pk").values_list("monthly_cost", flat=True)
+    ]
+    assert costs == bought
+    assert set(rentals.bought) == pool()
+    assert order.state == OrderState.OPEN
+
+
+def test_a_number_that_is_refused_gives_way_only_to_one_as_cheap(rentals):
+    rentals.offers = offers("1.00", "9.00", "1.00")
+    order = find_or_open_order(OrderSpec(country="GB", count=1))
+    shown = plan(order).approval
+    rentals.gone.add("+447700900700")
+
+    list(fulfil(order, approval=shown))
+
+    assert rentals.bought == ["+447700900702"]
+    assert order.state == OrderState.COMPLETE
+
+
+def test_a_number_of_unknown_cost_among_those_shown_lifts_no_limit(rentals):
+    rentals.offers = offers("1.00", None, "900.00")
+    order = find_or_open_order(TWO)
+    shown = plan(order).approval
+    rentals.gone.add("+447700900700")
+
+    list(fulfil(order, approval=shown))
+
+    assert rentals.bought == ["+447700900701"]
+
+
+def test_an_order_whose_rest_was_not_shown_stays_open_for_the_next_run(rentals):
+    rentals.offers = offers("1.25")
+    order = find_or_open_order(TWO)
+    shown = plan(order).approval
+    rentals.offers += offers("1.25", start=1)
+
+    list(fulfil(order, approval=shown))
+    assert (order.state, rentals.bought) == (OrderState.OPEN, ["+447700900700"])
+    list(fulfil(order, approval=plan(order).approval))
+
+    assert order.state == OrderState.COMPLETE
+
+
+def test_an_order_for_which_the_carrier_has_no_more_ends_short_though_all_that_was_shown_is_bought(rentals):
+    rentals.offers = offers("1.25")
+    order = find_or_open_order(TWO)
+
+    list(fulfil(order, approval=plan(order).approval))
+
+    assert order.state == OrderState.SHORT
+
+
+def test_a_purchase_in_doubt_is_settled_even_where_nothing_was_shown(rentals):
+    rentals.fail("buy", LOST)
+    rentals.fail("owned", OutcomeUnknown("no answer"))
+    with pytest.raises(OutcomeUnknown):
+        run()
+
+    order, _ = run(approval=Approval(costs=()))
+
+    assert pool() == set(rentals.account) == {"+447700900700"}
+    assert order.state == OrderState.OPEN
+
+
+@pytest.mark.parametrize(("is_gone", "bought"), [(False, ["+447700900700"]), (True, ["+447700900702"])])
+def test_a_purchase_in_doubt_takes_its_place_among_those_shown(rentals, is_gone, bought):
+    """Shown as perhaps to buy. It is bought, or one as cheap in its place; and not both."""
+    rentals.fail("buy", *[OutcomeUnknown("no answer")] * 4)
+    with pytest.raises(OutcomeUnknown):
+        run()
+    rentals.offers = offers("1.25")
+    order = order_for(TWO)
+    shown = plan(order).approval
+    rentals.offers += offers("9.00", "1.25", "1.25", start=1)
+    if is_gone:
+        rentals.gone.add("+447700900700")
+
+    list(fulfil(order, approval=shown))
+
+    assert shown.costs == (Decimal("1.25"),)
+    assert rentals.bought == bought
+
+
+def test_without_an_approval_the_limits_of_the_order_hold(rentals):
+    rentals.offers = offers("900.00", None)
+
+    order, _ = run()
+
+    assert order.state == OrderState.COMPLETE
+
+
+def test_a_plan_shows_what_will_be_bought_and_buys_nothing(rentals):
+    shown = plan(order_for(OrderSpec(country="GB", count=12)))
+
+    assert [each.number for each in shown.candidates] == [each.number for each in rentals.offers]
+    assert shown.missing == 2
+    assert rentals.account == {}
+    assert not NumberOrder.objects.exists()

@@ -1,0 +1,174 @@
+"""A top-up costs no more than its budget and its price cap."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+
+from numbers.models import NumberState, TopUp, VirtualNumber
+from numbers.provisioning import budget
+from numbers.provisioning.release import release
+from tests.support.builders import add_numbers
+from tests.support.top_ups import UNREACHABLE, add_rule, offers, round_of
+
+pytestmark = pytest.mark.django_db
+
+
+def test_the_budget_may_be_used_up_to_the_last_cent_and_not_exceeded(rentals):
+    rule = add_rule(target=5, monthly_budget=Decimal("3.75"))
+
+    trouble = round_of(rule)
+
+    assert budget.committed(rule) == Decimal("3.75")
+    assert len(rentals.account) == 3
+    assert trouble == "3 of 5 are ours: the budget is used up (EUR 0.00 of EUR 3.75 a month is left)"
+
+
+def test_a_cent_less_buys_one_number_less(rentals):
+    rule = add_rule(monthly_budget=Decimal("2.49"))
+
+    trouble = round_of(rule)
+
+    assert len(rentals.account) == 1
+    assert trouble == "1 of 2 are ours: the budget is used up (EUR 1.24 of EUR 2.49 a month is left)"
+
+
+def test_what_is_left_of_the_budget_goes_to_a_number_that_is_cheap_enough(rentals):
+    rentals.offers = offers("1.50", "1.50", "0.50")
+
+    round_of(add_rule(monthly_budget=Decimal("2.00")))
+
+    assert rentals.bought == ["+447700900700", "+447700900702"]
+
+
+def test_no_number_costs_more_than_the_cap_and_none_of_unknown_cost_is_bought(rentals):
+    rentals.offers = offers("2.01", None, "2.00")
+
+    trouble = round_of(add_rule())
+
+    assert rentals.bought == ["+447700900702"]
+    assert trouble == (
+        "1 of 2 are ours: 1 for rent costs more than EUR 2.00 a month; of 1 for rent the carrier does not say the cost"
+    )
+
+
+def test_a_cap_that_was_lowered_holds_for_the_order_that_is_open(rentals):
+    rule = add_rule()
+    rentals.fail("search", *[UNREACHABLE] * 4)
+    round_of(rule)
+    TopUp.objects.update(max_monthly_cost=1, retry_at=None)
+
+    round_of(rule)
+
+    assert rentals.account == {}
+
+
+@pytest.mark.parametrize(("monthly_budget", "count"), [("1.25", 1), ("2.50", 2)])
+def test_a_budget_that_is_changed_in_the_middle_holds_for_the_next_number(rentals, monthly_budget, count):
+    rule = add_rule(low_water=3, target=3, monthly_budget=Decimal("1.50"))
+    rentals.at_step = lambda name: name == "after buy" and TopUp.objects.update(monthly_budget=monthly_budget)
+
+    trouble = round_of(rule)
+
+    assert len(rentals.bought) == count
+    assert trouble == (
+        f"{count} of 3 are ours: the budget is used up (EUR 0.00 of EUR {monthly_budget} a month is left)"
+    )
+
+
+def test_a_budget_that_is_cut_in_the_middle_is_what_it_says(rentals):
+    rule = add_rule()
+    rentals.at_step = lambda name: name == "after buy" and TopUp.objects.update(monthly_budget=1)
+
+    trouble = round_of(rule)
+
+    assert len(rentals.bought) == 1
+    assert trouble == "1 of 2 are ours: the budget is used up (EUR -0.25 of EUR 1.00 a month is left)"
+
+
+def test_a_budget_is_for_all_that_a_rule_rents_not_for_what_one_order_buys(rentals):
+    rule = add_rule(monthly_budget=Decimal("3.00"))
+    round_of(rule)
+    VirtualNumber.objects.update(state=NumberState.QUARANTINED)
+
+    trouble = round_of(rule)
+
+    assert len(rentals.account) == 2
+    assert trouble == "0 of 2 are ours: the budget is used up (EUR 0.50 of EUR 3.00 a month is left)"
+
+
+def test_a_number_that_was_given_up_costs_until_the_month_is_over(rentals, time_machine):
+    time_machine.move_to(datetime(2026, 5, 20, tzinfo=UTC), tick=False)
+    rule = add_rule(monthly_budget=Decimal("2.50"))
+    round_of(rule)
+    for number in VirtualNumber.objects.all():
+        release(number)
+    time_machine.move_to(datetime(2026, 5, 31, 23, 59, 59, tzinfo=UTC), tick=False)
+
+    trouble = round_of(rule)
+
+    assert "the budget is used up (EUR 0.00 of EUR 2.50 a month is left)" in trouble
+    assert rentals.account == {}
+    time_machine.move_to(datetime(2026, 6, 1, 2, tzinfo=UTC), tick=False)
+    assert round_of(rule) == ""
+    assert len(rentals.account) == 2
+
+
+def test_a_number_that_was_bought_earlier_costs_in_the_month_in_which_it_is_given_up(rentals, time_machine):
+    """Else all could be given up and bought anew each month, at twice the budget."""
+    time_machine.move_to(datetime(2026, 5, 20, tzinfo=UTC), tick=False)
+    rule = add_rule(monthly_budget=Decimal("2.50"))
+    round_of(rule)
+    time_machine.move_to(datetime(2026, 6, 25, tzinfo=UTC), tick=False)
+    for number in VirtualNumber.objects.all():
+        release(number)
+
+    trouble = round_of(rule)
+
+    assert "the budget is used up (EUR 0.00 of EUR 2.50 a month is left)" in trouble
+    assert rentals.account == {}
+    time_machine.move_to(datetime(2026, 7, 1, tzinfo=UTC), tick=False)
+    assert round_of(rule) == ""
+    assert len(rentals.account) == 2
+
+
+def test_a_purchase_that_was_refused_costs_nothing(rentals):
+    rentals.offers = offers("1.25", "1.25")
+    rentals.gone = {"+447700900700"}
+    rule = add_rule(low_water=1, target=1, monthly_budget=Decimal("1.25"))
+
+    assert round_of(rule) == ""
+
+    assert rentals.bought == ["+447700900701"]
+    assert budget.committed(rule) == Decimal("1.25")
+
+
+def test_a_number_that_was_given_up_is_not_bought_again_in_the_same_month(rentals, time_machine):
+    """Else what it has cost before would be forgotten."""
+    time_machine.move_to(datetime(2026, 5, 20, tzinfo=UTC), tick=False)
+    rule = add_rule(low_water=1, target=1, monthly_budget=Decimal("2.50"))
+    round_of(rule)
+    release(VirtualNumber.objects.get())
+
+    round_of(rule)
+
+    assert rentals.bought == ["+447700900700", "+447700900701"]
+    assert budget.committed(rule) == Decimal("2.50")
+
+
+def test_where_the_carrier_has_no_others_than_those_given_up_it_says_so(rentals):
+    rentals.offers = offers("1.25")
+    rule = add_rule(low_water=1, target=1)
+    round_of(rule)
+    release(VirtualNumber.objects.get())
+
+    assert round_of(rule) == "0 of 1 are ours: 1 for rent was ours this month"
+
+
+def test_numbers_that_others_have_bought_do_not_count(rentals):
+    add_numbers(5)
+    VirtualNumber.objects.update(monthly_cost=100, state=NumberState.DRAINING)
+
+    assert round_of(add_rule(monthly_budget=Decimal("2.50"))) == ""
+
+    assert len(rentals.account) == 2

@@ -1,0 +1,273 @@
+"""A pool that runs low fills itself: up to its target, and only where it is switched on."""
+
+from decimal import Decimal
+
+import pytest
+from django.db import IntegrityError, transaction
+from django.utils import timezone as clock
+
+from numbers.models import NumberOrder, NumberState, OrderState, Pool, TopUp, VirtualNumber
+from numbers.provisioning import top_up
+from numbers.provisioning.top_up import reserve, top_up_all
+from smsproxy.crypto import keyed_hash
+from tests.support.builders import ALICE, BOB, CHARLIE, add_number, add_numbers, talk
+from tests.support.outbox import later
+from tests.support.top_ups import UNREACHABLE, add_rule, round_of
+
+pytestmark = pytest.mark.django_db
+
+
+# The reserve ----------------------------------------------------------------------------------------------------------
+
+
+def test_an_untouched_pool_has_all_its_numbers_in_reserve():
+    add_numbers(3)
+
+    assert reserve(add_rule()) == 3
+
+
+def test_the_reserve_is_what_the_busiest_person_has_left():
+    add_numbers(5)
+    talk(ALICE, BOB)
+    talk(ALICE, CHARLIE)
+
+    assert reserve(add_rule()) == 3
+
+
+def test_conversations_that_cool_down_use_up_the_reserve_and_those_that_have_do_not():
+    add_numbers(5)
+    conversation = talk(ALICE, BOB)
+    conversation.close()
+    rule = add_rule()
+    assert reserve(rule) == 4
+
+    conversation.participants.update(released_at=clock.now())
+
+    assert reserve(rule) == 5
+
+
+def test_people_of_other_countries_use_up_nothing_of_a_country_s_reserve():
+    add_numbers(5)
+    add_numbers(1, country="DE", start="+4915223432")
+    talk("+4915223433333", "+33612345678")
+
+    assert reserve(add_rule()) == 5
+    assert reserve(add_rule(country="DE")) == 0
+
+
+def test_each_pool_has_a_reserve_of_its_own():
+    berlin = Pool.objects.create(name="berlin")
+    add_numbers(2)
+    VirtualNumber.objects.bulk_create(
+        VirtualNumber(number=f"+4477009006{index:02}", country="GB", pool=berlin, state="active", is_rented=True)
+        for index in range(4)
+    )
+    talk(ALICE, BOB, pool=berlin)
+
+    assert reserve(add_rule(pool=berlin)) == 3
+    assert reserve(add_rule()) == 2
+
+
+@pytest.mark.parametrize(
+    ("state", "fields", "counts"),
+    [
+        (NumberState.ACTIVE, {}, 1),
+        (NumberState.ACTIVE, {"is_reserved": True}, 0),
+        (NumberState.DRAINING, {}, 0),
+        (NumberState.QUARANTINED, {"is_rented": True}, 0),
+        (NumberState.RETIRED, {}, 0),
+        (NumberState.ORDERED, {}, 1),
+        (NumberState.CONFIGURING, {}, 1),
+    ],
+)
+def test_what_can_be_given_out_or_soon_can_is_in_reserve(state, fields, counts):
+    add_number("+447700900500", state, **fields)
+
+    assert reserve(add_rule()) == counts
+
+
+def test_who_still_has_a_number_that_is_given_to_nobody_any_more_uses_up_none_of_the_others():
+    add_numbers(6)
+    for index in range(4):
+        talk(ALICE, f"+4477009001{index:02}")
+    for number in VirtualNumber.objects.filter(participants__real_number__number_hash=keyed_hash(ALICE))[:3]:
+        number.drain(reason="for the test")
+
+    assert reserve(add_rule()) == 2  # Of the three that are left, Alice has one.
+
+
+def test_those_who_still_have_such_a_number_count_against_no_cap(settings):
+    settings.NUMBER_CAP = 3
+    first, *_ = add_numbers(4)
+    VirtualNumber.objects.filter(pk=first.pk).update(live=9, state=NumberState.DRAINING)
+
+    assert reserve(add_rule()) == 3
+
+
+def test_a_number_that_cannot_text_is_not_in_reserve():
+    add_numbers(1)
+    VirtualNumber.objects.update(can_sms=False)
+
+    assert reserve(add_rule()) == 0
+
+
+def test_a_cap_of_live_participants_uses_up_numbers_too(settings):
+    add_numbers(4)
+    for person in range(4):
+        talk(f"+44770090010{person}", f"+44770090020{person}")
+    rule = add_rule()
+    assert reserve(rule) == 3  # Nobody has more than one.
+
+    settings.NUMBER_CAP = 3
+
+    assert reserve(rule) == 1  # 8 live participants, 3 to a number: 3 numbers.
+
+
+# Buying ---------------------------------------------------------------------------------------------------------------
+
+
+def test_it_buys_exactly_up_to_the_target_and_then_no_more(rentals):
+    rule = add_rule(target=3)
+
+    assert round_of(rule) == ""
+    assert round_of(rule) == ""
+
+    assert reserve(rule) == 3
+    assert VirtualNumber.objects.active().count() == 3
+    assert set(rentals.account) == rentals.reaching_us()
+    assert NumberOrder.objects.get().state == OrderState.COMPLETE
+
+
+def test_above_the_low_water_mark_nothing_is_bought(rentals):
+    add_numbers(2)
+
+    assert round_of(add_rule(target=5)) == ""
+
+    assert rentals.calls == []
+
+
+def test_it_buys_for_what_the_busiest_person_needs(rentals):
+    add_numbers(2)
+    talk(ALICE, BOB)
+    talk(ALICE, CHARLIE)
+    rule = add_rule(low_water=1, target=2)
+
+    round_of(rule)
+
+    assert reserve(rule) == 2
+    assert len(rentals.bought) == 2
+
+
+def test_the_numbers_go_into_its_pool(rentals):
+    berlin = Pool.objects.create(name="berlin")
+
+    round_of(add_rule(pool=berlin))
+
+    assert set(VirtualNumber.objects.values_list("pool__name", "country", "state")) == {("berlin", "GB", "active")}
+
+
+def test_only_numbers_of_its_type_are_bought(rentals):
+    rule = add_rule(type="landline")
+
+    round_of(rule)
+
+    assert NumberOrder.objects.get().query.type == "landline"
+
+
+def test_each_purchase_is_an_event_of_the_order_with_its_cost(rentals):
+    round_of(add_rule())
+
+    order = NumberOrder.objects.get()
+    assert [(event.actor, event.reason) for event in order.events.order_by("pk")] == [
+        ("top-up", "opened: 0 in reserve, fewer than 2"),
+        ("top-up", "bought +447700900700: 1 of 2, EUR 1.25 a month"),
+        ("top-up", "bought +447700900701: 2 of 2, EUR 1.25 a month"),
+        ("", "all 2 numbers are ours"),
+    ]
+
+
+def test_it_is_off_until_it_is_switched_on_and_says_what_it_would_buy(rentals):
+    rule = TopUp.objects.create(country="GB", low_water=1, target=3, monthly_budget=100, max_monthly_cost=2)
+
+    assert round_of(rule) == "would buy 3: switched off"
+
+    assert rentals.calls == []
+    assert not NumberOrder.objects.exists()
+    add_numbers(1)
+    assert round_of(rule) == ""
+
+
+def test_switched_off_in_the_middle_it_buys_no_further_number(rentals):
+    rule = add_rule(target=5)
+    rentals.at_step = lambda name: name == "after buy" and TopUp.objects.update(is_enabled=False)
+
+    round_of(rule)
+    assert round_of(rule) == "would buy 4: switched off"
+
+    assert len(rentals.account) == 1
+    TopUp.objects.update(is_enabled=True)
+    rentals.at_step = lambda name: None
+    assert round_of(rule) == ""
+    assert len(rentals.account) == 5
+    assert NumberOrder.objects.count() == 1
+
+
+def test_switched_off_in_the_last_moment_it_orders_nothing(rentals):
+    as_it_was = add_rule()
+    TopUp.objects.update(is_enabled=False)
+
+    assert top_up._order_to_fulfil(as_it_was) is None
+
+    assert not NumberOrder.objects.exists()
+
+
+def test_without_a_rule_a_round_is_one_query(django_assert_num_queries):
+    with django_assert_num_queries(1):
+        top_up_all()
+
+
+# One worker at a time -------------------------------------------------------------------------------------------------
+
+
+def test_a_rule_that_a_worker_is_at_is_left_to_it_until_its_lease_has_run_out(rentals, time_machine):
+    rule = add_rule(busy_until=clock.now() + top_up.LEASE)
+
+    round_of(rule)
+    assert rentals.calls == []
+    later(time_machine, top_up.LEASE.total_seconds() + 1)
+    round_of(rule)
+
+    assert len(rentals.account) == 2
+    assert rule.busy_until is None
+
+
+def test_a_worker_whose_rule_was_taken_over_stops_and_says_nothing(rentals):
+    rule = add_rule()
+    theirs = clock.now() + top_up.LEASE
+    rentals.at_step = lambda name: name == "after buy" and TopUp.objects.update(busy_until=theirs, trouble="theirs")
+
+    assert round_of(rule) == "theirs"
+
+    assert len(rentals.account) == 1
+    assert rule.busy_until == theirs
+
+
+def test_there_is_one_open_order_of_a_rule(db):
+    rule = add_rule()
+    order = {"country": "GB", "count": 1, "features": "SMS", "pattern_place": "anywhere", "top_up": rule}
+    NumberOrder.objects.create(**order)
+
+    with pytest.raises(IntegrityError), transaction.atomic():
+        NumberOrder.objects.create(**order)
+
+
+def test_an_operator_s_order_for_the_same_is_another_one(rentals, run):
+    rentals.fail("search", *[UNREACHABLE] * 4)
+    rule = add_rule(max_monthly_cost=Decimal("2.00"))
+    round_of(rule)
+
+    code, _ = run("provision_numbers", "--country", "GB", "--count", "2", "--max-monthly-cost", "2.00", "--yes")
+
+    assert code == 0
+    assert NumberOrder.objects.filter(top_up=None).get().state == OrderState.COMPLETE
+    assert rule.orders.get().state == OrderState.OPEN

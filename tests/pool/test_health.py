@@ -1,0 +1,498 @@
+"""The health of numbers: one whose SMS do not arrive, while those of the others do, gets no new conversations."""
+
+import random
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+
+from conversations.delivery.relay import Relay
+from conversations.models import DeliveryReceipt, OutboundMessage
+from conversations.worker import periodic_jobs
+from conversations.worker.periodic_jobs import at_most_every
+from numbers.health import Health, measure, quarantine_outliers
+from numbers.models import NumberEvent, NumberState, VirtualNumber
+from smsproxy.carriers.base import Feature, NumberType, ReceiptStatus
+from smsproxy.simulator.carrier import SimulatorCarrier
+from smsproxy.simulator.models import FaultKind, SimulatedFault, Verb
+from smsproxy.webhook_urls import inbound_sms_url
+from tests.support.builders import ALICE, BOB, CHARLIE, STRANGER, add_numbers, members, proxies, talk
+from tests.support.outbox import later, queue
+
+LEAST, THRESHOLD, WINDOW = 20, 30, 6 * 3600
+NETWORK, ANOTHER = "23410", "23415"
+
+
+@pytest.fixture(autouse=True)
+def _limits(settings):
+    settings.HEALTH_LEAST, settings.HEALTH_THRESHOLD, settings.HEALTH_WINDOW = LEAST, THRESHOLD, WINDOW
+
+
+@pytest.fixture
+def numbers(db):
+    """Three in service, since yesterday."""
+    rows = add_numbers(3)
+    yesterday = timezone.now() - timedelta(days=1)
+    NumberEvent.objects.bulk_create(
+        NumberEvent(number=row, old_state="configuring", new_state="active", created_at=yesterday) for row in rows
+    )
+    return rows
+
+
+def receipts(number, *, delivered=0, lost=0, network=NETWORK, code="1", status=None):
+    """What the carrier says of this many SMS of a number, now."""
+    words = [(status or ReceiptStatus.DELIVERED, "")] * delivered + [(ReceiptStatus.UNDELIVERED, code)] * lost
+    first = DeliveryReceipt.objects.count()
+    DeliveryReceipt.objects.bulk_create(
+        DeliveryReceipt(
+            carrier_message_id=f"{first + place}",
+            status=word,
+            error_code=error_code,
+            virtual_number=number,
+            network=network,
+        )
+        for place, (word, error_code) in enumerate(words)
+    )
+
+
+def quarantined():
+    quarantine_outliers()
+    return list(VirtualNumber.objects.filter(state=NumberState.QUARANTINED))
+
+
+def to_person(number, person, *, delivered=0, lost=0, network=NETWORK):
+    """What the carrier says of so many SMS to this participant."""
+    before = DeliveryReceipt.objects.latest("pk").pk if DeliveryReceipt.objects.exists() else 0
+    receipts(number, delivered=delivered, lost=lost, network=network)
+    [message] = queue(person, "Hello")
+    DeliveryReceipt.objects.filter(pk__gt=before).update(message=message)
+
+
+# Who stands out -------------------------------------------------------------------------------------------------------
+
+
+def test_a_number_whose_sms_do_not_arrive_is_quarantined_with_the_figures(numbers):
+    bad, good, another = numbers
+    receipts(bad, delivered=11, lost=14)
+    receipts(good, delivered=97, lost=3)
+    receipts(another, delivered=300)
+
+    assert quarantine_outliers() == 1
+
+    assert quarantined() == [bad]
+    event = bad.events.first()
+    assert (event.old_state, event.new_state, event.actor) == ("active", "quarantined", "")
+    assert event.reason == (
+        "on network 23410, 14 of 25 SMS within 6 h were not delivered; of the other numbers' SMS 3 of 400"
+    )
+
+
+def test_once_in_quarantine_it_is_left_there(numbers):
+    bad, good, _ = numbers
+    receipts(bad, lost=LEAST)
+    receipts(good, delivered=LEAST)
+
+    assert [quarantine_outliers(), quarantine_outliers()] == [1, 0]
+    assert bad.events.filter(new_state="quarantined").count() == 1
+
+
+def test_when_a_whole_network_is_down_no_number_is_to_blame(numbers):
+    for number in numbers:
+        receipts(number, lost=LEAST)
+
+    assert quarantined() == []
+
+
+@pytest.mark.parametrize(("lost_of_the_others", "stands_out"), [(40, True), (41, False)])
+def test_it_must_fare_twice_as_badly_as_the_others(numbers, lost_of_the_others, stands_out):
+    bad, *others = numbers
+    receipts(bad, delivered=120, lost=80)
+    receipts(others[0], delivered=100)
+    receipts(others[1], delivered=100 - lost_of_the_others, lost=lost_of_the_others)
+
+    assert (bad in quarantined()) is stands_out
+
+
+@pytest.mark.parametrize(("lost", "stands_out"), [(30, True), (29, False)])
+def test_a_share_below_the_threshold_is_borne(numbers, lost, stands_out):
+    bad, good, _ = numbers
+    receipts(bad, delivered=100 - lost, lost=lost)
+    receipts(good, delivered=100)
+
+    assert (bad in quarantined()) is stands_out
+
+
+@pytest.mark.parametrize(("sent", "others_sent", "stands_out"), [(20, 20, True), (19, 20, False), (20, 19, False)])
+def test_of_too_few_sms_nothing_is_concluded(numbers, sent, others_sent, stands_out):
+    bad, good, _ = numbers
+    receipts(bad, lost=sent)
+    receipts(good, delivered=others_sent)
+
+    assert quarantined() == ([bad] if stands_out else [])
+
+
+@pytest.mark.parametrize("lost_of_100", [3, 5, 10, 15, 20, 25])
+def test_a_number_that_is_as_good_as_the_others_is_hardly_ever_blamed_for_bad_luck(lost_of_100):
+    """Of ten thousand looks at numbers with as few SMS as are judged at all: else half a pool would go in a month."""
+    luck = random.Random(lost_of_100)
+    blamed = 0
+    for _ in range(10_000):
+        lost = sum(luck.random() * 100 < lost_of_100 for _ in range(LEAST))
+        others = {"others_sent": 100_000, "others_lost": 1000 * lost_of_100}
+        blamed += Health(number_id=1, network=NETWORK, sent=LEAST, lost=lost, **others).stands_out
+
+    assert blamed <= 10
+
+
+def test_half_of_a_pool_stays_in_service_whatever_its_numbers_lose(numbers, caplog):
+    """Two of three lose all that they send, each to another network."""
+    worst, bad, good = numbers
+    receipts(worst, lost=LEAST)
+    receipts(bad, delivered=LEAST)
+    receipts(bad, lost=LEAST - 2, delivered=2, network=ANOTHER)
+    receipts(good, delivered=LEAST, network=ANOTHER)
+
+    assert quarantined() == [worst]
+    assert quarantined() == [worst]
+    assert "1 numbers stand out and stay in service" in caplog.text
+
+    add_numbers(1, start="+4477009006")
+
+    assert quarantined() == [worst, bad]
+
+
+def test_the_only_number_of_a_country_stays_in_service(numbers):
+    """Its texts abroad may fare worse than those of the numbers there; at home it may be the best there is."""
+    [alone] = add_numbers(1, country="US", start="+12125550")
+    receipts(alone, lost=LEAST)
+    receipts(numbers[0], delivered=LEAST)
+
+    assert quarantined() == []
+
+
+def test_one_phone_that_gets_nothing_does_not_condemn_the_number_that_texts_it(numbers):
+    number, good, _ = numbers
+    alice, bob = members(talk(ALICE, BOB))
+    receipts(good, delivered=500)
+    to_person(number, alice, lost=60)
+    to_person(number, bob, delivered=LEAST)
+
+    assert quarantined() == []
+
+    to_person(number, bob, lost=LEAST)
+
+    assert quarantined() == [number]
+
+
+def test_a_number_is_judged_by_as_few_sms_as_ever_if_several_phones_get_nothing(numbers):
+    """Without the one phone that is left out there are fewer than HEALTH_LEAST."""
+    number, good, _ = numbers
+    receipts(good, delivered=500)
+    for person in members(talk(ALICE, BOB)):
+        to_person(number, person, lost=LEAST // 2)
+
+    assert quarantined() == [number]
+
+
+def test_a_few_sms_to_somebody_else_do_not_confirm_what_one_phone_does_not_get(numbers):
+    number, good, _ = numbers
+    alice, bob = members(talk(ALICE, BOB))
+    receipts(good, delivered=500)
+    to_person(number, alice, lost=60)
+    to_person(number, bob, lost=LEAST // 2 - 1)
+
+    assert quarantined() == []
+
+
+def test_a_phone_on_another_network_excuses_nothing(numbers):
+    number, good, _ = numbers
+    alice, bob = members(talk(ALICE, BOB))
+    charlie = members(talk(CHARLIE, BOB))[0]
+    receipts(good, delivered=500)
+    to_person(number, alice, lost=500, network=ANOTHER)
+    for person in (bob, charlie):
+        to_person(number, person, lost=LEAST)
+
+    assert quarantined() == [number]
+
+
+def test_whoever_was_told_that_their_sms_arrived_is_not_the_one_to_leave_out(numbers):
+    """The one who got the most is not the one who lost the most."""
+    number, good, _ = numbers
+    alice, bob = members(talk(ALICE, BOB))
+    receipts(good, delivered=500)
+    to_person(number, alice, delivered=100)
+    to_person(number, bob, lost=60)
+
+    assert quarantined() == []
+
+
+def test_it_is_compared_only_with_numbers_that_send_to_the_same_network(numbers):
+    bad, good, _ = numbers
+    receipts(bad, lost=LEAST, network=NETWORK)
+    receipts(good, delivered=500, network=ANOTHER)
+
+    assert quarantined() == []
+
+
+def test_one_network_that_does_not_deliver_is_enough_whatever_the_others_do(numbers):
+    bad, good, _ = numbers
+    receipts(bad, delivered=500, network=ANOTHER)
+    receipts(bad, lost=LEAST, network=NETWORK)
+    receipts(good, delivered=LEAST, network=NETWORK)
+
+    assert quarantined() == [bad]
+
+
+def test_of_an_unknown_network_nothing_is_concluded(numbers):
+    """It may be two."""
+    bad, good, _ = numbers
+    receipts(bad, lost=LEAST, network="")
+    receipts(good, delivered=LEAST, network="")
+
+    assert quarantined() == []
+
+
+@pytest.mark.parametrize("code", ["2", "3", "4", "7", "9", "13", "15"])
+def test_what_the_person_is_to_blame_for_does_not_count_against_a_number(numbers, code):
+    """Their phone is off, their number is dead, they have opted out ..."""
+    number, good, _ = numbers
+    receipts(number, lost=500, code=code)
+    receipts(number, delivered=15, lost=5)
+    receipts(good, delivered=LEAST)
+
+    assert quarantined() == []
+    assert [(each.sent, each.lost) for each in measure() if each.number_id == number.pk] == [(20, 5)]
+
+
+def test_a_number_of_which_nothing_but_that_is_known_has_no_share(numbers):
+    receipts(numbers[0], lost=500, code="3")
+
+    assert measure() == []
+
+
+def test_what_is_not_decided_yet_does_not_count(numbers):
+    bad, good, _ = numbers
+    receipts(bad, delivered=500, status=ReceiptStatus.ACCEPTED)
+    receipts(bad, delivered=500, status=ReceiptStatus.UNKNOWN)
+    receipts(bad, lost=LEAST)
+    receipts(good, delivered=LEAST)
+
+    assert quarantined() == [bad]
+
+
+def test_a_number_that_takes_no_new_conversations_anyway_is_left_as_it_is(numbers):
+    bad, good, _ = numbers
+    bad.drain(reason="for the test")
+    receipts(bad, lost=LEAST)
+    receipts(good, delivered=LEAST)
+
+    assert quarantine_outliers() == 0
+
+
+# When -----------------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_older_than_the_window_is_forgotten(numbers, time_machine):
+    bad, good, _ = numbers
+    receipts(bad, lost=LEAST)
+    later(time_machine, WINDOW + 60)
+    receipts(bad, delivered=LEAST)
+    receipts(good, delivered=LEAST)
+
+    assert quarantined() == []
+    assert {(each.sent, each.lost) for each in measure()} == {(LEAST, 0)}
+
+
+def test_what_is_within_the_window_is_added_up(numbers, time_machine):
+    bad, good, _ = numbers
+    receipts(bad, lost=LEAST // 2)
+    later(time_machine, WINDOW - 60)
+    receipts(bad, lost=LEAST // 2)
+    receipts(good, delivered=LEAST)
+
+    assert quarantined() == [bad]
+
+
+def test_without_a_window_nothing_is_watched(numbers, settings, time_machine):
+    settings.HEALTH_WINDOW = 0
+    time_machine.move_to(timezone.now(), tick=False)
+    bad, good, _ = numbers
+    receipts(bad, lost=LEAST)
+    receipts(good, delivered=LEAST)
+
+    assert quarantined() == []
+
+
+def test_a_number_that_staff_restored_is_judged_by_what_comes_after(numbers, time_machine):
+    bad, good, _ = numbers
+    receipts(bad, lost=LEAST)
+    receipts(good, delivered=LEAST)
+    assert quarantined() == [bad]
+    later(time_machine, 60)
+    quarantined()[0].restore(reason="by staff")
+
+    assert quarantined() == []
+    later(time_machine, 60)
+    receipts(bad, lost=LEAST - 1)
+    assert quarantined() == []
+    receipts(bad, lost=1)
+    assert quarantined() == [bad]
+
+
+def test_a_number_that_is_pointed_at_us_anew_is_judged_by_all_of_it(numbers, time_machine):
+    """Its configuration changes, and its state does not."""
+    bad, good, _ = numbers
+    receipts(bad, lost=LEAST)
+    receipts(good, delivered=LEAST)
+    later(time_machine, 60)
+    bad.record(bad.state, old_state=bad.state, reason="pointed at our webhook")
+
+    assert quarantined() == [bad]
+
+
+def test_what_was_held_against_a_restored_number_is_not_held_against_the_others(numbers, time_machine):
+    """Else the network would seem to fail, and who does fail would hide behind it."""
+    restored, bad, good = numbers
+    receipts(restored, lost=500)
+    restored.quarantine(reason="for the test")
+    later(time_machine, 60)
+    restored.restore(reason="by staff")
+    receipts(bad, lost=LEAST)
+    receipts(good, delivered=LEAST)
+
+    assert quarantined() == [bad]
+
+
+def test_the_sweeps_of_a_worker_look_after_it_now_and_then():
+    assert "quarantine_outliers" in [each.__name__ for each in periodic_jobs.SWEEPS]
+
+
+def test_a_sweep_that_is_dear_is_left_out_until_its_time_has_come():
+    clock, done = [100.0], []
+    sweep = at_most_every(300, lambda: done.append(clock[0]) or 7, clock=lambda: clock[0])
+
+    found = []
+    for clock[0] in (100, 101, 399, 400, 401, 700):
+        found.append(sweep())
+
+    assert done == [100, 400, 700]
+    assert found == [7, 0, 0, 7, 0, 7]
+
+
+def test_one_that_fails_waits_for_its_time_like_any_other():
+    clock = [0.0]
+
+    def fail():
+        raise RuntimeError
+
+    sweep = at_most_every(300, fail, clock=lambda: clock[0])
+
+    with pytest.raises(RuntimeError):
+        sweep()
+    assert sweep() == 0
+
+
+# End to end -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_number_whose_texts_the_network_loses_gets_no_new_conversations(settings):
+    """Over the simulated network, whose receipts come by our signed webhook."""
+    settings.HEALTH_LEAST = 6
+    carrier = SimulatorCarrier()
+    numbers = []
+    for index in range(3):
+        carrier.buy(f"+4477009001{index:02}", "GB")
+        carrier.configure(f"+4477009001{index:02}", "GB", inbound_sms_url())
+        number = VirtualNumber.of(
+            f"+4477009001{index:02}", "GB", NumberType.MOBILE, frozenset({Feature.SMS}), state=NumberState.ACTIVE
+        )
+        number.save()
+        numbers.append(number)
+    bad, *good = numbers
+    people = members(talk(ALICE, BOB))
+
+    for sender in numbers:
+        if sender == bad:
+            SimulatedFault.objects.create(verb=Verb.SEND, kind=FaultKind.UNDELIVERED, remaining=12)
+        texts = [text for person in people for text in queue(person, *"123456")]
+        OutboundMessage.objects.filter(pk__in=[each.pk for each in texts]).update(sender=sender)
+        Relay().drain()
+
+    assert quarantined() == [bad]
+    assert bad.events.first().reason.startswith("on network 23410, 12 of 12 SMS")
+    assert set(proxies(talk(CHARLIE, STRANGER))) <= {number.number for number in good}
+
+
+# For staff ------------------------------------------------------------------------------------------------------------
+
+
+def list_of_numbers(client, **filters):
+    return client.get(reverse("admin:numbers_virtualnumber_changelist"), filters)
+
+
+def page_of(client, number):
+    return client.get(reverse("admin:numbers_virtualnumber_change", args=[number.pk])).content.decode()
+
+
+def test_the_page_of_a_number_shows_each_network_beside_the_others(admin_client, numbers):
+    bad, good, _ = numbers
+    receipts(bad, delivered=11, lost=14)
+    receipts(bad, delivered=5, network=ANOTHER)
+    receipts(good, delivered=97, lost=3)
+
+    page = page_of(admin_client, bad)
+
+    assert "<tr><td>23410</td><td>25</td><td>14</td><td>56%</td><td>3%</td></tr>" in page
+    assert "<tr><td>23415</td><td>5</td><td>0</td><td>0%</td><td>–</td></tr>" in page
+
+
+def test_the_page_of_a_number_in_quarantine_says_why_and_since_when(admin_client, numbers, time_machine):
+    bad, good, _ = numbers
+    now = timezone.now()
+    time_machine.move_to(now, tick=False)
+    receipts(bad, lost=LEAST)
+    receipts(good, delivered=LEAST)
+    quarantine_outliers()
+    time_machine.shift(3600)
+
+    page = page_of(admin_client, bad)
+
+    assert f"since {now:%Y-%m-%d %H:%M} UTC: on network 23410, 20 of 20 SMS within 6 h" in page
+    assert f"since {now:%Y}" not in page_of(admin_client, good)
+    assert '<div class="readonly">None</div>' not in page_of(admin_client, good)
+
+
+def test_a_page_without_receipts_says_so(admin_client, numbers, settings):
+    assert "no delivery receipts within 6 h" in page_of(admin_client, numbers[0])
+    settings.HEALTH_WINDOW = 90 * 60
+    assert "no delivery receipts within 90 min" in page_of(admin_client, numbers[0])
+    settings.HEALTH_WINDOW = 0
+    assert "HEALTH_WINDOW is 0" in page_of(admin_client, numbers[0])
+
+
+def test_the_list_shows_the_worst_share_of_each_number(admin_client, numbers):
+    bad, good, _ = numbers
+    receipts(bad, delivered=11, lost=14)
+    receipts(bad, lost=1, network=ANOTHER)  # Of one SMS all were lost: that says nothing.
+    receipts(good, delivered=97, lost=3)
+
+    page = list_of_numbers(admin_client).content.decode()
+
+    assert "56% of 25" in page
+    assert "3% of 100" in page
+    assert "100% of 1" not in page
+
+
+def test_the_list_reads_the_health_of_all_numbers_once(admin_client, numbers):
+    for number in numbers:
+        receipts(number, delivered=3, lost=3)
+
+    with CaptureQueriesContext(connection) as queries:
+        assert list_of_numbers(admin_client).content.count(b"50% of 6") == 3
+
+    assert len([each for each in queries if "deliveryreceipt" in each["sql"]]) == 1

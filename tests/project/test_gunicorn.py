@@ -1,0 +1,102 @@
+"""The web server as in production: what it makes of a body, and what it leaves in its log."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.support.builders import ALICE
+from tests.support.demo_process import ROOT
+from tests.support.gunicorn_process import Gunicorn
+from tests.support.signing import signed_inbound
+
+INBOUND = "/webhooks/vonage/inbound-sms"
+SECRET_WORDS = "meet-me-at-the-old-lighthouse"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with Gunicorn(tmp_path_factory.mktemp("gunicorn")) as running:
+        yield running
+
+
+def test_a_second_server_on_the_same_port_is_refused(server):
+    command = [sys.executable, "-m", "gunicorn", "smsproxy.wsgi", "--bind", f"127.0.0.1:{server.port}"]
+
+    second = subprocess.run(command, cwd=ROOT, env=server.environment, capture_output=True, text=True, timeout=60)
+
+    assert second.returncode == 1
+    assert f"127.0.0.1 port {server.port} cannot be used: Address already in use." in second.stderr
+    assert status(server.say(post(INBOUND), b"")) == 401
+
+
+def status(answer):
+    return int(answer.split(b" ", 2)[1])
+
+
+def post(path, *headers):
+    always = ["Host: localhost", "Connection: close", "Content-Type: application/json"]
+    return "\r\n".join([f"POST {path} HTTP/1.1", *always, *headers, "", ""]).encode()
+
+
+def chunked(body, size=100):
+    pieces = [body[start : start + size] for start in range(0, len(body), size)]
+    return b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces)
+
+
+def test_a_signed_webhook_in_chunks_is_taken_in(server):
+    body = json.dumps(signed_inbound()).encode()
+
+    answer = server.say(post(INBOUND, "Transfer-Encoding: chunked"), chunked(body), b"0\r\n\r\n")
+
+    assert status(answer) == 200
+
+
+def test_a_request_to_the_api_in_chunks_is_read(server):
+    key = server.manage("create_api_key", "rides-backend")
+    head = post("/api/v1/conversations/", "Transfer-Encoding: chunked", f"Authorization: Bearer {key}")
+
+    answer = server.say(head, chunked(b'{"participants": [], "colour": "red"}'), b"0\r\n\r\n")
+
+    assert status(answer) == 400
+    assert b"/colour" in answer
+
+
+def test_a_webhook_in_chunks_that_are_too_much_is_refused_as_any_that_is_too_large(server):
+    assert status(server.say(post(INBOUND, "Transfer-Encoding: chunked"), chunked(b"x" * 300_000, 8192))) == 401
+
+
+@pytest.mark.parametrize("is_chunked", [True, False])
+def test_a_webhook_that_breaks_off_is_answered_so_that_it_is_sent_again(server, is_chunked):
+    body = json.dumps(signed_inbound()).encode()
+    header = "Transfer-Encoding: chunked" if is_chunked else f"Content-Length: {len(body)}"
+    sent = chunked(body) if is_chunked else body
+
+    assert status(server.say(post(INBOUND, header), sent[:-50])) == 503
+
+
+@pytest.mark.parametrize(
+    "request_line",
+    [
+        f"GET {INBOUND}?msisdn={ALICE[1:]}&text={SECRET_WORDS} nonsense HTTP/1.1",
+        f"GET{ALICE[1:]}{SECRET_WORDS} / HTTP/1.1",
+        f"GET {INBOUND}?msisdn={ALICE[1:]}&text={SECRET_WORDS} HTTP/7.7",
+        f"GET {INBOUND} HTTP/1.1\r\nHost: {ALICE} {SECRET_WORDS}",
+        f"GET {INBOUND} HTTP/1.1\r\n{ALICE} {SECRET_WORDS}: x",
+        f"POST {INBOUND}?msisdn={ALICE[1:]}&text={SECRET_WORDS} HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+        f"{ALICE[1:]}{SECRET_WORDS}",
+    ],
+)
+def test_nothing_of_a_malformed_request_is_logged(server, request_line):
+    server.say(f"{request_line}\r\n\r\n".encode())
+
+    assert "Listening at" in server.log
+    assert ALICE[1:] not in server.log
+    assert SECRET_WORDS not in server.log
+
+
+def test_that_a_request_was_malformed_is_logged(server):
+    server.say(b"nonsense\r\n\r\n")
+
+    assert "Invalid request from ip=127.0.0.1\n" in server.log

@@ -1,0 +1,215 @@
+"""Forty texts at once while the database is away, frozen or slow: each is answered in time, none is lost or doubled."""
+
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
+from itertools import count
+
+import psycopg
+import pytest
+from django.db import connection
+
+from conversations.models import OutboundMessage
+from tests.support.builders import ALICE, BOB, add_numbers, proxies, talk
+from tests.support.gunicorn_process import Gunicorn
+from tests.support.postgres_cluster import Cluster, NoCluster
+from tests.support.signing import signed, signed_inbound
+from tests.support.tcp_proxy import Network
+
+pytestmark = pytest.mark.postgres
+
+INBOUND = "/webhooks/vonage/inbound-sms"
+CLIENTS = 40
+VONAGE_WAITS = 15.0  # seconds
+THREADS = 16  # of gunicorn.conf.py, in all
+SCENE = f"from tests.support.builders import *; add_numbers(2); print(proxies(talk({ALICE!r}, BOB))[0])"
+
+
+class World:
+    """Texts from Alice to a real gunicorn, whose database is at the other end of a network that can fail."""
+
+    def __init__(self, cluster, network, server):
+        self.network = network
+        self._cluster = cluster
+        self._server = server
+        self._to = server.manage("shell", "-v0", "-c", SCENE)
+        self._key = server.manage("create_api_key", "rides-backend")
+        self._ids = map("text-{}".format, count())
+        self._acknowledged = set()
+
+    def post(self):
+        """One text from each client, all at once: the statuses of the answers, and the longest time that one took."""
+        with ThreadPoolExecutor(CLIENTS) as clients:
+            answers = list(clients.map(self._post, [next(self._ids) for _ in range(CLIENTS)]))
+        return {status for status, _ in answers}, max(seconds for _, seconds in answers)
+
+    def keep_posting(self, *, seconds, rate):
+        """So many texts a second, whatever becomes of the ones before: how long each waited for its answer."""
+        with ThreadPoolExecutor(200) as clients:
+            answers = []
+            for _ in range(int(seconds * rate)):
+                answers.append(clients.submit(self._post, next(self._ids)))
+                time.sleep(1 / rate)
+            return [answer.result() for answer in answers]
+
+    def list_conversations(self):
+        """The status of the API's answer, and how long it took."""
+        start = time.monotonic()
+        connection = HTTPConnection("localhost", self._server.port, timeout=60)
+        connection.request("GET", "/api/v1/conversations/", headers={"Authorization": f"Bearer {self._key}"})
+        status = connection.getresponse().status
+        connection.close()
+        return status, time.monotonic() - start
+
+    def connections(self):
+        return len(self._cluster.query("SELECT 1 FROM pg_stat_activity WHERE backend_type = 'client backend'"))
+
+    def lock_what_webhooks_write(self):
+        return self._cluster.locking("conversations_inboundmessage")
+
+    def wait_until_it_works(self):
+        end = time.monotonic() + VONAGE_WAITS
+        while self.post()[0] != {200}:
+            assert time.monotonic() < end, "it does not work again"
+            time.sleep(0.1)
+
+    def check_the_books(self):
+        """What was acknowledged is there, and all that is there is there once."""
+        stored = self._cluster.query("SELECT carrier_message_id FROM conversations_inboundmessage")
+        queued = self._cluster.query("SELECT inbound_id FROM conversations_outboundmessage")
+        assert self._acknowledged <= {message_id for (message_id,) in stored}
+        assert len(set(stored)) == len(stored) == len(queued) == len(set(queued))
+
+    def _post(self, message_id):
+        params = signed_inbound(msisdn=ALICE[1:], to=self._to[1:], messageId=message_id)
+        start = time.monotonic()
+        connection = HTTPConnection("localhost", self._server.port, timeout=60)
+        connection.request("POST", INBOUND, json.dumps(params), {"Content-Type": "application/json"})
+        status = connection.getresponse().status
+        connection.close()
+        if status == 200:
+            self._acknowledged.add(message_id)
+        return status, time.monotonic() - start
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("outages")
+    try:
+        cluster = Cluster().__enter__()
+    except NoCluster as error:
+        pytest.skip(f"needs a PostgreSQL server of its own: {error}")
+    try:
+        with Network("127.0.0.1", cluster.port) as network:
+            server = Gunicorn(directory)
+            server.environment["DATABASE_URL"] = f"postgres://postgres@127.0.0.1:{network.port}/postgres"
+            with server:
+                yield World(cluster, network, server)
+    finally:
+        cluster.__exit__()
+
+
+@pytest.fixture
+def world(running):
+    running.wait_until_it_works()
+    yield running
+    running.network.mend()
+    running.wait_until_it_works()
+    running.check_the_books()
+
+
+def test_with_the_database_away_every_webhook_is_a_503_within_two_seconds(world):
+    world.network.go_away()
+
+    for _ in range(3):
+        statuses, longest = world.post()
+
+        assert statuses == {503}
+        assert longest < 2
+
+
+def test_with_a_frozen_database_every_webhook_is_a_503_before_vonage_gives_up(world):
+    world.network.freeze()
+
+    statuses, longest = world.post()
+
+    assert statuses == {503}
+    assert longest < VONAGE_WAITS - 5
+
+
+def test_while_it_stays_frozen_webhooks_do_not_wait_for_one_another(world):
+    world.network.freeze()
+    world.post()
+
+    statuses, longest = world.post()
+
+    assert statuses == {503}
+    assert longest < 4  # One of them tries to connect.
+
+
+def test_with_a_slow_database_every_webhook_is_answered_before_vonage_gives_up(world):
+    world.network.latency = 0.3
+
+    statuses, longest = world.post()
+
+    assert statuses <= {200, 503}
+    assert longest < VONAGE_WAITS
+
+
+def test_with_a_slow_database_texts_that_keep_coming_are_answered_before_vonage_gives_up(world):
+    world.network.latency = 0.8  # A text takes some four seconds, so sixteen threads take in four texts a second.
+
+    answers = world.keep_posting(seconds=25, rate=12)
+
+    assert {status for status, _ in answers} == {200, 503}
+    assert max(seconds for _, seconds in answers) < VONAGE_WAITS
+
+
+def test_those_who_call_the_api_of_a_frozen_database_keep_no_webhook_from_its_answer(world):
+    assert world.list_conversations()[0] == 200
+    world.network.freeze()
+    with ThreadPoolExecutor(CLIENTS) as clients:
+        calls = [clients.submit(world.list_conversations) for _ in range(CLIENTS)]
+        time.sleep(0.5)
+
+        statuses, longest = world.post()
+
+        assert statuses == {503}
+        assert longest < VONAGE_WAITS
+        assert {call.result()[0] for call in calls} == {503}
+
+
+def test_texts_that_are_given_up_leave_no_connection_behind(world):
+    """A lock that somebody holds, such as a migration: each text is given up, and with it its half at the server."""
+    with world.lock_what_webhooks_write():
+        answers = world.keep_posting(seconds=15, rate=12)
+
+        assert {status for status, _ in answers} == {503}
+        assert max(seconds for _, seconds in answers) < VONAGE_WAITS
+        assert world.connections() <= THREADS + 4
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_text_that_finds_its_connection_dead_is_taken_in_over_a_new_one(client):
+    add_numbers(2)
+    params = signed_inbound(msisdn=ALICE[1:], to=proxies(talk(ALICE, BOB))[0][1:])
+    client.post(INBOUND, params, "application/json")
+    with psycopg.connect(connection.connection.info.dsn, autocommit=True) as staff:
+        staff.execute("SELECT pg_terminate_backend(%s)", [connection.connection.info.backend_pid])
+
+    assert client.post(INBOUND, signed({**params, "messageId": "2"}), "application/json").status_code == 200
+
+    assert OutboundMessage.objects.count() == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_page_that_finds_its_connection_dead_says_so_and_the_next_one_is_there(admin_client):
+    admin_client.raise_request_exception = False
+    with psycopg.connect(connection.connection.info.dsn, autocommit=True) as staff:
+        staff.execute("SELECT pg_terminate_backend(%s)", [connection.connection.info.backend_pid])
+
+    answers = [admin_client.get("/admin/conversations/conversation/") for _ in range(2)]
+
+    assert [answer.status_code for answer in answers] == [503, 200]
+    assert answers[0]["Retry-After"]

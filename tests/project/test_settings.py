@@ -1,0 +1,228 @@
+"""Settings: a missing or wrong one stops the program with its name and the fix; or is a system check."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from django.core.checks import run_checks
+from django.core.management import CommandError, call_command
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+GOOD = {
+    "PATH": os.environ["PATH"],
+    "ENV_FILE": "/no/such/file",
+    "SECRET_KEY": "a secret key for tests",
+    "ENCRYPTION_KEYS": "tHqO0P5cwAq3b5xhrnbwIs1oTTPgTDkhbRYBbIHzUcM=",
+    "LOOKUP_KEY": "a lookup key for tests only, 32 characters or more",
+    "DATABASE_URL": "sqlite:////tmp/smsproxy-no-such-folder-is-needed/db.sqlite3",
+}
+VONAGE = {
+    "CARRIER": "vonage",
+    "VONAGE_API_KEY": "k",
+    "VONAGE_API_SECRET": "s",
+    "VONAGE_SIGNATURE_SECRET": "signature",
+    "PUBLIC_URL": "https://sms.example.com",
+    "ALLOWED_HOSTS": "sms.example.com",
+}
+
+
+def start(**changes):
+    """Run `manage.py check` with the good environment, changed; its exit code and what it said."""
+    environment = {key: value for key, value in {**GOOD, **changes}.items() if value is not None}
+    done = subprocess.run(
+        [sys.executable, "manage.py", "check"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_the_good_environment_starts():
+    assert start() == (0, "System check identified no issues (0 silenced).\n")
+
+
+def test_with_vonage_it_starts_too():
+    assert start(**VONAGE)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"SECRET_KEY": None}, "SECRET_KEY is not set. Make one"),
+        ({"SECRET_KEY": "  "}, "SECRET_KEY is not set"),
+        ({"ENCRYPTION_KEYS": None}, "ENCRYPTION_KEYS is not set. Expected Fernet keys"),
+        ({"ENCRYPTION_KEYS": "sesame"}, "ENCRYPTION_KEYS: entry 1 is not of the right form"),
+        ({"LOOKUP_KEY": None}, "LOOKUP_KEY is not set. Make one"),
+        ({"LOOKUP_KEY": "short"}, "LOOKUP_KEY: expected 32 characters or more, found 5"),
+        ({"DEBUG": "perhaps"}, "DEBUG: expected true or false, found 'perhaps'"),
+        ({"CARRIER": "pigeon"}, "CARRIER: expected one of simulator, vonage; found 'pigeon'"),
+        ({"LOOKUP": "magic"}, "LOOKUP: expected one of"),
+        ({"VONAGE_SIGNATURE_METHOD": "rot13"}, "VONAGE_SIGNATURE_METHOD: expected one of"),
+        ({"PUBLIC_URL": "sms.example.com"}, "PUBLIC_URL: expected an address that begins with https://"),
+        ({"COOL_DOWN": "a week"}, "COOL_DOWN: expected a whole number of seconds, 0 or more; found 'a week'"),
+        ({"COOL_DOWN": "-1"}, "COOL_DOWN: expected"),
+        ({"DATABASE_URL": "oracle://x"}, "DATABASE_URL: expected postgres://"),
+        ({"DATABASE_URL": "nonsense"}, "DATABASE_URL: expected postgres://"),
+        ({"LEASE": "5"}, "LEASE: expected more than twice CARRIER_TIMEOUT"),
+        ({"CARRIER_TIMEOUT": "0"}, "CARRIER_TIMEOUT: expected a whole number of seconds, 1 or more; found '0'"),
+        ({"SIGNATURE_MAX_AGE": "0"}, "SIGNATURE_MAX_AGE: expected a whole number of seconds, 1 or more"),
+        ({"MESSAGE_MAX_AGE": "0"}, "MESSAGE_MAX_AGE: expected a whole number of seconds, 1 or more"),
+        ({"UNKNOWN_AFTER": "0"}, "UNKNOWN_AFTER: expected a whole number of seconds, 1 or more"),
+        ({"COOL_DOWN": "86460"}, "COOL_DOWN: expected more than MESSAGE_MAX_AGE and LEASE together (86460 seconds)"),
+        ({"MESSAGE_MAX_AGE": "604800"}, "COOL_DOWN: expected more than MESSAGE_MAX_AGE and LEASE together"),
+        ({"CARRIER_RATE": "0"}, "CARRIER_RATE: expected a whole number, 1 or more; found '0'"),
+        ({"NUMBER_RATES": "US=1,CA=1"}, 'NUMBER_RATES: expected a rate for "*"'),
+        ({"NUMBER_RATES": "*=0"}, "NUMBER_RATES: expected a list such as *=10,US=1,CA=1; found '*=0' in it"),
+        ({"NUMBER_RATES": "*=10,US=0.000"}, "NUMBER_RATES: expected a list such as"),
+        ({"NUMBER_RATES": "*=10,USA=1"}, "NUMBER_RATES: expected a list such as"),
+        ({"NUMBER_RATES": "slowly"}, "NUMBER_RATES: expected a list such as"),
+        ({"PUBLIC_URL": "https://[::1"}, "PUBLIC_URL: expected an address"),
+        ({"PUBLIC_URL": "https://sms.example.com:port"}, "PUBLIC_URL: expected an address"),
+        ({"PUBLIC_URL": "https://"}, "PUBLIC_URL: expected an address"),
+        ({"PUBLIC_URL": "https://sms.example.com/texts"}, "PUBLIC_URL: expected an address"),
+        ({"PUBLIC_URL": "https://sms.example.com?x=1"}, "PUBLIC_URL: expected an address"),
+        ({"PUBLIC_URL": "https://sms.example.com#x"}, "PUBLIC_URL: expected an address"),
+        ({"VONAGE_API_HOST": "https://api.nexmo.com"}, "VONAGE_API_HOST: expected a host such as api.nexmo.com"),
+        ({"VONAGE_REST_HOST": "rest.nexmo.com/sms"}, "VONAGE_REST_HOST: expected a host such as rest.nexmo.com"),
+        ({**VONAGE, "DEBUG": "true"}, "smsproxy.E006"),
+        ({**VONAGE, "VONAGE_SIGNATURE_SECRET": None}, "VONAGE_SIGNATURE_SECRET is not set, so anybody could post"),
+        ({**VONAGE, "VONAGE_API_KEY": None}, "VONAGE_API_KEY is not set"),
+        ({**VONAGE, "PUBLIC_URL": "http://sms.example.com"}, "smsproxy.E003"),
+        ({**VONAGE, "ALLOWED_HOSTS": "other.example.com"}, "Add sms.example.com to ALLOWED_HOSTS"),
+        ({**VONAGE, "LOOKUP": "identity_insights"}, "VONAGE_APPLICATION_ID is not set"),
+    ],
+)
+def test_a_wrong_environment_is_refused_with_the_name_and_the_fix(changes, says):
+    code, output = start(**changes)
+
+    assert code != 0
+    assert says in output
+    assert "Traceback" not in output
+
+
+def test_unless_told_otherwise_the_account_makes_thirty_requests_a_second_and_north_america_gets_one_text():
+    code = "import json, smsproxy.settings as s; print(json.dumps([s.CARRIER_RATE, s.NUMBER_RATES]))"
+
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=GOOD, capture_output=True, text=True, check=True)
+
+    carrier_rate, number_rates = json.loads(done.stdout)
+    others = number_rates.pop("*")
+    assert carrier_rate == 30
+    assert number_rates == {"US": 1, "CA": 1}
+    assert others > 1
+
+
+def test_the_hosts_may_have_ports_and_the_address_a_last_slash():
+    assert start(PUBLIC_URL="http://127.0.0.1:8000/", VONAGE_REST_HOST="127.0.0.1:9999")[0] == 0
+
+
+def test_the_checkout_may_be_in_a_folder_of_any_name(tmp_path):
+    folder = tmp_path / "a b#c?d%41"
+    shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(".*", "var", "docs", "__pycache__"))
+    code = "from smsproxy.settings import DATABASES; print(DATABASES['default']['NAME'])"
+
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env={key: value for key, value in GOOD.items() if key != "DATABASE_URL"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stdout.strip() == str(folder / "var" / "smsproxy.sqlite3")
+
+
+def test_every_version_is_pinned_and_the_same_wherever_it_is():
+    def versions(name):
+        lines = re.findall(r"^([\w.-]+)(?:\[\w+\])?==(\S+)$", (ROOT / name).read_text(), flags=re.MULTILINE)
+        return {re.sub("[._-]+", "-", package).lower(): version for package, version in lines}
+
+    pinned = versions("constraints.txt")
+
+    assert pinned.items() >= versions("requirements.txt").items()
+    assert pinned.items() >= versions("requirements-dev.txt").items()
+
+
+@pytest.mark.parametrize("how_many", ["0", "-1", "x", "1.5", ""])
+def test_the_relay_makes_one_call_at_once_or_more(how_many):
+    with pytest.raises(CommandError, match="expected a whole number, 1 or more"):
+        call_command("relay", f"--concurrency={how_many}", "--once")
+
+
+def test_a_virtual_environment_that_cannot_be_made_is_not_left_behind(tmp_path):
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    broken = tmp_path / "python"
+    broken.write_text('#!/bin/sh\n[ "$2" = venv ] || exit 0\nmkdir -p .venv/bin && touch .venv/bin/python && exit 1\n')
+    broken.chmod(0o755)
+
+    done = subprocess.run(
+        ["make", ".venv/bin/python", f"PYTHON={broken}"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode != 0
+    assert not (tmp_path / ".venv").exists()
+
+
+def test_a_secret_may_begin_with_a_dollar():
+    assert start(SECRET_KEY="$ecret", VONAGE_API_SECRET="$SECRET_KEY")[0] == 0
+
+
+def test_no_secret_is_shown_when_it_is_wrong():
+    _, output = start(ENCRYPTION_KEYS="tHqO0P5cwAq3b5xhrnbwIs1oTTPgTDkh", DATABASE_URL="oracle://user:hunter2@h/d")
+
+    assert "tHqO0P5cwAq3" not in output
+    assert "hunter2" not in start(DATABASE_URL="oracle://user:hunter2@h/d")[1]
+
+
+def test_unsigned_webhooks_must_be_asked_for_and_are_warned_of():
+    code, output = start(**{**VONAGE, "VONAGE_SIGNATURE_SECRET": None, "ALLOW_UNSIGNED_WEBHOOKS": "true"})
+
+    assert code == 0
+    assert "smsproxy.W002" in output
+
+
+@pytest.mark.parametrize(("today", "word"), [("2026-11-22", "will be"), ("2027-02-04", "was")])
+def test_number_insight_is_warned_of_with_its_last_day(settings, time_machine, today, word):
+    settings.LOOKUP = "number_insight"
+    time_machine.move_to(datetime.fromisoformat(f"{today}T12:00:00+00:00"))
+
+    [warning] = [each for each in run_checks() if each.id == "smsproxy.W001"]
+
+    assert f"{word} switched off on 2027-02-04" in warning.msg
+    assert "identity_insights" in str(warning.hint)
+
+
+def test_an_init_file_in_numbers_is_an_error(settings, tmp_path):
+    (tmp_path / "numbers").mkdir()
+    (tmp_path / "numbers" / "__init__.py").touch()
+    settings.BASE_DIR = tmp_path
+
+    assert "smsproxy.E001" in [each.id for each in run_checks()]
+
+
+def test_the_simulator_is_warned_of_in_production():
+    assert "smsproxy.W003" in [each.id for each in run_checks(include_deployment_checks=True)]
+
+
+def _variables():
+    """Every variable that settings.py reads."""
+    text = (ROOT / "smsproxy" / "settings.py").read_text()
+    return set(re.findall(r'env\.\w+\(\s*"([A-Z_]+)"', text)) | {"ENV_FILE"}
+
+
+def test_the_readme_has_every_setting_in_its_table_and_no_other():
+    table = set(re.findall(r"^\| `([A-Z_]+)` \|", (ROOT / "README.md").read_text(), flags=re.MULTILINE))
+
+    assert table == _variables()
+
+
+def test_the_example_file_names_only_settings_that_exist_and_all_that_are_required():
+    named = set(re.findall(r"^#? ?([A-Z_]+)=", (ROOT / ".env.example").read_text(), flags=re.MULTILINE))
+
+    assert named <= _variables()
+    assert {"SECRET_KEY", "ENCRYPTION_KEYS", "LOOKUP_KEY"} <= named

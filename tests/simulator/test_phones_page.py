@@ -1,0 +1,220 @@
+"""The phones in the browser, in a real one, before the real demo; and what its addresses answer to bad input."""
+
+import json
+import re
+
+import pytest
+from django.urls import reverse
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
+
+from smsproxy.carriers.base import OutgoingText
+from smsproxy.simulator.carrier import SimulatorCarrier
+from smsproxy.simulator.models import Direction, SimulatedHandset, SimulatedNumber, SimulatedText
+from smsproxy.webhook_urls import inbound_sms_url
+from tests.support.browser import chromium
+from tests.support.builders import ALICE, BOB
+from tests.support.demo_process import Demo
+
+OURS = "+447700900100"
+
+
+# In the browser -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    with Demo(tmp_path_factory.mktemp("demo")) as running:
+        yield running
+
+
+@pytest.fixture
+def page(demo):
+    with chromium() as browser:
+        browser.get(demo.url)
+        until(browser, lambda: len(phones(browser)) == 2)
+        yield browser
+
+
+def phones(page):
+    return page.find_elements(By.CSS_SELECTOR, ".phone")
+
+
+def until(page, condition):
+    # "Within about a second", with room for a busy machine.
+    WebDriverWait(page, 10, poll_frequency=0.05).until(lambda _: condition())
+
+
+def say(phone, text):
+    phone.find_element(By.CSS_SELECTOR, "input").send_keys(text)
+    phone.find_element(By.CSS_SELECTOR, "form button").click()
+
+
+def bubbles(phone, kind):
+    return [each.text for each in phone.find_elements(By.CSS_SELECTOR, f"li.{kind} .bubble")]
+
+
+def digits(html):
+    return re.sub(r"[\s+-]", "", html)
+
+
+@pytest.mark.browser
+def test_what_is_typed_on_one_arrives_on_the_other_from_a_virtual_number(page):
+    rider, driver = phones(page)
+    say(rider, "Hi! I am at the north exit.")
+    until(page, lambda: "Hi! I am at the north exit." in bubbles(driver, "arrived"))
+    say(driver, "On my way.")
+    until(page, lambda: "On my way." in bubbles(rider, "arrived"))
+    assert "Hi! I am at the north exit." in bubbles(rider, "typed")
+    for phone, others in ((rider, "7700900002"), (driver, "7700900001")):
+        assert "a virtual number" in phone.text
+        assert re.fullmatch(r"\+44 7700 90010\d", phone.find_element(By.CSS_SELECTOR, ".peer .number").text)
+        assert others not in digits(phone.get_attribute("outerHTML"))
+    assert [entry for entry in page.get_log("browser") if entry["level"] == "SEVERE"] == []
+
+
+@pytest.mark.browser
+def test_a_text_is_shown_as_text(page):
+    rider, driver = phones(page)
+    say(rider, "<b id=evil>&amp;</b><img src=x onerror=document.title='evil'>")
+    until(page, lambda: any("<b id=evil>&amp;</b>" in each for each in bubbles(driver, "arrived")))
+    assert page.find_elements(By.CSS_SELECTOR, "#evil, .log img") == []
+    assert "evil" not in page.title
+
+
+@pytest.mark.browser
+def test_the_newest_text_is_in_view_on_a_narrow_screen(demo):
+    with chromium(width=360, height=740, dark=True) as page:
+        page.get(demo.url)
+        until(page, lambda: len(phones(page)) == 2)
+        for index in range(8):
+            say(phones(page)[0], f"Text {index}")
+            until(page, lambda index=index: f"Text {index}" in bubbles(phones(page)[1], "arrived"))
+        hidden = "const log = arguments[0]; return log.scrollHeight - log.clientHeight - log.scrollTop"
+        logs = page.find_elements(By.CSS_SELECTOR, ".log")
+        assert all(page.execute_script(hidden, log) < 2 for log in logs)
+        assert page.execute_script("return document.documentElement.scrollWidth <= innerWidth")
+
+
+# Its addresses --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def handset(transactional_db):
+    """Alice's phone, with a text from our number."""
+    carrier = SimulatorCarrier()
+    carrier.buy(OURS, "GB")
+    carrier.configure(OURS, "GB", inbound_sms_url())
+    carrier.send(OutgoingText(sender=OURS, recipient=ALICE, text="Hello", client_ref="ref-1"))
+    return SimulatedHandset.objects.get()
+
+
+def post(client, body):
+    raw = body if isinstance(body, bytes) else json.dumps(body)
+    return client.post(reverse("simulator-texts"), raw, content_type="application/json")
+
+
+def typed():
+    return [each.text for each in SimulatedText.objects.filter(direction=Direction.FROM_HANDSET)]
+
+
+def test_the_page_without_phones_says_what_to_do(client, db):
+    answer = client.get(reverse("phones"))
+    assert "manage.py demo" in answer.text
+    assert client.get(reverse("simulator-state")).json() == {"people": [], "phones": []}
+    assert "<script>" not in answer.text
+    assert not re.search(r"(src|href)=.?https?:", answer.text)
+
+
+@pytest.mark.parametrize("text", ["Hello", "x" * 5000, "🚗 " * 1000, "مرحبا", "<b>"])
+def test_what_can_be_typed(client, handset, text):
+    assert post(client, {"handset": handset.pk, "number": OURS, "text": text}).status_code == 201
+    assert typed() == [text]
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "where"),
+    [
+        ({"text": ""}, 400, "text"),
+        ({"text": "  \n"}, 400, "text"),
+        ({"text": "a\0b"}, 400, "text"),
+        ({"text": "\ud800"}, 400, "text"),
+        ({"text": "x" * 5001}, 400, "text"),
+        ({"text": None}, 400, "text"),
+        ({"text": 5}, 400, "text"),
+        ({"handset": 10**30}, 404, "handset"),
+        ({"handset": 0}, 404, "handset"),
+        ({"handset": -1}, 404, "handset"),
+        ({"handset": True}, 400, "handset"),
+        ({"handset": "1"}, 400, "handset"),
+        ({"handset": None}, 400, "handset"),
+        ({"number": "+447700900101"}, 400, "number"),
+        ({"number": "\0"}, 400, "number"),
+        ({"number": "\ud800"}, 400, "number"),
+        ({"number": [OURS]}, 400, "number"),
+        ({"number": None}, 400, "number"),
+    ],
+)
+def test_what_cannot(client, handset, changes, status, where):
+    answer = post(client, {"handset": handset.pk, "number": OURS, "text": "Hello"} | changes)
+    assert answer.status_code == status
+    assert answer["Content-Type"] == "application/problem+json"
+    assert answer.json()["detail"].startswith(f"{where}: ")
+    assert typed() == []
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"[]", 400),
+        (b'"text"', 400),
+        (b"null", 400),
+        (b"", 400),
+        (b"{", 400),
+        (b"\xff\xfe", 400),
+        (b"[" * 100_000, 400),
+        (b'"' + b"x" * 10_000_000 + b'"', 413),
+    ],
+)
+def test_what_is_not_an_object_of_json(client, handset, body, status):
+    answer = post(client, body)
+    assert answer.status_code == status
+    assert answer["Content-Type"] == "application/problem+json"
+
+
+def test_a_text_that_goes_nowhere_says_why(client, handset):
+    SimulatedNumber.objects.update(webhook_url="")
+    answer = post(client, {"handset": handset.pk, "number": OURS, "text": "Hello"})
+    assert answer.status_code == 409
+    assert "configure_numbers" in answer.json()["detail"]
+
+
+def test_other_sites_cannot_type(handset):
+    from django.test import Client
+
+    answer = post(Client(enforce_csrf_checks=True), {"handset": handset.pk, "number": OURS, "text": "Hello"})
+    assert answer.status_code == 403
+
+
+@pytest.mark.parametrize("query", ["", "?phones=", "?phones=99", "?phones=x,%00,٣,1e9", "?phones=" + "9" * 400])
+def test_the_state_of_odd_phones_is_that_of_the_first(client, handset, query):
+    state = client.get(reverse("simulator-state") + query).json()
+    assert [phone["id"] for phone in state["phones"]] == [handset.pk]
+
+
+def test_phones_can_be_chosen_and_show_no_number_of_another(client, handset):
+    carrier = SimulatorCarrier()
+    for index, number in enumerate((BOB, "+447700900003")):
+        carrier.send(OutgoingText(sender=OURS, recipient=number, text="Hello", client_ref=f"ref-{index}"))
+    last = SimulatedHandset.objects.last()
+    assert last is not None
+    answer = client.get(reverse("simulator-state"), {"phones": f"{last.pk},{handset.pk}"})
+    assert [phone["id"] for phone in answer.json()["phones"]] == [last.pk, handset.pk]
+    assert len(answer.json()["people"]) == 3
+    # Bob's phone is not shown: only enough of his number to choose it.
+    assert "7700900002" not in digits(answer.text)
+
+
+def test_the_page_answers_a_monitor_that_asks_with_head(client, db):
+    assert client.head("/").status_code == 200
+    assert client.post("/").status_code == 405

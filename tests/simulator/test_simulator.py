@@ -1,0 +1,410 @@
+"""The simulated carrier: its numbers, its texts, and every fault that it can be asked for."""
+
+import subprocess
+import sys
+import threading
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+
+from conversations.delivery.relay import Relay
+from conversations.models import DeliveryReceipt, InboundMessage, OutboundState, Outcome
+from numbers.models import NumberState, VirtualNumber
+from smsproxy.carriers.base import (
+    AccountFault,
+    Feature,
+    LookupVerdict,
+    NumberQuery,
+    NumberType,
+    OutcomeUnknown,
+    OutgoingText,
+    PatternPlace,
+    Refused,
+    SenderFault,
+    TryLater,
+)
+from smsproxy.phone import country_of, parse_e164
+from smsproxy.simulator import network as simulated_network
+from smsproxy.simulator.carrier import SimulatorCarrier
+from smsproxy.simulator.models import (
+    POSSIBLE_FAULTS,
+    Direction,
+    FaultKind,
+    SimulatedFault,
+    SimulatedHandset,
+    SimulatedNumber,
+    SimulatedText,
+    Verb,
+)
+from smsproxy.simulator.network import NotPassedOn, type_text
+from smsproxy.webhook_urls import inbound_sms_url
+from tests.support.builders import ALICE, BOB, talk
+
+# Webhooks are called within the process, and like any request they end with a closed database connection.
+pytestmark = pytest.mark.django_db(transaction=True)
+
+OURS = "+447700900100"
+ERRORS = {
+    FaultKind.THROTTLED: TryLater,
+    FaultKind.UNREACHABLE: TryLater,
+    FaultKind.REFUSED: Refused,
+    FaultKind.SENDER_FAULT: SenderFault,
+    FaultKind.ACCOUNT_FAULT: AccountFault,
+    FaultKind.LOST_REQUEST: OutcomeUnknown,
+    FaultKind.LOST_REPLY: OutcomeUnknown,
+}
+
+
+@pytest.fixture
+def network():
+    """A carrier that rents us one number, whose texts come to us."""
+    carrier = SimulatorCarrier()
+    carrier.buy(OURS, "GB")
+    carrier.configure(OURS, "GB", inbound_sms_url())
+    return carrier
+
+
+@pytest.fixture
+def conversation(network):
+    """Alice and Bob, both through the one number."""
+    VirtualNumber.of(OURS, "GB", NumberType.MOBILE, frozenset({Feature.SMS}), state=NumberState.ACTIVE).save()
+    return talk(ALICE, BOB)
+
+
+def fault(verb, kind, times=1):
+    return SimulatedFault.objects.create(verb=verb, kind=kind, remaining=times)
+
+
+def text(**changes):
+    return OutgoingText(**{"sender": OURS, "recipient": ALICE, "text": "Hello", "client_ref": "ref-1"} | changes)
+
+
+def phone(number):
+    return SimulatedHandset.objects.pick_up(number)
+
+
+def arrived(number):
+    return [each.text for each in phone(number).texts.filter(direction=Direction.TO_HANDSET)]
+
+
+# Numbers --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("country", ["GB", "US", "CA", "DE", "FR", "IN"])
+def test_any_country_has_numbers_of_its_own(country):
+    found = list(SimulatorCarrier().search(NumberQuery(country=country)))
+    assert len({offer.number for offer in found}) == len(found) > 50
+    for offer in found:
+        assert parse_e164(offer.number) == offer.number
+        assert country_of(offer.number) == country
+        assert Feature.SMS in offer.features
+        assert offer.monthly_cost is not None
+
+
+def test_no_country_no_numbers():
+    assert list(SimulatorCarrier().search(NumberQuery(country="XX"))) == []
+
+
+def test_search_filters():
+    carrier = SimulatorCarrier()
+
+    def search(**criteria):
+        return list(carrier.search(NumberQuery(country="GB", **criteria)))
+
+    assert {offer.type for offer in search(type=NumberType.TOLL_FREE)} == {NumberType.TOLL_FREE}
+    assert all(Feature.VOICE in offer.features for offer in search(features=frozenset({Feature.SMS, Feature.VOICE})))
+    assert search(features=frozenset({Feature.MMS})) == []
+    assert [o.number for o in search(pattern="07", pattern_place=PatternPlace.END)] == ["+447700900107"]
+    assert search(pattern="07", pattern_place=PatternPlace.START) == []
+    assert len(search(pattern="4477", pattern_place=PatternPlace.START)) == len(search())
+
+
+def test_a_number_is_bought_once(network):
+    with pytest.raises(Refused) as refusal:
+        network.buy(OURS, "GB")
+    assert refusal.value.code == "420"
+    assert OURS not in {offer.number for offer in network.search(NumberQuery(country="GB"))}
+    assert [(own.number, own.webhook_url) for own in network.owned(OURS)] == [(OURS, inbound_sms_url())]
+
+
+@pytest.mark.parametrize(("number", "country"), [("+447700900001", "GB"), (OURS, "DE")])
+def test_what_is_not_for_rent_is_refused(number, country):
+    with pytest.raises(Refused):
+        SimulatorCarrier().buy(number, country)
+
+
+def test_a_cancelled_number_is_for_rent_again(network):
+    network.cancel(OURS, "GB")
+    assert list(network.owned()) == []
+    assert OURS in {offer.number for offer in network.search(NumberQuery(country="GB"))}
+    for verb in (network.cancel, lambda *who: network.configure(*who, "https://sms.example.com/")):
+        with pytest.raises(Refused):
+            verb(OURS, "GB")
+
+
+def test_lookup():
+    carrier = SimulatorCarrier()
+    assert carrier.look_up(ALICE, "GB").verdict == LookupVerdict.VALID
+    assert carrier.look_up("+447700910000", "GB").verdict == LookupVerdict.INVALID
+
+
+# Texts ----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_text_arrives_and_each_part_has_its_receipt(network):
+    reply = network.send(text(text="x" * 161))
+    assert len(reply.parts) == 2
+    assert arrived(ALICE) == ["x" * 161]
+    receipts = DeliveryReceipt.objects.all()
+    assert {receipt.carrier_message_id for receipt in receipts} == {part.carrier_message_id for part in reply.parts}
+    assert {(receipt.status, receipt.client_ref) for receipt in receipts} == {("delivered", "ref-1")}
+
+
+@pytest.mark.parametrize(
+    ("person", "name"), [(ALICE, "23410"), ("+12125550101", "310410"), ("+4915123456789", "00101")]
+)
+def test_a_receipt_names_the_network_of_the_person(network, person, name):
+    network.send(text(recipient=person))
+    assert DeliveryReceipt.objects.get().network == name
+
+
+def test_a_sender_that_is_not_rented_is_at_fault(network):
+    with pytest.raises(SenderFault):
+        network.send(text(sender="+447700900101"))
+    assert not SimulatedText.objects.exists()
+
+
+def test_numbers_and_texts_are_encrypted(network):
+    network.send(text(text="the secret"))
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT number FROM simulator_simulatedhandset")
+        assert ALICE[1:] not in str(cursor.fetchall())
+        cursor.execute("SELECT text FROM simulator_simulatedtext")
+        assert "secret" not in str(cursor.fetchall())
+
+
+def test_there_and_back(conversation):
+    type_text(phone(ALICE), OURS, "Where are you? 🚗")
+    Relay().drain()
+    assert arrived(BOB) == ["Where are you? 🚗"]
+    assert arrived(ALICE) == []
+    assert [message.state for message in conversation.messages.all()] == [OutboundState.DELIVERED]
+
+
+def test_a_webhook_called_twice_has_one_effect(conversation):
+    fault(Verb.RECEIVE, FaultKind.DUPLICATE_INBOUND)
+    type_text(phone(ALICE), OURS, "Once")
+    Relay().drain()
+    assert arrived(BOB) == ["Once"]
+    assert InboundMessage.objects.get().outcome == Outcome.RELAYED
+
+
+def test_a_long_text_comes_in_parts_and_arrives_as_one(conversation):
+    words = "I am at the north exit of the station, blue coat. 🚗 " * 5
+    fault(Verb.RECEIVE, FaultKind.DUPLICATE_INBOUND)
+    type_text(phone(ALICE), OURS, words)
+    Relay().drain()
+    assert arrived(BOB) == [words]
+    outcomes = InboundMessage.objects.order_by("pk").values_list("outcome", flat=True)
+    assert list(outcomes) == [Outcome.PART] * 4 + [Outcome.RELAYED]
+
+
+def test_a_text_to_a_number_without_webhook_goes_nowhere(network):
+    SimulatedNumber.objects.update(webhook_url="")
+    with pytest.raises(NotPassedOn, match="configure_numbers"):
+        type_text(phone(ALICE), OURS, "Hello?")
+    with pytest.raises(NotPassedOn, match="does not rent"):
+        type_text(phone(ALICE), "+447700900199", "Hello?")
+    assert not SimulatedText.objects.exists()
+
+
+def test_a_webhook_that_does_not_answer_200_is_an_error(network):
+    SimulatedNumber.objects.update(webhook_url="https://sms.example.com/no/such/place")
+    with pytest.raises(NotPassedOn, match="answered 404"):
+        type_text(phone(ALICE), OURS, "Hello?")
+    assert not SimulatedText.objects.exists()
+
+
+# Faults ---------------------------------------------------------------------------------------------------------------
+
+
+def calls(carrier):
+    return {
+        Verb.SEARCH: lambda: list(carrier.search(NumberQuery(country="GB"))),
+        Verb.BUY: lambda: carrier.buy("+447700900101", "GB"),
+        Verb.CONFIGURE: lambda: carrier.configure(OURS, "GB", "https://sms.example.com/elsewhere"),
+        Verb.OWNED: lambda: list(carrier.owned()),
+        Verb.CANCEL: lambda: carrier.cancel(OURS, "GB"),
+        Verb.LOOK_UP: lambda: carrier.look_up(ALICE, "GB"),
+        Verb.SEND: lambda: carrier.send(text()),
+    }
+
+
+@pytest.mark.parametrize("kind", ERRORS)
+@pytest.mark.parametrize("verb", [verb for verb in Verb if verb != Verb.RECEIVE])
+def test_every_verb_fails_in_every_way_and_then_works(network, verb, kind):
+    fault(verb, kind)
+    with pytest.raises(ERRORS[kind]) as error:
+        calls(network)[verb]()
+    assert type(error.value) is ERRORS[kind]
+    if kind == FaultKind.THROTTLED:
+        assert isinstance(error.value, TryLater)
+        assert error.value.retry_after
+    # What was lost after it happened cannot always happen again.
+    if not (kind == FaultKind.LOST_REPLY and verb in (Verb.BUY, Verb.CANCEL)):
+        calls(network)[verb]()
+
+
+def test_every_kind_is_tested():
+    assert set().union(*POSSIBLE_FAULTS.values()) == set(FaultKind)
+    assert POSSIBLE_FAULTS[Verb.BUY] == set(ERRORS)
+
+
+@pytest.mark.parametrize(("kind", "happened"), [(FaultKind.LOST_REQUEST, False), (FaultKind.LOST_REPLY, True)])
+def test_an_unknown_outcome_has_happened_or_not(network, kind, happened):
+    fault(Verb.BUY, kind)
+    fault(Verb.SEND, kind)
+    with pytest.raises(OutcomeUnknown):
+        network.buy("+447700900101", "GB")
+    with pytest.raises(OutcomeUnknown):
+        network.send(text())
+    assert SimulatedNumber.objects.filter(number="+447700900101").exists() is happened
+    assert arrived(ALICE) == (["Hello"] if happened else [])
+    assert DeliveryReceipt.objects.exists() is happened
+
+
+def test_silence(network):
+    fault(Verb.SEND, FaultKind.SILENCE)
+    with pytest.raises(OutcomeUnknown):
+        network.send(text())
+    assert arrived(ALICE) == ["Hello"]
+    assert not DeliveryReceipt.objects.exists()
+
+
+def test_undelivered(network):
+    fault(Verb.SEND, FaultKind.UNDELIVERED)
+    network.send(text())
+    assert arrived(ALICE) == []
+    assert DeliveryReceipt.objects.get().status == "undelivered"
+
+
+def test_no_receipt(network):
+    fault(Verb.SEND, FaultKind.NO_RECEIPT)
+    network.send(text())
+    assert arrived(ALICE) == ["Hello"]
+    assert not DeliveryReceipt.objects.exists()
+
+
+def test_a_receipt_twice(conversation, monkeypatch):
+    posted = []
+    original = simulated_network.pass_receipt
+    monkeypatch.setattr(
+        simulated_network, "pass_receipt", lambda *args, **kw: (posted.append(1), original(*args, **kw))
+    )
+    fault(Verb.SEND, FaultKind.DUPLICATE_RECEIPT)
+    type_text(phone(ALICE), OURS, "Hello")
+    Relay().drain()
+    assert len(posted) == 2
+    assert DeliveryReceipt.objects.count() == 1
+    assert [message.state for message in conversation.messages.all()] == [OutboundState.DELIVERED]
+
+
+def test_faults_are_taken_in_their_order_and_run_out():
+    fault(Verb.SEND, FaultKind.REFUSED, times=2)
+    fault(Verb.SEND, FaultKind.THROTTLED)
+    fault(Verb.BUY, FaultKind.REFUSED)
+    taken = [SimulatedFault.objects.take(Verb.SEND) for _ in range(4)]
+    assert taken == [FaultKind.REFUSED, FaultKind.REFUSED, FaultKind.THROTTLED, None]
+
+
+def test_threads_share_the_faults():
+    fault(Verb.SEND, FaultKind.REFUSED, times=5)
+    taken = []
+
+    def take():
+        taken.extend(SimulatedFault.objects.take(Verb.SEND) for _ in range(4))
+        connection.close()
+
+    threads = [threading.Thread(target=take) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(taken, key=str) == [None] * 11 + [FaultKind.REFUSED] * 5
+    assert SimulatedFault.objects.get().remaining == 0
+
+
+def test_another_process_sees_the_same_network():
+    SimulatorCarrier().buy(OURS, "GB")
+    name = connection.settings_dict["NAME"]
+    program = f"""
+import django
+from django.conf import settings
+settings.DATABASES["default"]["NAME"] = {str(name)!r}
+django.setup()
+from smsproxy.simulator.carrier import SimulatorCarrier
+print([own.number for own in SimulatorCarrier().owned()])
+SimulatorCarrier().buy("+447700900101", "GB")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert OURS in done.stdout
+    assert {own.number for own in SimulatorCarrier().owned()} == {OURS, "+447700900101"}
+
+
+# The command ----------------------------------------------------------------------------------------------------------
+
+
+def test_simulate_fault():
+    out = StringIO()
+    call_command("simulate_fault", "send", "throttled", "--times", "3", stdout=out)
+    stored = SimulatedFault.objects.get()
+    assert (stored.verb, stored.kind, stored.remaining) == ("send", "throttled", 3)
+    assert "3 times" in out.getvalue()
+
+
+@pytest.mark.parametrize(
+    "arguments", [("send", "duplicate_inbound"), ("receive", "throttled"), ("send", "throttled", "--times", "0")]
+)
+def test_an_impossible_fault_is_refused(arguments):
+    with pytest.raises(CommandError, match="expected"):
+        call_command("simulate_fault", *arguments)
+    assert not SimulatedFault.objects.exists()
+
+
+def test_no_faults_with_a_real_carrier(settings):
+    settings.CARRIER = "vonage"
+    with pytest.raises(CommandError, match="vonage"):
+        call_command("simulate_fault", "send", "throttled")
+
+
+# Admin ----------------------------------------------------------------------------------------------------------------
+
+
+def test_admin_shows_neither_numbers_nor_texts(network, admin_client):
+    network.send(text(text="the secret"))
+    handset, sent = SimulatedHandset.objects.get(), SimulatedText.objects.get()
+    for page in (
+        "simulatedhandset/",
+        f"simulatedhandset/{handset.pk}/change/",
+        "simulatedtext/",
+        f"simulatedtext/{sent.pk}/change/",
+        "simulatednumber/",
+        "simulatedfault/",
+    ):
+        answer = admin_client.get(f"/admin/simulator/{page}")
+        assert answer.status_code == 200
+        assert ALICE[1:] not in answer.text
+        assert "the secret" not in answer.text
+
+
+def test_admin_adds_and_deletes_faults(admin_client):
+    url = "/admin/simulator/simulatedfault/"
+    answer = admin_client.post(f"{url}add/", {"verb": "send", "kind": "refused", "remaining": "2"})
+    assert answer.status_code == 302
+    stored = SimulatedFault.objects.get()
+    answer = admin_client.post(f"{url}add/", {"verb": "receive", "kind": "refused", "remaining": "2"})
+    assert "cannot fail in this way" in answer.text
+    admin_client.post(f"{url}{stored.pk}/delete/", {"post": "yes"})
+    assert not SimulatedFault.objects.exists()

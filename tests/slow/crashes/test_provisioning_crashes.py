@@ -1,0 +1,170 @@
+"""Killed anywhere and run again, provisioning completes what it began and buys no more than was asked for."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+import psycopg
+import pytest
+from django.db import connection
+
+from numbers.models import NumberOrder, NumberState, OrderState, VirtualNumber
+from numbers.provisioning.order import OrderSpec, find_or_open_order, fulfil
+from numbers.provisioning.release import release
+from tests.support.crash_points import MISHAPS, plain, world
+from tests.support.fake_rental_carrier import Rentals
+
+ROOT = Path(__file__).resolve().parent.parent.parent.parent
+TWO = OrderSpec(country="GB", count=2)
+
+
+def provision():
+    """As the command does. Run after it has ended, it is the same request, and buys nothing."""
+    list(fulfil(find_or_open_order(TWO)))
+
+
+def assert_exactly_what_was_asked_for(rentals):
+    assert len(rentals.account) == 2
+    assert len(rentals.bought) == 2
+    order = NumberOrder.objects.get()
+    assert order.state == OrderState.COMPLETE
+    active = VirtualNumber.objects.active()
+    assert {each.number for each in active} == set(rentals.account) == rentals.reaching_us()
+    assert not VirtualNumber.objects.filter(state__in=[NumberState.ORDERED, NumberState.CONFIGURING]).exists()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("happens", MISHAPS)
+def test_killed_at_any_step_and_run_again_the_account_holds_exactly_what_was_asked_for(rentals, steps, happens):
+    for step in count():
+        with world(rentals, steps, happens):
+            with steps.kill_at(step) as killed:
+                provision()
+            assert len(rentals.account) <= 2
+            provision()
+            assert_exactly_what_was_asked_for(rentals)
+            if not killed:
+                break
+    assert step > 20, "hardly any steps: is the counting broken?"
+
+
+@pytest.mark.django_db
+def test_killed_at_any_step_and_again_at_any_step_of_the_next_run_it_still_buys_no_more(rentals, steps):
+    for first in count():
+        # A fifth of all pairs is enough, and each step is second somewhere.
+        for second in count(first % 8, 8):
+            with world(rentals, steps, plain):
+                with steps.kill_at(first) as killed:
+                    provision()
+                with steps.kill_at(second) as killed_again:
+                    provision()
+                provision()
+                assert_exactly_what_was_asked_for(rentals)
+            if not killed_again:
+                break
+        if not killed:
+            break
+
+
+@pytest.mark.django_db
+def test_a_release_killed_at_any_step_and_run_again_ends_with_the_number_given_back(rentals, steps):
+    for step in count():
+        with world(rentals, steps, plain):
+            provision()
+            number = VirtualNumber.objects.active()[0]
+            with steps.kill_at(step) as killed:
+                release(number)
+            if killed:
+                release(VirtualNumber.objects.get(pk=number.pk)) if is_ours(number) else None
+            assert number.number not in rentals.account
+            assert VirtualNumber.objects.get(pk=number.pk).state == NumberState.RETIRED
+            assert len(rentals.account) == 1
+        if not killed:
+            break
+    assert step > 4
+
+
+def is_ours(number):
+    return VirtualNumber.objects.ours().filter(pk=number.pk).exists()
+
+
+# With a real process, and a real kill -9 -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def manage(tmp_path):
+    """Runs manage.py in a process of its own, on a database of its own; its carrier is the simulator."""
+    with database(tmp_path) as url:
+        environment = {**os.environ, "TEST_DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "tests.settings"}
+
+        def start(*arguments):
+            return subprocess.Popen(
+                [sys.executable, "manage.py", *arguments],
+                cwd=ROOT,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+
+        yield start
+
+
+@contextmanager
+def database(tmp_path):
+    if connection.vendor != "postgresql":
+        yield f"sqlite:///{tmp_path / 'killed.sqlite3'}"
+        return
+    options = connection.settings_dict
+    name = f"smsproxy_killed_{os.getpid()}"
+    parts = {"host": options["HOST"], "port": options["PORT"], "user": options["USER"], "password": options["PASSWORD"]}
+    parts = {key: str(value) for key, value in parts.items() if value}
+    with psycopg.connect(dbname="postgres", autocommit=True, **parts) as server:
+        server.execute(f"CREATE DATABASE {name}")
+        try:
+            host, port = parts.get("host", ""), parts.get("port", "")
+            user = ":".join(filter(None, [parts.get("user"), parts.get("password")]))
+            yield f"postgres://{user + '@' if user else ''}{host}{':' + port if port else ''}/{name}"
+        finally:
+            server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def finish(process, timeout=60):
+    output, _ = process.communicate(timeout=timeout)
+    assert process.returncode == 0, output
+    return output
+
+
+def test_kill_9_at_any_moment_and_a_run_to_the_end_leave_exactly_the_count(manage):
+    finish(manage("migrate", "-v0"))
+    arguments = ["provision_numbers", "--country", "GB", "--count", "12", "--yes"]
+    moments = random.Random(time.time())
+    kills = 0
+
+    for _ in range(5):
+        process = manage(*arguments)
+        # From its first word on, it works; before that it only starts.
+        process.stdout.readline()
+        time.sleep(moments.uniform(0, 0.25))
+        process.send_signal(signal.SIGKILL)
+        process.communicate(timeout=60)
+        kills += process.returncode == -signal.SIGKILL
+    assert kills
+    assert ": 12 of 12 numbers bought; their texts reach us." in finish(manage(*arguments))
+
+    counted = "from smsproxy.simulator.models import SimulatedNumber as S; print('rented:', S.objects.count())"
+    assert "rented: 12\n" in finish(manage("shell", "-v0", "-c", counted))
+    assert "12 numbers are ours; no difference." in finish(manage("sync_numbers"))
+
+
+def test_the_carrier_of_these_tests_counts_every_purchase():
+    rentals = Rentals()
+    rentals.buy("+447700900700", "GB")
+    assert rentals.bought == list(rentals.account)

@@ -1,0 +1,92 @@
+"""Killed anywhere and gone on with, a top-up buys for one shortage once, and stays within its budget."""
+
+from decimal import Decimal
+from itertools import count
+
+import pytest
+
+from numbers.models import NumberOrder, OrderState, VirtualNumber
+from numbers.provisioning import budget
+from numbers.provisioning.top_up import reserve, top_up_all
+from tests.support.crash_points import MISHAPS, plain, request_is_lost, world
+from tests.support.fake_rental_carrier import LOST
+from tests.support.top_ups import add_rule, let_time_pass, round_of
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.mark.parametrize("happens", MISHAPS)
+def test_killed_at_any_step_and_gone_on_with_it_buys_once_for_one_shortage(rentals, steps, happens):
+    for step in count():
+        with world(rentals, steps, happens):
+            rule = add_rule()
+            with steps.kill_at(step) as killed:
+                top_up_all()
+            assert len(rentals.account) <= 2
+            for _ in range(3):
+                let_time_pass()
+                round_of(rule)
+            assert rule.trouble == ""
+            assert len(rentals.account) == len(rentals.bought) == 2
+            assert reserve(rule) == 2
+            assert NumberOrder.objects.get().state == OrderState.COMPLETE
+            told = NumberOrder.objects.get().events.filter(reason__startswith="bought ", actor="top-up")
+            assert told.count() == 2
+            active = VirtualNumber.objects.active()
+            assert {each.number for each in active} == set(rentals.account) == rentals.reaching_us()
+        if not killed:
+            break
+    assert step > 20, "hardly any steps: is the counting broken?"
+
+
+@pytest.mark.parametrize("happens", [plain, request_is_lost])
+def test_killed_at_any_step_it_never_costs_more_than_the_budget(rentals, steps, happens):
+    for step in count():
+        with world(rentals, steps, happens):
+            rule = add_rule(target=5, monthly_budget=Decimal("2.60"))
+            with steps.kill_at(step) as killed:
+                top_up_all()
+            assert len(rentals.account) <= 2
+            for _ in range(3):
+                let_time_pass()
+                round_of(rule)
+                assert len(rentals.account) <= 2
+            assert len(rentals.bought) == 2
+            assert budget.committed(rule) == Decimal("2.50")
+            assert rule.trouble == "" or "the budget is used up" in rule.trouble
+        if not killed:
+            break
+    assert step > 20
+
+
+def test_killed_at_any_step_and_again_at_any_step_of_the_next_round_it_still_buys_once(rentals, steps):
+    for first in count():
+        # Some of all pairs are enough, and each step is second somewhere.
+        for second in count(first % 25, 25):
+            with world(rentals, steps, plain):
+                rule = add_rule()
+                with steps.kill_at(first) as killed:
+                    top_up_all()
+                let_time_pass()
+                with steps.kill_at(second) as killed_again:
+                    top_up_all()
+                let_time_pass()
+                assert round_of(rule) == ""
+                assert len(rentals.account) == len(rentals.bought) == 2
+                assert NumberOrder.objects.count() == 1
+            if not killed_again:
+                break
+        if not killed:
+            break
+
+
+def test_reply_after_reply_is_lost_and_yet_each_number_is_bought_once(rentals):
+    rule = add_rule(target=5, monthly_budget=Decimal("5.00"))
+    rentals.fail("buy", *[LOST] * 3)
+
+    for _ in range(4):
+        let_time_pass()
+        round_of(rule)
+
+    assert len(rentals.bought) == len(rentals.account) == 4
+    assert budget.committed(rule) == Decimal("5.00")

@@ -1,0 +1,151 @@
+"""A carrier that is out of service for a while, or asks us to wait, as real workers meet it: what arrived, and when."""
+
+import threading
+import time
+from collections import defaultdict
+from contextlib import contextmanager
+from itertools import pairwise
+
+import pytest
+from django.db import connection
+
+from conversations.delivery import outbox
+from conversations.models import AccountPace, MessageEvent, OutboundMessage
+from tests.support.builders import ALICE, add_numbers, members, talk
+from tests.support.relay_process import Relays, wait_until
+from tests.support.stub_carrier import StubCarrier
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.postgres]
+
+NUMBERS = 20
+TEXTS_A_SECOND = 100
+ACCOUNT_RATE, NUMBER_RATE = 150, 10
+WORKERS, CALLS_AT_ONCE = 2, 8
+OUTAGE = 30.0  # Seconds.
+
+
+@pytest.fixture
+def stub(tmp_path):
+    with StubCarrier(tmp_path) as stub:
+        yield stub
+
+
+@pytest.fixture
+def people():
+    """Alice and twenty others: each of the numbers has a line to her, and one to somebody else."""
+    add_numbers(NUMBERS)
+    return [person for index in range(NUMBERS) for person in members(talk(ALICE, f"+4477007{index:05}"))]
+
+
+def relays(tmp_path, stub, **settings):
+    return Relays(tmp_path, stub, CARRIER_TIMEOUT="10", LEASE="30", UNKNOWN_AFTER="60", **settings)
+
+
+def test_an_outage_loses_nothing_hammers_nobody_and_ends_without_a_burst(tmp_path, stub, people):
+    rates = {"CARRIER_RATE": str(ACCOUNT_RATE), "NUMBER_RATES": f"*={NUMBER_RATE}"}
+    with relays(tmp_path, stub, **rates) as workers:
+        for worker in [workers.start("--concurrency", str(CALLS_AT_ONCE)) for _ in range(WORKERS)]:
+            workers.wait_for(worker)
+        with texts_keep_coming(people):
+            wait_until(lambda: len(stub.requests) > 2 * TEXTS_A_SECOND)
+            stub.behave(status=503)
+            began = time.time()
+            time.sleep(OUTAGE)
+            ended = time.time()
+            stub.behave()
+        wait_until(lambda: not OutboundMessage.objects.unfinished().exists(), 240, every=0.5)
+
+    requests = stub.requests
+    assert set(OutboundMessage.objects.values_list("state", flat=True)) == {"sent"}
+    assert not MessageEvent.objects.filter(new_state="unknown").exists()
+    assert_in_order(requests)
+    during = [request for request in requests if began < request["at"] < ended]
+    # What was under way when it began, and a probe after each wait, which doubles: 1, 1, 2, 4, 8, 16 seconds at least.
+    assert len(during) <= WORKERS * CALLS_AT_ONCE + 6
+    # What was claimed in time may arrive late, as far as calls are made at once; or as the number has lines.
+    assert most_in_a_second(requests) <= 1.1 * ACCOUNT_RATE + 1 + WORKERS * CALLS_AT_ONCE
+    for sender in {request["params"]["from"] for request in requests}:
+        from_it = [request for request in requests if request["params"]["from"] == sender]
+        assert most_in_a_second(from_it) <= 1.1 * NUMBER_RATE + 1 + 2
+
+
+def test_a_carrier_that_names_a_time_hears_nothing_for_so_long_and_then_one_text_first(tmp_path, stub, people):
+    stub.behave(status=429, retry_after=3)
+    outbox.queue_notice(people[0], "first")
+    with relays(tmp_path, stub) as workers:
+        workers.start()
+        wait_until(AccountPace.objects.filter(state="paused").exists)
+        stub.behave(latency=0.5)
+        for person in people[1:]:
+            outbox.queue_notice(person, "and all the others")
+        wait_until(lambda: not OutboundMessage.objects.unfinished().exists())
+
+    refused, probe, *others = [request["at"] for request in stub.requests]
+    assert probe - refused >= 3
+    assert min(others) - probe >= 0.5
+    assert len(others) == len(people) - 1
+
+
+def test_a_throttled_number_waits_as_long_as_it_is_told_and_the_others_go_on(tmp_path, stub, people):
+    busy, others = people[0], [person for person in people if person.proxy_number != people[0].proxy_number]
+    throttled = {"sms_status": "1", "error_text": "Throughput Rate Exceeded - please wait [ 1500 ] and retry"}
+    stub.behave(senders={busy.proxy_number.number[1:]: throttled})
+
+    def from_busy():
+        return [request["at"] for request in stub.requests if request["params"]["from"] == busy.proxy_number.number[1:]]
+
+    for person in (busy, *others):
+        outbox.queue_notice(person, "hello")
+    with relays(tmp_path, stub) as workers:
+        workers.start()
+        wait_until(lambda: OutboundMessage.objects.filter(state="sent").count() == len(others))
+        wait_until(lambda: len(from_busy()) > 1)
+        assert not AccountPace.objects.filter(state="paused").exists()
+        stub.behave()
+        wait_until(lambda: not OutboundMessage.objects.unfinished().exists())
+
+    assert all(later - earlier >= 1.5 for earlier, later in pairwise(from_busy()))
+
+
+@contextmanager
+def texts_keep_coming(people):
+    enough = threading.Event()
+
+    def queue():
+        start, count = time.monotonic(), 0
+        while not enough.wait(max(0, start + count / TEXTS_A_SECOND - time.monotonic())):
+            outbox.queue_notice(people[count % len(people)], "hello")
+            count += 1
+        connection.close()
+
+    flow = threading.Thread(target=queue)
+    flow.start()
+    try:
+        yield
+    finally:
+        enough.set()
+        flow.join()
+
+
+def most_in_a_second(requests):
+    moments = sorted(request["at"] for request in requests)
+    most = first = 0
+    for last, moment in enumerate(moments):
+        while moment - moments[first] >= 1:
+            first += 1
+        most = max(most, last - first + 1)
+    return most
+
+
+def assert_in_order(requests):
+    """Each text was accepted the last time it arrived, and in each line in the order in which they were queued."""
+    rows = OutboundMessage.objects.values_list("client_ref", "pk", "sender", "recipient")
+    places = {client_ref: place for client_ref, *place in rows}
+    lines = defaultdict(list)
+    for message in reversed(dict.fromkeys(r["params"]["client-ref"].partition(".")[0] for r in reversed(requests))):
+        place, *line = places[message]
+        lines[tuple(line)].append(place)
+    assert len(lines) == 2 * NUMBERS
+    assert sum(len(line) for line in lines.values()) == len(places), "some never arrived"
+    for line in lines.values():
+        assert line == sorted(line)

@@ -1,0 +1,385 @@
+"""Many at once, on real PostgreSQL: threads, processes, and kill -9."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from django.db import connection, transaction
+from django.test import Client
+
+from conversations.delivery import claim as claim_module
+from conversations.delivery import outbox
+from conversations.delivery.claim import claim
+from conversations.delivery.receipts import receive_receipt
+from conversations.lifecycle.request import NoNumberFree
+from conversations.models import (
+    Conversation,
+    InboundMessage,
+    OutboundMessage,
+    Participant,
+)
+from conversations.worker.periodic_jobs import sweep
+from smsproxy.api.models import ApiKey
+from smsproxy.carriers.base import Receipt, ReceiptStatus
+from tests.support.builders import ALICE, BOB, CHARLIE, add_numbers, members, proxies, talk
+from tests.support.signing import signed_inbound
+from tests.support.stub_carrier import StubCarrier
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.postgres,
+    pytest.mark.usefixtures("no_hurry"),
+]
+
+ROOT = Path(__file__).resolve().parent.parent.parent.parent
+
+
+def at_once(count, work):
+    """Run work(0), work(1), … in as many threads, all let go at the same moment; their results."""
+    start = threading.Barrier(count)
+
+    def run(index):
+        try:
+            start.wait(60)
+            return work(index)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(run, range(count)))
+
+
+def test_two_hundred_creators_for_the_same_person_never_share_a_pair():
+    add_numbers(200, start="+4477009")
+
+    def create(index):
+        # PostgreSQL takes 100 connections: the creators take turns for one, and race all the same.
+        with slots:
+            try:
+                return talk(ALICE, f"+4477007{index:05}")
+            finally:
+                connection.close()
+
+    slots = threading.Semaphore(60)
+    made = at_once(200, create)
+
+    assert len(made) == 200
+    pairs = Counter(Participant.objects.unreleased().values_list("real_number", "proxy_number"))
+    assert len(pairs) == 400
+    assert set(pairs.values()) == {1}
+    with pytest.raises(NoNumberFree):
+        talk(ALICE, CHARLIE)
+
+
+def test_creators_that_name_the_same_two_people_in_either_order_do_not_dead_lock():
+    add_numbers(40)
+
+    made = at_once(30, lambda index: talk(ALICE, BOB) if index % 2 else talk(BOB, ALICE))
+
+    assert len({conversation.pk for conversation in made}) == 30
+    assert Participant.objects.unreleased().count() == 60
+
+
+def test_without_the_lock_on_people_the_constraint_alone_keeps_pairs_apart(monkeypatch):
+    monkeypatch.setattr("conversations.lifecycle.create._wait_for_other_creators", lambda numbers: None)
+    add_numbers(20)
+
+    made = at_once(20, lambda index: talk(ALICE, f"+4477007{index:05}"))
+
+    assert len({proxies(conversation)[0] for conversation in made}) == 20
+
+
+def test_one_idempotency_key_posted_thirty_times_at_once_makes_one_conversation():
+    add_numbers(1)
+    _, key = ApiKey.objects.issue("rides-backend")
+    body = {"participants": [{"number": ALICE}, {"number": BOB}]}
+    headers = {"Authorization": f"Bearer {key}", "Idempotency-Key": "order-42"}
+
+    answers = at_once(
+        30, lambda _: Client().post("/api/v1/conversations/", body, "application/json", headers=headers).status_code
+    )
+
+    assert answers == [201] * 30
+    assert Conversation.objects.count() == 1
+    assert OutboundMessage.objects.count() == 2
+
+
+def test_texts_of_one_conversation_become_visible_in_the_order_of_their_ids():
+    """Else a worker could send the second before it sees the first."""
+    add_numbers(2)
+    conversation = talk(ALICE, BOB)
+    to = proxies(conversation)[0]
+    order = []
+
+    def post(name):
+        params = signed_inbound(msisdn=ALICE[1:], to=to[1:], messageId=name)
+        assert Client().post("/webhooks/vonage/inbound-sms", params, "application/json").status_code == 200
+        order.append(name)
+        connection.close()
+
+    with transaction.atomic():
+        assert Participant.objects.route(ALICE, to)
+        waiting = threading.Thread(target=post, args=["second"])
+        waiting.start()
+        time.sleep(0.5)
+        assert not order, "a second text is queued while the first is not yet visible"
+        order.append("first")
+    waiting.join(10)
+
+    assert order == ["first", "second"]
+
+
+def test_two_texts_at_the_same_moment_both_begin_the_time_anew_after_which_their_conversation_ends():
+    add_numbers(2)
+    Conversation.objects.filter(pk=talk(ALICE, BOB).pk).update(idle_ttl=3600)
+    to = proxies(Conversation.objects.get())[0]
+
+    def post():
+        params = signed_inbound(msisdn=ALICE[1:], to=to[1:], messageId="second")
+        Client().post("/webhooks/vonage/inbound-sms", params, "application/json")
+        connection.close()
+
+    with transaction.atomic():
+        Participant.objects.route(ALICE, to).conversation.restart_idle_time()
+        first = Conversation.objects.get().idle_at
+        assert first
+        waiting = threading.Thread(target=post)
+        waiting.start()
+        time.sleep(0.5)
+    waiting.join(10)
+
+    assert OutboundMessage.objects.count() == 1
+    assert Conversation.objects.filter(idle_at__gt=first).exists()
+
+
+def test_nothing_is_relayed_any_more_once_close_has_returned():
+    add_numbers(2)
+    conversation = talk(ALICE, BOB)
+    to = proxies(conversation)[0]
+
+    def post():
+        params = signed_inbound(msisdn=ALICE[1:], to=to[1:])
+        Client().post("/webhooks/vonage/inbound-sms", params, "application/json")
+        connection.close()
+
+    with transaction.atomic():
+        conversation.close()
+        late = threading.Thread(target=post)
+        late.start()
+        time.sleep(0.5)
+    late.join(10)
+
+    assert InboundMessage.objects.get().outcome == "ended"
+    assert not OutboundMessage.objects.filter(kind="relay").exists()
+
+
+def test_one_message_id_posted_fifty_times_at_once_is_relayed_once():
+    add_numbers(2)
+    params = signed_inbound(msisdn=ALICE[1:], to=proxies(talk(ALICE, BOB))[0][1:])
+
+    answers = at_once(
+        50, lambda _: Client().post("/webhooks/vonage/inbound-sms", params, "application/json").status_code
+    )
+
+    assert answers == [200] * 50
+    assert InboundMessage.objects.count() == 1
+    assert OutboundMessage.objects.count() == 1
+
+
+def test_a_stranger_who_texts_twenty_times_at_once_is_told_once():
+    to = add_numbers(1)[0].number
+
+    def post(index):
+        params = signed_inbound(msisdn=ALICE[1:], to=to[1:], messageId=f"m-{index}")
+        return Client().post("/webhooks/vonage/inbound-sms", params, "application/json").status_code
+
+    assert at_once(20, post) == [200] * 20
+    assert InboundMessage.objects.count() == 20
+    assert OutboundMessage.objects.count() == 1
+
+
+def test_workers_that_claim_at_once_never_take_the_same_message_or_two_of_a_line():
+    add_numbers(30)
+    for index in range(30):
+        bob = members(talk(ALICE, f"+4477007{index:05}"))[1]
+        outbox.queue_notice(bob, "1")
+        outbox.queue_notice(bob, "2")
+
+    claims = at_once(8, lambda _: [message.pk for message in claim(10).messages])
+
+    taken = [pk for claim in claims for pk in claim]
+    assert len(taken) == len(set(taken))
+    lines = OutboundMessage.objects.filter(state="sending").values_list("sender", "recipient")
+    assert len(lines) == len(set(lines))
+
+
+@pytest.mark.parametrize(
+    ("change", "state"),
+    [
+        (lambda message: message.cancel(reason="not any more", actor="sam"), "cancelled"),
+        (lambda message: receive(message, "a", attempt=1), "delivered"),
+    ],
+)
+def test_what_staff_or_a_receipt_changed_just_before_it_was_taken_is_not_taken(monkeypatch, change, state):
+    add_numbers(2)
+    message = outbox.queue_notice(members(talk(ALICE, BOB))[1], "hello")
+    heads, changes = claim_module._heads, [change]
+
+    def look(*args, **options):
+        found = heads(*args, **options)
+        if changes:
+            at_once(1, lambda _: changes.pop()(message))
+        return found
+
+    monkeypatch.setattr(claim_module, "_heads", look)
+
+    assert claim(10).messages == []
+
+    message.refresh_from_db()
+    assert (message.state, message.attempts) == (state, 0)
+
+
+def receive(message, part, attempt):
+    receive_receipt(
+        Receipt(carrier_message_id=part, client_ref=f"{message.client_ref}.{attempt}", status=ReceiptStatus.DELIVERED)
+    )
+
+
+def test_a_long_text_of_which_both_receipts_come_at_the_same_moment_is_delivered():
+    add_numbers(2)
+    bob = members(talk(ALICE, BOB))[1]
+    texts = [outbox.queue_notice(bob, "x" * 200) for _ in range(20)]
+    OutboundMessage.objects.update(state="sent", attempts=1, part_count=2)
+    together = threading.Barrier(2)
+
+    def tell(part):
+        for text in texts:
+            together.wait(60)
+            receive(text, f"{text.pk}-{part}", attempt=1)
+
+    at_once(2, tell)
+
+    assert Counter(OutboundMessage.objects.values_list("state", flat=True)) == {"delivered": 20}
+
+
+@pytest.fixture
+def stub(tmp_path):
+    with StubCarrier(tmp_path) as stub:
+        yield stub
+
+
+@pytest.fixture
+def start_worker(stub, settings, tmp_path):
+    """Start `manage.py relay` as a process of its own, on this test's database, against the stub carrier."""
+    database = settings.DATABASES["default"]
+    login = f"{database['USER']}:{database['PASSWORD']}@{database['HOST']}:{database['PORT']}"
+    url = f"postgres://{login.replace(':@:', '')}/{database['NAME']}"
+    environment = {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "tests.settings",
+        "CARRIER_FOR_TESTS": "vonage",
+        "TEST_DATABASE_URL": url,
+        "STUB_CARRIER": stub.host,
+        "REQUESTS_CA_BUNDLE": str(stub.ca),
+        "LEASE": "5",
+        "CARRIER_TIMEOUT": "2",
+    }
+    workers = []
+
+    def start():
+        with (tmp_path / "worker.log").open("a") as log:
+            worker = subprocess.Popen(
+                [sys.executable, "manage.py", "relay"], cwd=ROOT, env=environment, stdout=log, stderr=log
+            )
+        workers.append(worker)
+        return worker
+
+    yield start
+    for worker in workers:
+        worker.kill()
+        worker.wait()
+
+
+def arrived(stub):
+    """How often each message arrived, whichever the attempt."""
+    return Counter(request["params"]["client-ref"].partition(".")[0] for request in stub.requests)
+
+
+def wait_until(condition, seconds=30):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+
+
+def test_kill_9_of_the_worker_mid_send_loses_nothing_and_sends_nothing_again_blindly(stub, start_worker):
+    add_numbers(40)
+    bobs = [members(talk(ALICE, f"+4477007{index:05}"))[1] for index in range(40)]
+    messages = [outbox.queue_notice(bob, f"{number}") for number in range(2) for bob in bobs]
+    stub.behave(latency=0.4)
+
+    worker = start_worker()
+    wait_until(lambda: len(stub.requests) >= 30)
+    worker.send_signal(signal.SIGKILL)
+    worker.wait()
+    in_doubt = set(OutboundMessage.objects.filter(state="sending").values_list("client_ref", flat=True))
+    assert in_doubt, "the worker was to die while it was sending"
+    stub.behave(latency=0)
+    start_worker()
+    wait_until(lambda: not OutboundMessage.objects.filter(state__in=["sending", "sent"]).exclude(state="sent").exists())
+    # What waits behind a message in doubt goes on only when the time for its receipt is over.
+    OutboundMessage.objects.filter(state="unknown").update(due_at="2000-01-01T00:00:00Z")
+    wait_until(lambda: not OutboundMessage.objects.unfinished().exists())
+
+    count = arrived(stub)
+    unknown = set(OutboundMessage.objects.filter(state="unknown").values_list("client_ref", flat=True))
+    assert unknown == in_doubt
+    assert max(count.values()) == 1
+    for message in messages:
+        assert count[message.client_ref] == 1 or message.client_ref in unknown
+    sent = OutboundMessage.objects.filter(state="sent")
+    assert sent.count() + len(unknown) == len(messages)
+
+
+def test_sigterm_finishes_what_is_in_flight_and_leaves_the_rest_queued(stub, start_worker):
+    add_numbers(2)
+    bob = members(talk(ALICE, BOB))[1]
+    for index in range(5):
+        outbox.queue_notice(bob, f"{index}")
+    stub.behave(latency=0.5)
+
+    worker = start_worker()
+    wait_until(lambda: stub.requests)
+    worker.terminate()
+
+    assert worker.wait(20) == 0
+    sweep()
+    states = Counter(OutboundMessage.objects.values_list("state", flat=True))
+    assert states["sent"] == sum(arrived(stub).values())
+    assert states["sending"] == states["unknown"] == 0
+    assert states["queued"] == 5 - states["sent"] > 0
+
+
+def test_the_requests_at_the_carrier_are_in_the_order_of_each_line_with_two_workers(stub, start_worker):
+    add_numbers(5)
+    bobs = [members(talk(ALICE, f"+4477007{index:05}"))[1] for index in range(5)]
+    for number in range(8):
+        for bob in bobs:
+            outbox.queue_notice(bob, f"{number}")
+    stub.behave(latency=0.02)
+
+    start_worker()
+    start_worker()
+    wait_until(lambda: not OutboundMessage.objects.unfinished().exists())
+
+    lines: dict[str, list[str]] = {}
+    for request in stub.requests:
+        lines.setdefault(request["params"]["to"], []).append(request["params"]["text"])
+    assert list(lines.values()) == [[f"{number}" for number in range(8)]] * 5

@@ -1,0 +1,258 @@
+"""Several workers at once: their signs of life, what wakes them, and what they leave to one of them."""
+
+import signal
+import sqlite3
+import threading
+import time
+from contextlib import suppress
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from conversations.delivery import claim as claim_module
+from conversations.delivery import outbox, postgres, wakeup
+from conversations.delivery.claim import claim
+from conversations.delivery.results import Result, record
+from conversations.models import AccountPace, NumberPace, OutboundMessage, Worker
+from conversations.models.worker import SILENCE
+from conversations.worker import periodic_jobs
+from conversations.worker.periodic_jobs import sweep
+from smsproxy.carriers.base import TryLater
+from tests.slow.processes.test_concurrency import at_once
+from tests.support.builders import ALICE, BOB, CHARLIE, add_numbers, members, talk
+from tests.support.gunicorn_process import Gunicorn
+from tests.support.outbox import later, queue
+from tests.support.relay_process import Relays, wait_until
+from tests.support.stub_carrier import StubCarrier
+
+on_postgres = [pytest.mark.django_db(transaction=True), pytest.mark.postgres]
+
+
+@pytest.fixture
+def stub(tmp_path):
+    with StubCarrier(tmp_path) as stub:
+        yield stub
+
+
+@pytest.fixture
+def relays(tmp_path, stub):
+    with Relays(tmp_path, stub) as relays:
+        yield relays
+
+
+def is_listening():
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE %s",
+            [f"LISTEN {wakeup.CHANNEL}%"],
+        )
+        return cursor.fetchone()[0] == 1
+
+
+def a_person():
+    add_numbers(2)
+    return members(talk(ALICE, BOB))[1]
+
+
+class TestOnPostgreSQL:
+    pytestmark = on_postgres
+
+    def test_a_worker_gives_signs_of_life_and_signs_off_and_one_that_was_killed_falls_silent(self, relays):
+        stopped, killed = relays.start(), relays.start()
+        relays.wait_for(stopped)
+        relays.wait_for(killed)
+        assert Worker.objects.alive(timezone.now()).count() == 2
+        first_sign = Worker.objects.get(name__contains=f"process {killed.pid} ").seen_at
+
+        stopped.terminate()
+        assert stopped.wait(60) == 0
+        row = Worker.objects.get()
+        wait_until(lambda: Worker.objects.get().seen_at > first_sign)
+        killed.send_signal(signal.SIGKILL)
+        killed.wait()
+
+        assert f"process {killed.pid} " in row.name
+        assert Worker.objects.count() == 1
+        assert not Worker.objects.alive(timezone.now() + timedelta(seconds=SILENCE)).exists()
+
+    def test_a_worker_makes_no_more_calls_at_once_than_it_may(self, relays, stub):
+        latency = 0.3
+        stub.behave(latency=latency)
+        add_numbers(12)
+        for index in range(12):
+            outbox.queue_notice(members(talk(ALICE, f"+4477007{index:05}"))[1], "hello")
+
+        relays.start("--concurrency", "3")
+        taken = []
+
+        def is_done():
+            taken.append(OutboundMessage.objects.filter(state="sending").count())
+            return not OutboundMessage.objects.unfinished().exists()
+
+        wait_until(is_done)
+
+        arrivals = [request["at"] for request in stub.requests]
+        at_once = [sum(at - latency < other <= at for other in arrivals) for at in arrivals]
+        assert max(at_once) == 3
+        assert max(taken) <= 3
+
+    def test_what_one_process_queues_wakes_the_workers_of_others(self, relays, stub):
+        """A worker that looks by itself every five minutes only."""
+        bob = a_person()
+        relays.wait_for(relays.start(changes="from conversations.delivery import relay; relay.POLL = 300"))
+
+        for number in range(1, 4):
+            wait_until(is_listening)
+            wait_until(lambda: not OutboundMessage.objects.unfinished().exists())
+            time.sleep(1)  # Until nothing but the new text can wake it.
+            outbox.queue_notice(bob, "hello")
+            wait_until(lambda number=number: len(stub.requests) == number)
+
+    def test_what_is_queued_before_a_worker_listens_wakes_it_when_it_does(self, relays, stub, tmp_path):
+        bob, go_on = a_person(), tmp_path / "go on"
+        worker = relays.start(
+            changes=f"""
+from pathlib import Path
+from conversations.delivery import relay, wakeup
+relay.POLL = 300
+listen = wakeup.Listener._listen
+def late(self):
+    while not Path({str(go_on)!r}).exists():
+        self._stopping.wait(0.05)
+    listen(self)
+wakeup.Listener._listen = late
+"""
+        )
+        relays.wait_for(worker)
+        time.sleep(1)  # Until its first turn is over, in which it finds nothing.
+        outbox.queue_notice(bob, "hello")
+
+        go_on.touch()
+
+        wait_until(lambda: len(stub.requests) == 1)
+
+    def test_a_worker_that_nothing_wakes_looks_by_itself(self, relays, stub):
+        bob = a_person()
+        worker = relays.start(changes="from conversations.delivery import wakeup; wakeup.CHANNEL = 'another'")
+        relays.wait_for(worker)
+
+        outbox.queue_notice(bob, "hello")
+
+        wait_until(lambda: len(stub.requests) == 1)
+
+    def test_sweeps_run_in_one_worker_at_a_time(self, monkeypatch):
+        runs, started, go_on = [], threading.Event(), threading.Event()
+
+        def slowly():
+            runs.append(threading.current_thread())
+            started.set()
+            assert go_on.wait(60)
+            return 0
+
+        def sweep_and_close():
+            sweep()
+            connection.close()
+
+        monkeypatch.setattr(periodic_jobs, "SWEEPS", [slowly])
+        first = threading.Thread(target=sweep_and_close)
+        first.start()
+        assert started.wait(60)
+
+        sweep()
+        assert runs == [first]
+        go_on.set()
+        first.join()
+        sweep()
+
+        assert len(runs) == 2
+
+    def test_a_number_that_is_told_to_wait_just_while_another_worker_claims_from_it_waits(self, monkeypatch):
+        bob = a_person()
+        AccountPace.load()
+        outbox.queue_notice(bob, "first")
+        is_claiming, told = threading.Event(), threading.Event()
+        write = postgres.write_paces
+
+        def write_late(paces):
+            is_claiming.set()
+            told.wait(1)  # Not for longer: it may have to wait for us.
+            write(paces)
+
+        def claim_and_close():
+            claim(1)
+            connection.close()
+
+        monkeypatch.setattr(postgres, "write_paces", write_late)
+        other = threading.Thread(target=claim_and_close)
+        other.start()
+        assert is_claiming.wait(60)
+        NumberPace.objects.wait(bob.proxy_number, 30, "throttled")
+        told.set()
+        other.join()
+
+        assert NumberPace.objects.get().ready_at > timezone.now() + timedelta(seconds=20)
+
+    def test_workers_that_claim_at_once_keep_the_rate_of_the_account(self, monkeypatch, settings):
+        settings.CARRIER_RATE = 1
+        AccountPace.load()
+        numbers = add_numbers(8)
+        for number in numbers:
+            queue(members(talk(ALICE, f"+4477007{number.pk:05}"))[0], "hello")
+        heads, all_look, places = claim_module._heads, threading.Barrier(8), iter(numbers)
+
+        def look(now, limit, **options):
+            with suppress(threading.BrokenBarrierError):
+                all_look.wait(0.5)  # Not for longer: they may have to wait for us.
+            return heads(now, limit, of=[next(places).pk])
+
+        monkeypatch.setattr(claim_module, "_heads", look)
+        began = time.monotonic()
+        taken = [message for messages in at_once(8, lambda _: claim(1).messages) for message in messages]
+        seconds = time.monotonic() - began
+
+        assert 1 <= len(taken) <= 1 + seconds
+
+
+def test_on_sqlite_a_second_worker_is_refused_and_after_a_kill_9_the_next_one_starts_at_once(tmp_path, stub):
+    server = Gunicorn(tmp_path)
+    server.manage("migrate", "--verbosity", "0")
+
+    def workers():
+        with sqlite3.connect(tmp_path / "db.sqlite3") as database:
+            [[number]] = database.execute("SELECT count(*) FROM conversations_worker")
+        database.close()
+        return number
+
+    with Relays(tmp_path, stub, DATABASE_URL=server.environment["DATABASE_URL"]) as relays:
+        first = relays.start()
+        wait_until(lambda: workers() == 1)
+        second = relays.start()
+        assert second.wait(60) == 1
+        assert "A relay is already working on this SQLite database" in relays.log
+        assert "Traceback" not in relays.log
+        assert first.poll() is None
+
+        first.kill()
+        first.wait()
+        next_one = relays.start()
+        wait_until(lambda: workers() == 2)
+        assert next_one.poll() is None
+
+
+def test_a_probe_that_slept_until_there_was_another_does_not_let_a_third_one_go(bob, time_machine, settings):
+    other = members(talk(ALICE, CHARLIE))[1]
+    queue(bob, "first probe")
+    queue(other, "second probe")
+    AccountPace.pause("out of service", 1)
+    later(time_machine, 2)
+    [slept] = claim(2).messages
+    later(time_machine, settings.LEASE + 1)
+    [probe] = claim(2).messages
+    assert probe.pk != slept.pk
+
+    record(Result(slept, TryLater("its lease was about to run out"), is_ours=True))
+    later(time_machine, 2)
+
+    assert claim(2).messages == []

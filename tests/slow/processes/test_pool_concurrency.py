@@ -1,0 +1,161 @@
+"""Sixteen processes at once for the same few people and numbers, on PostgreSQL, watched from outside of the code."""
+
+import secrets
+import threading
+import time
+from collections import Counter
+
+import psycopg
+import pytest
+from django.db import connection, transaction
+
+from conversations.lifecycle.request import NoNumberFree
+from conversations.models import Conversation, Participant
+from numbers.assignment.policy import UsedUp
+from numbers.models import VirtualNumber
+from smsproxy.states import StaleState
+from tests.support.builders import ALICE, BOB, add_numbers, members, talk
+from tests.support.concurrency import PROCESSES, Crowd, Plan
+from tests.support.relay_process import url_of_the_test
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.postgres]
+
+TURNS = 100  # of each process
+PEOPLE = [f"+44770090000{index}" for index in range(8)]
+
+# Each finds what must never be, in one look at the database: of transactions that are going on it sees nothing.
+WRONG = {
+    "a pair that is live twice": """
+        SELECT real_number_id, proxy_number_id FROM conversations_participant
+        WHERE released_at IS NULL GROUP BY 1, 2 HAVING count(*) > 1
+    """,
+    "a number whose count of live pairs is wrong": """
+        SELECT id, live FROM numbers_virtualnumber WHERE live <> (
+            SELECT count(*) FROM conversations_participant WHERE proxy_number_id = numbers_virtualnumber.id
+            AND released_at IS NULL
+        )
+    """,
+    "somebody in an open conversation whose pair is released, or cools down": """
+        SELECT p.id FROM conversations_participant p JOIN conversations_conversation c ON c.id = conversation_id
+        WHERE c.state = 'open' AND replaced_by_id IS NULL AND (released_at IS NOT NULL OR release_at IS NOT NULL)
+    """,
+    "somebody in a closed conversation whose pair will never be released": """
+        SELECT p.id FROM conversations_participant p JOIN conversations_conversation c ON c.id = conversation_id
+        WHERE c.state = 'closed' AND release_at IS NULL
+    """,
+    "a conversation that is closed before its time is up": """
+        SELECT id FROM conversations_conversation WHERE closed_reason = 'expired' AND expires_at > closed_at
+    """,
+    "a conversation that is half made": """
+        SELECT c.id FROM conversations_conversation c LEFT JOIN conversations_participant p ON c.id = conversation_id
+        AND replaced_by_id IS NULL
+        GROUP BY 1 HAVING count(DISTINCT real_number_id) < 2 OR count(*) <> max(position) + 1
+    """,
+    "a text that goes to somebody of another conversation, or from a number that is not theirs in it": """
+        SELECT m.id FROM conversations_outboundmessage m
+        JOIN conversations_participant p ON p.id = m.participant_id
+        LEFT JOIN conversations_inboundmessage i ON i.id = m.inbound_id
+        LEFT JOIN conversations_participant author ON author.id = i.participant_id
+        WHERE p.conversation_id <> m.conversation_id OR p.proxy_number_id <> m.sender_id
+        OR p.real_number_id <> m.recipient_id OR author.conversation_id <> m.conversation_id
+        OR author.real_number_id = m.recipient_id
+    """,
+}
+TOO_FULL = "SELECT id, live FROM numbers_virtualnumber WHERE live > %s"
+
+
+def watch(crowd, cap):
+    """How often something was found that must never be, while they are at work and once they have ended."""
+    found = Counter()
+    with psycopg.connect(url_of_the_test(), autocommit=True) as outside:
+        is_last = False
+        while not is_last:
+            is_last = not crowd.is_at_work
+            for what, query in WRONG.items():
+                found[what] += len(outside.execute(query).fetchall())
+            if cap:
+                found["a number above its cap"] += len(outside.execute(TOO_FULL, [cap]).fetchall())
+            time.sleep(0.02)
+    return +found
+
+
+@pytest.mark.parametrize(("numbers", "cap"), [(6, 0), (6, 3)], ids=["no cap", "a cap of three"])
+def test_whatever_sixteen_processes_do_at_once_no_pair_is_live_twice_and_all_that_is_counted_is_right(
+    tmp_path, numbers, cap
+):
+    add_numbers(numbers)
+    plan = Plan(seed=secrets.randbelow(10**6), turns=TURNS, people=PEOPLE, cool_down=0.2, cap=cap)
+
+    with Crowd(tmp_path, plan) as crowd:
+        found = watch(crowd, cap)
+        done = crowd.done()
+
+    total = sum(done, Counter())
+    print(plan, total)  # noqa: T201 - pytest shows it with a failure
+    assert not found
+    assert not [what for what in total if what.startswith("error")]
+    assert len(done) == PROCESSES
+    for what, at_least in {
+        "created": 100,
+        "closed": 150,
+        "reopened": 15,
+        "released": 20,
+        "no number free": 30,
+        "text relayed": 50,
+        "replaced": 5,
+    }.items():
+        assert total[what] >= at_least, what
+
+
+def test_a_cool_down_is_cut_short_only_once_whoever_reopens_the_conversation_is_through():
+    """Else the two could wait for each other: both change the same rows, and in orders that need not be the same."""
+    add_numbers(1)
+    ended = talk(ALICE, BOB).close()
+    alice, bob = (Participant.objects.filter(pk=each.pk) for each in members(ended))
+    answers: list[object] = []
+
+    def create():
+        try:
+            answers.append(talk(ALICE, BOB, used_up=UsedUp.SOFT))
+        except Exception as error:  # noqa: BLE001
+            answers.append(type(error))
+        connection.close()
+
+    late = threading.Thread(target=create)
+    with transaction.atomic():
+        # As reopening does, but row by row.
+        Conversation.objects.select_for_update(no_key=True).get(pk=ended.pk)
+        bob.update(release_at=None)
+        late.start()
+        time.sleep(0.5)
+        alice.update(release_at=None)
+        ended.reopen()
+    late.join(10)
+
+    assert answers == [NoNumberFree]
+
+
+@pytest.mark.parametrize(("verb", "state"), [("retire", "active"), ("lose", "quarantined")])
+def test_a_number_does_not_retire_under_somebody_who_is_just_being_given_it(verb, state):
+    """It waits until they are through, and then counts them. One that is lost stays in quarantine for them."""
+    [number] = add_numbers(1)
+    failures = []
+
+    def take_it_away():
+        try:
+            getattr(VirtualNumber.objects.get(pk=number.pk), verb)(reason="for the test")
+        except StaleState as error:
+            failures.append(error)
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=take_it_away)
+    with transaction.atomic():
+        assert VirtualNumber.objects.give({number.pk: 1})
+        thread.start()
+        time.sleep(0.5)
+    thread.join(30)
+
+    number.refresh_from_db()
+    assert (number.state, number.live) == (state, 1)
+    assert len(failures) == (verb == "retire")

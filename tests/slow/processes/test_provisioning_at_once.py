@@ -1,0 +1,130 @@
+"""Runs of the same order at the same moment buy no more than was asked for."""
+
+import threading
+from contextlib import suppress
+
+import pytest
+from django.db import connection
+
+from numbers.models import NumberOrder, NumberState, OrderState, VirtualNumber
+from numbers.provisioning import order as order_module
+from numbers.provisioning.order import OrderSpec, end, find_or_open_order, fulfil
+from numbers.provisioning.step import StepKind
+from tests.support.orders import pool, run
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("round_", range(5))
+def test_runs_at_once_of_the_same_order_buy_no_more_than_was_asked_for(rentals, round_):
+    rentals.gone.update({"+447700900701", "+447700900703"})
+    runs, spec = 6, OrderSpec(country="GB", count=5)
+    start = threading.Barrier(runs)
+    failures = []
+
+    def work():
+        try:
+            start.wait(30)
+            list(fulfil(find_or_open_order(spec)))
+        except Exception as error:  # noqa: BLE001
+            failures.append(error)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=work) for _ in range(runs)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+
+    assert failures == []
+    order = NumberOrder.objects.get()
+    assert order.state == OrderState.COMPLETE
+    assert len(rentals.account) == 5
+    assert pool() == set(rentals.account) == rentals.reaching_us()
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_two_runs_that_count_at_the_same_moment_do_not_both_take_the_last_place(rentals, monkeypatch):
+    """Held between the count and the insert until the other has counted too, which the lock does not let it."""
+    order = find_or_open_order(OrderSpec(country="GB", count=1))
+    both_have_counted = threading.Barrier(2)
+    count = order_module._has_room
+    intended, failures = [], []
+
+    def count_and_wait(order):
+        has_room = count(order)
+        with suppress(threading.BrokenBarrierError):
+            both_have_counted.wait(2)
+        return has_room
+
+    monkeypatch.setattr(order_module, "_has_room", count_and_wait)
+
+    def work(candidate):
+        try:
+            intended.append(order_module._intend(order, candidate))
+        except Exception as error:  # noqa: BLE001
+            failures.append(error)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=work, args=[candidate]) for candidate in rentals.offers[:2]]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+
+    assert failures == []
+    assert len([number for number in intended if number]) == order.numbers.count() == 1
+
+
+def test_a_run_that_finds_no_more_leaves_an_order_open_for_which_another_is_still_buying(rentals):
+    """Else what the other buys would belong to an order that has ended, and nobody would go on with it."""
+    order = find_or_open_order(OrderSpec(country="GB", count=2))
+    number = order_module._intend(order, rentals.offers[0])
+
+    end(order, "the carrier has no more")
+    assert order.state == OrderState.OPEN
+    number.move(NumberState.RETIRED, reason="refused")
+    end(order, "the carrier has no more")
+
+    assert order.state == OrderState.SHORT
+
+
+def refused_to_another_run(rentals, *, then=lambda: None):
+    """At the next purchase, another run of the order is told that the number is gone, and gives it up."""
+
+    def another_run(name):
+        if name == "after buy":
+            rentals.at_step = lambda name: None
+            VirtualNumber.objects.get(number=rentals.bought[0]).move(NumberState.RETIRED, reason="refused")
+            then()
+
+    rentals.at_step = another_run
+
+
+def test_a_number_bought_after_all_takes_its_place_back(rentals):
+    refused_to_another_run(rentals)
+
+    order, steps = run(OrderSpec(country="GB", count=1))
+
+    assert order.state == OrderState.COMPLETE
+    assert pool() == set(rentals.account) == {"+447700900700"}
+    assert steps[0].detail == ""
+
+
+def test_a_number_bought_after_all_whose_place_is_filled_is_kept_counted_and_told(rentals):
+    order = find_or_open_order(OrderSpec(country="GB", count=1))
+    refused_to_another_run(rentals, then=lambda: list(fulfil(order)))
+
+    steps = list(fulfil(NumberOrder.objects.get()))
+
+    assert pool() == set(rentals.account) == {"+447700900700", "+447700900701"}
+    assert steps[0].kind == StepKind.BOUGHT
+    assert steps[0].detail == "beyond the 1 asked for, as its place was filled meanwhile"
+    events = VirtualNumber.objects.get(number="+447700900700").events.values_list("reason", flat=True)
+    assert f"bought after all, {steps[0].detail}" in events
+    assert order.numbers.ours().count() == 2

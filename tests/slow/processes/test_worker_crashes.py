@@ -1,0 +1,122 @@
+"""Workers that are killed again and again, under a steady flow of texts: what arrived at the carrier, and how often."""
+
+import random
+import signal
+import sys
+import threading
+from collections import Counter, defaultdict, deque
+from contextlib import contextmanager
+
+import pytest
+from django.db import connection
+
+from conversations.delivery import outbox
+from conversations.models import MessageEvent, OutboundMessage
+from tests.support.builders import ALICE, add_numbers, members, talk
+from tests.support.relay_process import Relays, wait_until
+from tests.support.stub_carrier import StubCarrier
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.postgres]
+
+LINES = 40
+LATENCY = 0.2  # Seconds: long enough for several texts to be under way whenever a worker dies.
+TEXTS_A_SECOND = 50
+# Seconds. On a machine that is busy with other things, a call may leave so much later than it was meant to.
+DOUBT = "3"
+
+
+def test_twenty_killed_workers_lose_nothing_keep_the_order_and_send_twice_only_what_was_in_doubt(tmp_path):
+    with StubCarrier(tmp_path) as stub, Relays(tmp_path, stub, UNKNOWN_POLICY="resend", UNKNOWN_AFTER=DOUBT) as relays:
+        kill_again_and_again(20, relays, stub)
+
+        assert set(OutboundMessage.objects.values_list("state", flat=True)) == {"sent"}
+        doubts = Counter(MessageEvent.objects.filter(new_state="unknown").values_list("message__client_ref", flat=True))
+        arrivals = Counter(each.message for each in arrived(stub))
+        assert set(arrivals) == set(OutboundMessage.objects.values_list("client_ref", flat=True))
+        assert all(times <= 1 + doubts[message] for message, times in arrivals.items())
+        assert doubts, "nobody was killed while it was sending?"
+        # Each time under another number, so that its receipts can be told apart.
+        assert max(Counter(arrived(stub)).values()) == 1
+        assert_in_order(stub)
+
+
+def test_with_the_policy_hold_nothing_arrives_twice_and_what_may_not_have_arrived_is_listed(tmp_path):
+    with StubCarrier(tmp_path) as stub, Relays(tmp_path, stub, UNKNOWN_AFTER=DOUBT) as relays:
+        kill_again_and_again(8, relays, stub)
+
+        arrivals = Counter(each.message for each in arrived(stub))
+        states = dict(OutboundMessage.objects.values_list("client_ref", "state"))
+        for message, state in states.items():
+            assert arrivals[message] == 1 or (state == "unknown" and arrivals[message] == 0), (message, state)
+        assert set(states.values()) == {"sent", "unknown"}, "nobody was killed while it was sending?"
+        assert_in_order(stub)
+
+
+def kill_again_and_again(times, relays, stub):
+    """Two workers, of which the older one is killed at a random moment and replaced. Returns when all is settled."""
+    seed = random.randrange(10**9)
+    sys.stdout.write(f"seed: {seed}\n")  # pytest shows it with a failure.
+    moments = random.Random(seed)
+    stub.behave(latency=LATENCY)
+    add_numbers(LINES)
+    people = [members(talk(ALICE, f"+4477007{index:05}"))[1] for index in range(LINES)]
+    workers = deque([relays.start("--concurrency", "8"), relays.start("--concurrency", "8")])
+    with texts_keep_coming(people, random.Random(seed + 1)):
+        for _ in range(times):
+            victim = workers.popleft()
+            relays.wait_for(victim)
+            threading.Event().wait(moments.uniform(0, 1))
+            victim.send_signal(signal.SIGKILL)
+            victim.wait()
+            workers.append(relays.start("--concurrency", "8"))
+    stub.behave(latency=0)
+    wait_until(lambda: not OutboundMessage.objects.filter(state__in=unsettled(relays)).exists(), 180, every=0.5)
+
+
+def unsettled(relays):
+    return ["queued", "sending", "unknown"] if "UNKNOWN_POLICY" in relays.environment else ["queued", "sending"]
+
+
+@contextmanager
+def texts_keep_coming(people, choice):
+    enough = threading.Event()
+
+    def queue():
+        for person in people:
+            outbox.queue_notice(person, "hello")
+        while not enough.wait(1 / TEXTS_A_SECOND):
+            outbox.queue_notice(choice.choice(people), "hello")
+        connection.close()
+
+    flow = threading.Thread(target=queue)
+    flow.start()
+    try:
+        yield
+    finally:
+        enough.set()
+        flow.join()
+
+
+class Arrival(str):
+    """A client-ref as it was at the carrier: that of a message, and the number of the attempt."""
+
+    @property
+    def message(self):
+        return self.partition(".")[0]
+
+
+def arrived(stub):
+    return [Arrival(request["params"]["client-ref"]) for request in stub.requests]
+
+
+def assert_in_order(stub):
+    """Each line's texts arrived for the first time in the order in which they were queued."""
+    rows = OutboundMessage.objects.values_list("client_ref", "pk", "sender", "recipient")
+    places = {client_ref: place for client_ref, *place in rows}
+    lines = defaultdict(list)
+    for message in dict.fromkeys(each.message for each in arrived(stub)):
+        place, *line = places[message]
+        lines[tuple(line)].append(place)
+    assert len(lines) == LINES
+    for line in lines.values():
+        assert line == sorted(line)

@@ -1,0 +1,48 @@
+"""Asking the API for conversations, and reading its answers."""
+
+from collections import Counter
+
+from conversations.models import (
+    Participant,
+)
+from numbers.models import Pool, VirtualNumber
+from tests.support.builders import ALICE, BOB, add_numbers
+
+URL = "/api/v1/conversations/"
+
+
+def asked_for(*numbers, **fields):
+    people = [{"number": each} if isinstance(each, str) else each for each in numbers or (ALICE, BOB)]
+    return {"participants": people, "notify": False} | fields
+
+
+def given(answer):
+    """The proxy numbers that it gives, in order."""
+    assert answer.status_code == 201, answer.content
+    return [each["proxy_number"] for each in answer.json()["participants"]]
+
+
+def chosen_by(answer):
+    return [each["chosen_by"] for each in answer.json()["participants"]]
+
+
+def of_pool(name, how_many, country="GB", *, start):
+    pool, _ = Pool.objects.get_or_create(name=name)
+    numbers = add_numbers(how_many, country, start=start)
+    VirtualNumber.objects.filter(pk__in=[number.pk for number in numbers]).update(pool=pool)
+    return [number.number for number in numbers]
+
+
+def is_refused(answer, status, code):
+    assert answer.status_code == status, answer.content
+    assert answer["Content-Type"] == "application/problem+json"
+    body = answer.json()
+    assert code in {body["code"], *(error["code"] for error in body.get("errors", ()))}
+    return body
+
+
+def counts_are_right():
+    """Of each number: how many pairs are live."""
+    pairs = Counter(Participant.objects.unreleased().values_list("proxy_number", flat=True))
+    assert {number.pk: number.live for number in VirtualNumber.objects.filter(live__gt=0)} == dict(pairs)
+    return True

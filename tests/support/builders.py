@@ -1,0 +1,112 @@
+"""The people of the tests, the numbers of the pool, and a carrier that does as it is told."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields
+from itertools import count
+
+from conversations.lifecycle.create import create_conversation
+from conversations.lifecycle.request import Person, Terms
+from conversations.models import Conversation, Participant
+from numbers.assignment.policy import Policy
+from numbers.models import NumberState, VirtualNumber
+from smsproxy.carriers.base import (
+    AvailableNumber,
+    Carrier,
+    Feature,
+    LookupResult,
+    LookupVerdict,
+    NumberQuery,
+    NumberType,
+    OutgoingText,
+    OwnedNumber,
+    SendReply,
+    SentPart,
+)
+
+ALICE = "+447700900001"
+BOB = "+447700900002"
+CHARLIE = "+447700900003"
+STRANGER = "+447700900099"
+
+
+def add_numbers(how_many: int, country: str = "GB", *, start: str = "+4477009005") -> list[VirtualNumber]:
+    """Active virtual numbers, +447700900500 and on."""
+    rows = [
+        VirtualNumber.of(
+            f"{start}{index:02}" if how_many <= 100 else f"{start}{index:03}",
+            country,
+            NumberType.MOBILE,
+            frozenset({Feature.SMS}),
+            state=NumberState.ACTIVE,
+        )
+        for index in range(how_many)
+    ]
+    return VirtualNumber.objects.bulk_create(rows)
+
+
+def add_number(number: str, state: NumberState, country: str = "GB", **fields: object) -> VirtualNumber:
+    """One in this state, and rented if numbers in this state are."""
+    row = VirtualNumber.of(number, country, None, frozenset({Feature.SMS}), state=state, **fields)
+    row.save(force_insert=True)
+    return row
+
+
+def talk(*numbers: str, notify: bool = False, **options: object) -> Conversation:
+    """A conversation between these people, labelled Alice, Bob and Charlie by their place."""
+    labels = ["Alice", "Bob", "Charlie", "Dora", "Emil"]
+    people = [Person(number=number, label=labels[place]) for place, number in enumerate(numbers)]
+    asked = {name: options.pop(name) for name in ("created_by", "request_id") if name in options}
+    policies = {field.name: options.pop(field.name) for field in fields(Policy) if field.name in options}
+    terms = Terms(notify=notify, policy=Policy(**policies), **options)  # type: ignore[arg-type]
+    return create_conversation(people, terms, **asked)  # type: ignore[arg-type]
+
+
+def proxies(conversation: Conversation) -> list[str]:
+    """The participants' proxy numbers, in order."""
+    return [each.proxy_number.number for each in members(conversation)]
+
+
+def members(conversation: Conversation) -> list[Participant]:
+    return list(conversation.participants.current().select_related("proxy_number", "real_number").order_by("position"))
+
+
+class ScriptedCarrier(Carrier):
+    """Keeps what it was told to send, and answers by script: one entry a send, then as `otherwise`."""
+
+    name = "scripted"
+
+    def __init__(self, script: Sequence[Exception | Callable[[OutgoingText], SendReply]] = ()) -> None:
+        self.script = list(script)
+        self.sent: list[OutgoingText] = []
+        self.looked_up: list[str] = []
+        self.lookup: Callable[[str], LookupResult] = lambda number: LookupResult(verdict=LookupVerdict.VALID)
+        self._ids = count(1)
+
+    def send(self, text: OutgoingText) -> SendReply:
+        self.sent.append(text)
+        step = self.script.pop(0) if self.script else self.accept
+        if isinstance(step, Exception):
+            raise step
+        return step(text)
+
+    def accept(self, text: OutgoingText) -> SendReply:
+        return SendReply(parts=(SentPart(carrier_message_id=f"sent-{next(self._ids)}"),))
+
+    def look_up(self, number: str, country: str) -> LookupResult:
+        self.looked_up.append(number)
+        return self.lookup(number)
+
+    def search(self, query: NumberQuery) -> Iterator[AvailableNumber]:
+        raise NotImplementedError
+
+    def buy(self, number: str, country: str) -> None:
+        raise NotImplementedError
+
+    def configure(self, number: str, country: str, webhook_url: str) -> None:
+        raise NotImplementedError
+
+    def owned(self, number: str = "") -> Iterator[OwnedNumber]:
+        raise NotImplementedError
+
+    def cancel(self, number: str, country: str) -> None:
+        raise NotImplementedError

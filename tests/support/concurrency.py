@@ -1,0 +1,188 @@
+"""Many processes that create, close and reopen conversations at random, for the same few people and numbers.
+
+`Crowd` starts them, from a test, in a Python of their own: there `main` forks them, before there is any connection.
+"""
+
+import json
+import multiprocessing
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+
+from django.conf import settings
+from django.db import connection
+from django.db.models import QuerySet
+
+from conversations.intake.receive import receive
+from conversations.lifecycle.create import create_conversation
+from conversations.lifecycle.replace_number import replace
+from conversations.lifecycle.request import NoNumberFree, Person, Terms
+from conversations.models import Conversation, InboundMessage, LateTexts, OutboundMessage, OutboundState, Participant
+from conversations.worker.periodic_jobs import close_expired, release_cooled_down
+from numbers.assignment.policy import Policy, UsedUp
+from numbers.models import NumberState, VirtualNumber
+from smsproxy.carriers.base import InboundText
+from smsproxy.states import StaleState
+from tests.support.demo_process import ROOT
+from tests.support.relay_process import url_of_the_test
+
+PROCESSES = 16
+PATIENCE = 120  # seconds
+
+_PROGRAM = "import django; django.setup(); from tests.support.concurrency import main; main()"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """turns: how many things each of them does. cool_down: in seconds. cap: NUMBER_CAP."""
+
+    seed: int
+    turns: int
+    people: list[str]
+    cool_down: float
+    cap: int
+
+
+class Crowd:
+    """`with Crowd(directory, plan) as crowd`: until not `crowd.is_at_work`, then there is `crowd.done()`."""
+
+    def __init__(self, directory: Path, plan: Plan) -> None:
+        self._plan = plan
+        self._output = directory / "crowd.txt"
+        self._log = directory / "crowd.log"
+
+    def __enter__(self) -> "Crowd":
+        with self._output.open("w") as output, self._log.open("w") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", _PROGRAM, json.dumps(asdict(self._plan))],
+                cwd=ROOT,
+                env={
+                    **os.environ,
+                    "DJANGO_SETTINGS_MODULE": "tests.settings",
+                    "TEST_DATABASE_URL": url_of_the_test(),
+                    "NUMBER_CAP": str(self._plan.cap),
+                },
+                stdout=output,
+                stderr=log,
+                start_new_session=True,
+            )
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        if self.is_at_work:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+
+    @property
+    def is_at_work(self) -> bool:
+        return self._process.poll() is None
+
+    def done(self) -> "list[Counter[str]]":
+        """How often each of them did what, and met which error. Once they have ended."""
+        assert self._process.wait(PATIENCE) == 0, self._log.read_text()[-3000:]
+        return [Counter(json.loads(line)) for line in self._output.read_text().splitlines()]
+
+
+def main() -> None:
+    plan = Plan(**json.loads(sys.argv[1]))
+    # Shorter than the settings allow, so that there is much to release.
+    settings.COOL_DOWN = plan.cool_down
+    with multiprocessing.get_context("fork").Pool(PROCESSES) as pool:
+        for done in pool.starmap(_work, [(plan, which) for which in range(PROCESSES)], chunksize=1):
+            sys.stdout.write(json.dumps(done) + "\n")
+
+
+def _work(plan: Plan, which: int) -> "Counter[str]":
+    """One of the processes."""
+    chance = random.Random(f"{plan.seed} {which}")
+    done: Counter[str] = Counter()
+    verbs = [_create] * 5 + [_close] * 4 + [_reopen] * 2 + [_sweep] * 2 + [_text] * 4 + [_replace]
+    for _ in range(plan.turns):
+        try:
+            done[chance.choice(verbs)(chance, plan)] += 1
+        except Exception as error:  # noqa: BLE001 - what it means is for the test to say
+            done[f"error: {type(error).__name__}: {error}"] += 1
+    connection.close()
+    return done
+
+
+def _create(chance: random.Random, plan: Plan) -> str:
+    people = [Person(number=number) for number in chance.sample(plan.people, chance.choice([2, 2, 2, 3]))]
+    terms = Terms(
+        notify=False,
+        policy=Policy(used_up=chance.choice(list(UsedUp))),
+        late_texts=chance.choice(list(LateTexts)),
+        ttl=chance.choice([None, 1]),
+    )
+    try:
+        create_conversation(people, terms)
+    except NoNumberFree:
+        return "no number free"
+    return "created"
+
+
+def _close(chance: random.Random, plan: Plan) -> str:
+    return _change(chance, "open", Conversation.close, "closed")
+
+
+def _reopen(chance: random.Random, plan: Plan) -> str:
+    return _change(chance, "closed", Conversation.reopen, "reopened")
+
+
+def _sweep(chance: random.Random, plan: Plan) -> str:
+    close_expired()
+    # While they wait, no cool-down is cut short.
+    OutboundMessage.objects.filter(state=OutboundState.QUEUED).update(state=OutboundState.SENT)
+    return "released" if release_cooled_down() else "nothing to release"
+
+
+def _text(chance: random.Random, plan: Plan) -> str:
+    """To a number that its sender has, or had not long ago."""
+    recent: QuerySet[Participant] = Participant.objects.select_related("real_number", "proxy_number").order_by("-pk")
+    if not (found := list(recent[:40])):
+        return "nobody to write"
+    author = chance.choice(found)
+    name = f"{os.getpid()}-{chance.random()}"
+    receive(
+        InboundText(
+            carrier_message_id=name,
+            sender=author.real_number.number,
+            recipient=author.proxy_number.number,
+            text="hello",
+        )
+    )
+    message = InboundMessage.objects.select_related("participant").get(carrier_message_id=name)
+    author.refresh_from_db(fields=["released_at"])
+    reached = message.participant.conversation_id if message.participant else None
+    if author.released_at is None and reached != author.conversation_id:
+        return "A TEXT THAT REACHED ANOTHER CONVERSATION"
+    return f"text {message.outcome}"
+
+
+def _replace(chance: random.Random, plan: Plan) -> str:
+    """Of a few people, and then the number is put back into service."""
+    number = chance.choice(list(VirtualNumber.objects.filter(state__in=[NumberState.ACTIVE, NumberState.DRAINING])))
+    moved = list(islice(replace(number), 3))
+    with suppress(StaleState):
+        VirtualNumber.objects.get(pk=number.pk).restore(reason="it is well again")
+    return "replaced" if any(each.to for each in moved) else "nobody to move"
+
+
+def _change(chance: random.Random, state: str, verb: Callable[[Conversation], object], name: str) -> str:
+    """Another may change the same one, between our reading and our writing."""
+    recent: QuerySet[Conversation] = Conversation.objects.filter(state=state)[:20]
+    if not (found := list(recent)):
+        return f"none is {state}"
+    try:
+        verb(chance.choice(found))
+    except StaleState:
+        return "too late"
+    return name

@@ -1,0 +1,99 @@
+"""Killing what buys numbers at each of its steps in turn, in a world of its own each time."""
+
+from contextlib import contextmanager
+
+from django.db import transaction
+
+from numbers.models import NumberOrder, VirtualNumber
+from smsproxy.carriers.base import OutcomeUnknown
+from smsproxy.states import Stateful
+from tests.support.fake_rental_carrier import LOST
+
+
+class Killed(BaseException):
+    """kill -9: nothing of ours catches it."""
+
+
+class Steps:
+    """Counts the steps of a run, to the carrier and to the database, and kills it at one of them."""
+
+    def __init__(self) -> None:
+        self.left: int | None = None
+
+    def __call__(self, name: str) -> None:
+        if self.left is not None:
+            self.left -= 1
+            if self.left < 0:
+                self.left = None
+                raise Killed(name)
+
+    @contextmanager
+    def kill_at(self, step):
+        """Yields a list that is empty unless the body was killed."""
+        self.left, killed = step, []
+        try:
+            yield killed
+        except Killed as death:
+            killed.append(str(death))
+        finally:
+            self.left = None
+
+
+def steps_of_ours(monkeypatch) -> Steps:
+    """Before and after every state change and every new row, within its transaction and after it."""
+    steps = Steps()
+
+    def watch(owner, name):
+        original = getattr(owner, name)
+
+        def wrapper(self, *args, **options):
+            steps(f"before {name}")
+            result = original(self, *args, **options)
+            steps(f"after {name}")
+            return result
+
+        monkeypatch.setattr(owner, name, wrapper)
+
+    watch(Stateful, "move")
+    watch(Stateful, "record")
+    watch(VirtualNumber, "save")
+    watch(NumberOrder, "save")
+    return steps
+
+
+def plain(rentals):
+    pass
+
+
+def first_is_gone(rentals):
+    rentals.gone.add("+447700900700")
+
+
+def reply_is_lost(rentals):
+    rentals.fail("buy", LOST)
+
+
+def request_is_lost(rentals):
+    rentals.fail("buy", OutcomeUnknown("no answer"))
+
+
+def list_lags(rentals):
+    reply_is_lost(rentals)
+    rentals.lag = 2
+
+
+MISHAPS = [plain, first_is_gone, reply_is_lost, request_is_lost, list_lags]
+
+
+@contextmanager
+def world(rentals, steps, happens):
+    """A fresh account and a fresh database, rolled back at the end."""
+    rentals.__init__()
+    rentals.at_step = steps
+    happens(rentals)
+    around = transaction.atomic()
+    # As the transactions that pytest puts around a test: not one of ours, within which nobody may call the carrier.
+    vars(around)["_from_testcase"] = True
+    with around:
+        yield
+        transaction.set_rollback(True)

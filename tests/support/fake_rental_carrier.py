@@ -1,0 +1,151 @@
+"""A carrier that rents out numbers from memory, as Vonage does, and fails where it is told to."""
+
+import threading
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+
+from django.db import connection
+
+from smsproxy.carriers.base import (
+    AvailableNumber,
+    CarrierError,
+    Feature,
+    NumberQuery,
+    NumberType,
+    OutcomeUnknown,
+    OwnedNumber,
+    PatternPlace,
+    Refused,
+)
+from smsproxy.webhook_urls import inbound_sms_url
+from tests.support.builders import ScriptedCarrier
+
+PAGE = 3
+
+
+def offer(number: str, cost: str | None = "1.25") -> AvailableNumber:
+    return AvailableNumber(
+        number=number,
+        country="GB",
+        type=NumberType.MOBILE,
+        features=frozenset({Feature.SMS}),
+        monthly_cost=Decimal(cost) if cost else None,
+    )
+
+
+class Rentals(ScriptedCarrier):
+    """account: what we rent, number to webhook; it outlives any crash of ours, as the real one does.
+
+    A call within a transaction of ours fails the test: it would hold locks for as long as the carrier takes.
+
+    script: what the next calls of a verb do instead: an exception, raised before anything happens; LOST, the call has
+    its effect and the reply is lost; or None, nothing unusual.
+    """
+
+    def __init__(self, how_many: int = 10) -> None:
+        super().__init__()
+        self.offers = [offer(f"+44770090070{index}") for index in range(how_many)]
+        self.account: dict[str, str] = {}
+        self.gone: set[str] = set()
+        self.calls: list[tuple[str, str]] = []
+        self.bought: list[str] = []
+        self.pages = 0
+        self.scripts: dict[str, list[CarrierError | None]] = {}
+        self.lag = 0
+        self.at_step: Callable[[str], None] = lambda name: None
+        self._lock = threading.Lock()
+
+    def fail(self, verb: str, *steps: CarrierError | None) -> None:
+        self.scripts.setdefault(verb, []).extend(steps)
+
+    def rent(self, number: str, webhook_url: str = "") -> str:
+        """As somebody did in the carrier's dashboard."""
+        self.account[number] = webhook_url
+        return number
+
+    def search(self, query: NumberQuery) -> Iterator[AvailableNumber]:
+        page = 0
+        while True:
+            self._begin("search", str(page))
+            self.pages += 1
+            found = [each for each in self.offers if each.number not in self.account and _matches(each, query)]
+            yield from found[page * PAGE : (page + 1) * PAGE]
+            page += 1
+            if len(found) <= page * PAGE:
+                return
+
+    def buy(self, number: str, country: str) -> None:
+        lost = self._begin("buy", number)
+        with self._lock:
+            if number in self.gone or number in self.account:
+                raise Refused("the number is gone, is ours already, or is not ours", code="420")
+            self.account[number] = ""
+            self.bought.append(number)
+        self._end("buy", lost)
+
+    def configure(self, number: str, country: str, webhook_url: str) -> None:
+        lost = self._begin("configure", number)
+        if number not in self.account:
+            raise Refused("not ours", code="420")
+        self.account[number] = webhook_url
+        self._end("configure", lost)
+
+    def owned(self, number: str = "") -> Iterator[OwnedNumber]:
+        self._begin("owned", number)
+        if self.lag:
+            self.lag -= 1
+            return
+        for each, webhook_url in list(self.account.items()):
+            if number in ("", each):
+                yield OwnedNumber(
+                    number=each,
+                    country="GB",
+                    type=NumberType.MOBILE,
+                    features=frozenset({Feature.SMS}),
+                    webhook_url=webhook_url,
+                )
+
+    def cancel(self, number: str, country: str) -> None:
+        lost = self._begin("cancel", number)
+        if self.account.pop(number, None) is None:
+            raise Refused("not ours", code="420")
+        self._end("cancel", lost)
+
+    def reaching_us(self) -> set[str]:
+        return {number for number, url in self.account.items() if url == inbound_sms_url()}
+
+    def _begin(self, verb: str, number: str) -> CarrierError | None:
+        assert not in_transaction(), f"{verb} is called within a transaction"
+        self.at_step(f"before {verb}")
+        self.calls.append((verb, number))
+        script = self.scripts.get(verb)
+        fault = script.pop(0) if script else None
+        if fault is LOST:
+            return fault
+        if fault:
+            raise fault
+        return None
+
+    def _end(self, verb: str, lost: CarrierError | None) -> None:
+        self.at_step(f"after {verb}")
+        if lost:
+            raise lost
+
+
+LOST = OutcomeUnknown("no answer")
+
+
+def in_transaction() -> bool:
+    """Within a transaction of ours? Those that pytest wraps around a test do not count."""
+    # As Django itself tells them apart, where it checks a durable block.
+    return not all(vars(block)["_from_testcase"] for block in connection.atomic_blocks)
+
+
+def _matches(each: AvailableNumber, query: NumberQuery) -> bool:
+    digits = each.number.removeprefix("+")
+    found = {
+        PatternPlace.START: digits.startswith,
+        PatternPlace.ANYWHERE: digits.__contains__,
+        PatternPlace.END: digits.endswith,
+    }[query.pattern_place](query.pattern)
+    return found and each.country == query.country and query.features <= each.features

@@ -1,0 +1,33 @@
+"""Putting texts into the outbox, looking at what became of them, and letting time pass."""
+
+from datetime import timedelta
+
+from django.utils import timezone
+
+from conversations.delivery import outbox
+from conversations.delivery.relay import Relay
+
+
+def queue(to, *texts):
+    return [outbox.queue_notice(to, text) for text in texts]
+
+
+def work():
+    """What a worker does now, one text after the other, without waiting for anything."""
+    worker = Relay()
+    while messages := worker._claim(1)[0]:
+        worker._send(messages[0])
+        worker._record_results()
+
+
+def state_of(message):
+    message.refresh_from_db()
+    return message.state
+
+
+def history(message):
+    return [event.new_state for event in message.events.order_by("id")]
+
+
+def later(time_machine, seconds):
+    time_machine.move_to(timezone.now() + timedelta(seconds=seconds), tick=True)

@@ -1,0 +1,37 @@
+"""Webhooks as Vonage sends them: a recorded body, with changes, stamped now and signed with the current secret."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from smsproxy.carriers.vonage.signature import sign
+
+PAYLOADS = Path(__file__).parent.parent / "payloads"
+
+
+def payload(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((PAYLOADS / f"{name}.json").read_text())
+    return found
+
+
+def signed(params: dict[str, str]) -> dict[str, str]:
+    return {**params, "sig": sign(params, settings.VONAGE_SIGNATURE_SECRETS[0], settings.VONAGE_SIGNATURE_METHOD)}
+
+
+def signed_inbound(**overrides: str | None) -> dict[str, str]:
+    """For `api_key="x"` the field "api-key" is changed; None leaves a field out."""
+    return signed(_changed("inbound", overrides))
+
+
+def signed_receipt(**overrides: str | None) -> dict[str, str]:
+    """As signed_inbound, for a delivery receipt."""
+    return signed(_changed("receipt", overrides))
+
+
+def _changed(name: str, overrides: dict[str, str | None]) -> dict[str, str]:
+    params = {**payload(name), "timestamp": str(int(time.time()))}
+    params |= {key.replace("_", "-"): value for key, value in overrides.items()}
+    return {key: value for key, value in params.items() if value is not None}

@@ -1,0 +1,154 @@
+"""A conversation in which nobody writes for `idle_ttl` ends by itself."""
+
+import threading
+import time
+from datetime import datetime, timedelta
+
+import pytest
+from django.db import connection, transaction
+from django.utils import timezone
+
+from conversations.intake import receive
+from conversations.models import Conversation, OutboundMessage, Participant
+from conversations.worker.periodic_jobs import close_idle, sweep
+from smsproxy.carriers.base import InboundText
+from tests.support.builders import ALICE, BOB, add_numbers, proxies, talk
+from tests.support.outbox import later
+
+URL = "/api/v1/conversations/"
+HOUR = 3600
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _pool(db):
+    add_numbers(2)
+
+
+def asked_for(**fields):
+    return {"participants": [{"number": ALICE}, {"number": BOB}], "notify": False} | fields
+
+
+def says(conversation, words):
+    to = proxies(conversation)[0]
+    receive.receive(InboundText(carrier_message_id=words, sender=ALICE, recipient=to, text=words))
+
+
+def relayed():
+    return [message.text for message in OutboundMessage.objects.filter(kind="relay").order_by("pk")]
+
+
+def test_the_answer_says_after_how_long_and_when_it_would_end(api):
+    made = api.post(URL, asked_for(idle_ttl=HOUR)).json()
+
+    assert made["idle_ttl"] == HOUR
+    created, idle = (datetime.fromisoformat(made[field]) for field in ("created_at", "idle_at"))
+    assert idle - created == timedelta(seconds=HOUR)
+
+
+@pytest.mark.parametrize("fields", [{}, {"idle_ttl": None}])
+def test_without_it_a_conversation_may_rest_for_ever(api, fields, time_machine):
+    made = api.post(URL, asked_for(**fields)).json()
+    assert made["idle_ttl"] is made["idle_at"] is None
+
+    later(time_machine, 1000 * 24 * HOUR)
+    sweep()
+
+    assert api.get(f"{URL}{made['id']}/").json()["status"] == "open"
+
+
+@pytest.mark.parametrize("wrong", [0, 59, 366 * 24 * HOUR + 1, "an hour", True])
+def test_it_has_the_bounds_of_a_ttl(api, wrong):
+    answer = api.post(URL, asked_for(idle_ttl=wrong))
+
+    assert answer.status_code == 400
+    assert "idle_ttl" in answer.content.decode()
+    assert not Conversation.objects.exists()
+
+
+def test_a_repeat_that_asks_for_another_idle_ttl_is_a_mix_up(api):
+    headers = {"Idempotency-Key": "order-42"}
+
+    assert api.post(URL, asked_for(idle_ttl=HOUR), headers=headers).status_code == 201
+    assert api.post(URL, asked_for(idle_ttl=2 * HOUR), headers=headers).status_code == 422
+
+
+def test_when_its_time_is_up_the_sweep_closes_it_and_says_why(time_machine, settings):
+    conversation = talk(ALICE, BOB, idle_ttl=HOUR)
+    later(time_machine, HOUR - 5)
+    assert close_idle() == 0
+
+    later(time_machine, 6)
+    assert close_idle() == 1
+
+    conversation.refresh_from_db()
+    assert (conversation.state, conversation.closed_reason) == ("closed", "idle")
+    assert conversation.events.first().reason == "idle"
+    cool = timezone.now() + timedelta(seconds=settings.COOL_DOWN)
+    assert not conversation.participants.filter(release_at__lt=cool - timedelta(seconds=10)).exists()
+    assert not conversation.participants.filter(release_at=None).exists()
+    assert close_idle() == 0
+
+
+def test_it_has_ended_for_everybody_even_before_the_sweep(api, time_machine):
+    conversation = talk(ALICE, BOB, idle_ttl=HOUR)
+    later(time_machine, HOUR + 1)
+
+    says(conversation, "hello?")
+
+    assert relayed() == []
+    assert api.get(f"{URL}{conversation.public_id}/").json()["status"] == "closed"
+    assert api.get(URL, {"status": "open"}).json()["results"] == []
+    assert len(api.get(URL, {"status": "closed"}).json()["results"]) == 1
+
+
+def test_a_text_puts_the_end_off(time_machine):
+    conversation = talk(ALICE, BOB, idle_ttl=HOUR)
+
+    for minutes in (40, 40, 40):
+        later(time_machine, minutes * 60)
+        sweep()
+        says(conversation, f"still here after {minutes} minutes at {timezone.now():%H:%M:%S}")
+    assert len(relayed()) == 3
+
+    later(time_machine, HOUR + 1)
+    sweep()
+    conversation.refresh_from_db()
+    assert conversation.closed_reason == "idle"
+
+
+def test_who_writes_all_the_time_is_still_ended_by_the_ttl(time_machine):
+    conversation = talk(ALICE, BOB, ttl=HOUR, idle_ttl=HOUR)
+    later(time_machine, HOUR / 2)
+    says(conversation, "in time")
+
+    later(time_machine, HOUR / 2 + 1)
+    sweep()
+
+    conversation.refresh_from_db()
+    assert conversation.closed_reason == "expired"
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.postgres
+def test_a_text_that_comes_in_the_very_moment_of_the_sweep_keeps_it_open():
+    conversation = talk(ALICE, BOB, idle_ttl=HOUR)
+    Conversation.objects.update(idle_at=timezone.now())
+    swept = []
+
+    def sweep_beside():
+        swept.append(close_idle())
+        connection.close()
+
+    with transaction.atomic():
+        # The text was in time, and its transaction is about to commit.
+        Participant.objects.route(ALICE, proxies(conversation)[0]).conversation.restart_idle_time()
+        beside = threading.Thread(target=sweep_beside)
+        beside.start()
+        time.sleep(0.5)
+    beside.join(10)
+
+    conversation.refresh_from_db()
+    assert conversation.state == "open"
+    assert swept == [0]

@@ -1,0 +1,219 @@
+"""What people wrote is erased after TEXT_RETENTION; what became of it stays."""
+
+import re
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from conversations.delivery import outbox
+from conversations.delivery.relay import Relay
+from conversations.intake import long_messages, receive
+from conversations.models import InboundMessage, LongText, OutboundMessage, TextErasure
+from conversations.retention import erase_texts
+from conversations.retention.erase_texts import erase_old_texts
+from conversations.worker.periodic_jobs import sweep
+from smsproxy.carriers.base import InboundText
+from tests.project.test_settings import start
+from tests.support.builders import ALICE, BOB, add_numbers, proxies, talk
+from tests.support.outbox import later
+
+DAY = 24 * 3600
+WORDS = "meet me at the old lighthouse"
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _a_month(settings):
+    settings.TEXT_RETENTION = 30 * DAY
+
+
+@pytest.fixture
+def alices(db):
+    """The number under which Alice reaches Bob."""
+    add_numbers(2)
+    return proxies(talk(ALICE, BOB))[0]
+
+
+@pytest.fixture
+def says(alices, carrier):
+    def says(id, words=WORDS):
+        receive.receive(InboundText(carrier_message_id=id, sender=ALICE, recipient=alices, text=words))
+        Relay().drain()
+
+    return says
+
+
+def texts(model):
+    return [row.text for row in model.objects.order_by("pk")]
+
+
+def test_old_texts_are_erased_and_what_became_of_them_stays(says, time_machine):
+    says("old")
+    later(time_machine, 30 * DAY + 1)
+    says("new")
+
+    sweep()
+
+    assert texts(InboundMessage) == texts(OutboundMessage) == ["", WORDS]
+    old, _ = InboundMessage.objects.order_by("pk")
+    assert (old.outcome, old.sender.number) == ("relayed", ALICE)
+    relay = old.relays.get()
+    assert (relay.state, relay.recipient.number) == ("sent", BOB)
+    assert relay.events.count() > 1
+
+
+def test_before_their_time_they_are_kept(says, time_machine):
+    says("one")
+    later(time_machine, 30 * DAY - 60)
+
+    assert erase_old_texts() == 0
+
+    assert texts(InboundMessage) == texts(OutboundMessage) == [WORDS]
+
+
+def test_without_a_retention_in_the_settings_they_are_kept_for_ever(says, time_machine, settings):
+    settings.TEXT_RETENTION = 0
+    says("one")
+    later(time_machine, 1000 * DAY)
+
+    assert erase_old_texts() == 0
+
+    assert texts(InboundMessage) == [WORDS]
+
+
+def test_a_webhook_that_was_kept_as_it_came_is_erased_too(db, time_machine):
+    receive.keep_undecodable("m1", WORDS, "for the test")
+    later(time_machine, 31 * DAY)
+
+    erase_old_texts()
+
+    assert InboundMessage.objects.get().raw == ""
+
+
+@pytest.mark.parametrize("state", ["queued", "sending"])
+def test_a_text_that_is_still_to_be_sent_is_kept_until_it_is_settled(says, time_machine, state):
+    for id in ("one", "two", "three"):
+        says(id)
+    second = OutboundMessage.objects.order_by("pk")[1]
+    OutboundMessage.objects.filter(pk=second.pk).update(state=state)
+    later(time_machine, 31 * DAY)
+
+    erase_old_texts()
+    assert texts(OutboundMessage) == ["", WORDS, WORDS]
+
+    OutboundMessage.objects.filter(pk=second.pk).update(state="failed")
+    erase_old_texts()
+    assert texts(OutboundMessage) == ["", "", ""]
+
+
+def test_a_text_whose_outcome_nobody_knows_is_too_old_to_be_sent_again_and_is_erased(bob, time_machine):
+    message = outbox.queue_notice(bob, WORDS)
+    OutboundMessage.objects.filter(pk=message.pk).update(state="unknown")
+    later(time_machine, 31 * DAY)
+
+    erase_old_texts()
+
+    assert OutboundMessage.objects.get(pk=message.pk).text == ""
+
+
+def test_the_parts_of_a_long_text_that_no_worker_has_passed_on_yet_are_kept(alices, time_machine):
+    long_messages.take_in(
+        InboundText(carrier_message_id="p1", sender=ALICE, recipient=alices, text=WORDS, group="7", part=1, parts=2)
+    )
+    later(time_machine, 31 * DAY)
+    erase_old_texts()
+    assert texts(InboundMessage) == [WORDS]
+
+    sweep()
+    # What they make is as old as they are, but still to be sent.
+    assert texts(InboundMessage) == ["", ""]
+    assert texts(OutboundMessage) == [f"{WORDS}[...]"]
+
+
+def test_a_long_text_that_can_never_be_read_does_not_keep_the_others_from_being_erased(alices, says, time_machine):
+    long_messages.take_in(
+        InboundText(carrier_message_id="p1", sender=ALICE, recipient=alices, text=WORDS, group="7", part=1, parts=2)
+    )
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE conversations_inboundmessage SET text = 'not encrypted'")
+    says("after it")
+
+    later(time_machine, 31 * DAY)
+    sweep()
+    later(time_machine, 3601)
+    sweep()
+
+    assert texts(InboundMessage) == ["", ""]
+    assert LongText.objects.get().closed_at
+
+
+def test_a_pass_erases_a_bite_and_the_next_goes_on(says, time_machine, monkeypatch):
+    monkeypatch.setattr(erase_texts, "BITE", 2)
+    for number in range(5):
+        says(f"{number}")
+    later(time_machine, 31 * DAY)
+
+    left = []
+    while erase_old_texts():
+        left.append(texts(InboundMessage).count(WORDS))
+
+    assert left == [3, 1, 0]
+
+
+def test_a_pass_that_finds_nothing_to_do_costs_the_same_however_much_was_erased(
+    says, time_machine, django_assert_max_num_queries
+):
+    for number in range(5):
+        says(f"{number}")
+    later(time_machine, 31 * DAY)
+    erase_old_texts()
+
+    with django_assert_max_num_queries(8) as queries:  # Of which half open and end a transaction.
+        assert erase_old_texts() == 0
+
+    assert all("UPDATE" not in query["sql"] for query in queries if "FOR NO KEY UPDATE" not in query["sql"])
+
+
+@pytest.mark.postgres
+def test_what_is_erased_is_found_by_the_primary_key_from_where_the_last_pass_stopped(says, time_machine):
+    says("one")
+    later(time_machine, 31 * DAY)
+    erase_old_texts()
+    says("two")
+    later(time_machine, 31 * DAY)
+    stopped_at = dict(TextErasure.objects.values_list("table", "up_to"))
+
+    with CaptureQueriesContext(connection) as asked:
+        assert erase_old_texts() == 2
+
+    for model in (InboundMessage, OutboundMessage):
+        table = model._meta.db_table
+        questions = [
+            query["sql"] for query in asked if re.match(f'SELECT .* FROM "{table}"|UPDATE "{table}"', query["sql"])
+        ]
+        assert [question.split()[0] for question in questions] == ["SELECT", "SELECT", "UPDATE"]
+        for question in questions:
+            plan = explain(question)
+            assert re.search(rf"Scan using {table}_pkey .*\n +Index Cond: \(.*id > {stopped_at[table]}\)", plan), plan
+            assert "Sort" not in plan
+
+
+def explain(question):
+    """With what the planner does for so small a table alone switched off."""
+    with connection.cursor() as cursor:
+        for way in ("seqscan", "bitmapscan", "sort"):
+            cursor.execute(f"SET LOCAL enable_{way} = off")
+        cursor.execute(f"EXPLAIN {question}")
+        return "\n".join(row for [row] in cursor.fetchall())
+
+
+def test_a_retention_in_which_a_text_may_still_be_sent_is_refused(settings):
+    needed = settings.MESSAGE_MAX_AGE + settings.LEASE + settings.CONCAT_TIMEOUT + 600
+
+    code, output = start(TEXT_RETENTION=f"{needed}")
+
+    assert code != 0
+    assert "TEXT_RETENTION: expected 0, or more than MESSAGE_MAX_AGE" in output
+    assert start(TEXT_RETENTION=f"{needed + 1}")[0] == 0
