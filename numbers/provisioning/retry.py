@@ -1,4 +1,4 @@
-"""The carrier, for those who can wait: where it says "later", it is asked again."""
+"""Retry policy for calls to the carrier, with waits that a stopping worker interrupts."""
 
 import threading
 import time
@@ -7,12 +7,14 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TypeVar
 
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
+
 from smsproxy.carriers import get_carrier
 from smsproxy.carriers.base import AvailableNumber, NumberQuery, OwnedNumber, TryLater
 
-# Seconds to wait where the carrier does not say how long: the Numbers API takes about one request a second.
+# Seconds to wait if the carrier names no retry-after. The Numbers API takes about one request a second.
 WAITS = (1.0, 3.0, 6.0)
-# A carrier that asks for more than this is not worth sitting in front of.
+# Seconds. If the carrier asks for more, the call fails at once: the next run is the better retry.
 LONGEST_WAIT = 60.0
 
 T = TypeVar("T")
@@ -21,12 +23,12 @@ _stop: ContextVar[threading.Event | None] = ContextVar("stop", default=None)
 
 
 class Stopped(Exception):
-    """Whoever waited was told to stop. What was begun is as after a crash: it can be gone on with."""
+    """Shutdown requested. The next run resumes, as after a crash."""
 
 
 @contextmanager
 def unless(stop: threading.Event) -> Iterator[None]:
-    """In here, once `stop` is set, the carrier is neither called nor waited for any more: Stopped is raised."""
+    """Raise Stopped in this block, instead of calling the carrier or waiting for it, once `stop` is set."""
     before = _stop.set(stop)
     try:
         yield
@@ -35,42 +37,50 @@ def unless(stop: threading.Event) -> Iterator[None]:
 
 
 def patiently(call: Callable[[], T]) -> T:
-    """The answer of a call. On TryLater it waits and calls again, three times; then TryLater goes to the caller."""
-    for wait in WAITS:
-        _check()
-        try:
-            return call()
-        except TryLater as error:
-            _wait(error, wait)
-    _check()
-    return call()
+    """Return the result of a call, retried after TryLater.
+
+    The carrier's retry-after replaces the wait. Raises the last TryLater after as many retries as there are WAITS, and
+    Stopped (see `unless`).
+    """
+    retrying = Retrying(
+        retry=retry_if_exception(_is_worth_a_retry),
+        wait=_wait,
+        stop=stop_after_attempt(len(WAITS) + 1),
+        before=lambda _: _check(),
+        sleep=lambda seconds: pause(seconds),
+        reraise=True,
+    )
+    return retrying(call)
 
 
 def search(query: NumberQuery) -> Iterator[AvailableNumber]:
-    """Numbers for rent, each once, its pages fetched as they are consumed."""
+    """Yield numbers for rent, each once. Pages are fetched on demand, and each number found restores all retries."""
     seen: set[str] = set()
-    waits = iter(WAITS)
-    while True:
-        _check()
+    candidates: Iterator[AvailableNumber] | None = None
+
+    def find_next() -> AvailableNumber | None:
+        nonlocal candidates
+        if candidates is None:
+            candidates = iter(get_carrier().search(query))
         try:
-            for candidate in get_carrier().search(query):
-                _check()
-                if candidate.number not in seen:
-                    seen.add(candidate.number)
-                    waits = iter(WAITS)
-                    yield candidate
-            return
-        except TryLater as error:
-            # A search that has failed cannot be continued: it begins anew, and what was seen is passed over.
-            _wait(error, next(waits, None))
+            return next((each for each in candidates if each.number not in seen), None)
+        except TryLater:
+            candidates = None  # A search that has failed cannot continue. Restart it, and skip what was seen.
+            raise
+
+    while candidate := patiently(find_next):
+        _check()
+        seen.add(candidate.number)
+        yield candidate
 
 
 def find_owned(number: str) -> OwnedNumber | None:
-    """The number as the carrier lists it among those that we rent; None: we do not rent it."""
+    """Return the number as the carrier lists it among those we rent, or None if it does not."""
     return next(iter(patiently(lambda: list(get_carrier().owned(number)))), None)
 
 
 def pause(seconds: float) -> None:
+    """Sleep. Raises Stopped as soon as a shutdown is requested."""
     stop = _stop.get()
     if stop is None:
         time.sleep(seconds)
@@ -84,9 +94,12 @@ def _check() -> None:
         raise Stopped
 
 
-def _wait(error: TryLater, seconds: float | None) -> None:
-    """seconds: how long, where the carrier does not say; None: that was the last try."""
-    asked = error.retry_after if error.retry_after is not None else seconds
-    if seconds is None or asked is None or asked > LONGEST_WAIT:
-        raise error
-    pause(asked)
+def _is_worth_a_retry(error: BaseException) -> bool:
+    return isinstance(error, TryLater) and (error.retry_after or 0) <= LONGEST_WAIT
+
+
+def _wait(attempt: RetryCallState) -> float:
+    error = attempt.outcome.exception() if attempt.outcome else None
+    if isinstance(error, TryLater) and error.retry_after is not None:
+        return error.retry_after
+    return WAITS[min(attempt.attempt_number, len(WAITS)) - 1]
