@@ -6,11 +6,11 @@ have gone through, settles them with the carrier, and goes on with what is still
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from decimal import Decimal
 from itertools import islice
-from typing import Any
+from typing import Any, Self
 
 from django.db import IntegrityError, transaction
 from django.db.models import F, Q
@@ -58,26 +58,38 @@ class OrderSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class Approval:
-    """What somebody was shown and agreed to: the cost of each number, None where the carrier does not say.
+    """The bounds of what somebody was shown and agreed to buy: how many, the dearest, and the total, EUR a month.
 
-    Each number that is bought takes the place of one that was shown and cost as much or more; one of unknown cost takes
-    the place of one of unknown cost. So there are never more of them, nor dearer ones, nor do they cost more together.
+    count includes those of unknown cost, of which there may be `unknown`. They add nothing to the total.
     """
 
-    costs: tuple[Decimal | None, ...]
+    count: int
+    unknown: int
+    highest: Decimal
+    total: Decimal
 
-    def places_for(self, cost: Decimal | None) -> Sequence[Decimal | None]:
-        """The costs of those whose place a number of this cost may take, the least first."""
-        if cost is None:
-            return [shown for shown in self.costs if shown is None]
-        return sorted(shown for shown in self.costs if shown is not None and shown >= cost)
+    @classmethod
+    def of(cls, costs: Sequence[Decimal | None]) -> Self:
+        """Return the approval of numbers that cost this much. None: the carrier does not say."""
+        known = [cost for cost in costs if cost is not None]
+        return cls(
+            count=len(costs),
+            unknown=len(costs) - len(known),
+            highest=max(known, default=Decimal(0)),
+            total=sum(known, Decimal(0)),
+        )
+
+    def covers(self, cost: Decimal | None) -> bool:
+        """Return whether one more number may be bought at this cost."""
+        is_within = self.unknown > 0 if cost is None else cost <= min(self.highest, self.total)
+        return self.count > 0 and is_within
 
     def after(self, cost: Decimal | None) -> "Approval":
-        """What is left of it once a number of this cost is bought."""
-        left = list(self.costs)
-        for place in self.places_for(cost)[:1]:
-            left.remove(place)
-        return Approval(costs=tuple(left))
+        """Return what is left once a number of this cost is bought."""
+        if not self.covers(cost):
+            return self
+        unknown = self.unknown - (cost is None)
+        return replace(self, count=self.count - 1, unknown=unknown, total=self.total - (cost or 0))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +114,7 @@ class Plan:
     @property
     def approval(self) -> Approval:
         """What a yes to this plan allows."""
-        return Approval(costs=tuple(self.costs))
+        return Approval.of(self.costs)
 
 
 def order_for(spec: OrderSpec, *, again: bool = False) -> NumberOrder:
@@ -167,9 +179,9 @@ def fulfil(order: NumberOrder, *, approval: Approval | None = None) -> Iterator[
         candidate = next(candidates, None)
         if candidate is None:
             break
-        if approval is not None and not approval.places_for(candidate.monthly_cost):
+        if approval is not None and not approval.covers(candidate.monthly_cost):
             has_uncovered = True
-            if not approval.costs:
+            if not approval.count:
                 break
             continue
         intended = _intend(order, candidate)

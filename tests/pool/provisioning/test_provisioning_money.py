@@ -37,13 +37,15 @@ def offers(*costs, start=0):
         ([None], ["0.01", None], [None]),
         (["1.00", "9.00"], ["9.00", "9.00", "0.50"], ["9.00", "0.50"]),
         (["9.00", "1.00"], ["1.00", "9.00", "1.00"], ["1.00", "9.00"]),
+        (["9.00", "1.00"], ["5.00", "6.00", "5.00"], ["5.00", "5.00"]),
+        (["1.00", None], [None, "0.60", "0.40"], [None, "0.60"]),
     ],
 )
-def test_each_number_bought_takes_the_place_of_one_that_was_shown_and_cost_as_much(rentals, shown, offered, bought):
+def test_no_more_is_bought_than_was_shown_nor_dearer_nor_for_more_together(rentals, shown, offered, bought):
     rentals.offers = offers(*offered)
     order = find_or_open_order(OrderSpec(country="GB", count=3))
 
-    list(fulfil(order, approval=Approval(costs=tuple(Decimal(cost) if cost else None for cost in shown))))
+    list(fulfil(order, approval=Approval.of([Decimal(cost) if cost else None for cost in shown])))
 
     costs = [
         str(cost) if cost else None for cost in order.numbers.order_by("pk").values_list("monthly_cost", flat=True)
@@ -104,7 +106,7 @@ def test_a_purchase_in_doubt_is_settled_even_where_nothing_was_shown(rentals):
     with pytest.raises(OutcomeUnknown):
         run()
 
-    order, _ = run(approval=Approval(costs=()))
+    order, _ = run(approval=Approval.of([]))
 
     assert pool() == set(rentals.account) == {"+447700900700"}
     assert order.state == OrderState.OPEN
@@ -125,7 +127,7 @@ def test_a_purchase_in_doubt_takes_its_place_among_those_shown(rentals, is_gone,
 
     list(fulfil(order, approval=shown))
 
-    assert shown.costs == (Decimal("1.25"),)
+    assert shown == Approval.of([Decimal("1.25")])
     assert rentals.bought == bought
 
 
