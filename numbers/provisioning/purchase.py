@@ -80,10 +80,10 @@ def note_purchase(number: VirtualNumber) -> None:
 
 
 def _buy(number: VirtualNumber, in_doubt: bool) -> Refused | None:
-    """None: the number is ours.
+    """Return the carrier's refusal, or None if the number is ours. Raises OutcomeUnknown after the last retry.
 
-    While a purchase is in doubt, the same number is tried again and never another: the carrier refuses to sell it
-    twice, so that is free. And a refusal is believed only once the carrier has told that the number is not ours.
+    A purchase in doubt is retried with the same number, never with another. The carrier refuses to sell a number
+    twice, so that is free. A refusal counts only after the carrier has answered that the number is not ours.
     """
     for wait in (*retry.WAITS, None):
         if in_doubt and retry.find_owned(number.number):
