@@ -45,7 +45,6 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "rest_framework",
-    "import_export",
     "smsproxy.api",
     "smsproxy.simulator",
     "numbers.apps.NumbersConfig",

@@ -1,4 +1,4 @@
-"""Import and export of a list as CSV in the admin: upload, preview, confirmation."""
+"""CSV import and export of virtual numbers in the admin: upload, preview, confirmation."""
 
 from datetime import timedelta
 from typing import Any
@@ -6,137 +6,128 @@ from typing import Any
 from django import forms
 from django.contrib import messages
 from django.core import signing
+from django.core.exceptions import PermissionDenied
 from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.views.decorators.http import require_POST
-from import_export.admin import ImportExportMixin
-from import_export.forms import ConfirmImportForm, ImportForm
-from import_export.tmp_storages import BaseStorage
 
-from numbers.spreadsheet.csv_file import MOST_BYTES, MOST_ROWS, Unreadable
-from numbers.spreadsheet.import_numbers import ImportResult, NumberCSV, NumberResource
+from numbers.spreadsheet.csv_file import MOST_BYTES, MOST_ROWS, Rows, Unreadable
+from numbers.spreadsheet.import_numbers import IMPORTED, PREVIEWED, Meanwhile, apply, export, preview, read
 from smsproxy.staff.admin import BoundedAdmin
 
-# Signed and compressed it comes back in a form, which DATA_UPLOAD_MAX_MEMORY_SIZE bounds.
+# The signed and compressed file comes back in a form, which DATA_UPLOAD_MAX_MEMORY_SIZE bounds.
 MOST_CARRIED = 200_000
-MOST_TOLD = 5
+VALID_FOR = timedelta(hours=1)
+# Where this module once was. A new salt would break the confirmations that are under way.
+SALT = "numbers.csv_admin"
 
 
-class CarriedByBrowser(BaseStorage):
-    """Between preview and confirmation the file is in the form, signed: nothing is left lying about with us.
+class UploadForm(forms.Form):
+    """A CSV file, cleaned to its rows. signed: the file as the confirmation carries it."""
 
-    And any process of the web server can go on with it.
-    """
-
-    VALID_FOR = timedelta(hours=1)
-    SALT = "numbers.csv_admin"
-
-    def save(self, data: bytes) -> None:
-        self.name = signing.dumps(data.decode("utf-8-sig"), salt=self.SALT, compress=True)
-
-    def read(self) -> bytes:
-        text: str = signing.loads(self.name, salt=self.SALT, max_age=self.VALID_FOR)
-        return text.encode()
-
-    def remove(self) -> None:
-        pass
-
-
-class UploadForm(ImportForm):
     import_file = forms.FileField(
         label="CSV file",
         help_text=f"In UTF-8, with up to {MOST_ROWS:,} rows.",
-        error_messages={"required": f"Expected a file of up to {MOST_BYTES:,} bytes, found none, or a larger one."},
+        error_messages={"required": f"Expected a file of up to {MOST_BYTES:,} bytes, found no file or a larger one."},
     )
+    signed = ""
 
-    def clean_import_file(self) -> UploadedFile:
+    def clean_import_file(self) -> Rows:
         uploaded: UploadedFile = self.cleaned_data["import_file"]
         data = uploaded.read()
         try:
-            NumberCSV().create_dataset(data)
+            rows = read(data)
         except Unreadable as error:
             raise forms.ValidationError(str(error)) from None
-        carried = CarriedByBrowser()
-        carried.save(data)
-        if len(carried.name) > MOST_CARRIED:
+        self.signed = signing.dumps(data.decode("utf-8-sig"), salt=SALT, compress=True)
+        if len(self.signed) > MOST_CARRIED:
             raise forms.ValidationError("Too much for a page: split the file, or use manage.py import_numbers.")
-        return uploaded
+        return rows
 
 
-class ConfirmForm(ConfirmImportForm):
-    """preview: the fingerprint of what was shown."""
+class ConfirmForm(forms.Form):
+    """The agreement to a preview: the signed file, cleaned to its rows, and the preview's fingerprint.
 
+    The browser carries the file, so nothing is stored here, and any web process can handle the confirmation.
+    """
+
+    import_file_name = forms.CharField(widget=forms.HiddenInput)
     preview = forms.CharField(widget=forms.HiddenInput)
-    # There is one of each. Whatever else is sent must not become an index.
-    format = forms.ChoiceField(choices=[("0", "CSV")], widget=forms.HiddenInput)
-    resource = forms.ChoiceField(choices=[("0", "numbers")], widget=forms.HiddenInput, required=False)
 
-    def clean_import_file_name(self) -> str:
-        name: str = self.cleaned_data["import_file_name"]
+    def clean_import_file_name(self) -> Rows:
         try:
-            CarriedByBrowser(name=name).read()
+            text: str = signing.loads(self.cleaned_data["import_file_name"], salt=SALT, max_age=VALID_FOR)
         except signing.BadSignature:
             raise forms.ValidationError("The preview is not ours, or too old.") from None
-        return name
+        return read(text.encode())
 
 
-class NumbersAsCSV(ImportExportMixin, BoundedAdmin):
-    """For the admin of virtual numbers."""
+class NumbersAsCSV(BoundedAdmin):
+    """Adds import and export to the admin of virtual numbers."""
 
-    resource_classes = [NumberResource]
-    formats = [NumberCSV]
-    import_form_class = UploadForm
-    confirm_form_class = ConfirmForm
-    import_template_name = "admin/numbers/virtualnumber/import.html"
-    tmp_storage_class = CarriedByBrowser
-    skip_export_form = True
-    # Each number has its own event.
-    skip_admin_log = True
+    def get_urls(self) -> list[URLPattern]:
+        views = {"import": self.import_view, "process_import": self.confirm_view, "export": self.export_view}
+        return [
+            path(f"{name}/", self.admin_site.admin_view(view), name=f"numbers_virtualnumber_{name}")
+            for name, view in views.items()
+        ] + super().get_urls()
 
     def has_import_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perms(["numbers.add_virtualnumber", "numbers.change_virtualnumber"])
 
-    def has_export_permission(self, request: HttpRequest) -> bool:
-        return bool(self.has_view_permission(request))
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        may_import = {"has_import_permission": self.has_import_permission(request)}
+        return super().changelist_view(request, (extra_context or {}) | may_import)
 
-    def export_action(self, request: HttpRequest) -> HttpResponse:
-        export = super().export_action
-        return self.or_back_to_the_list(request, lambda: export(request))
+    def export_view(self, request: HttpRequest) -> HttpResponse:
+        """Return the CSV file of the numbers that the list shows, on all its pages."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        return self.or_back_to_the_list(request, lambda: self._export(request))
 
-    def get_export_filename(self, request: HttpRequest, queryset: Any, file_format: Any) -> str:
-        return f"numbers-{timezone.now():%Y-%m-%d}.csv"
-
-    def import_action(self, request: HttpRequest, **kwargs: Any) -> TemplateResponse:
-        response: TemplateResponse = super().import_action(request, **kwargs)
-        context = response.context_data or {}
-        if form := context.get("confirm_form"):
-            form.initial["preview"] = context["result"].fingerprint
-        return response
-
-    def get_import_data_kwargs(self, form: forms.Form, **kwargs: Any) -> dict[str, Any]:
-        return {"previewed": form.cleaned_data.get("preview", "")}
+    def import_view(self, request: HttpRequest) -> HttpResponse:
+        """Show the upload form, or the preview of an uploaded file."""
+        if not self.has_import_permission(request):
+            raise PermissionDenied
+        form = UploadForm(request.POST, request.FILES) if request.method == "POST" else UploadForm()
+        context = {"title": "Import numbers", "opts": self.opts, "form": form, "imported": IMPORTED}
+        if form.is_valid():
+            found = preview(form.cleaned_data["import_file"])
+            context |= {"result": found, "columns": PREVIEWED}
+            if not found.faults:
+                initial = {"import_file_name": form.signed, "preview": found.fingerprint}
+                context["confirm_form"] = ConfirmForm(initial=initial)
+        template = "admin/numbers/virtualnumber/import.html"
+        return TemplateResponse(request, template, self.admin_site.each_context(request) | context)
 
     @method_decorator(require_POST)
-    def process_import(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
-        if self.has_import_permission(request) and not self.create_confirm_form(request).is_valid():
-            return self._begin_again(request, "The preview is not valid any more.")
-        response: HttpResponse = super().process_import(request, **kwargs)
-        return response
+    def confirm_view(self, request: HttpRequest) -> HttpResponse:
+        """Import the file of a preview."""
+        if not self.has_import_permission(request):
+            raise PermissionDenied
+        form = ConfirmForm(request.POST)
+        if not form.is_valid():
+            return self._back_to_upload(request, "The preview is not valid any more.")
+        rows, previewed = form.cleaned_data["import_file_name"], form.cleaned_data["preview"]
+        try:
+            done = apply(rows, previewed=previewed, actor=request.user.get_username())
+        except Meanwhile as error:
+            return self._back_to_upload(request, str(error))
+        next_step = "Run manage.py configure_numbers to set the webhook of the numbers that are not configured."
+        messages.success(request, f"Imported: {done.summary}. {next_step}")
+        return HttpResponseRedirect(reverse("admin:numbers_virtualnumber_changelist"))
 
-    def process_result(self, result: ImportResult, request: HttpRequest) -> HttpResponse:
-        if result.has_errors():
-            return self._begin_again(request, " ".join(result.faults[:MOST_TOLD]))
-        response: HttpResponse = super().process_result(result, request)
-        return response
+    def _export(self, request: HttpRequest) -> HttpResponse:
+        text = export(self.get_changelist_instance(request).queryset)
+        name = f"numbers-{timezone.now():%Y-%m-%d}.csv"
+        return HttpResponse(
+            text, content_type="text/csv", headers={"Content-Disposition": f'attachment; filename="{name}"'}
+        )
 
-    def add_success_message(self, result: ImportResult, request: HttpRequest) -> None:
-        told = f"Imported: {result.summary}. manage.py configure_numbers points at us those that are not configured."
-        messages.success(request, told)
-
-    def _begin_again(self, request: HttpRequest, why: str) -> HttpResponse:
+    def _back_to_upload(self, request: HttpRequest, why: str) -> HttpResponse:
         messages.error(request, f"Nothing was imported. {why} Upload the file again.")
         return HttpResponseRedirect(reverse("admin:numbers_virtualnumber_import"))

@@ -46,8 +46,6 @@ class PoolFilter(admin.RelatedFieldListFilter):
 
 @admin.register(VirtualNumber)
 class VirtualNumberAdmin(NumbersAsCSV, ShowsHealth, ReadOnlyAdmin):
-    # Named, so that the one with the buttons for CSV builds upon it.
-    change_list_template = "admin/numbers/virtualnumber/change_list.html"
     list_display = [
         "number",
         "state",

@@ -1,13 +1,12 @@
-"""The cells of the pool as a table: what each may be, and how it is written."""
+"""CSV values: how each kind is parsed and written."""
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from math import inf
 from typing import Any
-
-from import_export.widgets import Widget
 
 from smsproxy.carriers.base import NumberType
 from smsproxy.phone import parse_e164
@@ -15,30 +14,28 @@ from smsproxy.phone import parse_e164
 YES_OR_NO = {"yes": True, "no": False, "true": True, "false": False, "1": True, "0": False}
 
 
-class Cell(Widget):
-    """read: the value of a cell's text; it may raise ValueError. expected: in words."""
+@dataclass(frozen=True)
+class Cell:
+    """A kind of value. `read` parses its text and may raise ValueError. `expected` says in words what it accepts."""
 
-    def __init__(
-        self,
-        read: Callable[[str], object] = str,
-        expected: str = "",
-        write: Callable[[Any], str] = str,
-    ) -> None:
-        super().__init__()
-        self._read, self._expected, self._write = read, expected, write
+    read: Callable[[str], Any] = str
+    expected: str = ""
+    write: Callable[[Any], str] = str
 
-    def clean(self, value: str, row: object = None, **kwargs: object) -> object:
+    def clean(self, text: str) -> Any:
+        """Return the value of a cell. Raises ValueError, which says what was expected and found."""
         try:
-            return self._read(value)
+            return self.read(text)
         except ValueError:
-            raise ValueError(f"expected {self._expected}, found “{value[:40]}”") from None
+            raise ValueError(f"expected {self.expected}, found “{text[:40]}”") from None
 
-    def render(self, value: object, obj: object = None, **kwargs: object) -> str:
-        return "" if value is None else self._write(value)
+    def render(self, value: object) -> str:
+        """Return the text of a value, "" for None."""
+        return "" if value is None else self.write(value)
 
 
 def e164(text: str) -> str:
-    """Spreadsheets take "+447700900500" for a sum, and drop its sign."""
+    """Return the number in E.164 form. Spreadsheets read "+447700900500" as a sum and drop its sign."""
     return parse_e164(f"+{text}" if text.isascii() and text.isdigit() else text)
 
 

@@ -1,46 +1,76 @@
-"""The pool as a table: exported, and imported with a preview of what changes. Nothing is imported unless all of it is.
+"""The pool as CSV: export, and import with a preview of the changes. An import is all or nothing.
 
-Imported are numbers that are rented already, new to the pool or out of it, and what people may set of those in it.
+A file brings in numbers that we already rent, and sets the editable fields of numbers in the pool.
 """
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 import phonenumbers
-from django.core.exceptions import ValidationError
-from django.db import IntegrityError
-from import_export.fields import Field
-from import_export.formats.base_formats import CSV
-from import_export.resources import ModelResource
-from import_export.results import Result
-from import_export.widgets import Widget
-from tablib import Dataset
+from django.db import IntegrityError, transaction
 
 from numbers.models import NumberEvent, NumberState, Pool, VirtualNumber
 from numbers.provisioning.purchase import of_participants
 from numbers.spreadsheet import csv_file
 from numbers.spreadsheet.cells import ANY, EUROS, FLAG, RATE, TIME, TYPE, Cell, e164
+from numbers.spreadsheet.csv_file import Rows
 from numbers.spreadsheet.edit import AMENDABLE, Amendment, amend, told
 from smsproxy.carriers.base import Feature
 from smsproxy.phone import NotE164, country_of, mask
 from smsproxy.states import StaleState
 
+# The columns of the file, in this order: the field of each and the kind of its values.
+COLUMNS: dict[str, tuple[str, Cell]] = {
+    "number": ("number", ANY),
+    "country": ("country", ANY),
+    "area": ("area", ANY),
+    "region": ("region", ANY),
+    "state": ("state", ANY),
+    "rented": ("is_rented", FLAG),
+    "pool": ("pool", ANY),
+    "reserved": ("is_reserved", FLAG),
+    "type": ("type", TYPE),
+    "can_text": ("can_sms", FLAG),
+    "monthly_cost": ("monthly_cost", EUROS),
+    "rate": ("rate", RATE),
+    "live_pairs": ("live", ANY),
+    "last_assigned_at": ("last_assigned_at", TIME),
+    "created_at": ("created_at", TIME),
+}
+# The columns that an import reads; it ignores the others. The preview also shows the state, which may change.
+IMPORTED = ("number", "country", "rented", *AMENDABLE.values())
+PREVIEWED = ("number", "country", "state", "rented", *AMENDABLE.values())
+
+MOST_TOLD = 5
+
 
 class Kind(StrEnum):
     NEW = "new"
     BACK = "rented again"
-    """It was given up, and the file says that it is ours."""
+    """The number was given up, and the file says that we rent it."""
     CHANGED = "changed"
+
+
+class Meanwhile(Exception):
+    """The pool has changed between preview and import. Nothing was imported."""
+
+
+class BadCell(Exception):
+    """Cells of one row that cannot be imported. faults: what is wrong, by column."""
+
+    def __init__(self, faults: Mapping[str, str]) -> None:
+        super().__init__()
+        self.faults = faults
 
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """What is to become of one number. wanted: its row as the file wants it."""
+    """A planned change of one number. wanted: the row as it will be."""
 
     kind: Kind
     amendment: Amendment
@@ -54,216 +84,188 @@ class Entry:
         kind = f"{self.kind}: " if self.kind == Kind.BACK else ""
         return f"{self.wanted} {kind}{self.amendment}".removesuffix(": ")
 
-
-class Meanwhile(Exception):
-    """Between preview and import, somebody else has changed what the file changes. Nothing was imported."""
-
-
-class ImportResult(Result):
-    """What the file does, or did. A row that is wrong is an error like any other: then it does nothing."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.entries: list[Entry] = []
-
     @property
-    def faults(self) -> list[str]:
-        rows = [
-            f"Row {row.number + 1}, {AMENDABLE.get(field, field)}: {message}"
-            for row in self.invalid_rows
-            for field, messages in row.error_dict.items()
-            for message in messages
+    def cells(self) -> list[tuple[str, str]]:
+        """Each previewed value before and after the import. A new number has nothing before."""
+        before = None if self.kind == Kind.NEW else self.amendment.number
+        fields = [COLUMNS[name] for name in PREVIEWED]
+        return [
+            (cell.render(getattr(before, field, None)), cell.render(getattr(self.wanted, field)))
+            for field, cell in fields
         ]
-        return [*(str(each.error) for each in self.base_errors), *rows]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preview:
+    """What a file would change. With faults, it changes nothing. unchanged: rows that already match the pool."""
+
+    entries: list[Entry]
+    faults: list[str]
+    unchanged: int
 
     @property
     def summary(self) -> str:
         counted = Counter(entry.kind for entry in self.entries)
-        return ", ".join([*(f"{counted[kind]} {kind}" for kind in Kind), f"{self.totals['skip']} as they are"])
+        return ", ".join([*(f"{counted[kind]} {kind}" for kind in Kind), f"{self.unchanged} unchanged"])
 
     @property
     def fingerprint(self) -> str:
-        """The same for two previews that show the same."""
+        """A hash of all that the preview says. Equal previews have equal ones."""
         return hashlib.sha256("\n".join(map(str, self.entries)).encode()).hexdigest()
 
-    def has_errors(self) -> bool:
-        return bool(self.base_errors or self.invalid_rows or self.error_rows)
+
+def export(numbers: Iterable[VirtualNumber]) -> str:
+    """Return the CSV file of these numbers."""
+    rows = ([cell.render(getattr(number, field)) for field, cell in COLUMNS.values()] for number in numbers)
+    return csv_file.write(COLUMNS, rows)
 
 
-def _shown(attribute: str, cell: Widget = ANY) -> Field:
-    return Field(attribute, widget=cell, readonly=True)
+def read(data: bytes) -> Rows:
+    """Return the rows of a CSV file of numbers. Raises Unreadable."""
+    return csv_file.read(data, columns=COLUMNS, key="number")
 
 
-class NumberResource(ModelResource):
-    """Each column and what its cells may be. Those that are only shown are not read, whatever the file has there."""
-
-    number = Field("number", widget=ANY)
-    country = _shown("country")
-    area = _shown("area")
-    region = _shown("region")
-    state = _shown("state")
-    rented = _shown("is_rented", FLAG)
-    pool = Field("pool", widget=ANY)
-    reserved = Field("is_reserved", widget=FLAG, saves_null_values=False)
-    type = Field("type", widget=TYPE)
-    can_text = Field("can_sms", widget=FLAG, saves_null_values=False)
-    monthly_cost = Field("monthly_cost", widget=EUROS)
-    rate = Field("rate", widget=RATE)
-    live_pairs = _shown("live")
-    last_assigned_at = _shown("last_assigned_at", TIME)
-    created_at = _shown("created_at", TIME)
-
-    class Meta:
-        model = VirtualNumber
-        # In this order.
-        fields = (
-            *("number", "country", "area", "region", "state", "rented"),
-            *AMENDABLE.values(),
-            *("live_pairs", "last_assigned_at", "created_at"),
-        )
-        import_id_fields = ("number",)
-        skip_unchanged = True
-        report_skipped = False
-        # No savepoint for each row: none of them writes anything.
-        use_bulk = True
-
-    # What the preview shows: what may change with an import, and the country, which it may find out.
-    PREVIEWED = ("number", "country", "state", "rented", *AMENDABLE.values())
-    IMPORTED = ("number", "country", "rented", *AMENDABLE.values())
-
-    def __init__(self, **kwargs: object) -> None:
-        super().__init__(**kwargs)
-        self._known: Mapping[str, VirtualNumber] = {}
-        self._of_participants: set[str] = set()
-        self._claimed: set[str] = set()
-        self._rows: dict[str, int] = {}
-        self._entries: list[Entry] = []
-
-    @classmethod
-    def get_result_class(cls) -> Any:
-        return ImportResult
-
-    def get_queryset(self) -> Any:
-        return VirtualNumber.objects.select_related("pool")
-
-    def get_import_fields(self) -> list[Field]:
-        return [self.fields[name] for name in self.PREVIEWED]
-
-    def get_user_visible_fields(self) -> list[Field]:
-        return [self.fields[name] for name in self.IMPORTED]
-
-    # Import: everything is read and compared, without a lock, and then written in one go.
-
-    def before_import(self, dataset: Dataset, **kwargs: object) -> None:
-        pools = {pool.name: pool for pool in Pool.objects.all()}
-        names = list(pools) or ["the name of a pool, of which there is none yet"]
-        expected = ", ".join([*names, "or nothing for the common pool"])
-        self.fields["pool"].widget = Cell(lambda name: _one_of(pools, name), expected)
-        numbers = list(_readable(dataset["number"]))
-        self._known = self.get_queryset().in_bulk(numbers, field_name="number")
-        ours = {number for number, row in self._known.items() if row.is_rented}
-        self._of_participants = of_participants(set(numbers) - ours)
-        self._claimed, self._rows, self._entries = set(), {}, []
-
-    def before_import_row(self, row: dict[str, str], row_number: int = 0, **kwargs: object) -> None:
+def preview(rows: Rows) -> Preview:
+    """Compare the rows with the pool, without a lock, and return what an import would change."""
+    numbers = {}
+    for place, cells in rows.items():
+        with suppress(NotE164):
+            numbers[place] = e164(cells["number"])
+    known = VirtualNumber.objects.select_related("pool").in_bulk(set(numbers.values()), field_name="number")
+    rented = {number for number, row in known.items() if row.is_rented}
+    people = of_participants(set(numbers.values()) - rented)
+    pool_cell = _pool_cell()
+    entries: list[Entry] = []
+    faults: list[str] = []
+    places: dict[str, int] = {}
+    for place, cells in rows.items():
         try:
-            number = row["number"] = e164(row["number"])
-        except NotE164 as error:
-            raise ValidationError({"number": f"{error}; found “{row['number'][:40]}”"}) from None
-        first = self._rows.setdefault(number, row_number)
-        if first != row_number:
-            raise ValidationError({"number": f"expected each number once, found that of row {first + 1} again"})
+            number = _number(cells["number"])
+            if (first := places.setdefault(number, place)) != place:
+                raise BadCell({"number": f"expected each number once, found that of row {first} again"})
+            entry = _entry(number, cells, known.get(number), pool_cell, is_of_a_person=number in people)
+        except BadCell as error:
+            faults += [f"Row {place}, {column}: {fault}" for column, fault in error.faults.items()]
+        else:
+            entries += [entry] if entry else []
+    return Preview(entries=entries, faults=faults, unchanged=len(rows) - len(entries))
 
-    def get_instance(self, instance_loader: object, row: Mapping[str, str]) -> VirtualNumber | None:
-        known = self._known.get(row["number"])
-        return copy(known) if known else None
 
-    def init_instance(self, row: Mapping[str, str] | None = None) -> VirtualNumber:
-        row = row or {}
-        country = _country(row["number"], row.get("country", ""))
+def apply(rows: Rows, *, previewed: str, actor: str = "") -> Preview:
+    """Import the rows and return what changed. Raises Meanwhile if that is not what was previewed.
+
+    previewed: the fingerprint of the preview that somebody has agreed to.
+    """
+    try:
+        with transaction.atomic():
+            found = preview(rows)
+            if found.faults:
+                raise Meanwhile(" ".join(found.faults[:MOST_TOLD]))
+            if found.fingerprint != previewed:
+                raise Meanwhile("The pool has changed since the preview. Check what the file would change now.")
+            _write(found.entries, actor=actor)
+    except (IntegrityError, StaleState):
+        raise Meanwhile("The pool is changing at this moment. Check what the file would change now.") from None
+    return found
+
+
+def _entry(
+    number: str, cells: Mapping[str, str], known: VirtualNumber | None, pool_cell: Cell, *, is_of_a_person: bool
+) -> Entry | None:
+    """Return the planned change of a number, or None if the row changes nothing. Raises BadCell."""
+    country = cells.get("country", "")
+    if known is None:
         features = frozenset({Feature.SMS})
-        return VirtualNumber.of(row["number"], country, None, features, state=NumberState.CONFIGURING)
+        wanted = VirtualNumber.of(number, _country(number, country), None, features, state=NumberState.CONFIGURING)
+    else:
+        wanted = copy(known)
+    is_claimed = _is_claimed(cells, known)
+    if known is not None and country.upper() not in ("", known.country):
+        raise BadCell({"country": f"expected {known.country}, which cannot change, or nothing"})
+    is_back = known is not None and not known.is_rented and is_claimed
+    if known is None or is_back:
+        if is_of_a_person:
+            fault = f"{mask(number)} belongs to a person who took part in a conversation: it cannot join the pool"
+            raise BadCell({"number": fault})
+        if known is not None and known.state == NumberState.ORDERED:
+            raise BadCell({"number": f"{number} is being bought: run manage.py sync_numbers to see whether we own it"})
+        wanted.state, wanted.is_rented = NumberState.CONFIGURING, True
+    _set_fields(wanted, cells, pool_cell)
+    before = known or wanted
+    changes = {field: getattr(wanted, field) for field in AMENDABLE if getattr(wanted, field) != getattr(before, field)}
+    kind = Kind.NEW if known is None else Kind.BACK if is_back else Kind.CHANGED
+    if kind == Kind.CHANGED and not changes:
+        return None
+    return Entry(kind=kind, amendment=Amendment(number=before, changes=changes), wanted=wanted)
 
-    def after_init_instance(self, instance: VirtualNumber, new: bool, row: Mapping[str, str], **kwargs: object) -> None:
-        """What the file says of whose it is."""
+
+def _number(text: str) -> str:
+    try:
+        return e164(text)
+    except NotE164 as error:
+        raise BadCell({"number": f"{error}; found “{text[:40]}”"}) from None
+
+
+def _is_claimed(cells: Mapping[str, str], known: VirtualNumber | None) -> bool:
+    """Return whether the file says that we rent the number. An empty cell says so."""
+    try:
+        is_claimed = FLAG.clean(cells.get("rented", "")) is not False
+    except ValueError as error:
+        raise BadCell({"rented": str(error)}) from None
+    if is_claimed or (known is not None and not known.is_rented):
+        return is_claimed
+    if known is None:
+        raise BadCell({"rented": "expected yes, or nothing: a number that is not rented cannot be new"})
+    fault = "expected yes, or nothing: only manage.py release_numbers gives a number back, no import does"
+    raise BadCell({"rented": fault})
+
+
+def _set_fields(wanted: VirtualNumber, cells: Mapping[str, str], pool_cell: Cell) -> None:
+    """Set the editable fields for which the file has a column. Raises BadCell with all that is wrong."""
+    faults = {}
+    for field, name in AMENDABLE.items():
+        if name not in cells:
+            continue
+        cell = pool_cell if name == "pool" else COLUMNS[name][1]
         try:
-            is_claimed = FLAG.clean(row.get("rented", "")) is not False
+            value = cell.clean(cells[name])
         except ValueError as error:
-            raise ValidationError({"rented": str(error)}) from None
-        if not new and row.get("country", "").upper() not in ("", instance.country):
-            raise ValidationError({"country": f"expected {instance.country}, which cannot change, or nothing"})
-        if new and not is_claimed:
-            raise ValidationError({"rented": "expected yes, or nothing: a number that is not rented cannot be new"})
-        if not new and instance.is_rented and not is_claimed:
-            raise ValidationError(
-                {"rented": "expected yes, or nothing: manage.py release_numbers gives a number back, no import does"}
-            )
-        if is_claimed and (new or not instance.is_rented):
-            _check_that_it_can_be_ours(instance, self._of_participants)
-            self._claimed.add(instance.number)
-
-    def import_instance(self, instance: VirtualNumber, row: Mapping[str, str], **kwargs: object) -> None:
-        super().import_instance(instance, row, **kwargs)
-        if instance.number in self._claimed:
-            instance.state, instance.is_rented = NumberState.CONFIGURING, True
-
-    def skip_row(self, instance: VirtualNumber, *args: object, **kwargs: object) -> bool:
-        """A row that changes nothing; a new number is a change, even if the file says no more of it."""
-        return instance.number in self._known and bool(super().skip_row(instance, *args, **kwargs))
-
-    def save_instance(self, instance: VirtualNumber, is_create: bool, row: Mapping[str, str], **kwargs: object) -> None:
-        known = self._known.get(instance.number, instance)
-        changes = {field: getattr(instance, field) for field in AMENDABLE}
-        amendment = Amendment(
-            number=known, changes={field: new for field, new in changes.items() if new != getattr(known, field)}
-        )
-        known_kind = Kind.BACK if instance.number in self._claimed else Kind.CHANGED
-        self._entries.append(Entry(kind=Kind.NEW if is_create else known_kind, amendment=amendment, wanted=instance))
-
-    def after_import(
-        self,
-        dataset: Dataset,
-        result: ImportResult,
-        *,
-        dry_run: bool = True,
-        previewed: str = "",
-        user: Any = None,
-        **kwargs: object,
-    ) -> None:
-        """previewed: the fingerprint of the preview that somebody has agreed to."""
-        for row in result.error_rows:
-            raise row.errors[0].error  # Not the file's: ours, or the database's.
-        result.entries = self._entries
-        if dry_run or result.has_errors():
-            return
-        if result.fingerprint != previewed:
-            raise Meanwhile("The pool has changed since the preview. Look at what the file would change now.")
-        try:
-            _write(result.entries, actor=user.get_username() if user else "")
-        except (IntegrityError, StaleState):
-            raise Meanwhile("The pool changes at this moment. Look at what the file would change now.") from None
-
-    def handle_import_error(self, result: ImportResult, error: Exception, raise_errors: bool = False) -> None:
-        if not isinstance(error, Meanwhile):
-            raise error
-        super().handle_import_error(result, error, raise_errors)
+            faults[name] = str(error)
+        else:
+            if cell is not FLAG or value is not None:  # An empty flag leaves the field as it is.
+                setattr(wanted, field, value)
+    if faults:
+        raise BadCell(faults)
 
 
-class NumberCSV(CSV):
-    """The one format of import and export."""
+def _pool_cell() -> Cell:
+    pools = {pool.name: pool for pool in Pool.objects.all()}
 
-    def create_dataset(self, in_stream: bytes, **kwargs: object) -> Dataset:
-        return csv_file.read(in_stream, columns=NumberResource.Meta.fields, key="number")
+    def find(name: str) -> Pool | None:
+        if name and name not in pools:
+            raise ValueError
+        return pools.get(name)
 
-    def export_data(self, dataset: Dataset, **kwargs: object) -> str:
-        return csv_file.write(dataset)
+    names = list(pools) or ["the name of a pool (no pool exists yet)"]
+    return Cell(find, ", ".join([*names, "or nothing for the common pool"]))
+
+
+def _country(number: str, text: str) -> str:
+    """Return the country of a new number: from the file if it fits the calling code, else from the number itself."""
+    country = text.upper() or country_of(number)
+    code = phonenumbers.country_code_for_region(country)
+    if not country or not code or not number.startswith(f"+{code}"):
+        found = f"“{text[:40]}”" if text else "nothing, and the number itself does not tell"
+        fault = f"expected two letters, such as GB, of a country whose calling code it has; found {found}"
+        raise BadCell({"country": fault})
+    return country
 
 
 def _write(entries: list[Entry], *, actor: str) -> None:
     amend([each.amendment for each in entries if each.kind == Kind.CHANGED], why="imported", actor=actor)
     for each in entries:
         if each.kind == Kind.BACK:
-            # Where its texts go now, nobody has told us.
+            # Nobody has told us where its messages go now.
             changes = {"is_rented": True, "webhook_url": "", **each.amendment.changes}
             reason = f"imported: {each.amendment}".removesuffix(": ")
             copy(each.amendment.number).move(NumberState.CONFIGURING, reason=reason, actor=actor, **changes)
@@ -271,38 +273,3 @@ def _write(entries: list[Entry], *, actor: str) -> None:
     NumberEvent.objects.bulk_create(
         NumberEvent(number=number, new_state=number.state, reason="imported", actor=actor) for number in new
     )
-
-
-def _check_that_it_can_be_ours(number: VirtualNumber, of_participants: set[str]) -> None:
-    if number.number in of_participants:
-        raise ValidationError(
-            {"number": f"{mask(number.number)} is a person's who took part in a conversation: it cannot be ours"}
-        )
-    if number.state == NumberState.ORDERED:
-        raise ValidationError({"number": f"{number} is being bought: manage.py sync_numbers tells whether it is ours"})
-
-
-def _readable(cells: list[str]) -> Iterator[str]:
-    for cell in cells:
-        try:
-            yield e164(cell)
-        except NotE164:
-            continue
-
-
-def _one_of(pools: Mapping[str, Pool], name: str) -> Pool | None:
-    if name and name not in pools:
-        raise ValueError
-    return pools.get(name)
-
-
-def _country(number: str, text: str) -> str:
-    """What the file says, if it can be; else what the number says."""
-    country = text.upper() or country_of(number)
-    code = phonenumbers.country_code_for_region(country)
-    if not country or not code or not number.startswith(f"+{code}"):
-        found = f"“{text[:40]}”" if text else "nothing, and the number itself does not tell"
-        raise ValidationError(
-            {"country": f"expected two letters, such as GB, of a country whose calling code it has; found {found}"}
-        )
-    return country
