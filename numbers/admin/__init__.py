@@ -1,3 +1,3 @@
-"""The pages of numbers in the Django admin."""
+"""The admin pages of numbers. Importing this package registers them."""
 
-from numbers.admin import top_ups, virtual_numbers  # noqa: F401  (registers them)
+from numbers.admin import events, orders, people, pools, shortages, top_ups, virtual_numbers  # noqa: F401

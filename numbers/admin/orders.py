@@ -1,0 +1,62 @@
+"""Orders of numbers for staff, who can give one up."""
+
+from django.contrib import admin
+from django.db.models import Count, Q, QuerySet
+from django.http import HttpRequest
+
+from numbers.admin.pools import PoolFilter
+from numbers.models import NumberOrder, OrderEvent
+from smsproxy.staff.admin import ReadOnlyAdmin, ReadOnlyInline
+
+
+class OrderEventInline(ReadOnlyInline):
+    model = OrderEvent
+    fields = ["created_at", "old_state", "new_state", "reason", "actor"]
+
+
+@admin.register(NumberOrder)
+class NumberOrderAdmin(ReadOnlyAdmin):
+    list_display = [
+        "id",
+        "state",
+        "pool",
+        "country",
+        "count",
+        "bought",
+        "features",
+        "type",
+        "max_monthly_cost",
+        "top_up",
+        "created_at",
+    ]
+    list_filter = ["state", ("pool", PoolFilter), "country", ("top_up", admin.RelatedOnlyFieldListFilter), "created_at"]
+    list_select_related = ["pool", "top_up__pool"]
+    fields = [
+        "state",
+        "pool",
+        "country",
+        "count",
+        "bought",
+        "features",
+        "type",
+        "pattern",
+        "pattern_place",
+        "max_monthly_cost",
+        "top_up",
+        "created_at",
+    ]
+    readonly_fields = ["bought"]
+    inlines = [OrderEventInline]
+    actions = ["abandon"]
+
+    @admin.action(description="Give up: buy no more for them", permissions=["change_state"])
+    def abandon(self, request: HttpRequest, queryset: "QuerySet[NumberOrder]") -> None:
+        self.call_each(request, queryset, lambda order, actor: order.abandon(actor=actor))
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[NumberOrder]":
+        orders: QuerySet[NumberOrder] = super().get_queryset(request)
+        return orders.annotate(ours=Count("numbers", filter=Q(numbers__is_rented=True)))
+
+    @admin.display(ordering="ours")
+    def bought(self, order: NumberOrder) -> int:
+        return int(getattr(order, "ours", 0))

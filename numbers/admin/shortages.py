@@ -1,0 +1,42 @@
+"""Shortages for staff: each one lately, and the count of all."""
+
+from django.contrib import admin
+
+from numbers.admin.pools import PoolFilter
+from numbers.models import Shortage, ShortageCount
+from numbers.models.pool import name_of
+from smsproxy.staff.admin import ReadOnlyAdmin
+
+
+@admin.register(Shortage)
+class ShortageAdmin(ReadOnlyAdmin):
+    """Conversations that could not be made. Not searched by a person's number, as no list is."""
+
+    list_display = [
+        "created_at",
+        "pool_name",
+        "country",
+        "real_number",
+        "able",
+        "in_use",
+        "needed",
+        "next_release_at",
+    ]
+    list_filter = [("pool", PoolFilter), "country", "created_at"]
+    list_select_related = ["pool", "real_number"]
+    date_hierarchy = "created_at"
+
+    @admin.display(description="pool", ordering="pool__name")
+    def pool_name(self, shortage: Shortage) -> str:
+        return name_of(shortage.pool)
+
+
+@admin.register(ShortageCount)
+class ShortageCountAdmin(ReadOnlyAdmin):
+    list_display = ["pool_name", "country", "count"]
+    list_filter = [("pool", PoolFilter), "country"]
+    list_select_related = ["pool"]
+
+    @admin.display(description="pool", ordering="pool__name")
+    def pool_name(self, count: ShortageCount) -> str:
+        return name_of(count.pool)
