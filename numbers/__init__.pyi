@@ -1,5 +1,5 @@
-# For the type checker only: Python never reads it. It makes `numbers` a package, so that `numbers.models` is found,
-# and repeats the names of the standard module. (There must be no __init__.py here; see smsproxy/__init__.py.)
+# For the type checker only; Python never reads this file. It makes `numbers` a package, so that `numbers.models` is
+# found, and repeats the names of the standard module. There must be no __init__.py here: see smsproxy/__init__.py.
 from abc import ABCMeta
 
 class Number(metaclass=ABCMeta): ...

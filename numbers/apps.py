@@ -1,3 +1,5 @@
+"""The Django app of numbers: virtual numbers, real numbers, pools and their provisioning."""
+
 from django.apps import AppConfig
 
 

@@ -1,4 +1,4 @@
-"""Finding out whether real numbers are worth texting, before a conversation stands on them."""
+"""Look up real numbers before a conversation uses them: whether they exist, their country and line type."""
 
 import logging
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 class NumberNotValid(Exception):
-    """The lookup says that this number does not exist. position: its place in the list that was asked for."""
+    """The lookup says that this number does not exist. position: its index in the list that was looked up."""
 
     def __init__(self, position: int) -> None:
         super().__init__("the lookup says that this number does not exist")
@@ -26,10 +26,10 @@ class NumberNotValid(Exception):
 
 
 def look_up(numbers: Sequence[str]) -> dict[str, LookupResult]:
-    """Ask the service that LOOKUP names about these E.164 numbers, all at once; recent answers are not asked again.
+    """Look up these E.164 numbers with the service that LOOKUP names, all at once, and return the new results.
 
-    Call it outside any transaction. A service that does not answer stops nobody: the offline check has passed, and
-    the next conversation asks again. Raises NumberNotValid.
+    Numbers with a recent result are not looked up again. Call it outside any transaction. A service that does not
+    answer blocks nothing: the offline check has passed, and the next conversation asks again. Raises NumberNotValid.
     """
     if settings.LOOKUP == "offline":
         return {}
@@ -50,14 +50,14 @@ def _ask(number: str) -> LookupResult | None:
     try:
         return get_carrier().look_up(number, country_of(number))
     except CarrierError as error:
-        log.warning("the lookup did not answer (%s): going on without it", type(error).__name__)
+        log.warning("the lookup did not answer (%s): continuing without it", type(error).__name__)
         return None
     finally:
-        connection.close()  # This thread's own, if the carrier used one: the thread ends here.
+        connection.close()  # This thread's connection, if the carrier used one. The thread ends here.
 
 
 def remember_answers(people: dict[str, RealNumber], answers: dict[str, LookupResult]) -> None:
-    """Keep what the lookup said on the rows of these people."""
+    """Store the results of the lookup on the rows of these people."""
     for number, answer in answers.items():
         person = people[number]
         person.country = answer.country or person.country

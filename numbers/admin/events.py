@@ -1,4 +1,4 @@
-"""What has happened to virtual numbers and orders, for staff."""
+"""The events of virtual numbers and orders for staff."""
 
 from django.contrib import admin
 

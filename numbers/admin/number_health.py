@@ -1,4 +1,4 @@
-"""The health of virtual numbers for staff: a column of their list, and a table on the page of each."""
+"""The health of virtual numbers for staff: a column of the list, and a table on the page of each number."""
 
 from collections import defaultdict
 from typing import Any
@@ -13,7 +13,7 @@ from numbers.models import NumberState, VirtualNumber
 
 
 class ShowsHealth(admin.ModelAdmin):
-    """Of the admin of virtual numbers: `worst_share` for its list, `health` and `in_quarantine` for its pages."""
+    """Adds `worst_share` to the list of virtual numbers, and `health` and `in_quarantine` to their pages."""
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         changelist = super().get_changelist_instance(request)
@@ -26,14 +26,14 @@ class ShowsHealth(admin.ModelAdmin):
 
     @admin.display(description="not delivered")
     def worst_share(self, number: VirtualNumber) -> str | None:
-        """Of the network where it fares worst."""
+        """Return the share of undelivered messages on the number's worst network."""
         healths: list[Health] = getattr(number, "healths", [])
         return f"{_percent(healths[0].share)} of {healths[0].sent}" if healths else None
 
     @admin.display(description="health")
     def health(self, number: VirtualNumber) -> str:
         if not settings.HEALTH_WINDOW:
-            return "not watched: HEALTH_WINDOW is 0"
+            return "not measured: HEALTH_WINDOW is 0"
         rows = [
             (each.network, each.sent, each.lost, _percent(each.share), _percent(each.others_share))
             for each in measure()
@@ -50,7 +50,7 @@ class ShowsHealth(admin.ModelAdmin):
 
     @admin.display(description="in quarantine")
     def in_quarantine(self, number: VirtualNumber) -> str:
-        """Why, and since when."""
+        """Return since when and why the number is in quarantine, otherwise "no"."""
         if number.state != NumberState.QUARANTINED:
             return "no"
         event = number.events.into(NumberState.QUARANTINED).first()

@@ -1,4 +1,4 @@
-"""Orders of numbers for staff, who can give one up."""
+"""Orders of numbers for staff, who can abandon one."""
 
 from django.contrib import admin
 from django.db.models import Count, Q, QuerySet
@@ -49,7 +49,7 @@ class NumberOrderAdmin(ReadOnlyAdmin):
     inlines = [OrderEventInline]
     actions = ["abandon"]
 
-    @admin.action(description="Give up: buy no more for them", permissions=["change_state"])
+    @admin.action(description="Abandon: buy no more for these orders", permissions=["change_state"])
     def abandon(self, request: HttpRequest, queryset: "QuerySet[NumberOrder]") -> None:
         self.call_each(request, queryset, lambda order, actor: order.abandon(actor=actor))
 

@@ -11,7 +11,7 @@ from smsproxy.staff.admin import LeavesATrace
 
 @admin.register(RealNumber)
 class RealNumberAdmin(LeavesATrace):
-    """People's numbers, masked. Not searched by number: what is searched for lands in URLs, and so in logs."""
+    """People's numbers, masked. No search by number, since search terms end up in URLs, and so in logs."""
 
     list_display = ["__str__", "country", "line_type", "looked_up_with", "looked_up_at", "created_at"]
     list_filter = ["country", "line_type", "looked_up_at"]

@@ -23,7 +23,7 @@ class PoolAdmin(BoundedAdmin):
     list_display = ["name", "numbers", "live_pairs", "cool_down", "number_cap", "created_at"]
     search_fields = ["name"]
     fields = ["name", "cool_down", "number_cap"]
-    # Several at once would be deleted with a look at whatever refers to any of them.
+    # Deleting several at once would check every row that refers to any of them.
     actions = None
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Pool]":
@@ -32,14 +32,14 @@ class PoolAdmin(BoundedAdmin):
         return pools.annotate(ours=Count("numbers", filter=ours), live=Sum("numbers__live", default=0))
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Requests call it by its name, so that stays; one of a wrong name can be deleted before it is used."""
+        """Requests use the name, so it stays. A pool with a wrong name can be deleted before it is used."""
         return ["name"] if obj else []
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return super().has_delete_permission(request, obj) and not (obj and obj.is_in_use)
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
-        """Its count of shortages goes with it, which nobody may delete alone."""
+        """Allow the pool's count of shortages to go with it. Nobody may delete that alone."""
         deleted, counts, forbidden, protected = super().get_deleted_objects(objs, request)
         return deleted, counts, forbidden - {ShortageCount._meta.verbose_name}, protected
 

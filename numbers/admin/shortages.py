@@ -1,4 +1,4 @@
-"""Shortages for staff: each one lately, and the count of all."""
+"""Shortages for staff: the recent ones, and the count of all."""
 
 from django.contrib import admin
 
@@ -10,7 +10,7 @@ from smsproxy.staff.admin import ReadOnlyAdmin
 
 @admin.register(Shortage)
 class ShortageAdmin(ReadOnlyAdmin):
-    """Conversations that could not be made. Not searched by a person's number, as no list is."""
+    """Conversations that could not be created. As on every list, search by a person's number is not possible."""
 
     list_display = [
         "created_at",

@@ -1,4 +1,4 @@
-"""Top-ups for staff, who make the rules by which pools fill themselves and see what became of them."""
+"""Top-ups for staff, who set the rules by which pools fill themselves, and see their results."""
 
 from typing import Any
 
@@ -46,14 +46,14 @@ class TopUpAdmin(BoundedAdmin):
     readonly_fields = ["pool_name", "in_reserve", "spent_this_month", "trouble", "retry_at", "its_orders"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: TopUp | None = None) -> Any:
-        """Its orders are for the pool and the country that it has."""
+        """The country stays: the orders of the rule are for it."""
         return [*self.readonly_fields, *(["country"] if obj else [])]
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         return super().formfield_for_foreignkey(db_field, request, **{"empty_label": "the common pool"} | kwargs)
 
     def get_fields(self, request: HttpRequest, obj: TopUp | None = None) -> Any:
-        """While it is being made, it has done nothing yet. Afterwards its pool stays, and no pool is the common one."""
+        """Hide the results of a new rule. Show the pool of a saved one by name: no pool means the common pool."""
         if obj:
             return ["pool_name", *self.fields[1:]]
         return [field for field in self.fields if field not in self.readonly_fields]
@@ -62,7 +62,7 @@ class TopUpAdmin(BoundedAdmin):
         if not change:
             super().save_model(request, obj, form, change)
             return
-        # Perhaps it can buy now: it need not wait. The rest of the row may have changed since it was read.
+        # After a change it may be able to buy, so it does not wait. Save no other field: a worker may have changed it.
         obj.retry_at = None
         obj.save(update_fields=[*form.changed_data, "retry_at"])
 

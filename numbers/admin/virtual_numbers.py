@@ -85,7 +85,7 @@ class VirtualNumberAdmin(NumbersAsCSV, ShowsHealth, ReadOnlyAdmin):
         form = super().get_form(request, obj, change, **kwargs)
         if rate := form.base_fields.get("rate"):
             default = f"{obj.default_rate:g}, as NUMBER_RATES says for {obj.country}"
-            rate.help_text = f"The segments that it may send a second. Empty: {default}."
+            rate.help_text = f"Segments a second that it may send. Leave empty for {default}."
         return form
 
     def save_model(self, request: HttpRequest, obj: VirtualNumber, form: Any, change: bool) -> None:
@@ -99,26 +99,26 @@ class VirtualNumberAdmin(NumbersAsCSV, ShowsHealth, ReadOnlyAdmin):
 
     @admin.display(ordering="is_reserved")
     def reserved(self, number: VirtualNumber) -> str:
-        """In words: most are not, and a red cross says that something is wrong."""
+        """Return a word, not a flag: most numbers are not reserved, and a red cross looks like an error."""
         return "reserved" if number.is_reserved else ""
 
     @admin.display(description="EUR a month", ordering="monthly_cost")
     def monthly_cost_in_euros(self, number: VirtualNumber) -> str:
         return "unknown" if number.monthly_cost is None else f"{number.monthly_cost:.2f}"
 
-    @admin.display(description="texts reach us", boolean=True)
+    @admin.display(description="messages reach us", boolean=True)
     def reaches_us(self, number: VirtualNumber) -> bool | None:
-        """None: it is not ours, so it need not."""
+        """Return whether the webhook is ours, or None for a number that we do not rent."""
         if not number.is_rented:
             return None
         return number.webhook_url == inbound_sms_url()
 
-    @admin.action(description="Quarantine: give them to no new conversation", permissions=["change_state"])
+    @admin.action(description="Quarantine: no new conversations", permissions=["change_state"])
     def quarantine(self, request: HttpRequest, queryset: "QuerySet[VirtualNumber]") -> None:
         self.call_each(request, queryset, lambda number, actor: number.quarantine(reason="by staff", actor=actor))
 
     @admin.action(
-        description="Drain: no new conversations; retired for good with its last pair", permissions=["change_state"]
+        description="Drain: no new conversations; retired after the last live pair", permissions=["change_state"]
     )
     def drain(self, request: HttpRequest, queryset: "QuerySet[VirtualNumber]") -> None:
         self.call_each(request, queryset, lambda number, actor: number.drain(reason="by staff", actor=actor))

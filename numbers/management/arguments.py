@@ -1,4 +1,4 @@
-"""The arguments of the pool's commands: each checked where it is read, with what was expected and what was found."""
+"""The arguments of the pool commands. Each parser's error says what was expected and what was found."""
 
 import re
 from argparse import ArgumentTypeError
@@ -20,13 +20,13 @@ Choice = TypeVar("Choice", bound=StrEnum)
 
 
 def add_query_arguments(parser: CommandParser) -> None:
-    """What numbers to look for."""
+    """Add the arguments that describe the numbers to search for."""
     parser.add_argument("--country", type=country, required=True, help="two letters, such as GB")
     parser.add_argument(
         "--features",
         type=features,
         default=frozenset({Feature.SMS}),
-        help=f"what the numbers must be capable of, comma-separated: {', '.join(Feature)} (default: SMS)",
+        help=f"required features, comma-separated: {', '.join(Feature)} (default: SMS)",
     )
     parser.add_argument(
         "--type", type=one_of(NumberType), default=None, metavar="TYPE", help=f"{', '.join(NumberType)} (default: any)"
@@ -59,7 +59,7 @@ def count(text: str) -> int:
 def features(text: str) -> frozenset[Feature]:
     found = frozenset(one_of(Feature)(word.strip().upper()) for word in text.split(","))
     if Feature.SMS not in found:
-        raise ArgumentTypeError(f"expected SMS among them, since the numbers are for texts, found {text!r}")
+        raise ArgumentTypeError(f"expected SMS among the features, found {text!r}")
     return found
 
 
@@ -84,7 +84,7 @@ def find_pool(name: str) -> Pool:
     pool = Pool.objects.filter(name=name).first()
     if pool is None:
         names = ", ".join(Pool.objects.values_list("name", flat=True))
-        known = f"one of the pools {names}" if names else "the name of a pool, of which there is none yet"
+        known = f"one of the pools {names}" if names else "the name of a pool, of which none exists yet"
         raise ArgumentTypeError(f"expected {known} (left out: the common pool), found {name!r}")
     return pool
 

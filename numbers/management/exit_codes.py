@@ -1,4 +1,4 @@
-"""What the exit codes of the pool's commands mean, for scripts and for their help."""
+"""The exit codes of the pool commands, for scripts and for the help texts."""
 
 from enum import IntEnum
 
@@ -13,7 +13,7 @@ class ExitCode(IntEnum):
 
 
 EPILOG = (
-    "Exit codes: 0 all done; 1 the carrier or our configuration is at fault, or it was interrupted, and the message "
-    "says what to do; 2 wrong usage, or the confirmation was refused: nothing was done; 3 fewer numbers than asked "
-    "for; 4 all are ours, but the texts of some do not reach us yet; 5 the carrier and the pool differ."
+    "Exit codes: 0 all done; 1 carrier error, configuration error or interrupt, and the message says what to do; "
+    "2 wrong usage or no confirmation: nothing was done; 3 fewer numbers than requested; 4 all numbers are ours, but "
+    "some do not reach us yet; 5 the carrier and the pool differ."
 )

@@ -1,4 +1,4 @@
-"""What the pool's commands share: how they ask, how they show progress, and how they fail."""
+"""The base of the pool commands: confirmation, progress and errors."""
 
 import sys
 from collections.abc import Sequence
@@ -14,37 +14,37 @@ from smsproxy.carriers.base import AccountFault, CarrierError
 
 
 class PoolCommand(BaseCommand):
-    again = "run the same command again: it goes on where it stopped"
-    """What to do once it can go on."""
+    again = "run the same command again: it resumes where it stopped"
+    """What the operator does once the cause is fixed."""
 
     def create_parser(self, prog_name: str, subcommand: str, **options: Any) -> CommandParser:
         return super().create_parser(prog_name, subcommand, epilog=EPILOG, **options)
 
     def execute(self, *args: Any, **options: Any) -> str | None:
-        """Every fault of the carrier ends as a message that says what to do."""
+        """Run the command. Each carrier error ends in a message that says what to do."""
         try:
             return super().execute(*args, **options)
         except AccountFault as error:
             raise CommandError(
-                f"The carrier turns the whole account down: {_told(error)}. Put that right (manage.py check may know "
-                f"more), then {self.again}.",
+                f"The carrier rejects the whole account: {_told(error)}. Fix that (manage.py check may say more), then "
+                f"{self.again}.",
                 returncode=ExitCode.CARRIER,
             ) from error
         except CarrierError as error:
             raise CommandError(
-                f"The carrier did not do it: {_told(error)}. {self.again.capitalize()}.",
+                f"The carrier request failed: {_told(error)}. {self.again.capitalize()}.",
                 returncode=ExitCode.CARRIER,
             ) from error
         except KeyboardInterrupt:
             raise CommandError(f"Interrupted. {self.again.capitalize()}.", returncode=ExitCode.CARRIER) from None
 
     def confirm(self, question: str, *, yes: bool) -> None:
-        """Go on only if somebody says yes. Without a terminal there is nobody to ask."""
+        """Ask, and raise CommandError unless the answer is yes. Without a terminal, --yes is required."""
         if yes:
             return
         if not sys.stdin.isatty():
             raise CommandError(
-                "Nothing was done: there is no terminal to ask on. Say --yes to go ahead.", returncode=ExitCode.USAGE
+                "Nothing was done: no terminal to ask on. Add --yes to skip the question.", returncode=ExitCode.USAGE
             )
         self.stdout.write(f"{question} [y/N] ", ending="")
         self.stdout.flush()
@@ -56,11 +56,11 @@ class PoolCommand(BaseCommand):
 
 
 class Progress:
-    """A bar on a terminal, a line for each step elsewhere."""
+    """A progress bar on a terminal, otherwise a line for each step."""
 
     def __init__(self, command: BaseCommand, total: int, begun: int) -> None:
         self._command = command
-        # disable=None: tqdm's own word for "not on a terminal". The bar is on stderr, so stdout can be piped.
+        # disable=None shows the bar only on a terminal. The bar is on stderr, so stdout can be piped.
         self._bar = tqdm(total=total, initial=begun, unit="number", disable=None, dynamic_ncols=True)
 
     def __enter__(self) -> "Progress":
@@ -70,7 +70,7 @@ class Progress:
         self._bar.close()
 
     def tell(self, line: str, *, is_trouble: bool = False) -> None:
-        """The line is left out where the bar says as much: trouble is always told."""
+        """Show a line. On a terminal the bar replaces it, unless it is trouble."""
         if self._bar.disable:
             self._command.stdout.write(line)
             self._command.stdout.flush()
@@ -93,7 +93,7 @@ def cost_text(cost: Decimal | None) -> str:
 
 
 def total_text(costs: Sequence[Decimal | None]) -> str:
-    """What all of them cost together, honest about those whose cost is not known."""
+    """Return the total in words, with the count of numbers whose cost is not known."""
     known = [cost for cost in costs if cost is not None]
     unknown = len(costs) - len(known)
     if not known and unknown:
@@ -103,12 +103,12 @@ def total_text(costs: Sequence[Decimal | None]) -> str:
 
 
 def pick(wanted: list[str]) -> list[VirtualNumber]:
-    """The numbers of the pool with these names. A wrong name stops the command before it does anything."""
+    """Return these numbers of the pool. Raises CommandError for a number that is not in the pool."""
     found = VirtualNumber.objects.in_bulk(wanted, field_name="number")
     if missing := [name for name in wanted if name not in found]:
         raise CommandError(
-            f"Nothing was done: not in the pool: {', '.join(missing)}. manage.py sync_numbers brings in numbers that "
-            "are rented already.",
+            f"Nothing was done: not in the pool: {', '.join(missing)}. manage.py sync_numbers adds numbers that "
+            "are already rented.",
             returncode=ExitCode.USAGE,
         )
     return [found[name] for name in dict.fromkeys(wanted)]

@@ -1,1 +1,1 @@
-"""Searching, buying, configuring, releasing and topping up numbers."""
+"""Search, buy, configure, sync, top up and release virtual numbers."""

@@ -1,4 +1,4 @@
-"""What an order may pay: for one number no more than its cap, and in a month no more than the budget of its top-up."""
+"""Limits on what an order may pay: a cap for each number, and the monthly budget of its top-up."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -14,20 +14,20 @@ from smsproxy.carriers.base import AvailableNumber
 
 
 class Obstacle(StrEnum):
-    """Why an order does not get a number that is for rent."""
+    """Why an order may not buy a number that is for rent."""
 
     BEYOND_BUDGET = "beyond the budget"
     TOO_DEAR = "too dear"
     COST_UNKNOWN = "of unknown cost"
     PAID_BEFORE = "paid before"
-    """A top-up has paid for it this month, and it was given up since. A number remembers one order only: bought again,
-    what it has cost before would be forgotten.
+    """A top-up has paid for it this month, and it was released since. A number remembers only its last order, so buying
+    it again would lose the earlier cost.
     """
     REFUSED = "refused"
 
 
 def obstacle(order: NumberOrder, candidate: AvailableNumber) -> Obstacle | None:
-    """Why the order may not pay for this number; None: it may."""
+    """Return why the order may not pay for this number, or None if it may."""
     cap, cost = _cap(order), candidate.monthly_cost
     if cap is not None and cost is None:
         return Obstacle.COST_UNKNOWN
@@ -40,9 +40,9 @@ def obstacle(order: NumberOrder, candidate: AvailableNumber) -> Obstacle | None:
 
 
 def committed(top_up: TopUp) -> Decimal:
-    """EUR: what the numbers that it has bought cost this month, those that it perhaps has bought among them.
+    """Return the cost this month, in EUR, of the numbers it has bought, with purchases in doubt.
 
-    Where somebody has taken away what one costs since, it is the most that its order might pay.
+    If staff have since removed the cost of a number, the most that its order may pay counts.
     """
     cost = Coalesce("monthly_cost", "order__max_monthly_cost")
     total: Decimal | None = VirtualNumber.objects.filter(_paid_this_month(), order__top_up=top_up).aggregate(
@@ -52,12 +52,12 @@ def committed(top_up: TopUp) -> Decimal:
 
 
 def left(top_up: TopUp) -> Decimal:
-    """EUR: what it may still spend this month. Less than nothing: the budget was cut since."""
+    """Return what it may still spend this month, in EUR. Negative: the budget was cut since."""
     return top_up.monthly_budget - committed(top_up)
 
 
 def told(order: NumberOrder, obstacles: Mapping[str, Obstacle]) -> str:
-    """Why the order cannot buy all that it wants, in words. obstacles: of each number that is for rent, its own."""
+    """Return in words why the order cannot buy all that it wants. obstacles: the reason for each number for rent."""
     counted = Counter(obstacles.values())
     reasons = []
     if order.top_up is not None and counted[Obstacle.BEYOND_BUDGET]:
@@ -66,7 +66,7 @@ def told(order: NumberOrder, obstacles: Mapping[str, Obstacle]) -> str:
     if dear := counted[Obstacle.TOO_DEAR]:
         reasons.append(f"{dear} for rent cost{'s' if dear == 1 else ''} more than EUR {_cap(order):.2f} a month")
     if unknown := counted[Obstacle.COST_UNKNOWN]:
-        reasons.append(f"of {unknown} for rent the carrier does not say the cost")
+        reasons.append(f"the carrier does not say the cost of {unknown} for rent")
     if paid := counted[Obstacle.PAID_BEFORE]:
         reasons.append(f"{paid} for rent {'was' if paid == 1 else 'were'} ours this month")
     if refused := counted[Obstacle.REFUSED]:
@@ -75,15 +75,15 @@ def told(order: NumberOrder, obstacles: Mapping[str, Obstacle]) -> str:
 
 
 def _cap(order: NumberOrder) -> Decimal | None:
-    """The most that one number may cost; of a top-up also the cap of today, which staff may have lowered since."""
+    """Return the most that one number may cost. The top-up's cap counts too, since staff may have lowered it."""
     caps = [order.max_monthly_cost, order.top_up.max_monthly_cost if order.top_up else None]
     return min((cap for cap in caps if cap is not None), default=None)
 
 
 def _paid_this_month() -> Q:
-    """Ours, or about to be; or ours earlier in this month, whenever it was bought: a month that has begun is paid for.
+    """Return the filter of numbers paid for this month: ours, being bought, or ours earlier in the month.
 
-    Of one that was given up, whatever happened to it this month is taken for that, but for an attempt to buy it.
+    A month that has begun is paid for. For released numbers, any event this month except a failed purchase counts.
     """
     month = timezone.now().replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     was_ours = (

@@ -1,4 +1,4 @@
-"""Configuring: pointing a number's inbound texts at us."""
+"""Configure numbers: set their inbound webhook to PUBLIC_URL."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -13,10 +13,10 @@ from smsproxy.webhook_urls import inbound_sms_url
 
 
 def configure(numbers: Iterable[VirtualNumber]) -> Iterator[Step]:
-    """Point each at PUBLIC_URL; those that waited for it become active.
+    """Set the webhook of each number and yield the outcome. Numbers in the state "configuring" become active.
 
-    A number that cannot be configured stays as it is and the next one is tried; a fault of the whole account stops it
-    all, as AccountFault.
+    A number that cannot be configured stays as it is, and the next one is tried. Raises AccountFault if the carrier
+    rejects the whole account.
     """
     for number in numbers:
         try:

@@ -1,8 +1,8 @@
-"""Provisioning: searching, buying and configuring virtual numbers, knowingly and never more than was asked for.
+"""Provisioning: search, buy and configure virtual numbers, at a known cost and never more than an order's count.
 
-The intent to buy a number is stored before the purchase, as a row in the state "ordered", and the numbers of an order
-that are ours, or may be, never exceed its count. So whatever happens in between, the next run knows which purchases may
-have gone through, settles them with the carrier, and goes on with what is still missing.
+The intent to buy a number is stored before the purchase, as a row in the state "ordered". The numbers of an order that
+are ours, or may be, never exceed its count. After a crash, the next run knows which purchases may have gone through. It
+settles them with the carrier, then buys what is still missing.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,15 +27,15 @@ from smsproxy.carriers.base import AvailableNumber, Feature, NumberType, Pattern
 from smsproxy.database.table_lock import hold_writers
 from smsproxy.states import StaleState
 
-# So many refusals in a row are not bad luck: numbers of this country may need an address on file, say.
+# More refusals in a row are no accident. Numbers of this country may need an address on file, for example.
 MOST_REFUSALS = 20
-# For so long after an order has ended, asking for exactly the same is taken for the same request.
+# Within this time after the end of an order, an identical request is a repeat of it.
 JUST_ENDED = timedelta(hours=1)
 
 
 @dataclass(frozen=True, kw_only=True)
 class OrderSpec:
-    """What is asked for. max_monthly_cost: EUR for each number; a number of unknown cost is then not bought."""
+    """What to buy. max_monthly_cost: EUR for each number. With it, numbers of unknown cost are not bought."""
 
     country: str
     count: int
@@ -48,7 +48,7 @@ class OrderSpec:
 
     @property
     def as_fields(self) -> dict[str, Any]:
-        """As the fields of an order."""
+        """Return the values of an order's fields."""
         return {
             **{field.name: getattr(self, field.name) for field in fields(self)},
             "features": NumberOrder.features_text(self.features),
@@ -94,7 +94,7 @@ class Approval:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What a run of the order would do now. begun: the numbers that earlier runs have bought, or may have."""
+    """What a run of the order would do now. begun: numbers that earlier runs have bought, or may have bought."""
 
     order: NumberOrder
     begun: list[VirtualNumber]
@@ -102,26 +102,26 @@ class Plan:
 
     @property
     def missing(self) -> int:
-        """How many numbers short the carrier is."""
+        """Count the numbers that the carrier cannot supply."""
         return self.order.count - len(self.begun) - len(self.candidates)
 
     @property
     def costs(self) -> list[Decimal | None]:
-        """What each number that is to be bought costs, EUR a month; those in doubt too, which perhaps are bought."""
+        """Return the cost of each number to buy, EUR a month, with the purchases in doubt."""
         in_doubt = [number.monthly_cost for number in self.begun if number.state == NumberState.ORDERED]
         return in_doubt + [candidate.monthly_cost for candidate in self.candidates]
 
     @property
     def approval(self) -> Approval:
-        """What a yes to this plan allows."""
+        """Return what a yes to this plan allows."""
         return Approval.of(self.costs)
 
 
 def order_for(spec: OrderSpec, *, again: bool = False) -> NumberOrder:
-    """The unfinished order for exactly this, else one that has just ended, else a new one, not saved.
+    """Return the open order for exactly this, otherwise one that has just ended, otherwise a new one, not saved.
 
-    One that has just ended is the same request: whoever asked may have been killed before they learned how it ended.
-    again: it is not, as many more are wanted.
+    An order that has just ended is the same request: the caller may have been killed before it saw the end. again: the
+    caller wants as many more, so ended orders are ignored.
     """
     alike = NumberOrder.objects.filter(**spec.as_fields, top_up=None)
     begun = alike.filter(state=OrderState.OPEN).order_by("pk").first()
@@ -132,14 +132,14 @@ def order_for(spec: OrderSpec, *, again: bool = False) -> NumberOrder:
 
 
 def _still_stands(order: NumberOrder) -> bool:
-    """Ended, and not undone since by releasing its numbers."""
+    """Return whether the ended order still holds: its numbers have not been released since."""
     if order.state == OrderState.COMPLETE:
         return order.numbers.ours().count() >= order.count
     return order.state == OrderState.SHORT
 
 
 def find_or_open_order(spec: OrderSpec, *, again: bool = False) -> NumberOrder:
-    """As `order_for`, and saved. Two that begin at once share one order."""
+    """Return `order_for`, saved. Two runs that begin at once share one order."""
     with transaction.atomic():
         hold_writers(NumberOrder)
         order = order_for(spec, again=again)
@@ -150,7 +150,7 @@ def find_or_open_order(spec: OrderSpec, *, again: bool = False) -> NumberOrder:
 
 
 def plan(order: NumberOrder) -> Plan:
-    """What `fulfil` would buy now, to be shown before it does. The order need not be saved."""
+    """Return what `fulfil` would buy now, to show before it does. The order need not be saved."""
     begun = [] if order._state.adding else list(order.numbers.in_pool())
     room = max(order.count - len(begun), 0) if order.state == OrderState.OPEN else 0
     candidates = islice(_candidates(order, {}), room)
@@ -158,11 +158,11 @@ def plan(order: NumberOrder) -> Plan:
 
 
 def fulfil(order: NumberOrder, *, approval: Approval | None = None) -> Iterator[Step]:
-    """Buy and configure what the order still lacks, telling each step. Killed anywhere, it can be run again.
+    """Buy and configure what the order still lacks, and yield each step. After a crash, run it again.
 
-    approval: buys nothing that it does not cover; where the carrier has only such numbers left, the order stays open.
-    None: nobody was asked, and the order's own limits hold. Purchases in doubt are settled all the same: they may be
-    ours already. Raises CarrierError when it cannot go on; the order then stays open.
+    approval: the bounds of what may be bought. If the carrier has only other numbers left, the order stays open. With
+    None, only the order's own limits hold. Purchases in doubt are always settled, since they may be ours already.
+    Raises CarrierError if it cannot continue. The order then stays open.
     """
     obstacles: dict[str, Obstacle] = {}
     for step in settle(order):
@@ -186,7 +186,7 @@ def fulfil(order: NumberOrder, *, approval: Approval | None = None) -> Iterator[
             continue
         intended = _intend(order, candidate)
         if intended is None:
-            if found := budget.obstacle(order, candidate):  # Another run has just spent what was left.
+            if found := budget.obstacle(order, candidate):  # Another run has just spent the rest.
                 obstacles[candidate.number] = found
             continue
         for step in _buy_and_configure(intended, in_doubt=False):
@@ -197,21 +197,21 @@ def fulfil(order: NumberOrder, *, approval: Approval | None = None) -> Iterator[
                 approval = approval.after(intended.monthly_cost)
             yield step
         if refusals == MOST_REFUSALS:
-            raise Refused(f"{refusals} numbers in a row were refused, the last because: {step.detail}")
+            raise Refused(f"the carrier refused {refusals} numbers in a row, the last because: {step.detail}")
     end(order, budget.told(order, obstacles) if is_wanting and not has_uncovered else "")
 
 
 def settle(order: NumberOrder) -> Iterator[Step]:
-    """Find out what became of the purchases that were begun, and configure what is bought. Begins no other."""
+    """Settle the purchases that were begun, configure what is bought, and yield each step. Begin no purchase."""
     yield from configure(order.numbers.filter(state=NumberState.CONFIGURING))
     for number in order.numbers.filter(state=NumberState.ORDERED):
         yield from _buy_and_configure(number, in_doubt=True)
 
 
 def end(order: NumberOrder, why_short: str = "") -> None:
-    """End the order; unless another run is still buying for it, which ends it then.
+    """Close the order, unless another run is still buying for it. That run closes it then.
 
-    why_short: what keeps it from buying more; "": nothing does, and unless it has all, it stays open.
+    why_short: why it cannot buy more. With "", an order that lacks numbers stays open.
     """
     with transaction.atomic():
         locked = NumberOrder.objects.select_for_update().get(pk=order.pk)
@@ -225,10 +225,10 @@ def end(order: NumberOrder, why_short: str = "") -> None:
 
 
 def _candidates(order: NumberOrder, obstacles: dict[str, Obstacle]) -> Iterator[AvailableNumber]:
-    """Numbers for rent that the order could take, each once. obstacles: is told why it cannot take the others.
+    """Yield numbers for rent that the order could take, each once. Store in obstacles why it cannot take the others.
 
-    What we buy on the way drops out of the carrier's list and the rest moves up, past the page that is fetched next.
-    So the search begins anew until it brings nothing new.
+    A number that we buy leaves the carrier's list, and later numbers move up, past the page that is fetched next. So
+    the search restarts until it finds no new number.
     """
     seen: set[str] = set()
     while True:
@@ -246,20 +246,20 @@ def _candidates(order: NumberOrder, obstacles: dict[str, Obstacle]) -> Iterator[
 
 
 def _is_taken(number: str) -> bool:
-    """Is it in the pool, or the number of a participant?"""
+    """Return whether the number is in the pool or belongs to a participant."""
     return VirtualNumber.objects.in_pool().filter(number=number).exists() or is_of_a_participant(number)
 
 
 def _has_room(order: NumberOrder) -> bool:
-    # Its top-up is read anew, too: staff may have changed the budget since.
+    # Reload the top-up too: staff may have changed the budget.
     order.refresh_from_db(fields=["state", "top_up"])
     return order.state == OrderState.OPEN and order.numbers.in_pool().count() < order.count
 
 
 def _intend(order: NumberOrder, candidate: AvailableNumber) -> VirtualNumber | None:
-    """Store that we are about to buy this number.
+    """Store the intent to buy this number and return its row.
 
-    None: by now the order has no more room, or not enough money left, or the number is taken.
+    Return None if the order has no more room or money, or if the number is taken.
     """
     reason = f"to be bought for {order}"
     row = VirtualNumber.of(
@@ -272,8 +272,8 @@ def _intend(order: NumberOrder, candidate: AvailableNumber) -> VirtualNumber | N
         pool=order.pool,
     )
     with transaction.atomic():
-        # One run at a time counts and inserts, so that two together exceed neither the count nor the budget: of the
-        # orders of one top-up, only one is open.
+        # One run at a time counts and inserts, so two runs exceed neither the count nor the budget. A top-up has only
+        # one open order.
         locked = NumberOrder.objects.select_for_update().get(pk=order.pk)
         if not _has_room(locked) or _is_taken(row.number) or budget.obstacle(locked, candidate):
             return None
@@ -288,7 +288,7 @@ def _intend(order: NumberOrder, candidate: AvailableNumber) -> VirtualNumber | N
                 row.record(row.state, reason=reason)
                 return row
         except (IntegrityError, StaleState):
-            return None  # Another order has just taken it.
+            return None  # Another order has just taken the number.
 
 
 def _buy_and_configure(number: VirtualNumber, *, in_doubt: bool) -> Iterator[Step]:

@@ -1,4 +1,4 @@
-"""Buying one number whose intent is stored: never twice, and never without our knowing in the end."""
+"""Buy one number whose intent is stored: never twice, and always with a known outcome in the end."""
 
 from collections.abc import Iterable
 from contextlib import suppress
@@ -15,9 +15,9 @@ from smsproxy.states import StaleState
 
 
 def is_of_a_participant(number: str) -> bool:
-    """Of somebody in a conversation, now or once: then it may never become a virtual number.
+    """Return whether the number belongs to a participant of any conversation, now or in the past.
 
-    A stranger's, who once texted us, may: it is known to us, and nobody is reached through it.
+    Such a number may never become a virtual number. A stranger's number may, since nobody is reached through it.
     """
     return bool(of_participants([number]))
 
@@ -29,14 +29,14 @@ def of_participants(numbers: Iterable[str]) -> set[str]:
 
 
 def purchase(number: VirtualNumber, *, in_doubt: bool) -> Step:
-    """Make an ordered number ours, BOUGHT; or REFUSED, as the carrier will not sell it, and then it is retired.
+    """Buy an ordered number and return BOUGHT, or retire it and return REFUSED if the carrier does not sell it.
 
-    in_doubt: an earlier purchase of it may have gone through. Raises CarrierError: we still do not know, the number
-    stays ordered, and the next run settles it.
+    in_doubt: an earlier purchase of it may have gone through. Raises CarrierError if the outcome is still unknown. The
+    number then stays ordered, and the next run settles it.
     """
     refusal = _buy(number, in_doubt)
     if refusal:
-        with suppress(StaleState):  # Another run of the same order was told the same.
+        with suppress(StaleState):  # Another run of the same order got the same answer.
             number.move(NumberState.RETIRED, reason=f"the carrier refused it: {refusal.detail}")
         return Step(kind=StepKind.REFUSED, number=number, detail=refusal.detail)
     try:
@@ -49,10 +49,10 @@ def purchase(number: VirtualNumber, *, in_doubt: bool) -> Step:
 
 
 def _keep(number: VirtualNumber) -> str:
-    """Another run of the same order has settled it meanwhile. Says so where that makes one more than was asked for.
+    """Keep a number that another run of the same order has settled since. Return why it is one too many, or "".
 
-    It may have been refused to the other run, and then sold to us. What we pay for must not go unseen, so it is kept
-    and counted. Its place is taken back under the lock of the order; unless the other run has filled it already.
+    The carrier may have refused it to the other run, then sold it to us. We pay for it, so it is kept and counted. The
+    order's lock guards its place, which the other run may have filled already.
     """
     with transaction.atomic():
         order = number.order and NumberOrder.objects.select_for_update().get(pk=number.order.pk)
@@ -60,7 +60,7 @@ def _keep(number: VirtualNumber) -> str:
         if number.is_rented or number.state != NumberState.RETIRED:
             return ""
         is_beyond = order and order.numbers.in_pool().count() >= order.count
-        why = f"beyond the {order.count} asked for, as its place was filled meanwhile" if order and is_beyond else ""
+        why = f"beyond the {order.count} asked for: another run has filled its place" if order and is_beyond else ""
         reason = f"bought after all, {why}" if why else "bought after all"
         number.move(NumberState.CONFIGURING, reason=reason, is_rented=True)
         note_purchase(number)
@@ -68,12 +68,12 @@ def _keep(number: VirtualNumber) -> str:
 
 
 def note_purchase(number: VirtualNumber) -> None:
-    """Nobody watches a top-up, so its order keeps what was bought, and at what cost."""
+    """Record on the order of a top-up what was bought and at what cost, since nobody watches it."""
     order = number.order
     if order is None or order.top_up_id is None:
         return
     place = f"{order.numbers.ours().count()} of {order.count}"
-    # Its cost may have been changed meanwhile, to unknown even.
+    # The cost may have changed since, even to unknown.
     cost = "at an unknown cost" if number.monthly_cost is None else f"EUR {number.monthly_cost:.2f} a month"
     reason = f"bought {number}: {place}, {cost}"
     order.record(order.state, old_state=order.state, reason=reason, actor=ACTOR)
@@ -99,11 +99,11 @@ def _buy(number: VirtualNumber, in_doubt: bool) -> Refused | None:
             retry.pause(wait)
         else:
             return None
-    raise AssertionError("the last try returns or raises")
+    raise AssertionError("the last attempt returns or raises")
 
 
 def _is_ours(number: VirtualNumber, in_doubt: bool) -> bool:
-    """After an answer that was lost the carrier's list may lag behind the purchase: then it is given time."""
+    """Return whether the carrier lists the number as ours. After a lost answer, wait for its list to catch up."""
     for wait in retry.WAITS if in_doubt else ():
         if retry.find_owned(number.number):
             return True

@@ -1,4 +1,4 @@
-"""Releasing: giving a virtual number back to the carrier, once it serves nobody."""
+"""Release virtual numbers: cancel them at the carrier once they serve nobody."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,9 +19,10 @@ UNSETTLED = ("queued", "sending", "unknown")
 
 @dataclass(frozen=True, kw_only=True)
 class Use:
-    """What a number is still needed for. open, cooling: its pairs that are not released. unsettled: texts to be sent.
+    """What a number is still needed for.
 
-    until: when the last of the pairs that cool down is released.
+    open, cooling: its unreleased pairs. until: when the last cooling pair is released. unsettled: messages that may
+    still leave from it.
     """
 
     open: int
@@ -36,20 +37,18 @@ class Use:
         uses = []
         if self.open:
             people = "person" if self.open == 1 else "people"
-            uses.append(
-                f"it serves {self.open} {people} in open conversations, until they are closed and have cooled down"
-            )
+            uses.append(f"it serves {self.open} {people} in open conversations, which must close and cool down first")
         if self.cooling and self.until:
             cool = "cools" if self.cooling == 1 else "cool"
             uses.append(f"{self.cooling} of its pairs {cool} down until {self.until:%Y-%m-%d %H:%M} UTC")
         if self.unsettled:
-            texts = "text is" if self.unsettled == 1 else "texts are"
-            uses.append(f"{self.unsettled} {texts} still to be sent from it, or not known to have been sent")
+            messages = "message is" if self.unsettled == 1 else "messages are"
+            uses.append(f"{self.unsettled} {messages} still queued on it or of unknown outcome")
         return "; ".join(uses)
 
 
 class CannotRelease(Exception):
-    """The number stays as it is. Says why."""
+    """The number is in use or not ours. It stays as it is, and the message says why."""
 
 
 def use_of(number: VirtualNumber) -> Use:
@@ -65,22 +64,22 @@ def use_of(number: VirtualNumber) -> Use:
 
 
 def release(number: VirtualNumber) -> None:
-    """Cancel it at the carrier: from then on it is not ours any more. Killed anywhere, it can be called again.
+    """Cancel the number at the carrier and record that it is not ours. After a crash, call it again.
 
-    Raises CannotRelease: it is in use, or not ours. Raises CarrierError: it is out of service, and may be cancelled or
-    not.
+    Raises CannotRelease if the number is in use or not ours. Raises CarrierError if the carrier's answer is not known:
+    the number is then out of service and perhaps cancelled.
     """
     _take_out_of_service(number)
     _cancel(number)
     with transaction.atomic():
-        # Another run may have noted the same.
+        # Another run may have recorded the same.
         number.refresh_from_db(from_queryset=VirtualNumber.objects.select_for_update(no_key=True))
         if number.is_rented:
             number.lose(reason="cancelled at the carrier")
 
 
 def retire_drained() -> int:
-    """Those that were to serve their last conversations, and have. They are still rented, if they were. How many?"""
+    """Retire drained numbers without live pairs and return their count. They stay rented if they were."""
     is_done = Q(state=NumberState.DRAINING) | Q(state=NumberState.QUARANTINED, is_rented=False)
     count = 0
     for number in VirtualNumber.objects.filter(is_done, live=0):
@@ -91,10 +90,10 @@ def retire_drained() -> int:
 
 
 def _take_out_of_service(number: VirtualNumber) -> None:
-    """Let no conversation have it any more; none has it now. And let nobody restore it while the carrier is called.
+    """Retire the number, so that no conversation gets it and staff cannot restore it during the carrier call.
 
-    Whoever gives it to somebody at this moment changes its row as their last step, if it is in service then. So either
-    they are through, and seen here, or they find it out of service.
+    An assignment updates the number's row as its last step, and only if the number is in service. So it has either
+    finished and is counted here, or it finds the number out of service. Raises CannotRelease.
     """
     with transaction.atomic():
         locked = VirtualNumber.objects.select_for_update(no_key=True).get(pk=number.pk)
@@ -110,6 +109,6 @@ def _cancel(number: VirtualNumber) -> None:
     try:
         patiently(lambda: get_carrier().cancel(number.number, number.country))
     except (Refused, OutcomeUnknown):
-        # Refused because it is gone already, by an earlier run say; or the reply was lost. The list tells.
+        # An earlier run may have cancelled it, or the reply was lost. The carrier's list decides.
         if find_owned(number.number):
             raise

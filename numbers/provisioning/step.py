@@ -1,4 +1,4 @@
-"""What happened to one number, told to whoever watches a long command."""
+"""The outcome of one step for one number, reported to the person who watches a long command."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,16 +9,16 @@ from numbers.models import VirtualNumber
 class StepKind(StrEnum):
     BOUGHT = "bought"
     REFUSED = "refused"
-    """The carrier would not sell it; the next one is tried."""
+    """The carrier does not sell it. The next one is tried."""
     CONFIGURED = "configured"
-    """Its texts reach us."""
+    """Its inbound messages reach us."""
     NOT_CONFIGURED = "not configured"
-    """It is ours, but its texts do not reach us yet."""
+    """It is ours, but its inbound messages do not reach us yet."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """detail: why, in words, where it did not go as it should."""
+    """One step. detail: why it failed, or what is unusual about it."""
 
     kind: StepKind
     number: VirtualNumber

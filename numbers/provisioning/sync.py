@@ -1,4 +1,4 @@
-"""Syncing: what the carrier says that we rent, against what the pool says."""
+"""Sync: compare the numbers that the carrier rents to us with the pool."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -22,17 +22,17 @@ from smsproxy.webhook_urls import inbound_sms_url
 class FindingKind(StrEnum):
     BROUGHT_IN = "brought in"
     SETTLED = "settled"
-    """The pool did not know that it was bought, or that it was configured."""
+    """Bought or configured, which the pool did not know."""
     CANCELLED = "cancelled at the carrier"
     REPOINTED = "pointed elsewhere"
     BELONGS_TO_A_PERSON = "the number of a person"
     MISCOUNTED = "miscounted"
-    """Not the carrier's: its live pairs were made or released by an older version of us, which did not count them."""
+    """The pool's own error: an older version did not count the live pairs that it made or released."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """A difference. number: E.164, masked where it is a person's. detail: what was done, or is to be done."""
+    """A difference. number: E.164, masked if it is a person's. detail: what was done, or what to do."""
 
     kind: FindingKind
     number: str
@@ -42,30 +42,29 @@ class Finding:
 
     @property
     def is_drift(self) -> bool:
-        """Is it for an operator to put right?"""
+        """Return whether an operator must fix it."""
         return not self.is_mended and self.kind not in (FindingKind.BROUGHT_IN, FindingKind.SETTLED)
 
 
 def sync(*, fix: bool = False) -> Iterator[Finding]:
-    """Bring in numbers that are rented and not in the pool, settle those in doubt, and tell what does not fit.
+    """Add rented numbers that are not in the pool, settle purchases in doubt, and yield each difference.
 
-    What somebody may have meant, cancelling a number or pointing it elsewhere, it mends only with `fix`: a number that
-    is gone is taken out of service, and one that is pointed elsewhere, or not configured yet, is pointed at us. And it
-    counts the live pairs of each anew.
+    A cancelled number or a changed webhook may be intended, so only `fix` repairs them. It takes a number that is gone
+    out of service, and sets the webhook of one that points elsewhere or is not configured. It also recounts live pairs.
     """
     ours_before = set(VirtualNumber.objects.ours().values_list("pk", flat=True))
     owned = patiently(lambda: list(get_carrier().owned()))
     known = VirtualNumber.objects.in_bulk([each.number for each in owned], field_name="number")
     for each in owned:
         row = known.get(each.number)
-        # A row that changes under our hands is another run's, and in good ones.
+        # Another run is changing this row, and will finish it.
         with suppress(IntegrityError, StaleState):
             finding = _bring_in(each) if row is None else _compare(each, row)
             if fix and finding is None and row is not None and row.state == NumberState.CONFIGURING:
                 finding = _unconfigured(row)
             if finding:
                 yield _pointed_at_us(finding) if fix else finding
-    # Ours before and after the list was read, so that one bought or released meanwhile is not taken for cancelled.
+    # Ours before and after the list was read: a number bought or released during the read is not a cancelled one.
     listed = [each.number for each in owned]
     lost = VirtualNumber.objects.ours().filter(pk__in=ours_before).exclude(number__in=listed)
     is_another_account = not ours_before & {row.pk for row in known.values()}
@@ -79,46 +78,44 @@ def sync(*, fix: bool = False) -> Iterator[Finding]:
 def _recounted() -> Iterator[Finding]:
     for number in VirtualNumber.objects.ours():
         if number.recount():
-            detail = f"it has {number.live} live pairs, and is counted so from now on"
+            detail = f"it has {number.live} live pairs, and the count is now right"
             yield Finding(kind=FindingKind.MISCOUNTED, number=number.number, detail=detail, is_mended=True)
 
 
 def _cancelled(number: VirtualNumber, is_another_account: bool) -> Finding:
     if is_another_account:
         detail = (
-            "nor is any other number of the pool rented: is this the right account? Nothing was taken out of service. "
-            "If it is, manage.py release_numbers"
+            "and no other number of the pool is rented: is this the right account? Nothing was taken out of service. "
+            "If the account is right, run manage.py release_numbers"
         )
     else:
-        detail = "texts to it are lost: manage.py sync_numbers --fix takes it out of service"
+        detail = "messages to it are lost: manage.py sync_numbers --fix takes it out of service"
     return Finding(kind=FindingKind.CANCELLED, number=number.number, detail=detail)
 
 
 def _taken_out_of_service(number: VirtualNumber) -> Finding:
-    """A number that the carrier does not list any more. It is asked for by itself first: lists lag behind."""
+    """Take a number that the carrier no longer lists out of service, after a query for it alone: lists lag behind."""
     if find_owned(number.number):
         return Finding(
-            kind=FindingKind.SETTLED, number=number.number, detail="it is rented, though the list did not have it"
+            kind=FindingKind.SETTLED, number=number.number, detail="it is rented, although the list did not contain it"
         )
     number.lose(reason="cancelled at the carrier, found by sync")
     if not number.live:
-        detail = "retired: nobody needs it"
+        detail = "retired: it has no live pairs"
     else:
-        detail = (
-            f"in quarantine: {number.live} people still have it. manage.py replace_number {number} gives them others"
-        )
+        detail = f"in quarantine: {number.live} people still have it. manage.py replace_number {number} replaces it"
     return Finding(kind=FindingKind.CANCELLED, number=number.number, detail=detail, is_mended=not number.live)
 
 
 def _pointed_at_us(finding: Finding) -> Finding:
-    """The finding once its number is pointed at us; or as it was, if it need not be, or cannot."""
+    """Return the finding after setting the webhook of its number, or unchanged if the webhook is right already."""
     row = VirtualNumber.objects.ours().filter(number=finding.number).first()
     if row is None or row.webhook_url == inbound_sms_url():
         return finding
     [step] = configure([row])
     if step.kind == StepKind.NOT_CONFIGURED:
-        return replace(finding, detail=f"it could not be pointed at us: {step.detail}")
-    return replace(finding, detail="pointed at us", is_mended=True)
+        return replace(finding, detail=f"its webhook could not be set: {step.detail}")
+    return replace(finding, detail="webhook set", is_mended=True)
 
 
 def _bring_in(owned: OwnedNumber) -> Finding | None:
@@ -126,7 +123,7 @@ def _bring_in(owned: OwnedNumber) -> Finding | None:
         return Finding(
             kind=FindingKind.BELONGS_TO_A_PERSON,
             number=mask(owned.number),
-            detail="it took part in a conversation, so it was not brought in: cancel it in the carrier's dashboard",
+            detail="it took part in a conversation, so it was not added: cancel it in the carrier's dashboard",
         )
     row = VirtualNumber.of(owned.number, owned.country, owned.type, owned.features, state=NumberState.CONFIGURING)
     with transaction.atomic():
@@ -139,7 +136,7 @@ def _compare(owned: OwnedNumber, row: VirtualNumber) -> Finding | None:
     is_pointed_at_us = owned.webhook_url == inbound_sms_url()
     if not row.is_rented:
         if row.state != NumberState.ORDERED and not find_owned(row.number):
-            # Given up while the list was read, or just before: lists lag behind.
+            # Released during the read of the list, or just before: lists lag behind.
             return None
         kind = FindingKind.SETTLED if row.state == NumberState.ORDERED else FindingKind.BROUGHT_IN
         with transaction.atomic():
@@ -155,20 +152,20 @@ def _compare(owned: OwnedNumber, row: VirtualNumber) -> Finding | None:
     return Finding(
         kind=FindingKind.REPOINTED,
         number=row.number,
-        detail=f"its texts go to {owned.webhook_url or 'no address'}, not to us: "
-        f"manage.py configure_numbers {row.number}",
+        detail=f"its messages go to {owned.webhook_url or 'no address'}, not to us: "
+        f"run manage.py configure_numbers {row.number}",
     )
 
 
 def _unconfigured(row: VirtualNumber) -> Finding:
-    """One that an earlier run has brought in, or whose purchase ended there. The pool knows, so it is no drift."""
-    return Finding(kind=FindingKind.SETTLED, number=row.number, detail="its texts do not reach us yet")
+    """Return the finding for a number that the pool knows as not configured, which is no drift."""
+    return Finding(kind=FindingKind.SETTLED, number=row.number, detail="its messages do not reach us yet")
 
 
 def _activated(kind: FindingKind, owned: OwnedNumber, row: VirtualNumber) -> Finding:
-    """The number made active, if its texts reach us already."""
-    detail = "its texts do not reach us yet: manage.py configure_numbers"
+    """Make the number active if its webhook is set already. Return the finding."""
+    detail = "its messages do not reach us yet: run manage.py configure_numbers"
     if owned.webhook_url == inbound_sms_url():
         row.move(NumberState.ACTIVE, reason="its texts reach us, found by sync", webhook_url=owned.webhook_url)
-        detail = "its texts reach us"
+        detail = "its messages reach us"
     return Finding(kind=kind, number=row.number, detail=detail)

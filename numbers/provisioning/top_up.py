@@ -1,8 +1,8 @@
-"""Topping up: a pool that runs low orders numbers by itself, through the same provisioning as an operator.
+"""Top-ups: a pool that runs low orders numbers by itself, through the same provisioning as an operator.
 
-What is bought, and what it may cost, hangs on the orders: a top-up has one open order at most, by constraint, which is
-gone on with before there is another, and each purchase is weighed under the order's lock. The lease on the rule only
-keeps workers from doing the same work.
+The orders guard what is bought and what it costs. A database constraint allows a top-up one open order, which is
+resumed before there is another. Each purchase is checked under the order's lock. The lease on the rule only keeps two
+workers from doing the same work.
 """
 
 import logging
@@ -26,59 +26,59 @@ from smsproxy.carriers.base import CarrierError, NumberType, Refused
 
 log = logging.getLogger(__name__)
 
-# How long a worker may be at a rule without a sign of life. Longer than the carrier is waited for at any one step.
+# The lease of a worker on a rule, renewed after each step. Longer than the longest wait for the carrier in one step.
 LEASE = timedelta(minutes=30)
-# After how long a rule that could not buy all it wanted orders again, the first time, and the most, if it goes on so;
-# and one whose carrier did not do its part.
+# Backoff of a rule that could not buy all it wanted: the first wait, and the longest.
 AFTER_SHORT = timedelta(hours=1)
 AFTER_SHORT_AGAIN = timedelta(hours=6)
 IN_A_ROW_WITHIN = timedelta(days=1)
+# The wait after a carrier error.
 AFTER_FAULT = timedelta(minutes=1)
 
-# Numbers that will be assignable soon: perhaps bought, or ours without their texts reaching us yet.
+# Numbers that will be assignable soon: perhaps bought, or ours and not configured yet.
 _COMING = Q(state__in=[NumberState.ORDERED, NumberState.CONFIGURING], can_sms=True, is_reserved=False)
-# What staff set of a rule, and may change at any time.
+# The fields of a rule that staff may change at any time.
 _TERMS = ("is_enabled", "low_water", "target", "monthly_budget", "max_monthly_cost", "type")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What there is to say of a rule. retry_at: before that it buys nothing."""
+    """The result of a round for a rule. trouble: what staff must know. retry_at: it buys nothing before that."""
 
     trouble: str = ""
     retry_at: datetime | None = None
 
 
 class _TakenAway(Exception):
-    """The rule was switched off, or another worker has taken it over."""
+    """The rule was disabled, or another worker holds its lease."""
 
 
 def top_up_all() -> None:
-    """Look at each rule once, and buy where numbers are missing. Raises Stopped, see `patience.unless`."""
+    """Check each rule once, and buy missing numbers. Raises Stopped (see `retry.unless`)."""
     for rule in TopUp.objects.select_related("pool"):
         try:
             top_up(rule)
         except Stopped:
             raise
         except Exception as error:  # noqa: BLE001
-            # It keeps its lease: the next try comes when that has run out. No other rule suffers.
+            # The lease is kept, so the next attempt comes after it expires. The other rules go on.
             log.error("%s failed: %s", rule, type(error).__name__)  # noqa: TRY400
-            with suppress(DatabaseError, InterfaceError):  # Perhaps that is what failed.
+            with suppress(DatabaseError, InterfaceError):  # The database may be what failed.
                 TopUp.objects.filter(pk=rule.pk).update(trouble=f"an unexpected {type(error).__name__}, see the log")
 
 
 def top_up(rule: TopUp) -> None:
-    """Buy what is missing, and keep on the rule what there is to say. Nothing, if another worker is at it."""
+    """Buy missing numbers and store the result on the rule. Do nothing if another worker holds its lease."""
     if not _take(rule):
         return
-    rule.refresh_from_db()  # Another worker may have been at it since it was read.
+    rule.refresh_from_db()  # Another worker may have changed it since it was read.
     outcome = Outcome(trouble=rule.trouble, retry_at=rule.retry_at)
     try:
         outcome = _go_about(rule)
     except _TakenAway:
         pass
     except CarrierError as error:
-        outcome = Outcome(trouble=f"the carrier did not do it: {error.detail}", retry_at=timezone.now() + AFTER_FAULT)
+        outcome = Outcome(trouble=f"carrier error: {error.detail}", retry_at=timezone.now() + AFTER_FAULT)
     except Stopped:
         _hand_back(rule, outcome)
         raise
@@ -86,10 +86,10 @@ def top_up(rule: TopUp) -> None:
 
 
 def reserve(rule: TopUp) -> int:
-    """How many numbers of its pool and country the busiest person there has left; less than nothing: they are short.
+    """Return the numbers still free for the busiest person of its pool and country. Negative: a shortage.
 
-    What is used up is what one person has at once of them, or as many numbers as the cap makes necessary. Numbers that
-    are given to nobody any more count neither way, whoever still has them.
+    Used up are the live pairs of that person, or the numbers that the cap makes necessary if they are more. Numbers
+    that take no new conversations do not count, even if somebody still has them.
     """
     found = _there(rule).aggregate(count=Count("pk"), live=Sum("live"))
     cap = Policy(pool=rule.pool).cap
@@ -98,7 +98,7 @@ def reserve(rule: TopUp) -> int:
 
 
 def shortage(rule: TopUp) -> int:
-    """How many numbers it should buy; 0: its reserve is not low."""
+    """Return the count of numbers to buy, 0 if enough are free."""
     there = reserve(rule)
     return rule.target - there if there < rule.low_water else 0
 
@@ -121,29 +121,29 @@ def _go_about(rule: TopUp) -> Outcome:
     if not missing and not is_begun:
         return Outcome()
     if not rule.is_enabled:
-        return Outcome(trouble=f"would buy {missing}: switched off" if missing else "")
+        return Outcome(trouble=f"would buy {missing}, but is disabled" if missing else "")
     if rule.retry_at is not None and rule.retry_at > timezone.now():
         return Outcome(trouble=rule.trouble, retry_at=rule.retry_at)
     _each_under_lease(rule, configure(_unconfigured(rule)))
     if dated := _order_for_too_many(rule):
         _each_under_lease(rule, settle(dated))
-        end(dated, "so many are not missing any more")
+        end(dated, "fewer numbers are missing now")
     if order := _order_to_fulfil(rule):
         _fulfil(rule, order)
         if order.state == OrderState.SHORT:
             why = order.events.filter(new_state=OrderState.SHORT).latest("pk").reason
             return Outcome(trouble=why, retry_at=timezone.now() + _pause_after_short(rule))
     if waiting := _unconfigured(rule).count():
-        told = f"the texts of {waiting} that it bought do not reach us yet: does PUBLIC_URL answer from outside?"
+        told = f"{waiting} bought numbers do not reach us yet: does PUBLIC_URL answer from outside?"
         return Outcome(trouble=told, retry_at=timezone.now() + AFTER_FAULT)
     return Outcome()
 
 
 def _pause_after_short(rule: TopUp) -> timedelta:
-    """The longer, the more of its orders in a row could not be fulfilled of late."""
+    """Return the backoff, which doubles with each recent order in a row that could not be fulfilled."""
     fulfilled = rule.orders.exclude(state=OrderState.SHORT).order_by("-pk").values_list("pk", flat=True).first() or 0
     before = rule.orders.filter(pk__gt=fulfilled, created_at__gt=timezone.now() - IN_A_ROW_WITHIN).count() - 1
-    # It may be fewer than none: the one that has just ended was begun days ago, or another worker has begun the next.
+    # It may be -1: the order that has just ended began days ago, or another worker has opened the next.
     return min(AFTER_SHORT * (1 << max(before, 0)), AFTER_SHORT_AGAIN)
 
 
@@ -152,9 +152,9 @@ def _unconfigured(rule: TopUp) -> "QuerySet[VirtualNumber]":
 
 
 def _order_for_too_many(rule: TopUp) -> NumberOrder | None:
-    """The open one, if less is missing by now than it would buy: others may have added numbers since it was begun."""
+    """Return the open order if it would buy more than is missing now, since numbers may have been added."""
     with transaction.atomic():
-        # Nobody begins to buy for it between the two counts.
+        # The lock keeps other runs from buying for it between the two counts.
         order = rule.orders.select_for_update().filter(state=OrderState.OPEN).first()
         if order is None:
             return None
@@ -163,7 +163,7 @@ def _order_for_too_many(rule: TopUp) -> NumberOrder | None:
 
 
 def _order_to_fulfil(rule: TopUp) -> NumberOrder | None:
-    """The one that is open, else a new one; None: nothing is missing any more."""
+    """Return the open order, otherwise a new one, or None if nothing is missing."""
     with transaction.atomic():
         locked = TopUp.objects.select_for_update(no_key=True).get(pk=rule.pk)
         if begun := locked.orders.filter(state=OrderState.OPEN).first():
@@ -185,7 +185,7 @@ def _order_to_fulfil(rule: TopUp) -> NumberOrder | None:
 
 
 def _fulfil(rule: TopUp, order: NumberOrder) -> None:
-    """Raises CarrierError: the order stays open."""
+    """Buy what the order lacks. Raises CarrierError if it stays open."""
     try:
         _each_under_lease(rule, fulfil(order))
     except Refused as error:
@@ -195,14 +195,14 @@ def _fulfil(rule: TopUp, order: NumberOrder) -> None:
 
 
 def _each_under_lease(rule: TopUp, steps: Iterable[object]) -> None:
-    """Raises _TakenAway: after one of these steps the rule is not this worker's any more, or it is switched off."""
+    """Do the steps, and renew the lease after each. Raises _TakenAway if it is lost or the rule is disabled."""
     for _ in steps:
         if not _hold(rule, TopUp.objects.filter(busy_until=rule.busy_until, is_enabled=True)):
             raise _TakenAway
 
 
 def _take(rule: TopUp) -> bool:
-    """Only one worker can."""
+    """Take the lease. Return False if another worker holds it."""
     return _hold(rule, TopUp.objects.filter(Q(busy_until=None) | Q(busy_until__lte=timezone.now())))
 
 
@@ -215,7 +215,7 @@ def _hold(rule: TopUp, rules: "QuerySet[TopUp]") -> bool:
 
 
 def _hand_back(rule: TopUp, outcome: Outcome) -> None:
-    """If staff have changed it meanwhile, it need not wait."""
+    """Release the lease and store the result. If staff have changed the rule since it was read, it does not wait."""
     ours = TopUp.objects.filter(pk=rule.pk, busy_until=rule.busy_until)
     as_it_was = ours.filter(**{name: getattr(rule, name) for name in _TERMS})
     if not as_it_was.update(busy_until=None, trouble=outcome.trouble[:300], retry_at=outcome.retry_at):

@@ -1,1 +1,1 @@
-"""Numbers in and out as CSV."""
+"""Import and export of virtual numbers as CSV."""

@@ -1,4 +1,4 @@
-"""Amending: what people set of numbers, on a page or by a file. Each change leaves an event that says what it was."""
+"""Edits of virtual numbers, on a page or by a file. Each edit records an event with the old and new values."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -9,7 +9,7 @@ from django.db import transaction
 
 from numbers.models import NumberEvent, VirtualNumber
 
-# The fields that people may set, and what people call them.
+# The fields that people may edit, with the names that people see.
 AMENDABLE = {
     "pool": "pool",
     "is_reserved": "reserved",
@@ -22,7 +22,7 @@ AMENDABLE = {
 
 @dataclass(frozen=True, kw_only=True)
 class Amendment:
-    """number: as it was read. changes: the values that it is to have, by field."""
+    """An edit of one number. number: the row as it was read. changes: the new values, by field."""
 
     number: VirtualNumber
     changes: Mapping[str, Any]
@@ -35,7 +35,7 @@ class Amendment:
 
 
 def told(field: str, value: object) -> str:
-    """A value of such a field, in words."""
+    """Return the value of an editable field in words."""
     if value is None or value == "":
         return "common" if field == "pool" else "none"
     if isinstance(value, bool):
@@ -44,14 +44,14 @@ def told(field: str, value: object) -> str:
 
 
 def amend(amendments: Iterable[Amendment], *, why: str, actor: str) -> None:
-    """Set what is to change, and nothing else: whatever else becomes of these numbers meanwhile stays."""
+    """Apply the edits in one transaction and record their events. Concurrent changes of other fields stay."""
     alike = defaultdict(list)
     for amendment in amendments:
         if amendment.changes:
             alike[tuple(amendment.changes.items())].append(amendment)
     ids = [each.number.pk for some in alike.values() for each in some]
     with transaction.atomic():
-        # All of them first, and in the order of conversations that take them: else we could dead-lock with one.
+        # Lock all of them first, in the order in which conversations lock them. Another order could deadlock.
         numbers = VirtualNumber.objects.filter(pk__in=ids).select_for_update(no_key=True).order_by("pk")
         states = dict(numbers.values_list("pk", "state"))
         for changes, some in alike.items():

@@ -246,7 +246,7 @@ def _pool_cell() -> Cell:
             raise ValueError
         return pools.get(name)
 
-    names = list(pools) or ["the name of a pool (no pool exists yet)"]
+    names = list(pools) or ["the name of a pool, of which none exists yet"]
     return Cell(find, ", ".join([*names, "or nothing for the common pool"]))
 
 

@@ -145,7 +145,10 @@ def test_a_pause_is_shown_with_its_history(admin_client, account):
 def test_who_may_change_numbers_gives_one_a_rate_of_its_own(staff, number, settings):
     settings.NUMBER_RATES = {"*": 10.0, "GB": 7.5}
     client = staff("view_virtualnumber", "change_virtualnumber")
-    assert "Empty: 7.5, as NUMBER_RATES says for GB." in client.get(page("virtualnumber", number.pk)).content.decode()
+    assert (
+        "Leave empty for 7.5, as NUMBER_RATES says for GB."
+        in client.get(page("virtualnumber", number.pk)).content.decode()
+    )
 
     client.post(page("virtualnumber", number.pk), {"rate": "2.5"})
     number.refresh_from_db()

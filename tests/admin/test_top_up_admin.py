@@ -158,7 +158,7 @@ def test_a_rule_that_is_switched_off_and_would_buy_is_told_too(run, rentals):
     code, output = run("relay", "--status")
 
     assert code == 1
-    assert "common, GB: would buy 2: switched off." in output
+    assert "common, GB: would buy 2, but is disabled." in output
 
 
 def test_a_rule_whose_reserve_is_fine_is_no_trouble(run):

@@ -576,7 +576,7 @@ def test_the_command_shows_each_change_asks_and_does_it(run, berlin, number, fil
     [
         (["--dry-run"], None, 0, "Nothing was imported: --dry-run."),
         ([], "n\n", 2, "Nothing was done: the answer was not yes."),
-        ([], None, 2, "there is no terminal to ask on"),
+        ([], None, 2, "no terminal to ask on"),
     ],
 )
 def test_the_command_does_nothing_that_nobody_agreed_to(run, number, file, options, types, code, told):

@@ -1,4 +1,4 @@
-"""Point numbers at us."""
+"""Set the webhook of numbers."""
 
 from typing import Any
 
@@ -15,26 +15,26 @@ from smsproxy.webhook_urls import inbound_sms_url
 
 class Command(PoolCommand):
     help = (
-        "Point the texts of numbers at PUBLIC_URL: of those that were bought and not configured, or of the ones named, "
-        "or of all."
+        "Set the inbound webhook of numbers to PUBLIC_URL: of numbers that were bought and not configured, of the "
+        "numbers named, or of all."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("numbers", nargs="*", type=number, metavar="NUMBER", help="E.164, such as +447700900500")
-        parser.add_argument("--all", action="store_true", help="every number of ours: after a change of PUBLIC_URL")
+        parser.add_argument("--all", action="store_true", help="all our numbers, after a change of PUBLIC_URL")
 
     def handle(self, *, numbers: list[str], all: bool, **options: Any) -> None:
         chosen = self._choose(numbers, all)
         if not chosen:
             self.stdout.write("Nothing to do: no number is waiting to be configured.")
             return
-        self.stdout.write(f"Pointing {len(chosen)} at {inbound_sms_url()}")
+        self.stdout.write(f"Setting the webhook of {len(chosen)} to {inbound_sms_url()}")
         failures = 0
         with self.progress(len(chosen)) as progress:
             for step in configure(chosen):
                 is_failure = step.kind == StepKind.NOT_CONFIGURED
                 failures += is_failure
-                line = f"not configured: {step.detail}" if is_failure else "its texts reach us"
+                line = f"not configured: {step.detail}" if is_failure else "its messages reach us"
                 progress.tell(f"{step.number} {line}", is_trouble=is_failure)
                 progress.advance()
         if failures:
@@ -43,7 +43,7 @@ class Command(PoolCommand):
                 "this command again.",
                 returncode=ExitCode.NOT_CONFIGURED,
             )
-        self.stdout.write(self.style.SUCCESS(f"{len(chosen)} of {len(chosen)} configured; their texts reach us."))
+        self.stdout.write(self.style.SUCCESS(f"{len(chosen)} of {len(chosen)} configured; their messages reach us."))
 
     def _choose(self, numbers: list[str], all: bool) -> list[VirtualNumber]:
         if numbers and all:
@@ -56,7 +56,7 @@ class Command(PoolCommand):
             if not each.is_rented:
                 raise CommandError(
                     f"Nothing was done: {each} is not ours, its state is {each.get_state_display()}. If the carrier "
-                    "says otherwise, manage.py sync_numbers.",
+                    "says otherwise, run manage.py sync_numbers.",
                     returncode=ExitCode.USAGE,
                 )
         return chosen

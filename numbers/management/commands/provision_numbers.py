@@ -1,4 +1,4 @@
-"""Buy virtual numbers and point them at us."""
+"""Buy virtual numbers and set their webhook."""
 
 from decimal import Decimal
 from typing import Any
@@ -16,36 +16,36 @@ from smsproxy.carriers.base import Feature, NumberType, PatternPlace
 _WORDS = {
     StepKind.BOUGHT: "bought",
     StepKind.REFUSED: "not sold to us",
-    StepKind.CONFIGURED: "its texts reach us",
-    StepKind.NOT_CONFIGURED: "bought, but its texts do not reach us yet",
+    StepKind.CONFIGURED: "its messages reach us",
+    StepKind.NOT_CONFIGURED: "bought, but its messages do not reach us yet",
 }
 
 
 class Command(PoolCommand):
     help = (
-        "Buy numbers and point their texts at PUBLIC_URL. It shows what it will buy and the monthly cost in EUR, and "
-        "asks first. Stopped at any point and run again with the same arguments, it goes on where it stopped and buys "
-        "no more than was asked for."
+        "Buy numbers and set their webhook to PUBLIC_URL. Shows what it will buy and the monthly cost in EUR, and asks "
+        "for confirmation. Stopped at any point and run again with the same arguments, it resumes, and buys no more "
+        "than requested."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         add_query_arguments(parser)
-        parser.add_argument("--count", type=count, required=True, help="how many numbers to buy, 1 to 1000")
+        parser.add_argument("--count", type=count, required=True, help="count of numbers to buy, 1 to 1000")
         parser.add_argument(
             "--max-monthly-cost",
             type=euros,
-            help="the most that one number may cost, EUR a month; numbers of unknown cost are then not bought",
+            help="the most that one number may cost, EUR a month; excludes numbers of unknown cost",
         )
         parser.add_argument(
-            "--pool", type=find_pool, metavar="NAME", help="the pool to put them into (default: the common one)"
+            "--pool", type=find_pool, metavar="NAME", help="the pool of the new numbers (default: the common pool)"
         )
         parser.add_argument(
             "--again",
             action="store_true",
-            help="as many more, though an order for exactly the same has ended within the last hour",
+            help="buy as many more, even if the same order has ended within the last hour",
         )
         parser.add_argument("--dry-run", action="store_true", help="show what would be bought, and buy nothing")
-        parser.add_argument("--yes", action="store_true", help="do not ask")
+        parser.add_argument("--yes", action="store_true", help="skip the confirmation")
 
     def handle(
         self,
@@ -81,12 +81,12 @@ class Command(PoolCommand):
         if dry_run:
             self.stdout.write("Nothing was bought: --dry-run.")
             if planned.missing > 0:
-                raise CommandError("There are fewer numbers than asked for.", returncode=ExitCode.FEWER)
+                raise CommandError("The carrier has fewer numbers than requested.", returncode=ExitCode.FEWER)
             return
         if planned.costs:
             self.confirm(f"Buy {len(planned.costs)}?", yes=yes)
         elif is_open:
-            self.confirm("Go on with it?", yes=yes)
+            self.confirm("Resume this order?", yes=yes)
         order = find_or_open_order(spec, again=again)
         self._fulfil(order, planned)
         self._sum_up(order)
@@ -94,16 +94,16 @@ class Command(PoolCommand):
     def _show(self, planned: Plan) -> None:
         order, begun = planned.order, planned.begun
         if order.state != OrderState.OPEN:
-            self.stdout.write(f"Order {order.pk} for exactly this has just ended. To buy as many more, say --again.")
+            self.stdout.write(f"Order {order.pk} for exactly this has just ended. To buy as many more, add --again.")
         elif begun:
-            self.stdout.write(f"Going on with order {order.pk}, which is not finished.")
+            self.stdout.write(f"Resuming order {order.pk}, which is not finished.")
         if begun:
-            self.stdout.write("Of its numbers there are already:")
+            self.stdout.write("Numbers that it already has:")
             for number in begun:
                 self.stdout.write(f"  {number.number:<17}{cost_text(number.monthly_cost):<11}{_standing(number.state)}")
         if planned.candidates:
-            asked = f"{order.count} asked for{f', for the pool {order.pool}' if order.pool else ''}"
-            self.stdout.write(f"To buy: {len(planned.candidates)} of the {asked}, with the cost of a month:")
+            asked = f"{order.count} requested{f', for the pool {order.pool}' if order.pool else ''}"
+            self.stdout.write(f"To buy: {len(planned.candidates)} of the {asked}, with the monthly cost:")
         for candidate in planned.candidates:
             self.stdout.write(f"  {candidate.number:<17}{cost_text(candidate.monthly_cost):<11}{candidate.type or ''}")
         if planned.costs:
@@ -130,21 +130,21 @@ class Command(PoolCommand):
         if order.state == OrderState.OPEN:
             is_being_bought = order.numbers.filter(state=NumberState.ORDERED).exists()
             rest = (
-                "another run of this command is buying the rest. Run it again to see how that ended."
+                "another run of this command is buying the rest. Run it again to see the result."
                 if is_being_bought
-                else "what else the carrier has was not shown, or is dearer. Run the same command again to see it."
+                else "the carrier's other numbers were not shown, or cost more. Run the same command again to see them."
             )
             raise CommandError(f"{bought}; {rest}", returncode=ExitCode.FEWER)
         if order.state != OrderState.COMPLETE:
             raise CommandError(f"{bought}: the carrier has no more such numbers.", returncode=ExitCode.FEWER)
         if unconfigured:
             raise CommandError(
-                f"{bought}, but the texts of {unconfigured} do not reach us yet. Does PUBLIC_URL answer from outside? "
+                f"{bought}, but {unconfigured} do not reach us yet. Does PUBLIC_URL answer from outside? "
                 "Then run manage.py configure_numbers.",
                 returncode=ExitCode.NOT_CONFIGURED,
             )
-        self.stdout.write(self.style.SUCCESS(f"{bought}; their texts reach us."))
+        self.stdout.write(self.style.SUCCESS(f"{bought}; their messages reach us."))
 
 
 def _standing(state: str) -> str:
-    return "perhaps bought, or else to buy" if state == NumberState.ORDERED else NumberState(state).label
+    return "perhaps bought, otherwise to buy" if state == NumberState.ORDERED else NumberState(state).label

@@ -1,4 +1,4 @@
-"""Give numbers back to the carrier."""
+"""Release numbers: cancel them at the carrier."""
 
 from typing import Any
 
@@ -13,15 +13,15 @@ from numbers.provisioning.release import CannotRelease, release, use_of
 
 class Command(PoolCommand):
     help = (
-        "Cancel numbers at the carrier. Numbers that still serve conversations, open or cooling down, are refused. "
-        "A cancelled number may go to somebody else, and perhaps cannot be had again."
+        "Cancel numbers at the carrier. Refuses numbers that still serve conversations, open or cooling down. A "
+        "cancelled number may go to another customer of the carrier, and may not be available again."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("numbers", nargs="*", type=number, metavar="NUMBER", help="E.164, such as +447700900500")
-        parser.add_argument("--retired", action="store_true", help="all that are retired and still rented")
+        parser.add_argument("--retired", action="store_true", help="all numbers that are retired and still rented")
         parser.add_argument("--dry-run", action="store_true", help="show what would be released, and release nothing")
-        parser.add_argument("--yes", action="store_true", help="do not ask")
+        parser.add_argument("--yes", action="store_true", help="skip the confirmation")
 
     def handle(self, *, numbers: list[str], retired: bool, dry_run: bool, yes: bool, **options: Any) -> None:
         picked = self._pick(numbers, retired)

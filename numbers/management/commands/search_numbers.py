@@ -13,12 +13,12 @@ from smsproxy.carriers.base import Feature, NumberQuery, NumberType, PatternPlac
 
 
 class Command(PoolCommand):
-    help = "List numbers that the carrier has for rent, with what they cost a month in EUR. Buys nothing."
+    help = "List numbers that the carrier has for rent, with the monthly cost in EUR. Buys nothing."
     again = "search again"
 
     def add_arguments(self, parser: CommandParser) -> None:
         add_query_arguments(parser)
-        parser.add_argument("--limit", type=count, default=20, help="list no more than so many (default: 20)")
+        parser.add_argument("--limit", type=count, default=20, help="the most numbers to list (default: 20)")
 
     def handle(
         self,
@@ -41,4 +41,4 @@ class Command(PoolCommand):
         if not found:
             raise CommandError("The carrier has no such number for rent.", returncode=ExitCode.FEWER)
         if found == limit:
-            self.stderr.write(f"Perhaps there are more than these {limit}: --limit lists more.")
+            self.stderr.write(f"The carrier may have more than these {limit}: raise --limit to list more.")

@@ -1,4 +1,4 @@
-"""Compare the pool with what the carrier says that we rent."""
+"""Compare the pool with the numbers that the carrier rents to us."""
 
 from collections import Counter
 from typing import Any
@@ -13,15 +13,15 @@ from numbers.provisioning.sync import sync
 
 class Command(PoolCommand):
     help = (
-        "Bring in numbers that are rented already, and tell where the carrier and the pool differ: numbers cancelled "
-        "at the carrier, or pointed elsewhere. Those it mends only with --fix. Buys and cancels nothing."
+        "Add numbers that are already rented, and list the differences between the carrier and the pool: numbers "
+        "cancelled at the carrier, or with another webhook. Only --fix repairs those. Buys and cancels nothing."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
             "--fix",
             action="store_true",
-            help="mend it: point at us what is pointed elsewhere or not configured, take out of service what is gone",
+            help="repair: set wrong or missing webhooks, and take numbers that are gone out of service",
         )
 
     def handle(self, *, fix: bool, **options: Any) -> None:
@@ -35,5 +35,5 @@ class Command(PoolCommand):
         ours = VirtualNumber.objects.ours().count()
         summary = f"{numbers_text(ours)} {'is' if ours == 1 else 'are'} ours; {told}."
         if drift:
-            raise CommandError(f"{summary} Put right what is said above.", returncode=ExitCode.DRIFT)
+            raise CommandError(f"{summary} Fix the differences above.", returncode=ExitCode.DRIFT)
         self.stdout.write(self.style.SUCCESS(summary))

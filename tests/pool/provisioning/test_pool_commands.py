@@ -102,7 +102,7 @@ def test_drift_is_told_and_not_mended(rentals, run):
 
     assert code == ExitCode.DRIFT
     assert f"{cancelled}    cancelled at the carrier" in output
-    assert f"{repointed}    pointed elsewhere: its texts go to https://elsewhere.example.com/sms" in output
+    assert f"{repointed}    pointed elsewhere: its messages go to https://elsewhere.example.com/sms" in output
     assert fine not in output
     assert states() == dict.fromkeys([cancelled, repointed, fine], "active")
     assert rentals.account[repointed] == "https://elsewhere.example.com/sms"
@@ -146,7 +146,7 @@ def test_what_a_run_has_brought_in_the_next_one_points_at_us_if_it_is_to_mend(re
     code, output = run("sync_numbers", "--fix")
 
     assert code == ExitCode.DONE
-    assert "+447700900700    settled: pointed at us" in output
+    assert "+447700900700    settled: webhook set" in output
     assert states() == {"+447700900700": "active"}
     assert rentals.reaching_us() == {"+447700900700"}
 
@@ -257,9 +257,9 @@ def test_a_number_with_texts_still_to_be_sent_is_refused_with_how_many(rentals, 
 
     code, output = run("release_numbers", rented[0], "--yes")
     assert code == ExitCode.FEWER
-    assert "1 text is still to be sent from it" in output
+    assert "1 message is still queued on it" in output
     # The command asks first; the release itself asks too, and under its lock.
-    with pytest.raises(CannotRelease, match="1 text is still to be sent"):
+    with pytest.raises(CannotRelease, match="1 message is still queued"):
         release(number)
     assert states()[rented[0]] == "active"
 

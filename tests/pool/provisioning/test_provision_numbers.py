@@ -44,7 +44,7 @@ def test_without_a_terminal_and_without_yes_it_refuses(rentals, run):
     code, output = run(*TWO)
 
     assert code == ExitCode.USAGE
-    assert "Say --yes" in output
+    assert "Add --yes" in output
     assert rentals.account == {}
     assert not NumberOrder.objects.exists()
 
@@ -71,8 +71,8 @@ def test_with_yes_it_asks_nobody_and_tells_each_step(rentals, run):
     code, output = run(*TWO, "--yes")
 
     assert code == ExitCode.DONE
-    assert "+447700900700 bought\n+447700900700 its texts reach us\n" in output
-    assert "2 of 2 numbers bought; their texts reach us." in output
+    assert "+447700900700 bought\n+447700900700 its messages reach us\n" in output
+    assert "2 of 2 numbers bought; their messages reach us." in output
 
 
 def test_an_unfinished_order_is_gone_on_with_and_said_so(rentals, run):
@@ -87,7 +87,7 @@ def test_an_unfinished_order_is_gone_on_with_and_said_so(rentals, run):
     assert code == ExitCode.DONE
     assert "which is not finished" in output
     assert "+447700900700    EUR 1.25   active" in output
-    assert "+447700900701    EUR 1.25   perhaps bought, or else to buy" in output
+    assert "+447700900701    EUR 1.25   perhaps bought, otherwise to buy" in output
     assert "Total: EUR 1.25 a month" in output
     assert len(rentals.account) == 2
 
@@ -131,8 +131,8 @@ def test_with_nothing_to_show_nothing_is_bought_even_if_something_comes_on_offer
 
     assert code == ExitCode.FEWER
     assert "1 of 2 will be missing" in output
-    assert "Go on with it?" in output
-    assert "1 of 2 numbers bought; what else the carrier has was not shown, or is dearer." in output
+    assert "Resume this order?" in output
+    assert "1 of 2 numbers bought; the carrier's other numbers were not shown, or cost more." in output
     assert rentals.bought == ["+447700900700"]
 
     _, output = run(*TWO, "--dry-run")
@@ -170,7 +170,7 @@ def test_bought_and_not_configured_is_an_exit_code_of_its_own_and_configuring_me
 
     code, output = run(*TWO, "--yes")
     assert code == ExitCode.NOT_CONFIGURED
-    assert "bought, but its texts do not reach us yet: the webhook does not answer" in output
+    assert "bought, but its messages do not reach us yet: the webhook does not answer" in output
     assert "manage.py configure_numbers" in output
 
     code, output = run("configure_numbers")
@@ -186,7 +186,7 @@ def test_a_carrier_that_cannot_do_it_says_to_run_the_same_command_again(rentals,
     code, output = run(*TWO, "--yes")
 
     assert code == ExitCode.CARRIER
-    assert f"The carrier did not do it: {fault.detail}. Run the same command again" in output
+    assert f"The carrier request failed: {fault.detail}. Run the same command again" in output
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def test_a_carrier_that_cannot_do_it_says_to_run_the_same_command_again(rentals,
         (["--country", "GB", "--count", "two"], "found 'two'"),
         (["--country", "GB", "--count", "²"], "found '²'"),
         (["--country", "GB", "--count", "2", "--features", "FAX"], "expected one of SMS, VOICE, MMS, found 'FAX'"),
-        (["--country", "GB", "--count", "2", "--features", "VOICE"], "expected SMS among them"),
+        (["--country", "GB", "--count", "2", "--features", "VOICE"], "expected SMS among the features"),
         (["--country", "GB", "--count", "2", "--features", ""], "expected one of"),
         (["--country", "GB", "--count", "2", "--type", "satellite"], "expected one of mobile, landline, toll-free"),
         (["--country", "GB", "--count", "2", "--pattern", "77a"], "expected at most 15 digits"),
@@ -244,7 +244,7 @@ def test_search_lists_numbers_and_costs_and_buys_nothing(rentals, run):
     assert code == ExitCode.DONE
     assert "+447700900700    mobile     SMS            EUR 1.25" in output
     assert "+447700900702" not in output
-    assert "--limit lists more" in output
+    assert "raise --limit to list more" in output
     assert rentals.account == {}
     assert run("search_numbers", "--country", "US")[0] == ExitCode.FEWER
 
@@ -266,7 +266,7 @@ def test_numbers_go_into_the_pool_that_is_named(rentals, run):
     code, output = run(*TWO, "--pool", "berlin", "--yes")
 
     assert code == 0
-    assert "To buy: 2 of the 2 asked for, for the pool berlin, with the cost of a month:" in output
+    assert "To buy: 2 of the 2 requested, for the pool berlin, with the monthly cost:" in output
     assert set(VirtualNumber.objects.values_list("pool__name", "state")) == {("berlin", "active")}
 
 
@@ -285,7 +285,7 @@ def test_the_same_for_another_pool_is_another_request(rentals, run):
     ("names", "known"),
     [
         (["berlin", "paris"], "expected one of the pools berlin, paris (left out: the common pool), found 'rome'"),
-        ([], "expected the name of a pool, of which there is none yet (left out: the common pool), found 'rome'"),
+        ([], "expected the name of a pool, of which none exists yet (left out: the common pool), found 'rome'"),
     ],
 )
 def test_a_pool_that_does_not_exist_is_refused_with_those_that_do(rentals, run, names, known):

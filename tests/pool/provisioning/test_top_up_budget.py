@@ -48,7 +48,7 @@ def test_no_number_costs_more_than_the_cap_and_none_of_unknown_cost_is_bought(re
 
     assert rentals.bought == ["+447700900702"]
     assert trouble == (
-        "1 of 2 are ours: 1 for rent costs more than EUR 2.00 a month; of 1 for rent the carrier does not say the cost"
+        "1 of 2 are ours: 1 for rent costs more than EUR 2.00 a month; the carrier does not say the cost of 1 for rent"
     )
 
 

@@ -131,7 +131,7 @@ def test_a_country_whose_numbers_are_all_refused_is_given_up_for_an_hour(rentals
     rentals.gone = {each.number for each in rentals.offers}
     rule = add_rule()
 
-    assert round_of(rule).startswith("0 of 2 are ours: 20 numbers in a row were refused, the last because: ")
+    assert round_of(rule).startswith("0 of 2 are ours: the carrier refused 20 numbers in a row, the last because: ")
 
     assert NumberOrder.objects.get().state == OrderState.SHORT
     assert rule.retry_at > clock.now() + timedelta(minutes=59)
@@ -142,7 +142,7 @@ def test_a_carrier_that_is_away_leaves_the_order_open_for_a_minute_later(rentals
     rule = add_rule()
     rentals.fail("search", *[UNREACHABLE] * 4)
 
-    assert round_of(rule) == "the carrier did not do it: the carrier is unreachable"
+    assert round_of(rule) == "carrier error: the carrier is unreachable"
 
     assert rule.retry_at == clock.now() + timedelta(minutes=1)
     assert NumberOrder.objects.get().state == OrderState.OPEN
@@ -168,7 +168,7 @@ def test_an_order_that_waited_for_the_carrier_buys_nothing_that_others_have_boug
     assert rentals.bought == []
     order = NumberOrder.objects.get()
     assert order.state == OrderState.SHORT
-    assert order.events.first().reason == "0 of 5 are ours: so many are not missing any more"
+    assert order.events.first().reason == "0 of 5 are ours: fewer numbers are missing now"
 
 
 def test_an_order_of_which_a_part_is_still_missing_is_followed_by_one_for_that(rentals):
@@ -264,7 +264,7 @@ def test_numbers_whose_texts_do_not_reach_us_are_not_bought_again(rentals):
     rentals.fail("configure", *[Refused("the address does not answer")] * 3)
 
     trouble = round_of(rule)
-    assert trouble == "the texts of 2 that it bought do not reach us yet: does PUBLIC_URL answer from outside?"
+    assert trouble == "2 bought numbers do not reach us yet: does PUBLIC_URL answer from outside?"
     let_time_pass()
     round_of(rule)
     let_time_pass()

@@ -189,7 +189,7 @@ def test_each_purchase_is_an_event_of_the_order_with_its_cost(rentals):
 def test_it_is_off_until_it_is_switched_on_and_says_what_it_would_buy(rentals):
     rule = TopUp.objects.create(country="GB", low_water=1, target=3, monthly_budget=100, max_monthly_cost=2)
 
-    assert round_of(rule) == "would buy 3: switched off"
+    assert round_of(rule) == "would buy 3, but is disabled"
 
     assert rentals.calls == []
     assert not NumberOrder.objects.exists()
@@ -202,7 +202,7 @@ def test_switched_off_in_the_middle_it_buys_no_further_number(rentals):
     rentals.at_step = lambda name: name == "after buy" and TopUp.objects.update(is_enabled=False)
 
     round_of(rule)
-    assert round_of(rule) == "would buy 4: switched off"
+    assert round_of(rule) == "would buy 4, but is disabled"
 
     assert len(rentals.account) == 1
     TopUp.objects.update(is_enabled=True)

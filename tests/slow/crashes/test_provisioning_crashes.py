@@ -157,7 +157,7 @@ def test_kill_9_at_any_moment_and_a_run_to_the_end_leave_exactly_the_count(manag
         process.communicate(timeout=60)
         kills += process.returncode == -signal.SIGKILL
     assert kills
-    assert ": 12 of 12 numbers bought; their texts reach us." in finish(manage(*arguments))
+    assert ": 12 of 12 numbers bought; their messages reach us." in finish(manage(*arguments))
 
     counted = "from smsproxy.simulator.models import SimulatedNumber as S; print('rented:', S.objects.count())"
     assert "rented: 12\n" in finish(manage("shell", "-v0", "-c", counted))
