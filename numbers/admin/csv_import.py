@@ -61,9 +61,9 @@ class ConfirmForm(forms.Form):
     def clean_import_file_name(self) -> Rows:
         try:
             text: str = signing.loads(self.cleaned_data["import_file_name"], salt=SALT, max_age=VALID_FOR)
-        except signing.BadSignature:
+            return read(text.encode())
+        except (signing.BadSignature, Unreadable):
             raise forms.ValidationError("The preview is not ours, or too old.") from None
-        return read(text.encode())
 
 
 class NumbersAsCSV(BoundedAdmin):

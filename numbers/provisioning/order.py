@@ -58,9 +58,10 @@ class OrderSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class Approval:
-    """The bounds of what somebody was shown and agreed to buy: how many, the dearest, and the total, EUR a month.
+    """The bounds of a purchase that somebody was shown and agreed to.
 
-    count includes those of unknown cost, of which there may be `unknown`. They add nothing to the total.
+    count: the most numbers to buy, of which `unknown` may have an unknown cost. highest: the most that one may cost.
+    total: the most that all of known cost may cost together. Both are EUR a month.
     """
 
     count: int

@@ -66,8 +66,8 @@ def use_of(number: VirtualNumber) -> Use:
 def release(number: VirtualNumber) -> None:
     """Cancel the number at the carrier and record that it is not ours. After a crash, call it again.
 
-    Raises CannotRelease if the number is in use or not ours. Raises CarrierError if the carrier's answer is not known:
-    the number is then out of service and perhaps cancelled.
+    Raises CannotRelease if the number is in use or not ours. Raises CarrierError if the carrier does not confirm: the
+    number is then out of service, and perhaps cancelled.
     """
     _take_out_of_service(number)
     _cancel(number)
