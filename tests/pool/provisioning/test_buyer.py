@@ -81,7 +81,7 @@ class TestTheThread:
     def test_it_buys_when_the_pool_runs_low(self, rentals, start):
         rule = add_rule(low_water=1, target=1)
         start()
-        wait_until(lambda: len(rentals.reaching_us()) == 1)
+        wait_until(VirtualNumber.objects.active().exists)
 
         VirtualNumber.objects.get().quarantine(reason="for the test")
 
