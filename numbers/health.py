@@ -8,19 +8,16 @@ restores one says that what was held against it is over.
 import logging
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import timedelta
-from operator import itemgetter
-from typing import Any
+from datetime import datetime, timedelta
+from operator import attrgetter
 
 from django.conf import settings
-from django.db.models import Count, Exists, F, OuterRef, Q
 from django.utils import timezone
 
-from numbers.models import NumberEvent, NumberState, VirtualNumber
-from smsproxy.carriers.base import ReceiptStatus
+from numbers.models import NumberState, VirtualNumber
+from numbers.usage import ReceiptCounts, receipt_counts_by_network, receipt_counts_by_recipient
 from smsproxy.carriers.vonage.webhooks import RECIPIENTS_FAULT
 from smsproxy.states import StaleState
 
@@ -30,9 +27,6 @@ log = logging.getLogger(__name__)
 TIMES_THE_OTHERS = 2
 # ... and so many standard deviations above it. Many numbers are looked at, again and again: some are always unlucky.
 DEVIATIONS = 4
-
-_DELIVERED = Q(receipts__status=ReceiptStatus.DELIVERED)
-_LOST = Q(receipts__status=ReceiptStatus.UNDELIVERED) & ~Q(receipts__error_code__in=RECIPIENTS_FAULT)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,21 +90,21 @@ def measure() -> list[Health]:
     """Of every number on every network that it has sent to, the worst share first; those of few SMS come last."""
     if not settings.HEALTH_WINDOW:
         return []
-    rows = list(_counts(Q(), number_id=F("pk"), network=F("receipts__network")))
+    counts = receipt_counts_by_network(_window_start(), recipient_faults=RECIPIENTS_FAULT)
     sent, lost = Counter[str](), Counter[str]()
-    for row in rows:
-        sent[row["network"]] += row["sent"]
-        lost[row["network"]] += row["lost"]
+    for (_, network), here in counts.items():
+        sent[network] += here.sent
+        lost[network] += here.lost
     found = [
         Health(
-            number_id=row["number_id"],
-            network=row["network"],
-            sent=row["sent"],
-            lost=row["lost"],
-            others_sent=sent[row["network"]] - row["sent"],
-            others_lost=lost[row["network"]] - row["lost"],
+            number_id=number_id,
+            network=network,
+            sent=here.sent,
+            lost=here.lost,
+            others_sent=sent[network] - here.sent,
+            others_lost=lost[network] - here.lost,
         )
-        for row in rows
+        for (number_id, network), here in counts.items()
     ]
     return sorted(found, key=lambda each: (each.is_telling, each.share), reverse=True)
 
@@ -154,25 +148,13 @@ def _is_one_phone(health: Health) -> bool:
 
     What it sent to all others together need not be as much as tells of a number, but half of that.
     """
-    its_own = Q(pk=health.number_id, receipts__network=health.network, receipts__message__isnull=False)
-    phones = _counts(its_own, phone=F("receipts__message__recipient"))
-    worst = max(phones, key=itemgetter("lost"), default={"sent": 0, "lost": 0})
-    rest = replace(health, sent=health.sent - worst["sent"], lost=health.lost - worst["lost"])
+    phones = receipt_counts_by_recipient(
+        health.number_id, health.network, _window_start(), recipient_faults=RECIPIENTS_FAULT
+    )
+    worst = max(phones, key=attrgetter("lost"), default=ReceiptCounts(sent=0, lost=0))
+    rest = replace(health, sent=health.sent - worst.sent, lost=health.lost - worst.lost)
     return 2 * rest.sent < settings.HEALTH_LEAST or not rest.is_worse
 
 
-def _counts(only: Q, **by: F) -> Iterable[Mapping[str, Any]]:
-    """The SMS that were sent, and those that were lost, by these.
-
-    One range of the index receipt_health: what it costs depends on the window, not on the receipts of the past.
-    """
-    since = timezone.now() - timedelta(seconds=settings.HEALTH_WINDOW)
-    restored_later = NumberEvent.objects.into(NumberState.ACTIVE).filter(
-        number=OuterRef("pk"), created_at__gte=since, created_at__gt=OuterRef("receipts__received_at")
-    )
-    is_final = Q(receipts__status__in=[ReceiptStatus.DELIVERED, ReceiptStatus.UNDELIVERED])
-    is_recent = Q(receipts__received_at__gte=since, receipts__network__gt="")
-    # In one call: a second one would ask for a number that has some receipt of the one kind and some of the other.
-    counted = VirtualNumber.objects.filter(is_final & is_recent & only & ~Exists(restored_later)).values(**by)
-    sums = counted.annotate(lost=Count("pk", filter=_LOST), sent=Count("pk", filter=_DELIVERED) + F("lost"))
-    return sums.filter(sent__gt=0).order_by(*by)
+def _window_start() -> datetime:
+    return timezone.now() - timedelta(seconds=settings.HEALTH_WINDOW)

@@ -24,6 +24,7 @@ from numbers.models import (
 )
 from numbers.models.pool import name_of
 from numbers.spreadsheet.edit import Amendment, amend
+from numbers.usage import is_pool_in_use
 from smsproxy.staff.admin import BoundedAdmin, LeavesATrace, ReadOnlyAdmin, ReadOnlyInline
 from smsproxy.webhook_urls import inbound_sms_url
 
@@ -168,7 +169,7 @@ class PoolAdmin(BoundedAdmin):
         return ["name"] if obj else []
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return super().has_delete_permission(request, obj) and not (obj and obj.is_in_use)
+        return super().has_delete_permission(request, obj) and not (obj and is_pool_in_use(obj))
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         """Its count of shortages goes with it, which nobody may delete alone."""

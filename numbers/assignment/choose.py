@@ -9,15 +9,16 @@ number is found as soon in a pool of ten thousand as in one of ten.
 """
 
 import secrets
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import cache
 
-from django.db.models import Count, F, Min, Q
+from django.db.models import Q
 
+from numbers import usage
 from numbers.assignment.policy import Geography, Policy, Stickiness
 from numbers.models import RealNumber, VirtualNumber
 from numbers.models.virtual_number import REQUIRED_SENDER_COUNTRIES, VirtualNumberQuerySet
@@ -89,9 +90,9 @@ def best_numbers(
     those that are counted on it; those of these people are added.
     """
     known = [person for person in people if person not in newcomers]
-    taken = _taken(known)
+    taken = usage.taken_numbers(known)
     # Two people keep the numbers that they had with each other; a group has none to keep.
-    last_used = _last_used(*known) if len(known) == len(people) == 2 else {}
+    last_used = usage.last_numbers_together(*known) if len(known) == len(people) == 2 else {}
     candidates = _with_room(VirtualNumber.objects.assignable(), policy)
     first_of = cache(lambda group: _least_busy(candidates.filter(group)))
     given = Counter() if given is None else given
@@ -126,13 +127,12 @@ def best_numbers(
 def need_of(person: RealNumber, policy: Policy) -> Need:
     """How far the numbers that can serve this person are used up."""
     able = serving(person, policy)
-    theirs = person.participants.unreleased().filter(proxy_number__in=able.values("pk"))
-    found = theirs.aggregate(in_use=Count("pk"), next_release_at=Min("release_at"))
+    pairs = usage.live_pairs_of_person(person, able)
     return Need(
         able=able.count(),
-        in_use=found["in_use"],
+        in_use=pairs.total,
         full=able.filter(live__gte=policy.cap).count() if policy.cap else 0,
-        next_release_at=found["next_release_at"],
+        next_release_at=pairs.first_release_at,
     )
 
 
@@ -217,7 +217,7 @@ def _best(
         first = first_of(group)
         if few := [number for number in first if number.pk not in taken and number.pk not in given]:
             return Choice(_any_of_the_least_busy(few), preference)
-        free = candidates.filter(group).free_for(person)
+        free = usage.free_for(person, candidates.filter(group))
         # What is not among the first rows, for somebody who has very many conversations.
         if len(first) == _FEW and (few := _least_busy(free.exclude(pk__in=given))):
             return Choice(_any_of_the_least_busy(few), preference)
@@ -234,21 +234,3 @@ def _any_of_the_least_busy(numbers: Sequence[VirtualNumber]) -> VirtualNumber:
     """One of those that are about as busy: people who come at the same moment do not all wait for the same row."""
     least = numbers[0].live
     return secrets.choice([number for number in numbers if number.live <= least + least // 20])
-
-
-def _taken(people: Sequence[RealNumber]) -> defaultdict[int, set[int]]:
-    """The numbers that each of these people has in other conversations, open or cooling down."""
-    taken = defaultdict(set)
-    if people:
-        pairs = people[0].participants.model.objects.unreleased().filter(real_number__in=people)
-        for person, number in pairs.values_list("real_number", "proxy_number"):
-            taken[person].add(number)
-    return taken
-
-
-def _last_used(one: RealNumber, other: RealNumber) -> dict[int, int]:
-    """The numbers that these two had in the last conversation that both were in."""
-    together = one.participants.together_with(other)
-    numbers = together.values_list("proxy_number", F("conversation__participants__proxy_number"))
-    last = numbers.first()
-    return dict(zip((one.pk, other.pk), last, strict=True)) if last else {}

@@ -35,12 +35,6 @@ class Pool(models.Model):
     def __str__(self) -> str:
         return self.name
 
-    @property
-    def is_in_use(self) -> bool:
-        """Does anything refer to it? Of conversations, which have no index for it, only if nothing else does."""
-        others = (self.numbers, self.orders, self.top_ups, self.shortages, self.conversations)
-        return any(rows.exists() for rows in others)
-
     def clean(self) -> None:
         if self.cool_down is not None and self.cool_down <= settings.SHORTEST_COOL_DOWN:
             raise ValidationError(

@@ -13,7 +13,6 @@ from django.utils import timezone
 
 from numbers.models.number_order import NumberOrder
 from numbers.models.pool import Pool
-from numbers.models.real_number import RealNumber
 from smsproxy.carriers.base import Feature, NumberType
 from smsproxy.nanp import region_of
 from smsproxy.phone import area_of
@@ -83,10 +82,6 @@ class VirtualNumberQuerySet(models.QuerySet["VirtualNumber"]):
         # Of one pool all the same. But PostgreSQL does not take `pool_id IS NULL` for one value: without it, it would
         # sort the whole common pool instead of reading the first rows of an index.
         return self.order_by("pool_id", *LEAST_BUSY)
-
-    def free_for(self, real_number: RealNumber) -> Self:
-        """Those that have no unreleased pair with this person."""
-        return self.exclude(pk__in=real_number.participants.unreleased().values("proxy_number"))
 
     def give(self, pairs: Mapping[int, int], *, cap: int | None = None) -> bool:
         """Note that these numbers, by id, have so many live pairs more. False: one is not in service any more, or full.
@@ -271,16 +266,6 @@ class VirtualNumber(Stateful):
                 return self
             to = NumberState.QUARANTINED if self.live else NumberState.RETIRED
             return self.move(to, reason=reason, actor=actor, is_rented=False)
-
-    def recount(self) -> bool:
-        """Count its live pairs anew. Was the count wrong?
-
-        Whoever makes or releases pairs changes this row in the same transaction, and waits for it here.
-        """
-        with transaction.atomic():
-            counted = VirtualNumber.objects.select_for_update(no_key=True).get(pk=self.pk).live
-            self.live = self.participants.unreleased().count()
-            return counted != self.live and bool(VirtualNumber.objects.filter(pk=self.pk).update(live=self.live))
 
     def retire(self, *, reason: str, actor: str = "") -> Self:
         """Take it out of service for good. Raises StaleState: it serves somebody."""
