@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from django.db import IntegrityError
 
+from conversations.lifecycle.cut_cool_down import cut_short, oldest_cooling
 from conversations.lifecycle.request import CannotCreate, NamedNumberTaken, Person
 from conversations.lifecycle.reuse_cooling_pair import pairs_to_have_again
-from conversations.lifecycle.shortage import cut_short, no_number_free, oldest_cooling
+from conversations.lifecycle.shortage import no_number_free
 from conversations.models import Conversation, Participant
 from numbers.assignment.choose import Choice, Preference, best_numbers, can_text
 from numbers.assignment.policy import Policy, UsedUp

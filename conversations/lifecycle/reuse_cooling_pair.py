@@ -6,7 +6,7 @@ person every day needs one number for them, not one for each day of the cool-dow
 
 from collections.abc import Mapping, Sequence
 
-from conversations.lifecycle.shortage import has_texts_under_way
+from conversations.lifecycle.cut_cool_down import has_texts_under_way
 from conversations.models import ConversationState, Participant
 from numbers.assignment.choose import serving
 from numbers.assignment.policy import Policy, Stickiness
