@@ -1,4 +1,4 @@
-"""Creating a conversation: check the people, give each a proxy number, queue the confirmations. All or nothing."""
+"""Create a conversation: check the people, give each a proxy number, queue the confirmations. All or nothing."""
 
 from collections.abc import Collection, Sequence
 from contextlib import suppress
@@ -34,7 +34,7 @@ from numbers.models import RealNumber, VirtualNumber
 from smsproxy.api.models import ApiKey
 from smsproxy.carriers.base import LookupResult
 
-# Others can be faster than we are between our reading and our writing. So often in a row means that all are taken.
+# A concurrent creator may win between our read and our write. After this many conflicts in a row we give up.
 _MOST_TRIES = 50
 
 
@@ -113,6 +113,7 @@ def _create(
 
 
 def _made_before(created_by: ApiKey | None, request_id: RequestId) -> Conversation | None:
+    """Return the conversation that an earlier request with this key created. Raises MixedUp."""
     made = (
         Conversation.objects.with_participants().filter(created_by=created_by, idempotency_key=request_id.key).first()
     )
@@ -122,6 +123,7 @@ def _made_before(created_by: ApiKey | None, request_id: RequestId) -> Conversati
 
 
 def _refuse_repeats(people: Sequence[Person]) -> None:
+    """Raise CannotCreate if two participants have the same number."""
     first: dict[str, int] = {}
     for position, person in enumerate(people):
         if person.number in first:
@@ -132,7 +134,7 @@ def _refuse_repeats(people: Sequence[Person]) -> None:
 
 
 def _refuse_virtual_numbers(people: Sequence[Person]) -> None:
-    """A virtual number as a participant would make us text ourselves, for ever."""
+    """Reject virtual numbers as participants: we would send messages to ourselves without end."""
     ours = set(
         VirtualNumber.objects.in_pool()
         .filter(number__in=[person.number for person in people])
@@ -154,8 +156,8 @@ def _look_up_phones(people: Sequence[Person]) -> dict[str, LookupResult]:
 def _wait_for_other_creators(numbers: dict[str, RealNumber]) -> None:
     """Lock these people's rows, in one order everywhere.
 
-    Creators for the same person then come one after the other instead of running into the constraint again and again.
-    It is for speed only: the constraint is what keeps a pair from being live twice.
+    Creators for the same person then run one after another, instead of meeting a conflict at each retry.
+    The lock is for speed only: the constraint keeps a pair from being live twice.
     """
     if numbers:
         ids = sorted(number.pk for number in numbers.values())
@@ -173,6 +175,7 @@ def _real_numbers(
 
 
 def _open(terms: Terms, created_by: ApiKey | None, request_id: RequestId) -> Conversation:
+    """Insert the conversation row and its first event. Raises IntegrityError if the idempotency key exists."""
     now = timezone.now()
     conversation = Conversation.objects.create(
         reference=terms.reference,

@@ -1,4 +1,4 @@
-"""Cutting a cool-down short: releasing a pair of an ended conversation before its time."""
+"""Cut a cool-down short: release a pair of an ended conversation early."""
 
 from collections.abc import Mapping
 
@@ -10,16 +10,16 @@ from numbers.assignment.choose import serving
 from numbers.assignment.policy import Policy
 from numbers.models import RealNumber, VirtualNumber
 
-# A text in one of these states may yet leave, or be on its way.
+# A message in one of these states may still be sent, or is on its way.
 _UNSETTLED = (OutboundState.QUEUED, OutboundState.SENDING, OutboundState.UNKNOWN)
 
 
 def oldest_cooling(person: RealNumber, policy: Policy, named: VirtualNumber | None = None) -> Participant | None:
-    """Of this person's pairs that cool down, the one whose conversation ended the longest ago; None: there is none.
+    """Return this person's cooling pair whose conversation ended first, or None.
 
-    named: only the pair with this number. A number that was replaced in a conversation which goes on is left to it. So
-    is one from which a text to this person is under way, a notice of ours, too: it would read as if it were said in the
-    new conversation.
+    named: consider only the pair with this number. Two kinds of pairs are left alone:
+    - A pair whose number was replaced while its conversation is still open.
+    - A pair with a message, or a notice, still on its way. It would read as part of the new conversation.
     """
     numbers = VirtualNumber.objects.filter(pk=named.pk) if named else serving(person, policy)
     under_way = _under_way(person.pk)
@@ -34,25 +34,28 @@ def oldest_cooling(person: RealNumber, policy: Policy, named: VirtualNumber | No
 
 
 def _under_way(person: int) -> OutboundMessageQuerySet:
-    """Texts to this person that may yet leave, or are on their way."""
+    """Return the messages to this person (by id) that may still be sent, or are on their way."""
     return OutboundMessage.objects.filter(recipient=person, state__in=_UNSETTLED)
 
 
 def has_texts_under_way(participant: Participant) -> bool:
-    """From their number to them: a notice of ours, too."""
+    """Return whether a message or notice from their proxy number to them may still be sent, or is on its way."""
     return _under_way(participant.real_number_id).filter(sender=participant.proxy_number_id).exists()
 
 
 def cut_short(reasons: Mapping[Participant, str]) -> bool:
-    """Release pairs that cool down before their time, and record why. False: one may not be, any more."""
+    """Release these cooling pairs early and record why. Return False if one may no longer be released.
+
+    The caller must then roll back.
+    """
     participants = list(reasons)
-    # Locked as by those who close and reopen them, and in one order: else we could dead-lock with each other.
+    # Closing and reopening take the same lock. One order everywhere prevents deadlocks.
     conversations = Conversation.objects.filter(pk__in={each.conversation_id for each in participants})
     states = conversations.select_for_update(no_key=True).order_by("pk").values_list("state", flat=True)
     if ConversationState.OPEN in list(states):
-        return False  # A number that was replaced in it still cools down.
+        return False  # The pair cools because its number was replaced.
     if any(map(has_texts_under_way, participants)):
-        return False  # A late text has been answered since, or passed on.
+        return False  # A late message was answered or relayed since the choice.
     cooling = Participant.objects.cooling().filter(pk__in=[each.pk for each in participants])
     if cooling.update(released_at=timezone.now()) != len(participants):
         return False

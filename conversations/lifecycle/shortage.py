@@ -1,4 +1,4 @@
-"""When no number is free for somebody: saying exactly what is missing, and recording it."""
+"""Explain and record a shortage: no number is free for a participant."""
 
 from django.db import transaction
 
@@ -9,14 +9,17 @@ from numbers.models import RealNumber, Shortage, ShortageCount
 
 
 def no_number_free(position: int, person: RealNumber, policy: Policy) -> NoNumberFree:
-    """The error that says why: which numbers could serve this person, and what of them is used up."""
+    """Return the error that says how many numbers could serve this person, and why none is free."""
     need = need_of(person, policy)
     return NoNumberFree(position, "no_number_free", _why(person, policy, need), country=person.country, need=need)
 
 
 @transaction.atomic
 def note_shortage(error: NoNumberFree, number: str, policy: Policy) -> None:
-    """Keep it as an event, and count it. Call it outside the transaction that failed. number: the person's, E.164."""
+    """Store the shortage as an event and count it. number: the person's, E.164.
+
+    Call it after the failed transaction has rolled back, or the event is lost with it.
+    """
     Shortage.objects.create(
         pool=policy.pool,
         country=error.country,
@@ -27,18 +30,18 @@ def note_shortage(error: NoNumberFree, number: str, policy: Policy) -> None:
         next_release_at=error.need.next_release_at,
         reason=error.detail[:300],
     )
-    # The last step, since others wait for this row until the transaction ends.
+    # The last step: concurrent shortages wait for this row until the transaction ends.
     ShortageCount.objects.add_one(policy.pool, error.country)
 
 
 def _why(person: RealNumber, policy: Policy, need: Need) -> str:
     countries = sender_countries(person.country, policy)
-    of_countries = ", ".join(countries or ["any country"]) or "its own country, which is not known"
+    of_countries = ", ".join(countries or ["any country"]) or "its own country, which is unknown"
     pool, option = (f"pool {policy.pool.name}", f" --pool {policy.pool.name}") if policy.pool else ("pool", "")
     if not need.able:
         return (
-            f"no virtual number is free: a phone of country {person.country or 'unknown'} needs an active one of "
-            f"{of_countries}, and the {pool} has none. Add some: manage.py provision_numbers{option}"
+            f"no virtual number is free: a phone of country {person.country or 'unknown'} needs an active number of "
+            f"{of_countries}, and the {pool} has none. Add numbers: manage.py provision_numbers{option}"
         )
     if need.in_use < need.able:
         return (
