@@ -53,7 +53,7 @@ def cut_short(reasons: Mapping[Participant, str]) -> bool:
     conversations = Conversation.objects.filter(pk__in={each.conversation_id for each in participants})
     states = conversations.select_for_update(no_key=True).order_by("pk").values_list("state", flat=True)
     if ConversationState.OPEN in list(states):
-        return False  # The pair cools because its number was replaced.
+        return False  # Open again. The check below would still pass a pair whose number was replaced.
     if any(map(has_texts_under_way, participants)):
         return False  # A late message was answered or relayed since the choice.
     cooling = Participant.objects.cooling().filter(pk__in=[each.pk for each in participants])
