@@ -1,45 +1,40 @@
-"""The health of numbers: one whose SMS a network does not deliver, while it delivers those of the others, stands out.
+"""The health of numbers: find a number whose SMS a network loses while it delivers those of other numbers.
 
-It is drawn from the final receipts of the last HEALTH_WINDOW, for each number and network. Not counted are those that
-blame the person who was texted, those of no known network, and what was before a number last went into service: who
-restores one says that what was held against it is over.
+The source is the final receipts of the last HEALTH_WINDOW seconds, by number and network. Three kinds do not count:
+- Receipts that blame the recipient.
+- Receipts without a known network.
+- Receipts from before the number last became active. Restoring a number clears what was held against it.
 """
 
 import logging
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import timedelta
-from operator import itemgetter
-from typing import Any
+from datetime import datetime, timedelta
+from operator import attrgetter
 
 from django.conf import settings
-from django.db.models import Count, Exists, F, OuterRef, Q
 from django.utils import timezone
 
-from numbers.models import NumberEvent, NumberState, VirtualNumber
-from smsproxy.carriers.base import ReceiptStatus
+from numbers.models import NumberState, VirtualNumber
+from numbers.usage import ReceiptCounts, receipt_counts_by_network, receipt_counts_by_recipient
 from smsproxy.carriers.vonage.webhooks import RECIPIENTS_FAULT
 from smsproxy.states import StaleState
 
 log = logging.getLogger(__name__)
 
-# It stands out if its share is so many times that of the others ...
+# A number stands out if its share of lost SMS is this many times that of the others ...
 TIMES_THE_OTHERS = 2
-# ... and so many standard deviations above it. Many numbers are looked at, again and again: some are always unlucky.
+# ... and this many standard deviations above it. Many numbers are tested often, so some are always unlucky.
 DEVIATIONS = 4
-
-_DELIVERED = Q(receipts__status=ReceiptStatus.DELIVERED)
-_LOST = Q(receipts__status=ReceiptStatus.UNDELIVERED) & ~Q(receipts__error_code__in=RECIPIENTS_FAULT)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Health:
-    """What became of the SMS from one number to one network, and of those from all other numbers to it.
+    """Counts of the SMS from one number to one network, and from all other numbers to that network.
 
-    sent: those that have a final receipt. lost: those of them that were not delivered.
+    sent: SMS with a final receipt. lost: SMS among these that were not delivered.
     """
 
     number_id: int
@@ -55,22 +50,25 @@ class Health:
 
     @property
     def others_share(self) -> float | None:
-        """None: there are no others."""
+        """The share of lost SMS of all other numbers; None if no other number sent any."""
         return self.others_lost / self.others_sent if self.others_sent else None
 
     @property
     def is_telling(self) -> bool:
-        """A share of a few SMS is chance."""
+        """Whether enough SMS were sent to judge the share."""
         return self.sent >= settings.HEALTH_LEAST
 
     @property
     def stands_out(self) -> bool:
-        """Not if the others fare as badly: then it is the network. Nor if there are none to compare it with."""
+        """Whether the number is an outlier.
+
+        False if other numbers lose as much, as the network is at fault then, or if too few SMS allow a comparison.
+        """
         return self.is_telling and self.others_sent >= settings.HEALTH_LEAST and self.is_worse
 
     @property
     def is_worse(self) -> bool:
-        """Far worse than the others, and more than chance explains."""
+        """Whether the share is far above that of the others, and more than chance explains."""
         return (
             100 * self.lost >= settings.HEALTH_THRESHOLD * self.sent
             and self.lost * self.others_sent >= TIMES_THE_OTHERS * self.others_lost * self.sent
@@ -79,7 +77,7 @@ class Health:
 
     @property
     def _is_chance(self) -> bool:
-        """Could a number that is as good as the others have such a share? (The test of two proportions.)"""
+        """Whether a number as good as the others could have this share by chance (two-proportion z-test)."""
         both = self.sent + self.others_sent
         share = (self.lost + self.others_lost) / both
         deviation = math.sqrt(share * (1 - share) * both / (self.sent * self.others_sent))
@@ -93,36 +91,39 @@ class Health:
 
 
 def measure() -> list[Health]:
-    """Of every number on every network that it has sent to, the worst share first; those of few SMS come last."""
+    """Return the health of every number on every network that it sent to.
+
+    The worst share comes first. Numbers with too few SMS to judge come last.
+    """
     if not settings.HEALTH_WINDOW:
         return []
-    rows = list(_counts(Q(), number_id=F("pk"), network=F("receipts__network")))
+    counts = receipt_counts_by_network(_window_start(), recipient_faults=RECIPIENTS_FAULT)
     sent, lost = Counter[str](), Counter[str]()
-    for row in rows:
-        sent[row["network"]] += row["sent"]
-        lost[row["network"]] += row["lost"]
+    for (_, network), here in counts.items():
+        sent[network] += here.sent
+        lost[network] += here.lost
     found = [
         Health(
-            number_id=row["number_id"],
-            network=row["network"],
-            sent=row["sent"],
-            lost=row["lost"],
-            others_sent=sent[row["network"]] - row["sent"],
-            others_lost=lost[row["network"]] - row["lost"],
+            number_id=number_id,
+            network=network,
+            sent=here.sent,
+            lost=here.lost,
+            others_sent=sent[network] - here.sent,
+            others_lost=lost[network] - here.lost,
         )
-        for row in rows
+        for (number_id, network), here in counts.items()
     ]
     return sorted(found, key=lambda each: (each.is_telling, each.share), reverse=True)
 
 
 def quarantine_outliers() -> int:
-    """Give numbers that stand out to no new conversation. How many?
+    """Quarantine the numbers that stand out, the worst first. Return how many.
 
-    Not one that fares well but for the person who lost the most: that is their phone. The worst first, and never so
-    many that less than half of the numbers of a pool and country are left in service: numbers that lose some SMS are
-    better than none.
+    A number stays in service if it is fine without the one person who lost the most SMS: their phone is at fault. At
+    least half of the numbers of a pool and country stay in service, because a number that loses some SMS is better
+    than none.
     """
-    # Before they are measured: one that is restored in between must not be judged by what was before.
+    # Read before measuring: a number restored in between must not be judged by its past.
     active = VirtualNumber.objects.active().only("state", "pool", "country").in_bulk()
     quarantined = VirtualNumber.objects.ours().filter(state=NumberState.QUARANTINED)
     left = Counter((number.pool_id, number.country) for number in active.values())
@@ -145,34 +146,23 @@ def quarantine_outliers() -> int:
 
 
 def window_in_words() -> str:
+    """Return HEALTH_WINDOW as text, such as "6 h" or "90 min"."""
     minutes = round(settings.HEALTH_WINDOW / 60)
     return f"{minutes} min" if minutes % 60 else f"{minutes // 60} h"
 
 
 def _is_one_phone(health: Health) -> bool:
-    """Does the number stand out only for what one person did not get?
+    """Return whether the number stands out only because of one recipient.
 
-    What it sent to all others together need not be as much as tells of a number, but half of that.
+    To judge the SMS to all other recipients, half of HEALTH_LEAST is enough.
     """
-    its_own = Q(pk=health.number_id, receipts__network=health.network, receipts__message__isnull=False)
-    phones = _counts(its_own, phone=F("receipts__message__recipient"))
-    worst = max(phones, key=itemgetter("lost"), default={"sent": 0, "lost": 0})
-    rest = replace(health, sent=health.sent - worst["sent"], lost=health.lost - worst["lost"])
+    phones = receipt_counts_by_recipient(
+        health.number_id, health.network, _window_start(), recipient_faults=RECIPIENTS_FAULT
+    )
+    worst = max(phones, key=attrgetter("lost"), default=ReceiptCounts(sent=0, lost=0))
+    rest = replace(health, sent=health.sent - worst.sent, lost=health.lost - worst.lost)
     return 2 * rest.sent < settings.HEALTH_LEAST or not rest.is_worse
 
 
-def _counts(only: Q, **by: F) -> Iterable[Mapping[str, Any]]:
-    """The SMS that were sent, and those that were lost, by these.
-
-    One range of the index receipt_health: what it costs depends on the window, not on the receipts of the past.
-    """
-    since = timezone.now() - timedelta(seconds=settings.HEALTH_WINDOW)
-    restored_later = NumberEvent.objects.into(NumberState.ACTIVE).filter(
-        number=OuterRef("pk"), created_at__gte=since, created_at__gt=OuterRef("receipts__received_at")
-    )
-    is_final = Q(receipts__status__in=[ReceiptStatus.DELIVERED, ReceiptStatus.UNDELIVERED])
-    is_recent = Q(receipts__received_at__gte=since, receipts__network__gt="")
-    # In one call: a second one would ask for a number that has some receipt of the one kind and some of the other.
-    counted = VirtualNumber.objects.filter(is_final & is_recent & only & ~Exists(restored_later)).values(**by)
-    sums = counted.annotate(lost=Count("pk", filter=_LOST), sent=Count("pk", filter=_DELIVERED) + F("lost"))
-    return sums.filter(sent__gt=0).order_by(*by)
+def _window_start() -> datetime:
+    return timezone.now() - timedelta(seconds=settings.HEALTH_WINDOW)

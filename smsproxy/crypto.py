@@ -1,8 +1,8 @@
-"""Encryption at rest, and the keyed hash by which an encrypted number is found.
+"""Encryption at rest, and the keyed hash that finds an encrypted number.
 
-Real numbers and texts are stored as Fernet tokens (AES-128-CBC with HMAC-SHA256). ENCRYPTION_KEYS[0] encrypts, all of
-them decrypt. A look-up by number goes through `keyed_hash`, an HMAC under LOOKUP_KEY: without the key, the few billion
-possible numbers cannot be tried against a stolen database.
+Real numbers and texts are stored as Fernet tokens (AES-128-CBC with HMAC-SHA256). ENCRYPTION_KEYS[0] encrypts, and
+every key decrypts. Numbers are found by `keyed_hash`, an HMAC under LOOKUP_KEY. Without that key, nobody can test the
+few billion possible numbers against a stolen database.
 """
 
 import hashlib
@@ -18,6 +18,7 @@ from django.db import models
 
 
 def is_fernet_key(key: str) -> bool:
+    """Return whether this is a valid Fernet key: 32 bytes in URL-safe base64."""
     try:
         Fernet(key)
     except ValueError:
@@ -34,27 +35,28 @@ setting_changed.connect(lambda **kwargs: _fernet.cache_clear(), weak=False)
 
 
 def encrypt(plain: str) -> str:
-    # surrogatepass: whatever Python can hold as a string comes back as it was.
+    """Return the text as a Fernet token under the current key."""
+    # surrogatepass: every Python string, lone surrogates included, is restored unchanged.
     return _fernet().encrypt(plain.encode("utf-8", "surrogatepass")).decode("ascii")
 
 
 def decrypt(token: str) -> str:
+    """Return the text of a Fernet token. Raises ImproperlyConfigured if no key fits."""
     try:
         return _fernet().decrypt(token).decode("utf-8", "surrogatepass")
     except InvalidToken:
         raise ImproperlyConfigured(
-            "ENCRYPTION_KEYS: none of the keys can decrypt a stored value. Put back the key it was written with, "
-            "after the current one."
+            "ENCRYPTION_KEYS: no key can decrypt a stored value. Add the key that encrypted it, after the current one."
         ) from None
 
 
 def keyed_hash(value: str) -> str:
-    """64 hexadecimal digits, the same for the same value for as long as LOOKUP_KEY stays."""
+    """Return the HMAC-SHA256 of the value: 64 hexadecimal digits, stable while LOOKUP_KEY is unchanged."""
     return hmac.digest(settings.LOOKUP_KEY.encode(), value.encode("utf-8", "surrogatepass"), hashlib.sha256).hex()
 
 
 class EncryptedTextField(models.TextField):
-    """Text that is encrypted in the database. It cannot be searched; "" is stored as it is."""
+    """Text that is encrypted in the database. It cannot be searched. An empty string is stored as it is."""
 
     def get_prep_value(self, value: Any) -> Any:
         return encrypt(str(value)) if value else value
@@ -63,7 +65,7 @@ class EncryptedTextField(models.TextField):
         return decrypt(value) if value else value
 
     def get_lookup(self, lookup_name: str) -> Any:
-        # A token is different each time, so a comparison would never match: refuse it rather than find nothing.
+        # Each token is different, so a comparison never matches: raise an error instead of finding nothing.
         if lookup_name in ("isnull",):
             return super().get_lookup(lookup_name)
         return None

@@ -1,7 +1,7 @@
-"""The states and provinces of North America, by area code: what is near, where no number of the same area is.
+"""States and provinces of the North American Numbering Plan, by area code.
 
-As the geographical data of `phonenumbers` has them, which a test compares. They are here, since that data takes 90 MB
-of memory in each process, and this page takes none.
+Assignment prefers the same state if no number of the same area is free. The table is a copy of the geographical data of
+`phonenumbers`, and a test compares both. Loading the original would take 90 MB of memory in each process.
 """
 
 _REGIONS = {
@@ -77,5 +77,5 @@ _OF_AREA = {code: region for region, codes in _REGIONS.items() for code in codes
 
 
 def region_of(area: str) -> str:
-    """The state or province of an area such as "1212"; "" for an area elsewhere, or none."""
+    """Return the state or province of an area such as "1212", or "" for any other area."""
     return _OF_AREA.get(area[1:], "") if area.startswith("1") and len(area) == 4 else ""

@@ -1,4 +1,4 @@
-"""State changes: a conditional UPDATE that must hit one row, plus an event row, in one transaction."""
+"""State changes: a conditional UPDATE that must change one row, plus an event row, in one transaction."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
@@ -8,7 +8,7 @@ from django.utils import timezone
 
 
 class StaleState(Exception):
-    """Somebody else changed the row first, or the change is not allowed from its state."""
+    """A concurrent change came first (optimistic locking), or the state does not allow this change."""
 
 
 class Event(models.Model):
@@ -28,7 +28,7 @@ class Event(models.Model):
 
 
 class Stateful(models.Model):
-    """A model with a `state`, the table of its allowed changes, and an event for each that happened."""
+    """A model with a `state`, the allowed changes of it, and one event row for each change."""
 
     ALLOWED: ClassVar[Mapping[str, frozenset[str]]]
     state: Any
@@ -38,9 +38,10 @@ class Stateful(models.Model):
         abstract = True
 
     def move(self, to: str, *, reason: str, actor: str = "", **changes: Any) -> Self:
-        """Change the state, and other fields with it, if the row is still in the state that this object shows.
+        """Change the state, and other fields with it, if the row is still in the state of this object.
 
-        Raises StaleState: the row has moved on, or ALLOWED does not have this change.
+        Return this object with the new values. Raises StaleState: the row was changed concurrently, or ALLOWED does
+        not contain this change.
         """
         if to not in self.ALLOWED[self.state]:
             raise StaleState(f"{self._meta.verbose_name} {self.pk} cannot go from {self.state} to {to}")
@@ -54,4 +55,5 @@ class Stateful(models.Model):
         return self
 
     def record(self, new_state: str, *, reason: str, actor: str = "", old_state: str = "") -> None:
+        """Append an event. A reason longer than the column is cut."""
         self.events.create(old_state=old_state, new_state=new_state, reason=reason[:200], actor=actor)

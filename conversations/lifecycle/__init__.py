@@ -1,1 +1,1 @@
-"""A conversation begins, changes and ends."""
+"""Use cases that create a conversation and replace the numbers in it."""

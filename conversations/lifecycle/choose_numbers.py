@@ -1,4 +1,7 @@
-"""Giving each person of a new conversation a proxy number, in the transaction that creates it."""
+"""The steps that give each person of a new conversation a proxy number, in the transaction that creates it.
+
+They run in this order: choose the numbers, insert the participants, count the pairs.
+"""
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
@@ -7,9 +10,10 @@ from dataclasses import dataclass
 
 from django.db import IntegrityError
 
+from conversations.lifecycle.cut_cool_down import cut_short, oldest_cooling
 from conversations.lifecycle.request import CannotCreate, NamedNumberTaken, Person
 from conversations.lifecycle.reuse_cooling_pair import pairs_to_have_again
-from conversations.lifecycle.shortage import cut_short, no_number_free, oldest_cooling
+from conversations.lifecycle.shortage import no_number_free
 from conversations.models import Conversation, Participant
 from numbers.assignment.choose import Choice, Preference, best_numbers, can_text
 from numbers.assignment.policy import Policy, UsedUp
@@ -21,7 +25,11 @@ MET_AGAIN = "the same two meet again"
 
 @dataclass(frozen=True, kw_only=True)
 class Chosen:
-    """cut_short: themselves in a conversation that has ended, and whose cool-down ends for this one."""
+    """The proxy number chosen for one person.
+
+    cut_short: the person's participant row in an ended conversation, whose cool-down is cut short for this one.
+    why_cut_short: the reason recorded with that conversation.
+    """
 
     number: VirtualNumber
     preference: Preference
@@ -30,11 +38,12 @@ class Chosen:
 
 
 class Overtaken(Exception):
-    """Somebody else has changed what we had read: begin again."""
+    """A concurrent transaction changed a row that this one has read. Roll back and retry."""
 
 
 @contextmanager
 def others_may_be_faster() -> Iterator[None]:
+    """Raise Overtaken in place of IntegrityError: a concurrent transaction inserted the same row first."""
     try:
         yield
     except IntegrityError:
@@ -44,9 +53,9 @@ def others_may_be_faster() -> Iterator[None]:
 def choose_numbers(
     people: Sequence[Person], real_numbers: Sequence[RealNumber], newcomers: Collection[RealNumber], policy: Policy
 ) -> list[Chosen]:
-    """The best number that is free for each of these people, in their order. Only reads. Raises CannotCreate.
+    """Return the best free number for each of these people, in their order. Write nothing. Raises CannotCreate.
 
-    newcomers: those of their rows that were just made.
+    newcomers: the rows that this transaction has just inserted. They have no conversations to look up.
     """
     named = _named(people, real_numbers, policy)
     if not newcomers and (again := pairs_to_have_again(real_numbers, policy, named)):
@@ -77,9 +86,10 @@ def choose_numbers(
 def join(
     conversation: Conversation, people: Sequence[Person], real_numbers: Sequence[RealNumber], chosen: Sequence[Chosen]
 ) -> list[Participant]:
-    """Everybody in it, with the numbers that were chosen. Raises Overtaken.
+    """Insert the participants with their chosen numbers and return them. Raises Overtaken.
 
-    The constraint `one_live_route` decides between those who have chosen the same.
+    Pairs whose cool-down is cut short are released first. If two creators chose the same pair, the constraint
+    `one_live_route` lets one of them insert it.
     """
     ended = {each.cut_short: each.why_cut_short for each in chosen if each.cut_short}
     if ended and not cut_short(ended):
@@ -99,9 +109,9 @@ def join(
 
 
 def count_pairs(chosen: Sequence[Chosen], policy: Policy) -> None:
-    """Count the new pairs on their numbers. Raises Overtaken: one of these is out of service by now, or full.
+    """Add the new pairs to the counts of their numbers. Raises Overtaken if a number is out of service or full.
 
-    It is the last step, since these rows stay locked until the transaction ends.
+    Call it last: these rows stay locked until the transaction ends.
     """
     pairs = Counter(each.number.pk for each in chosen)
     pairs.subtract(each.number.pk for each in chosen if each.cut_short)
@@ -110,7 +120,7 @@ def count_pairs(chosen: Sequence[Chosen], policy: Policy) -> None:
 
 
 def _named(people: Sequence[Person], real_numbers: Sequence[RealNumber], policy: Policy) -> dict[int, VirtualNumber]:
-    """The numbers that the request names, by the id of the person who shall have each."""
+    """Return the numbers that the request names, by the id of the real number that gets each. Raises CannotCreate."""
     wishes = [person.proxy_number for person in people if person.proxy_number]
     if not wishes:
         return {}
@@ -123,13 +133,13 @@ def _named(people: Sequence[Person], real_numbers: Sequence[RealNumber], policy:
         if number is None:
             where = f"in the pool {policy.pool.name}" if policy.pool else "in the common pool"
             raise CannotCreate(
-                position, "proxy_number_unknown", f"there is no such number in service {where}", field="proxy_number"
+                position, "proxy_number_unknown", f"no such number is in service {where}", field="proxy_number"
             )
         if not can_text(number, real_number):
             raise CannotCreate(
                 position,
                 "proxy_number_unable",
-                f"a phone of country {real_number.country} gets no texts from a number of {number.country}",
+                f"networks of {real_number.country} reject messages from a number of {number.country}",
                 field="proxy_number",
             )
         named[real_number.pk] = number

@@ -1,6 +1,6 @@
-"""Creating a conversation: check the people, give each a proxy number, queue the confirmations. All or nothing."""
+"""Create a conversation: check the people, give each a proxy number, queue the confirmations. All or nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from datetime import timedelta
 
@@ -20,7 +20,6 @@ from conversations.lifecycle.choose_numbers import (
 from conversations.lifecycle.request import (
     CannotCreate,
     MixedUp,
-    NamedNumberTaken,
     NoNumberFree,
     Person,
     RequestId,
@@ -33,8 +32,9 @@ from numbers.assignment.policy import Policy
 from numbers.lookup import NumberNotValid, look_up, remember_answers
 from numbers.models import RealNumber, VirtualNumber
 from smsproxy.api.models import ApiKey
+from smsproxy.carriers.base import LookupResult
 
-# Others can be faster than we are between our reading and our writing. So often in a row means that all are taken.
+# A concurrent creator may win between our read and our write. After this many conflicts in a row we give up.
 _MOST_TRIES = 50
 
 
@@ -45,46 +45,75 @@ def create_conversation(
     created_by: ApiKey | None = None,
     request_id: RequestId | None = None,
 ) -> Conversation:
-    """A new conversation between these people, its numbers assigned, its confirmations queued.
+    """Create a conversation between these people, with a proxy number for each, and queue the confirmations.
 
-    request_id: of a request that may be repeated; a repeat makes nothing, and returns what the first one made.
-    Raises CannotCreate, and then nothing was created or sent; MixedUp.
+    request_id: of a request that may be repeated. A repeat creates nothing and returns the first conversation.
+    Raises CannotCreate or TooManyAtOnce, with nothing created or sent, and MixedUp.
     """
     terms = terms or Terms()
     if request_id is not None and (made := _made_before(created_by, request_id)):
         return made
+    _refuse_repeats(people)
+    _refuse_virtual_numbers(people)
+    answers = _look_up_phones(people)
     try:
-        return _create(people, terms, created_by, request_id or RequestId(key="", hash=""))
-    except (IntegrityError, NamedNumberTaken, NoNumberFree) as error:
-        # A repeat at the same moment was faster, and may have taken the last number.
+        return _create(people, terms, created_by, request_id or RequestId(key="", hash=""), answers)
+    except NoNumberFree as error:
+        note_shortage(error, people[error.position].number, terms.policy)
+        raise
+    except IntegrityError:
+        # A concurrent repeat has committed a conversation with the same idempotency key.
         if request_id is not None and (made := _made_before(created_by, request_id)):
             return made
-        if isinstance(error, NoNumberFree):
-            note_shortage(error, people[error.position].number, terms.policy)
         raise
 
 
 def dry_run(people: Sequence[Person], policy: Policy) -> list[Chosen]:
-    """The numbers that these people would get now, in their order. Nothing is created, and no lookup is paid for.
+    """Return the numbers that these people would get now, in their order. Create nothing, and pay for no lookup.
 
-    Raises CannotCreate, TooManyAtOnce, as the creation would, which takes the same numbers, or some that are as good.
+    A creation at the same moment takes these numbers, or others of the same rank.
+    Raises CannotCreate or TooManyAtOnce, as the creation would.
     """
     _refuse_repeats(people)
     _refuse_virtual_numbers(people)
-    numbers = [person.number for person in people]
     for _ in range(_MOST_TRIES):
         with suppress(Overtaken), transaction.atomic():
-            known = RealNumber.objects.known(numbers)
-            with others_may_be_faster():
-                new = RealNumber.objects.add(number for number in numbers if number not in known)
-            found = known | new
-            chosen = choose_numbers(people, [found[number] for number in numbers], new.values(), policy)
+            known = RealNumber.objects.known(person.number for person in people)
+            rows, newcomers = _real_numbers(people, known)
+            chosen = choose_numbers(people, rows, newcomers, policy)
             transaction.set_rollback(True)
             return chosen
     raise TooManyAtOnce
 
 
+def _create(
+    people: Sequence[Person],
+    terms: Terms,
+    created_by: ApiKey | None,
+    request_id: RequestId,
+    answers: dict[str, LookupResult],
+) -> Conversation:
+    """Choose the numbers, insert the rows and count the pairs, in one transaction. Retry it after a conflict."""
+    for _ in range(_MOST_TRIES):
+        with suppress(Overtaken), transaction.atomic():
+            known = RealNumber.objects.known(person.number for person in people)
+            _wait_for_other_creators(known)
+            real_numbers, newcomers = _real_numbers(people, known)
+            remember_answers({row.number: row for row in real_numbers}, answers)
+            # Before the choice: the unique idempotency key stops a concurrent repeat here, before it takes a number.
+            conversation = _open(terms, created_by, request_id)
+            chosen = choose_numbers(people, real_numbers, newcomers, terms.policy)
+            participants = join(conversation, people, real_numbers, chosen)
+            conversation.remember(participants)
+            if terms.notify and settings.CONFIRMATION_TEXT:
+                _queue_confirmations(participants)
+            count_pairs(chosen, terms.policy)
+            return conversation
+    raise TooManyAtOnce
+
+
 def _made_before(created_by: ApiKey | None, request_id: RequestId) -> Conversation | None:
+    """Return the conversation that an earlier request with this key created. Raises MixedUp."""
     made = (
         Conversation.objects.with_participants().filter(created_by=created_by, idempotency_key=request_id.key).first()
     )
@@ -93,36 +122,8 @@ def _made_before(created_by: ApiKey | None, request_id: RequestId) -> Conversati
     return made
 
 
-def _create(people: Sequence[Person], terms: Terms, created_by: ApiKey | None, request_id: RequestId) -> Conversation:
-    _refuse_repeats(people)
-    _refuse_virtual_numbers(people)
-    try:
-        answers = look_up([person.number for person in people])
-    except NumberNotValid as error:
-        raise CannotCreate(error.position, "number_not_valid", f"{error}") from None
-
-    for _ in range(_MOST_TRIES):
-        with suppress(Overtaken), transaction.atomic():
-            known = RealNumber.objects.known(person.number for person in people)
-            if known:
-                _wait_for_other_creators(known)
-            with others_may_be_faster():
-                new = RealNumber.objects.add(person.number for person in people if person.number not in known)
-            numbers = known | new
-            remember_answers(numbers, answers)
-            conversation = _open(terms, created_by, request_id)
-            real_numbers = [numbers[person.number] for person in people]
-            chosen = choose_numbers(people, real_numbers, new.values(), terms.policy)
-            participants = join(conversation, people, real_numbers, chosen)
-            if terms.notify and settings.CONFIRMATION_TEXT:
-                _queue_confirmations(participants)
-            conversation.remember(participants)
-            count_pairs(chosen, terms.policy)
-            return conversation
-    raise TooManyAtOnce
-
-
 def _refuse_repeats(people: Sequence[Person]) -> None:
+    """Raise CannotCreate if two participants have the same number."""
     first: dict[str, int] = {}
     for position, person in enumerate(people):
         if person.number in first:
@@ -133,7 +134,7 @@ def _refuse_repeats(people: Sequence[Person]) -> None:
 
 
 def _refuse_virtual_numbers(people: Sequence[Person]) -> None:
-    """A virtual number as a participant would make us text ourselves, for ever."""
+    """Reject virtual numbers as participants: we would send messages to ourselves without end."""
     ours = set(
         VirtualNumber.objects.in_pool()
         .filter(number__in=[person.number for person in people])
@@ -144,17 +145,37 @@ def _refuse_virtual_numbers(people: Sequence[Person]) -> None:
             raise CannotCreate(position, "virtual_number", "is one of our own virtual numbers, not a person's")
 
 
+def _look_up_phones(people: Sequence[Person]) -> dict[str, LookupResult]:
+    """Return what the lookup answers, by number. Call it outside the transaction: it may use the network."""
+    try:
+        return look_up([person.number for person in people])
+    except NumberNotValid as error:
+        raise CannotCreate(error.position, "number_not_valid", f"{error}") from None
+
+
 def _wait_for_other_creators(numbers: dict[str, RealNumber]) -> None:
     """Lock these people's rows, in one order everywhere.
 
-    Creators for the same person then come one after the other instead of running into the constraint again and again.
-    It is for speed only: the constraint is what keeps a pair from being live twice.
+    Creators for the same person then run one after another, instead of meeting a conflict at each retry.
+    The lock is for speed only: the constraint keeps a pair from being live twice.
     """
-    ids = sorted(number.pk for number in numbers.values())
-    list(RealNumber.objects.select_for_update(no_key=True).filter(pk__in=ids).order_by("pk").values_list("pk"))
+    if numbers:
+        ids = sorted(number.pk for number in numbers.values())
+        list(RealNumber.objects.select_for_update(no_key=True).filter(pk__in=ids).order_by("pk").values_list("pk"))
+
+
+def _real_numbers(
+    people: Sequence[Person], known: dict[str, RealNumber]
+) -> tuple[list[RealNumber], Collection[RealNumber]]:
+    """Return the rows of these people, in their order, and those of them that are inserted here. Raises Overtaken."""
+    with others_may_be_faster():
+        new = RealNumber.objects.add(person.number for person in people if person.number not in known)
+    rows = known | new
+    return [rows[person.number] for person in people], new.values()
 
 
 def _open(terms: Terms, created_by: ApiKey | None, request_id: RequestId) -> Conversation:
+    """Insert the conversation row and its first event. Raises IntegrityError if the idempotency key exists."""
     now = timezone.now()
     conversation = Conversation.objects.create(
         reference=terms.reference,

@@ -1,7 +1,7 @@
-"""Replacing a virtual number: everybody who talks through it is given another, and told so from there.
+"""Replace a virtual number: give everybody in its open conversations another one, and send a notice from there.
 
-Each person is a transaction of their own, so whatever stops the run, the next one goes on with those who are left. The
-old number still reaches the conversation until its cool-down is over; then it serves nobody, and retires itself.
+Each person is moved in a separate transaction, so an interrupted run can be run again. The old number still reaches
+the conversation until its cool-down ends. Then it has no live pairs and is retired.
 """
 
 from collections import Counter
@@ -24,16 +24,16 @@ from numbers.models.pool import cool_down_of
 from smsproxy.carriers.gsm7 import segments
 from smsproxy.states import StaleState
 
-# So often in a row others may be faster with the number that was free.
+# Conflicts in a row with concurrent requests for the chosen number, before a person is reported as not moved.
 _MOST_TRIES = 10
 
 
 @dataclass(frozen=True, kw_only=True)
 class Preview:
-    """What a replacement would do now.
+    """The effects that a replacement would have now.
 
-    people: who would be given another number. texts, sms: what that sends. stuck: for how many of the people none is
-    free. cooling: pairs of ended conversations, which stay with the number until they have cooled down.
+    people: people to move. texts, sms: notices to send, and their segments. stuck: people with no number free.
+    cooling: pairs of ended conversations, which stay with the number until they have cooled down.
     """
 
     people: int
@@ -45,7 +45,7 @@ class Preview:
 
 @dataclass(frozen=True, kw_only=True)
 class Moved:
-    """What became of one participant. to: the number that they have now; None: none is free, and why says so."""
+    """The result for one participant. to: their new number, or None if they were not moved; then `why` says why."""
 
     participant: Participant
     to: VirtualNumber | None
@@ -53,9 +53,12 @@ class Moved:
 
 
 def preview(number: VirtualNumber, successors: Sequence[VirtualNumber] = ()) -> Preview:
-    """successors: the numbers that may take its place; none: any that assignment finds."""
+    """Return the effects that replacing this number would have.
+
+    successors: the only numbers to use instead; empty for any that assignment finds.
+    """
     people = texts = sms = stuck = 0
-    given: Counter[int] = Counter()  # To those before, who fill a number up to its cap.
+    given: Counter[int] = Counter()  # By number: people before in this preview, who count toward its cap.
     for participant in _to_move(number):
         people += 1
         if _best(participant, successors, given) is None:
@@ -68,9 +71,9 @@ def preview(number: VirtualNumber, successors: Sequence[VirtualNumber] = ()) -> 
 
 
 def replace(number: VirtualNumber, successors: Sequence[VirtualNumber] = ()) -> Iterator[Moved]:
-    """Take it out of service and move its people to other numbers, one after the other. It can be begun again.
+    """Drain the number and move its people to other numbers, one by one. Safe to repeat.
 
-    Raises StaleState: it is retired, or not ours.
+    Raises StaleState: the number is ordered or retired.
     """
     if number.state in (NumberState.ACTIVE, NumberState.CONFIGURING):
         with suppress(StaleState):  # Another run has just done the same.
@@ -84,17 +87,17 @@ def replace(number: VirtualNumber, successors: Sequence[VirtualNumber] = ()) -> 
 
 
 def _to_move(number: VirtualNumber) -> ParticipantQuerySet:
-    """Those who would be left without a way into an open conversation."""
+    """Return the participants of open conversations who still use this number."""
     live = Conversation.objects.live()
     people: ParticipantQuerySet = number.participants.current().unreleased().filter(conversation__in=live)
     return people.select_related("conversation__pool", "real_number", "proxy_number").order_by("pk")
 
 
 def _move(participant: Participant, successors: Sequence[VirtualNumber]) -> Moved | None:
-    """None: it need not be moved any more."""
+    """Return what became of this participant, or None if nothing is left to move."""
     for _ in range(_MOST_TRIES):
         with suppress(IntegrityError), transaction.atomic():
-            # As a text does that is being taken in: none is queued for the old number once this is through.
+            # Processing an inbound message takes the same lock: after this, none is queued for the old number.
             Conversation.objects.select_for_update(no_key=True).get(pk=participant.conversation_id)
             current = _to_move(participant.proxy_number).filter(pk=participant.pk).first()
             if current is None:
@@ -105,7 +108,9 @@ def _move(participant: Participant, successors: Sequence[VirtualNumber]) -> Move
             if _give(current, best.number):
                 return Moved(participant=current, to=best.number)
             transaction.set_rollback(True)
-    return Moved(participant=participant, to=None, why="others were faster with each number that was free")
+    return Moved(
+        participant=participant, to=None, why="concurrent requests took every free number. Run the command again"
+    )
 
 
 def _best(participant: Participant, successors: Sequence[VirtualNumber], given: Counter[int]) -> Choice | None:
@@ -122,9 +127,12 @@ def _best(participant: Participant, successors: Sequence[VirtualNumber], given: 
 
 
 def _give(old: Participant, number: VirtualNumber) -> bool:
-    """False: the number is full, or out of service by now, and the caller must roll back."""
+    """Insert the participant with the new number. Return False if the number is at its cap or out of service.
+
+    The caller must then roll back.
+    """
     conversation, now = old.conversation, timezone.now()
-    # For a moment it is replaced by itself, since a person is in a conversation once.
+    # The old row first refers to itself: a person may be in a conversation only once without a replacement.
     Participant.objects.filter(pk=old.pk).update(replaced_by=old.pk, replaced_at=now)
     new = Participant.objects.create(
         conversation=conversation,
@@ -136,7 +144,7 @@ def _give(old: Participant, number: VirtualNumber) -> bool:
     )
     cooled_down_at = now + cool_down_of(conversation.pool)
     Participant.objects.filter(pk=old.pk).update(replaced_by=new, release_at=cooled_down_at)
-    # A text whose numbers were read before, and which is taken in after, is read again.
+    # Makes an inbound message that was read before this, and is processed after it, read the route again.
     Conversation.objects.filter(pk=conversation.pk).update(route_version=F("route_version") + 1)
     conversation.record(
         conversation.state,
@@ -144,7 +152,7 @@ def _give(old: Participant, number: VirtualNumber) -> bool:
         reason=f"participant {old.position} was given {number} in place of {old.proxy_number}",
     )
     if old.proxy_number.state == NumberState.QUARANTINED:
-        # What waits for a number that cannot send goes from the new one.
+        # The old number cannot send: its queued messages leave from the new one.
         waiting = OutboundMessage.objects.filter(participant=old, state=OutboundState.QUEUED)
         waiting.update(participant=new, sender=number)
     if text := _notice(new):
@@ -160,5 +168,5 @@ def _notice(participant: Participant) -> str:
 
 def _why_stuck(participant: Participant, successors: Sequence[VirtualNumber]) -> str:
     if successors:
-        return "each of the numbers named is taken, full, or cannot text them"
+        return "each of the named numbers is taken, at its cap, or cannot text this participant"
     return no_number_free(participant.position, participant.real_number, participant.conversation.policy).detail

@@ -1,4 +1,4 @@
-"""What is asked for when a conversation is to be created, and why it may be refused."""
+"""A request to create a conversation, and the errors that reject it."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +10,10 @@ from numbers.assignment.policy import Policy
 
 @dataclass(frozen=True, kw_only=True)
 class RequestId:
-    """What makes two requests of one caller the same one. key: the caller's name of it; hash: of what it asks for."""
+    """The idempotency key of a request. A repeat has the same key and the same hash.
+
+    key: chosen by the caller. hash: of the content of the request.
+    """
 
     key: str
     hash: str
@@ -18,10 +21,10 @@ class RequestId:
 
 @dataclass(frozen=True, kw_only=True)
 class Person:
-    """Somebody who shall take part.
+    """A requested participant.
 
-    number: E.164. label: what the others see. proxy_number: E.164 of the virtual number that they shall have, and no
-    other; "": the best.
+    number: E.164. label: shown to the other participants. proxy_number: E.164 of the only virtual number that they
+    may get; "" for the best one.
     """
 
     number: str
@@ -31,11 +34,11 @@ class Person:
 
 @dataclass(frozen=True, kw_only=True)
 class Terms:
-    """What a conversation is to be like.
+    """The options of a new conversation.
 
-    reference: the marketplace's own name of it. ttl: seconds until it ends by itself. idle_ttl: seconds without a text
-    after which it does. None: never. notify: its people are told how to begin. policy: how their numbers are chosen.
-    late_texts: what becomes of those that come after its end; None: as LATE_TEXTS says.
+    reference: the marketplace's own name for it. ttl: seconds until it ends by itself, or None for no limit.
+    idle_ttl: seconds without a message after which it ends, or None for no limit. notify: send the confirmations.
+    policy: how numbers are chosen. late_texts: the policy for late messages, or None for the setting LATE_TEXTS.
     """
 
     reference: str = ""
@@ -47,9 +50,9 @@ class Terms:
 
 
 class CannotCreate(Exception):
-    """The conversation cannot be made because of one participant, and nothing was. Says why, without a number.
+    """One participant makes the conversation impossible. Nothing was created. The detail contains no phone number.
 
-    position: the participant's place in the request. code: a slug for programs. field: what of theirs is at fault.
+    position: the participant's index in the request. code: a slug for programs. field: the field at fault.
     """
 
     def __init__(self, position: int, code: str, detail: str, *, field: str = "number") -> None:
@@ -61,24 +64,24 @@ class CannotCreate(Exception):
 
 
 class MixedUp(Exception):
-    """The caller has used this key before, for a request that asks for something else."""
+    """The caller reused an idempotency key for a different request."""
 
 
 class NamedNumberTaken(CannotCreate):
-    """The virtual number that was asked for serves another conversation of this participant, or is full."""
+    """The requested virtual number serves another conversation of this participant, or is at its cap."""
 
     def __init__(self, position: int) -> None:
         super().__init__(
             position,
             "proxy_number_taken",
-            "the virtual number that was asked for serves another conversation of theirs, open or cooling down, or as "
-            "many people as a number may",
+            "the requested virtual number serves another conversation of this participant, open or cooling down, or "
+            "is at its cap of live participants. Name another number, or none",
             field="proxy_number",
         )
 
 
 class NoNumberFree(CannotCreate):
-    """Every virtual number that could serve this participant is taken by their other conversations, or full."""
+    """Every virtual number that could serve this participant is in their other conversations, or at its cap."""
 
     def __init__(self, position: int, code: str, detail: str, *, country: str, need: Need) -> None:
         super().__init__(position, code, detail, field="")
@@ -87,7 +90,7 @@ class NoNumberFree(CannotCreate):
 
     @property
     def figures(self) -> dict[str, Any]:
-        """What is missing, by name, for programs."""
+        """Return the counts of the shortage by name, for programs."""
         return {
             "participant": self.position,
             "country": self.country,
@@ -99,4 +102,4 @@ class NoNumberFree(CannotCreate):
 
 
 class TooManyAtOnce(Exception):
-    """Others were faster each time that we tried: try again soon. Nothing was created."""
+    """Every retry met a conflict with a concurrent request. Nothing was created. The caller may retry."""

@@ -1,12 +1,12 @@
-"""Two people who meet again while the numbers of their last conversation cool down: they have them again at once.
+"""Give two people the numbers of their last conversation again while these cool down.
 
-Those numbers stand for the same two, so a late text reaches nobody whom it should not. And somebody who meets the same
-person every day needs one number for them, not one for each day of the cool-down.
+The numbers stand for the same two people, so a late message cannot reach a stranger. A person who meets the same
+counterpart every day needs one number for that, not one for each day of the cool-down.
 """
 
 from collections.abc import Mapping, Sequence
 
-from conversations.lifecycle.shortage import has_texts_under_way
+from conversations.lifecycle.cut_cool_down import has_texts_under_way
 from conversations.models import ConversationState, Participant
 from numbers.assignment.choose import serving
 from numbers.assignment.policy import Policy, Stickiness
@@ -16,12 +16,14 @@ from numbers.models import RealNumber, VirtualNumber
 def pairs_to_have_again(
     people: Sequence[RealNumber], policy: Policy, named: Mapping[int, VirtualNumber]
 ) -> list[Participant]:
-    """Who these two were, in their order, in their last conversation, if its numbers can be theirs again.
+    """Return the two participants of these people's last conversation, in order, if its numbers can be reused.
 
-    They can if the two were alone in it, it has ended and cools down, no text of it is under way, and the policy would
-    give them these numbers, or the request names them. Else: nothing.
+    All of this must hold; otherwise return an empty list:
+    - These two people were alone in the conversation. It has ended and cools down.
+    - No message of it may still be sent, or is on its way.
+    - The policy allows these numbers, or the request names them.
 
-    named: by the id of a person, the number that they shall have; it is known to be in service.
+    named: by the id of a person, the only number that they may get. It is in service.
     """
     if len(people) != 2 or policy.stickiness != Stickiness.STICKY:
         return []

@@ -1,81 +1,25 @@
-"""When no number is free for somebody: cutting a cool-down short, or saying exactly what is missing."""
-
-from collections.abc import Mapping
+"""Explain and record a shortage: no number is free for a participant."""
 
 from django.db import transaction
-from django.utils import timezone
 
 from conversations.lifecycle.request import NoNumberFree
-from conversations.models import Conversation, ConversationState, OutboundMessage, OutboundState, Participant
-from conversations.models.outbound import OutboundMessageQuerySet
-from numbers.assignment.choose import Need, need_of, sender_countries, serving
+from numbers.assignment.choose import Need, need_of, sender_countries
 from numbers.assignment.policy import Policy
-from numbers.models import RealNumber, Shortage, ShortageCount, VirtualNumber
-
-# A text in one of these states may yet leave, or be on its way.
-_UNSETTLED = (OutboundState.QUEUED, OutboundState.SENDING, OutboundState.UNKNOWN)
-
-
-def oldest_cooling(person: RealNumber, policy: Policy, named: VirtualNumber | None = None) -> Participant | None:
-    """Of this person's pairs that cool down, the one whose conversation ended the longest ago; None: there is none.
-
-    named: only the pair with this number. A number that was replaced in a conversation which goes on is left to it. So
-    is one from which a text to this person is under way, a notice of ours, too: it would read as if it were said in the
-    new conversation.
-    """
-    numbers = VirtualNumber.objects.filter(pk=named.pk) if named else serving(person, policy)
-    under_way = _under_way(person.pk)
-    return (
-        person.participants.cooling()
-        .filter(conversation__state=ConversationState.CLOSED, proxy_number__in=numbers.values("pk"))
-        .exclude(proxy_number__in=under_way.values("sender"))
-        .select_related("conversation", "proxy_number")
-        .order_by("conversation__closed_at", "pk")
-        .first()
-    )
-
-
-def _under_way(person: int) -> OutboundMessageQuerySet:
-    """Texts to this person that may yet leave, or are on their way."""
-    return OutboundMessage.objects.filter(recipient=person, state__in=_UNSETTLED)
-
-
-def has_texts_under_way(participant: Participant) -> bool:
-    """From their number to them: a notice of ours, too."""
-    return _under_way(participant.real_number_id).filter(sender=participant.proxy_number_id).exists()
-
-
-def cut_short(reasons: Mapping[Participant, str]) -> bool:
-    """Release pairs that cool down before their time, and record why. False: one may not be, any more."""
-    participants = list(reasons)
-    # Locked as by those who close and reopen them, and in one order: else we could dead-lock with each other.
-    conversations = Conversation.objects.filter(pk__in={each.conversation_id for each in participants})
-    states = conversations.select_for_update(no_key=True).order_by("pk").values_list("state", flat=True)
-    if ConversationState.OPEN in list(states):
-        return False  # A number that was replaced in it still cools down.
-    if any(map(has_texts_under_way, participants)):
-        return False  # A late text has been answered since, or passed on.
-    cooling = Participant.objects.cooling().filter(pk__in=[each.pk for each in participants])
-    if cooling.update(released_at=timezone.now()) != len(participants):
-        return False
-    for each in participants:
-        each.conversation.record(
-            each.conversation.state,
-            old_state=each.conversation.state,
-            reason=f"the cool-down of participant {each.position} was cut short: {reasons[each]}",
-        )
-    return True
+from numbers.models import RealNumber, Shortage, ShortageCount
 
 
 def no_number_free(position: int, person: RealNumber, policy: Policy) -> NoNumberFree:
-    """The error that says why: which numbers could serve this person, and what of them is used up."""
+    """Return the error that says how many numbers could serve this person, and why none is free."""
     need = need_of(person, policy)
     return NoNumberFree(position, "no_number_free", _why(person, policy, need), country=person.country, need=need)
 
 
 @transaction.atomic
 def note_shortage(error: NoNumberFree, number: str, policy: Policy) -> None:
-    """Keep it as an event, and count it. Call it outside the transaction that failed. number: the person's, E.164."""
+    """Store the shortage as an event and count it. number: the person's, E.164.
+
+    Call it after the failed transaction has rolled back, or the event is lost with it.
+    """
     Shortage.objects.create(
         pool=policy.pool,
         country=error.country,
@@ -86,18 +30,18 @@ def note_shortage(error: NoNumberFree, number: str, policy: Policy) -> None:
         next_release_at=error.need.next_release_at,
         reason=error.detail[:300],
     )
-    # The last step, since others wait for this row until the transaction ends.
+    # The last step: concurrent shortages wait for this row until the transaction ends.
     ShortageCount.objects.add_one(policy.pool, error.country)
 
 
 def _why(person: RealNumber, policy: Policy, need: Need) -> str:
     countries = sender_countries(person.country, policy)
-    of_countries = ", ".join(countries or ["any country"]) or "its own country, which is not known"
+    of_countries = ", ".join(countries or ["any country"]) or "its own country, which is unknown"
     pool, option = (f"pool {policy.pool.name}", f" --pool {policy.pool.name}") if policy.pool else ("pool", "")
     if not need.able:
         return (
-            f"no virtual number is free: a phone of country {person.country or 'unknown'} needs an active one of "
-            f"{of_countries}, and the {pool} has none. Add some: manage.py provision_numbers{option}"
+            f"no virtual number is free: a phone of country {person.country or 'unknown'} needs an active number of "
+            f"{of_countries}, and the {pool} has none. Add numbers: manage.py provision_numbers{option}"
         )
     if need.in_use < need.able:
         return (

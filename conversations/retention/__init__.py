@@ -1,1 +1,1 @@
-"""Erasing texts whose time is over."""
+"""Erase message texts that are older than the retention time."""

@@ -1,7 +1,7 @@
-"""Erasing what people wrote, once it is older than TEXT_RETENTION. What became of each text is kept.
+"""Erase the text of messages older than TEXT_RETENTION. The rows and their outcomes stay.
 
-Both tables are gone through in the order of their ids, which is that of time, from where the last pass stopped. So a
-pass that finds nothing to do reads two rows, however long the tables are, and no index is kept for it.
+Each pass reads both tables by id, which is also the order of time, from where the last pass stopped. A pass with
+nothing to do reads two rows, whatever the size of the tables, and needs no index.
 """
 
 from datetime import timedelta
@@ -18,13 +18,13 @@ BITE = 2000  # rows of each table in one pass
 
 
 def erase_old_texts() -> int:
-    """Erase the next bite of each table. How many rows?"""
+    """Erase the next batch of each table. Return the number of rows erased."""
     if not settings.TEXT_RETENTION:
         return 0
     before = timezone.now() - timedelta(seconds=settings.TEXT_RETENTION)
-    # A long text that is still open is about to be put together from the texts of its parts.
+    # An open long message is still to be joined from the texts of its parts.
     is_of_no_open_text = Q(long_text=None) | Q(long_text__closed_at__isnull=False)
-    # One of unknown outcome is too old by now to be sent again.
+    # A message with an unknown outcome is too old here to be sent again, so its text may go.
     is_never_sent_again = ~Q(state__in=[OutboundState.QUEUED, OutboundState.SENDING])
     return _erase(
         InboundMessage.objects.all(), Q(received_at__lt=before) & is_of_no_open_text, text="", raw=""
@@ -32,7 +32,10 @@ def erase_old_texts() -> int:
 
 
 def _erase(rows: "QuerySet[InboundMessage] | QuerySet[OutboundMessage]", may_go: Q, **erased: str) -> int:
-    """Up to the first row that may not go yet: it is waited for, or it would be passed over for ever."""
+    """Erase up to the first row that must stay for now, and return the number of rows erased.
+
+    The next pass starts at that row. Skipping it would keep its text forever.
+    """
     with transaction.atomic():
         mark, _ = TextErasure.objects.select_for_update(no_key=True).get_or_create(table=rows.model._meta.db_table)
         rest = rows.filter(pk__gt=mark.up_to)

@@ -9,6 +9,7 @@ from django.utils.safestring import SafeString
 
 from numbers.models import Pool, ShortageCount
 from numbers.models.pool import name_of
+from numbers.usage import is_pool_in_use
 from smsproxy.staff.admin import BoundedAdmin
 
 
@@ -36,7 +37,7 @@ class PoolAdmin(BoundedAdmin):
         return ["name"] if obj else []
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return super().has_delete_permission(request, obj) and not (obj and obj.is_in_use)
+        return super().has_delete_permission(request, obj) and not (obj and is_pool_in_use(obj))
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         """Allow the pool's count of shortages to go with it. Nobody may delete that alone."""

@@ -1,1 +1,1 @@
-"""Choosing a proxy number for each participant."""
+"""Rules that choose a proxy number for each participant."""

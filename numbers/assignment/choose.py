@@ -1,63 +1,66 @@
-"""Which virtual numbers the people of a conversation get.
+"""Choose virtual numbers for the people of a conversation.
 
-Each participant gets a proxy number of their own, whatever the other side gets, so a pool needs only as many numbers as
-its busiest person has live conversations. The order of preference is here; that a pair is never live twice is the
-database's word (`one_live_route`), which the caller runs into and then asks again.
+Each participant's proxy number is chosen independently of the other side. So a pool needs only as many numbers as its
+busiest person has live conversations. This module has the order of preference. The database constraint
+`one_live_route` keeps a pair from being live twice: on a conflict the caller asks again.
 
-The pool is asked group by group, the best first, and each question is answered by the first rows of an index: so a
-number is found as soon in a pool of ten thousand as in one of ten.
+The pool is queried group by group, the best group first. Each query reads the first rows of an index, so the cost
+does not grow with the pool.
 """
 
 import secrets
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import cache
 
-from django.db.models import Count, F, Min, Q
+from django.db.models import Q
 
+from numbers import usage
 from numbers.assignment.policy import Geography, Policy, Stickiness
 from numbers.models import RealNumber, VirtualNumber
 from numbers.models.virtual_number import REQUIRED_SENDER_COUNTRIES, VirtualNumberQuerySet
 
-# So many rows are read at a time. Not fewer than people can be in a conversation.
+# Rows read by each query. At least the maximum number of participants in a conversation.
 _FEW = 10
 
 
 class Preference(StrEnum):
-    """Why somebody got this number of all: the first of these that there was a free one for."""
+    """The reason why a person got this number. The first reason with a free number wins."""
 
     NAMED = "named"
     """The request named it."""
     LAST_USED = "last used"
-    """They had it with the same counterpart before."""
+    """They had it before in a conversation with the same counterpart."""
     OWN_AREA = "own area"
     OWN_REGION = "own region"
-    """Of their state or province, in North America."""
+    """From their state or province, in North America."""
     OWN_COUNTRY = "own country"
     OTHER_COUNTRY = "other country"
     ANY = "any"
-    """The policy is `any`: countries do not matter."""
+    """The policy `any` ignores countries."""
     CUT_SHORT = "cut short"
-    """They had used up all numbers: the cool-down of one of theirs was cut short (NUMBERS_USED_UP=soft)."""
+    """No number was free, so the cool-down of one of their pairs was cut short (NUMBERS_USED_UP=soft)."""
     REPLACEMENT = "replacement"
-    """For another number, by `manage.py replace_number`."""
+    """It replaces another number, by `manage.py replace_number`."""
 
 
 @dataclass(frozen=True)
 class Choice:
+    """A number for one person, and the reason for it."""
+
     number: VirtualNumber
     preference: Preference
 
 
 @dataclass(frozen=True, kw_only=True)
 class Need:
-    """Why no number is free for somebody. able: the numbers that can serve them. in_use: those they have already.
+    """The demand of one person, which explains a shortage.
 
-    full: those that have as many live participants as a number may. next_release_at: when the next of theirs has cooled
-    down; None: none is about to.
+    able: numbers that can serve them, free or not. in_use: numbers among these that are in their live pairs. full:
+    numbers among these at their cap. next_release_at: when their next cooling pair is released; None if none cools.
     """
 
     able: int
@@ -67,7 +70,7 @@ class Need:
 
     @property
     def needed(self) -> int:
-        """How many numbers that can serve them there would have to be."""
+        """The count of eligible numbers that would be enough for one more conversation."""
         return self.able + 1
 
 
@@ -79,23 +82,24 @@ def best_numbers(
     named: Mapping[int, VirtualNumber] | None = None,
     given: Counter[int] | None = None,
 ) -> list[Choice | None]:
-    """The number that each of these people should get in a new conversation, in their order; None: none is free.
+    """Return the number that each of these people should get in a new conversation, in order; None if none is free.
 
-    Best is: the one that they last used with the same counterpart, then one of the person's own area, their state or
-    province, their country, then one that none of the others in the conversation has, then the least busy.
+    The order of preference: the number last used with the same counterpart, then one of the person's area, of their
+    state or province, of their country. Within a group: one that nobody else in the conversation has, then the least
+    busy.
 
-    newcomers: those of them of whom nothing needs to be looked up, since they had no conversation yet. named: by the id
-    of a person, the one number that they shall have, and no other. given: how many have each number, by id, besides
-    those that are counted on it; those of these people are added.
+    newcomers: people without any conversation, for whom nothing is looked up. named: by the id of a person, the only
+    number that they may get. given: by the id of a number, people who are to get it and are not yet in its count. The
+    numbers returned are added to it.
     """
     known = [person for person in people if person not in newcomers]
-    taken = _taken(known)
-    # Two people keep the numbers that they had with each other; a group has none to keep.
-    last_used = _last_used(*known) if len(known) == len(people) == 2 else {}
+    taken = usage.taken_numbers(known)
+    # Only a conversation of two reuses numbers: a group has no single counterpart.
+    last_used = usage.last_numbers_together(*known) if len(known) == len(people) == 2 else {}
     candidates = _with_room(VirtualNumber.objects.assignable(), policy)
     first_of = cache(lambda group: _least_busy(candidates.filter(group)))
     given = Counter() if given is None else given
-    # First, or the last place on one of them could go to somebody who would do as well with another.
+    # Named numbers come first: another person could take the last place on one, and has alternatives.
     wishes = {pk: _as_named(wish, policy, taken[pk], given) for pk, wish in (named or {}).items()}
 
     def serve(in_turn: Iterable[RealNumber]) -> tuple[dict[int, Choice | None], Counter[int]]:
@@ -115,7 +119,7 @@ def best_numbers(
         left_out = next((person for person in in_turn if served[0][person.pk] is None), None)
         if left_out is None or left_out is in_turn[0]:
             break
-        # Somebody before them took the last place on the only number for them, and may do as well with another.
+        # A person earlier in the order took the last place on their only number, and may have alternatives.
         in_turn = [left_out, *(person for person in in_turn if person is not left_out)]
         served = serve(in_turn)
     found, now_given = first if None in served[0].values() else served
@@ -124,31 +128,30 @@ def best_numbers(
 
 
 def need_of(person: RealNumber, policy: Policy) -> Need:
-    """How far the numbers that can serve this person are used up."""
+    """Return how many numbers can serve this person, and how many of these are taken or full."""
     able = serving(person, policy)
-    theirs = person.participants.unreleased().filter(proxy_number__in=able.values("pk"))
-    found = theirs.aggregate(in_use=Count("pk"), next_release_at=Min("release_at"))
+    pairs = usage.live_pairs_of_person(person, able)
     return Need(
         able=able.count(),
-        in_use=found["in_use"],
+        in_use=pairs.total,
         full=able.filter(live__gte=policy.cap).count() if policy.cap else 0,
-        next_release_at=found["next_release_at"],
+        next_release_at=pairs.first_release_at,
     )
 
 
 def serving(person: RealNumber, policy: Policy) -> VirtualNumberQuerySet:
-    """The numbers that can text this person's phone and may be given to them, free or not."""
+    """Return the numbers that can text this person and may be given to them, free or not."""
     return VirtualNumber.objects.assignable().filter(_allowed(person, policy))
 
 
 def can_text(number: VirtualNumber, person: RealNumber) -> bool:
-    """Do the networks of the person's country take texts from this number?"""
+    """Return whether networks of the person's country accept messages from this number."""
     required = REQUIRED_SENDER_COUNTRIES.get(person.country)
     return required is None or number.country in required
 
 
 def sender_countries(country: str, policy: Policy) -> tuple[str, ...]:
-    """The countries of which a number for a phone of this country must be; empty: any."""
+    """Return the countries from which a number for a phone of this country must come; empty for any."""
     required = REQUIRED_SENDER_COUNTRIES.get(country, ())
     return (country,) if policy.geography == Geography.SAME_COUNTRY else required
 
@@ -164,12 +167,12 @@ def _with_room(numbers: VirtualNumberQuerySet, policy: Policy) -> VirtualNumberQ
 
 
 def _has_room(number: VirtualNumber, policy: Policy, given: Counter[int]) -> bool:
-    """For one more, besides those who get it in the same conversation."""
+    """Return whether one more person fits, besides those who get it in the same conversation."""
     return policy.cap is None or number.live + given[number.pk] < policy.cap
 
 
 def _groups(person: RealNumber, policy: Policy, *, last_used: int | None) -> Iterator[tuple[Preference, Q]]:
-    """The numbers that this person may have, the better first. A group may hold those of the groups before it."""
+    """Yield groups of numbers that this person may have, the best first. A group may contain earlier groups."""
     allowed = _allowed(person, policy)
     is_sticky = policy.stickiness == Stickiness.STICKY
     if last_used is not None and is_sticky:
@@ -212,13 +215,16 @@ def _best(
     taken: set[int],
     given: Counter[int],
 ) -> Choice | None:
-    """taken: the numbers that this person has in other conversations; given: how many have each in this one."""
+    """Return the best free number for this person, or None.
+
+    taken: numbers in their live pairs. given: by the id of a number, people who get it in this conversation.
+    """
     for preference, group in groups:
         first = first_of(group)
         if few := [number for number in first if number.pk not in taken and number.pk not in given]:
             return Choice(_any_of_the_least_busy(few), preference)
-        free = candidates.filter(group).free_for(person)
-        # What is not among the first rows, for somebody who has very many conversations.
+        free = usage.free_for(person, candidates.filter(group))
+        # A person with many conversations may have every number among the first rows: ask the database for others.
         if len(first) == _FEW and (few := _least_busy(free.exclude(pk__in=given))):
             return Choice(_any_of_the_least_busy(few), preference)
         if shared := [each for each in _least_busy(free.filter(pk__in=given)) if _has_room(each, policy, given)]:
@@ -231,24 +237,6 @@ def _least_busy(numbers: VirtualNumberQuerySet) -> list[VirtualNumber]:
 
 
 def _any_of_the_least_busy(numbers: Sequence[VirtualNumber]) -> VirtualNumber:
-    """One of those that are about as busy: people who come at the same moment do not all wait for the same row."""
+    """Return a random one of those about as busy as the first, so that concurrent creators lock different rows."""
     least = numbers[0].live
     return secrets.choice([number for number in numbers if number.live <= least + least // 20])
-
-
-def _taken(people: Sequence[RealNumber]) -> defaultdict[int, set[int]]:
-    """The numbers that each of these people has in other conversations, open or cooling down."""
-    taken = defaultdict(set)
-    if people:
-        pairs = people[0].participants.model.objects.unreleased().filter(real_number__in=people)
-        for person, number in pairs.values_list("real_number", "proxy_number"):
-            taken[person].add(number)
-    return taken
-
-
-def _last_used(one: RealNumber, other: RealNumber) -> dict[int, int]:
-    """The numbers that these two had in the last conversation that both were in."""
-    together = one.participants.together_with(other)
-    numbers = together.values_list("proxy_number", F("conversation__participants__proxy_number"))
-    last = numbers.first()
-    return dict(zip((one.pk, other.pk), last, strict=True)) if last else {}

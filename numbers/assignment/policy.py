@@ -1,4 +1,4 @@
-"""How numbers are chosen: what the settings say, unless a request says otherwise."""
+"""The policy that chooses numbers: the settings, or what a request overrides."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -9,34 +9,36 @@ from numbers.models import Pool
 
 
 class Geography(StrEnum):
-    """May a person be given a virtual number of another country than their own?"""
+    """Whether a person may get a virtual number of another country than their own."""
 
     SAME_COUNTRY = "same-country"
     PREFER = "prefer"
-    """Their own country first, and in it their area, then their state or province; else any."""
+    """Their own country first, in it their area, then their state or province. Another country if none is free."""
     ANY = "any"
-    """Whichever."""
+    """Countries are ignored."""
 
 
 class Stickiness(StrEnum):
+    """Whether two people who meet again get the same numbers."""
+
     STICKY = "sticky"
-    """The same two people get the numbers that they had with each other before."""
+    """The same two people get the numbers that they last had with each other, if these are free."""
     AVOID_STICKY = "avoid-sticky"
-    """They get others, where there are others."""
+    """They get other numbers, if other numbers are free."""
 
 
 class UsedUp(StrEnum):
-    """What if somebody has every number that could serve them in a conversation already?"""
+    """The behaviour if every number that could serve a person is in one of their live conversations."""
 
     STRICT = "strict"
-    """There is no further one."""
+    """Reject the conversation."""
     SOFT = "soft"
-    """The cool-down of their conversation that ended the longest ago is cut short. It is recorded."""
+    """Cut short the cool-down of their conversation that ended first, and record it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
-    """pool: None is the common one, of the numbers without a pool."""
+    """How numbers are chosen for one conversation. pool: None is the common pool, the numbers without a pool."""
 
     pool: Pool | None = None
     geography: Geography = field(default_factory=lambda: Geography(settings.NUMBER_GEOGRAPHY))
@@ -45,13 +47,13 @@ class Policy:
 
     @property
     def cap(self) -> int | None:
-        """The most live participants that a number may have; None: as many as come."""
+        """The most live participants that a number may have; None for no limit."""
         of_pool = self.pool.number_cap if self.pool else None
         return of_pool or settings.NUMBER_CAP or None
 
 
 def policy_of(pool: Pool | None, *, geography: str | None, stickiness: str | None, used_up: str | None) -> Policy:
-    """What somebody asked for, in words; what they left out (None) is as the settings say. Raises ValueError."""
+    """Return the policy for these values. The settings decide each one that is None. Raises ValueError."""
     asked = {
         "geography": geography and Geography(geography),
         "stickiness": stickiness and Stickiness(stickiness),

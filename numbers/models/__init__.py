@@ -1,4 +1,4 @@
-"""The pool: virtual numbers and their orders; and the real numbers of people."""
+"""Models of virtual numbers, pools, orders and top-ups, and of the real numbers of people."""
 
 from numbers.models.number_order import NumberOrder, OrderEvent, OrderState
 from numbers.models.pool import Pool

@@ -1,4 +1,4 @@
-"""Orders of numbers: what was asked for, kept until it is fulfilled."""
+"""Orders of numbers, each kept until it ends."""
 
 from collections.abc import Iterable
 from typing import ClassVar, Self
@@ -14,17 +14,17 @@ from smsproxy.states import Event, StaleState, Stateful
 
 class OrderState(models.TextChoices):
     OPEN = "open", "open"
-    """Begun. The same command, run again, goes on with it."""
+    """In progress. The same command, run again, resumes it."""
     COMPLETE = "complete", "complete"
-    """All the numbers that were asked for are ours."""
+    """All ordered numbers are rented."""
     SHORT = "short", "short"
-    """The carrier had fewer numbers than were asked for."""
+    """The carrier had fewer numbers than ordered."""
     ABANDONED = "abandoned", "abandoned"
     """Given up by an operator."""
 
 
 class NumberOrder(Stateful):
-    """A request for a count of numbers. It never buys more than that, however often it is begun again."""
+    """A request to buy a count of numbers. It never buys more, however often it is resumed."""
 
     ALLOWED: ClassVar = {
         OrderState.OPEN: frozenset({OrderState.COMPLETE, OrderState.SHORT, OrderState.ABANDONED}),
@@ -64,9 +64,9 @@ class NumberOrder(Stateful):
         return f"order {self.pk}: {self.count} × {self.country}"
 
     def abandon(self, *, actor: str = "") -> Self:
-        """Buy no more for it. Raises StaleState: it has ended, or one of its numbers is just being bought."""
+        """End the order without buying more. Raises StaleState if it has ended, or a purchase is in progress."""
         with transaction.atomic():
-            # Whoever buys for it holds this lock while it says so.
+            # A purchase holds this lock while it records its intent.
             NumberOrder.objects.select_for_update().get(pk=self.pk)
             if self.numbers.being_bought().exists():
                 raise StaleState(f"order {self.pk} is buying a number")
@@ -74,10 +74,12 @@ class NumberOrder(Stateful):
 
     @staticmethod
     def features_text(features: Iterable[Feature]) -> str:
+        """Return the value of the column `features`."""
         return ",".join(sorted(features))
 
     @property
     def query(self) -> NumberQuery:
+        """The search for numbers at the carrier."""
         return NumberQuery(
             country=self.country,
             features=frozenset(Feature(name) for name in self.features.split(",")),

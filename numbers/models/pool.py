@@ -1,4 +1,4 @@
-"""Pools: sets of numbers from which conversations are told to take theirs. Numbers without one are the common pool."""
+"""Pools: named sets of numbers that a conversation can ask for. Numbers without a pool are the common pool."""
 
 from datetime import timedelta
 
@@ -12,7 +12,7 @@ LONGEST_COOL_DOWN = 10 * 366 * 24 * 3600
 
 
 class Pool(models.Model):
-    """Numbers for a brand or a city, say, with a cool-down and a cap of their own where it has them."""
+    """Numbers for one brand or city, with an optional cool-down and cap that override the settings."""
 
     name = models.SlugField(max_length=40, unique=True, help_text="What a request calls it, such as berlin.")
     cool_down = models.PositiveIntegerField(
@@ -35,12 +35,6 @@ class Pool(models.Model):
     def __str__(self) -> str:
         return self.name
 
-    @property
-    def is_in_use(self) -> bool:
-        """Does anything refer to it? Of conversations, which have no index for it, only if nothing else does."""
-        others = (self.numbers, self.orders, self.top_ups, self.shortages, self.conversations)
-        return any(rows.exists() for rows in others)
-
     def clean(self) -> None:
         if self.cool_down is not None and self.cool_down <= settings.SHORTEST_COOL_DOWN:
             raise ValidationError(
@@ -52,10 +46,11 @@ class Pool(models.Model):
 
 
 def cool_down_of(pool: Pool | None) -> timedelta:
-    """How long after its end the numbers of a conversation of this pool are given to nobody else."""
+    """Return how long the pairs of an ended conversation of this pool stay reserved for it."""
     of_pool = pool.cool_down if pool else None
     return timedelta(seconds=settings.COOL_DOWN if of_pool is None else of_pool)
 
 
 def name_of(pool: Pool | None) -> str:
+    """Return the name of the pool, "common" for None."""
     return pool.name if pool else "common"

@@ -1,4 +1,4 @@
-"""Real numbers: the only table that knows a person's number."""
+"""Real numbers: the only table that contains a person's phone number."""
 
 from collections.abc import Iterable
 from datetime import timedelta
@@ -15,24 +15,24 @@ from smsproxy.phone import area_of, country_of, mask
 
 class RealNumberQuerySet(models.QuerySet["RealNumber"]):
     def with_number(self, *numbers: str) -> Self:
-        """Those of these E.164 numbers that we know."""
+        """Return the rows of these E.164 numbers, as far as stored."""
         return self.filter(number_hash__in=[keyed_hash(number) for number in numbers])
 
     def known(self, numbers: Iterable[str]) -> dict[str, "RealNumber"]:
-        """The rows of those of these E.164 numbers that we know, by number."""
+        """Return the rows of these E.164 numbers, as far as stored, by number."""
         return {row.number: row for row in self.with_number(*numbers)}
 
     def add(self, numbers: Iterable[str], *, ignore_conflicts: bool = False) -> dict[str, "RealNumber"]:
-        """New rows of these E.164 numbers. Raises IntegrityError: somebody else was faster with one of them.
+        """Insert rows for these E.164 numbers and return them by number.
 
-        They are inserted in the order of their hashes, so that two transactions which remember the same people wait for
-        each other instead of dead-locking.
+        Raises IntegrityError if a concurrent transaction inserted one of them first. Rows are inserted in the order of
+        their hashes, so two transactions with the same people wait for each other and do not deadlock.
         """
         rows = sorted((RealNumber.of(number) for number in numbers), key=lambda row: row.number_hash)
         return {row.number: row for row in RealNumber.objects.bulk_create(rows, ignore_conflicts=ignore_conflicts)}
 
     def remember(self, numbers: Iterable[str]) -> dict[str, "RealNumber"]:
-        """The rows of these E.164 numbers, made where there are none."""
+        """Return the rows of these E.164 numbers by number, and insert the missing ones."""
         numbers = set(numbers)
         known = self.known(numbers)
         if missing := numbers - known.keys():
@@ -42,7 +42,7 @@ class RealNumberQuerySet(models.QuerySet["RealNumber"]):
 
 
 class RealNumber(models.Model):
-    """A person's own phone number, encrypted, found by its keyed hash."""
+    """A person's own phone number, stored encrypted and found by its keyed hash."""
 
     number_hash = models.CharField(max_length=64, unique=True)
     number = EncryptedTextField(help_text="E.164.")
@@ -62,21 +62,22 @@ class RealNumber(models.Model):
 
     @classmethod
     def of(cls, number: str) -> "RealNumber":
-        """A row for this E.164 number, not saved."""
+        """Return an unsaved row for this E.164 number."""
         return cls(number=number, number_hash=keyed_hash(number), country=country_of(number))
 
     @property
     def area(self) -> str:
+        """Calling code and area code; "" for a number without an area."""
         return area_of(self.number)
 
     @property
     def region(self) -> str:
-        """Their state or province, in North America."""
+        """The state or province in North America; "" elsewhere."""
         return region_of(self.area)
 
     @property
     def is_looked_up(self) -> bool:
-        """Has the lookup of today's settings answered for this number, recently enough?"""
+        """Whether the configured lookup answered for this number within LOOKUP_MAX_AGE."""
         return (
             self.looked_up_with == settings.LOOKUP
             and self.looked_up_at is not None

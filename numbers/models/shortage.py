@@ -1,4 +1,4 @@
-"""Shortages: conversations that could not be made as no number was free."""
+"""Shortages: conversations that were rejected because no number was free."""
 
 from datetime import datetime
 from typing import Self
@@ -12,12 +12,12 @@ from numbers.models.real_number import RealNumber
 
 class ShortageQuerySet(models.QuerySet["Shortage"]):
     def before(self, at: datetime) -> Self:
-        """The oldest first."""
+        """Return the shortages before this time, the oldest first."""
         return self.filter(created_at__lt=at).order_by("created_at")
 
 
 class Shortage(models.Model):
-    """A conversation could not be made, as one of its people had used up every number. An event, never changed."""
+    """An event, never changed: a conversation was rejected because no number was free for one of its people."""
 
     pool = models.ForeignKey(Pool, models.PROTECT, null=True, blank=True, related_name="shortages")
     country = models.CharField(max_length=2, blank=True, help_text="The person's: ISO 3166-1 alpha-2.")
@@ -43,12 +43,13 @@ class Shortage(models.Model):
 
 class ShortageCountQuerySet(models.QuerySet["ShortageCount"]):
     def add_one(self, pool: Pool | None, country: str) -> None:
+        """Increment the count of this pool and country. The row stays locked until the transaction ends."""
         count, _ = self.get_or_create(pool=pool, country=country)
         self.filter(pk=count.pk).update(count=models.F("count") + 1)
 
 
 class ShortageCount(models.Model):
-    """How many there have been of a pool and country in all, those among them that are forgotten by now."""
+    """The count of all shortages of a pool and country, including those whose event was deleted."""
 
     pool = models.ForeignKey(Pool, models.CASCADE, null=True, related_name="shortage_counts")
     country = models.CharField(max_length=2, blank=True)

@@ -1,4 +1,4 @@
-"""Top-ups: how a pool fills itself, and what that may cost."""
+"""Top-ups: rules by which a pool buys numbers automatically, within a budget."""
 
 from decimal import Decimal
 
@@ -11,13 +11,13 @@ from django.utils import timezone
 from numbers.models.pool import Pool, name_of
 from smsproxy.carriers.base import NumberType
 
-# Who did it, in the events of its orders.
+# The actor in the events of orders opened by a top-up.
 ACTOR = "top-up"
 _NOT_NEGATIVE = [MinValueValidator(Decimal(0))]
 
 
 class TopUp(models.Model):
-    """Keep numbers of one country in one pool in reserve. Its reserve is what the busiest person there has left."""
+    """A rule that keeps numbers of one country free in one pool. Free is counted for the busiest person there."""
 
     pool = models.ForeignKey(Pool, models.PROTECT, null=True, blank=True, related_name="top_ups")
     country = models.CharField(max_length=2, help_text="ISO 3166-1 alpha-2.")

@@ -1,4 +1,4 @@
-"""Virtual numbers: what we rent, and its life."""
+"""Virtual numbers: numbers rented from the carrier, and their states."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -13,41 +13,40 @@ from django.utils import timezone
 
 from numbers.models.number_order import NumberOrder
 from numbers.models.pool import Pool
-from numbers.models.real_number import RealNumber
 from smsproxy.carriers.base import Feature, NumberType
 from smsproxy.nanp import region_of
 from smsproxy.phone import area_of
 from smsproxy.states import Event, StaleState, Stateful
 
-# Where a text to this country must come from a number of these countries: its carriers refuse all others.
+# By the recipient's country: the only sender countries that its networks accept.
 REQUIRED_SENDER_COUNTRIES = {"US": ("US", "CA"), "CA": ("CA", "US")}
 
-# Staff have put a number back into service, `number`. For those who send from it: they are not imported here.
+# Sent when staff restore a number, with `number`. A signal, because this module cannot import what sends from it.
 number_restored = Signal()
 
 
 class NumberState(models.TextChoices):
     ORDERED = "ordered", "ordered"
-    """We meant to buy it and do not know yet whether we did: the intent, stored before the purchase."""
+    """The intent to buy it, stored before the purchase. The outcome of the purchase is not known yet."""
     CONFIGURING = "configuring", "bought, not configured"
-    """Ours, but its texts do not reach us yet. `manage.py configure_numbers` mends it."""
+    """Rented, but its inbound messages do not reach us yet. `manage.py configure_numbers` fixes that."""
     ACTIVE = "active", "active"
-    """Ours, its texts reach us, free for new conversations."""
+    """Rented, its inbound messages reach us, and new conversations may get it."""
     DRAINING = "draining", "draining"
-    """Serves its conversations and takes no new ones. With the last of its pairs released, it retires itself."""
+    """Serves its conversations but gets no new ones. It is retired when its last pair is released."""
     QUARANTINED = "quarantined", "quarantined"
-    """Something is wrong with it: the carrier refuses it, say. Takes no new conversations until staff put it back."""
+    """At fault, for example rejected by the carrier. It gets no new conversations until staff restore it."""
     RETIRED = "retired", "retired"
-    """Out of service for good. It is paid for until `manage.py release_numbers` cancels it, if it ever was ours."""
+    """Out of service permanently. If rented, it costs money until `manage.py release_numbers` cancels it."""
 
 
-# A number in another state is ours.
+# In these states a new row is not rented, unless the caller says so.
 _NOT_OURS_BY_ITSELF = (NumberState.ORDERED, NumberState.RETIRED)
-# Those that new conversations may have, and those of them that they get without naming them.
+# Numbers that new conversations may get, and those among them that need not be named in the request.
 SERVING = models.Q(state=NumberState.ACTIVE, can_sms=True)
 ASSIGNABLE = SERVING & models.Q(is_reserved=False)
-# In this order numbers are given out: the one with the fewest live pairs, and of several the one given out longest ago.
-# Not NULLS FIRST, which an index of SQLite cannot have.
+# The order in which numbers are assigned: fewest live pairs first, then least recently assigned.
+# An index of SQLite cannot have NULLS FIRST, so an expression replaces it.
 LEAST_BUSY = (
     "live",
     models.ExpressionWrapper(models.Q(last_assigned_at__isnull=False), output_field=models.BooleanField()),
@@ -57,42 +56,40 @@ LEAST_BUSY = (
 
 class VirtualNumberQuerySet(models.QuerySet["VirtualNumber"]):
     def active(self) -> Self:
+        """Return the active numbers."""
         return self.filter(state=NumberState.ACTIVE)
 
     def in_pool(self) -> Self:
-        """Those that we rent or are about to. Another number may be somebody else's by now."""
+        """Return the numbers that are rented or ordered. Any other number may belong to another customer today."""
         return self.filter(models.Q(is_rented=True) | models.Q(state=NumberState.ORDERED))
 
     def being_bought(self) -> Self:
-        """Those that are perhaps ours: the carrier was asked for them, or is about to be."""
+        """Return the numbers with a purchase in progress or of unknown outcome."""
         return self.filter(state=NumberState.ORDERED)
 
     def ours(self) -> Self:
-        """Those that we rent."""
+        """Return the rented numbers."""
         return self.filter(is_rented=True)
 
     def serving(self) -> Self:
-        """Those that new conversations may have, the reserved ones, too."""
+        """Return the numbers that new conversations may get, reserved ones included."""
         return self.filter(SERVING)
 
     def assignable(self) -> Self:
-        """Those that new conversations may have without naming them."""
+        """Return the numbers that new conversations may get without naming them."""
         return self.filter(ASSIGNABLE)
 
     def least_busy_first(self) -> Self:
-        # Of one pool all the same. But PostgreSQL does not take `pool_id IS NULL` for one value: without it, it would
-        # sort the whole common pool instead of reading the first rows of an index.
+        """Order by fewest live pairs, then by least recent assignment."""
+        # Sorting by pool changes nothing within one pool. But PostgreSQL does not treat `pool_id IS NULL` as one value:
+        # without this column it would sort the whole common pool instead of reading the first rows of an index.
         return self.order_by("pool_id", *LEAST_BUSY)
 
-    def free_for(self, real_number: RealNumber) -> Self:
-        """Those that have no unreleased pair with this person."""
-        return self.exclude(pk__in=real_number.participants.unreleased().values("proxy_number"))
-
     def give(self, pairs: Mapping[int, int], *, cap: int | None = None) -> bool:
-        """Note that these numbers, by id, have so many live pairs more. False: one is not in service any more, or full.
+        """Add live pairs to these numbers: a count by id. Return False if one is out of service or at its cap.
 
-        Then the caller must roll back. Their rows stay locked until the transaction ends, so this is its last step. It
-        is also what keeps a number from being retired or cancelled while somebody is given it.
+        The caller must then roll back. Call it last: the rows stay locked until the transaction ends. This lock also
+        keeps a number from being retired or cancelled while it is being assigned.
         """
         given = 0
         for count, ids in self._by_count(pairs):
@@ -102,10 +99,10 @@ class VirtualNumberQuerySet(models.QuerySet["VirtualNumber"]):
         return given == len(pairs)
 
     def take_back(self, pairs: Mapping[int, int]) -> None:
-        """Note that these numbers, by id, have so many live pairs fewer.
+        """Subtract live pairs from these numbers: a count by id.
 
-        Never fewer than none: one count that is wrong, after pairs were made by an older version of us say, must not
-        keep all others from being released.
+        A count never goes below 0. A wrong count, for example from an older release, must not block the release of
+        all other pairs.
         """
         for count, ids in self._by_count(pairs):
             numbers = VirtualNumber.objects.filter(pk__in=self._locked(ids).values("pk"))
@@ -116,11 +113,13 @@ class VirtualNumberQuerySet(models.QuerySet["VirtualNumber"]):
         for pk, count in pairs.items():
             alike[count].append(pk)
         if len(alike) > 1:
-            list(self._locked(pairs).values_list("pk"))  # All of them first, or two of us could dead-lock.
+            list(
+                self._locked(pairs).values_list("pk")
+            )  # Lock all of them first: two transactions could deadlock otherwise.
         return alike.items()
 
     def _locked(self, ids: Iterable[int]) -> Self:
-        """In one order everywhere, so that two transactions wait for each other instead of dead-locking."""
+        """Return these rows locked, in one order everywhere, so that two transactions do not deadlock."""
         return self.filter(pk__in=list(ids)).select_for_update(no_key=True).order_by("pk")
 
 
@@ -139,7 +138,7 @@ class VirtualNumber(Stateful):
         NumberState.QUARANTINED: frozenset(
             {NumberState.CONFIGURING, NumberState.ACTIVE, NumberState.DRAINING, NumberState.RETIRED}
         ),
-        # A number that was given up may be rented again.
+        # A cancelled number may be rented again.
         NumberState.RETIRED: frozenset({NumberState.ORDERED, NumberState.CONFIGURING}),
     }
 
@@ -149,7 +148,7 @@ class VirtualNumber(Stateful):
     region = models.CharField(
         max_length=40, blank=True, editable=False, help_text="The state or province, in North America."
     )
-    # Without an index of its own: those of assignment begin with it.
+    # No index for this column alone: the assignment indexes begin with it.
     pool = models.ForeignKey(
         Pool,
         models.PROTECT,
@@ -200,7 +199,7 @@ class VirtualNumber(Stateful):
             models.CheckConstraint(
                 condition=models.Q(number__regex=r"^\+[1-9][0-9]{6,14}$"), name="virtual_number_is_e164"
             ),
-            # Whether a retired number, or one that the carrier has taken away, is rented is for the row to say.
+            # A quarantined or retired number may be rented or not; in every other state but ordered it is.
             models.CheckConstraint(
                 condition=models.Q(is_rented=True)
                 | models.Q(state__in=[NumberState.ORDERED, NumberState.QUARANTINED, NumberState.RETIRED]),
@@ -211,8 +210,7 @@ class VirtualNumber(Stateful):
                 name="virtual_number_ordered_is_not_rented",
             ),
         ]
-        # Assignment reads the first rows of one of these: of the person's area, of their state or province, of their
-        # country, or of the whole pool.
+        # Assignment reads the first rows of one of these: by area, by state or province, by country, or by pool.
         indexes = [
             models.Index("pool", "area", *LEAST_BUSY, condition=ASSIGNABLE, name="virtual_number_of_area"),
             models.Index("pool", "region", *LEAST_BUSY, condition=ASSIGNABLE, name="virtual_number_of_region"),
@@ -227,7 +225,7 @@ class VirtualNumber(Stateful):
     def of(
         cls, number: str, country: str, type_: NumberType | None, features: frozenset[Feature], **fields: object
     ) -> Self:
-        """A row for a number as the carrier describes it, not saved."""
+        """Return an unsaved row for a number as the carrier describes it."""
         area = area_of(number)
         fields.setdefault("is_rented", fields.get("state", NumberState.ORDERED) not in _NOT_OURS_BY_ITSELF)
         return cls(
@@ -242,25 +240,29 @@ class VirtualNumber(Stateful):
 
     @property
     def default_rate(self) -> float:
-        """The segments that it may send a second if it has no rate of its own."""
+        """Segments per second from NUMBER_RATES, which apply if the number has no rate of its own."""
         return float(settings.NUMBER_RATES.get(self.country, settings.NUMBER_RATES["*"]))
 
     @property
     def current_rate(self) -> float:
-        """The segments that it may send a second."""
+        """Segments per second that the number may send."""
         return self.rate or self.default_rate
 
     def quarantine(self, *, reason: str, actor: str = "") -> Self:
+        """Give it to no new conversation until it is restored. Raises StaleState."""
         return self.move(NumberState.QUARANTINED, reason=reason, actor=actor)
 
     def drain(self, *, reason: str, actor: str = "") -> Self:
-        """Give it to no new conversation, and retire it once it serves none any more."""
+        """Give it to no new conversation. It is retired once it has no live pairs. Raises StaleState."""
         return self.move(NumberState.DRAINING, reason=reason, actor=actor)
 
     def lose(self, *, reason: str, actor: str = "") -> Self:
-        """It is not ours any more, by no doing of ours: out of service for good, once nobody has it."""
+        """Record that the number is no longer rented. Quarantine it if it has live pairs, or retire it.
+
+        Raises StaleState: the number was changed concurrently.
+        """
         with transaction.atomic():
-            # Whoever is given it changes this row.
+            # Assigning the number updates this row too, so it waits for this lock.
             self.live = VirtualNumber.objects.select_for_update(no_key=True).get(pk=self.pk).live
             if self.state in (NumberState.QUARANTINED, NumberState.RETIRED):
                 rows = VirtualNumber.objects.filter(pk=self.pk, state=self.state, is_rented=True)
@@ -272,26 +274,19 @@ class VirtualNumber(Stateful):
             to = NumberState.QUARANTINED if self.live else NumberState.RETIRED
             return self.move(to, reason=reason, actor=actor, is_rented=False)
 
-    def recount(self) -> bool:
-        """Count its live pairs anew. Was the count wrong?
-
-        Whoever makes or releases pairs changes this row in the same transaction, and waits for it here.
-        """
-        with transaction.atomic():
-            counted = VirtualNumber.objects.select_for_update(no_key=True).get(pk=self.pk).live
-            self.live = self.participants.unreleased().count()
-            return counted != self.live and bool(VirtualNumber.objects.filter(pk=self.pk).update(live=self.live))
-
     def retire(self, *, reason: str, actor: str = "") -> Self:
-        """Take it out of service for good. Raises StaleState: it serves somebody."""
+        """Take it out of service permanently. Raises StaleState if it has live pairs."""
         with transaction.atomic():
-            # Whoever is given it changes this row.
+            # Assigning the number updates this row too, so it waits for this lock.
             if VirtualNumber.objects.select_for_update(no_key=True).get(pk=self.pk).live:
                 raise StaleState(f"virtual number {self.pk} has live pairs")
             return self.move(NumberState.RETIRED, reason=reason, actor=actor)
 
     def restore(self, *, reason: str, actor: str = "") -> Self:
-        """Back from draining; or from quarantine, to what it was before."""
+        """Return it from draining to active, or from quarantine to its state before that.
+
+        Raises StaleState: it is in another state, or not rented.
+        """
         if self.state not in (NumberState.DRAINING, NumberState.QUARANTINED):
             raise StaleState(f"virtual number {self.pk} is {self.state}: there is nothing to restore it from")
         if not self.is_rented:
@@ -310,7 +305,7 @@ class VirtualNumber(Stateful):
 
 class NumberEventQuerySet(models.QuerySet["NumberEvent"]):
     def into(self, state: NumberState) -> Self:
-        """Those by which a number came into this state from another, the newest first."""
+        """Return the events that changed a number to this state from another, the newest first."""
         return self.filter(new_state=state).exclude(old_state=state).order_by("-pk")
 
 

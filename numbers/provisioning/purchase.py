@@ -9,6 +9,7 @@ from numbers.models import NumberOrder, NumberState, RealNumber, VirtualNumber
 from numbers.models.top_up import ACTOR
 from numbers.provisioning import retry
 from numbers.provisioning.step import Step, StepKind
+from numbers.usage import participants_among
 from smsproxy.carriers import get_carrier
 from smsproxy.carriers.base import OutcomeUnknown, Refused
 from smsproxy.states import StaleState
@@ -24,8 +25,8 @@ def is_of_a_participant(number: str) -> bool:
 
 def of_participants(numbers: Iterable[str]) -> set[str]:
     """Those of these numbers that are."""
-    people = RealNumber.objects.with_number(*numbers).filter(participants__isnull=False)
-    return {person.number for person in people.distinct()}
+    people = participants_among(RealNumber.objects.with_number(*numbers))
+    return {person.number for person in people}
 
 
 def purchase(number: VirtualNumber, *, in_doubt: bool) -> Step:

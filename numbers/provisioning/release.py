@@ -5,16 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import Count, Max, Q
+from django.db.models import Q
 
 from numbers.models import NumberState, VirtualNumber
 from numbers.provisioning.retry import find_owned, patiently
+from numbers.usage import live_pairs_of_number, unsettled_message_count
 from smsproxy.carriers import get_carrier
 from smsproxy.carriers.base import OutcomeUnknown, Refused
 from smsproxy.states import StaleState
-
-# Of outbound messages: they may yet leave from the number. Its receipts may settle the unknown ones, or staff do.
-UNSETTLED = ("queued", "sending", "unknown")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,14 +50,12 @@ class CannotRelease(Exception):
 
 
 def use_of(number: VirtualNumber) -> Use:
-    found = number.participants.unreleased().aggregate(
-        all=Count("pk"), cooling=Count("release_at"), until=Max("release_at")
-    )
+    pairs = live_pairs_of_number(number)
     return Use(
-        open=found["all"] - found["cooling"],
-        cooling=found["cooling"],
-        until=found["until"],
-        unsettled=number.messages.filter(state__in=UNSETTLED).count(),
+        open=pairs.open,
+        cooling=pairs.cooling,
+        until=pairs.last_release_at,
+        unsettled=unsettled_message_count(number),
     )
 
 

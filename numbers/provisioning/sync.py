@@ -12,6 +12,7 @@ from numbers.provisioning.configure import configure
 from numbers.provisioning.purchase import is_of_a_participant, note_purchase
 from numbers.provisioning.retry import find_owned, patiently
 from numbers.provisioning.step import StepKind
+from numbers.usage import recount_live_pairs
 from smsproxy.carriers import get_carrier
 from smsproxy.carriers.base import OwnedNumber
 from smsproxy.phone import mask
@@ -77,7 +78,7 @@ def sync(*, fix: bool = False) -> Iterator[Finding]:
 
 def _recounted() -> Iterator[Finding]:
     for number in VirtualNumber.objects.ours():
-        if number.recount():
+        if recount_live_pairs(number):
             detail = f"it has {number.live} live pairs, and the count is now right"
             yield Finding(kind=FindingKind.MISCOUNTED, number=number.number, detail=detail, is_mended=True)
 

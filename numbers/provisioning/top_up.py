@@ -18,10 +18,11 @@ from django.utils import timezone
 from numbers.assignment.policy import Policy
 from numbers.models import NumberOrder, NumberState, OrderState, TopUp, VirtualNumber
 from numbers.models.top_up import ACTOR
-from numbers.models.virtual_number import ASSIGNABLE
+from numbers.models.virtual_number import ASSIGNABLE, VirtualNumberQuerySet
 from numbers.provisioning.configure import configure
 from numbers.provisioning.order import OrderSpec, end, fulfil, settle
 from numbers.provisioning.retry import Stopped
+from numbers.usage import most_live_pairs_of_one_person
 from smsproxy.carriers.base import CarrierError, NumberType, Refused
 
 log = logging.getLogger(__name__)
@@ -103,16 +104,14 @@ def shortage(rule: TopUp) -> int:
     return rule.target - there if there < rule.low_water else 0
 
 
-def _there(rule: TopUp) -> "QuerySet[VirtualNumber]":
+def _there(rule: TopUp) -> VirtualNumberQuerySet:
     """Its numbers that new conversations can have, now or soon."""
     return VirtualNumber.objects.filter(ASSIGNABLE | _COMING, pool=rule.pool, country=rule.country)
 
 
 def _most_of_one_person(rule: TopUp) -> int:
     """The most live conversations, open or cooling down, that somebody of its country has with those numbers."""
-    pairs = _there(rule).filter(participants__released_at__isnull=True, participants__real_number__country=rule.country)
-    of_each = pairs.values("participants__real_number").annotate(pairs=Count("participants"))
-    return of_each.order_by("-pairs").values_list("pairs", flat=True).first() or 0
+    return most_live_pairs_of_one_person(_there(rule), rule.country)
 
 
 def _go_about(rule: TopUp) -> Outcome:

@@ -188,8 +188,8 @@ def test_a_phone_that_no_number_of_the_pool_can_text_is_told_from_a_pool_that_is
     talk(ALICE, BOB)
     used_up = api.post(URL, request()).json()["detail"]
 
-    assert "country GB needs an active one of any country, and the pool has none" in nowhere
-    assert "country US needs an active one of US, CA, and the pool has none" in american
+    assert "country GB needs an active number of any country, and the pool has none" in nowhere
+    assert "country US needs an active number of US, CA, and the pool has none" in american
     assert "each of the 1 that can text this participant (of any country) serves another conversation" in used_up
 
 
@@ -199,7 +199,7 @@ def test_a_phone_without_a_country_is_not_told_that_there_are_no_numbers_at_all(
 
     told = api.post(URL, satellite).json()["detail"]
 
-    assert "a phone of country unknown needs an active one of its own country, which is not known" in told
+    assert "a phone of country unknown needs an active number of its own country, which is unknown" in told
 
 
 def test_no_error_repeats_a_real_number(api):

@@ -190,7 +190,7 @@ def test_a_number_that_they_have_in_another_conversation_is_a_409(create):
     answer = create({"number": ALICE, "proxy_number": taken}, CHARLIE)
 
     body = is_refused(answer, 409, "proxy_number_taken")
-    assert "that was asked for serves another conversation of theirs" in body["detail"]
+    assert "the requested virtual number serves another conversation of this participant" in body["detail"]
     assert body["errors"][0]["pointer"] == "/participants/0/proxy_number"
     # Nothing is missing: others are free.
     assert not Shortage.objects.exists()

@@ -106,7 +106,7 @@ def test_a_full_number_is_not_given_even_to_who_names_it(create, settings):
 
     answer = create({"number": CHARLIE, "proxy_number": number.number}, "+447700900004")
 
-    assert "that was asked for" in is_refused(answer, 409, "proxy_number_taken")["detail"]
+    assert "the requested virtual number" in is_refused(answer, 409, "proxy_number_taken")["detail"]
     assert not Shortage.objects.exists()
 
 

@@ -226,7 +226,7 @@ def test_one_that_cannot_text_somebody_does_not_take_its_place_for_them(run):
     code, output = run("replace_number", old.number, "--with", "+447700900500", "--yes")
 
     assert code == ExitCode.FEWER
-    assert "cannot text them" in output
+    assert "cannot text this participant" in output
     assert number_of(conversation) == old
 
 
@@ -300,7 +300,7 @@ def test_the_new_number_is_of_a_country_that_the_conversation_was_created_for(ru
 
     assert (number_of(conversation) != old) is is_moved
     assert (code == ExitCode.FEWER) is not is_moved
-    assert ("needs an active one of GB" in output) is not is_moved
+    assert ("needs an active number of GB" in output) is not is_moved
 
 
 def test_a_conversation_that_does_not_say_is_given_numbers_as_the_settings_say(run, settings):

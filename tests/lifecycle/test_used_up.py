@@ -9,8 +9,7 @@ from django.db import connection
 from django.utils import timezone
 
 from conversations.intake import receive
-from conversations.lifecycle import choose_numbers
-from conversations.lifecycle import shortage as shortage_module
+from conversations.lifecycle import choose_numbers, cut_cool_down
 from conversations.lifecycle.replace_number import replace
 from conversations.lifecycle.request import NoNumberFree
 from conversations.models import (
@@ -122,7 +121,7 @@ def test_nor_one_that_was_replaced_in_a_conversation_that_goes_on(create):
 @pytest.fixture
 def meanwhile(monkeypatch):
     """Has something happen once, beside the creation, between the choice of a pair that cools down and its release."""
-    release = shortage_module.cut_short
+    release = cut_cool_down.cut_short
 
     def when(happens):
         def work():

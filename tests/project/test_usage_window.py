@@ -1,0 +1,173 @@
+"""numbers/usage.py is the one window from numbers/ onto conversations, and imports never form a circle."""
+
+import ast
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+REVERSE_NAMES = {"participants", "messages", "receipts", "conversations"}
+# Folders whose modules must not import each other in a circle, and the circles allowed all the same.
+FOLDERS = ["smsproxy", "numbers"]
+ALLOWED_IMPORTS = {("conversations.models.conversation", "conversations.models.participant")}
+# Calls whose keyword arguments are lookups, and calls whose strings are.
+TAKE_KEYWORDS = {"Q", "exclude", "filter", "get"}
+TAKE_STRINGS = {
+    "Avg", "Count", "F", "Max", "Min", "OuterRef", "Prefetch", "StringAgg", "Sum",
+    "defer", "distinct", "getattr", "only", "order_by", "prefetch_related", "select_related", "values", "values_list",
+}  # fmt: skip
+
+
+def product_files(folder):
+    return [path for path in sorted((ROOT / folder).rglob("*.py")) if "migrations" not in path.parts]
+
+
+# The window -----------------------------------------------------------------------------------------------------------
+
+
+def reverse_reads(source):
+    """Return the line and the name of each read through a reverse relation in this source text."""
+    tree = ast.parse(source)
+    modules = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node.attr in REVERSE_NAMES and ast.unparse(node) not in modules:
+            found.append((node.lineno, node.attr))
+        elif isinstance(node, ast.keyword) and node.arg and is_path(node.arg):
+            found.append((node.lineno, node.arg))
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and is_path(node.value):
+            found.append((node.lineno, node.value))
+        elif isinstance(node, ast.Call):
+            found += [(node.lineno, name) for name in bare_lookups(node) if name in REVERSE_NAMES]
+    return found
+
+
+def is_path(text):
+    """Return whether this is a lookup in several steps, one of them a reverse relation: receipts__network, say."""
+    steps = text.lstrip("-").split("__")
+    return len(steps) > 1 and all(step.isidentifier() for step in steps) and not REVERSE_NAMES.isdisjoint(steps)
+
+
+def bare_lookups(call):
+    """Return the lookups of one step that this call is given: filter(participants=pair), Count("participants")."""
+    called = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    if called in TAKE_KEYWORDS:
+        return [keyword.arg for keyword in call.keywords]
+    if called in TAKE_STRINGS:
+        return [str(each.value).lstrip("-") for each in call.args if isinstance(each, ast.Constant)]
+    return []
+
+
+def test_only_the_usage_module_of_numbers_reads_rows_of_conversations():
+    readers = {
+        str(path.relative_to(ROOT)): reads
+        for path in product_files("numbers")
+        if (reads := reverse_reads(path.read_text()))
+    }
+
+    assert set(readers) == {"numbers/usage.py"}, readers
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "number.participants.unreleased()",
+        "self.messages.count()",
+        "pool.conversations",
+        "type(pool).conversations.rel",
+        "numbers.filter(participants__released_at=None)",
+        "numbers.filter(participants=pair)",
+        "Q(receipts__network='23410')",
+        "F('receipts__message__recipient')",
+        "pairs.values('conversation__participants__proxy_number')",
+        "Count('participants')",
+        "numbers.order_by('-messages')",
+        "people.prefetch_related('participants')",
+        "getattr(pool, 'conversations')",
+        "lookups = {'receipts__status': 'delivered'}",
+        "import messages_of_ours\nnumber.messages",
+    ],
+)
+def test_each_way_to_read_through_a_reverse_relation_is_found(source):
+    assert reverse_reads(source)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from django.contrib import messages\nmessages.success(request, 'Imported.')",
+        "import django.contrib.messages\ndjango.contrib.messages.error(request, 'Nothing was imported.')",
+        "for field, messages in errors.items(): report(field, messages)",
+        "FileField(error_messages={'required': 'Expected a file.'})",
+        "add_argument('--messages', help='How many messages to send.')",
+        "'numbers that serve conversations'",
+        "body.get('messages')",
+    ],
+)
+def test_words_that_read_no_rows_are_not_found(source):
+    assert reverse_reads(source) == []
+
+
+def test_the_usage_module_imports_only_models_of_numbers():
+    imported = imports_of(ROOT / "numbers" / "usage.py", modules_of("numbers"))
+
+    assert {name for name in imported if not name.startswith("numbers.models")} == set()
+
+
+def test_no_model_of_numbers_imports_the_usage_module():
+    known = modules_of("numbers")
+
+    assert [path for path in product_files("numbers/models") if "numbers.usage" in imports_of(path, known)] == []
+
+
+# Circles --------------------------------------------------------------------------------------------------------------
+
+
+def module_name(path):
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def modules_of(*folders):
+    return {module_name(path): path for folder in folders for path in product_files(folder)}
+
+
+def imports_of(path, known):
+    """Return the modules among the known ones that this file imports, anywhere in it."""
+    package = path.relative_to(ROOT).parent.parts
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else ()
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            # What is imported from a package is a module of it, or a name in its __init__.
+            names = {f"{base}.{alias.name}" for alias in node.names}
+            found |= names & known.keys() or {base}
+    return (found & known.keys()) - {module_name(path)}
+
+
+def circle_in(graph):
+    """Return the modules of one circle, or an empty list."""
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return error.args[1]
+    return []
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    known = modules_of(*FOLDERS)
+    graph = {
+        name: {each for each in imports_of(path, known) if (name, each) not in ALLOWED_IMPORTS}
+        for name, path in known.items()
+    }
+
+    assert len(graph) > 50
+    assert circle_in(graph) == []
+
+
+def test_a_circle_is_found():
+    assert set(circle_in({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}})) == {"a", "b", "c"}
