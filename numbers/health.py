@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from numbers.models import NumberState, VirtualNumber
 from numbers.usage import ReceiptCounts, receipt_counts_by_network, receipt_counts_by_recipient
-from smsproxy.carriers.vonage.webhooks import RECIPIENTS_FAULT
+from smsproxy.carriers import get_carrier
 from smsproxy.states import StaleState
 
 log = logging.getLogger(__name__)
@@ -97,7 +97,7 @@ def measure() -> list[Health]:
     """
     if not settings.HEALTH_WINDOW:
         return []
-    counts = receipt_counts_by_network(_window_start(), recipient_faults=RECIPIENTS_FAULT)
+    counts = receipt_counts_by_network(_window_start(), recipient_faults=get_carrier().recipient_fault_codes)
     sent, lost = Counter[str](), Counter[str]()
     for (_, network), here in counts.items():
         sent[network] += here.sent
@@ -157,7 +157,7 @@ def _is_one_phone(health: Health) -> bool:
     To judge the SMS to all other recipients, half of HEALTH_LEAST is enough.
     """
     phones = receipt_counts_by_recipient(
-        health.number_id, health.network, _window_start(), recipient_faults=RECIPIENTS_FAULT
+        health.number_id, health.network, _window_start(), recipient_faults=get_carrier().recipient_fault_codes
     )
     worst = max(phones, key=attrgetter("lost"), default=ReceiptCounts(sent=0, lost=0))
     rest = replace(health, sent=health.sent - worst.sent, lost=health.lost - worst.lost)

@@ -10,6 +10,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "smsproxy.settings")
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 
+from smsproxy.carriers import get_carrier
+
 WSGIApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
@@ -43,3 +45,5 @@ def _read(stream: Any, most: int) -> tuple[bytes, bool]:
 
 
 application = with_chunked_bodies(get_wsgi_application())
+# Every webhook asks it. Its SDK takes a fifth of a second to import: before the first request, not during it.
+get_carrier()

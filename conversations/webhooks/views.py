@@ -1,23 +1,22 @@
-"""The two webhooks through which Vonage reaches us: where every inbound text and every delivery receipt enters.
+"""The two webhooks through which the carrier reaches us, with inbound texts and with delivery receipts.
 
-| situation                            | answer                                                         |
-|--------------------------------------|----------------------------------------------------------------|
-| empty, unsigned GET                  | 200: Vonage tries the address before it takes it               |
-| signature missing, wrong or too old  | 401, and only a counter is kept                                |
-| signed, new                          | 200, once it is committed                                      |
-| signed, seen before                  | 200, no effect                                                 |
-| signed, not of a shape we understand | 200, kept as `undecodable`: sending it again would not help    |
-| a part of the body is missing        | 503, so that Vonage sends it again                             |
-| the database does not answer, or not soon enough | 503, so that Vonage sends it again             |
-| our fault                            | 500, so that Vonage sends it again                             |
+| situation                                     | answer                                                |
+|-----------------------------------------------|-------------------------------------------------------|
+| empty, unsigned GET                           | 200: a carrier tries the address before it accepts it |
+| signature missing, wrong or too old           | 401, and only a counter is kept                       |
+| signed, new                                   | 200, once it is committed                             |
+| signed, seen before                           | 200, no effect                                        |
+| signed, of a shape that we do not understand  | 200, kept as `undecodable`: a retry would not help    |
+| a part of the body is missing                 | 503, so that the carrier sends it again               |
+| the database does not answer, or too late     | 503, so that the carrier sends it again               |
+| our fault                                     | 500, so that the carrier sends it again               |
 """
 
 import json
 import logging
+from collections.abc import Mapping
 from functools import partial
-from urllib.parse import parse_qsl
 
-from django.conf import settings
 from django.db import DatabaseError, InterfaceError
 from django.http import HttpRequest, HttpResponse
 from django.http.request import UnreadablePostError
@@ -28,25 +27,19 @@ from conversations.delivery import receipts
 from conversations.intake import long_messages, receive
 from conversations.webhooks import rejected
 from smsproxy.api.parsers import BodyTooLarge, read_bounded
-from smsproxy.carriers.vonage.signature import BadSignature, collect, verify
-from smsproxy.carriers.vonage.webhooks import Undecodable, parse_inbound, parse_receipt
+from smsproxy.carriers import get_carrier
+from smsproxy.carriers.base import BadSignature, Undecodable, WebhookRequest
 from smsproxy.crypto import keyed_hash
 from smsproxy.database.deadline import fail_soon
 
 log = logging.getLogger(__name__)
 
-# Seconds for the database. Vonage gives us 15 in all, some of which a request may have waited for its turn.
+# Seconds for the database. A carrier waits for 15 or so in all, some of which a request may have spent in the queue.
 PATIENCE = 5.0
-
-_MOST_FIELDS = 100
-
-
-class Unreadable(Exception):
-    """The parameters cannot be read, so nobody can have signed them."""
 
 
 class Webhook(APIView):
-    """Read, verify, take in. A subclass says what to take in."""
+    """Verify a webhook and process it. A subclass says how to process it."""
 
     authentication_classes = ()
     permission_classes = ()
@@ -62,38 +55,34 @@ class Webhook(APIView):
 
     def _handle(self, request: HttpRequest) -> HttpResponse:
         try:
-            params = read_parameters(request)
-            if settings.VONAGE_SIGNATURE_SECRETS or not settings.ALLOW_UNSIGNED_WEBHOOKS:
-                verify(
-                    params,
-                    secrets=settings.VONAGE_SIGNATURE_SECRETS,
-                    method=settings.VONAGE_SIGNATURE_METHOD,
-                    max_age=settings.SIGNATURE_MAX_AGE,
-                )
+            params = get_carrier().read_webhook(_facts(request))
         except BadSignature as error:
             return self._reject(error.reason)
-        except Unreadable:
+        except BodyTooLarge:
             return self._reject("unreadable")
         except UnreadablePostError:
             return _answer(503)
         try:
             fail_soon(partial(self._take_in, params), seconds=PATIENCE)
         except (DatabaseError, InterfaceError) as error:
-            # The error's text may hold values: only its kind is told, such as DeadlockDetected.
+            # The error's text may hold values. Only its kind is logged, such as DeadlockDetected.
             kind = type(error.__cause__ or error).__name__
-            log.error("a webhook at %s could not be taken in: %s", self.endpoint, kind)  # noqa: TRY400
+            log.error("a webhook at %s could not be stored: %s", self.endpoint, kind)  # noqa: TRY400
             return _answer(503)
         return _answer(200)
 
-    def take_in(self, params: dict[str, str]) -> None:
-        """Returns once it is committed. Raises Undecodable. Done twice, it has the effect of once."""
+    def take_in(self, params: Mapping[str, str]) -> None:
+        """Process the webhook, and return once it is committed. Raise Undecodable.
+
+        The database may fail after the commit, so a second call must have no further effect.
+        """
         raise NotImplementedError
 
-    def _take_in(self, params: dict[str, str]) -> None:
+    def _take_in(self, params: Mapping[str, str]) -> None:
         try:
             self.take_in(params)
         except Undecodable as error:
-            log.warning("a webhook at %s is not of a known shape: %s", self.endpoint, error.reason)
+            log.warning("a webhook at %s does not have a known shape: %s", self.endpoint, error.reason)
             receive.keep_undecodable(_digest(params), _raw(params), f"{self.endpoint}: {error.reason}")
 
     def _reject(self, reason: str) -> HttpResponse:
@@ -104,8 +93,8 @@ class Webhook(APIView):
 class InboundSmsWebhook(Webhook):
     endpoint = "inbound-sms"
 
-    def take_in(self, params: dict[str, str]) -> None:
-        text = parse_inbound(params)
+    def take_in(self, params: Mapping[str, str]) -> None:
+        text = get_carrier().parse_inbound(params)
         take_in = long_messages.take_in if text.parts > 1 else receive.receive
         take_in(text, raw=_raw(params))
 
@@ -113,30 +102,22 @@ class InboundSmsWebhook(Webhook):
 class DeliveryReceiptWebhook(Webhook):
     endpoint = "delivery-receipt"
 
-    def take_in(self, params: dict[str, str]) -> None:
-        receipts.receive_receipt(parse_receipt(params))
+    def take_in(self, params: Mapping[str, str]) -> None:
+        receipts.receive_receipt(get_carrier().parse_receipt(params))
 
 
-def read_parameters(request: HttpRequest) -> dict[str, str]:
-    """The parameters of a GET from its query, of a POST from its body, never mixed.
+def _facts(request: HttpRequest) -> WebhookRequest:
+    """Return what a carrier must know of the request.
 
-    Raises BadSignature, Unreadable; UnreadablePostError if the body did not arrive in whole.
+    Raise BodyTooLarge; UnreadablePostError if only a part of the body arrived.
     """
-    if request.method == "GET":
-        return collect(_pairs(request.META["QUERY_STRING"].encode("latin-1", "replace")))
-    try:
-        body = read_bounded(request)
-    except BodyTooLarge:
-        raise Unreadable from None
-    if request.content_type == "application/json":
-        try:
-            params = json.loads(body, object_pairs_hook=collect)
-        except (ValueError, RecursionError):
-            raise Unreadable from None
-        if not isinstance(params, dict):
-            raise Unreadable
-        return params
-    return collect(_pairs(body))
+    return WebhookRequest(
+        method=request.method or "",
+        query=request.META.get("QUERY_STRING", ""),
+        content_type=request.content_type or "",
+        body=b"" if request.method == "GET" else read_bounded(request),
+        environ=request.META,
+    )
 
 
 def _answer(status: int) -> HttpResponse:
@@ -146,21 +127,11 @@ def _answer(status: int) -> HttpResponse:
     return HttpResponse(status=status, headers=headers)
 
 
-def _pairs(encoded: bytes) -> list[tuple[str, str]]:
-    try:
-        return parse_qsl(
-            encoded.decode("ascii", "replace"), keep_blank_values=True, errors="replace", max_num_fields=_MOST_FIELDS
-        )
-    except ValueError:
-        raise Unreadable from None
+def _raw(params: Mapping[str, str]) -> str:
+    return json.dumps(get_carrier().webhook_content(params))
 
 
-def _raw(params: dict[str, str]) -> str:
-    return json.dumps({key: value for key, value in params.items() if key != "sig"})
-
-
-def _digest(params: dict[str, str]) -> str:
-    """An id for a webhook without a usable one, the same when it is sent again."""
-    lasting = {key: value for key, value in params.items() if key not in ("sig", "timestamp", "nonce")}
-    # Keyed, since it is stored as it is, and a plain hash of a number and a short text could be guessed.
-    return f"keyed:{keyed_hash(json.dumps(lasting, sort_keys=True))}"
+def _digest(params: Mapping[str, str]) -> str:
+    """Return an id for a webhook without a usable one. A retry of the same webhook has the same id."""
+    # A plain hash of a number and a short text could be guessed, and this one is stored in the clear: so it is keyed.
+    return f"keyed:{keyed_hash(json.dumps(get_carrier().webhook_identity(params), sort_keys=True))}"

@@ -5,11 +5,12 @@ Durations are seconds.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import Any, ClassVar, NamedTuple
 
 
 class NumberType(StrEnum):
@@ -217,10 +218,45 @@ class AccountFault(NotDone):
     """The whole account is at fault: credentials, credit, permissions, our configuration. Nothing will work."""
 
 
+class WebhookRequest(NamedTuple):
+    """The facts of an HTTP request to one of our webhooks from which a carrier verifies and reads it.
+
+    query: as in the URL, percent-encoded. content_type: in lower case, without parameters. body: b"" of a GET.
+    environ: the WSGI environment, for the path and for headers such as HTTP_X_SIGNATURE.
+    """
+
+    method: str
+    query: str
+    content_type: str
+    body: bytes
+    environ: Mapping[str, Any]
+
+
+class BadSignature(Exception):
+    """The webhook is not from the carrier, or not recent. `reason` is one of a few words, safe to log and to count."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Undecodable(ValueError):
+    """The webhook has a shape that the carrier does not document. `reason` holds neither numbers nor texts."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
 class Carrier(ABC):
-    """A phone network. Every verb raises CarrierError, and nothing else, when it fails; every verb has a timeout."""
+    """A phone network. Every call to it has a timeout, and raises CarrierError, and nothing else, when it fails.
+
+    The verbs for webhooks call nothing: they read what the carrier sent to us.
+    """
 
     name: str
+    recipient_fault_codes: ClassVar[frozenset[str]] = frozenset()
+    """Error codes of receipts that blame the recipient: they say nothing against the number that sent."""
 
     @abstractmethod
     def search(self, query: NumberQuery) -> Iterator[AvailableNumber]:
@@ -249,3 +285,26 @@ class Carrier(ABC):
     @abstractmethod
     def send(self, text: OutgoingText) -> SendReply:
         """Send one text, once. Refused even in part only if no part was accepted."""
+
+    @abstractmethod
+    def read_webhook(self, request: WebhookRequest) -> Mapping[str, str]:
+        """Return the parameters of a genuine, recent webhook.
+
+        Raise BadSignature for any other, with the reason "unreadable" if its parameters cannot be read.
+        """
+
+    @abstractmethod
+    def parse_inbound(self, params: Mapping[str, str]) -> InboundText:
+        """Return the text that these parameters of a webhook describe. Raise Undecodable."""
+
+    @abstractmethod
+    def parse_receipt(self, params: Mapping[str, str]) -> Receipt:
+        """Return the delivery receipt that these parameters of a webhook describe. Raise Undecodable."""
+
+    @abstractmethod
+    def webhook_content(self, params: Mapping[str, str]) -> Mapping[str, str]:
+        """Return the parameters to keep for staff: all except the signature."""
+
+    @abstractmethod
+    def webhook_identity(self, params: Mapping[str, str]) -> Mapping[str, str]:
+        """Return the parameters that stay the same when the carrier sends the same webhook again."""

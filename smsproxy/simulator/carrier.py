@@ -14,7 +14,6 @@ from django.db import DatabaseError, IntegrityError, models, transaction
 from smsproxy.carriers.base import (
     AccountFault,
     AvailableNumber,
-    Carrier,
     CarrierError,
     Feature,
     LookupResult,
@@ -35,6 +34,7 @@ from smsproxy.carriers.base import (
     TryLater,
 )
 from smsproxy.carriers.gsm7 import segments
+from smsproxy.carriers.vonage.signed_webhooks import VonageWebhooks
 from smsproxy.phone import country_of
 from smsproxy.simulator import network
 from smsproxy.simulator.models import Direction, FaultKind, SimulatedFault, SimulatedHandset, SimulatedNumber, Verb
@@ -50,7 +50,9 @@ _NETWORKS = {"GB": "23410", "US": "310410"}
 _TEST_NETWORK = "00101"
 
 
-class SimulatorCarrier(Carrier):
+class SimulatorCarrier(VonageWebhooks):
+    """The simulated network. Its webhooks are signed and spelled like those of Vonage."""
+
     name = "simulator"
 
     def search(self, query: NumberQuery) -> Iterator[AvailableNumber]:

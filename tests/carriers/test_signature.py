@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from vonage_http_client import Auth
 
-from smsproxy.carriers.vonage.signature import CLOCK_SKEW, BadSignature, collect, sign, verify
+from smsproxy.carriers.base import BadSignature
+from smsproxy.carriers.vonage.signature import CLOCK_SKEW, collect, sign, verify
 from tests.support.signing import payload
 
 SECRET = "mySignatureSecret0123456789abcdef"

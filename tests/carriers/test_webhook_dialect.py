@@ -5,9 +5,9 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from smsproxy.carriers.base import InboundText, Receipt, ReceiptStatus
+from smsproxy.carriers.base import InboundText, Receipt, ReceiptStatus, Undecodable
 from smsproxy.carriers.vonage.signature import verify
-from smsproxy.carriers.vonage.webhooks import Undecodable, parse_inbound, parse_receipt, write_inbound, write_receipt
+from smsproxy.carriers.vonage.webhooks import parse_inbound, parse_receipt, write_inbound, write_receipt
 from tests.support.openapi_check import check_schema
 from tests.support.signing import payload, signed_inbound, signed_receipt
 

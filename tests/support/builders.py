@@ -11,7 +11,6 @@ from numbers.assignment.policy import Policy
 from numbers.models import NumberState, VirtualNumber
 from smsproxy.carriers.base import (
     AvailableNumber,
-    Carrier,
     Feature,
     LookupResult,
     LookupVerdict,
@@ -22,6 +21,7 @@ from smsproxy.carriers.base import (
     SendReply,
     SentPart,
 )
+from smsproxy.carriers.vonage.signed_webhooks import VonageWebhooks
 
 ALICE = "+447700900001"
 BOB = "+447700900002"
@@ -70,7 +70,7 @@ def members(conversation: Conversation) -> list[Participant]:
     return list(conversation.participants.current().select_related("proxy_number", "real_number").order_by("position"))
 
 
-class ScriptedCarrier(Carrier):
+class ScriptedCarrier(VonageWebhooks):
     """Keeps what it was told to send, and answers by script: one entry a send, then as `otherwise`."""
 
     name = "scripted"

@@ -20,7 +20,6 @@ from smsproxy.carriers import gsm7
 from smsproxy.carriers.base import (
     AccountFault,
     AvailableNumber,
-    Carrier,
     LookupResult,
     NumberQuery,
     OutcomeUnknown,
@@ -46,6 +45,7 @@ from smsproxy.carriers.vonage.fields import (
     write_pattern,
 )
 from smsproxy.carriers.vonage.lookups import identity_insights, number_insight
+from smsproxy.carriers.vonage.signed_webhooks import VonageWebhooks
 from smsproxy.webhook_urls import delivery_receipt_url
 
 PAGE = 100  # the most numbers that the Numbers API gives at once
@@ -55,7 +55,7 @@ CLIENT_REF_LENGTH = 40  # by the SMS API reference; newer pages say 100
 _MESSAGE_ID = re.compile(r"[\x21-\x7e]{1,64}")
 
 
-class VonageCarrier(Carrier):
+class VonageCarrier(VonageWebhooks):
     name = "vonage"
 
     def __init__(self) -> None:

@@ -10,18 +10,8 @@ import hmac
 import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal
 
-Reason = Literal[
-    "missing",
-    "wrong",
-    "too_old",
-    "from_the_future",
-    "bad_timestamp",
-    "bad_key",
-    "bad_value",
-    "repeated_key",
-]
+from smsproxy.carriers.base import BadSignature
 
 # How far Vonage's clock may be ahead of ours, in seconds.
 CLOCK_SKEW = 300
@@ -31,14 +21,6 @@ CLOCK_SKEW = 300
 _KEY = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
 _TIMESTAMP = re.compile(r"[0-9]{1,12}")
 _ESCAPES = str.maketrans("&=", "__")
-
-
-class BadSignature(Exception):
-    """The parameters are not from Vonage, or not from now. `reason` is one of a few words, safe to log and to count."""
-
-    def __init__(self, reason: Reason) -> None:
-        super().__init__(reason)
-        self.reason: Reason = reason
 
 
 def collect(pairs: Iterable[tuple[str, object]]) -> dict[str, str]:

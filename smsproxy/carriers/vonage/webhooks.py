@@ -9,12 +9,11 @@ import time
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Final
 
 from django.conf import settings
 
 from smsproxy.carriers import gsm7
-from smsproxy.carriers.base import InboundText, Receipt, ReceiptStatus
+from smsproxy.carriers.base import InboundText, Receipt, ReceiptStatus, Undecodable
 from smsproxy.carriers.vonage.signature import sign
 
 _ID = re.compile(r"[\x21-\x7e]{1,64}")
@@ -43,19 +42,6 @@ _WORDS = {
     ReceiptStatus.UNDELIVERED: "failed",
     ReceiptStatus.UNKNOWN: "unknown",
 }
-
-# Of the error codes of receipts, those that say nothing against the number that sent: the person's phone is off, out of
-# reach or busy (2, 7), their number is dead (3), they bar texts (4) or have opted out (9), they are too young (13), or
-# have no credit (15).
-RECIPIENTS_FAULT: Final = frozenset({"2", "3", "4", "7", "9", "13", "15"})
-
-
-class Undecodable(ValueError):
-    """The webhook is not of the shape that Vonage documents. `reason` holds neither numbers nor texts."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 def parse_inbound(params: Mapping[str, str]) -> InboundText:
