@@ -1,5 +1,6 @@
 import io
 import sys
+from collections import Counter
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -7,12 +8,11 @@ from django.db import connection
 from django.urls import reverse
 from rest_framework.test import APIClient
 
-from conversations.delivery import relay
 from conversations.webhooks import rejected, views
-from numbers import lookup
-from numbers.provisioning import configure, purchase, release, retry, sync
+from numbers.provisioning import retry
 from smsproxy import middleware
 from smsproxy.api.models import ApiKey
+from smsproxy.carriers import override
 from smsproxy.database import deadline
 from tests.support.api_requests import URL, asked_for
 from tests.support.builders import ALICE, BOB, ScriptedCarrier, add_numbers, members, talk
@@ -30,8 +30,10 @@ def _postgres_only(request):
 
 @pytest.fixture(autouse=True)
 def _rejections_are_counted_at_once(monkeypatch):
-    """Each in its own test: no thread of an earlier one comes after it."""
-    monkeypatch.setattr(rejected, "_pause", lambda: setattr(rejected, "_is_paused", False))
+    """Each in its own test: none waits for the end of a second, and none is left over from an earlier test."""
+    monkeypatch.setattr(rejected, "_WRITE_INTERVAL", 0.0)
+    monkeypatch.setattr(rejected, "_next_write_at", 0.0)
+    monkeypatch.setattr(rejected, "_unwritten", Counter())
 
 
 @pytest.fixture(autouse=True)
@@ -63,12 +65,11 @@ def create(api):
 
 
 @pytest.fixture
-def carrier(monkeypatch):
-    """The relay and the lookup talk to this carrier."""
+def carrier():
+    """All of the product talks to this carrier."""
     scripted = ScriptedCarrier()
-    monkeypatch.setattr(relay, "get_carrier", lambda: scripted)
-    monkeypatch.setattr(lookup, "get_carrier", lambda: scripted)
-    return scripted
+    with override(scripted):
+        yield scripted
 
 
 @pytest.fixture
@@ -79,12 +80,11 @@ def bob(db):
 
 
 @pytest.fixture
-def rentals(monkeypatch, pauses):
+def rentals(pauses):
     """The pool rents its numbers from this carrier."""
     carrier = Rentals()
-    for module in (configure, retry, purchase, release, sync):
-        monkeypatch.setattr(module, "get_carrier", lambda: carrier)
-    return carrier
+    with override(carrier):
+        yield carrier
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
-"""The phone network: `get_carrier()` is the one that the setting CARRIER names."""
+"""The phone network: `get_carrier()` returns the carrier that the setting CARRIER names."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 
 from django.conf import settings
@@ -13,12 +15,28 @@ CARRIERS = {
     "vonage": "smsproxy.carriers.vonage.carrier.VonageCarrier",
 }
 
+_overrides: list[Carrier] = []
+
+
+def get_carrier() -> Carrier:
+    """Return the carrier of this process. Threads share it."""
+    return _overrides[-1] if _overrides else _configured()
+
+
+@contextmanager
+def override(carrier: Carrier) -> Iterator[None]:
+    """Make `get_carrier()` return this carrier in all threads, for tests. The innermost of nested ones wins."""
+    _overrides.append(carrier)
+    try:
+        yield
+    finally:
+        _overrides.remove(carrier)
+
 
 @cache
-def get_carrier() -> Carrier:
-    """One carrier a process; it is safe to share between threads."""
+def _configured() -> Carrier:
     carrier: Carrier = import_string(CARRIERS[settings.CARRIER])()
     return carrier
 
 
-setting_changed.connect(lambda **kwargs: get_carrier.cache_clear(), weak=False)
+setting_changed.connect(lambda **kwargs: _configured.cache_clear(), weak=False)

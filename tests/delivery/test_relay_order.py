@@ -7,7 +7,6 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from conversations.delivery import relay
 from conversations.delivery.claim import claim
 from conversations.delivery.relay import Relay
 from conversations.models import OutboundMessage, OutboundState
@@ -22,7 +21,7 @@ from smsproxy.carriers.base import (
     SentPart,
     TryLater,
 )
-from tests.support.builders import ALICE, BOB, CHARLIE, ScriptedCarrier, add_numbers, members, talk
+from tests.support.builders import ALICE, BOB, CHARLIE, add_numbers, members, talk
 from tests.support.outbox import later, queue
 
 pytestmark = pytest.mark.django_db
@@ -93,11 +92,9 @@ _ANSWERS = st.sampled_from(["accept", "later", "sender", "account", "refused", "
 @hypothesis_settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(answers=st.lists(_ANSWERS, max_size=12), lines=st.lists(st.sampled_from([0, 1, 2]), min_size=1, max_size=10))
 def test_whatever_the_carrier_answers_each_line_stays_in_order_and_nothing_accepted_is_sent_twice(
-    db, monkeypatch, time_machine, answers, lines
+    db, carrier, time_machine, answers, lines
 ):
     """Rule 5, and rule 4: over random answers, the accepted sends of a line are in the order they were queued."""
-    carrier = ScriptedCarrier()
-    monkeypatch.setattr(relay, "get_carrier", lambda: carrier)
     VirtualNumber.objects.all().update(state=NumberState.ACTIVE)
     if not VirtualNumber.objects.exists():
         add_numbers(6)
@@ -108,7 +105,7 @@ def test_whatever_the_carrier_answers_each_line_stays_in_order_and_nothing_accep
         accepted.append(text)
         return SendReply(parts=(SentPart(carrier_message_id=f"{text.client_ref}-{len(accepted)}"),))
 
-    carrier.accept = accept  # type: ignore[method-assign]
+    carrier.accept = accept
     scripted: dict[str, Any] = {
         "accept": accept,
         "later": TryLater("throttled", retry_after=5),
