@@ -1,72 +1,75 @@
-"""Counting webhooks without a good signature. That is all that is kept of them, and it must cost next to nothing.
+"""Count webhooks without a good signature. Nothing else is kept of them, and a flood of them must cost next to nothing.
 
-The counter is one row for a day and a reason, and a flood of forgeries would have every thread wait for its lock. So a
-process writes at most once a second: the first at once, those that follow when the second is over. At a kill -9 the
-counts of the last second are lost, and while the database is away all of them are.
+The counter is one row per day, endpoint and reason, and in a flood every thread would wait for its lock. So a process
+counts in memory and writes at most once a second, by a request that comes when a second has passed since the last
+write. The first rejected webhook after a quiet second is written at once.
+
+Later ones in that second stay unwritten until the next webhook of any kind, or until the process ends. They are lost
+if the process is killed. The counts of a write are lost if the database does not answer.
 """
 
+import atexit
 import logging
 from collections import Counter
 from functools import partial
-from threading import Lock, Timer
+from threading import Lock
+from time import monotonic
 
-from django.db import DatabaseError, InterfaceError, connections
+from django.db import connections
 
 from conversations.models import RejectedWebhook
 from smsproxy.database.deadline import fail_soon
 
 log = logging.getLogger(__name__)
 
-_EVERY = 1.0  # seconds
-_PATIENCE = 2.0
+_WRITE_INTERVAL = 1.0  # seconds
+_DATABASE_TIMEOUT = 2.0  # seconds
 
 _lock = Lock()
-_waiting: Counter[tuple[str, str]] = Counter()
-_is_paused = False
+_unwritten: Counter[tuple[str, str]] = Counter()
+_next_write_at = 0.0  # by monotonic()
 
 
 def count(endpoint: str, reason: str) -> None:
-    """One more. Never an error: what the webhook answers is the same without a database."""
-    global _is_paused
+    """Count one rejected webhook. Never raise: the webhook's answer is the same without a database."""
     with _lock:
-        _waiting[endpoint, reason] += 1
-        if _is_paused:
+        _unwritten[endpoint, reason] += 1
+    write_if_due()
+
+
+def write_if_due() -> None:
+    """Write the counts that are in memory, if there are any and the last write began a second ago. Never raise."""
+    global _next_write_at
+    if not _unwritten:
+        return
+    with _lock:
+        now = monotonic()
+        if now < _next_write_at:
             return
-        _is_paused = True
-    try:
-        _write()
-        _pause()
-    except Exception as error:  # noqa: BLE001 - no thread could be started, say: the next one tries again
-        _is_paused = False
-        log.warning("rejected webhooks could not be counted: %s", type(error).__name__)
+        # Set before the write, so that no other thread writes at the same time.
+        _next_write_at = now + _WRITE_INTERVAL
+        counts = _take()
+    _write(counts)
 
 
-def _pause() -> None:
-    # Not a daemon: a process that ends waits for it, and so writes its last counts.
-    Timer(_EVERY, _go_on).start()
-
-
-def _go_on() -> None:
-    global _is_paused
-    try:
-        with _lock:
-            if not _waiting:
-                _is_paused = False
-                return
-        _write()
-        connections.close_all()  # Those of this short-lived thread.
-        _pause()
-    except Exception as error:  # noqa: BLE001 - as above
-        _is_paused = False
-        log.warning("rejected webhooks could not be counted: %s", type(error).__name__)
-
-
-def _write() -> None:
+@atexit.register
+def _write_at_exit() -> None:
     with _lock:
-        counts = dict(_waiting)
-        _waiting.clear()
+        counts = _take()
+    if counts:
+        _write(counts)
+        connections.close_all()
+
+
+def _take() -> dict[tuple[str, str], int]:
+    counts = dict(_unwritten)
+    _unwritten.clear()
+    return counts
+
+
+def _write(counts: dict[tuple[str, str], int]) -> None:
     try:
         for (endpoint, reason), number in counts.items():
-            fail_soon(partial(RejectedWebhook.objects.add, endpoint, reason, number), seconds=_PATIENCE)
-    except (DatabaseError, InterfaceError):
-        log.warning("rejected webhooks could not be counted")
+            fail_soon(partial(RejectedWebhook.objects.add, endpoint, reason, number), seconds=_DATABASE_TIMEOUT)
+    except Exception as error:  # noqa: BLE001 - a webhook is answered whatever happens to its count
+        log.warning("rejected webhooks could not be counted: %s", type(error).__name__)

@@ -69,6 +69,7 @@ class Webhook(APIView):
             kind = type(error.__cause__ or error).__name__
             log.error("a webhook at %s could not be stored: %s", self.endpoint, kind)  # noqa: TRY400
             return _answer(503)
+        rejected.write_if_due()
         return _answer(200)
 
     def take_in(self, params: Mapping[str, str]) -> None:

@@ -100,3 +100,12 @@ def test_that_a_request_was_malformed_is_logged(server):
     server.say(b"nonsense\r\n\r\n")
 
     assert "Invalid request from ip=127.0.0.1\n" in server.log
+
+
+def test_a_server_that_stops_has_counted_every_rejected_webhook(tmp_path):
+    with Gunicorn(tmp_path) as stopping:
+        for _ in range(7):
+            assert status(stopping.say(post(INBOUND), b"")) == 401
+
+    counted = "from conversations.models import RejectedWebhook as R; print(R.objects.get().count)"
+    assert stopping.manage("shell", "-v0", "-c", counted) == "7"

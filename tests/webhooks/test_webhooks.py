@@ -6,7 +6,7 @@ from io import BytesIO
 from urllib.parse import urlencode
 
 import pytest
-from django.db import OperationalError, connection
+from django.db import OperationalError, connection, connections
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
@@ -43,6 +43,14 @@ def as_form(client, url, params):
 
 def as_json(client, url, params):
     return client.post(url, json.dumps(params), content_type="application/json")
+
+
+def stopped_clock(monkeypatch):
+    """The seconds that the counter of rejected webhooks sees, in a list of one, to be moved by the test."""
+    now = [1000.0]
+    monkeypatch.setattr(rejected, "_WRITE_INTERVAL", 1.0)
+    monkeypatch.setattr(rejected, "monotonic", lambda: now[0])
+    return now
 
 
 SHAPES = pytest.mark.parametrize("send", [as_query, as_form, as_json])
@@ -102,17 +110,66 @@ def test_the_counter_counts_each_forgery(client):
 
 
 def test_a_flood_of_forgeries_is_counted_in_memory_and_written_once_a_second(client, monkeypatch):
-    monkeypatch.setattr(rejected, "_pause", lambda: None)  # The second is not over.
-    monkeypatch.setattr(rejected, "_is_paused", False)
+    now = stopped_clock(monkeypatch)
 
     with CaptureQueriesContext(connection) as queries:
         for _ in range(50):
             client.post(INBOUND)
     first = RejectedWebhook.objects.get().count
-    rejected._write()
+    now[0] += 0.9
+    client.post(INBOUND)
+    before = RejectedWebhook.objects.get().count
+    now[0] += 0.2
+    client.post(INBOUND)
 
     assert len(queries) <= 5
-    assert (first, RejectedWebhook.objects.get().count) == (1, 50)
+    assert (first, before, RejectedWebhook.objects.get().count) == (1, 1, 52)
+
+
+@pytest.mark.parametrize(("url", "params"), [(INBOUND, signed_inbound), (RECEIPT, signed_receipt)])
+def test_the_next_good_webhook_writes_the_rejected_ones_that_wait_in_memory(client, monkeypatch, url, params):
+    now = stopped_clock(monkeypatch)
+    for _ in range(3):
+        client.post(INBOUND)
+    as_form(client, url, params(nonce="within the second"))
+    within = RejectedWebhook.objects.get().count
+    now[0] += 2
+
+    assert as_form(client, url, params()).status_code == 200
+
+    assert (within, RejectedWebhook.objects.get().count) == (1, 3)
+
+
+def test_a_good_webhook_asks_the_database_nothing_for_the_rejected_ones_where_there_are_none(client):
+    as_form(client, RECEIPT, signed_receipt())
+
+    with CaptureQueriesContext(connection) as queries:
+        as_form(client, RECEIPT, signed_receipt())
+
+    assert not [query for query in queries if RejectedWebhook._meta.db_table in query["sql"]]
+
+
+def test_a_process_that_ends_writes_the_rejected_ones_that_wait_in_memory(client, monkeypatch):
+    stopped_clock(monkeypatch)
+    monkeypatch.setattr(connections, "close_all", lambda: None)  # The test's own connection stays.
+    for _ in range(3):
+        client.post(INBOUND)
+
+    rejected._write_at_exit()
+
+    assert RejectedWebhook.objects.get().count == 3
+
+
+@pytest.mark.parametrize("failure", [OperationalError("away"), RuntimeError("can't start new thread")])
+def test_a_rejected_webhook_is_answered_though_it_cannot_be_counted(client, monkeypatch, caplog, failure):
+    def fail(*args):
+        raise failure
+
+    monkeypatch.setattr(RejectedWebhook.objects, "add", fail)
+
+    assert client.post(INBOUND).status_code == 401
+
+    assert "rejected webhooks could not be counted" in caplog.text
 
 
 def test_a_signature_by_any_of_the_secrets_is_good(client, settings):
