@@ -11,6 +11,7 @@ from django.contrib import admin
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 APPS = ["smsproxy", "numbers", "conversations"]
+VONAGE = ROOT / "smsproxy" / "carriers" / "vonage"
 # Only these know everything.
 KNOW_ALL = {
     "smsproxy/urls.py",
@@ -58,18 +59,53 @@ def test_only_the_carriers_know_the_sdk():
     users = [path for path in modules(*APPS) if any(name.split(".")[0].startswith("vonage") for name in imports(path))]
 
     assert users
-    assert all(path.parent == ROOT / "smsproxy" / "carriers" / "vonage" for path in users)
+    assert all(path.parent == VONAGE for path in users)
+
+
+def test_only_the_simulator_speaks_as_vonage_does():
+    """All others ask the carrier interface, so that a second carrier is one folder and a row in CARRIERS."""
+    users = {path.parent for path in modules(*APPS) if reaches(path, "smsproxy.carriers.vonage")}
+
+    assert users == {VONAGE, ROOT / "smsproxy" / "simulator"}
+
+
+def strings(tree):
+    """Every string of the code, without the docstrings."""
+    docstrings = {node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in docstrings:
+            yield node.value
 
 
 def test_only_the_carriers_know_vonage_s_field_names():
-    words = ["msisdn", "moHttpUrl", "messageId", "err-code", "message-id", "concat-ref"]
-    knowing = [
-        path
-        for path in modules(*APPS)
-        if any(f'"{word}"' in path.read_text() for word in words) and path.parent.name != "vonage"
-    ]
+    fields = {
+        *("msisdn", "moHttpUrl", "messageId", "message-id", "err-code", "error-code", "error-text", "network-code"),
+        *("client-ref", "api-key", "message-timestamp", "message-price", "error-code-label"),
+        *("concat", "concat-ref", "concat-total", "concat-part", "sig", "timestamp", "nonce"),
+    }
+    known = {path: fields.intersection(strings(ast.parse(path.read_text()))) for path in modules(*APPS)}
 
-    assert knowing == []
+    assert {str(path): words for path, words in known.items() if words and path.parent != VONAGE} == {}
+    assert set().union(*known.values()) == fields
+
+
+def test_only_the_carriers_know_vonage_s_settings_and_name():
+    allowed = {
+        # What the environment says, and whether it makes sense.
+        "smsproxy/settings.py",
+        "smsproxy/checks.py",
+        # The addresses that the numbers at Vonage already point at.
+        "smsproxy/webhook_urls.py",
+    }
+    row = ["vonage", "smsproxy.carriers.vonage.carrier.VonageCarrier"]
+    found = {}
+    for path in modules(*APPS):
+        if path.parent != VONAGE and str(path.relative_to(ROOT)) not in allowed:
+            tree = ast.parse(path.read_text())
+            names = [node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
+            found[str(path.relative_to(ROOT))] = [word for word in [*strings(tree), *names] if "vonage" in word.lower()]
+
+    assert {path: words for path, words in found.items() if words} == {"smsproxy/carriers/__init__.py": row}
 
 
 def test_staff_can_see_every_model():
