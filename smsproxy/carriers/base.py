@@ -1,6 +1,6 @@
-"""The phone network behind one interface: verbs, value objects, and errors that say whether something happened.
+"""The carrier interface: verbs, value objects, and errors that say whether something happened.
 
-Numbers are E.164 with `+` on this side (`"+447700900001"`); a carrier converts them at its own boundary. Money is EUR.
+Numbers are E.164 with `+` (`"+447700900001"`), and each carrier converts them at its own boundary. Money is EUR.
 Durations are seconds.
 """
 
@@ -26,7 +26,7 @@ class Feature(StrEnum):
 
 
 class PatternPlace(StrEnum):
-    """Where in a number a search pattern must be found."""
+    """The part of a number where a search pattern must match."""
 
     START = "start"
     ANYWHERE = "anywhere"
@@ -35,9 +35,9 @@ class PatternPlace(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class NumberQuery:
-    """What numbers to look for.
+    """Criteria for a search of numbers for rent.
 
-    country: ISO 3166-1 alpha-2, upper case. pattern: digits only, counted with the country code.
+    country: ISO 3166-1 alpha-2, upper case. pattern: digits, matched against the number with its country code.
     """
 
     country: str
@@ -49,7 +49,7 @@ class NumberQuery:
 
 @dataclass(frozen=True, kw_only=True)
 class AvailableNumber:
-    """A number for rent. monthly_cost: EUR a month, None where the carrier does not say."""
+    """A number for rent. monthly_cost: EUR a month, None if the carrier does not state it."""
 
     number: str
     country: str
@@ -60,7 +60,7 @@ class AvailableNumber:
 
 @dataclass(frozen=True, kw_only=True)
 class OwnedNumber:
-    """A number that the account rents. webhook_url: where its inbound texts go, "" for nowhere of its own."""
+    """A number that the account rents. webhook_url: where it posts its inbound messages, "" if none is set for it."""
 
     number: str
     country: str
@@ -76,7 +76,7 @@ class LookupVerdict(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class LookupResult:
-    """What a carrier knows of a real number. country and line_type are "" where it does not say."""
+    """A carrier's knowledge of a real number. country and line_type are "" where they are not known."""
 
     verdict: LookupVerdict
     country: str = ""
@@ -85,7 +85,7 @@ class LookupResult:
 
 @dataclass(frozen=True, kw_only=True)
 class OutgoingText:
-    """A text to send. client_ref: our own id, at most 40 characters, echoed in the receipt."""
+    """A message to send. client_ref: our own id, at most 40 characters, which the receipt echoes."""
 
     sender: str
     recipient: str
@@ -95,7 +95,7 @@ class OutgoingText:
 
 @dataclass(frozen=True, kw_only=True)
 class SentPart:
-    """One SMS of a text: its carrier id, or the carrier's code for why this part was refused. price: EUR."""
+    """One SMS of a message: its carrier id, or the carrier's code for why it rejected this part. price: EUR."""
 
     carrier_message_id: str
     price: Decimal | None = None
@@ -108,17 +108,18 @@ class SentPart:
 
 @dataclass(frozen=True, kw_only=True)
 class SendReply:
-    """The carrier took the text: at least one part was accepted, each will have its own delivery receipt."""
+    """The carrier accepted the message: at least one part of it. Each accepted part gets its own delivery receipt."""
 
     parts: tuple[SentPart, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class InboundText:
-    """A text that somebody sent to one of our numbers, as the carrier's webhook told it.
+    """An inbound message, or one part of a long one, as the carrier's webhook describes it.
 
-    sender: E.164, or None where the sender is not a phone number (an alphanumeric id, say).
-    part, parts, group: of a long message in several webhooks; part counts from 1, parts is 1 for a whole message.
+    sender: E.164, or None if the sender is not a phone number but, for example, an alphanumeric id.
+    group, part, parts: the place in a long message, of which each part has a webhook of its own. part counts from 1.
+    parts is 1 for a whole message.
     """
 
     carrier_message_id: str
@@ -132,7 +133,7 @@ class InboundText:
 
 
 class ReceiptStatus(StrEnum):
-    """What became of one part, in the order of certainty: a higher rank is never overwritten by a lower one."""
+    """The state of one message part. A status never replaces one of a higher rank."""
 
     UNKNOWN = "unknown"
     ACCEPTED = "accepted"
@@ -141,6 +142,7 @@ class ReceiptStatus(StrEnum):
 
     @property
     def rank(self) -> int:
+        """Return how certain the status is, from 0 to 2."""
         return {"unknown": 0, "accepted": 1}.get(self.value, 2)
 
     @property
@@ -150,9 +152,9 @@ class ReceiptStatus(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Receipt:
-    """What the carrier later says of one part. client_ref is "" where the carrier did not echo it.
+    """A delivery receipt for one message part. client_ref is "" if the carrier did not echo it.
 
-    network: the person's, MCC and MNC such as "23410"; "" where the carrier does not say.
+    network: the recipient's, as MCC and MNC such as "23410". "" if the carrier does not state it.
     """
 
     carrier_message_id: str
@@ -163,10 +165,10 @@ class Receipt:
 
 
 class CarrierError(Exception):
-    """A call to the carrier did not do what was asked.
+    """A call to the carrier failed.
 
-    The class says what matters: did it happen (`NotDone`: certainly not, `OutcomeUnknown`: nobody knows), and what is
-    at fault. `code` is the carrier's own code. The text names neither numbers nor texts nor credentials.
+    The class says whether the request took effect: `NotDone` means no, `OutcomeUnknown` that nobody knows. Subclasses
+    say what is at fault. `code` is the carrier's own code. The text holds no numbers, texts or credentials.
     """
 
     def __init__(self, detail: str, *, code: str = "") -> None:
@@ -176,27 +178,30 @@ class CarrierError(Exception):
 
 
 class OutcomeUnknown(CarrierError):
-    """We never heard back, or could not read the answer: it may have happened. Never repeat it blindly."""
+    """No reply, or one that cannot be read: the request may have taken effect. Never retry it blindly."""
 
 
 class NotDone(CarrierError):
-    """It certainly did not happen."""
+    """The request certainly had no effect."""
 
 
 class Scope(StrEnum):
-    """What it is best to wait with."""
+    """What to hold back after this error."""
 
     MESSAGE = "message"
     NUMBER = "number"
-    """All texts from the same virtual number."""
+    """All messages from the same virtual number."""
     ACCOUNT = "account"
-    """All texts."""
+    """All messages."""
     WORKER = "worker"
-    """All that this process would send: it does not reach the carrier. Others may."""
+    """All messages of this process, which does not reach the carrier. Other processes may reach it."""
 
 
 class TryLater(NotDone):
-    """A passing fault: throttled, busy, unreachable. retry_after: seconds that the carrier asks for, if it says."""
+    """A temporary failure: rate limit, overload, no connection. Retry later.
+
+    retry_after: seconds that the carrier asks us to wait, None if it asks for none.
+    """
 
     def __init__(
         self, detail: str, *, code: str = "", retry_after: float | None = None, scope: Scope = Scope.MESSAGE
@@ -207,15 +212,15 @@ class TryLater(NotDone):
 
 
 class Refused(NotDone):
-    """Permanent for this request: the recipient, the text or the number asked for. Repeating it is pointless."""
+    """A permanent failure of this request: its recipient, its text or the requested number. A retry is pointless."""
 
 
 class SenderFault(NotDone):
-    """The sender number may not do this. Other numbers may."""
+    """The sender number may not do this. Other numbers of the account may."""
 
 
 class AccountFault(NotDone):
-    """The whole account is at fault: credentials, credit, permissions, our configuration. Nothing will work."""
+    """The whole account is at fault: credentials, credit, permissions or our configuration. No request will work."""
 
 
 class WebhookRequest(NamedTuple):
@@ -249,9 +254,9 @@ class Undecodable(ValueError):
 
 
 class Carrier(ABC):
-    """A phone network. Every call to it has a timeout, and raises CarrierError, and nothing else, when it fails.
+    """A phone network. Every call has a timeout, and when it fails, it raises CarrierError and nothing else.
 
-    The verbs for webhooks call nothing: they read what the carrier sent to us.
+    The verbs for webhooks make no call: they read what the carrier sent to us.
     """
 
     name: str
@@ -260,19 +265,19 @@ class Carrier(ABC):
 
     @abstractmethod
     def search(self, query: NumberQuery) -> Iterator[AvailableNumber]:
-        """Numbers for rent, all pages, fetched as they are consumed."""
+        """Yield the numbers for rent. Each page is fetched when the caller reaches it."""
 
     @abstractmethod
     def buy(self, number: str, country: str) -> None:
-        """Rent a number. Refused: it is gone, or is ours already; `owned` tells which."""
+        """Rent a number. Raise Refused if it is gone or is ours already. `owned` tells which."""
 
     @abstractmethod
     def configure(self, number: str, country: str, webhook_url: str) -> None:
-        """Point the number's inbound texts at webhook_url, which must already answer an empty GET with 200."""
+        """Have the number post inbound messages to webhook_url, which must already answer an empty GET with 200."""
 
     @abstractmethod
     def owned(self, number: str = "") -> Iterator[OwnedNumber]:
-        """The numbers that the account rents, all pages; with `number`, that one or none."""
+        """Yield the numbers that the account rents, from all pages. With `number`, yield that one or none."""
 
     @abstractmethod
     def cancel(self, number: str, country: str) -> None:
@@ -280,11 +285,11 @@ class Carrier(ABC):
 
     @abstractmethod
     def look_up(self, number: str, country: str) -> LookupResult:
-        """Ask the carrier's lookup service, as the setting LOOKUP chooses, about a real number."""
+        """Look up a real number with the carrier's service that the setting LOOKUP names."""
 
     @abstractmethod
     def send(self, text: OutgoingText) -> SendReply:
-        """Send one text, once. Refused even in part only if no part was accepted."""
+        """Send one message once. Raise an error only if no part was accepted."""
 
     @abstractmethod
     def read_webhook(self, request: WebhookRequest) -> Mapping[str, str]:

@@ -1,1 +1,1 @@
-"""The carrier Vonage: requests, webhooks, signatures and faults."""
+"""The carrier Vonage: requests, webhooks, signatures and faults. Its words are known only here."""

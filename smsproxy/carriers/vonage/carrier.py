@@ -1,6 +1,7 @@
-"""Vonage, through its official SDK: our verbs in the words of the SMS and Numbers APIs.
+"""The carrier interface for Vonage's SMS and Numbers APIs, through its official SDK.
 
-vonage_client.py makes the calls, vonage_fields.py spells the values, vonage_faults.py says what a refusal means.
+client.py makes the calls, fields.py converts values, faults.py says what an error of Vonage means, and
+signed_webhooks.py reads webhooks.
 """
 
 import re
@@ -48,7 +49,7 @@ from smsproxy.carriers.vonage.lookups import identity_insights, number_insight
 from smsproxy.carriers.vonage.signed_webhooks import VonageWebhooks
 from smsproxy.webhook_urls import delivery_receipt_url
 
-PAGE = 100  # the most numbers that the Numbers API gives at once
+PAGE = 100  # the maximum of the Numbers API
 CALLBACK_LENGTH = 100
 CLIENT_REF_LENGTH = 40  # by the SMS API reference; newer pages say 100
 
@@ -63,7 +64,7 @@ class VonageCarrier(VonageWebhooks):
         self._json = ThreadClient(json_client)
 
     def send(self, text: OutgoingText) -> SendReply:
-        # Without its echo in the receipt, a send whose answer was lost could never be settled.
+        # If the answer to a send is lost, only the echo of client_ref in the receipt can settle its outcome.
         if not 0 < len(text.client_ref) <= CLIENT_REF_LENGTH:
             raise Refused(f"client_ref: expected 1 to {CLIENT_REF_LENGTH} characters")
         message = build(
@@ -71,7 +72,7 @@ class VonageCarrier(VonageWebhooks):
             from_=write_number(text.sender),
             to=write_number(text.recipient),
             text=text.text,
-            # Vonage does not look: what GSM-7 does not have, it would send as something else.
+            # Vonage does not check the text: as "text" it would replace characters that GSM-7 does not have.
             type="text" if gsm7.is_gsm7(text.text) else "unicode",
             client_ref=text.client_ref,
             callback=_receipts_url(),
@@ -107,7 +108,7 @@ class VonageCarrier(VonageWebhooks):
             lambda client, request: client.numbers.list_owned_numbers(request),
         )
         for found, entry in pages:
-            # The pattern also finds longer numbers, which only start with this one.
+            # The pattern also matches longer numbers that start with this one.
             if not number or found == number:
                 yield OwnedNumber(
                     number=found,
@@ -136,10 +137,10 @@ class VonageCarrier(VonageWebhooks):
             return number_insight(self._forms.get(), number)
         if settings.LOOKUP == "identity_insights":
             return identity_insights(self._json.get(), number)
-        raise AccountFault("the setting LOOKUP names no lookup service of Vonage")
+        raise AccountFault("the setting LOOKUP does not name a lookup service of Vonage")
 
     def _order(self, call: Callable[[Client], object]) -> None:
-        """A change to our numbers: done, or a CarrierError."""
+        """Change our numbers. Raise CarrierError unless Vonage confirms the change."""
         client = self._forms.get()
         answer = ask(client, lambda: call(client))
         if answer.status_code == 420:
@@ -154,7 +155,7 @@ class VonageCarrier(VonageWebhooks):
     def _pages(
         self, model: type, criteria: Mapping[str, Any], call: Callable[[Client, Any], object]
     ) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Every entry of a list, with its number; without those that have none, such as short codes."""
+        """Yield every entry of a list with its number. Skip entries without one, such as short codes."""
         page = seen = 0
         while True:
             page += 1
@@ -167,7 +168,7 @@ class VonageCarrier(VonageWebhooks):
                 if isinstance(entry, dict) and (number := read_number(entry.get("msisdn"))):
                     yield number, entry
             seen += len(entries)
-            # Where Vonage does not say how many there are, a page that is not full is the last.
+            # Without a count, a page that is not full is the last.
             if not entries or (seen >= count if isinstance(count, int) else len(entries) < PAGE):
                 return
 
@@ -177,9 +178,9 @@ class VonageCarrier(VonageWebhooks):
 
 
 def _receipts_url() -> str | None:
-    """Where the receipts of a text go. Said with each, so that nobody must set it for the whole account.
+    """Return the URL for the receipts of a message. Each message names it, so the account needs no setting for it.
 
-    None leaves it to the account's own setting: Vonage takes no more than 100 characters.
+    Return None, to use the account's setting, if the URL is not https or longer than Vonage accepts.
     """
     url = delivery_receipt_url()
     return url if settings.IS_HTTPS and len(url) <= CALLBACK_LENGTH else None

@@ -1,6 +1,6 @@
-"""The official SDK, with its traps closed: how a client is made and kept, and how its answers are read.
+"""Clients of the official SDK without its traps, and how their answers are read.
 
-Tried with vonage 4.9.1; tests/carriers/test_vonage_transport.py shows each trap closed against a real TLS server.
+Tested with vonage 4.9.1. tests/carriers/test_vonage_transport.py has a test against a real TLS server for each trap.
 """
 
 import logging
@@ -30,8 +30,8 @@ from vonage_sms import Sms
 from smsproxy.carriers.base import AccountFault, CarrierError, OutcomeUnknown, Refused, TryLater
 from smsproxy.carriers.vonage.faults import http_fault, transport_fault
 
-# How long a thread's idle connection is trusted, in seconds. Firewalls forget idle connections without telling, and a
-# text that is written into a dead one has an unknown outcome.
+# Seconds for which a thread reuses an idle connection. Firewalls drop idle connections silently, and a message written
+# into a dead one has an unknown outcome.
 IDLE = 30
 
 
@@ -39,8 +39,8 @@ def _is_error(record: logging.LogRecord) -> bool:
     return record.levelno >= logging.ERROR
 
 
-# Below ERROR these print numbers, texts, URLs and the Authorization header. A filter, because unlike a level it still
-# holds when somebody turns on DEBUG for everything.
+# Below ERROR these loggers print numbers, texts, URLs and the Authorization header. Unlike a level, a filter also holds
+# when DEBUG is turned on for all loggers.
 for _name in (
     "vonage",
     "vonage_number_insight",
@@ -53,8 +53,10 @@ for _name in (
 
 
 class Client:
-    """The parts of the SDK that we use, over one connection. Its own class `Vonage` brings in video, voice and a dozen
-    more, for 10 MB."""
+    """The parts of the SDK that we use, over one connection.
+
+    The SDK's class `Vonage` also imports video, voice and a dozen more, which takes 10 MB.
+    """
 
     def __init__(self, auth: Auth, options: HttpClientOptions) -> None:
         self.http_client = HttpClient(auth, options, version("vonage"))
@@ -75,15 +77,18 @@ class Client:
 
 
 def form_client() -> Client:
-    """For the APIs that take forms. A JSON call would leave its Content-Type on all later forms of the same client."""
-    # Never the signature secret: with it, the SDK signs each text, and wrongly.
+    """Return a client for the APIs that take forms.
+
+    A client keeps the Content-Type of a JSON call for all its later forms, so JSON has a client of its own.
+    """
+    # Without the signature secret: with it, the SDK signs each message, and does so wrongly.
     return _client(Auth(api_key=settings.VONAGE_API_KEY, api_secret=settings.VONAGE_API_SECRET))
 
 
 def json_client() -> Client:
-    """For the APIs that take JSON and want a token of the application."""
+    """Return a client for the APIs that take JSON and a token of the application."""
     auth = Auth(application_id=settings.VONAGE_APPLICATION_ID, private_key=settings.VONAGE_PRIVATE_KEY)
-    auth.create_jwt_auth_string()  # Only in use does a key show that it is none.
+    auth.create_jwt_auth_string()  # Fails here if the key is not valid, not at the first call.
     return _client(auth)
 
 
@@ -91,8 +96,8 @@ def _client(auth: Auth) -> Client:
     options = HttpClientOptions(
         api_host=settings.VONAGE_API_HOST,
         rest_host=settings.VONAGE_REST_HOST,
-        timeout=settings.CARRIER_TIMEOUT,  # None, the default, waits forever.
-        # The SDK also takes this for how often to repeat a request, a text too, when the server hangs up.
+        timeout=settings.CARRIER_TIMEOUT,  # The default, None, waits forever.
+        # The SDK also uses this as its number of retries, even of a message, when the server hangs up.
         pool_maxsize=1,
         max_retries=0,
     )
@@ -101,10 +106,9 @@ def _client(auth: Auth) -> Client:
 
 @cache
 def _trust(certificates: str) -> ssl.SSLContext:
-    """What every thread's connections trust. Each with a context of its own would hold all the world's certificates,
-    a megabyte of them.
+    """Return the TLS context that the connections of all threads share. Each copy of the certificates takes a megabyte.
 
-    certificates: the path of a file, or of a folder.
+    certificates: the path of a file or of a folder.
     """
     context = create_urllib3_context()
     is_folder = os.path.isdir(certificates)
@@ -113,7 +117,7 @@ def _trust(certificates: str) -> ssl.SSLContext:
 
 
 class TrustingAdapter(HTTPAdapter):
-    """One connection, and no repeats; it trusts what `context` does, and is not told anything else."""
+    """One connection, without retries, that trusts only what `context` trusts."""
 
     def __init__(self, context: ssl.SSLContext) -> None:
         self._context = context
@@ -130,10 +134,11 @@ class TrustingAdapter(HTTPAdapter):
 
 
 class DirectSession(requests.Session):
-    """A session for forms that hands them to its adapter directly: of what requests does for a browser's sake, cookies,
-    redirects, .netrc, nothing is wanted here, and it takes most of the time of sending a text.
+    """A session that passes forms to its adapter directly.
 
-    What the environment says of proxies and certificates is read once, for the host of the texts.
+    Cookies, redirects and .netrc, which requests handles as a browser would, are not needed here. They take most of
+    the time of sending a message. Proxies and certificates are read from the environment once, for the host of the SMS
+    API.
     """
 
     def __init__(self, host: str) -> None:
@@ -143,7 +148,7 @@ class DirectSession(requests.Session):
         self._environment["verify"] = True
         self._adapter = TrustingAdapter(_trust(where() if trusted is True else trusted))
         self.mount("https://", self._adapter)
-        # Followed, a redirect would carry texts and numbers to wherever it says. The SDK has no option for it.
+        # A redirect, if followed, could send texts and numbers to any host. The SDK has no option for this.
         self.max_redirects = 0
 
     def request(self, method: Any, url: Any, *args: Any, **options: Any) -> Response:
@@ -155,12 +160,12 @@ class DirectSession(requests.Session):
         about = {"Content-Type": "application/x-www-form-urlencoded", "Content-Length": str(len(form))}
         request.headers = CaseInsensitiveDict({**options["headers"], **about})
         answer = self._adapter.send(request, timeout=options["timeout"], **self._environment)
-        answer.content  # noqa: B018 - read it here, where a failure is still one of the call
+        answer.content  # noqa: B018 - a failure to read it must be a failure of this call
         return answer
 
 
 class ThreadClient(threading.local):
-    """A thread's own client: the SDK's keeps its headers and its last answer in attributes, and so mixes them up."""
+    """A client per thread: the SDK keeps headers and the last answer in attributes of the client."""
 
     def __init__(self, make: Callable[[], Client]) -> None:
         self._make = make
@@ -170,7 +175,7 @@ class ThreadClient(threading.local):
 
     def get(self) -> Client:
         now = time.monotonic()
-        # After a fork, parent and child would write into the same connection.
+        # After a fork, parent and child would share a connection.
         if self._client is None or self._pid != os.getpid() or now - self._used_at > IDLE:
             self._client = self._made()
             self._pid = os.getpid()
@@ -180,14 +185,14 @@ class ThreadClient(threading.local):
     def _made(self) -> Client:
         try:
             return self._make()
-        except Exception:  # noqa: BLE001 - the SDK has no common base for what is wrong with credentials
+        except Exception:  # noqa: BLE001 - the SDK's errors for bad credentials have no common base
             fault = AccountFault("the Vonage credentials or hosts in the settings cannot be used")
-        # Outside of `except`, so that the cause, which can quote a key, does not hang on as __context__.
+        # Outside of `except`, so that the cause, which can quote a key, does not become __context__.
         raise fault
 
 
 def build(model: type, **values: object) -> Any:
-    """One of the SDK's request objects. What it does not take is refused here, and was never sent."""
+    """Return a request object of the SDK. Raise Refused if the SDK rejects the values: nothing was sent."""
     try:
         return model(**values)
     except Exception:  # noqa: BLE001 - pydantic's error, which quotes the values, or one of the SDK's
@@ -196,10 +201,10 @@ def build(model: type, **values: object) -> Any:
 
 
 def ask(client: Client, call: Callable[[], object]) -> Response:
-    """Let the SDK make one call, and return Vonage's answer, whatever the SDK made of it.
+    """Let the SDK make one call, and return Vonage's answer even if the SDK raises. Raise CarrierError without one.
 
-    The SDK raises a dozen kinds of exceptions, with numbers and texts in them, and some after a text was accepted. So
-    only the answer itself is believed. Raises CarrierError if there is none.
+    The SDK raises a dozen kinds of exceptions with numbers and texts in them, some after a message was accepted. So
+    only the answer itself counts.
     """
     before = client.http_client.last_response
     fault: CarrierError | None = None
@@ -208,14 +213,14 @@ def ask(client: Client, call: Callable[[], object]) -> Response:
     except Exception as error:  # noqa: BLE001 - see above
         fault = transport_fault(error)
     answer: Response | None = client.http_client.last_response
-    # Still the one from before: this call had none.
+    # Still the answer to the call before: this call got none.
     if answer is None or answer is before:
         raise fault or OutcomeUnknown("no answer")
     return answer
 
 
 def body_of(answer: Response, fault: Callable[[int, str], CarrierError] = http_fault) -> dict[str, Any]:
-    """The JSON object of a 2xx answer; raises what any other answer means, by `fault`."""
+    """Return the JSON object of a 2xx answer. For any other, raise the error that `fault` returns."""
     if not 200 <= answer.status_code < 300:
         raise fault(answer.status_code, answer.headers.get("Retry-After", ""))
     try:
@@ -228,7 +233,7 @@ def body_of(answer: Response, fault: Callable[[int, str], CarrierError] = http_f
 
 
 def read(client: Client, call: Callable[[], object]) -> dict[str, Any]:
-    """The body of the answer to a question. Asking again is harmless, so no outcome is unknown."""
+    """Return the body of the answer to a read. A retry is harmless, so an unknown outcome becomes TryLater."""
     try:
         return body_of(ask(client, call))
     except OutcomeUnknown as fault:

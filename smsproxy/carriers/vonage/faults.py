@@ -1,6 +1,6 @@
-"""What Vonage's refusals mean: every code and every failure of the network, as one of our CarrierErrors.
+"""Vonage's errors as our CarrierErrors: every documented code, and every failure of the network.
 
-Details are our own words, never Vonage's: theirs can repeat the number, the text or the address that was called.
+Details are in our own words. Vonage's words can repeat the number, the text or the URL.
 """
 
 import re
@@ -23,14 +23,14 @@ from smsproxy.carriers.base import (
     TryLater,
 )
 
-# Vonage's SMS API reference, "SMS errors", with the codes that only its older pages list: 13, 16, 19, 20, 34.
+# Vonage's SMS API reference, "SMS errors". Only its older pages list the codes 13, 16, 19, 20 and 34.
 SMS_STATUSES: Final[Mapping[str, tuple[type[NotDone], str]]] = {
-    "1": (TryLater, "throttled: more texts a second than the number or the account may send"),
+    "1": (TryLater, "rate limit: more messages a second than the number or the account may send"),
     "2": (Refused, "a parameter is missing"),
     "3": (Refused, "a parameter is not valid"),
     "4": (AccountFault, "the API key or secret is wrong or disabled"),
     "5": (TryLater, "internal error at Vonage"),
-    "6": (Refused, "the message cannot be processed, for instance because no network has this prefix"),
+    "6": (Refused, "the message cannot be processed, for example because no network has this prefix"),
     "7": (Refused, "the recipient is barred"),
     "8": (AccountFault, "the account is suspended"),
     "9": (AccountFault, "the account has no credit"),
@@ -51,22 +51,22 @@ SMS_STATUSES: Final[Mapping[str, tuple[type[NotDone], str]]] = {
     "34": (Refused, "the recipient's number is missing or not valid"),
 }
 
-# What waits, where it is more than the text that was refused.
+# The codes that hold back more than the rejected message.
 _SCOPES: Final[Mapping[str, Scope]] = {
-    # It does not say whether the number was too fast or the account. The account's rate is kept by ourselves.
+    # It does not say whose rate limit was exceeded. We keep that of the account ourselves, so it is the number's.
     "1": Scope.NUMBER,
     "10": Scope.ACCOUNT,
 }
 
-# Vonage's Number Insight API reference, "Status codes". Those of numbers that are not valid are a result, not a fault.
+# Vonage's Number Insight API reference, "Status codes". The codes for invalid numbers are results, not faults.
 INSIGHT_STATUSES: Final[Mapping[str, tuple[type[NotDone], str]]] = {
-    "1": (TryLater, "throttled: more lookups a second than the account may make"),
+    "1": (TryLater, "rate limit: more lookups a second than the account may make"),
     "4": (AccountFault, "the API key or secret is wrong or disabled"),
     "9": (AccountFault, "the account has no credit"),
     "19": (AccountFault, "the account may not use lookups"),
 }
 
-# How all of Vonage's codes look. Anything else is not one, and may be anything, a number say.
+# The form of all Vonage's codes. Any other value may be anything, even a phone number.
 STATUS: Final = re.compile(r"[0-9]{1,4}")
 
 _WAIT = re.compile(r"\[\s*([0-9]{1,7})\s*\]")  # Throughput Rate Exceeded - please wait [ 978 ] and retry
@@ -74,11 +74,13 @@ _SECONDS = re.compile(r"[0-9]{1,6}")
 
 
 def sms_fault(status: str, error_text: str = "") -> NotDone:
+    """Return the error for this status of an SMS. error_text may hold the time to wait."""
     kind, detail = SMS_STATUSES.get(status, (Refused, "a status that Vonage does not document"))
     return _fault(kind, detail, status, error_text)
 
 
 def insight_fault(status: str) -> NotDone:
+    """Return the error for this status of a Number Insight lookup."""
     kind, detail = INSIGHT_STATUSES.get(status, (Refused, "a status that Vonage does not document"))
     return _fault(kind, detail, status)
 
@@ -92,10 +94,10 @@ def _fault(kind: type[NotDone], detail: str, code: str, error_text: str = "") ->
 
 
 def send_http_fault(status: int, retry_after: str = "") -> CarrierError:
-    """An HTTP status outside 2xx, as the answer to a text."""
+    """Return the error for an HTTP status outside 2xx, as the answer to a message."""
     if status == 503:
-        # RFC 9110, 15.6.4: the server is not ready to handle the request. Of the failures of a server it alone says
-        # that nothing was done; an order of a number is not repeated on its word all the same.
+        # RFC 9110, 15.6.4: the server is not ready to handle the request. No other 5xx says that nothing was done. An
+        # order of a number is not retried even after a 503.
         seconds = _seconds(retry_after)
         return TryLater("the carrier is out of service", code="503", retry_after=seconds, scope=Scope.ACCOUNT)
     return http_fault(status, retry_after)
@@ -106,16 +108,19 @@ def _seconds(retry_after: str) -> int | None:
 
 
 def http_fault(status: int, retry_after: str = "") -> CarrierError:
-    """An HTTP status outside 2xx. retry_after: the header of that name, of which we read only the form in seconds."""
+    """Return the error for an HTTP status outside 2xx.
+
+    retry_after: the header of that name. Only its form in seconds is read.
+    """
     code = str(status)
     if status == 429:
         seconds = _seconds(retry_after)
-        return TryLater("throttled: too many requests", code=code, retry_after=seconds, scope=Scope.ACCOUNT)
+        return TryLater("rate limit: too many requests", code=code, retry_after=seconds, scope=Scope.ACCOUNT)
     if status >= 500:
-        # A gateway may say so after the request has gone through behind it.
+        # A gateway may answer so although the server behind it carried out the request.
         return OutcomeUnknown("the carrier's server failed", code=code)
     if status == 303:
-        # Unlike other redirects it says "done, the answer is elsewhere" (RFC 9110, 15.4.4).
+        # Unlike other redirects, 303 means "done, the answer is elsewhere" (RFC 9110, 15.4.4).
         return OutcomeUnknown("the carrier redirects to its answer, which is not followed", code=code)
     if status in (400, 413, 414, 422):
         return Refused("the carrier cannot use this request", code=code)
@@ -125,7 +130,7 @@ def http_fault(status: int, retry_after: str = "") -> CarrierError:
 
 
 def numbers_fault(status: int, label: str) -> CarrierError:
-    """An order that the Numbers API did not carry out, from its error-code and error-code-label."""
+    """Return the error of an order that the Numbers API rejected, from its error-code and error-code-label."""
     if status != 420:
         return http_fault(status)
     if "address" in label.lower():
@@ -134,13 +139,16 @@ def numbers_fault(status: int, label: str) -> CarrierError:
 
 
 def transport_fault(error: Exception) -> CarrierError:
-    """The SDK raised and there is no answer. Unknown, unless the request certainly never left this machine."""
+    """Return the error for an exception of the SDK without an answer.
+
+    The outcome is unknown, unless the request certainly never left this machine.
+    """
     if isinstance(error, requests.TooManyRedirects):
         return http_fault(_status_of(error.response))
     if isinstance(error, (requests.exceptions.InvalidURL, LocationValueError)):
         return AccountFault("VONAGE_API_HOST or VONAGE_REST_HOST is not a host name")
     if isinstance(error, UnicodeEncodeError):
-        # Half a surrogate pair, found when the form was written.
+        # Half a surrogate pair, found when the form was encoded.
         return Refused("the text is not valid Unicode")
     reason = _reason(error)
     if isinstance(error, requests.ConnectTimeout) or isinstance(reason, (NewConnectionError, ConnectTimeoutError)):
@@ -154,7 +162,7 @@ def transport_fault(error: Exception) -> CarrierError:
 
 
 def _reason(error: Exception) -> object:
-    """What urllib3 says, under what requests makes of it; and under a proxy's failure, that of the connection to it."""
+    """Return urllib3's error inside one of requests. For a failed proxy, return the error of the connection to it."""
     reason = getattr(error.args[0], "reason", None) if error.args else None
     return getattr(reason, "original_error", reason)
 

@@ -1,4 +1,4 @@
-"""Vonage's spelling of our values, and back. What makes no sense becomes "" or None: one odd field loses no answer."""
+"""Conversion between our values and Vonage's. An invalid field becomes "" or None, and the answer is still used."""
 
 import re
 from decimal import Decimal, InvalidOperation
@@ -15,13 +15,13 @@ NUMBER_TYPES = {
     NumberType.TOLL_FREE: "landline-toll-free",
 }
 _NUMBER_TYPES_BACK = {word: number_type for number_type, word in NUMBER_TYPES.items()}
-# The order in which the SDK's enum has them in its combinations.
+# The order of features in the combinations of the SDK's enum.
 _FEATURES = (Feature.SMS, Feature.VOICE, Feature.MMS)
 _PLACES = {PatternPlace.START: 0, PatternPlace.ANYWHERE: 1, PatternPlace.END: 2}
 
 
 def write_number(number: str) -> str:
-    """E.164 without its "+". Raises Refused: better here than as a text to somebody else."""
+    """Return E.164 without its "+". Raise Refused for any other form: it could be the number of somebody else."""
     digits = number.removeprefix("+")
     if not _NUMBER.fullmatch(digits):
         raise Refused("a number that is not in E.164 form")
@@ -57,10 +57,10 @@ MOST_MONEY = 10_000  # EUR
 
 
 def read_money(value: object) -> Decimal | None:
-    """EUR. A string by the reference; a number, which the SDK's own model does not take, is as good."""
+    """Return EUR from a string, as documented, or from a number, which the SDK's own model rejects."""
     try:
         money = Decimal(str(value))
     except InvalidOperation:
         return None
-    # Nothing that we pay for costs more: a sum that cannot be stored must not keep the rest from being stored.
+    # Nothing that we pay for costs more. A price that does not fit its column must not keep the rest from being stored.
     return round(money, 5) if money.is_finite() and 0 <= money < MOST_MONEY else None

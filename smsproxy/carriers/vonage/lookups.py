@@ -1,4 +1,4 @@
-"""Vonage's two lookup services. Number Insight ends on 4 February 2027; Identity Insights takes its place."""
+"""Vonage's two lookup services. Number Insight ends on 4 February 2027, and Identity Insights replaces it."""
 
 import re
 from typing import Any
@@ -15,15 +15,15 @@ from smsproxy.carriers.vonage.client import Client, build, read
 from smsproxy.carriers.vonage.faults import STATUS, insight_fault
 from smsproxy.carriers.vonage.fields import read_country, write_number
 
-# The only purpose that a test application may name. The insights that we ask for do not need one.
+# The only purpose that a test application may state. The insights that we request do not need one.
 PURPOSE = "FraudPreventionAndDetection"
 
 _LINE_TYPE = re.compile(r"[a-z_ -]{1,30}")
 
 
 def number_insight(client: Client, number: str) -> LookupResult:
-    """Number Insight Basic: whether the number is one, and its country. It does not know the line type."""
-    # The country is not sent: a number in E.164 is refused if Vonage has another country for it.
+    """Look up a number with Number Insight Basic: its validity and country, without a line type."""
+    # The country is not sent: Vonage would reject an E.164 number for which it knows another country.
     request = build(BasicInsightRequest, number=write_number(number))
     body = read(client, lambda: client.number_insight.get_basic_info(request))
     status = str(body.get("status", ""))
@@ -31,14 +31,14 @@ def number_insight(client: Client, number: str) -> LookupResult:
         raise TryLater("an answer that cannot be read")
     if status in ("3", "5"):
         return LookupResult(verdict=LookupVerdict.INVALID)
-    # 43 to 45: not all is known. The format, which is all that we want, is.
+    # 43 to 45: incomplete, but the format is known, and we need no more.
     if status not in ("0", "43", "44", "45"):
         raise insight_fault(status)
     return LookupResult(verdict=LookupVerdict.VALID, country=read_country(body.get("country_code")))
 
 
 def identity_insights(client: Client, number: str) -> LookupResult:
-    """The insights `format` and `current_carrier`. Each has a status of its own."""
+    """Look up a number with the insights `format` and `current_carrier`. Each has a status of its own."""
     request = build(
         IdentityInsightsRequest,
         phone_number=write_number(number),
@@ -51,10 +51,10 @@ def identity_insights(client: Client, number: str) -> LookupResult:
     if code == "INVALID_NUMBER_FORMAT" or number_format.get("is_format_valid") is False:
         return LookupResult(verdict=LookupVerdict.INVALID)
     if code in ("UNAUTHORIZED", "INVALID_PURPOSE"):
-        raise AccountFault("the application may not ask this", code=code)
+        raise AccountFault("the application may not make this lookup", code=code)
     if code not in ("OK", "PARTIAL_SUCCESS"):
         raise TryLater("Vonage could not say whether the number is valid")
-    # The carrier's insight is a bonus: not all networks are covered.
+    # The insight `current_carrier` is optional: it does not cover all networks.
     line_type = str(_object(insights, "current_carrier").get("network_type") or "").lower()
     return LookupResult(
         verdict=LookupVerdict.VALID,

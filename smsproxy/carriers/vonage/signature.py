@@ -1,8 +1,8 @@
 """The `sig` parameter of Vonage's webhooks: signing, and a strict verifier.
 
-After "Signing messages" in Vonage's SMS API reference. The official SDK's verifier is not used: it raises TypeError for
-some forged signatures, takes a missing timestamp for the present, has no age limit, and does not know the method that
-is every account's default (`md5hash`).
+It follows "Signing messages" in Vonage's SMS API reference. The official SDK's verifier is not used. It raises
+TypeError for some forged signatures, accepts a missing timestamp and has no age limit. It does not know `md5hash`, the
+default method of every account.
 """
 
 import hashlib
@@ -13,20 +13,20 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from smsproxy.carriers.base import BadSignature
 
-# How far Vonage's clock may be ahead of ours, in seconds.
+# Seconds that Vonage's clock may be ahead of ours.
 CLOCK_SKEW = 300
 
-# Keys are signed unescaped: {"a": "1", "b": "2"} and {"a=1&b": "2"} have the same signature. So a captured webhook
-# could be replayed with fields hidden in an odd key. Vonage's own keys are all of this form.
+# Keys are signed unescaped: {"a": "1", "b": "2"} and {"a=1&b": "2"} have the same signature. Without a strict form of
+# keys, a captured webhook could be replayed with fields hidden in one key. All of Vonage's keys have this form.
 _KEY = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
 _TIMESTAMP = re.compile(r"[0-9]{1,12}")
 _ESCAPES = str.maketrans("&=", "__")
 
 
 def collect(pairs: Iterable[tuple[str, object]]) -> dict[str, str]:
-    """The parameters of a form, a query string or (as its `object_pairs_hook`) a JSON body.
+    """Return the parameters of a form, a query string or (as its `object_pairs_hook`) a JSON body.
 
-    Raises BadSignature for a repeated key: whoever reads the first and whoever reads the last would see different
+    Raise BadSignature for a repeated key: a reader of the first and a reader of the last value would see different
     messages under one signature.
     """
     params: dict[str, str] = {}
@@ -38,9 +38,9 @@ def collect(pairs: Iterable[tuple[str, object]]) -> dict[str, str]:
 
 
 def sign(params: Mapping[str, str], secret: str, method: str) -> str:
-    """The signature, in lower-case hex. method: md5hash, or the HMAC md5, sha1, sha256 or sha512."""
+    """Return the signature in lower-case hex. method: md5hash, or the HMAC md5, sha1, sha256 or sha512."""
     base = "".join(f"&{key}={params[key].translate(_ESCAPES)}" for key in sorted(params) if key != "sig")
-    # JSON may hold half of a surrogate pair: wrong as text, but not a reason to fail.
+    # JSON may hold half of a surrogate pair, which is not valid text but must not raise.
     message, key = base.encode(errors="surrogatepass"), secret.encode(errors="surrogatepass")
     if method == "md5hash":
         return hashlib.md5(message + key, usedforsecurity=False).hexdigest()
@@ -52,7 +52,7 @@ def verify(
 ) -> None:
     """Raise BadSignature unless one of the secrets signed these parameters within the last max_age seconds.
 
-    now: seconds since 1970, None for the present.
+    now: seconds since 1970, None for the current time.
     """
     texts = {_key(key): _text(value) for key, value in params.items()}
     given, timestamp = texts.pop("sig", ""), texts.get("timestamp", "")
@@ -60,12 +60,12 @@ def verify(
         raise BadSignature("missing")
     if not _TIMESTAMP.fullmatch(timestamp):
         raise BadSignature("bad_timestamp")
-    # Vonage writes upper-case hex. As bytes, because compare_digest raises for a str that is not ASCII.
+    # Vonage writes upper-case hex. compare_digest raises for a str that is not ASCII, hence bytes.
     candidate = given.lower().encode(errors="surrogatepass")
     matches = [hmac.compare_digest(candidate, sign(texts, secret, method).encode()) for secret in secrets]
     if not any(matches):
         raise BadSignature("wrong")
-    # The age comes last: only who knows the secret learns that it was all that was wrong.
+    # Checked last: only a caller who knows the secret may learn that the age was the only fault.
     age = (time.time() if now is None else now) - int(timestamp)
     if age > max_age:
         raise BadSignature("too_old")
@@ -80,10 +80,10 @@ def _key(key: object) -> str:
 
 
 def _text(value: object) -> str:
-    """A value as it was signed. An int can only be written one way; a float, true or null in several."""
+    """Return a value as it was signed. Only strings and ints have one spelling. Raise BadSignature for all others."""
     if isinstance(value, str):
         return value
-    # The bound keeps str() from refusing an int of thousands of digits.
+    # Without the bound, str() raises for an int of thousands of digits.
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**20:
         return str(value)
     raise BadSignature("bad_value")

@@ -1,7 +1,7 @@
-"""Vonage's webhooks, read and written: the parameters on one side, our value objects on the other.
+"""Conversion between the parameters of Vonage's webhooks and our value objects, in both directions.
 
-After "Inbound SMS" and "Delivery receipts" in Vonage's SMS API reference. They are written here too, because the
-simulator and the tests speak to our webhooks as Vonage does, signature and all.
+It follows "Inbound SMS" and "Delivery receipts" in Vonage's SMS API reference. The simulator and the tests write signed
+webhooks with it.
 """
 
 import re
@@ -32,7 +32,7 @@ _STATUSES = {
     "expired": ReceiptStatus.UNDELIVERED,
     "failed": ReceiptStatus.UNDELIVERED,
     "rejected": ReceiptStatus.UNDELIVERED,
-    # Some networks' own words, which Vonage passes on.
+    # Words of some networks, which Vonage passes on.
     "undelivered": ReceiptStatus.UNDELIVERED,
     "deleted": ReceiptStatus.UNDELIVERED,
 }
@@ -45,18 +45,19 @@ _WORDS = {
 
 
 def parse_inbound(params: Mapping[str, str]) -> InboundText:
+    """Return the inbound message of these parameters. Raise Undecodable."""
     _check_account(params)
     message_id = _message_id(params)
     if params.get("type") == "binary":
         raise Undecodable("a binary message")
     if "text" not in params:
         if "status" in params:
-            raise Undecodable("a delivery receipt at the address for texts: are the webhook addresses swapped?")
+            raise Undecodable("a delivery receipt at the inbound webhook: are the webhook URLs swapped?")
         raise Undecodable("no text")
     group, part, parts = _place(params)
     return InboundText(
         carrier_message_id=message_id,
-        # A sender that is not a number is a name, such as "PARCELS": nobody can answer it.
+        # A sender that is not a number is a name, such as "PARCELS", to which no reply is possible.
         sender=_number(params.get("msisdn", "")),
         recipient=_recipient(params),
         text=_valid_unicode(params["text"]),
@@ -68,11 +69,12 @@ def parse_inbound(params: Mapping[str, str]) -> InboundText:
 
 
 def parse_receipt(params: Mapping[str, str]) -> Receipt:
+    """Return the delivery receipt of these parameters. Raise Undecodable."""
     _check_account(params)
     message_id = _message_id(params)
     if "status" not in params:
         if "text" in params:
-            raise Undecodable("a text at the address for delivery receipts: are the webhook addresses swapped?")
+            raise Undecodable("an inbound message at the webhook for delivery receipts: are the webhook URLs swapped?")
         raise Undecodable("no status")
     client_ref = params.get("client-ref", "")
     if not _CLIENT_REF.fullmatch(client_ref):
@@ -88,7 +90,7 @@ def parse_receipt(params: Mapping[str, str]) -> Receipt:
 
 
 def write_inbound(text: InboundText) -> dict[str, str]:
-    """The webhook that Vonage would send for this text, signed now."""
+    """Return the webhook that Vonage would send for this message, signed now."""
     params = {
         "msisdn": _digits(text.sender) if text.sender else "UNKNOWN",
         "to": _digits(text.recipient),
@@ -108,9 +110,9 @@ def write_inbound(text: InboundText) -> dict[str, str]:
 
 
 def write_receipt(receipt: Receipt, *, sender: str, recipient: str) -> dict[str, str]:
-    """The webhook that Vonage would send for this receipt, signed now. sender, recipient: those of the text."""
+    """Return the webhook that Vonage would send for this receipt, signed now. sender, recipient: of the message."""
     params = {
-        # The other way round than in a webhook for a text: msisdn is always the person.
+        # msisdn is always the person, who is the sender in an inbound webhook and the recipient here.
         "msisdn": _digits(recipient),
         "to": _digits(sender),
         "messageId": receipt.carrier_message_id,
@@ -137,17 +139,17 @@ def _sealed(params: dict[str, str], sent_at: datetime | None) -> dict[str, str]:
 
 
 def _check_account(params: Mapping[str, str]) -> None:
-    """Several accounts can point at one address. The simulator has no account."""
+    """Raise Undecodable for a webhook of another account, which may use the same URL. The simulator has no account."""
     ours = settings.VONAGE_API_KEY if settings.CARRIER == "vonage" else ""
     if ours and params.get("api-key", ours) != ours:
         raise Undecodable("another account")
 
 
 def _message_id(params: Mapping[str, str]) -> str:
-    # "message-id" is how the answer to a send, and some receipts, spell it.
+    # The answer to a send and some receipts spell it "message-id".
     message_id = params.get("messageId") or params.get("message-id") or ""
     if not _ID.fullmatch(message_id):
-        raise Undecodable("no message id" if not message_id else "a message id of an odd form")
+        raise Undecodable("no message id" if not message_id else "a message id of an unknown form")
     return message_id
 
 
@@ -167,7 +169,7 @@ def _digits(number: str) -> str:
 
 
 def _place(params: Mapping[str, str]) -> tuple[str, int, int]:
-    """Group, part and parts of a long message. Nonsense makes it a whole message: better odd than lost."""
+    """Return group, part and parts of a long message. Invalid values make it a whole message: no text is lost."""
     group, part, parts = (params.get(f"concat-{name}", "") for name in ("ref", "part", "total"))
     if (
         params.get("concat", "").lower() == "true"
@@ -189,5 +191,5 @@ def _time(text: str) -> datetime | None:
 
 
 def _valid_unicode(text: str) -> str:
-    """Halves of surrogate pairs, which JSON can carry, cannot be stored or sent on: each becomes U+FFFD."""
+    """Return the text with U+FFFD for each half of a surrogate pair, which JSON can hold but no database can store."""
     return text.encode("utf-16-le", errors="surrogatepass").decode("utf-16-le", errors="replace")
