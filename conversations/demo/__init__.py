@@ -1,1 +1,1 @@
-"""What `manage.py demo` shows: a small pool, two people, and their phones."""
+"""The scene, the server and the transcript of `manage.py demo`."""

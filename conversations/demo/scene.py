@@ -1,4 +1,4 @@
-"""The scene of the demo: four virtual numbers, a rider, a driver, and their conversation. Made once, then kept."""
+"""The scene of the demo: four virtual numbers, a rider, a driver, and their conversation. It is created once."""
 
 from collections.abc import Iterator
 
@@ -12,13 +12,13 @@ from smsproxy.simulator.models import SimulatedHandset
 
 POOL = 4
 COUNTRY = "GB"
-# Numbers that the regulator keeps for fiction.
+# Numbers that the regulator reserves for fiction.
 RIDER = Person(number="+447700900001", label="Rider")
 DRIVER = Person(number="+447700900002", label="Driver")
 
 
 def fill_pool() -> Iterator[Step]:
-    """Rent what the pool lacks. Killed in between, the next start goes on with the same order."""
+    """Rent the numbers that the pool lacks. After a crash, the next start resumes the same order."""
     missing = POOL - VirtualNumber.objects.active().count()
     if missing <= 0:
         return
@@ -27,9 +27,9 @@ def fill_pool() -> Iterator[Step]:
 
 
 def meet() -> Conversation:
-    """The conversation of the demo: one that is open, or a new one. Raises CannotCreate."""
+    """Return the conversation of the demo: the open one, or a new one. Raise CannotCreate."""
     for person in (RIDER, DRIVER):
-        # Before they are texted, so that theirs are the first two phones.
+        # Before they get a text, so that theirs are the first two phones.
         hold_phone(person.number, person.label)
     return Conversation.objects.live().order_by("pk").first() or create_conversation(
         [RIDER, DRIVER], Terms(reference="ride-42")
@@ -37,6 +37,7 @@ def meet() -> Conversation:
 
 
 def hold_phone(number: str, name: str) -> SimulatedHandset:
+    """Return the phone with this E.164 number, and name it if it has no name."""
     handset = SimulatedHandset.objects.pick_up(number)
     if not handset.name:
         handset.name = name

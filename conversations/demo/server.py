@@ -1,4 +1,4 @@
-"""The demo's web server and its relay, in one process, until it is told to stop."""
+"""The demo's web server and its relay, in one process."""
 
 import errno
 import signal
@@ -16,39 +16,39 @@ HOST = "127.0.0.1"
 
 
 class PortInUse(Exception):
-    pass
+    """The server cannot use its port. The text says what to do."""
 
 
 class SilentHandler(WSGIRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
-        """The pages ask for news twice a second: no line for each."""
+        """Log nothing: each page sends two requests a second."""
 
 
 def bind(port: int) -> ThreadedWSGIServer:
-    """A server that has the port, and does not answer yet. Raises PortInUse."""
+    """Return a server that listens on the port and does not answer yet. Raise PortInUse."""
     try:
         return ThreadedWSGIServer((HOST, port), SilentHandler)
     except (OSError, OverflowError) as error:
         if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
-            raise PortInUse(f"Port {port} is in use. Stop what uses it, or choose another one with --port.") from None
-        raise PortInUse(f"Port {port} cannot be used: choose another one with --port, 1024 to 65535.") from None
+            raise PortInUse(f"Port {port} is in use. Stop its program, or choose another port with --port.") from None
+        raise PortInUse(f"Port {port} cannot be used. Choose a port from 1024 to 65535 with --port.") from None
 
 
 def serve(server: ThreadedWSGIServer, stop: threading.Event) -> None:
-    """Answer requests and relay texts until `stop` is set. What is in flight then is finished."""
+    """Answer requests and relay messages until `stop` is set. Finish what is in flight."""
     server.set_app(get_wsgi_application())
 
     def relay() -> None:
         try:
             Relay().run(stop)
         finally:
-            stop.set()  # Without its relay the demo shows nothing: rather end.
+            stop.set()  # Without its relay the demo is useless.
 
     threads = [threading.Thread(target=server.serve_forever), threading.Thread(target=relay)]
     for thread in threads:
         thread.start()
     while not stop.is_set():
-        time.sleep(0.2)  # Not `stop.wait()`, whose lock the signal's handler would wait for in this same thread.
+        time.sleep(0.2)  # Not `stop.wait()`: the signal handler, in this same thread, would wait for its lock.
     wakeup.wake.set()
     server.shutdown()
     for thread in threads:
@@ -57,7 +57,7 @@ def serve(server: ThreadedWSGIServer, stop: threading.Event) -> None:
 
 
 def stop_on_signals() -> threading.Event:
-    """Set by the first Ctrl-C or SIGTERM. A second one ends the process at once."""
+    """Return an event that the first Ctrl-C or SIGTERM sets. The second one ends the process at once."""
     stop = threading.Event()
 
     def ask_to_stop(signum: int, frame: object) -> None:

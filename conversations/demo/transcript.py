@@ -1,7 +1,7 @@
-"""The demo without a server: a short play on the simulated network, and a check of what it promises.
+"""The demo without a server: a short play on the simulated network, and checks of the product's promises.
 
-Rider and Driver text each other, once at length, a stranger texts twice, the conversation is closed, and Rider texts
-once more.
+Rider and Driver text each other, and one text is long. A stranger texts twice. The conversation is closed, and Rider
+texts once more.
 """
 
 import re
@@ -28,7 +28,7 @@ from smsproxy.webhook_urls import inbound_sms_url
 STRANGER = "+447700900099"
 QUESTION = "Hi! I am at the north exit, blue coat."
 ANSWER = "On my way 🚗 two minutes."
-# The emoji makes it Unicode, and so two SMS.
+# The emoji makes it Unicode, which takes two SMS.
 LONG = "I am in the silver car at the far end of the taxi rank, next to the flower stall, lights on 💡"
 STRANGE = "Who is this?"
 LATE = "Did I leave my umbrella in your car?"
@@ -50,7 +50,7 @@ class Played:
 
 
 def play() -> Played:
-    """Raises CarrierError, CannotCreate, NotPassedOn."""
+    """Run the play and return its result. Raise CarrierError, CannotCreate or NotPassedOn."""
     list(fill_pool())
     conversation = meet()
     proxies = dict(conversation.participants.values_list("label", "proxy_number__number"))
@@ -62,7 +62,7 @@ def play() -> Played:
         drivers_proxy=proxies[DRIVER.label],
     )
     Relay().drain()
-    # Networks do this now and then.
+    # Networks sometimes deliver a webhook twice.
     SimulatedFault.objects.create(verb=Verb.RECEIVE, kind=FaultKind.DUPLICATE_INBOUND)
     _say(played.rider, played.riders_proxy, QUESTION)
     _say(played.driver, played.drivers_proxy, ANSWER)
@@ -80,7 +80,7 @@ def _say(phone: SimulatedHandset, number: str, text: str) -> None:
 
 
 def table(played: Played) -> Iterator[str]:
-    """Who saw what, from which number, in the order in which it happened."""
+    """Yield the lines of a table of all texts on the phones, in the order in which they happened."""
     rows = [("phone", "", "virtual number", "text")]
     for text in SimulatedText.objects.filter(handset__in=played.phones).select_related("handset").order_by("pk"):
         way = "typed to" if text.direction == Direction.FROM_HANDSET else "got from"
@@ -91,17 +91,17 @@ def table(played: Played) -> Iterator[str]:
 
 
 def promises(played: Played) -> Iterator[tuple[str, bool]]:
-    """What must be true after the play, each with whether it is."""
+    """Yield each promise that must hold after the play, and whether it holds."""
     rider, driver, stranger = played.rider, played.driver, played.stranger
     got = {phone: _arrivals(phone) for phone in played.phones}
 
     def senders(phone: SimulatedHandset, text: str) -> list[str]:
-        """The number that each arrival of this text on this phone came from."""
+        """Return the sender of each arrival of this text on this phone."""
         return [sender for sender, arrived in got[phone] if arrived == text]
 
     rented = {number.number: number.webhook_url for number in get_carrier().owned()}
     yield (
-        f"{POOL} virtual numbers are rented, and their texts come to our webhook",
+        f"{POOL} virtual numbers are rented, and their messages reach our webhook",
         list(rented.values()) == [inbound_sms_url()] * POOL,
     )
     yield (
@@ -110,7 +110,7 @@ def promises(played: Played) -> Iterator[tuple[str, bool]]:
         and senders(driver, _confirmation(RIDER.label)) == [played.drivers_proxy],
     )
     yield (
-        "Rider's text reached Driver once, from Driver's proxy number, though the network brought it to us twice",
+        "Rider's text reached Driver once, from Driver's proxy number, although the network delivered it to us twice",
         senders(driver, QUESTION) == [played.drivers_proxy],
     )
     yield (
@@ -123,24 +123,24 @@ def promises(played: Played) -> Iterator[tuple[str, bool]]:
         and InboundMessage.objects.filter(outcome=Outcome.PART).count() == 2,
     )
     yield (
-        "The stranger's two texts reached nobody, and the stranger was told so once",
+        "The stranger's two texts reached nobody, and the stranger got one notice",
         not any(senders(phone, STRANGE) for phone in played.phones)
         and senders(stranger, settings.STRANGER_NOTICE) == [played.riders_proxy],
     )
     yield (
-        "Rider's text after the end reached nobody, and Rider was told so once",
+        "Rider's text after the end reached nobody, and Rider got one notice",
         not any(senders(phone, LATE) for phone in played.phones)
         and senders(rider, settings.ENDED_NOTICE) == [played.riders_proxy],
     )
-    yield "Nobody got anything else", [len(got[phone]) for phone in played.phones] == [4, 2, 1]
+    yield "Nobody got any other text", [len(got[phone]) for phone in played.phones] == [4, 2, 1]
     yield "Every text came from a rented virtual number", all(s in rented for some in got.values() for s, _ in some)
-    yield "No phone ever showed a real number of anybody", not any(map(_shows_a_real_number, _everything(got)))
+    yield "No phone showed anybody's real number", not any(map(_shows_a_real_number, _everything(got)))
     yield (
-        "All that we sent is confirmed as delivered by the carrier's receipts",
+        "The carrier's receipts confirm that every message we sent was delivered",
         [message.state for message in OutboundMessage.objects.all()] == [OutboundState.DELIVERED] * 7,
     )
     yield (
-        "Every text that came in was recorded once, with what became of it",
+        "Every inbound message was recorded once, with its outcome",
         list(InboundMessage.objects.order_by("pk").values_list("outcome", flat=True))
         == [
             *(Outcome.RELAYED, Outcome.RELAYED),
@@ -155,7 +155,7 @@ def _confirmation(label: str) -> str:
 
 
 def _arrivals(phone: SimulatedHandset) -> list[tuple[str, str]]:
-    """(sender, text) of all that arrived."""
+    """Return the sender and the text of each arrival on this phone."""
     return list(phone.texts.filter(direction=Direction.TO_HANDSET).values_list("virtual_number", "text"))
 
 
@@ -166,6 +166,6 @@ def _everything(got: dict[SimulatedHandset, list[tuple[str, str]]]) -> Iterator[
 
 
 def _shows_a_real_number(shown: str) -> bool:
-    """In whatever form: with or without the country code, spaces and dashes."""
+    """Return whether a real number is shown, with or without country code, spaces and dashes."""
     digits = re.sub(r"\D", "", shown)
     return any(number[-9:] in digits for number in (RIDER.number, DRIVER.number, STRANGER))

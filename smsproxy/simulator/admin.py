@@ -1,4 +1,4 @@
-"""The simulated network, for staff: to be looked at, and to be made to fail. Hidden where the carrier is a real one."""
+"""Admin pages of the simulated network: staff look at it and make it fail. Hidden if the carrier is a real one."""
 
 from typing import Any
 
@@ -53,13 +53,13 @@ class SimulatedTextAdmin(OnlyWhereSimulated, ReadOnlyAdmin):
     list_filter = ["direction"]
     list_select_related = ["handset"]
     search_fields = ["virtual_number", "carrier_message_id", "client_ref"]
-    # Not the text itself: it is on the phones, for whom it was.
+    # Without the text itself, which only the phones show.
     fields = ["handset", "direction", "virtual_number", "carrier_message_id", "client_ref", "created_at"]
 
 
 @admin.register(SimulatedFault)
 class SimulatedFaultAdmin(OnlyWhereSimulated):
-    """Added and deleted by hand; counted down by the network."""
+    """Faults, which staff add and delete, and which the network counts down."""
 
     list_display = ["id", "verb", "kind", "remaining"]
     list_filter = ["verb", "kind"]

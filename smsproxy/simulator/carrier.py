@@ -1,6 +1,6 @@
-"""A second carrier, of our own: it rents out numbers, delivers texts to simulated phones, and fails on request.
+"""The simulated carrier: it rents out numbers, delivers messages to simulated phones, and fails on request.
 
-Its state is in the database (smsproxy/simulator/models.py); its inventory is computed, the same for everybody.
+Its state is in the database (smsproxy/simulator/models.py). Its inventory is computed and always the same.
 """
 
 import logging
@@ -42,10 +42,10 @@ from smsproxy.simulator.models import Direction, FaultKind, SimulatedFault, Simu
 log = logging.getLogger(__name__)
 
 PRICE = Decimal("0.04")  # EUR a part
-_NOT_FOR_RENT = "420"  # as Vonage says it of a number that somebody else has, or nobody
-# All but the last two digits of the inventory, where a country has numbers for fiction.
+_NOT_FOR_RENT = "420"  # Vonage's code for a number that another account rents, or none
+# Countries with numbers reserved for fiction, and the digits before the last two.
 _FICTIONAL = {"GB": "+4477009001", "US": "+121255501"}
-# Each country has one network; and those without an entry share one of the country 001, which is for tests.
+# One network per country. Countries without an entry share one of country code 001, which is for tests.
 _NETWORKS = {"GB": "23410", "US": "310410"}
 _TEST_NETWORK = "00101"
 
@@ -76,7 +76,7 @@ class SimulatorCarrier(VonageWebhooks):
                         monthly_cost=offer.monthly_cost or Decimal(0),
                     )
             except IntegrityError:
-                raise Refused("the number is rented already", code=_NOT_FOR_RENT) from None
+                raise Refused("the number is already rented", code=_NOT_FOR_RENT) from None
 
     def configure(self, number: str, country: str, webhook_url: str) -> None:
         with _call(Verb.CONFIGURE):
@@ -101,7 +101,7 @@ class SimulatorCarrier(VonageWebhooks):
                 raise Refused("the account does not rent this number", code=_NOT_FOR_RENT)
 
     def look_up(self, number: str, country: str) -> LookupResult:
-        """Every number exists, but for those that end in 0000."""
+        """Return VALID for every number, except INVALID for those that end in 0000."""
         with _call(Verb.LOOK_UP):
             if number.endswith("0000"):
                 return LookupResult(verdict=LookupVerdict.INVALID)
@@ -110,7 +110,7 @@ class SimulatorCarrier(VonageWebhooks):
     def send(self, text: OutgoingText) -> SendReply:
         with _call(Verb.SEND) as fault:
             if not SimulatedNumber.objects.filter(number=text.sender, features__contains=Feature.SMS).exists():
-                raise SenderFault("the sender is not a number of the account that can text", code="15")
+                raise SenderFault("the sender is not a rented number with the feature SMS", code="15")
             ids = [network.new_message_id() for _ in range(segments(text.text).count)]
             if fault != FaultKind.UNDELIVERED:
                 SimulatedHandset.objects.pick_up(text.recipient).texts.create(
@@ -127,7 +127,7 @@ class SimulatorCarrier(VonageWebhooks):
 
 @contextmanager
 def _call(verb: Verb) -> Iterator[FaultKind | None]:
-    """A call over the simulated network: it fails before it does anything, or after, if a stored fault says so."""
+    """Run a call over the simulated network. A stored fault makes it fail before or after it takes effect."""
     try:
         fault = SimulatedFault.objects.take(verb)
         if fault and (failure := _failure(fault)):
@@ -136,30 +136,30 @@ def _call(verb: Verb) -> Iterator[FaultKind | None]:
     except DatabaseError as error:
         raise OutcomeUnknown(f"the simulator's own database failed ({type(error).__name__})") from None
     if fault in (FaultKind.LOST_REPLY, FaultKind.SILENCE):
-        raise OutcomeUnknown("the reply was lost, as asked for")
+        raise OutcomeUnknown("the reply was lost, by a simulated fault")
 
 
 def _failure(fault: FaultKind) -> CarrierError | None:
-    """What a fault does to a call before it has done anything."""
+    """Return the error of a call that this fault stops before it takes effect."""
     match fault:
         case FaultKind.THROTTLED:
-            return TryLater("throttled, as asked for", code="1", retry_after=1.0, scope=Scope.NUMBER)
+            return TryLater("throttled, by a simulated fault", code="1", retry_after=1.0, scope=Scope.NUMBER)
         case FaultKind.UNREACHABLE:
-            return TryLater("unreachable, as asked for", scope=Scope.WORKER)
+            return TryLater("unreachable, by a simulated fault", scope=Scope.WORKER)
         case FaultKind.REFUSED:
-            return Refused("refused, as asked for", code="6")
+            return Refused("refused, by a simulated fault", code="6")
         case FaultKind.SENDER_FAULT:
-            return SenderFault("the sender is refused, as asked for", code="15")
+            return SenderFault("the sender is refused, by a simulated fault", code="15")
         case FaultKind.ACCOUNT_FAULT:
-            return AccountFault("the account is refused, as asked for", code="9")
+            return AccountFault("the account is refused, by a simulated fault", code="9")
         case FaultKind.LOST_REQUEST:
-            return OutcomeUnknown("the request was lost, as asked for")
+            return OutcomeUnknown("the request was lost, by a simulated fault")
         case _:
             return None
 
 
 def _tell(text: OutgoingText, message_id: str, fault: FaultKind | None) -> None:
-    """Post the receipts of one part. They can only be early: our own record of the send comes after."""
+    """Post the receipts of one part. They arrive early: before our own record that the message was sent."""
     if fault in (FaultKind.SILENCE, FaultKind.NO_RECEIPT):
         return
     is_given_up = fault == FaultKind.UNDELIVERED
@@ -174,7 +174,7 @@ def _tell(text: OutgoingText, message_id: str, fault: FaultKind | None) -> None:
         try:
             network.pass_receipt(receipt, sender=text.sender, recipient=text.recipient)
         except network.NotPassedOn as error:
-            # The text is delivered all the same.
+            # The message is delivered nevertheless.
             log.warning("a simulated receipt was lost: %s", error)
 
 
@@ -183,7 +183,7 @@ def _rented(number: str, country: str) -> "models.QuerySet[SimulatedNumber]":
 
 
 def _inventory(country: str) -> Iterator[AvailableNumber]:
-    """A hundred numbers of this country, most of them mobile; none where no example of its numbers is known."""
+    """Yield a hundred numbers of this country, most of them mobile. Yield none if no example number is known."""
     start = _FICTIONAL.get(country) or _example(country)
     for index in range(100 if start else 0):
         number_type, features = _kind(index)
@@ -205,7 +205,7 @@ def _kind(index: int) -> tuple[NumberType, frozenset[Feature]]:
 
 
 def _example(country: str) -> str:
-    """A mobile number of the country without its last two digits; "" where there is none."""
+    """Return an example mobile number of the country without its last two digits, "" if none is known."""
     with suppress(KeyError):
         example = phonenumbers.example_number_for_type(country, phonenumbers.PhoneNumberType.MOBILE)
         if example is not None:

@@ -1,8 +1,8 @@
-"""The environment of `manage.py demo`: complete, its own, and owing nothing to the developer's.
+"""The environment of `manage.py demo`, independent of the developer's own.
 
-Whatever the real environment or .env says of accounts and databases, the demo must not touch them. So it keeps only
-what a program needs of its surroundings, and says every setting that matters itself. It runs before the settings are
-read, and so without Django.
+The demo must not touch the accounts and databases that the real environment or .env names. So it keeps only the
+variables that any program needs, and sets every setting that matters itself. It runs before the settings are read, and
+therefore without Django.
 """
 
 import argparse
@@ -26,15 +26,15 @@ _is_prepared = False
 
 
 def is_prepared() -> bool:
-    """Was `prepare` called before the settings were read? Else they are those of something real."""
+    """Return whether `prepare` ran before the settings were read. Otherwise they may be those of production."""
     return _is_prepared
 
 
 def prepare() -> None:
-    """Set os.environ for the demo that the command line asks for; make its keys if there are none yet.
+    """Set os.environ for the demo as the command line asks. Create its keys if they do not exist.
 
-    Keys and database are in var/, or in the directory that DEMO_DIRECTORY names; those of a transcript are in a
-    temporary one, removed at the end.
+    Keys and database are in var/ or in the directory that DEMO_DIRECTORY names. A transcript has them in a temporary
+    directory, which is removed at exit.
     """
     global _is_prepared
     parser = argparse.ArgumentParser(add_help=False)
@@ -45,7 +45,7 @@ def prepare() -> None:
     env_file, database = directory / "demo.env", directory / "demo.sqlite3"
     settings = {
         **_keys(directory / "demo.keys", database),
-        # Quoted, since it is a URL: the directory may have "#", "?", "%" or a space in its name.
+        # Quoted for a URL: the directory may have "#", "?", "%" or a space in its name.
         "DATABASE_URL": f"sqlite:///{quote(str(database))}",
         "DEBUG": "false",
         "ALLOWED_HOSTS": "127.0.0.1,localhost",
@@ -79,29 +79,29 @@ def _temporary() -> Path:
 
 
 def _keys(file: Path, database: Path) -> dict[str, str]:
-    """The demo's keys: made once, since what is in its database can be read only with them."""
+    """Return the demo's keys, which are created once: its database can be read only with them."""
     if not file.exists():
         if database.exists():
             sys.exit(
-                f"{file} is gone, and with it the keys of {database}. Put it back, or remove the database as well: "
-                "the demo then starts anew."
+                f"{file} is missing, and with it the keys of {database}. Restore it, or remove the database too, for "
+                "a new demo."
             )
         made = {
             "SECRET_KEY": secrets.token_urlsafe(50),
             "ENCRYPTION_KEYS": Fernet.generate_key().decode(),
             "LOOKUP_KEY": secrets.token_urlsafe(32),
         }
-        _write(file, made, anew=False)
+        _write(file, made, overwrite=False)
     return dict(line.split("=", 1) for line in file.read_text().splitlines())
 
 
-def _write(file: Path, values: dict[str, str], *, anew: bool = True) -> None:
-    """Write the file, readable for its owner only, in one go. anew: in place of the one that is there, if any."""
-    # First aside, then by name: two demos that start at once must not have different keys, or half of them.
+def _write(file: Path, values: dict[str, str], *, overwrite: bool = True) -> None:
+    """Write the file atomically, readable for its owner only. Without overwrite, keep a file that exists."""
+    # Written under another name first: two demos that start at once must share one complete set of keys.
     aside = file.with_name(f"{file.name}.{os.getpid()}")
     aside.touch(mode=0o600)
     aside.write_text("".join(f"{name}={value}\n" for name, value in values.items()))
-    if anew:
+    if overwrite:
         aside.replace(file)
         return
     with suppress(FileExistsError):

@@ -1,6 +1,6 @@
-"""The simulated network: the phones on it, the numbers that our account rents, the texts it carried, its faults.
+"""The simulated network: its phones, the numbers that our account rents, the messages it carried, and its faults.
 
-It is in the database so that the web, the worker and the command line see one and the same network.
+It is in the database, so that the web server, the worker and the commands see the same network.
 """
 
 from typing import ClassVar
@@ -16,7 +16,7 @@ from smsproxy.phone import mask
 
 class SimulatedHandsetQuerySet(models.QuerySet["SimulatedHandset"]):
     def pick_up(self, number: str) -> "SimulatedHandset":
-        """The phone with this E.164 number. It is there as soon as somebody asks for it."""
+        """Return the phone with this E.164 number. Create it if it does not exist."""
         handset, _ = self.get_or_create(number_hash=keyed_hash(number), defaults={"number": number})
         return handset
 
@@ -61,7 +61,7 @@ class Direction(models.TextChoices):
 
 
 class SimulatedText(models.Model):
-    """A text as the phone shows it: what its owner typed, or what reached it."""
+    """A message on a phone: one that its owner typed, or one that arrived."""
 
     handset = models.ForeignKey(SimulatedHandset, models.CASCADE, related_name="texts")
     direction = models.CharField(max_length=4, choices=Direction.choices)
@@ -79,7 +79,7 @@ class SimulatedText(models.Model):
 
 
 class Verb(models.TextChoices):
-    """What can go wrong: a call to the carrier, or the way of a text from a phone to us."""
+    """An operation that can fail: a call to the carrier, or the delivery of a message from a phone to us."""
 
     SEARCH = "search", "search"
     BUY = "buy", "buy"
@@ -98,13 +98,13 @@ class FaultKind(models.TextChoices):
     SENDER_FAULT = "sender_fault", "sender at fault"
     ACCOUNT_FAULT = "account_fault", "account at fault"
     LOST_REQUEST = "lost_request", "request lost"
-    """The request is lost on its way: nothing happens, and nobody can tell."""
+    """The request is lost: it has no effect, and we cannot know that."""
     LOST_REPLY = "lost_reply", "reply lost"
-    """It happens, but the reply is lost on its way. Of a text, only the receipt tells."""
+    """The request takes effect, but the reply is lost. Only the receipt of a message shows that it was sent."""
     SILENCE = "silence", "silence"
-    """The text is delivered, and nothing is ever heard of it: neither a reply nor a receipt."""
+    """The message is delivered, but neither a reply nor a receipt arrives."""
     UNDELIVERED = "undelivered", "undelivered"
-    """The text is accepted and then given up, says the receipt."""
+    """The message is accepted, and its receipt says that it was not delivered."""
     NO_RECEIPT = "no_receipt", "no receipt"
     DUPLICATE_RECEIPT = "duplicate_receipt", "receipt twice"
     DUPLICATE_INBOUND = "duplicate_inbound", "webhook twice"
@@ -131,16 +131,16 @@ POSSIBLE_FAULTS = {
 
 class SimulatedFaultQuerySet(models.QuerySet["SimulatedFault"]):
     def take(self, verb: Verb) -> FaultKind | None:
-        """The fault that the next use of this verb shall have, used up by this; the oldest first."""
+        """Return the oldest fault for this verb, and count it down. Return None if no fault is left."""
         for fault in self.filter(verb=verb, remaining__gt=0).order_by("pk"):
-            # Somebody in another thread or process may have taken the last of it since it was read.
+            # Another thread or process may have used up the fault since it was read.
             if self.filter(pk=fault.pk, remaining__gt=0).update(remaining=F("remaining") - 1):
                 return FaultKind(fault.kind)
         return None
 
 
 class SimulatedFault(models.Model):
-    """Something that shall go wrong, so many times."""
+    """A fault of the next uses of a verb. remaining: how many uses fail."""
 
     verb = models.CharField(max_length=20, choices=Verb.choices)
     kind = models.CharField(max_length=20, choices=FaultKind.choices)
@@ -156,7 +156,7 @@ class SimulatedFault(models.Model):
 
     def clean(self) -> None:
         if self.verb not in Verb.values:
-            return  # The field says so itself.
+            return  # The field's own validation reports it.
         possible = POSSIBLE_FAULTS[Verb(self.verb)]
         if self.kind in FaultKind.values and self.kind not in possible:
             known = ", ".join(sorted(possible))

@@ -1,6 +1,6 @@
-"""How the simulated network reaches our webhooks: a call of our own WSGI application, signed as Vonage signs.
+"""Post messages and receipts of the simulated network to our webhooks, signed as Vonage signs.
 
-There is no socket, so it works within a server, a worker, a command or a test alike.
+It calls our own WSGI application without a socket, so it works in a server, a worker, a command or a test.
 """
 
 import json
@@ -23,19 +23,19 @@ from .models import Direction, FaultKind, SimulatedFault, SimulatedHandset, Simu
 
 
 class NotPassedOn(Exception):
-    """The network could not give something to our webhook. Says why, without a number or a text."""
+    """Our webhook did not accept a message or a receipt. The text says why, without a number or a text."""
 
 
 def type_text(handset: SimulatedHandset, virtual_number: str, text: str) -> SimulatedText:
-    """The owner of this phone types a text to an E.164 number: the network posts it where that number points.
+    """Send a text from this phone to an E.164 number: post it to that number's webhook.
 
-    Raises NotPassedOn: it went nowhere, and the phone does not show it as sent.
+    Raise NotPassedOn if the webhook did not accept it. Then the phone does not show it as sent.
     """
     number = SimulatedNumber.objects.filter(number=virtual_number).first()
     if number is None:
         raise NotPassedOn("the account does not rent this number: expected one of its own")
     if not number.webhook_url:
-        raise NotPassedOn("this number has no webhook, so its texts go nowhere: run manage.py configure_numbers")
+        raise NotPassedOn("this number has no webhook for its messages: run manage.py configure_numbers")
     typed = handset.texts.create(
         direction=Direction.FROM_HANDSET, virtual_number=virtual_number, text=text, carrier_message_id=new_message_id()
     )
@@ -51,7 +51,7 @@ def type_text(handset: SimulatedHandset, virtual_number: str, text: str) -> Simu
 
 
 def _parts(typed: SimulatedText, sender: str) -> Iterator[InboundText]:
-    """What the network carries: a long text goes in several SMS, and the phone numbers them and says what is one."""
+    """Yield the SMS of a text. The phone numbers the parts of a long one and gives them the same group."""
     texts = split(typed.text)
     for part, text in enumerate(texts, start=1):
         yield InboundText(
@@ -67,7 +67,7 @@ def _parts(typed: SimulatedText, sender: str) -> Iterator[InboundText]:
 
 
 def pass_receipt(receipt: Receipt, *, sender: str, recipient: str) -> None:
-    """Tell us what became of a part of a text. Raises NotPassedOn."""
+    """Post a delivery receipt to our webhook. Raise NotPassedOn."""
     _post(delivery_receipt_url(), write_receipt(receipt, sender=sender, recipient=recipient))
 
 
@@ -76,7 +76,7 @@ def new_message_id() -> str:
 
 
 def _post(url: str, params: dict[str, str]) -> None:
-    """Raises NotPassedOn unless the answer is 200."""
+    """Post the parameters as JSON. Raise NotPassedOn unless the answer is 200."""
     response = _site()(_environ(url, json.dumps(params).encode()), lambda *args: lambda data: None)
     response.close()
     if response.status_code != 200:
@@ -89,7 +89,7 @@ def _environ(url: str, body: bytes) -> dict[str, Any]:
     parts = urlsplit(url)
     environ: dict[str, Any] = {
         "REQUEST_METHOD": "POST",
-        "PATH_INFO": unquote_to_bytes(parts.path).decode("latin-1"),  # as WSGI has it
+        "PATH_INFO": unquote_to_bytes(parts.path).decode("latin-1"),  # as WSGI requires
         "QUERY_STRING": parts.query,
         "CONTENT_TYPE": "application/json",
         "CONTENT_LENGTH": str(len(body)),
@@ -104,5 +104,5 @@ def _environ(url: str, body: bytes) -> dict[str, Any]:
 
 @cache
 def _site() -> WSGIHandler:
-    """Made on first use: it reads the middleware of the settings."""
+    """Return the site, created on first use because it reads the middleware of the settings."""
     return WSGIHandler()

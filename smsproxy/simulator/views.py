@@ -1,4 +1,4 @@
-"""The phones in the browser: the page, what is on the phones as JSON, and a text that somebody types."""
+"""The phones in the browser: the page, the state of the phones as JSON, and an endpoint to send a text."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ LONGEST_TEXT = 5000  # characters
 
 
 class Refusal(Exception):
-    """The request cannot be done. The text is shown to the person at the page."""
+    """An error of the request. The page shows its text to the person who uses it."""
 
     def __init__(self, status: int, detail: str) -> None:
         super().__init__(detail)
@@ -37,7 +37,7 @@ def phones(request: HttpRequest) -> HttpResponse:
 @require_GET
 @never_cache
 def state(request: HttpRequest) -> JsonResponse:
-    """What is on the phones of `?phones=ID,ID`, else on the first two; and the people whose phone can be chosen."""
+    """Return the phones of `?phones=ID,ID`, by default the first two, and the people whose phones can be chosen."""
     known = {str(handset.pk): handset for handset in SimulatedHandset.objects.all()[:MOST_PHONES]}
     asked = dict.fromkeys(request.GET.get("phones", "").split(","))
     shown = [known[key] for key in asked if key in known] or list(known.values())
@@ -51,12 +51,12 @@ def state(request: HttpRequest) -> JsonResponse:
 
 @require_POST
 def texts(request: HttpRequest) -> JsonResponse:
-    """Somebody types: {"handset": id, "number": the virtual number of a thread on it, "text": "…"}."""
+    """Send a text from a phone: {"handset": id, "number": the virtual number of a thread on it, "text": "…"}."""
     try:
         handset, number, text = _typed(request)
         return JsonResponse({"id": type_text(handset, number, text).pk}, status=201)
     except NotPassedOn as error:
-        refusal = Refusal(409, f"The text went nowhere: {error}.")
+        refusal = Refusal(409, f"The text was not sent: {error}.")
     except Refusal as error:
         refusal = error
     body = problems.body(refusal.status, refusal.detail)
@@ -64,7 +64,7 @@ def texts(request: HttpRequest) -> JsonResponse:
 
 
 def _phone(handset: SimulatedHandset) -> dict[str, Any]:
-    """A phone as the page draws it. It has nothing that its owner could not see."""
+    """Return a phone as the page draws it, with nothing that its owner cannot see."""
     threads: dict[str, list[dict[str, Any]]] = {}
     for text in reversed(handset.texts.order_by("-pk")[:MOST_TEXTS]):
         threads.setdefault(text.virtual_number, []).append(
@@ -91,7 +91,7 @@ def _typed(request: HttpRequest) -> tuple[SimulatedHandset, str, str]:
     except BodyTooLarge as error:
         raise Refusal(413, str(error.detail)) from None
     except (ValueError, OSError):
-        raise Refusal(400, "Expected JSON in UTF-8: it could not be read.") from None
+        raise Refusal(400, "The body cannot be read: expected JSON in UTF-8.") from None
     if not isinstance(body, dict):
         raise Refusal(400, f"Expected a JSON object, found {type(body).__name__}.")
     handset = _handset(body.get("handset"))
@@ -101,37 +101,37 @@ def _typed(request: HttpRequest) -> tuple[SimulatedHandset, str, str]:
 def _handset(value: object) -> SimulatedHandset:
     # bool is an int to Python.
     if type(value) is not int:
-        raise Refusal(400, "handset: expected the whole number that the state gives as its id.")
+        raise Refusal(400, "handset: expected an integer, the id of a phone in the state.")
     handset = SimulatedHandset.objects.filter(pk=value).first()
     if handset is None:
-        raise Refusal(404, "handset: there is no phone with this id.")
+        raise Refusal(404, "handset: no phone has this id.")
     return handset
 
 
 def _number(handset: SimulatedHandset, value: object) -> str:
-    # Compared here, not in the database, which cannot take every string that JSON can hold.
+    # Compared here: JSON can hold strings that the database rejects.
     threads = set(handset.texts.values_list("virtual_number", flat=True))
     if not isinstance(value, str) or value not in threads:
-        raise Refusal(400, "number: expected a virtual number that this phone has a thread with.")
+        raise Refusal(400, "number: expected the virtual number of a thread on this phone.")
     return value
 
 
 def _text(value: object) -> str:
     if not isinstance(value, str) or not value.strip():
-        raise Refusal(400, "text: expected something to send.")
+        raise Refusal(400, "text: expected a text that is not empty.")
     if len(value) > LONGEST_TEXT:
         raise Refusal(400, f"text: expected at most {LONGEST_TEXT} characters, found {len(value)}.")
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise Refusal(400, "text: expected whole characters, found half of one (a lone surrogate).") from None
+        raise Refusal(400, "text: expected valid Unicode, found a lone surrogate.") from None
     if "\0" in value:
-        raise Refusal(400, "text: expected what a phone can type, found a NUL character.")
+        raise Refusal(400, "text: expected characters that a phone can type, found NUL.")
     return value
 
 
 def _spaced(number: str) -> str:
-    """E.164 as people write it: "+44 7700 900001"."""
+    """Return an E.164 number with spaces, as people write it: "+44 7700 900001"."""
     try:
         parsed = phonenumbers.parse(number)
     except phonenumbers.NumberParseException:

@@ -16,21 +16,23 @@ from smsproxy.simulator.network import NotPassedOn
 
 
 class Command(BaseCommand):
-    help = "Two phones text each other through virtual numbers, on a simulated network, with data of their own."
-    # It is complete in itself: warnings about how it would be in production are not for it.
+    help = "Run the whole product on a simulated network, with two phones in the browser and a database of its own."
+    # The checks warn about production, which the demo is not.
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--port", type=int, default=demo_environment.DEFAULT_PORT, help="default 8000")
+        parser.add_argument(
+            "--port", type=int, default=demo_environment.DEFAULT_PORT, help="the port of the web server (default 8000)"
+        )
         parser.add_argument(
             "--transcript",
             action="store_true",
-            help="no server: play a conversation, print who saw what, exit 1 if a promise was not kept",
+            help="without a server, play a conversation, print all texts, and exit 1 if a promise was broken",
         )
 
     def handle(self, *, port: int, transcript: bool, **options: Any) -> None:
         if not demo_environment.is_prepared():
-            raise CommandError("The demo has settings of its own: start it as `python manage.py demo`.")
+            raise CommandError("The demo needs its own settings: start it with `python manage.py demo`.")
         if transcript:
             self.play()
         else:
@@ -41,7 +43,7 @@ class Command(BaseCommand):
         try:
             played = transcript.play()
         except (CarrierError, CannotCreate, NotPassedOn) as error:
-            raise CommandError(f"The play broke off: {error}") from None
+            raise CommandError(f"The play failed: {error}") from None
         self.stdout.write("\n".join(transcript.table(played)))
         self.stdout.write("")
         broken = 0
@@ -63,8 +65,8 @@ class Command(BaseCommand):
                 self.stdout.write(f"{step.number} {step.kind} {step.detail}".rstrip())
             scene.meet()
         except (CarrierError, CannotCreate) as error:
-            # The rest is worth seeing all the same.
-            self.stderr.write(f"There is no conversation: {error}")
+            # The pages are still worth seeing.
+            self.stderr.write(f"The conversation was not created: {error}")
         stop = stop_on_signals()
         self.stdout.write(
             f"\n  Two phones  http://{HOST}:{port}/"
@@ -73,10 +75,10 @@ class Command(BaseCommand):
         )
         self.stdout.flush()
         serve(server, stop)
-        self.stdout.write("Stopped. What was said is kept for the next start.")
+        self.stdout.write("Stopped. The next start continues with the same data.")
 
     def admit_admin(self) -> str:
-        """The user "admin", with a new password at each start, which is returned."""
+        """Create the user "admin" if needed, set a new password, and return it."""
         password = secrets.token_urlsafe(12)
         users = get_user_model().objects
         admin, _ = users.get_or_create(username="admin", defaults={"is_staff": True, "is_superuser": True})

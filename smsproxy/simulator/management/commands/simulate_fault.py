@@ -1,4 +1,4 @@
-"""`manage.py simulate_fault`: make the simulated network fail, so many times."""
+"""`manage.py simulate_fault`: make the simulated network fail a given number of times."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -11,12 +11,18 @@ from smsproxy.simulator.models import FaultKind, SimulatedFault, Verb
 
 
 class Command(BaseCommand):
-    help = "Make the next uses of a verb of the simulated carrier fail in a certain way."
+    help = "Make the next uses of a verb of the simulated carrier fail."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("verb", choices=Verb.values, metavar="VERB", help=", ".join(Verb.values))
-        parser.add_argument("kind", choices=FaultKind.values, metavar="KIND", help=", ".join(FaultKind.values))
-        parser.add_argument("--times", type=int, default=1, metavar="N", help="how many times; 1 if not given")
+        parser.add_argument(
+            "verb", choices=Verb.values, metavar="VERB", help=f"the operation that fails: {', '.join(Verb.values)}"
+        )
+        parser.add_argument(
+            "kind", choices=FaultKind.values, metavar="KIND", help=f"how it fails: {', '.join(FaultKind.values)}"
+        )
+        parser.add_argument(
+            "--times", type=int, default=1, metavar="N", help="the number of uses that fail (default 1)"
+        )
 
     def handle(self, *, verb: str, kind: str, times: int, **options: Any) -> None:
         if settings.CARRIER != "simulator":
@@ -29,4 +35,4 @@ class Command(BaseCommand):
         except ValidationError as error:
             raise CommandError(" ".join(error.messages)) from None
         fault.save()
-        self.stdout.write(f"{verb} will have the fault {kind}, {times} times.")
+        self.stdout.write(f"{verb} will have the fault {kind} {times} times.")

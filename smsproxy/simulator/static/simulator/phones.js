@@ -1,6 +1,6 @@
 "use strict";
-// Draws the phones from the state, which it asks for twice a second, and posts what is typed.
-// Texts and names come from people: they only ever enter the page through textContent.
+// Draw the phones from the state, which is fetched twice a second, and post the texts that are typed.
+// Texts and names come from people, so they enter the page only through textContent.
 
 const EVERY = 500; // milliseconds
 const { stateUrl, textsUrl } = document.body.dataset;
@@ -39,7 +39,7 @@ class Phone {
     this.draw();
   }
 
-  // Another person's phone in this place.
+  // Show another person's phone in this place.
   takeUp(phone) {
     this.id = phone.id;
     this.threads = [];
@@ -78,7 +78,7 @@ class Phone {
     this.log.scrollTop = this.log.scrollHeight;
   }
 
-  // What the log shows now: nothing yet, of this thread.
+  // Clear the log for this thread.
   forget(number) {
     this.drawn = { number, last: 0, time: "" };
     this.log.replaceChildren();
@@ -88,7 +88,7 @@ class Phone {
     const tabs = this.find(".threads");
     tabs.hidden = this.threads.length < 2;
     const wanted = JSON.stringify([this.threads.map((thread) => thread.number), this.active, [...this.unread]]);
-    if (tabs.dataset.drawn === wanted) return; // Drawing them anew would take the focus away.
+    if (tabs.dataset.drawn === wanted) return; // A needless redraw would take the focus away.
     tabs.dataset.drawn = wanted;
     tabs.replaceChildren(
       ...this.threads.map((thread) => {
@@ -130,7 +130,7 @@ class Phone {
       if (answer.ok) {
         if (this.id === handset && this.active === number) this.input.value = "";
         await poll();
-        setTimeout(poll, 150); // By then it has reached the other phone.
+        setTimeout(poll, 150); // Time for the other phone to get it.
       } else {
         const problem = await answer.json().catch(() => ({}));
         this.complain(problem.detail || `Not sent (${answer.status}). Reload the page and try again.`);
@@ -166,7 +166,7 @@ function lastId(thread) {
   return thread.texts[thread.texts.length - 1].id;
 }
 
-// A line of the log. time: what the clock shows, "" where the line before says the same.
+// Return a line of the log. time: the time to show, "" if the line before shows the same.
 function bubble(text, time) {
   const line = document.createElement("li");
   line.className = text.typed ? "typed" : "arrived";
@@ -186,7 +186,7 @@ function bubble(text, time) {
 
 function choose(place, id) {
   const ids = places.map((other) => (other === place ? id : other.id));
-  // Chosen in the other place already: the two change places.
+  // If the other place shows this phone, the two places swap phones.
   chosen = ids[0] === ids[1] ? places.map((other) => other.id).reverse() : ids;
   poll();
 }
@@ -200,10 +200,10 @@ async function poll() {
     const answer = await fetch(`${stateUrl}?phones=${chosen.join()}`);
     if (!answer.ok) throw new Error(answer.status);
     const state = await answer.json();
-    if (turn === asked) draw(state); // Else a later question was asked, and this answer is old.
+    if (turn === asked) draw(state); // Otherwise a later request was sent, and this answer is out of date.
     trouble("");
   } catch {
-    trouble("The server does not answer. The phones go on as soon as it is back.");
+    trouble("The server does not answer. The phones continue when it is back.");
   }
 }
 
