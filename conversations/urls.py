@@ -7,7 +7,7 @@ from conversations.insight import metrics
 from conversations.webhooks import views
 from smsproxy.webhook_urls import DELIVERY_RECEIPT_PATH, INBOUND_SMS_PATH
 
-# Without its last slash an address of the API is a 404: a redirect would turn a POST into a GET, in silence.
+# Without its last slash, a URL of the API is a 404: a redirect would silently turn a POST into a GET.
 conversations = no_append_slash(endpoints.ConversationList.as_view())
 conversation = no_append_slash(endpoints.ConversationDetail.as_view())
 close_conversation = no_append_slash(endpoints.CloseConversation.as_view())
