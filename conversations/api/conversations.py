@@ -14,12 +14,10 @@ from rest_framework.reverse import reverse
 from rest_framework.views import APIView
 
 from conversations.api.serializers import (
-    ChoiceField,
     ClosingSerializer,
     ConversationSerializer,
     NewConversationSerializer,
     NoOptionsSerializer,
-    StrictSerializer,
 )
 from conversations.lifecycle.create import create_conversation, dry_run
 from conversations.lifecycle.request import (
@@ -33,6 +31,7 @@ from conversations.lifecycle.request import (
 from conversations.models import Conversation, ConversationState
 from conversations.models.conversation import ConversationQuerySet
 from smsproxy.api.authentication import caller
+from smsproxy.api.fields import ChoiceField, StrictSerializer
 from smsproxy.api.problems import Problem
 from smsproxy.crypto import keyed_hash
 from smsproxy.states import StaleState

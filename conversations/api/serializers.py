@@ -1,7 +1,6 @@
 """What the API takes and gives: each field checked where it is read, with what was expected and what was found."""
 
 import re
-from collections.abc import Iterable
 from enum import Enum
 from typing import Any
 
@@ -12,50 +11,10 @@ from conversations.models import Conversation, ConversationState, LateTexts, Par
 from conversations.models.conversation import MAX_PARTICIPANTS
 from numbers.assignment.policy import Geography, Policy, Stickiness, UsedUp, policy_of
 from numbers.models import Pool
-from smsproxy.phone import NotE164, parse_e164
+from smsproxy import values
+from smsproxy.api.fields import BoundedListField, ChoiceField, E164Field, StrictSerializer, TextField
 
-MOST_UNKNOWN_FIELDS = 5  # that an answer names
-MOST_POOLS = 20  # that an answer names
 LONGEST_TTL = 366 * 24 * 3600
-
-
-class StrictSerializer(serializers.Serializer):
-    """Refuses fields that it does not know: a misspelt «ttl» would otherwise be ignored in silence."""
-
-    def to_internal_value(self, data: Any) -> Any:
-        if isinstance(data, dict) and (unknown := sorted(str(key) for key in set(data) - set(self.fields))):
-            known = ", ".join(self.fields) or "none"
-            told = unknown[:MOST_UNKNOWN_FIELDS]
-            raise serializers.ValidationError({key: [f"Unknown field. Known are: {known}."] for key in told})
-        return super().to_internal_value(data)
-
-
-class TextField(serializers.CharField):
-    """A string that was sent as one."""
-
-    def to_internal_value(self, data: Any) -> str:
-        if not isinstance(data, str):
-            raise serializers.ValidationError(f"Expected a string, got {type(data).__name__}.", code="not_a_string")
-        return super().to_internal_value(data)
-
-
-class E164Field(TextField):
-    def __init__(self, **kwargs: Any) -> None:
-        # Trimming takes control characters away, too, and those are in no number.
-        super().__init__(trim_whitespace=False, **kwargs)
-
-    def to_internal_value(self, data: Any) -> str:
-        if data == "" and self.allow_blank:
-            return ""
-        try:
-            return parse_e164(super().to_internal_value(data))
-        except NotE164 as error:
-            raise serializers.ValidationError(_sentence(error), code="not_e164") from None
-
-
-def _sentence(error: Exception) -> str:
-    text = str(error)
-    return f"{text[0].upper()}{text[1:]}."
 
 
 class LabelField(TextField):
@@ -89,36 +48,10 @@ class PoolField(TextField):
     """The name of a pool, as the pool itself."""
 
     def to_internal_value(self, data: Any) -> Any:
-        name = super().to_internal_value(data)
-        is_a_name = re.fullmatch(r"[-\w]{1,40}", name, re.ASCII)
-        pool = Pool.objects.filter(name=name).first() if is_a_name else None
-        if pool is None:
-            names = ", ".join(Pool.objects.values_list("name", flat=True)[:MOST_POOLS])
-            known = f"Known are: {names}." if names else "There are no pools yet."
-            raise serializers.ValidationError(
-                f"There is no pool of this name. {known} Without one, it is the common pool.",
-                code="no_pool",
-            )
-        return pool
-
-
-class BoundedListField(serializers.ListField):
-    """Looks at no entry of a list that is too long: each would be looked up and complained of."""
-
-    def to_internal_value(self, data: Any) -> list[Any]:
-        if isinstance(data, list) and self.max_length is not None and len(data) > self.max_length:
-            self.fail("max_length", max_length=self.max_length)
-        found: list[Any] = super().to_internal_value(data)
-        return found
-
-
-class ChoiceField(serializers.ChoiceField):
-    """Says what was expected, and does not repeat what was found: that may be of any length, and no Unicode."""
-
-    def __init__(self, choices: Iterable[str], **kwargs: Any) -> None:
-        values = list(choices)
-        told: dict[str, Any] = {"invalid_choice": f"Expected one of {', '.join(values)}."}
-        super().__init__(choices=values, error_messages=told, **kwargs)
+        try:
+            return Pool.objects.named(super().to_internal_value(data))
+        except values.InvalidValue as error:
+            raise serializers.ValidationError(f"Expected {error.expected}.", code="no_pool") from None
 
 
 def _choice(kind: type[Enum]) -> ChoiceField:

@@ -1,14 +1,13 @@
 """The cells of the pool as a table: what each may be, and how it is written."""
 
-import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
-from math import inf
 from typing import Any
 
 from import_export.widgets import Widget
 
+from smsproxy import values
 from smsproxy.carriers.base import NumberType
 from smsproxy.phone import parse_e164
 
@@ -53,16 +52,11 @@ def _type(text: str) -> str:
 
 
 def _euros(text: str) -> Decimal | None:
-    if text and not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,2})?", text):
-        raise ValueError
-    return Decimal(text) if text else None
+    return values.euros(text) if text else None
 
 
 def _rate(text: str) -> float | None:
-    rate = float(text) if text else None
-    if rate is not None and not 0.01 <= rate < inf:
-        raise ValueError
-    return rate
+    return values.rate(text) if text else None
 
 
 def _time(at: datetime) -> str:

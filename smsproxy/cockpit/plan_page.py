@@ -1,21 +1,19 @@
 """The plan of a pool, for staff: the same as `manage.py plan_pool`, and a plot. The admin's site has its address."""
 
 import threading
-from argparse import ArgumentTypeError
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from django import forms
 from django.http import QueryDict
-from django.utils.text import capfirst
 
 from conversations.planning import question_values
 from conversations.planning.advice import advice, country_name, terms_text
 from conversations.planning.columns import COSTS, NEEDS, cool_down_name
 from conversations.planning.deadline import Deadline, TooLong
 from conversations.planning.plan import DEFAULT_DAYS, CountryPlan, Plan, Question, Simulation, make_plan
-from numbers.management import arguments
 from numbers.models import Pool
+from smsproxy import values
 from smsproxy.cockpit.plan_plot import Plot, draw
 
 # Seconds. Less than a request has for the database, whose connection would be cut otherwise.
@@ -39,8 +37,8 @@ class ArgumentField(forms.CharField):
         text = super().clean(value)
         try:
             return self._parse(text) if text else None
-        except ArgumentTypeError as error:
-            raise forms.ValidationError(f"{capfirst(str(error))}.") from None
+        except ValueError as error:
+            raise forms.ValidationError(values.sentence(error)) from None
 
 
 class PlanForm(forms.Form):
@@ -48,7 +46,7 @@ class PlanForm(forms.Form):
         Pool.objects.all(), required=False, to_field_name="name", empty_label="the common pool"
     )
     country = ArgumentField(
-        arguments.country, help_text="Two letters, such as GB. Empty: all.", widget=forms.TextInput({"size": 4})
+        values.country, help_text="Two letters, such as GB. Empty: all.", widget=forms.TextInput({"size": 4})
     )
     growth = ArgumentField(
         question_values.growth,

@@ -420,7 +420,7 @@ def test_an_empty_pool_has_sensible_words(run, db):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--pool", "paris"], "expected one of the pools berlin (left out: the common pool), found 'paris'"),
+        (["--pool", "paris"], "expected one of the pools berlin (omit it for the common pool), found 'paris'"),
         (["--country", "Britain"], "expected the two letters of a country"),
         (["--growth", "fast"], "expected percent a month from -99 to 1000"),
         (["--growth", "nan"], "expected percent a month"),

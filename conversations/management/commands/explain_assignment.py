@@ -16,6 +16,7 @@ from numbers.assignment.choose import Preference
 from numbers.assignment.policy import Geography, Stickiness, UsedUp, policy_of
 from numbers.management.arguments import find_pool
 from numbers.models import Pool
+from smsproxy.text_table import line
 
 WHY: Mapping[Preference, str] = {
     Preference.NAMED: "the request names it",
@@ -66,7 +67,9 @@ class Command(BaseCommand):
             if json:
                 self._write_json({"code": error.code, "detail": error.detail, **error.figures})
             else:
-                self.stdout.write("\n".join(f"{name:<17}{value}" for name, value in error.figures.items()))
+                self.stdout.write(
+                    "\n".join(line([name, str(value)], widths=[17]) for name, value in error.figures.items())
+                )
             raise CommandError(f"Participant {error.position}: {error.detail}.", returncode=3) from None
         except CannotCreate as error:
             raise CommandError(f"Participant {error.position}: {error.detail}.", returncode=2) from None
@@ -83,7 +86,15 @@ class Command(BaseCommand):
 
 def _lines(chosen: Sequence[Chosen]) -> list[str]:
     return [
-        f"participant {position}  {each.number.number:<17}{each.number.country}  {each.preference}: {_why(each)}"
+        line(
+            [
+                f"participant {position}",
+                each.number.number,
+                each.number.country,
+                f"{each.preference}: {_why(each)}",
+            ],
+            widths=[15, 17, 4],
+        )
         for position, each in enumerate(chosen)
     ]
 

@@ -34,21 +34,21 @@ class Command(BaseCommand):
         )
         parser.add_argument(
             "--growth",
-            type=question_values.growth,
+            type=arguments.argument(question_values.growth),
             default=None,
             metavar="PERCENT",
             help="a month, compounding (default: as the history grows)",
         )
         parser.add_argument(
             "--cool-down",
-            type=question_values.seconds,
+            type=arguments.argument(question_values.seconds),
             default=None,
             metavar="SECONDS",
             help="tell what this cool-down would change, beside those of 1, 3, 7 and 14 days",
         )
         parser.add_argument(
             "--days",
-            type=question_values.days,
+            type=arguments.argument(question_values.days),
             default=DEFAULT_DAYS,
             help=f"of history, of which today is the last (default: {DEFAULT_DAYS})",
         )
