@@ -6,6 +6,7 @@ from textwrap import wrap
 from conversations.planning.advice import advice, country_name, terms_text
 from conversations.planning.columns import COSTS, NEEDS, Column, cool_down_name
 from conversations.planning.plan import Plan, Simulation
+from smsproxy.text_table import table
 
 WIDTH = 100
 
@@ -31,7 +32,7 @@ def lines(plan: Plan) -> Iterator[str]:
 
 def _table(plan: Plan, columns: Sequence[Column]) -> Iterator[str]:
     rows = [[country_name(each.country), *(column.cell(each) for column in columns)] for each in plan.countries]
-    yield from _columns([["country", *(column.head for column in columns)], *rows])
+    yield from table([["country", *(column.head for column in columns)], *rows], numeric=True, gap=2)
 
 
 def _cool_downs(plan: Plan, simulated: Sequence[Simulation]) -> Iterator[str]:
@@ -39,15 +40,7 @@ def _cool_downs(plan: Plan, simulated: Sequence[Simulation]) -> Iterator[str]:
         [country_name(country.country), *(str(each.needs.numbers) for each in country.simulations)]
         for country in plan.countries
     ]
-    yield from _columns([["country", *map(cool_down_name, simulated)], *rows])
+    yield from table([["country", *map(cool_down_name, simulated)], *rows], numeric=True, gap=2)
     yield "  * as it is"
     if short := [cool_down_name(each) for each in simulated if not each.is_allowed]:
         yield f"  not allowed, since a text may be under way for as long: {', '.join(short)}"
-
-
-def _columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Each column as wide as its widest cell; the first to the left, the others to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for first, *others in rows:
-        cells = [first.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True))]
-        yield f"  {'  '.join(cells)}".rstrip()

@@ -1,6 +1,6 @@
 """The status of sending as a plain table. The numbers in it are those of the pool; nothing of a person is."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import timedelta
 
 from conversations.insight.status import (
@@ -13,6 +13,7 @@ from conversations.insight.status import (
     WorkerSeen,
     counted,
 )
+from smsproxy.text_table import table
 
 _UNITS = [("days", timedelta(days=1)), ("h", timedelta(hours=1)), ("min", timedelta(minutes=1))]
 
@@ -21,23 +22,23 @@ def lines(status: Status) -> Iterator[str]:
     yield from _sending(status.account, status)
     yield ""
     yield "TEXTS"
-    yield from _columns(_texts(status.texts, status))
+    yield from table(_texts(status.texts, status))
     if status.waiting_numbers:
         yield ""
         yield "NUMBERS that were told to wait, or are in quarantine"
-        yield from _columns([_number(number, status) for number in status.waiting_numbers])
+        yield from table([_number(number, status) for number in status.waiting_numbers])
         if more := status.waiting_number_count - len(status.waiting_numbers):
             yield f"  and {more} more"
     if status.top_ups:
         yield ""
         yield "TOP-UPS that could not buy"
-        yield from _columns([_top_up(rule, status) for rule in status.top_ups])
+        yield from table([_top_up(rule, status) for rule in status.top_ups])
     yield ""
     yield "POOL"
-    yield from _columns(_pool(status))
+    yield from table(_pool(status))
     yield ""
     yield "WORKERS"
-    yield from _columns([_worker(worker, status) for worker in status.workers] or [["none"]])
+    yield from table([_worker(worker, status) for worker in status.workers] or [["none"]])
 
 
 def _sending(account: Account, status: Status) -> Iterator[str]:
@@ -106,14 +107,6 @@ def _worker(worker: WorkerSeen, status: Status) -> list[str]:
         return [worker.name, "sends nothing", worker.trouble]
     since = f"works for {_lasted(status.at - worker.started_at)}"
     return [worker.name, since, f"{worker.in_flight} of {worker.concurrency} calls in flight"]
-
-
-def _columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Each column as wide as its widest cell."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        yield f"  {'   '.join(cells)}".rstrip()
 
 
 def _lasted(duration: timedelta) -> str:
