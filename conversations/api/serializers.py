@@ -1,4 +1,4 @@
-"""What the API takes and gives: each field checked where it is read, with what was expected and what was found."""
+"""Serializers of the conversations API. Each field is validated, and its error says what was expected."""
 
 import re
 from enum import Enum
@@ -18,13 +18,13 @@ LONGEST_TTL = 366 * 24 * 3600
 
 
 class LabelField(TextField):
-    """What the other people see instead of a number; so it must not be one."""
+    """The name that other participants see instead of a number. It must not be a number itself."""
 
     def to_internal_value(self, data: Any) -> str:
         label = super().to_internal_value(data)
         if len(re.sub(r"\D", "", label)) >= 7:
             raise serializers.ValidationError(
-                "Expected a name: the others see the label, and this one could hold a phone number.",
+                "Expected a name. The other participants see the label, and this one may contain a phone number.",
                 code="label_like_a_number",
             )
         return label
@@ -40,12 +40,12 @@ class PersonSerializer(StrictSerializer):
         allow_blank=True,
         allow_null=True,
         default="",
-        help_text="The virtual number that they shall have.",
+        help_text="The virtual number to give this person.",
     )
 
 
 class PoolField(TextField):
-    """The name of a pool, as the pool itself."""
+    """The name of an existing pool. Returns the pool."""
 
     def to_internal_value(self, data: Any) -> Any:
         try:
@@ -55,7 +55,7 @@ class PoolField(TextField):
 
 
 def _choice(kind: type[Enum]) -> ChoiceField:
-    """One of these, or what the settings say."""
+    """Return a field for one of these values. Null means the default from the settings."""
     return ChoiceField([each.value for each in kind], required=False, allow_null=True, default=None)
 
 
@@ -97,8 +97,9 @@ class NewConversationSerializer(StrictSerializer):
         )
 
     def asked(self) -> dict[str, Any]:
-        """All that is asked for, in one spelling. An option that came later, and is not used, is left out: a repeat may
-        reach a newer version of us.
+        """Return the normalised request, for comparing a retry with the original.
+
+        Unused options that later versions added are left out, because the retry may reach a newer version.
         """
         data = {**self.validated_data}
         people = [
@@ -110,7 +111,7 @@ class NewConversationSerializer(StrictSerializer):
 
 
 class NoOptionsSerializer(StrictSerializer):
-    """Of a request whose address says it all."""
+    """The body of a request that takes no options."""
 
 
 class ClosingSerializer(StrictSerializer):
@@ -154,5 +155,5 @@ class ConversationSerializer(serializers.ModelSerializer):
         ]
 
     def get_status(self, conversation: Conversation) -> str:
-        """An expired conversation is closed for everybody, even before the sweep has been there."""
+        """Return "closed" for an expired conversation too, even before the periodic job has closed it."""
         return ConversationState.OPEN.value if conversation.is_live() else ConversationState.CLOSED.value

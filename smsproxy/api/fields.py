@@ -12,28 +12,30 @@ MOST_UNKNOWN_FIELDS = 5  # that one response names
 
 
 class StrictSerializer(serializers.Serializer):
-    """Refuses fields that it does not know: a misspelt «ttl» would otherwise be ignored in silence."""
+    """Rejects unknown fields. A misspelt «ttl» would otherwise be ignored silently."""
 
     def to_internal_value(self, data: Any) -> Any:
         if isinstance(data, dict) and (unknown := sorted(str(key) for key in set(data) - set(self.fields))):
             known = ", ".join(self.fields) or "none"
             told = unknown[:MOST_UNKNOWN_FIELDS]
-            raise serializers.ValidationError({key: [f"Unknown field. Known are: {known}."] for key in told})
+            raise serializers.ValidationError({key: [f"Unknown field. Known fields: {known}."] for key in told})
         return super().to_internal_value(data)
 
 
 class TextField(serializers.CharField):
-    """A string that was sent as one."""
+    """A string. Other JSON types are rejected, not converted."""
 
     def to_internal_value(self, data: Any) -> str:
         if not isinstance(data, str):
-            raise serializers.ValidationError(f"Expected a string, got {type(data).__name__}.", code="not_a_string")
+            raise serializers.ValidationError(f"Expected a string, found {type(data).__name__}.", code="not_a_string")
         return super().to_internal_value(data)
 
 
 class E164Field(TextField):
+    """A phone number in E.164. The error does not repeat what was found."""
+
     def __init__(self, **kwargs: Any) -> None:
-        # Trimming takes control characters away, too, and those are in no number.
+        # Trimming would also remove control characters, which no number contains.
         super().__init__(trim_whitespace=False, **kwargs)
 
     def to_internal_value(self, data: Any) -> str:
@@ -46,7 +48,7 @@ class E164Field(TextField):
 
 
 class BoundedListField(serializers.ListField):
-    """Looks at no entry of a list that is too long: each would be looked up and complained of."""
+    """A list whose entries are not validated if it is too long, because each would be looked up."""
 
     def to_internal_value(self, data: Any) -> list[Any]:
         if isinstance(data, list) and self.max_length is not None and len(data) > self.max_length:
@@ -56,7 +58,7 @@ class BoundedListField(serializers.ListField):
 
 
 class ChoiceField(serializers.ChoiceField):
-    """Says what was expected, and does not repeat what was found: that may be of any length, and no Unicode."""
+    """A choice whose error does not repeat what was found, which may be of any length and invalid Unicode."""
 
     def __init__(self, choices: Iterable[str], **kwargs: Any) -> None:
         values = list(choices)

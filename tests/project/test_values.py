@@ -61,7 +61,7 @@ def test_a_good_value_is_parsed(parse, text, value):
     ],
 )
 def test_the_error_of_a_wrong_value_says_what_was_expected(parse, text, told):
-    with pytest.raises(ValueError) as error:
+    with pytest.raises(values.InvalidValue) as error:
         parse(text)
 
     assert told in str(error.value)
