@@ -45,7 +45,7 @@ class ConversationAdmin(ReadOnlyAdmin):
     list_select_related = ["created_by", "pool"]
     date_hierarchy = "created_at"
     search_fields = ["public_id", "reference", "participants__label", "participants__proxy_number__number"]
-    search_help_text = "By id, reference, label or virtual number (real numbers are not searched: the search is a URL)."
+    search_help_text = "By id, reference, label or virtual number. Real numbers are not searched: the search is a URL."
     inlines = [ParticipantInline, ConversationEventInline]
     actions = ["close", "reopen"]
     readonly_fields = ["public_id", "messages"]
@@ -54,8 +54,8 @@ class ConversationAdmin(ReadOnlyAdmin):
     @admin.display(description="messages")
     def messages(self, conversation: Conversation) -> str:
         lists = {
-            "what its participants wrote": ("inboundmessage", "participant__conversation__id__exact"),
-            "what they were sent": ("outboundmessage", "conversation__id__exact"),
+            "messages from its participants": ("inboundmessage", "participant__conversation__id__exact"),
+            "messages to them": ("outboundmessage", "conversation__id__exact"),
         }
         links = (
             (f"{reverse(f'admin:conversations_{model}_changelist')}?{field}={conversation.pk}", words)
@@ -63,11 +63,11 @@ class ConversationAdmin(ReadOnlyAdmin):
         )
         return format_html_join(" · ", '<a href="{}">{}</a>', links)
 
-    @admin.action(description="Close for good: no late text opens it again", permissions=["change_state"])
+    @admin.action(description="Close permanently: no late message reopens it", permissions=["change_state"])
     def close(self, request: HttpRequest, queryset: "QuerySet[Conversation]") -> None:
         self.call_each(request, queryset, lambda row, actor: row.close_for_good(actor=actor))
 
-    @admin.action(description="Reopen, while its numbers cool down", permissions=["change_state"])
+    @admin.action(description="Reopen, if its numbers are still cooling down", permissions=["change_state"])
     def reopen(self, request: HttpRequest, queryset: "QuerySet[Conversation]") -> None:
         self.call_each(request, queryset, lambda row, actor: row.reopen(actor=actor))
 

@@ -19,11 +19,11 @@ from smsproxy.staff.admin import LeavesATrace, ReadOnlyAdmin, ReadOnlyInline
 
 
 class MessageAdmin(LeavesATrace):
-    """Texts are shown on a message's own page, to who may read them."""
+    """A message. Its body is shown on its own page only, and only to staff with permission."""
 
     needs = {
         "text": ["conversations.read_message_text"],
-        # A whole webhook holds the sender's number, too.
+        # The raw webhook also contains the sender's number.
         "raw": ["conversations.read_message_text", "numbers.reveal_realnumber"],
     }
 
@@ -55,12 +55,12 @@ class InboundMessageAdmin(MessageAdmin):
     search_fields = ["carrier_message_id", "virtual_number__number", "participant__conversation__reference"]
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
-        # The link from a conversation's page.
+        # Used by the link on the page of a conversation.
         return lookup == "participant__conversation__id__exact" or super().lookup_allowed(lookup, value, request)
 
 
 class LongTextMessageInline(ReadOnlyInline):
-    """Its parts, and the whole. Their texts are on their own pages, to who may read them."""
+    """The parts of a long message, and the whole. Their bodies are on their own pages."""
 
     model = InboundMessage
     fields = ["received_at", "outcome", "part", "parts", "missing_parts"]
@@ -119,7 +119,7 @@ class OutboundMessageAdmin(MessageAdmin):
     def resend(self, request: HttpRequest, queryset: "QuerySet[OutboundMessage]") -> None:
         self.call_each(request, queryset, lambda row, actor: row.resend(reason="staff: send again", actor=actor))
 
-    @admin.action(description="Do not send (any more)", permissions=["change_state"])
+    @admin.action(description="Do not send", permissions=["change_state"])
     def drop(self, request: HttpRequest, queryset: "QuerySet[OutboundMessage]") -> None:
         self.call_each(request, queryset, lambda row, actor: row.cancel(reason="staff: do not send", actor=actor))
 

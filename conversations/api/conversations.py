@@ -165,7 +165,7 @@ class ReopenConversation(APIView):
                 raise Problem(
                     409,
                     "The conversation cannot be reopened",
-                    "One of its numbers was released or given back and may serve other people. Create a new conversation.",
+                    "One of its numbers was released and may serve other people. Create a new conversation.",
                     code="numbers_released",
                 ) from None
         return Response(ConversationSerializer(conversation).data)

@@ -166,7 +166,7 @@ class Status:
             troubles[Trouble.NO_WORKER] = "Messages are queued but no worker is running. Start manage.py relay."
         if in_trouble := [worker for worker in self.workers if worker.is_alive and worker.trouble]:
             troubles[Trouble.WORKER_WAITS] = (
-                f"Workers that send nothing: {len(in_trouble)}. The first is {in_trouble[0].name}: {in_trouble[0].trouble}."
+                f"Workers that send nothing: {len(in_trouble)}. {in_trouble[0].name}: {in_trouble[0].trouble}."
             )
         if self.texts.undecided:
             troubles[Trouble.UNDECIDED] = (

@@ -1,4 +1,4 @@
-"""A plan as plain tables of at most 100 columns, and a sentence of advice for each country."""
+"""Format a plan as tables of at most 100 characters a line, with a sentence of advice for each country."""
 
 from collections.abc import Iterator, Sequence
 from textwrap import wrap
@@ -12,15 +12,16 @@ WIDTH = 100
 
 
 def lines(plan: Plan) -> Iterator[str]:
+    """Yield the lines of the plan."""
     yield f"POOL {terms_text(plan)}"
     if not plan.countries:
-        yield "  It has no numbers, and nobody had a conversation: there is nothing to plan from."
+        yield "  The pool has no numbers and no conversations, so there is nothing to plan from."
         return
     yield ""
-    yield "NUMBERS there, and needed by each of the three limits"
+    yield "NUMBERS in stock, and needed for each of the three constraints"
     yield from _table(plan, NEEDS)
     yield ""
-    yield "COOL-DOWN: the numbers that the same history needs with another one"
+    yield "COOL-DOWN: numbers needed by the same history with another cool-down"
     yield from _cool_downs(plan, plan.countries[0].simulations)
     yield ""
     yield "COST in EUR a month"
@@ -41,6 +42,6 @@ def _cool_downs(plan: Plan, simulated: Sequence[Simulation]) -> Iterator[str]:
         for country in plan.countries
     ]
     yield from table([["country", *map(cool_down_name, simulated)], *rows], numeric=True, gap=2)
-    yield "  * as it is"
+    yield "  * current cool-down"
     if short := [cool_down_name(each) for each in simulated if not each.is_allowed]:
-        yield f"  not allowed, since a text may be under way for as long: {', '.join(short)}"
+        yield f"  not allowed, because a message may be in transit for as long: {', '.join(short)}"

@@ -34,7 +34,7 @@ class Deadline:
         try:
             with transaction.atomic():
                 with connection.cursor() as cursor:
-                    # All rows are read. By default PostgreSQL optimises a cursor for its first rows, which delays the last.
+                    # All rows are read. By default PostgreSQL optimises a cursor for the first rows only.
                     cursor.execute("SET LOCAL cursor_tuple_fraction = 1")
                     if self._at != inf:
                         left = max(1, round((self._at - monotonic()) * 1000))

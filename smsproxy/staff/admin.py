@@ -71,7 +71,7 @@ class ReadOnlyAdmin(BoundedAdmin):
                 refused += 1
             else:
                 done += 1
-        told = f"{done} done." if not refused else f"{done} done, {refused} skipped: their state does not allow it."
+        told = f"{done} done." if not refused else f"{done} done, {refused} refused: their state does not allow it."
         self.message_user(request, told)
 
 

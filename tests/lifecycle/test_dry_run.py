@@ -140,7 +140,7 @@ def test_the_command_says_which_number_and_by_which_preference_in_words(run, unc
     code, told = run("explain_assignment", ALICE, BOB)
 
     assert code == 0
-    words = f"{number.number}    GB  own country: it is of their own country"
+    words = f"{number.number}    GB  own country: it is from their own country"
     assert told.splitlines() == [f"participant 0  {words}", f"participant 1  {words}"]
 
 
