@@ -143,7 +143,7 @@ def test_a_rule_that_could_not_buy_is_told_by_the_status_and_on_the_first_page(a
 
     assert code == 1
     assert told in output
-    assert re.search(r"tries again in \d+ min", output)
+    assert re.search(r"retries in \d+ min", output)
     assert told in gather().troubles[Trouble.TOP_UP]
     html = admin_client.get(reverse("admin:index")).content.decode()
     assert told in html

@@ -111,7 +111,7 @@ def test_a_pause_is_told_with_its_reason_its_code_since_when_and_when_a_text_tri
     assert code == 1
     assert "for 15 s: the account has no credit (code 9)" in output
     assert "a test message is sent in 45 s" in output
-    assert "none has tried yet" in output
+    assert "no test so far" in output
     assert "sent as soon as sending resumes" in output
 
 

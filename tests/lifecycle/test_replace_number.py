@@ -132,7 +132,7 @@ def test_the_preview_tells_how_many_texts_it_sends_and_does_nothing(talking, run
 
     assert code == ExitCode.DONE
     assert "1 of 1 people would get another number" in output
-    assert "1 text, 2 SMS" in output
+    assert "1 notice, 2 SMS" in output
     assert states()[old.number] == NumberState.ACTIVE
     assert not OutboundMessage.objects.exists()
 
@@ -148,7 +148,7 @@ def test_the_preview_knows_that_numbers_get_full(run, settings):
 
     assert code == ExitCode.FEWER
     assert "3 of 4 people would get another number" in output
-    assert "3 texts, 3 SMS" in output
+    assert "3 notices, 3 SMS" in output
     assert sum(moved.to is not None for moved in replace(old)) == 3
 
 
