@@ -138,7 +138,7 @@ def test_a_reopening_with_options_is_refused(api):
 
     told = is_problem(api.post(f"{URL}{conversation.public_id}/reopen/", {"for_good": True}), 400)
 
-    assert "Known are: none." in told["errors"][0]["detail"]
+    assert "Known fields: none." in told["errors"][0]["detail"]
 
     conversation.refresh_from_db()
     assert conversation.state == "closed"

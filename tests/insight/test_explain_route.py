@@ -394,7 +394,7 @@ def test_it_ends_with_3_if_the_text_would_reach_nobody(run, to):
     code, told = run("explain_route", STRANGER, to)
 
     assert code == 3
-    assert "It would not be passed on: no route." in told
+    assert "It would not be relayed: no route." in told
     assert no_number_of_a_person_in(told)
 
 
