@@ -1,4 +1,4 @@
-"""All settings, from the environment (or the file .env). The README has them in one table.
+"""All settings, from the environment (or the file .env). docs/settings.md has them in tables.
 
 A variable that is missing or wrong stops the program here with its name and the fix, or is a system check (checks.py)
 where the program could still do something useful. Durations are seconds everywhere.
