@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-postgres bench lint types check all constraints clean
+.PHONY: demo test test-postgres bench docs lint types check all constraints clean
 
 demo: $(VENV)/runtime
 	$(BIN)/python manage.py demo $(ARGS)
@@ -19,6 +19,11 @@ test-postgres: $(VENV)/development
 # Speed and cost, on PostgreSQL. Figures of a machine that is busy with other things mean nothing.
 bench: $(VENV)/development
 	$(BIN)/python -m benchmarks $(ARGS)
+
+# The pages of docs/ as HTML, in var/docs. A warning, such as a link to nowhere, is an error.
+docs: $(VENV)/development
+	$(BIN)/python -m sphinx -W --keep-going -q docs var/docs
+	@echo "Open var/docs/index.html"
 
 lint: $(VENV)/development
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""The processes of one figure: the stub carrier, the web server as the README starts it, and workers."""
+"""The processes of one figure: the stub carrier, the web server as docs/go-live.md starts it, and workers."""
 
 import socket
 import sys

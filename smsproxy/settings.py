@@ -1,4 +1,4 @@
-"""All settings, from the environment or the file .env. The README lists them in one table.
+"""All settings, from the environment or the file .env. docs/settings.md lists them in tables.
 
 A missing or wrong variable stops the program here, with its name and the fix. If the program can still do something
 useful, it is a system check instead (checks.py). All durations are in seconds.

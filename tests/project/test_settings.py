@@ -215,12 +215,6 @@ def _variables():
     return set(re.findall(r'env\.\w+\(\s*"([A-Z_]+)"', text)) | {"ENV_FILE"}
 
 
-def test_the_readme_has_every_setting_in_its_table_and_no_other():
-    table = set(re.findall(r"^\| `([A-Z_]+)` \|", (ROOT / "README.md").read_text(), flags=re.MULTILINE))
-
-    assert table == _variables()
-
-
 def test_the_example_file_names_only_settings_that_exist_and_all_that_are_required():
     named = set(re.findall(r"^#? ?([A-Z_]+)=", (ROOT / ".env.example").read_text(), flags=re.MULTILINE))
 
