@@ -409,6 +409,7 @@ def test_what_compresses_so_badly_that_a_form_cannot_hold_it_is_refused(admin_cl
     assert "manage.py import_numbers" in str(answer.context["form"].errors)
 
 
+@pytest.mark.slow
 def test_as_much_as_may_be_imported_fits_into_the_form_that_confirms_it(admin_client, berlin):
     rows = "".join(f"+4477{index * 7919 % 10**8:08},berlin,{index % 100}.{index % 99:02}\n" for index in range(5_000))
     answer = upload(admin_client, f"number,pool,monthly_cost\n{rows}")
@@ -638,6 +639,7 @@ def test_the_command_says_that_there_is_no_file(run, db):
 # The page -------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("dark", [False, True])

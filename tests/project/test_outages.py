@@ -17,7 +17,7 @@ from tests.support.postgres_cluster import Cluster, NoCluster
 from tests.support.signing import signed, signed_inbound
 from tests.support.tcp_proxy import Network
 
-pytestmark = pytest.mark.postgres
+pytestmark = [pytest.mark.postgres, pytest.mark.slow, pytest.mark.xdist_group("processes")]
 
 INBOUND = "/webhooks/vonage/inbound-sms"
 CLIENTS = 40

@@ -141,6 +141,8 @@ def relays(transactional_db, tmp_path):
         yield relays
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("processes")
 @pytest.mark.postgres
 def test_workers_that_are_killed_again_and_again_fill_the_pool_and_buy_no_number_too_many(relays):
     rule = add_rule(low_water=20, target=20, monthly_budget=Decimal("30.00"))
@@ -162,6 +164,8 @@ def test_workers_that_are_killed_again_and_again_fill_the_pool_and_buy_no_number
     assert sum(SimulatedNumber.objects.values_list("monthly_cost", flat=True)) <= Decimal("30.00")
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("processes")
 @pytest.mark.postgres
 def test_two_workers_fill_the_pool_up_to_the_budget_and_stop_at_it(relays):
     rule = add_rule(low_water=12, target=12, monthly_budget=Decimal("6.00"), max_monthly_cost=Decimal("1.20"))
@@ -176,6 +180,8 @@ def test_two_workers_fill_the_pool_up_to_the_budget_and_stop_at_it(relays):
     assert "the budget is used up" in rule.orders.get().events.first().reason
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("processes")
 @pytest.mark.postgres
 def test_sigterm_ends_a_worker_within_seconds_though_it_waits_for_the_carrier(relays):
     rule = add_rule()
