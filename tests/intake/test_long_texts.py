@@ -18,8 +18,8 @@ from conversations.worker.periodic_jobs import pass_on_incomplete, sweep
 from numbers.models import NumberState, RealNumber, VirtualNumber
 from smsproxy.carriers.base import InboundText
 from smsproxy.carriers.gsm7 import split
-from tests.slow.processes.test_concurrency import at_once
 from tests.support.builders import ALICE, BOB, CHARLIE, STRANGER, add_numbers, members, proxies, talk
+from tests.support.concurrency import at_once
 from tests.support.hypothesis_profiles import examples
 from tests.support.outbox import later, work
 from tests.support.signing import signed_inbound

@@ -13,7 +13,6 @@ from conversations.delivery import outbox
 from conversations.models import AccountPace, MessageEvent, OutboundMessage
 from tests.support.builders import ALICE, add_numbers, members, talk
 from tests.support.relay_process import Relays, wait_until
-from tests.support.stub_carrier import StubCarrier
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.postgres]
 
@@ -22,12 +21,6 @@ TEXTS_A_SECOND = 100
 ACCOUNT_RATE, NUMBER_RATE = 150, 10
 WORKERS, CALLS_AT_ONCE = 2, 8
 OUTAGE = 30.0  # Seconds.
-
-
-@pytest.fixture
-def stub(tmp_path):
-    with StubCarrier(tmp_path) as stub:
-        yield stub
 
 
 @pytest.fixture

@@ -5,10 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 from django.db import connection, transaction
@@ -29,31 +26,16 @@ from conversations.worker.periodic_jobs import sweep
 from smsproxy.api.models import ApiKey
 from smsproxy.carriers.base import Receipt, ReceiptStatus
 from tests.support.builders import ALICE, BOB, CHARLIE, add_numbers, members, proxies, talk
+from tests.support.concurrency import at_once, wait_for_a_lock
+from tests.support.demo_process import PATIENCE, ROOT
+from tests.support.relay_process import url_of_the_test, wait_until
 from tests.support.signing import signed_inbound
-from tests.support.stub_carrier import StubCarrier
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.postgres,
     pytest.mark.usefixtures("no_hurry"),
 ]
-
-ROOT = Path(__file__).resolve().parent.parent.parent.parent
-
-
-def at_once(count, work):
-    """Run work(0), work(1), … in as many threads, all let go at the same moment; their results."""
-    start = threading.Barrier(count)
-
-    def run(index):
-        try:
-            start.wait(60)
-            return work(index)
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(count) as pool:
-        return list(pool.map(run, range(count)))
 
 
 def test_two_hundred_creators_for_the_same_person_never_share_a_pair():
@@ -128,10 +110,10 @@ def test_texts_of_one_conversation_become_visible_in_the_order_of_their_ids():
         assert Participant.objects.route(ALICE, to)
         waiting = threading.Thread(target=post, args=["second"])
         waiting.start()
-        time.sleep(0.5)
+        wait_for_a_lock()
         assert not order, "a second text is queued while the first is not yet visible"
         order.append("first")
-    waiting.join(10)
+    waiting.join(60)
 
     assert order == ["first", "second"]
 
@@ -152,8 +134,8 @@ def test_two_texts_at_the_same_moment_both_begin_the_time_anew_after_which_their
         assert first
         waiting = threading.Thread(target=post)
         waiting.start()
-        time.sleep(0.5)
-    waiting.join(10)
+        wait_for_a_lock()
+    waiting.join(60)
 
     assert OutboundMessage.objects.count() == 1
     assert Conversation.objects.filter(idle_at__gt=first).exists()
@@ -173,8 +155,8 @@ def test_nothing_is_relayed_any_more_once_close_has_returned():
         conversation.close()
         late = threading.Thread(target=post)
         late.start()
-        time.sleep(0.5)
-    late.join(10)
+        wait_for_a_lock()
+    late.join(60)
 
     assert InboundMessage.objects.get().outcome == "ended"
     assert not OutboundMessage.objects.filter(kind="relay").exists()
@@ -270,22 +252,13 @@ def test_a_long_text_of_which_both_receipts_come_at_the_same_moment_is_delivered
 
 
 @pytest.fixture
-def stub(tmp_path):
-    with StubCarrier(tmp_path) as stub:
-        yield stub
-
-
-@pytest.fixture
-def start_worker(stub, settings, tmp_path):
+def start_worker(stub, tmp_path):
     """Start `manage.py relay` as a process of its own, on this test's database, against the stub carrier."""
-    database = settings.DATABASES["default"]
-    login = f"{database['USER']}:{database['PASSWORD']}@{database['HOST']}:{database['PORT']}"
-    url = f"postgres://{login.replace(':@:', '')}/{database['NAME']}"
     environment = {
         **os.environ,
         "DJANGO_SETTINGS_MODULE": "tests.settings",
         "CARRIER_FOR_TESTS": "vonage",
-        "TEST_DATABASE_URL": url,
+        "TEST_DATABASE_URL": url_of_the_test(),
         "STUB_CARRIER": stub.host,
         "REQUESTS_CA_BUNDLE": str(stub.ca),
         "LEASE": "5",
@@ -312,17 +285,10 @@ def arrived(stub):
     return Counter(request["params"]["client-ref"].partition(".")[0] for request in stub.requests)
 
 
-def wait_until(condition, seconds=30):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
-
-
 def test_kill_9_of_the_worker_mid_send_loses_nothing_and_sends_nothing_again_blindly(stub, start_worker):
     add_numbers(40)
     bobs = [members(talk(ALICE, f"+4477007{index:05}"))[1] for index in range(40)]
-    messages = [outbox.queue_notice(bob, f"{number}") for number in range(2) for bob in bobs]
+    messages = [outbox.queue_notice(bob, f"{number}") for number in range(6) for bob in bobs]
     stub.behave(latency=0.4)
 
     worker = start_worker()
@@ -351,7 +317,7 @@ def test_kill_9_of_the_worker_mid_send_loses_nothing_and_sends_nothing_again_bli
 def test_sigterm_finishes_what_is_in_flight_and_leaves_the_rest_queued(stub, start_worker):
     add_numbers(2)
     bob = members(talk(ALICE, BOB))[1]
-    for index in range(5):
+    for index in range(20):
         outbox.queue_notice(bob, f"{index}")
     stub.behave(latency=0.5)
 
@@ -359,12 +325,12 @@ def test_sigterm_finishes_what_is_in_flight_and_leaves_the_rest_queued(stub, sta
     wait_until(lambda: stub.requests)
     worker.terminate()
 
-    assert worker.wait(20) == 0
+    assert worker.wait(PATIENCE) == 0
     sweep()
     states = Counter(OutboundMessage.objects.values_list("state", flat=True))
     assert states["sent"] == sum(arrived(stub).values())
     assert states["sending"] == states["unknown"] == 0
-    assert states["queued"] == 5 - states["sent"] > 0
+    assert states["queued"] == 20 - states["sent"] > 0
 
 
 def test_the_requests_at_the_carrier_are_in_the_order_of_each_line_with_two_workers(stub, start_worker):
