@@ -1,4 +1,4 @@
-"""Many at once, on real PostgreSQL: threads, processes, and kill -9."""
+"""Workers and receipts at the same moment, on real PostgreSQL: threads, processes, and kill -9."""
 
 import os
 import signal
@@ -8,183 +8,26 @@ import threading
 from collections import Counter
 
 import pytest
-from django.db import connection, transaction
-from django.test import Client
 
 from conversations.delivery import claim as claim_module
 from conversations.delivery import outbox
 from conversations.delivery.claim import claim
 from conversations.delivery.receipts import receive_receipt
-from conversations.lifecycle.request import NoNumberFree
 from conversations.models import (
-    Conversation,
-    InboundMessage,
     OutboundMessage,
-    Participant,
 )
 from conversations.worker.periodic_jobs import sweep
-from smsproxy.api.models import ApiKey
 from smsproxy.carriers.base import Receipt, ReceiptStatus
-from tests.support.builders import ALICE, BOB, CHARLIE, add_numbers, members, proxies, talk
-from tests.support.concurrency import at_once, wait_for_a_lock
+from tests.support.builders import ALICE, BOB, add_numbers, members, talk
+from tests.support.concurrency import at_once
 from tests.support.demo_process import PATIENCE, ROOT
 from tests.support.relay_process import url_of_the_test, wait_until
-from tests.support.signing import signed_inbound
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.postgres,
     pytest.mark.usefixtures("no_hurry"),
 ]
-
-
-def test_two_hundred_creators_for_the_same_person_never_share_a_pair():
-    add_numbers(200, start="+4477009")
-
-    def create(index):
-        # PostgreSQL takes 100 connections: the creators take turns for one, and race all the same.
-        with slots:
-            try:
-                return talk(ALICE, f"+4477007{index:05}")
-            finally:
-                connection.close()
-
-    slots = threading.Semaphore(60)
-    made = at_once(200, create)
-
-    assert len(made) == 200
-    pairs = Counter(Participant.objects.unreleased().values_list("real_number", "proxy_number"))
-    assert len(pairs) == 400
-    assert set(pairs.values()) == {1}
-    with pytest.raises(NoNumberFree):
-        talk(ALICE, CHARLIE)
-
-
-def test_creators_that_name_the_same_two_people_in_either_order_do_not_dead_lock():
-    add_numbers(40)
-
-    made = at_once(30, lambda index: talk(ALICE, BOB) if index % 2 else talk(BOB, ALICE))
-
-    assert len({conversation.pk for conversation in made}) == 30
-    assert Participant.objects.unreleased().count() == 60
-
-
-def test_without_the_lock_on_people_the_constraint_alone_keeps_pairs_apart(monkeypatch):
-    monkeypatch.setattr("conversations.lifecycle.create._wait_for_other_creators", lambda numbers: None)
-    add_numbers(20)
-
-    made = at_once(20, lambda index: talk(ALICE, f"+4477007{index:05}"))
-
-    assert len({proxies(conversation)[0] for conversation in made}) == 20
-
-
-def test_one_idempotency_key_posted_thirty_times_at_once_makes_one_conversation():
-    add_numbers(1)
-    _, key = ApiKey.objects.issue("rides-backend")
-    body = {"participants": [{"number": ALICE}, {"number": BOB}]}
-    headers = {"Authorization": f"Bearer {key}", "Idempotency-Key": "order-42"}
-
-    answers = at_once(
-        30, lambda _: Client().post("/api/v1/conversations/", body, "application/json", headers=headers).status_code
-    )
-
-    assert answers == [201] * 30
-    assert Conversation.objects.count() == 1
-    assert OutboundMessage.objects.count() == 2
-
-
-def test_texts_of_one_conversation_become_visible_in_the_order_of_their_ids():
-    """Else a worker could send the second before it sees the first."""
-    add_numbers(2)
-    conversation = talk(ALICE, BOB)
-    to = proxies(conversation)[0]
-    order = []
-
-    def post(name):
-        params = signed_inbound(msisdn=ALICE[1:], to=to[1:], messageId=name)
-        assert Client().post("/webhooks/vonage/inbound-sms", params, "application/json").status_code == 200
-        order.append(name)
-        connection.close()
-
-    with transaction.atomic():
-        assert Participant.objects.route(ALICE, to)
-        waiting = threading.Thread(target=post, args=["second"])
-        waiting.start()
-        wait_for_a_lock()
-        assert not order, "a second text is queued while the first is not yet visible"
-        order.append("first")
-    waiting.join(60)
-
-    assert order == ["first", "second"]
-
-
-def test_two_texts_at_the_same_moment_both_begin_the_time_anew_after_which_their_conversation_ends():
-    add_numbers(2)
-    Conversation.objects.filter(pk=talk(ALICE, BOB).pk).update(idle_ttl=3600)
-    to = proxies(Conversation.objects.get())[0]
-
-    def post():
-        params = signed_inbound(msisdn=ALICE[1:], to=to[1:], messageId="second")
-        Client().post("/webhooks/vonage/inbound-sms", params, "application/json")
-        connection.close()
-
-    with transaction.atomic():
-        Participant.objects.route(ALICE, to).conversation.restart_idle_time()
-        first = Conversation.objects.get().idle_at
-        assert first
-        waiting = threading.Thread(target=post)
-        waiting.start()
-        wait_for_a_lock()
-    waiting.join(60)
-
-    assert OutboundMessage.objects.count() == 1
-    assert Conversation.objects.filter(idle_at__gt=first).exists()
-
-
-def test_nothing_is_relayed_any_more_once_close_has_returned():
-    add_numbers(2)
-    conversation = talk(ALICE, BOB)
-    to = proxies(conversation)[0]
-
-    def post():
-        params = signed_inbound(msisdn=ALICE[1:], to=to[1:])
-        Client().post("/webhooks/vonage/inbound-sms", params, "application/json")
-        connection.close()
-
-    with transaction.atomic():
-        conversation.close()
-        late = threading.Thread(target=post)
-        late.start()
-        wait_for_a_lock()
-    late.join(60)
-
-    assert InboundMessage.objects.get().outcome == "ended"
-    assert not OutboundMessage.objects.filter(kind="relay").exists()
-
-
-def test_one_message_id_posted_fifty_times_at_once_is_relayed_once():
-    add_numbers(2)
-    params = signed_inbound(msisdn=ALICE[1:], to=proxies(talk(ALICE, BOB))[0][1:])
-
-    answers = at_once(
-        50, lambda _: Client().post("/webhooks/vonage/inbound-sms", params, "application/json").status_code
-    )
-
-    assert answers == [200] * 50
-    assert InboundMessage.objects.count() == 1
-    assert OutboundMessage.objects.count() == 1
-
-
-def test_a_stranger_who_texts_twenty_times_at_once_is_told_once():
-    to = add_numbers(1)[0].number
-
-    def post(index):
-        params = signed_inbound(msisdn=ALICE[1:], to=to[1:], messageId=f"m-{index}")
-        return Client().post("/webhooks/vonage/inbound-sms", params, "application/json").status_code
-
-    assert at_once(20, post) == [200] * 20
-    assert InboundMessage.objects.count() == 20
-    assert OutboundMessage.objects.count() == 1
 
 
 def test_workers_that_claim_at_once_never_take_the_same_message_or_two_of_a_line():
