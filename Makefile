@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Two at once. Tests that start processes of their own stay together in one of them: --dist loadgroup.
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+# Empty: a test that cannot run here, for want of Chromium say, is skipped by test-postgres, too.
+NO_SKIPS := --no-skips
 
 .PHONY: demo test test-postgres test-all bench lint types check all constraints clean
 
@@ -25,7 +27,7 @@ test: $(VENV)/development
 # this machine. Fails if a test cannot run, for want of Chromium say.
 test-postgres: $(VENV)/development
 	url=$$($(BIN)/python -m tests.support.postgres) && \
-	TEST_DATABASE_URL=$$url $(PYTEST) --hypothesis-profile thorough --no-skips $(ARGS)
+	TEST_DATABASE_URL=$$url $(PYTEST) --hypothesis-profile thorough $(NO_SKIPS) $(ARGS)
 
 test-all: test test-postgres
 
