@@ -32,7 +32,7 @@ from numbers.provisioning import top_up
 from smsproxy.simulator.carrier import SimulatorCarrier as Simulator
 from smsproxy.simulator.models import SimulatedNumber
 top_up_thread.EVERY = 0.1
-top_up.LEASE = timedelta(seconds=3)
+top_up.LEASE = timedelta(seconds=5)
 buy = Simulator.buy
 def slowly(self, *number):
     while SimulatedNumber.objects.count() >= MOST:
@@ -180,7 +180,9 @@ def test_workers_that_are_killed_again_and_again_fill_the_pool_and_buy_no_number
 def test_two_workers_fill_the_pool_up_to_the_budget_and_stop_at_it(relays):
     rule = add_rule(low_water=12, target=12, monthly_budget=Decimal("6.00"), max_monthly_cost=Decimal("1.20"))
 
-    for process in [relays.start(changes=f"{IN_A_HURRY}\nMOST = 100") for _ in range(2)]:
+    # Nobody is killed here, and so no lease may run out: a slow machine would open more orders.
+    patient = f"{IN_A_HURRY}\nMOST = 100\ntop_up.LEASE = timedelta(minutes=5)"
+    for process in [relays.start(changes=patient) for _ in range(2)]:
         relays.wait_for(process)
     wait_until(lambda: TopUp.objects.get().trouble)
 
