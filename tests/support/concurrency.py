@@ -19,7 +19,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 import psycopg
 from django.conf import settings
@@ -39,19 +39,17 @@ from smsproxy.states import StaleState
 from tests.support.demo_process import ROOT
 from tests.support.relay_process import url_of_the_test, wait_until
 
-T = TypeVar("T")
-
 PROCESSES = 16
 PATIENCE = 120  # seconds
 
 _PROGRAM = "import django; django.setup(); from tests.support.concurrency import main; main()"
 
 
-def at_once(count: int, work: Callable[[int], T]) -> list[T]:
+def at_once(count: int, work: Callable[[int], Any]) -> list[Any]:
     """Run work(0), work(1), … in as many threads, all let go at the same moment; return their results."""
     start = threading.Barrier(count)
 
-    def run(index: int) -> T:
+    def run(index: int) -> Any:
         try:
             start.wait(PATIENCE)
             return work(index)

@@ -46,5 +46,5 @@ def assert_in_order(client_refs: list[str], *, lines: int) -> None:
         place, line = places[client_ref]
         found[line].append(place)
     assert len(found) == lines
-    for line in found.values():
-        assert line == sorted(line)
+    for queued in found.values():
+        assert queued == sorted(queued)
