@@ -45,7 +45,7 @@ PATIENCE = 120  # seconds
 _PROGRAM = "import django; django.setup(); from tests.support.concurrency import main; main()"
 
 
-def at_once(count: int, work: Callable[[int], Any]) -> list[Any]:
+def at_once(count: int, work: Callable[..., Any]) -> list[Any]:
     """Run work(0), work(1), … in as many threads, all let go at the same moment; return their results."""
     start = threading.Barrier(count)
 
