@@ -1,6 +1,7 @@
 """Options of the test run. pytest loads them as a plugin: see tests/conftest.py."""
 
 import pytest
+from _pytest.nodeid import coerce_node_id
 
 from tests.support import hypothesis_profiles
 
@@ -29,3 +30,15 @@ def pytest_runtest_makereport(item):
         report.outcome = "failed"
         report.longrepr = f"{item.nodeid}: {reason} (skipped, which --no-skips forbids)"
     return report
+
+
+def pytest_collection_modifyitems(config, items):
+    """Keep tests of one xdist_group together.
+
+    xdist 3.8.0 tells groups by a suffix of the test's id, and sets it where pytest 9.2 does not read it any more.
+    """
+    if getattr(config.option, "loadgroup", False):
+        for item in items:
+            group = item.get_closest_marker("xdist_group")
+            if group and "@" not in item.nodeid.rpartition("::")[2]:
+                item._id = coerce_node_id(f"{item.nodeid}@{group.args[0]}")
