@@ -159,6 +159,7 @@ def test_what_cannot_be_planned_is_told_at_its_field(admin_client, history, aske
     assert svgs(html) == []
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("dark", [False, True])

@@ -10,8 +10,7 @@ import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
-from hypothesis import HealthCheck, given
-from hypothesis import settings as hypothesis_settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from conversations.insight.explain_route import explain_route
@@ -22,6 +21,7 @@ from numbers.assignment.policy import UsedUp
 from numbers.models import NumberState, Pool, RealNumber, VirtualNumber
 from smsproxy.states import StaleState
 from tests.support.builders import ALICE, BOB, CHARLIE, STRANGER, add_numbers, members, proxies, talk
+from tests.support.hypothesis_profiles import examples
 from tests.support.outbox import later
 from tests.support.signing import signed_inbound
 
@@ -333,7 +333,8 @@ class History:
             yield conversation
 
 
-@hypothesis_settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.slow
+@examples(fast=12, thorough=12)
 @given(first=_TALK, steps=_STEPS)
 def test_whatever_happened_before_what_it_says_is_what_becomes_of_the_text(db, client, time_machine, first, steps):
     time_machine.move_to("2026-11-24T12:00:00Z", tick=True)

@@ -1,7 +1,6 @@
 """Replacing a virtual number under the people who talk through it."""
 
 import threading
-import time
 from datetime import timedelta
 from itertools import islice
 
@@ -20,6 +19,7 @@ from numbers.assignment.policy import Geography
 from numbers.management.exit_codes import ExitCode
 from numbers.models import NumberState, Pool, VirtualNumber
 from tests.support.builders import ALICE, BOB, CHARLIE, add_numbers, members, proxies, talk
+from tests.support.concurrency import wait_for_a_lock
 from tests.support.outbox import later
 from tests.support.signing import signed_inbound
 from tests.support.terminal import states
@@ -412,7 +412,7 @@ def test_a_text_that_is_taken_in_while_its_recipient_is_given_another_number_goe
 
     def slowly(old, number):
         locked.set()
-        go_on.wait(10)
+        go_on.wait(60)
         return give(old, number)
 
     monkeypatch.setattr(replace_number, "_give", slowly)
@@ -427,12 +427,12 @@ def test_a_text_that_is_taken_in_while_its_recipient_is_given_another_number_goe
 
     replacer, writer = threading.Thread(target=work), threading.Thread(target=post)
     replacer.start()
-    assert locked.wait(10)
+    assert locked.wait(60)
     writer.start()
-    time.sleep(0.5)  # It has read the old number by now, and waits for the conversation.
+    wait_for_a_lock()  # It has read the old number, and waits for the conversation.
     go_on.set()
-    replacer.join(10)
-    writer.join(10)
+    replacer.join(60)
+    writer.join(60)
 
     relay = OutboundMessage.objects.get(kind="relay")
     assert relay.sender == number_of(conversation)
@@ -450,7 +450,7 @@ def test_two_runs_at_once_move_everybody_once():
     moved = []
 
     def work():
-        start.wait(10)
+        start.wait(60)
         moved.extend(replace(VirtualNumber.objects.get(pk=old.pk)))
         connection.close()
 
@@ -458,7 +458,7 @@ def test_two_runs_at_once_move_everybody_once():
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
 
     assert len(moved) == 20
     assert all(each.to for each in moved)

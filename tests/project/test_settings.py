@@ -1,48 +1,42 @@
 """Settings: a missing or wrong one stops the program with its name and the fix; or is a system check."""
 
-import json
-import os
 import re
 import shutil
 import subprocess
 import sys
 from datetime import datetime
-from pathlib import Path
 
 import pytest
 from django.core.checks import run_checks
 from django.core.management import CommandError, call_command
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-GOOD = {
-    "PATH": os.environ["PATH"],
-    "ENV_FILE": "/no/such/file",
-    "SECRET_KEY": "a secret key for tests",
-    "ENCRYPTION_KEYS": "tHqO0P5cwAq3b5xhrnbwIs1oTTPgTDkhbRYBbIHzUcM=",
-    "LOOKUP_KEY": "a lookup key for tests only, 32 characters or more",
-    "DATABASE_URL": "sqlite:////tmp/smsproxy-no-such-folder-is-needed/db.sqlite3",
-}
-VONAGE = {
-    "CARRIER": "vonage",
-    "VONAGE_API_KEY": "k",
-    "VONAGE_API_SECRET": "s",
-    "VONAGE_SIGNATURE_SECRET": "signature",
-    "PUBLIC_URL": "https://sms.example.com",
-    "ALLOWED_HOSTS": "sms.example.com",
-}
+from tests.support.demo_process import ROOT
+from tests.support.settings_file import GOOD, VONAGE, good_but, read_settings, start
 
 
-def start(**changes):
-    """Run `manage.py check` with the good environment, changed; its exit code and what it said."""
-    environment = {key: value for key, value in {**GOOD, **changes}.items() if value is not None}
+def run(**changes):
+    """Run the real `manage.py check` with the good environment, changed; its exit code and what it said."""
     done = subprocess.run(
-        [sys.executable, "manage.py", "check"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "manage.py", "check"],
+        cwd=ROOT,
+        env=good_but(**changes),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     return done.returncode, done.stdout + done.stderr
 
 
 def test_the_good_environment_starts():
-    assert start() == (0, "System check identified no issues (0 silenced).\n")
+    assert run() == (0, "System check identified no issues (0 silenced).\n")
+
+
+def test_a_wrong_environment_ends_the_program_without_a_traceback():
+    code, output = run(SECRET_KEY=None)
+
+    assert code == 1
+    assert output.startswith("smsproxy cannot start: SECRET_KEY is not set. Make one")
+    assert "Traceback" not in output
 
 
 def test_with_vonage_it_starts_too():
@@ -101,15 +95,12 @@ def test_a_wrong_environment_is_refused_with_the_name_and_the_fix(changes, says)
 
     assert code != 0
     assert says in output
-    assert "Traceback" not in output
 
 
 def test_unless_told_otherwise_the_account_makes_thirty_requests_a_second_and_north_america_gets_one_text():
-    code = "import json, smsproxy.settings as s; print(json.dumps([s.CARRIER_RATE, s.NUMBER_RATES]))"
+    names = read_settings()
 
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=GOOD, capture_output=True, text=True, check=True)
-
-    carrier_rate, number_rates = json.loads(done.stdout)
+    carrier_rate, number_rates = names["CARRIER_RATE"], dict(names["NUMBER_RATES"])
     others = number_rates.pop("*")
     assert carrier_rate == 30
     assert number_rates == {"US": 1, "CA": 1}
