@@ -42,7 +42,7 @@ def people(count):
 def queue(sender, recipients, text="hello"):
     """A text to each of them: each its own line."""
     for recipient in recipients:
-        outbox._queue(Kind.NOTICE, sender, recipient, text)
+        outbox._queue(Kind.NOTICE, sender.pk, recipient.pk, text)
 
 
 def claimed(limit=1000):

@@ -35,7 +35,7 @@ def test_a_wrong_environment_ends_the_program_without_a_traceback():
     code, output = run(SECRET_KEY=None)
 
     assert code == 1
-    assert output.startswith("smsproxy cannot start: SECRET_KEY is not set. Make one")
+    assert output.startswith("smsproxy cannot start: SECRET_KEY is not set. Create one")
     assert "Traceback" not in output
 
 
