@@ -3,22 +3,42 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Two at once. Tests that start processes of their own stay together in one of them: --dist loadgroup.
+PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+# Empty: a test that cannot run here, for want of Chromium say, is skipped by test-postgres, too.
+NO_SKIPS := --no-skips
 
-.PHONY: demo test test-postgres bench lint types check all constraints clean
+.PHONY: demo test test-postgres test-all bench docs lint types check all constraints clean
 
 demo: $(VENV)/runtime
 	$(BIN)/python manage.py demo $(ARGS)
 
+# All but what is slow: on SQLite, and, where a PostgreSQL answers, on it what needs one. pytest's 5: no such test.
 test: $(VENV)/development
-	$(BIN)/python -m pytest $(ARGS)
+	env -u TEST_DATABASE_URL $(PYTEST) -m "not slow" $(ARGS)
+	@if url=$$($(BIN)/python -m tests.support.postgres); then \
+		echo "The tests that need PostgreSQL, on $${url##*@}:"; \
+		TEST_DATABASE_URL=$$url $(PYTEST) -m "postgres and not slow" $(ARGS) || [ $$? = 5 ]; \
+	else \
+		echo "The tests that need PostgreSQL were not run."; \
+	fi
 
-# The same on PostgreSQL, where TEST_DATABASE_URL says, or where one answers on this machine.
+# Every test, slow ones too, with more examples, on PostgreSQL: where TEST_DATABASE_URL says, or where one answers on
+# this machine. Fails if a test cannot run, for want of Chromium say.
 test-postgres: $(VENV)/development
-	url=$$($(BIN)/python -m tests.support.postgres) && TEST_DATABASE_URL=$$url $(BIN)/python -m pytest $(ARGS)
+	url=$$($(BIN)/python -m tests.support.postgres) && \
+	TEST_DATABASE_URL=$$url $(PYTEST) --hypothesis-profile thorough $(NO_SKIPS) $(ARGS)
+
+test-all: test test-postgres
 
 # Speed and cost, on PostgreSQL. Figures of a machine that is busy with other things mean nothing.
 bench: $(VENV)/development
 	$(BIN)/python -m benchmarks $(ARGS)
+
+# The pages of docs/ as HTML, in var/docs. A warning, such as a link to nowhere, is an error.
+docs: $(VENV)/development
+	$(BIN)/python -m sphinx -W --keep-going -q docs var/docs
+	@echo "Open var/docs/index.html"
 
 lint: $(VENV)/development
 	$(BIN)/ruff check .
@@ -32,7 +52,7 @@ check: $(VENV)/development
 	DJANGO_SETTINGS_MODULE=tests.settings $(BIN)/python manage.py makemigrations --check --dry-run
 	DJANGO_SETTINGS_MODULE=tests.production $(BIN)/python manage.py check --deploy --fail-level WARNING
 
-all: lint types check test
+all: lint types check test-all
 
 # After a change of a version in requirements*.txt. The old constraints are emptied first, or they would hold.
 constraints:

@@ -8,7 +8,7 @@ import sys
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "smsproxy.settings")
     if sys.argv[1:2] == ["demo"]:
-        # The demo runs in a bare environment: it makes its own keys and database before the settings are read.
+        # The demo needs no configuration: it creates its own keys and database before the settings are read.
         from smsproxy.simulator.demo_environment import prepare
 
         prepare()
@@ -20,21 +20,19 @@ def main() -> None:
     try:
         settings.INSTALLED_APPS  # noqa: B018  (reads the settings)
     except ImproperlyConfigured as error:
-        # Django itself would go on, and fail later with words that do not name the variable.
+        # Django itself would continue, and fail later with an error that does not name the variable.
         sys.exit(
             f"smsproxy cannot start: {error}\n"
-            "Settings come from the environment and from the file .env: `cp .env.example .env` begins one. "
-            "The demo's are in var/demo.env: ENV_FILE=var/demo.env manage.py …"
+            "Settings are read from the environment and the file .env. Create one with `cp .env.example .env`. "
+            "To use the settings of the demo: ENV_FILE=var/demo.env manage.py …"
         )
     try:
         execute_from_command_line(sys.argv)
     except (OperationalError, ProgrammingError) as error:
         first_line = str(error).partition("\n")[0]
-        sys.exit(
-            f"The database cannot do this: {first_line}\nIs DATABASE_URL right, and has `manage.py migrate` been run?"
-        )
+        sys.exit(f"Database error: {first_line}\nCheck DATABASE_URL, and whether `manage.py migrate` has been run.")
     except BrokenPipeError:
-        # Whoever read our output, `head` say, has had enough. Python would complain once more while it exits.
+        # The reader of the output, such as `head`, has closed it. Python must not report that again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
 

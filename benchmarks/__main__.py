@@ -1,4 +1,4 @@
-"""`make bench`: measure, print the table, write the JSON. Exit code 1: a figure went wrong, or a text was lost."""
+"""`make bench`: measure, print the table, write the JSON. Exit code 1: a figure failed or a message was lost."""
 
 import argparse
 import shutil
@@ -20,7 +20,7 @@ RESULTS = Path(__file__).resolve().parent / "results"
 
 def main() -> int:
     options = _options()
-    # Ended by a supervisor, it still drops its database.
+    # Drop the database on SIGTERM, too.
     signal.signal(signal.SIGTERM, lambda *args: sys.exit(143))
     results: dict[str, Measured] = {}
     chosen = {"quick": options.quick, "server": options.server, "workers": options.workers, "threads": options.threads}
@@ -32,7 +32,7 @@ def main() -> int:
         for figure in options.figures or [name for name in GOALS if name not in ON_REQUEST]:
             _tell(f"measuring {figure} ...")
             results[figure] = _measure(figure, environment, Path(directory), options)
-            # After each: a run that is killed keeps what it has measured.
+            # Written after each figure, so that a killed run keeps its results.
             for path in filter(None, [own, options.json]):
                 report.write(path, about, chosen, results)
     print(_heading(about, options), report.table(results), sep="\n\n")
@@ -40,7 +40,7 @@ def main() -> int:
 
 
 def _measure(figure: str, environment: dict[str, str], directory: Path, options: argparse.Namespace) -> Measured:
-    # Only now: they import models, which need Django to be set up.
+    # Imported late: figures import models, which need Django to be set up.
     from django.core.management import call_command
     from django.db import connection
 
@@ -53,7 +53,7 @@ def _measure(figure: str, environment: dict[str, str], directory: Path, options:
     call_command("flush", interactive=False, verbosity=0)
     try:
         measured: Measured = import_module(f"benchmarks.figures.{figure}").measure(bench)
-    except Exception as error:  # noqa: BLE001 - the other figures can still be measured
+    except Exception as error:  # noqa: BLE001 - measure the other figures all the same
         traceback.print_exc()
         measured = Measured(problems=[f"{type(error).__name__}: {error}".splitlines()[0]])
     finally:
@@ -67,10 +67,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "figures", nargs="*", metavar="FIGURE", help=f"of {', '.join(GOALS)}; none: all but {', '.join(ON_REQUEST)}"
     )
-    parser.add_argument("--quick", action="store_true", help="only try that all of it works: the figures mean nothing")
-    parser.add_argument("--json", type=Path, metavar="PATH", help="write the results there, too")
+    parser.add_argument("--quick", action="store_true", help="check that everything runs; the figures mean nothing")
+    parser.add_argument("--json", type=Path, metavar="PATH", help="also write the results to this file")
     parser.add_argument("--server", choices=["gunicorn", "granian"], default="gunicorn", help="granian, if installed")
-    parser.add_argument("--workers", type=int, help="processes of the web server, instead of its configuration's")
+    parser.add_argument("--workers", type=int, help="number of web server processes; default: as configured")
     parser.add_argument("--threads", type=int, help="threads of each")
     options = parser.parse_args()
     if unknown := set(options.figures) - GOALS.keys():

@@ -1,4 +1,4 @@
-"""A marketplace's backend: requests that create conversations, and whether each did what it should."""
+"""Create conversations as a marketplace's backend does, and check each result."""
 
 import json
 from collections import Counter
@@ -14,14 +14,14 @@ from smsproxy.api.models import ApiKey
 
 @dataclass(frozen=True)
 class Asked:
-    """One conversation to be, between these two numbers."""
+    """A conversation to create between two numbers."""
 
     rider: str
     driver: str
 
 
 class Backend:
-    """With a key of its own. Each request has an Idempotency-Key, as it should."""
+    """Return creation requests with a new API key and an Idempotency-Key each."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -44,9 +44,9 @@ class Backend:
 def problems(
     wanted: Sequence[Asked], exchanges: Sequence[Exchange], arrivals: Sequence[Arrival], existed: int = 0
 ) -> list[str]:
-    """What is wrong, where each of these people was to get one confirmation for each of their conversations.
+    """Return what went wrong. Each person must get one confirmation for each conversation.
 
-    existed: how many conversations there were before.
+    existed: the number of conversations before the run.
     """
     refused = sum(exchange.status != 201 for exchange in exchanges)
     made = Conversation.objects.count() - existed
@@ -56,7 +56,7 @@ def problems(
     if refused:
         found.append(f"{refused} conversations were refused")
     if made != len(wanted):
-        found.append(f"{made} conversations were made, not {len(wanted)}")
+        found.append(f"{made} conversations were created, not {len(wanted)}")
     if confirmed != expected:
         missing, too_many = expected - confirmed, confirmed - expected
         found.append(f"{missing.total()} confirmations are missing, {too_many.total()} too many")

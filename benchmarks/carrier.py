@@ -1,4 +1,4 @@
-"""The stub carrier as a process, and what has arrived there."""
+"""The stub carrier as a process, and the messages that reached it."""
 
 import json
 import subprocess
@@ -12,7 +12,7 @@ from tests.support.demo_process import ROOT
 
 @dataclass(frozen=True)
 class Arrival:
-    """A text at the carrier. at: time.monotonic()."""
+    """A message that reached the carrier. at: time.monotonic()."""
 
     at: float
     sender: str
@@ -22,25 +22,25 @@ class Arrival:
 
 
 class CarrierProcess:
-    """It runs from now until `stop`. latency: seconds."""
+    """Runs until `stop`. latency: seconds per request."""
 
     def __init__(self, directory: Path, latency: float) -> None:
         command = [sys.executable, "-m", "benchmarks.stub_carrier", "--dir", str(directory), "--latency", str(latency)]
         self._process = subprocess.Popen(
             command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
         )
-        # What our processes need to find it and to trust it.
+        # Environment with which our processes find and trust the stub.
         self.environment = {
             "VONAGE_REST_HOST": f"127.0.0.1:{self._heard()}",
             "REQUESTS_CA_BUNDLE": str(directory / "ca.pem"),
         }
 
     def count(self) -> int:
-        """How many texts have arrived since it started?"""
+        """Return the number of messages since the start."""
         return int(self._ask("count"))
 
     def take(self) -> list[Arrival]:
-        """Those that have arrived since the last call."""
+        """Return the messages that arrived since the last call."""
         return [Arrival(*fields) for fields in self._ask("take")]
 
     def stop(self) -> None:

@@ -1,9 +1,9 @@
-"""A day of rides, drawn from a seed, and how many numbers it takes if they are given out in one way or another.
+"""A day of rides drawn from a seed, and the numbers that different ways of assignment need for it.
 
-3,000 drivers have 15 to 25 trips each, in one shift: one after the other, minutes apart. Each trip takes 8 to 35
-minutes from the booking to its end, which is when its conversation begins and ends. The rider is any of 30,000, so that
-most of them ride once to three times. For six hours after its end a conversation cools down; it is *live* while it is
-open or cools down. Cool-downs end at whole minutes, as if the sweep ran once a minute.
+3,000 drivers have 15 to 25 trips each in one shift, minutes apart. A trip takes 8 to 35 minutes, and its conversation
+lasts as long. The rider is one of 30,000, so most people ride one to three times. A conversation cools down for six
+hours after its end. It is *live* while it is open or cooling down. Cool-downs end at whole minutes, as if the periodic
+job ran once a minute.
 """
 
 import random
@@ -24,7 +24,7 @@ TIME_BETWEEN = 60, 12 * 60
 
 @dataclass(frozen=True, kw_only=True)
 class Trip:
-    """begin, end: in seconds since midnight. rider, driver: people are numbered, riders after drivers."""
+    """begin, end: seconds since midnight. rider, driver: indexes of people, riders after drivers."""
 
     begin: int
     end: int
@@ -37,12 +37,12 @@ class Trip:
 
     @property
     def released_at(self) -> int:
-        """The first whole minute at which it has cooled down."""
+        """Return the first whole minute after the cool-down."""
         return -(-(self.end + COOL_DOWN) // 60) * 60
 
 
 class What(IntEnum):
-    """At the same moment, in this order."""
+    """Events of the same moment happen in this order."""
 
     RELEASE = 0
     END = 1
@@ -51,7 +51,7 @@ class What(IntEnum):
 
 @dataclass(frozen=True, order=True)
 class Moment:
-    """which: the place of the trip in the day."""
+    """which: the index of the trip in the day."""
 
     at: int
     what: What
@@ -60,7 +60,7 @@ class Moment:
 
 def draw_day(trips: int, seed: int = 1) -> list[Trip]:
     chance = random.Random(seed)
-    drivers = trips // MEAN_TRIPS + MOST_TRIPS  # A few more, as they have fewer trips by chance.
+    drivers = trips // MEAN_TRIPS + MOST_TRIPS  # A few more drivers, since some have fewer trips by chance.
     day: list[Trip] = []
     for driver in count():
         now = chance.randint(*SHIFTS_BEGIN)
@@ -75,7 +75,7 @@ def draw_day(trips: int, seed: int = 1) -> list[Trip]:
 
 
 def moments(day: Sequence[Trip]) -> list[Moment]:
-    """All that happens, in order."""
+    """Return all events of the day in order."""
     return sorted(
         moment
         for which, trip in enumerate(day)
@@ -88,7 +88,7 @@ def moments(day: Sequence[Trip]) -> list[Moment]:
 
 
 def busiest(day: Sequence[Trip]) -> tuple[int, int]:
-    """Who has the most live conversations at any time, and how many: Δ."""
+    """Return the person with the most live conversations at one time, and that number: Δ."""
     live: Counter[int] = Counter()
     most: Counter[int] = Counter()
     for trip, begins in _changes(day):
@@ -100,7 +100,7 @@ def busiest(day: Sequence[Trip]) -> tuple[int, int]:
 
 
 def one_number_per_conversation(day: Sequence[Trip]) -> int:
-    """Both sides text the same number: the first that neither of them has in a live conversation."""
+    """Return the numbers needed if both sides share the first number that is free for both."""
     taken: defaultdict[int, set[int]] = defaultdict(set)
     given: dict[Trip, int] = {}
     for trip, begins in _changes(day):
@@ -113,7 +113,7 @@ def one_number_per_conversation(day: Sequence[Trip]) -> int:
 
 
 def one_number_per_session(day: Sequence[Trip]) -> int:
-    """A number serves one live conversation at a time: as many as are live at once."""
+    """Return the numbers needed if each number serves one live conversation at a time."""
     live = most = 0
     for _, begins in _changes(day):
         live += 1 if begins else -1
@@ -122,7 +122,7 @@ def one_number_per_session(day: Sequence[Trip]) -> int:
 
 
 def _changes(day: Sequence[Trip]) -> Iterator[tuple[Trip, bool]]:
-    """Each trip when it begins to be live, and when it no longer is."""
+    """Return when each trip starts and stops being live."""
     for moment in moments(day):
         if moment.what != What.END:
             yield day[moment.which], moment.what == What.BEGIN

@@ -1,6 +1,4 @@
-"""What is measured, what each figure must be, and what we aim at. On two cores that the database, the stub carrier and
-the load generator share.
-"""
+"""The measured figures, their bounds and goals, on two cores shared with the database and the load generator."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,7 +6,7 @@ from typing import Literal
 
 @dataclass(frozen=True, kw_only=True)
 class Goal:
-    """One row of the table. must, aim: None where there is none. better: whether more of it is, or less."""
+    """A row of the table. must, aim: None if the figure has no such bound. better: whether more or less is better."""
 
     label: str
     unit: str = ""
@@ -27,16 +25,16 @@ class Goal:
         return "aim met" if self.is_met(value, self.aim) else "below the aim" if self.must is None else "met"
 
 
-# Each figure is the module of its name in benchmarks/figures/, and what it measures is named as here.
+# Each figure is a module in benchmarks/figures/ whose results use these names.
 GOALS: dict[str, dict[str, Goal]] = {
     "inbound": {
-        "acks": Goal(label="inbound texts acknowledged", unit="/s", must=600, aim=1000, better="more"),
+        "acks": Goal(label="inbound messages acknowledged", unit="/s", must=600, aim=1000, better="more"),
         "pgbench": Goal(label="pgbench with the same statements", unit="/s"),
         "share": Goal(label="inbound, as a share of pgbench", aim=0.5, better="more"),
     },
     "latency": {
-        "p99": Goal(label="acknowledged after, p99 at 200/s", unit="ms", must=40, aim=20),
-        "p99_alone": Goal(label="the same while no relay is at work", unit="ms"),
+        "p99": Goal(label="time to acknowledge, p99 at 200/s", unit="ms", must=40, aim=20),
+        "p99_alone": Goal(label="the same with no worker running", unit="ms"),
     },
     "relay": {"rate": Goal(label="relayed by one worker", unit="/s", must=350, aim=450, better="more")},
     "relay2": {"rate": Goal(label="relayed by two workers", unit="/s", must=600, aim=800, better="more")},
@@ -45,13 +43,13 @@ GOALS: dict[str, dict[str, Goal]] = {
         "p99": Goal(label="webhook to carrier, p99 at 20/s", unit="ms", must=60, aim=30),
     },
     "cpu": {
-        "total": Goal(label="CPU for one text, in and out", unit="ms", must=3.5, aim=2),
+        "total": Goal(label="CPU per message, in and out", unit="ms", must=3.5, aim=2),
         "web": Goal(label="of that, the web server", unit="ms"),
         "worker": Goal(label="of that, the worker", unit="ms"),
     },
     "scale": {
         "route": Goal(label="route look-up, 5 million : 1,000", unit="x", must=1.5, aim=1.1),
-        "inbound": Goal(label="inbound text, 5 million : 1,000", unit="x", must=1.5, aim=1.1),
+        "inbound": Goal(label="inbound message, 5 million : 1,000", unit="x", must=1.5, aim=1.1),
         "creation": Goal(label="creation, 5 million : 1,000", unit="x", must=1.5, aim=1.1),
     },
     "creation": {"rate": Goal(label="conversations created", unit="/s", must=100, aim=250, better="more")},
@@ -61,11 +59,11 @@ GOALS: dict[str, dict[str, Goal]] = {
     },
     "pool": {
         "numbers": Goal(label="numbers for a day of 60,000 conversations"),
-        "beyond": Goal(label="more than the least possible", must=0),
+        "beyond": Goal(label="more than the minimum", must=0),
         "per_conversation": Goal(label="one number for both sides, first fit"),
         "per_session": Goal(label="one number for each live conversation"),
         "spread": Goal(label="busiest number : mean, at the peak", unit="x", must=1.2, aim=1.1),
     },
 }
-# Measured only when they are named: they tell how good something is, not how fast, and take minutes.
+# Measured only when named: they show quality, not speed, and take minutes.
 ON_REQUEST = {"pool"}

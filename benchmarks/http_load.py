@@ -1,4 +1,4 @@
-"""Requests over HTTP, made beforehand: as fast as the answers come, or paced. Cheap, since it shares the cores."""
+"""Send prepared HTTP requests, closed-loop or paced. Cheap, since the load generator shares the cores."""
 
 import asyncio
 import math
@@ -14,7 +14,7 @@ _LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A request and its answer. due: when it was to be sent. Times are of time.monotonic()."""
+    """A request and its answer. due: the time it should be sent. All times: time.monotonic()."""
 
     due: float
     sent: float
@@ -23,7 +23,7 @@ class Exchange:
 
     @property
     def milliseconds(self) -> float:
-        """From when it was due: a server that makes the next ones wait does not look the faster for it."""
+        """Seconds since it was due, so that a server that delays later requests does not look faster."""
         return (self.answered - self.due) * 1000
 
 
@@ -33,9 +33,9 @@ def post(path: str, body: bytes, *headers: str) -> bytes:
 
 
 def at_once(port: int, requests: Sequence[bytes], *, connections: int) -> list[Exchange]:
-    """So many connections, each of which sends its next request when the last is answered.
+    """Send requests over several connections, each sending its next request after an answer.
 
-    Every connections-th request goes over the same connection. The exchanges are in the order of the requests.
+    Request i uses connection i modulo their number. Exchanges are in the order of the requests.
     """
 
     async def work() -> list[Exchange]:
@@ -47,7 +47,7 @@ def at_once(port: int, requests: Sequence[bytes], *, connections: int) -> list[E
 
 
 def paced(port: int, requests: Sequence[bytes], *, rate: float) -> list[Exchange]:
-    """So many requests a second, whatever the answers do."""
+    """Send at a fixed rate, regardless of the answers."""
 
     async def work() -> list[Exchange]:
         idle: list[Connection] = []
@@ -72,13 +72,13 @@ def per_second(exchanges: Sequence[Exchange]) -> float:
 
 
 def percentile(values: Iterable[float], percent: float) -> float:
-    """The smallest of the values that so many percent do not exceed."""
+    """Return the nearest-rank percentile of the values."""
     ordered = sorted(values)
     return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
 
 
 class Connection(asyncio.Protocol):
-    """Kept open between requests; opened again when the server has closed it."""
+    """A connection that stays open between requests and reconnects after the server closed it."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -87,7 +87,7 @@ class Connection(asyncio.Protocol):
         self._answer: asyncio.Future[int] | None = None
 
     async def ask(self, request: bytes, due: float | None = None) -> Exchange:
-        """A request that got no answer is sent again, as Vonage does."""
+        """Resend a request that got no answer, as Vonage does."""
         sent = time.monotonic()
         for tries in range(1, MOST_TRIES + 1):
             if self._transport is None:
@@ -138,7 +138,7 @@ async def _one_after_the_other(port: int, requests: Sequence[bytes]) -> list[Exc
 
 
 async def _with_an_idle_one(idle: list[Connection], port: int, request: bytes, due: float) -> Exchange:
-    # The one used last: those that are seldom needed are closed by the server in peace.
+    # Reuse the latest connection, so that the server can close idle ones.
     connection = idle.pop() if idle else Connection(port)
     try:
         return await connection.ask(request, due)

@@ -1,4 +1,4 @@
-"""What a run was measured on: without it a figure means nothing."""
+"""The machine of a run: a figure means nothing without it."""
 
 import os
 import platform
@@ -17,7 +17,7 @@ def describe() -> dict[str, str]:
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "CPU": f"{_first_line_with('/proc/cpuinfo', 'model name')}, {os.cpu_count()} cores",
         "memory": f"{int(_first_line_with('/proc/meminfo', 'MemTotal').split()[0]) / 2**20:.1f} GB",
-        # Much more than 0, or a core that is slower than another time: no figure can be relied on.
+        # Do not trust figures if the load is far above 0, or if the core is slower than in other runs.
         "busy before": f"{os.getloadavg()[0]:.1f} processes",
         "speed of a core": f"{_core_speed():.0f} million additions a second",
         "Python": platform.python_version(),
@@ -27,7 +27,7 @@ def describe() -> dict[str, str]:
 
 
 def _core_speed() -> float:
-    """By the CPU that it takes: a shared machine can be slow for one who has a core to himself."""
+    """Measured in CPU time, since other guests can slow a shared machine down."""
     count = 5_000_000
     start = time.process_time()
     sum(range(count))

@@ -1,4 +1,4 @@
-"""Millions of conversations, written by the database itself."""
+"""Millions of conversations, generated inside the database."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,13 +12,13 @@ from conversations.models import Conversation, Participant
 from numbers.models import RealNumber
 
 CONVERSATIONS_OF_A_PERSON = 5
-KNOWN = 400  # people whose numbers and hashes are right, so that they can be found
+KNOWN = 400  # people with correct numbers and hashes, so that look-ups find them
 
 
 def write_conversations(conversations: int, numbers: int) -> list[Line]:
-    """So many open ones between two people each, on so many virtual numbers; and the lines of some of their people.
+    """Create open conversations of two people on the given virtual numbers, and return lines of some people.
 
-    Each person is in five, on a number of their own in each, always with the same counterpart.
+    Each person is in five conversations with the same counterpart, on a different number in each.
     """
     people = 2 * conversations // CONVERSATIONS_OF_A_PERSON
     add_numbers(numbers)
@@ -27,7 +27,7 @@ def write_conversations(conversations: int, numbers: int) -> list[Line]:
         token = RealNumber._meta.get_field("number").get_db_prep_save(person(0), connection)
         insert(RealNumber, people, number=f"'{token}'", number_hash="md5(i::text) || md5('x' || i)", country="'GB'")
         insert(Conversation, conversations, public_id="gen_random_uuid()")
-        # Row i is a participant of conversation (i + 1) / 2. 1009 and the sizes of pools have no factor in common.
+        # Row i is a participant of conversation (i + 1) / 2. 1009 and the pool sizes are coprime.
         insert(
             Participant,
             2 * conversations,
@@ -48,7 +48,7 @@ def write_conversations(conversations: int, numbers: int) -> list[Line]:
 
 
 def _known_lines(people: int) -> list[Line]:
-    """Pairs of counterparts, evenly out of all."""
+    """Return pairs of counterparts, evenly spaced."""
     pairs = range(0, people // 2, max(1, people // KNOWN))
     known = {pk: RealNumber.of(person(pk)) for pair in pairs for pk in (2 * pair + 1, 2 * pair + 2)}
     for pk, row in known.items():
@@ -59,7 +59,7 @@ def _known_lines(people: int) -> list[Line]:
 
 
 def insert(model: type[models.Model], count: int, **columns: str) -> None:
-    """Rows 1 to count. columns: SQL expressions of i, the row's number; the rest is as the model has it by default."""
+    """Insert rows 1 to count. columns: SQL expressions of i, the row's number; others take the model's defaults."""
     columns = {"id": "i", **columns}
     params = []
     for field in model._meta.concrete_fields:
@@ -79,7 +79,7 @@ def insert(model: type[models.Model], count: int, **columns: str) -> None:
 
 @contextmanager
 def without_indexes(*tables: type[models.Model]) -> Iterator[None]:
-    """Take them and the constraints away, but for primary keys, and make them again at the end: much faster."""
+    """Drop indexes and constraints except primary keys, and recreate them at the end, which is much faster."""
     again: list[str] = []
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL maintenance_work_mem = '512MB'")

@@ -1,7 +1,7 @@
-"""What PostgreSQL alone does with the statements of one inbound text: pgbench, without Python, HTTP or signatures.
+"""Run the statements of one inbound message through pgbench, without Python, HTTP or signatures.
 
-The statements are not written down here, where they would soon be others: they are listened to while the application
-takes in a text, and what must be new each time is replaced.
+The statements are recorded while the application processes a message, so that they cannot become outdated. Values that
+must be unique are replaced.
 """
 
 import re
@@ -22,14 +22,14 @@ from django.test.utils import CaptureQueriesContext
 
 from benchmarks.traffic import CONNECTIONS, WEBHOOK, Line, Text, webhook
 
-# So that new ids are told from all other numbers: those of the first table begin here, those of the next a STEP later.
+# Makes new ids recognisable: ids of the first table start here, those of the next one STEP later.
 FIRST, STEP = 7_000_000_000_000, 10_000_000_000
 NEVER_POSTED = 1_000_000
-MOST_SCRIPTS = 100  # pgbench takes 128
+MOST_SCRIPTS = 100  # pgbench accepts 128
 
 
 def transactions_per_second(lines: Sequence[Line], database_url: str, directory: Path, *, seconds: int) -> float | None:
-    """As many as it reaches, with statements prepared or not. None: there is no pgbench on this machine."""
+    """Return transactions per second, prepared or not, or None if this machine has no pgbench."""
     program = shutil.which("pgbench")
     if program is None:
         return None
@@ -51,14 +51,14 @@ def transactions_per_second(lines: Sequence[Line], database_url: str, directory:
 
 
 def _scripts(lines: Sequence[Line]) -> Iterator[str]:
-    """One for each of many conversations, so that clients seldom wait for the lock of the same one."""
+    """Return one script per conversation, so that clients rarely wait for the same lock."""
     models = apps.get_app_config("conversations").get_models()
     tables = [model._meta.db_table for model in models if isinstance(model._meta.pk, AutoField)]
     with connection.cursor() as cursor:
         for index, table in enumerate(tables):
             cursor.execute("SELECT setval(pg_get_serial_sequence(%s, 'id'), %s)", [table, FIRST + index * STEP])
     client = Client(headers={"host": "localhost"})
-    # One line of each conversation.
+    # One line per conversation.
     for index, line in enumerate(lines[: 2 * MOST_SCRIPTS : 2]):
         text = Text(index, NEVER_POSTED)
         with _listening() as heard:
@@ -71,7 +71,7 @@ def _scripts(lines: Sequence[Line]) -> Iterator[str]:
 
 @contextmanager
 def _listening() -> Iterator[CaptureQueriesContext]:
-    """Django's own ear, which is made to hear what goes past Django, too."""
+    """Record statements, also those that do not go through Django's cursors."""
     execute = psycopg.Cursor.execute
 
     def heard(cursor: psycopg.Cursor[Any], query: Any, params: Any = None, **options: Any) -> psycopg.Cursor[Any]:
@@ -84,12 +84,12 @@ def _listening() -> Iterator[CaptureQueriesContext]:
 
 
 def _with_new_values(statement: str, text: Text, tables: Sequence[str]) -> str:
-    """Ids of rows that were just made become the latest of their table; the rest that is unique becomes random."""
+    """Replace ids of new rows by the latest id of their table, and other unique values by random ones."""
 
     def latest(match: re.Match[str]) -> str:
         return f"currval(pg_get_serial_sequence('{tables[(int(match[0]) - FIRST) // STEP]}', 'id'))"
 
     statement = statement.replace(f"'{text.message_id}'", f"('{text.message_id}-' || :new)")
-    # A client-ref, alone or as an array of one.
+    # A client-ref, alone or in an array of one.
     statement = re.sub("'({?)[0-9a-f]{32}(}?)'", r"('\1' || md5(random()::text) || '\2')", statement)
     return re.sub(r"\b7[0-9]{12}\b", latest, statement)

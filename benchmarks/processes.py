@@ -1,4 +1,4 @@
-"""A program of ours that is measured: its log, and what /proc tells of it and of the processes that it started."""
+"""A measured program: its log, and the /proc figures of it and its child processes."""
 
 import os
 import re
@@ -15,7 +15,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True, order=True)
 class Memory:
-    """In MB. rss: all that it has mapped in; pss: pages shared with others count in part; uss: its own alone."""
+    """Memory in MB. rss: resident; pss: shared pages counted in proportion; uss: unshared pages only."""
 
     rss: float
     pss: float
@@ -23,7 +23,7 @@ class Memory:
 
 
 class Process:
-    """It runs from now until `stop`."""
+    """Runs until `stop`."""
 
     def __init__(self, command: Sequence[str], environment: dict[str, str], log: Path) -> None:
         self.log = log
@@ -51,11 +51,11 @@ class Process:
             self._process.wait()
 
     def cpu(self) -> float:
-        """Seconds of CPU so far, user and system, of it and of its children."""
+        """Return the seconds of CPU, user and system, of the process and its children."""
         return sum(_cpu(pid) for pid in self._family())
 
     def memory(self) -> Memory:
-        """That of its largest process."""
+        """Return the memory of its largest process."""
         return max(_memory(pid) for pid in self._family())
 
     def _family(self) -> Iterator[int]:
@@ -68,7 +68,7 @@ class Process:
 
 
 def _cpu(pid: int) -> float:
-    # The name of the program, in brackets, may hold spaces.
+    # The program's name, in brackets, may contain spaces.
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     user, system = fields[11:13]
     return (int(user) + int(system)) / TICKS

@@ -1,4 +1,4 @@
-"""The table for people, and the same as JSON."""
+"""The results as a table and as JSON."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -10,8 +10,8 @@ from benchmarks.goals import GOALS, Goal
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """What became of one figure. values: by the names in GOALS. problems: what went wrong, if only one is, nothing of
-    the figure counts. details: for who wants to know more.
+    """The result of one figure. values: by the names in GOALS. problems: any problem makes the figure invalid.
+    details: further measurements.
     """
 
     values: dict[str, float] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""A PostgreSQL database that is made for a run and dropped after it, and Django working on it."""
+"""A PostgreSQL database created for one run and dropped afterwards, with Django set up on it."""
 
 import os
 from collections.abc import Iterator
@@ -19,10 +19,10 @@ class NoDatabase(Exception):
 
 @contextmanager
 def scratch_database() -> Iterator[str]:
-    """The URL of a database of its own. The role in BENCH_DATABASE_URL must be allowed to create one."""
+    """Yield the URL of a new database. The role in BENCH_DATABASE_URL needs CREATEDB."""
     server = os.environ.get("BENCH_DATABASE_URL") or postgres.find()
     if server is None:
-        raise NoDatabase("No PostgreSQL answers. Name one in BENCH_DATABASE_URL: postgres://user:password@host/name")
+        raise NoDatabase("No PostgreSQL server answers. Set BENCH_DATABASE_URL=postgres://user:password@host/name")
     address, mark, query = server.partition("?")
     name = f"smsproxy_bench_{os.getpid()}"
     with psycopg.connect(server, autocommit=True) as connection:
@@ -34,7 +34,7 @@ def scratch_database() -> Iterator[str]:
 
 
 def environment(database_url: str) -> dict[str, str]:
-    """All that a process of ours needs: as in production, and nothing of this machine's own."""
+    """Return the environment of our processes: as in production, independent of this machine's."""
     return {
         "PATH": os.environ["PATH"],
         "ENV_FILE": "/no/such/file",
@@ -48,14 +48,14 @@ def environment(database_url: str) -> dict[str, str]:
         "VONAGE_API_KEY": "abcd1234",
         "VONAGE_API_SECRET": "secret-of-the-api",
         "VONAGE_SIGNATURE_SECRET": SIGNATURE_SECRET,
-        # What we can do is measured, not what Vonage's limits let us do.
+        # Measure our own speed, not Vonage's limits.
         "CARRIER_RATE": "100000",
         "NUMBER_RATES": "*=100000",
     }
 
 
 def start_django(variables: dict[str, str]) -> None:
-    """In this process, which fills the database and looks into it."""
+    """Set up Django in this process, which fills and reads the database."""
     from django.core.management import call_command
 
     os.environ.update(variables)

@@ -1,4 +1,4 @@
-"""A pool, and people in conversations, made as the application makes them."""
+"""Create a pool and conversations as the application does."""
 
 from benchmarks.traffic import Line
 from conversations.lifecycle.create import create_conversation
@@ -7,7 +7,7 @@ from conversations.models import Participant
 from numbers.models import NumberState, VirtualNumber
 from smsproxy.carriers.base import Feature, NumberType
 
-# Twice as many lines: so many that each connection of the load has lines of its own.
+# Two lines per conversation: enough that each connection of the load has its own.
 CONVERSATIONS = 320
 NUMBERS = 100
 
@@ -26,7 +26,7 @@ def person(index: int) -> str:
 
 
 def talking_people(conversations: int) -> list[Line]:
-    """Conversations between two people each; who may write where."""
+    """Create conversations of two people, and return who may write to which number."""
     add_numbers()
     for index in range(conversations):
         people = [Person(number=person(2 * index), label="Rider"), Person(number=person(2 * index + 1), label="Driver")]

@@ -1,4 +1,4 @@
-"""The processes of one figure: the stub carrier, the web server as the README starts it, and workers."""
+"""The processes of one figure: the stub carrier, the web server as in production, and workers."""
 
 import socket
 import sys
@@ -13,17 +13,17 @@ from benchmarks.processes import PATIENCE, Process
 from conversations.models import OutboundMessage
 from tests.support.demo_process import free_port
 
-LAST_LINES = 30  # of a log that is shown
+LAST_LINES = 30  # lines of a log to show
 LONGEST_BACKLOG = 300  # seconds
 
 
 class NotRunning(Exception):
-    """A process has ended, or does not answer. Its log says why."""
+    """A process ended or does not answer. Its log says why."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Server:
-    """How the site is served. workers, threads: None for what gunicorn.conf.py says."""
+    """How the site is served. workers, threads: None means the value of gunicorn.conf.py."""
 
     name: str = "gunicorn"
     workers: int | None = None
@@ -52,7 +52,7 @@ class Stack:
         self._environment = environment | self.carrier.environment
 
     def start_web(self) -> Process:
-        """It answers when this returns."""
+        """Return once the server answers."""
         web = self._start("web", self._server.command(self.port))
         end = time.monotonic() + PATIENCE
         while not _answers(self.port):
@@ -65,18 +65,18 @@ class Stack:
         return self._start("worker", [sys.executable, "manage.py", "relay", "--concurrency", "50"])
 
     def sent(self) -> list[Arrival]:
-        """Once nothing is left to be sent: what has arrived at the carrier since the last call."""
+        """Wait until the outbox is empty, and return the messages since the last call."""
         end = time.monotonic() + LONGEST_BACKLOG
         while OutboundMessage.objects.unfinished().exists():
             if any(process.has_failed for process in self._processes):
                 raise NotRunning("a process has ended")
             if time.monotonic() > end:
-                raise TimeoutError(f"after {LONGEST_BACKLOG} seconds not everything has been sent")
+                raise TimeoutError(f"after {LONGEST_BACKLOG} seconds the outbox is not empty")
             time.sleep(0.2)
         return self.carrier.take()
 
     def logs(self) -> str:
-        """The last lines of each process."""
+        """Return the last log lines of each process."""
         return "\n".join(
             f"== {path.name}\n" + "\n".join(path.read_text().splitlines()[-LAST_LINES:])
             for path in sorted(self._directory.glob("*.log"))
@@ -96,7 +96,7 @@ class Stack:
 
 @dataclass(frozen=True, kw_only=True)
 class Bench:
-    """What a figure is given. quick: it only shows that it works."""
+    """The inputs of a figure. quick: only check that it runs."""
 
     environment: dict[str, str]
     directory: Path
@@ -108,7 +108,7 @@ class Bench:
 
     @contextmanager
     def stack(self, *, latency: float = 0.1) -> Iterator[Stack]:
-        """latency: that of the carrier, in seconds."""
+        """latency: seconds per request at the carrier."""
         stack = Stack(self.environment, self.directory, self.server, latency)
         try:
             yield stack

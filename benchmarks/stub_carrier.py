@@ -1,8 +1,8 @@
-"""The carrier of the benchmarks: Vonage's SMS API on 127.0.0.1, so cheap that it can share the cores with the rest.
+"""The benchmarks' carrier: Vonage's SMS API on 127.0.0.1, cheap enough to share the cores with the rest.
 
-`python -m benchmarks.stub_carrier --dir DIR --latency 0.1` puts ca.pem into DIR and prints its port. Then each line on
-its standard input is a question, and gets one line of JSON: `count`, how many texts have come; `take`, all of them,
-which it then forgets. It ends with its input.
+`python -m benchmarks.stub_carrier --dir DIR --latency 0.1` writes ca.pem to DIR and prints its port. Then it answers
+each line on standard input with a line of JSON. `count` returns the number of messages. `take` returns and forgets
+them. The process ends at the end of its input.
 """
 
 import argparse
@@ -21,11 +21,11 @@ _HEAD_END = b"\r\n\r\n"
 
 
 class Stub:
-    """latency: seconds from a request to its answer."""
+    """latency: seconds between request and answer."""
 
     def __init__(self, latency: float) -> None:
         self.latency = latency
-        # When (time.monotonic(), one clock for all processes), and the body as it came: reading it can wait.
+        # The time (time.monotonic(), one clock for all processes) and the raw body, parsed later.
         self.texts: list[tuple[float, bytes]] = []
         self._count = 0
 
@@ -57,7 +57,7 @@ class Stub:
 
 
 class Connection(asyncio.Protocol):
-    """One request after the other; a client waits for an answer before it asks again."""
+    """Serve one connection, one request at a time."""
 
     def __init__(self, stub: Stub) -> None:
         self._stub = stub

@@ -1,4 +1,4 @@
-"""People who text each other: numbered texts through the webhook, and whether all of them came out at the carrier."""
+"""Send numbered messages through the webhook, and check that all of them reach the carrier."""
 
 import json
 import re
@@ -22,7 +22,7 @@ _WORDS = re.compile(r"line ([0-9]+), text ([0-9]+): I am on my way, there in fiv
 
 @dataclass(frozen=True)
 class Line:
-    """One person who writes to one other. sender: their own number; proxy: the virtual number that they text."""
+    """A person writing to another. sender: their real number; proxy: the virtual number they text."""
 
     sender: str
     proxy: str
@@ -30,7 +30,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Text:
-    """The number-th text of a line."""
+    """Return the text of a line's message number `number`."""
 
     line: int
     number: int
@@ -45,7 +45,7 @@ class Text:
 
 
 class Traffic:
-    """Texts on these lines, each in turn."""
+    """Return messages on these lines, round robin."""
 
     def __init__(self, stack: Stack, lines: Sequence[Line]) -> None:
         self._stack = stack
@@ -66,11 +66,11 @@ class Traffic:
         return self._post(count, lambda requests: http_load.paced(self._stack.port, requests, rate=rate))
 
     def settle(self) -> list[str]:
-        """Wait until everything has been sent. What was wrong?"""
+        """Wait until the outbox is empty, and return what went wrong."""
         self.arrivals += self._stack.sent()
         found = problems(self.posted, self.arrivals)
         if found:
-            # In doubt, or refused, is not lost: then the carrier was slow, or somebody stopped a process.
+            # An unknown or refused message is not lost: the carrier was slow, or a process was stopped.
             states = Counter(OutboundMessage.objects.values_list("state", flat=True))
             found.append("the outbox has " + ", ".join(f"{count} {state}" for state, count in states.items()))
         return found
@@ -100,7 +100,7 @@ def webhook(line: Line, text: Text) -> bytes:
 
 
 def problems(posted: Sequence[tuple[Text, Exchange]], arrivals: Sequence[Arrival]) -> list[str]:
-    """What is wrong between what the webhook acknowledged and what came to the carrier. None of it may ever be."""
+    """Compare acknowledged messages with those at the carrier, and return the differences. Any difference is a bug."""
     refused = Counter(exchange.status for _, exchange in posted if exchange.status != 200)
     acknowledged = {text for text, exchange in posted if exchange.status == 200}
     arrived = Counter(_text_of(arrival) for arrival in arrivals)
@@ -115,13 +115,13 @@ def problems(posted: Sequence[tuple[Text, Exchange]], arrivals: Sequence[Arrival
 
 
 def _text_of(arrival: Arrival) -> Text | None:
-    """None: not one of ours as we wrote it."""
+    """Return None for a text that the benchmark did not write."""
     match = _WORDS.fullmatch(arrival.text)
     return Text(int(match[1]), int(match[2])) if match else None
 
 
 def _out_of_order(posted: Sequence[tuple[Text, Exchange]], arrivals: Sequence[Arrival]) -> int:
-    """Two texts have an order when the earlier was acknowledged before the later was sent."""
+    """Two messages are ordered if the earlier one was acknowledged before the later one was sent."""
     arrived_at = {_text_of(arrival): arrival.at for arrival in arrivals}
     lines: dict[int, list[tuple[Text, Exchange]]] = defaultdict(list)
     for text, exchange in posted:

@@ -1,3 +1,5 @@
+"""App configurations of the project: its system checks and its admin site."""
+
 from django.apps import AppConfig
 from django.contrib.admin.apps import AdminConfig as DjangoAdminConfig
 

@@ -1,6 +1,6 @@
-"""System checks: settings with which the program runs, but not as somebody would wish. Each says how to mend it.
+"""System checks of settings that allow the program to run, but not safely. Each check says how to fix it.
 
-Settings with which it cannot run at all are refused in settings.py.
+Settings with which the program cannot run are rejected in settings.py.
 """
 
 import datetime
@@ -24,8 +24,8 @@ def the_name_numbers(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[C
         return []
     return [
         Error(
-            "numbers/__init__.py exists: it hides Python's own module numbers, which decimal needs.",
-            hint="Delete it. smsproxy/__init__.py makes our app importable without it.",
+            "numbers/__init__.py exists: it hides Python's standard module numbers, which decimal needs.",
+            hint="Delete it. smsproxy/__init__.py makes the app importable without it.",
             id="smsproxy.E001",
         )
     ]
@@ -38,7 +38,7 @@ def vonage_credentials(app_configs: Sequence[Any] | None, **kwargs: Any) -> list
     return [
         Error(
             f"CARRIER=vonage, but {name} is not set.",
-            hint="Both are on the first page of Vonage's dashboard. Or use CARRIER=simulator.",
+            hint="Copy both from the first page of Vonage's dashboard, or set CARRIER=simulator.",
             id="smsproxy.E002",
         )
         for name in ("VONAGE_API_KEY", "VONAGE_API_SECRET")
@@ -52,8 +52,8 @@ def debug(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage
         return []
     return [
         Error(
-            "CARRIER=vonage, but DEBUG=true: pages of errors and the log would show numbers and texts of people.",
-            hint="Drop DEBUG, or use CARRIER=simulator.",
+            "CARRIER=vonage, but DEBUG=true: error pages and the log would show people's numbers and messages.",
+            hint="Remove DEBUG, or set CARRIER=simulator.",
             id="smsproxy.E006",
         )
     ]
@@ -66,7 +66,7 @@ def public_url(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMe
     if settings.CARRIER == "vonage" and parts.scheme != "https":
         problems.append(
             Error(
-                f"CARRIER=vonage, but PUBLIC_URL is {settings.PUBLIC_URL}: texts would travel in the clear.",
+                f"CARRIER=vonage, but PUBLIC_URL is {settings.PUBLIC_URL}: messages would travel unencrypted.",
                 hint="Set PUBLIC_URL to the https address under which Vonage reaches this site.",
                 id="smsproxy.E003",
             )
@@ -74,7 +74,7 @@ def public_url(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMe
     if not parts.hostname or not validate_host(parts.hostname, settings.ALLOWED_HOSTS):
         problems.append(
             Error(
-                f"The host of PUBLIC_URL ({settings.PUBLIC_URL}) is not in ALLOWED_HOSTS: webhooks would be refused.",
+                f"The host of PUBLIC_URL ({settings.PUBLIC_URL}) is not in ALLOWED_HOSTS: webhooks would be rejected.",
                 hint=f"Add {parts.hostname or 'the host'} to ALLOWED_HOSTS.",
                 id="smsproxy.E004",
             )
@@ -88,7 +88,7 @@ def lookup(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessag
         return [
             Error(
                 f"LOOKUP=identity_insights, but {name} is not set.",
-                hint="Identity Insights signs in with an application of yours and its private key.",
+                hint="Identity Insights authenticates with a Vonage application and its private key. Set both.",
                 id="smsproxy.E005",
             )
             for name in ("VONAGE_APPLICATION_ID", "VONAGE_PRIVATE_KEY")
@@ -113,8 +113,8 @@ def unsigned_webhooks(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[
         return []
     return [
         Warning(
-            "Webhooks are not signed: anybody who finds their address can post texts.",
-            hint="Have Vonage's support sign them, set VONAGE_SIGNATURE_SECRET, and drop ALLOW_UNSIGNED_WEBHOOKS.",
+            "Webhooks are not signed: anyone who finds their URL can post messages.",
+            hint="Ask Vonage's support to sign them, set VONAGE_SIGNATURE_SECRET, and remove ALLOW_UNSIGNED_WEBHOOKS.",
             id="smsproxy.W002",
         )
     ]
@@ -126,7 +126,7 @@ def simulated_carrier(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[
         return []
     return [
         Warning(
-            "CARRIER=simulator: no real text is sent, and everybody can use the simulated phones.",
+            "CARRIER=simulator: no real message is sent, and anyone can use the simulated phones.",
             hint="Set CARRIER=vonage in production.",
             id="smsproxy.W003",
         )

@@ -1,4 +1,4 @@
-"""Reading settings from the environment: every wrong value is an error that names the variable and the fix."""
+"""Read settings from the environment. An error names the variable, what was expected and what was found."""
 
 import re
 from collections.abc import Callable
@@ -13,16 +13,20 @@ REQUIRED: Final = object()
 
 
 class Environment:
-    """The environment, read through django-environ, with a strict reading and a helpful error for each type."""
+    """The environment with one strict parser for each type, on top of django-environ.
+
+    All parsers raise ImproperlyConfigured.
+    """
 
     def __init__(self, env_file: Path) -> None:
         self._env = environ.Env()
         if env_file.is_file():
-            # What the real environment says wins over the file.
+            # The process environment takes precedence over the file.
             self._env.read_env(str(env_file), overwrite=False)
 
     def text(self, name: str, default: Any = REQUIRED, *, fix: str = "") -> str:
-        # Not `self._env.str`: it takes a value that begins with "$", a secret say, for the name of another variable.
+        """Return the value without surrounding space. An empty value counts as not set."""
+        # Not `self._env.str`, which reads a value that begins with "$" as the name of another variable.
         value = str(self._env.ENVIRON.get(name, "")).strip()
         if value:
             return value
@@ -31,14 +35,15 @@ class Environment:
         return str(default)
 
     def wording(self, name: str, default: str) -> str:
-        """A text for people's eyes. Set but empty, it is empty."""
+        """Return the text of a notice. A variable that is set but empty stays empty."""
         return str(self._env.ENVIRON.get(name, default)).strip()
 
     def words(self, name: str, *, default: str = "") -> list[str]:
-        """A comma-separated list, without empty entries."""
+        """Return the entries of a comma-separated list, without empty ones."""
         return [word.strip() for word in self.text(name, default).split(",") if word.strip()]
 
     def flag(self, name: str, *, default: bool) -> bool:
+        """Return a boolean, such as true, yes, on or 1."""
         value = self.text(name, "")
         known = {
             "true": True,
@@ -57,13 +62,14 @@ class Environment:
         return known[value.lower()]
 
     def choice(self, name: str, choices: list[str], *, default: str) -> str:
+        """Return one of the choices."""
         value = self.text(name, default)
         if value not in choices:
             raise ImproperlyConfigured(f"{name}: expected one of {', '.join(choices)}; found {value!r}.")
         return value
 
     def seconds(self, name: str, *, default: int, at_least: int = 0) -> int:
-        """A duration in whole seconds."""
+        """Return a duration in whole seconds."""
         value = self.text(name, str(default))
         if not (value.isascii() and value.isdigit() and len(value) < 12 and int(value) >= at_least):
             raise ImproperlyConfigured(
@@ -72,13 +78,14 @@ class Environment:
         return int(value)
 
     def number(self, name: str, *, default: int, at_least: int = 0) -> int:
+        """Return an integer."""
         value = self.text(name, str(default))
         if not (value.isascii() and value.isdigit() and len(value) < 10 and int(value) >= at_least):
             raise ImproperlyConfigured(f"{name}: expected a whole number, {at_least} or more; found {value!r}.")
         return int(value)
 
     def rates(self, name: str, *, default: str) -> dict[str, float]:
-        """A number for each country, as in "*=10,US=0.5": ISO 3166-1 alpha-2, and "*" for all others."""
+        """Return a rate for each country, as in "*=10,US=0.5": ISO 3166-1 alpha-2, and "*" for all other countries."""
         rates = {}
         for word in self.words(name, default=default):
             found = re.fullmatch(r"(\*|[A-Z]{2})=([0-9]{1,6}(?:\.[0-9]{1,3})?)", word)
@@ -86,33 +93,36 @@ class Environment:
                 raise ImproperlyConfigured(f"{name}: expected a list such as {default}; found {word!r} in it.")
             rates[found[1]] = float(found[2])
         if "*" not in rates:
-            raise ImproperlyConfigured(f'{name}: expected a rate for "*", all other countries, as in {default}.')
+            raise ImproperlyConfigured(
+                f'{name}: expected a rate for "*", which stands for all other countries, as in {default}.'
+            )
         return rates
 
     def host(self, name: str, default: str) -> str:
-        """A host, with or without a port."""
+        """Return a host, with or without a port."""
         value = self.text(name, default)
         if not re.fullmatch(r"[A-Za-z0-9.-]+(:[0-9]{1,5})?", value):
             raise ImproperlyConfigured(f"{name}: expected a host such as {default}; found {value!r}.")
         return value
 
     def base_url(self, name: str, default: str) -> str:
-        """An address of http or https with nothing after its host and port."""
+        """Return an http or https URL without a path."""
         value = self.text(name, default).rstrip("/")
         try:
             parts = urlsplit(value)
             is_good = bool(parts.hostname) and value == f"{parts.scheme}://{parts.netloc}"
-            _ = parts.port  # raises ValueError, too
+            _ = parts.port  # may raise ValueError
         except ValueError:
             is_good = False
         if not is_good or parts.scheme not in ("http", "https") or "@" in parts.netloc:
             raise ImproperlyConfigured(
-                f"{name}: expected an address that begins with https:// and ends with its host, such as "
+                f"{name}: expected a URL that begins with https:// and ends with its host, such as "
                 f"https://sms.example.com; found {value!r}."
             )
         return value
 
     def database(self, name: str, *, default: str) -> dict[str, Any]:
+        """Return the settings of a PostgreSQL or SQLite database from its URL."""
         value = self.text(name, default)
         try:
             database: dict[str, Any] = self._env.db_url_config(value)
@@ -120,18 +130,18 @@ class Environment:
         except (ValueError, KeyError, environ.ImproperlyConfigured):
             engine = ""
         if engine not in ("django.db.backends.postgresql", "django.db.backends.sqlite3"):
-            # The value is not shown: it may hold a password.
+            # The error omits the value, which may contain a password.
             raise ImproperlyConfigured(
                 f"{name}: expected postgres://user:password@host:5432/name or sqlite:///path/to/file.sqlite3."
             )
         return database
 
     def secrets(self, name: str, is_good: Callable[[str], bool], *, fix: str) -> list[str]:
-        """A comma-separated list of one or more secrets, each of which must be good. None is ever shown."""
+        """Return one or more secrets from a comma-separated list. Errors never contain a secret."""
         values = self.words(name)
         if not values:
             raise ImproperlyConfigured(f"{name} is not set. {fix}")
         for position, value in enumerate(values, start=1):
             if not is_good(value):
-                raise ImproperlyConfigured(f"{name}: entry {position} is not of the right form. {fix}")
+                raise ImproperlyConfigured(f"{name}: entry {position} has the wrong format. {fix}")
         return values

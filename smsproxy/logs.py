@@ -1,9 +1,9 @@
-"""The last line of defence for privacy in logs.
+"""Redact phone numbers in log lines: the last line of defence for privacy.
 
-Nothing of ours logs a real number. But an exception out of a library may carry one, so whatever looks like a phone
-number is masked in the finished line, traceback included: 8 or more digits in a row, whatever stands beside them, and 7
-or more after a "+" with single spaces, dashes, dots and brackets among them. A number that is written with spaces and
-without "+" is not recognised; neither is a text.
+This project never logs a real number, but an exception of a library may contain one. Everything that looks like a phone
+number is therefore masked in the finished line, traceback included. That is 8 or more digits in a row, or 7 or more
+after a "+" with single spaces, dashes, dots and brackets between them. A number with spaces and without "+" is not
+recognised, and neither is the body of a message.
 """
 
 import logging
@@ -12,11 +12,11 @@ import re
 _PATTERN = re.compile(
     r"""
     (?P<kept>
-        # A UUID, and a long hexadecimal id: letters among the digits, not only before them as in "id447700900001".
+        # A UUID, or a long hexadecimal id with letters among the digits, not only before them as in "id447700900001".
         (?<!\w) [0-9a-f]{8} (?: -[0-9a-f]{4} ){3} -[0-9a-f]{12} (?!\w)
         | (?<!\w) (?= \d*[a-f]+\d+[a-f] ) [0-9a-f]{16,} (?!\w)
     )
-    # "+", also as in a URL (quoted once or more) or in JSON.
+    # "+", also as encoded in a URL (once or more) or in JSON.
     | (?: \+ | %(?:25)*2b | \\u002b ) \(? [1-9] (?: [ ().-]{0,2} \d ){6,}
     # Not the decimals of "12.345678901".
     | (?<!\d) (?<!\d\.) \d{8,}
@@ -26,9 +26,12 @@ _PATTERN = re.compile(
 
 
 def redact(line: str) -> str:
+    """Return the line with phone numbers replaced by "[number]"."""
     return _PATTERN.sub(lambda match: match["kept"] or "[number]", line)
 
 
 class RedactingFormatter(logging.Formatter):
+    """A formatter whose lines contain no phone numbers."""
+
     def format(self, record: logging.LogRecord) -> str:
         return redact(super().format(record))

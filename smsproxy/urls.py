@@ -1,3 +1,5 @@
+"""All URLs of the site, and the handlers of its error pages."""
+
 from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path

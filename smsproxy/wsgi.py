@@ -1,4 +1,4 @@
-"""The web application, for gunicorn: `gunicorn smsproxy.wsgi`."""
+"""The WSGI application for gunicorn: `gunicorn smsproxy.wsgi`."""
 
 import os
 from collections.abc import Callable, Iterable
@@ -16,9 +16,9 @@ WSGIApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]
 
 
 def with_chunked_bodies(application: WSGIApplication) -> WSGIApplication:
-    """Give a chunked body the length that it has: without one, Django takes the body for empty.
+    """Wrap the application so that a chunked body gets its length. Without one, Django reads the body as empty.
 
-    Only from a server that says that its input ends where the body does; else a read could wait for ever.
+    This needs a server whose input ends with the body. Otherwise a read could block for ever.
     """
 
     def wrapped(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -26,7 +26,7 @@ def with_chunked_bodies(application: WSGIApplication) -> WSGIApplication:
         if is_chunked and environ.get("wsgi.input_terminated"):
             body, is_whole = _read(environ["wsgi.input"], settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1)
             environ["wsgi.input"] = BytesIO(body)
-            # A byte more than there is: cut short, as any other body of which a part is missing.
+            # One byte more than was read, so that an incomplete body is treated like any other that is cut short.
             environ["CONTENT_LENGTH"] = str(len(body) + (not is_whole))
         return application(environ, start_response)
 
@@ -34,12 +34,15 @@ def with_chunked_bodies(application: WSGIApplication) -> WSGIApplication:
 
 
 def _read(stream: Any, most: int) -> tuple[bytes, bool]:
-    """At most so many bytes, and whether nothing broke on the way. Errors of the server may quote the body."""
+    """Return at most this many bytes, and whether the body was read without an error.
+
+    The error is dropped, because the server's message may quote the body.
+    """
     body = b""
     try:
         while len(body) < most and (piece := stream.read(most - len(body))):
             body += piece
-    except Exception:  # noqa: BLE001  (each server has its own for a chunk that is broken)
+    except Exception:  # noqa: BLE001  (each server raises its own error for a broken chunk)
         return body, False
     return body, True
 

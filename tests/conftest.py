@@ -1,29 +1,19 @@
-import io
-import sys
+"""What every test gets. A fixture of several rooms is in tests/support/fixtures.py, any other in its room."""
+
 from collections import Counter
 
 import pytest
-from django.core.management import CommandError, call_command
 from django.db import connection
-from django.urls import reverse
-from rest_framework.test import APIClient
 
-from conversations.webhooks import rejected, views
-from numbers.provisioning import retry
-from smsproxy import middleware
-from smsproxy.api.models import ApiKey
-from smsproxy.carriers import override
+from conversations.webhooks import rejected
 from smsproxy.database import deadline
-from tests.support.api_requests import URL, asked_for
-from tests.support.builders import ALICE, BOB, ScriptedCarrier, add_numbers, members, talk
-from tests.support.crash_points import steps_of_ours
-from tests.support.fake_rental_carrier import Rentals
-from tests.support.terminal import Terminal
+
+pytest_plugins = ["tests.support.options", "tests.support.fixtures"]
 
 
 @pytest.fixture(autouse=True)
 def _postgres_only(request):
-    """Tests marked `postgres` need its locks and its concurrency."""
+    """Skip a test marked `postgres` on any other database: it needs PostgreSQL's locks and concurrency."""
     if request.node.get_closest_marker("postgres") and connection.vendor != "postgresql":
         pytest.skip("needs PostgreSQL: make test-postgres")
 
@@ -39,95 +29,3 @@ def _rejections_are_counted_at_once(monkeypatch):
 @pytest.fixture(autouse=True)
 def _no_outage_is_remembered(monkeypatch):
     monkeypatch.setattr(deadline, "_next_trial", None)
-
-
-@pytest.fixture
-def no_hurry(monkeypatch):
-    """More threads in one process than a web server has may take a slow machine longer than Vonage waits."""
-    monkeypatch.setattr(views, "PATIENCE", 60.0)
-    monkeypatch.setattr(middleware, "PATIENCE", 60.0)
-    monkeypatch.setattr(deadline, "_MOST_SLOW", 1000)
-
-
-@pytest.fixture
-def api(db):
-    """A client of the API with a valid key."""
-    _, key = ApiKey.objects.issue("rides-backend")
-    client = APIClient()
-    client.credentials(HTTP_AUTHORIZATION=f"Bearer {key}")
-    return client
-
-
-@pytest.fixture
-def create(api):
-    """create(…): the answer to a request with these people and options."""
-    return lambda *numbers, **fields: api.post(URL, asked_for(*numbers, **fields))
-
-
-@pytest.fixture
-def carrier():
-    """All of the product talks to this carrier."""
-    scripted = ScriptedCarrier()
-    with override(scripted):
-        yield scripted
-
-
-@pytest.fixture
-def bob(db):
-    """Bob in a conversation with Alice: whom messages are for."""
-    add_numbers(3)
-    return members(talk(ALICE, BOB))[1]
-
-
-@pytest.fixture
-def rentals(pauses):
-    """The pool rents its numbers from this carrier."""
-    carrier = Rentals()
-    with override(carrier):
-        yield carrier
-
-
-@pytest.fixture
-def pauses(monkeypatch):
-    """The seconds that a patient caller would have waited."""
-    seconds = []
-    monkeypatch.setattr(retry, "pause", seconds.append)
-    return seconds
-
-
-@pytest.fixture
-def steps(monkeypatch):
-    """Kills what it runs at a step of its own: see tests/support/crash_points.py."""
-    return steps_of_ours(monkeypatch)
-
-
-@pytest.fixture
-def run(monkeypatch):
-    """Runs a command; returns its exit code, and what it wrote and said of why it failed."""
-
-    def run(*arguments, types=None):
-        monkeypatch.setattr(sys, "stdin", io.StringIO() if types is None else Terminal(types))
-        out, err = io.StringIO(), io.StringIO()
-        code = 0
-        try:
-            call_command(*arguments, stdout=out, stderr=err, no_color=True)
-        except CommandError as error:
-            code = error.returncode
-            err.write(str(error))
-        return code, out.getvalue() + err.getvalue()
-
-    return run
-
-
-@pytest.fixture
-def browse(live_server, admin_client, settings):
-    """Opens pages of the admin in a browser, as a member of staff who may do everything."""
-    settings.SESSION_COOKIE_SECURE = settings.CSRF_COOKIE_SECURE = False
-
-    def browse(browser, address):
-        browser.get(live_server.url + reverse("admin:login"))
-        session = admin_client.cookies[settings.SESSION_COOKIE_NAME].value
-        browser.add_cookie({"name": settings.SESSION_COOKIE_NAME, "value": session})
-        browser.get(live_server.url + address)
-
-    return browse

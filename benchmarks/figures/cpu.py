@@ -1,4 +1,4 @@
-"""How much CPU one text costs us, web server and worker together, at a steady 200 texts a second."""
+"""CPU time per message, web server and worker together, at a steady 200 messages a second."""
 
 from benchmarks.report import Measured
 from benchmarks.seeding import CONVERSATIONS, talking_people

@@ -1,4 +1,4 @@
-"""How many conversations a second the API creates, over 16 connections, each between two people who are new."""
+"""Conversations created per second through the API over 16 connections, each between two new people."""
 
 from benchmarks import api, http_load
 from benchmarks.report import Measured

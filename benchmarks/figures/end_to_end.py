@@ -1,4 +1,4 @@
-"""How long a text takes through us at 20 a second: from the webhook to the request at the carrier."""
+"""Time from the webhook to the request at the carrier, at 20 messages a second."""
 
 from benchmarks.http_load import percentile
 from benchmarks.report import Measured

@@ -1,6 +1,6 @@
-"""How many inbound texts a second are taken in for good: signed webhooks over 32 connections, the relay not at work.
+"""Inbound messages stored per second: signed webhooks over 32 connections, with no worker running.
 
-Then it is set to work, and everything that was acknowledged must come out at the carrier.
+Then a worker starts, and every acknowledged message must reach the carrier.
 """
 
 from benchmarks import http_load, pgbench

@@ -1,4 +1,4 @@
-"""How much memory the largest web process and a worker have mapped in, after load."""
+"""Resident memory of the largest web process and of a worker, after load."""
 
 from dataclasses import asdict
 

@@ -1,11 +1,10 @@
-"""How many numbers a day of 60,000 conversations takes: by our assignment, on PostgreSQL, and by two other ways.
+"""Numbers that a day of 60,000 conversations needs: by our assignment on PostgreSQL, and by two other ways.
 
-The day is the one of benchmarks/day.py, and Δ the most live conversations that one person has in it: nobody can do with
-fewer numbers. Time is moved; each conversation is created, closed and released by the product's own code. Four
-processes share the drivers and go from minute to minute together: cool-downs end at whole minutes, and then the order
-in which the conversations of a minute begin and end changes nobody's most.
+benchmarks/day.py draws the day. Δ is the most live conversations of one person, and so the least possible. Time is
+simulated; the product's own code creates, closes and releases each conversation. Four processes share the drivers and
+advance minute by minute together. Cool-downs end at whole minutes, so the order within a minute changes no maximum.
 
-That one number less is not enough is shown with the trips of the busiest person alone: the others only add to them.
+The trips of the busiest person alone show that one number less is not enough: other people only add to them.
 """
 
 import multiprocessing
@@ -46,15 +45,15 @@ from numbers.models import VirtualNumber
 
 PROCESSES = 4
 MIDNIGHT = datetime(2026, 1, 1, tzinfo=UTC)
-# The same two people rather get others: else those who meet twice would need fewer than Δ counts.
+# Avoid sticky numbers: people who meet twice would otherwise need fewer numbers than Δ says.
 _TERMS = Terms(notify=False, policy=Policy(stickiness=Stickiness.AVOID_STICKY))
 
 
 @dataclass
 class Served:
-    """What became of a day, or of one process's part of it, until the minute of the first refusal.
+    """The result of a day, or of one process's part of it, up to the minute of the first refusal.
 
-    peak: the most pairs that were live. busiest_to_mean: of the numbers' live pairs, at that time.
+    peak: the most live pairs. busiest_to_mean: live pairs of the busiest number over the mean, at the peak.
     """
 
     created: int = 0
@@ -94,7 +93,7 @@ def measure(bench: Bench) -> Measured:
 def _serve(day: Sequence[Trip], numbers: int) -> Served:
     call_command("flush", interactive=False, verbosity=0)
     add_numbers(numbers)
-    connection.close()  # Each process has one of its own.
+    connection.close()  # One connection per process.
     fork = multiprocessing.get_context("fork")
     together, refusal, results = fork.Barrier(PROCESSES), fork.Event(), fork.SimpleQueue()
     happenings = moments(day)
@@ -119,11 +118,11 @@ def _serve(day: Sequence[Trip], numbers: int) -> Served:
 
 
 def _part(which: int, day: Sequence[Trip], happenings: Iterable[Moment], together: Barrier, refusal: Event) -> Served:
-    """The trips of some of the drivers. The first process also ends the cool-downs of all."""
+    """Play the trips of some drivers. The first process also ends all cool-downs."""
     served, made = Served(), dict[int, Conversation]()
     try:
         with connection.cursor() as cursor:
-            cursor.execute("SET synchronous_commit = off")  # How fast the disk is does not matter here.
+            cursor.execute("SET synchronous_commit = off")  # Disk speed does not matter here.
         with time_machine.travel(MIDNIGHT, tick=False) as clock:
             for minute, of_minute in groupby(happenings, lambda moment: moment.at // 60):
                 clock.move_to(MIDNIGHT + timedelta(minutes=minute))
@@ -141,8 +140,8 @@ def _part(which: int, day: Sequence[Trip], happenings: Iterable[Moment], togethe
                 if refusal.is_set():
                     break
     except BrokenBarrierError:
-        """Another has failed, and says why."""
-    except Exception as error:  # noqa: BLE001 - the figure is wrong, whatever it is
+        """Another process failed and reports why."""
+    except Exception as error:  # noqa: BLE001 - any error makes the figure invalid
         served.errors.append(f"{type(error).__name__}: {error}".splitlines()[0])
         together.abort()
     connection.close()
@@ -172,9 +171,9 @@ def _sweep(served: Served) -> None:
 def _problems(day: Sequence[Trip], served: Served, one_less: Served) -> list[str]:
     problems = served.errors + one_less.errors
     if not one_less.refused:
-        problems.append("one number less than the least possible was enough: the least is not what it was said to be")
+        problems.append("one number less than the minimum was enough: the minimum is wrong")
     if served.created != len(day) or Participant.objects.count() != 2 * len(day):
-        problems.append("not every conversation of the day was made")
+        problems.append("some conversations of the day were not created")
     if Participant.objects.unreleased().exists() or VirtualNumber.objects.exclude(live=0).exists():
-        problems.append("not every pair was released at the end of the day")
+        problems.append("some pairs were not released at the end of the day")
     return problems

@@ -1,4 +1,4 @@
-"""How fast one worker drains a backlog, against a carrier that takes 100 ms for each text."""
+"""Speed at which one worker sends a backlog to a carrier that takes 100 ms per message."""
 
 from benchmarks.report import Measured
 from benchmarks.seeding import CONVERSATIONS, talking_people
@@ -27,6 +27,6 @@ def drain(bench: Bench, *, workers: int) -> Measured:
     return Measured(
         values={"rate": len(arrived) / took},
         problems=problems,
-        # With what it takes them to start.
-        details={"texts": len(arrived), "CPU ms of the workers for one text": 1000 * cpu / len(arrived)},
+        # Includes the start of the processes.
+        details={"texts": len(arrived), "CPU ms of the workers per message": 1000 * cpu / len(arrived)},
     )

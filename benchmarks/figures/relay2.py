@@ -1,4 +1,4 @@
-"""The same with two workers on one backlog."""
+"""Speed at which two workers send one backlog."""
 
 from benchmarks.figures.relay import drain
 from benchmarks.report import Measured

@@ -1,6 +1,6 @@
-"""What growth costs: median times with 5 million conversations on 10,000 numbers, beside 1,000 on 100.
+"""The cost of growth: median times with 5 million conversations on 10,000 numbers, and with 1,000 on 100.
 
-One connection, so that nothing waits for anything else.
+One connection, so that nothing waits.
 """
 
 import time
@@ -27,7 +27,7 @@ class Size:
 
 SMALL, LARGE = Size(1_000, 100), Size(5_000_000, 10_000)
 LARGE_WHEN_QUICK = Size(20_000, 1_000)
-FIRST_NEW = 50_000_000  # of the people that the seed does not know
+FIRST_NEW = 50_000_000  # people outside the seeded data
 
 
 def measure(bench: Bench) -> Measured:
@@ -42,7 +42,7 @@ def measure(bench: Bench) -> Measured:
 
 
 def _medians(bench: Bench, size: Size) -> tuple[dict[str, float], list[str]]:
-    """In milliseconds; and what went wrong."""
+    """Return times in milliseconds, and problems."""
     lines = write_conversations(size.conversations, size.numbers)
     routes = [_route(line) for line in lines[: bench.some(1500)]]
     known = sorted({line.sender for line in lines})[: bench.some(400)]
@@ -67,7 +67,7 @@ def _medians(bench: Bench, size: Size) -> tuple[dict[str, float], list[str]]:
 
 
 def _route(line: Line) -> float:
-    """How long it takes to find who wrote."""
+    """Measure finding the author of a message."""
     with transaction.atomic():
         start = time.perf_counter()
         found = Participant.objects.route(line.sender, line.proxy)

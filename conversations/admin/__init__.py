@@ -1,3 +1,3 @@
-"""The pages of conversations in the Django admin."""
+"""Admin pages of conversations. Importing this package registers them."""
 
-from conversations.admin import conversations, sending  # noqa: F401  (registers them)
+from conversations.admin import conversations, messages, sending, webhooks  # noqa: F401  (registers them)

@@ -1,6 +1,4 @@
-"""Conversations and messages for staff: records that can be looked at, and a few verbs. No number, no text in lists."""
-
-from typing import Any
+"""Conversations and their participants, for staff. Lists show no real number."""
 
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -8,20 +6,8 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html_join
 
-from conversations.models import (
-    Conversation,
-    ConversationEvent,
-    DeliveryReceipt,
-    InboundMessage,
-    LongText,
-    MessageEvent,
-    OutboundMessage,
-    OutboundPart,
-    Participant,
-    RejectedWebhook,
-    TextErasure,
-)
-from smsproxy.staff.admin import LeavesATrace, ReadOnlyAdmin, ReadOnlyInline
+from conversations.models import Conversation, ConversationEvent, Participant
+from smsproxy.staff.admin import ReadOnlyAdmin, ReadOnlyInline
 
 
 class ParticipantInline(ReadOnlyInline):
@@ -59,7 +45,7 @@ class ConversationAdmin(ReadOnlyAdmin):
     list_select_related = ["created_by", "pool"]
     date_hierarchy = "created_at"
     search_fields = ["public_id", "reference", "participants__label", "participants__proxy_number__number"]
-    search_help_text = "By id, reference, label or virtual number (real numbers are not searched: the search is a URL)."
+    search_help_text = "By id, reference, label or virtual number. Real numbers are not searched: the search is a URL."
     inlines = [ParticipantInline, ConversationEventInline]
     actions = ["close", "reopen"]
     readonly_fields = ["public_id", "messages"]
@@ -68,8 +54,8 @@ class ConversationAdmin(ReadOnlyAdmin):
     @admin.display(description="messages")
     def messages(self, conversation: Conversation) -> str:
         lists = {
-            "what its participants wrote": ("inboundmessage", "participant__conversation__id__exact"),
-            "what they were sent": ("outboundmessage", "conversation__id__exact"),
+            "messages from its participants": ("inboundmessage", "participant__conversation__id__exact"),
+            "messages to them": ("outboundmessage", "conversation__id__exact"),
         }
         links = (
             (f"{reverse(f'admin:conversations_{model}_changelist')}?{field}={conversation.pk}", words)
@@ -77,11 +63,11 @@ class ConversationAdmin(ReadOnlyAdmin):
         )
         return format_html_join(" · ", '<a href="{}">{}</a>', links)
 
-    @admin.action(description="Close for good: no late text opens it again", permissions=["change_state"])
+    @admin.action(description="Close permanently: no late message reopens it", permissions=["change_state"])
     def close(self, request: HttpRequest, queryset: "QuerySet[Conversation]") -> None:
         self.call_each(request, queryset, lambda row, actor: row.close_for_good(actor=actor))
 
-    @admin.action(description="Reopen, while its numbers cool down", permissions=["change_state"])
+    @admin.action(description="Reopen, if its numbers are still cooling down", permissions=["change_state"])
     def reopen(self, request: HttpRequest, queryset: "QuerySet[Conversation]") -> None:
         self.call_each(request, queryset, lambda row, actor: row.reopen(actor=actor))
 
@@ -94,148 +80,8 @@ class ParticipantAdmin(ReadOnlyAdmin):
     search_fields = ["label", "conversation__reference", "proxy_number__number"]
 
 
-class MessageAdmin(LeavesATrace):
-    """Texts are shown on a message's own page, to who may read them."""
-
-    needs = {
-        "text": ["conversations.read_message_text"],
-        # A whole webhook holds the sender's number, too.
-        "raw": ["conversations.read_message_text", "numbers.reveal_realnumber"],
-    }
-
-    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        fields = super().get_fields(request, obj)
-        return [field for field in fields if request.user.has_perms(self.needs.get(str(field), []))]
-
-    def what_is_seen(self, request: HttpRequest, row: Any) -> str:
-        seen = [field for field in self.get_fields(request, row) if field in self.needs and getattr(row, field)]
-        return f"its {' and '.join(seen)}" if seen else ""
-
-
-@admin.register(InboundMessage)
-class InboundMessageAdmin(MessageAdmin):
-    list_display = [
-        "received_at",
-        "outcome",
-        "reason",
-        "sender",
-        "virtual_number",
-        "participant",
-        "part",
-        "parts",
-        "missing_parts",
-    ]
-    list_filter = ["outcome", "received_at"]
-    list_select_related = ["sender", "virtual_number", "participant"]
-    date_hierarchy = "received_at"
-    search_fields = ["carrier_message_id", "virtual_number__number", "participant__conversation__reference"]
-
-    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
-        # The link from a conversation's page.
-        return lookup == "participant__conversation__id__exact" or super().lookup_allowed(lookup, value, request)
-
-
-class LongTextMessageInline(ReadOnlyInline):
-    """Its parts, and the whole. Their texts are on their own pages, to who may read them."""
-
-    model = InboundMessage
-    fields = ["received_at", "outcome", "part", "parts", "missing_parts"]
-    show_change_link = True
-
-    def get_queryset(self, request: HttpRequest) -> "QuerySet[InboundMessage]":
-        messages: QuerySet[InboundMessage] = super().get_queryset(request)
-        return messages.defer("text", "raw")
-
-
-@admin.register(LongText)
-class LongTextAdmin(ReadOnlyAdmin):
-    list_display = ["__str__", "sender", "virtual_number", "group", "parts", "due_at", "closed_at"]
-    list_filter = [("closed_at", admin.EmptyFieldListFilter), "due_at"]
-    list_select_related = ["sender", "virtual_number"]
-    search_fields = ["virtual_number__number"]
-    inlines = [LongTextMessageInline]
-
-
-class MessageEventInline(ReadOnlyInline):
-    model = MessageEvent
-    fields = ["created_at", "old_state", "new_state", "reason", "actor"]
-
-
-class OutboundPartInline(ReadOnlyInline):
-    model = OutboundPart
-    fields = ["carrier_message_id", "status", "error_code", "price"]
-
-
-class ReceiptInline(ReadOnlyInline):
-    model = DeliveryReceipt
-    fields = ["received_at", "carrier_message_id", "status", "error_code", "network"]
-
-
-@admin.register(OutboundMessage)
-class OutboundMessageAdmin(MessageAdmin):
-    list_display = [
-        "created_at",
-        "kind",
-        "state",
-        "sender",
-        "recipient",
-        "segments",
-        "attempts",
-        "error_code",
-        "due_at",
-    ]
-    list_filter = ["state", "kind", "created_at", "sender__country"]
-    list_select_related = ["sender", "recipient"]
-    date_hierarchy = "created_at"
-    search_fields = ["client_ref", "parts__carrier_message_id", "sender__number", "conversation__reference"]
-    inlines = [OutboundPartInline, ReceiptInline, MessageEventInline]
-    actions = ["resend", "drop"]
-
-    @admin.action(description="Send again (it may arrive twice)", permissions=["change_state"])
-    def resend(self, request: HttpRequest, queryset: "QuerySet[OutboundMessage]") -> None:
-        self.call_each(request, queryset, lambda row, actor: row.resend(reason="staff: send again", actor=actor))
-
-    @admin.action(description="Do not send (any more)", permissions=["change_state"])
-    def drop(self, request: HttpRequest, queryset: "QuerySet[OutboundMessage]") -> None:
-        self.call_each(request, queryset, lambda row, actor: row.cancel(reason="staff: do not send", actor=actor))
-
-
-@admin.register(OutboundPart)
-class OutboundPartAdmin(ReadOnlyAdmin):
-    list_display = ["carrier_message_id", "message", "status", "error_code", "price"]
-    list_filter = ["status", "error_code"]
-    list_select_related = ["message"]
-    search_fields = ["carrier_message_id"]
-
-
-@admin.register(DeliveryReceipt)
-class DeliveryReceiptAdmin(ReadOnlyAdmin):
-    list_display = ["received_at", "status", "error_code", "network", "carrier_message_id", "message"]
-    list_filter = ["status", "error_code", ("message", admin.EmptyFieldListFilter)]
-    list_select_related = ["message"]
-    search_fields = ["carrier_message_id", "client_ref"]
-
-
-@admin.register(RejectedWebhook)
-class RejectedWebhookAdmin(ReadOnlyAdmin):
-    list_display = ["day", "endpoint", "reason", "count"]
-    list_filter = ["endpoint", "reason"]
-
-
 @admin.register(ConversationEvent)
 class ConversationEventAdmin(ReadOnlyAdmin):
     list_display = ["created_at", "conversation", "old_state", "new_state", "reason", "actor"]
     list_filter = ["new_state", "created_at"]
     list_select_related = ["conversation"]
-
-
-@admin.register(MessageEvent)
-class MessageEventAdmin(ReadOnlyAdmin):
-    list_display = ["created_at", "message", "old_state", "new_state", "reason", "actor"]
-    list_filter = ["new_state", "created_at"]
-    list_select_related = ["message"]
-
-
-@admin.register(TextErasure)
-class TextErasureAdmin(ReadOnlyAdmin):
-    list_display = ["table", "up_to"]

@@ -1,4 +1,4 @@
-"""What waits to be sent and why, for staff; "Send again now"; and the workers."""
+"""Pauses of the account and of numbers, with an action to resume sending; and the workers."""
 
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -22,11 +22,11 @@ class AccountPaceAdmin(ReadOnlyAdmin):
     inlines = [AccountEventInline]
     actions = ["resume"]
 
-    @admin.action(description="Send again now", permissions=["change_state"])
+    @admin.action(description="Resume sending now", permissions=["change_state"])
     def resume(self, request: HttpRequest, queryset: "QuerySet[AccountPace]") -> None:
         def resume(account: AccountPace, actor: str) -> None:
             if not account.resume("staff: send again now", actor=actor):
-                raise StaleState("it is not paused")
+                raise StaleState("the account is not paused")
 
         self.call_each(request, queryset, resume)
 
@@ -49,12 +49,12 @@ class NumberPaceAdmin(ReadOnlyAdmin):
     def state(self, pace: NumberPace) -> str:
         return pace.number.get_state_display()
 
-    @admin.action(description="Send again now", permissions=["change_state"])
+    @admin.action(description="Resume sending now", permissions=["change_state"])
     def end_wait(self, request: HttpRequest, queryset: "QuerySet[NumberPace]") -> None:
         def end_wait(pace: NumberPace, actor: str) -> None:
             pace.end_wait()
-            # A pace has no events: Django's admin log keeps who it was.
-            self.log_change(request, pace, "Send again now.")
+            # A pace has no events, so Django's admin log records who resumed it.
+            self.log_change(request, pace, "Resumed sending.")
 
         self.call_each(request, queryset, end_wait)
 

@@ -1,4 +1,4 @@
-"""The REST API: create, list, read and close conversations."""
+"""REST API: create, list, read, close and reopen conversations."""
 
 import json
 import re
@@ -14,12 +14,10 @@ from rest_framework.reverse import reverse
 from rest_framework.views import APIView
 
 from conversations.api.serializers import (
-    ChoiceField,
     ClosingSerializer,
     ConversationSerializer,
     NewConversationSerializer,
     NoOptionsSerializer,
-    StrictSerializer,
 )
 from conversations.lifecycle.create import create_conversation, dry_run
 from conversations.lifecycle.request import (
@@ -33,13 +31,14 @@ from conversations.lifecycle.request import (
 from conversations.models import Conversation, ConversationState
 from conversations.models.conversation import ConversationQuerySet
 from smsproxy.api.authentication import caller
+from smsproxy.api.fields import ChoiceField, StrictSerializer
 from smsproxy.api.problems import Problem
 from smsproxy.crypto import keyed_hash
 from smsproxy.states import StaleState
 
 
 class ListFilters(StrictSerializer):
-    """The query of the list."""
+    """Query parameters of the list."""
 
     reference = serializers.CharField(max_length=100, required=False)
     status = ChoiceField(ConversationState.values, required=False)
@@ -54,7 +53,7 @@ class NewestFirst(CursorPagination):
     max_page_size = 200
 
     def decode_cursor(self, request: Request) -> Cursor | None:
-        """The cursor comes back from the caller, and its position goes into a query: it must be an id."""
+        """Return the cursor. Its position comes from the caller and goes into a query, so only an id is accepted."""
         cursor: Cursor | None = super().decode_cursor(request)
         position = cursor.position if cursor else None
         if position is not None and not re.fullmatch("[0-9]{1,18}", str(position)):
@@ -63,7 +62,7 @@ class NewestFirst(CursorPagination):
 
 
 class ConversationList(ListAPIView):
-    """GET: the conversations, newest first. POST: a new one."""
+    """GET lists conversations, newest first. POST creates one."""
 
     serializer_class = ConversationSerializer
     pagination_class = NewestFirst
@@ -88,7 +87,7 @@ class ConversationList(ListAPIView):
             raise Problem(
                 422,
                 "The Idempotency-Key was used before",
-                "It came with a request that asks for something else. Use a new key for each new conversation.",
+                "This key was sent before with a different request. Use a new key for each new conversation.",
                 code="idempotency_key_reused",
             ) from None
         except TooManyAtOnce:
@@ -101,7 +100,7 @@ class ConversationList(ListAPIView):
 
 
 class DryRun(APIView):
-    """The numbers that a conversation would get, and by which preference. The body is that of a creation."""
+    """Return the numbers a conversation would get, and by which preference. The body is that of a creation."""
 
     def post(self, request: Request) -> Response:
         asked = NewConversationSerializer(data=request.data)
@@ -138,7 +137,7 @@ class ConversationDetail(RetrieveAPIView):
 
 
 class CloseConversation(APIView):
-    """Close it. Closing a closed one changes nothing and succeeds, so a caller may repeat it."""
+    """Close a conversation. Closing a closed one changes nothing and succeeds, so a caller may retry."""
 
     def post(self, request: Request, public_id: str) -> Response:
         asked = ClosingSerializer(data=request.data)
@@ -153,7 +152,7 @@ class CloseConversation(APIView):
 
 
 class ReopenConversation(APIView):
-    """Open a closed one again, with the numbers that its people had. Reopening an open one changes nothing."""
+    """Reopen a closed conversation with the numbers its participants had. Reopening an open one changes nothing."""
 
     def post(self, request: Request, public_id: str) -> Response:
         NoOptionsSerializer(data=request.data).is_valid(raise_exception=True)
@@ -166,14 +165,14 @@ class ReopenConversation(APIView):
                 raise Problem(
                     409,
                     "The conversation cannot be reopened",
-                    "One of its numbers is released, or not ours any more, and may serve others: create a new one.",
+                    "One of its numbers was released and may serve other people. Create a new conversation.",
                     code="numbers_released",
                 ) from None
         return Response(ConversationSerializer(conversation).data)
 
 
 def _request_id(request: Request, asked: dict[str, Any]) -> RequestId | None:
-    """The Idempotency-Key header, with a hash of what is asked for in whatever spelling."""
+    """Return the Idempotency-Key header with a hash of the normalised request, or None without the header."""
     key = request.headers.get("Idempotency-Key")
     if key is None:
         return None
@@ -190,8 +189,8 @@ def _request_id(request: Request, asked: dict[str, Any]) -> RequestId | None:
 def _too_many_at_once() -> Problem:
     return Problem(
         503,
-        "Too many at once",
-        "Others were faster with each number that was free. Repeat the request.",
+        "Too many concurrent requests",
+        "Concurrent requests took every free number. Retry the request.",
         code="too_many_at_once",
     )
 

@@ -1,4 +1,4 @@
-"""GET /api/v1/routes/explain/?to=%2B44…: what would become of a text now, and why."""
+"""GET /api/v1/routes/explain/?to=%2B44…: the outcome that a message would have now, and why."""
 
 from dataclasses import asdict
 
@@ -14,22 +14,22 @@ HEADER = "From-Number"
 
 
 class ExplainRoute(APIView):
-    """The person's number comes in a header, and never in the address, since addresses are logged."""
+    """Explain a route. The person's number comes in a header, never in the URL, because URLs are logged."""
 
     def get(self, request: Request) -> Response:
         if set(request.query_params) - {"to"}:
             raise Problem(
                 400,
-                "The query has more than «to»",
-                f"Expected only «to», the virtual number. The person's number goes into the header {HEADER}: addresses "
-                "are logged, and so it may be in a log already, if it was in this one.",
+                "The query has a parameter other than «to»",
+                f"Expected only «to», the virtual number. Send the person's number in the header {HEADER}. URLs are "
+                "logged: a person's number in this URL may already be in a log.",
                 code="number_in_address",
             )
         if HEADER not in request.headers:
             raise Problem(
                 400,
                 f"The header {HEADER} is missing",
-                f"Expected the number of the person who texts, in E.164 form, in the header {HEADER}.",
+                f"Expected the sender's number, in E.164 form, in the header {HEADER}.",
                 code="from_number_missing",
             )
         sender = _parsed(request.headers[HEADER], f"the header {HEADER}", code="from_number_not_e164")
@@ -38,9 +38,9 @@ class ExplainRoute(APIView):
 
 
 def _parsed(text: str, where: str, *, code: str) -> str:
-    """In E.164; the problem does not repeat what was there instead."""
+    """Return the number in E.164. The problem does not repeat what was found."""
     try:
         return parse_e164(text)
     except NotE164 as error:
-        in_address = " In an address, “+” is written %2B." if code == "to_not_e164" else ""
+        in_address = " In a URL, encode “+” as %2B." if code == "to_not_e164" else ""
         raise Problem(400, "The number is not valid", f"In {where}: {error}.{in_address}", code=code) from None

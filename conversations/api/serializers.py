@@ -1,7 +1,6 @@
-"""What the API takes and gives: each field checked where it is read, with what was expected and what was found."""
+"""Serializers of the conversations API. Each field is validated, and its error says what was expected."""
 
 import re
-from collections.abc import Iterable
 from enum import Enum
 from typing import Any
 
@@ -12,60 +11,20 @@ from conversations.models import Conversation, ConversationState, LateTexts, Par
 from conversations.models.conversation import MAX_PARTICIPANTS
 from numbers.assignment.policy import Geography, Policy, Stickiness, UsedUp, policy_of
 from numbers.models import Pool
-from smsproxy.phone import NotE164, parse_e164
+from smsproxy import values
+from smsproxy.api.fields import BoundedListField, ChoiceField, E164Field, StrictSerializer, TextField
 
-MOST_UNKNOWN_FIELDS = 5  # that an answer names
-MOST_POOLS = 20  # that an answer names
 LONGEST_TTL = 366 * 24 * 3600
 
 
-class StrictSerializer(serializers.Serializer):
-    """Refuses fields that it does not know: a misspelt «ttl» would otherwise be ignored in silence."""
-
-    def to_internal_value(self, data: Any) -> Any:
-        if isinstance(data, dict) and (unknown := sorted(str(key) for key in set(data) - set(self.fields))):
-            known = ", ".join(self.fields) or "none"
-            told = unknown[:MOST_UNKNOWN_FIELDS]
-            raise serializers.ValidationError({key: [f"Unknown field. Known are: {known}."] for key in told})
-        return super().to_internal_value(data)
-
-
-class TextField(serializers.CharField):
-    """A string that was sent as one."""
-
-    def to_internal_value(self, data: Any) -> str:
-        if not isinstance(data, str):
-            raise serializers.ValidationError(f"Expected a string, got {type(data).__name__}.", code="not_a_string")
-        return super().to_internal_value(data)
-
-
-class E164Field(TextField):
-    def __init__(self, **kwargs: Any) -> None:
-        # Trimming takes control characters away, too, and those are in no number.
-        super().__init__(trim_whitespace=False, **kwargs)
-
-    def to_internal_value(self, data: Any) -> str:
-        if data == "" and self.allow_blank:
-            return ""
-        try:
-            return parse_e164(super().to_internal_value(data))
-        except NotE164 as error:
-            raise serializers.ValidationError(_sentence(error), code="not_e164") from None
-
-
-def _sentence(error: Exception) -> str:
-    text = str(error)
-    return f"{text[0].upper()}{text[1:]}."
-
-
 class LabelField(TextField):
-    """What the other people see instead of a number; so it must not be one."""
+    """The name that other participants see instead of a number. It must not be a number itself."""
 
     def to_internal_value(self, data: Any) -> str:
         label = super().to_internal_value(data)
         if len(re.sub(r"\D", "", label)) >= 7:
             raise serializers.ValidationError(
-                "Expected a name: the others see the label, and this one could hold a phone number.",
+                "Expected a name. The other participants see the label, and this one may contain a phone number.",
                 code="label_like_a_number",
             )
         return label
@@ -81,48 +40,22 @@ class PersonSerializer(StrictSerializer):
         allow_blank=True,
         allow_null=True,
         default="",
-        help_text="The virtual number that they shall have.",
+        help_text="The virtual number to give this person.",
     )
 
 
 class PoolField(TextField):
-    """The name of a pool, as the pool itself."""
+    """The name of an existing pool. Returns the pool."""
 
     def to_internal_value(self, data: Any) -> Any:
-        name = super().to_internal_value(data)
-        is_a_name = re.fullmatch(r"[-\w]{1,40}", name, re.ASCII)
-        pool = Pool.objects.filter(name=name).first() if is_a_name else None
-        if pool is None:
-            names = ", ".join(Pool.objects.values_list("name", flat=True)[:MOST_POOLS])
-            known = f"Known are: {names}." if names else "There are no pools yet."
-            raise serializers.ValidationError(
-                f"There is no pool of this name. {known} Without one, it is the common pool.",
-                code="no_pool",
-            )
-        return pool
-
-
-class BoundedListField(serializers.ListField):
-    """Looks at no entry of a list that is too long: each would be looked up and complained of."""
-
-    def to_internal_value(self, data: Any) -> list[Any]:
-        if isinstance(data, list) and self.max_length is not None and len(data) > self.max_length:
-            self.fail("max_length", max_length=self.max_length)
-        found: list[Any] = super().to_internal_value(data)
-        return found
-
-
-class ChoiceField(serializers.ChoiceField):
-    """Says what was expected, and does not repeat what was found: that may be of any length, and no Unicode."""
-
-    def __init__(self, choices: Iterable[str], **kwargs: Any) -> None:
-        values = list(choices)
-        told: dict[str, Any] = {"invalid_choice": f"Expected one of {', '.join(values)}."}
-        super().__init__(choices=values, error_messages=told, **kwargs)
+        try:
+            return Pool.objects.named(super().to_internal_value(data))
+        except values.InvalidValue as error:
+            raise serializers.ValidationError(f"Expected {error.expected}.", code="no_pool") from None
 
 
 def _choice(kind: type[Enum]) -> ChoiceField:
-    """One of these, or what the settings say."""
+    """Return a field for one of these values. Null means the default from the settings."""
     return ChoiceField([each.value for each in kind], required=False, allow_null=True, default=None)
 
 
@@ -164,8 +97,9 @@ class NewConversationSerializer(StrictSerializer):
         )
 
     def asked(self) -> dict[str, Any]:
-        """All that is asked for, in one spelling. An option that came later, and is not used, is left out: a repeat may
-        reach a newer version of us.
+        """Return the normalised request, for comparing a retry with the original.
+
+        Unused options that later versions added are left out, because the retry may reach a newer version.
         """
         data = {**self.validated_data}
         people = [
@@ -177,7 +111,7 @@ class NewConversationSerializer(StrictSerializer):
 
 
 class NoOptionsSerializer(StrictSerializer):
-    """Of a request whose address says it all."""
+    """The body of a request that takes no options."""
 
 
 class ClosingSerializer(StrictSerializer):
@@ -221,5 +155,5 @@ class ConversationSerializer(serializers.ModelSerializer):
         ]
 
     def get_status(self, conversation: Conversation) -> str:
-        """An expired conversation is closed for everybody, even before the sweep has been there."""
+        """Return "closed" for an expired conversation too, even before the periodic job has closed it."""
         return ConversationState.OPEN.value if conversation.is_live() else ConversationState.CLOSED.value

@@ -13,11 +13,11 @@ from smsproxy.carriers.gsm7 import segments
 
 def queue_relay(inbound: InboundMessage, to: Participant, text: str) -> OutboundMessage:
     """It is as old as what it passes on."""
-    return _queue(Kind.RELAY, to.proxy_number, to.real_number, text, participant=to, inbound=inbound)
+    return _queue(Kind.RELAY, to.proxy_number_id, to.real_number_id, text, participant=to, inbound=inbound)
 
 
 def queue_notice(to: Participant, text: str) -> OutboundMessage:
-    return _queue(Kind.NOTICE, to.proxy_number, to.real_number, text, participant=to)
+    return _queue(Kind.NOTICE, to.proxy_number_id, to.real_number_id, text, participant=to)
 
 
 def queue_notices(notices: Iterable[tuple[Participant, str]]) -> None:
@@ -45,7 +45,7 @@ def queue_notice_once(once_key: str, sender: VirtualNumber, recipient: RealNumbe
     """Queue a notice unless one with this key was queued before. Was it?"""
     try:
         with transaction.atomic():
-            _queue(Kind.NOTICE, sender, recipient, text, once_key=once_key)
+            _queue(Kind.NOTICE, sender.pk, recipient.pk, text, once_key=once_key)
     except IntegrityError:
         if OutboundMessage.objects.filter(once_key=once_key).exists():
             return False
@@ -55,8 +55,8 @@ def queue_notice_once(once_key: str, sender: VirtualNumber, recipient: RealNumbe
 
 def _queue(
     kind: Kind,
-    sender: VirtualNumber,
-    recipient: RealNumber,
+    sender_id: int,
+    recipient_id: int,
     text: str,
     *,
     participant: Participant | None = None,
@@ -65,12 +65,12 @@ def _queue(
 ) -> OutboundMessage:
     message = OutboundMessage.objects.create(
         kind=kind,
-        sender=sender,
-        recipient=recipient,
+        sender_id=sender_id,
+        recipient_id=recipient_id,
         text=text,
         segments=segments(text).count,
         participant=participant,
-        conversation=participant.conversation if participant else None,
+        conversation_id=participant.conversation_id if participant else None,
         inbound=inbound,
         once_key=once_key,
         created_at=inbound.received_at if inbound else timezone.now(),

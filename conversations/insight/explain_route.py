@@ -1,7 +1,6 @@
-"""Which conversation a text would reach now, and why, or why none. Only reads.
+"""Explain which conversation a text would reach now, or why it would reach none. Writes nothing.
 
-It asks what `inbound.take_in_whole` asks, with a text that nobody wrote: the same look-up, the same gates. So what it
-says is what would happen.
+The read and the gates are those of a real inbound text, so the answer is what would happen.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,19 +13,19 @@ from uuid import UUID
 from django.db.models import Q
 from django.utils import timezone
 
-from conversations.intake.gates import Arrival, decide
-from conversations.intake.receive import arrival_of, is_from_ourselves
+from conversations.intake.gates import decide
+from conversations.intake.read_arrival import InboundContext, read_arrival
 from conversations.models import Conversation, LateTexts, Outcome, Participant
 from numbers.models import RealNumber, VirtualNumber
 
-# A text that no gate keeps back for what it says.
+# A text whose content no gate stops.
 _PROBE = "?"
 MOST_WAYS = 20
 
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Somebody in a conversation, and the virtual number that they text and get texts from. position: from 0."""
+    """A participant, and their proxy number. position: from 0."""
 
     position: int
     label: str
@@ -39,7 +38,7 @@ class Place:
 
 @dataclass(frozen=True, kw_only=True)
 class ConversationFound:
-    """pool: None is the common one. state: as in the table: one whose time is up may still be open there."""
+    """pool: None is the common pool. state: as stored; an expired conversation may still be stored as open."""
 
     id: UUID
     reference: str
@@ -59,7 +58,7 @@ class ConversationFound:
 
 @dataclass(frozen=True, kw_only=True)
 class NumberFound:
-    """pool: None is the common one."""
+    """pool: None is the common pool."""
 
     number: str
     state: str
@@ -68,7 +67,7 @@ class NumberFound:
 
 @dataclass(frozen=True, kw_only=True)
 class FormerRoute:
-    """A conversation for which the pair of numbers stood, and until when."""
+    """A conversation that had this pair of numbers, and the time at which it released the pair."""
 
     conversation: ConversationFound
     until: datetime
@@ -76,7 +75,7 @@ class FormerRoute:
 
 @dataclass(frozen=True, kw_only=True)
 class Way:
-    """A number of ours that the sender could text instead, and the conversation that they would reach."""
+    """Another virtual number that the sender could text, and the conversation that they would reach."""
 
     number: str
     conversation_id: UUID
@@ -84,11 +83,11 @@ class Way:
 
 @dataclass(frozen=True, kw_only=True)
 class RouteExplanation:
-    """Virtual numbers are in here, and no number of a person.
+    """The explanation. It contains virtual numbers, and no real number.
 
-    virtual_number: None: it is not known. recipients: to whom the text would go. reopens: it would open the
-    conversation again. cools_down_until: from then on the pair may stand for others. Where there is no conversation:
-    the last one for which the pair stood, and ways, MOST_WAYS at most, by which the sender reaches somebody.
+    virtual_number: None if the number is not ours. recipients: who would receive the text. reopens: whether the text
+    would reopen the conversation. cools_down_until: the end of the pair's cool-down. Without a conversation: last is
+    the latest one of the pair, and ways are other numbers, at most MOST_WAYS, by which the sender reaches somebody.
     """
 
     outcome: Outcome
@@ -109,33 +108,32 @@ class RouteExplanation:
 
 
 def explain_route(sender: str, recipient: str) -> RouteExplanation:
-    """What would become of a text from this real number to this virtual number, both E.164."""
-    is_loop = is_from_ourselves(sender)
-    participant = None if is_loop else Participant.objects.on_route(sender, recipient).first()
-    arrival = arrival_of(_PROBE, participant, is_loop=is_loop)
-    outcome = decide(arrival)
+    """Explain the outcome of a text from this real number to this virtual number, both E.164."""
+    context = read_arrival(sender, recipient, _PROBE)
+    participant = context.author
+    outcome = decide(context)
     number = _number(recipient)
     person = RealNumber.objects.with_number(sender).first()
     if participant is not None:
         return RouteExplanation(
             outcome=outcome,
-            why=_why_here(outcome, arrival, participant),
+            why=_why_here(outcome, context, participant),
             virtual_number=number,
             sender_is_known=True,
             conversation=ConversationFound.of(participant.conversation),
             author=Place.of(participant),
-            recipients=[Place.of(other) for other in arrival.others] if outcome == Outcome.RELAYED else (),
-            reopens=outcome == Outcome.RELAYED and arrival.reopens,
+            recipients=[Place.of(other) for other in context.others] if outcome == Outcome.RELAYED else (),
+            reopens=outcome == Outcome.RELAYED and context.reopens,
             cools_down_until=participant.release_at,
         )
-    last = None if is_loop else _last(sender, recipient)
+    last = None if context.is_loop else _last(sender, recipient)
     return RouteExplanation(
         outcome=outcome,
         why=_why_nowhere(outcome, number, person, last),
         virtual_number=number,
         sender_is_known=person is not None,
         last=last,
-        ways=list(islice(_ways(person), MOST_WAYS)) if person and not is_loop else (),
+        ways=list(islice(_ways(person), MOST_WAYS)) if person and not context.is_loop else (),
     )
 
 
@@ -154,52 +152,53 @@ def _last(sender: str, recipient: str) -> FormerRoute | None:
 
 
 def _ways(person: RealNumber) -> Iterator[Way]:
-    """The newest conversations first."""
+    """Return the numbers by which this person reaches a conversation, newest conversation first."""
     perhaps = Q(conversation__in=Conversation.objects.live()) | Q(conversation__late_texts=LateTexts.REOPEN)
     theirs = person.participants.unreleased().filter(perhaps).select_related("conversation", "proxy_number")
     for participant in theirs.order_by("-conversation_id", "-pk"):
-        if decide(arrival_of(_PROBE, participant, is_loop=False)) == Outcome.RELAYED:
-            yield Way(number=participant.proxy_number.number, conversation_id=participant.conversation.public_id)
+        number = participant.proxy_number.number
+        if decide(read_arrival(person.number, number, _PROBE)) == Outcome.RELAYED:
+            yield Way(number=number, conversation_id=participant.conversation.public_id)
 
 
-def _why_here(outcome: Outcome, arrival: Arrival, participant: Participant) -> str:
+def _why_here(outcome: Outcome, context: InboundContext, participant: Participant) -> str:
     if outcome == Outcome.ENDED:
         return f"{_ended(participant.conversation)}, and {_not_reopened(participant.conversation)}."
     if outcome != Outcome.RELAYED:
-        return f"The pair stands for participant {participant.position}, but a gate keeps it back: {outcome.label}."
-    if arrival.reopens:
-        return f"{_ended(participant.conversation)}; a late text opens it again, and goes to everybody else in it."
+        return f"The pair belongs to participant {participant.position}, but a gate stops the text: {outcome.label}."
+    if context.reopens:
+        return f"{_ended(participant.conversation)}; a late text reopens it and goes to the other participants."
     number = ""
     if participant.replaced_by_id:
-        number = " They have another number by now; this one still reaches the others until its cool-down is over."
-    return f"The pair stands for participant {participant.position}, and the conversation is open.{number}"
+        number = " They have another number now; this one still reaches the others until its cool-down ends."
+    return f"The pair belongs to participant {participant.position}, and the conversation is open.{number}"
 
 
 def _ended(conversation: Conversation) -> str:
-    """How."""
+    """Describe how the conversation ended."""
     now = timezone.now()
     if conversation.closed_at is not None:
         return f"The conversation ended at {conversation.closed_at:%Y-%m-%d %H:%M} UTC ({conversation.closed_reason})"
     if conversation.expires_at is not None and conversation.expires_at <= now:
         return f"The conversation expired at {conversation.expires_at:%Y-%m-%d %H:%M} UTC"
-    return "Nobody wrote in the conversation for as long as it may rest"
+    return "The conversation ended because nobody wrote for its idle_ttl"
 
 
 def _not_reopened(conversation: Conversation) -> str:
     if conversation.late_texts == LateTexts.REOPEN:
-        return "no text opens it again, since one of its numbers may be somebody else's by now"
-    return "late texts are answered that it has ended"
+        return "no text reopens it, because one of its numbers may be in another conversation"
+    return "late texts get the notice that it has ended"
 
 
 def _why_nowhere(
     outcome: Outcome, number: NumberFound | None, person: RealNumber | None, last: FormerRoute | None
 ) -> str:
     if outcome == Outcome.LOOP:
-        return "The sender is a virtual number of ours: answering it could go on for ever."
+        return "The sender is a virtual number of ours: a reply could cause an endless loop."
     if number is None:
-        return "The number that is texted is none of ours."
+        return "The recipient is not one of our numbers."
     if person is None:
-        return "We do not know the sender: they are in no conversation."
+        return "The sender is unknown: they are in no conversation."
     if last is None:
-        return "The pair has never stood for a conversation."
-    return f"The pair stood for a conversation until {last.until:%Y-%m-%d %H:%M} UTC, and stands for none now."
+        return "No conversation has ever had this pair of numbers."
+    return f"A conversation had this pair of numbers until {last.until:%Y-%m-%d %H:%M} UTC; none has it now."

@@ -1,8 +1,7 @@
-"""GET /metrics: the pool and the sending, for Prometheus.
+"""GET /metrics: metrics of the pool and of sending, for Prometheus.
 
-What it tells is read from the database when it is asked, and is counted nowhere else: so it is right whatever number of
-processes and machines there are, and whichever of them is asked. No number of a person is in it, and no virtual one:
-labels are pools, countries and states.
+Each request reads the database, and no process keeps counters of its own. The figures are therefore right whichever
+process or machine answers. Labels are pools, countries and states, never a person's number or a virtual number.
 """
 
 from collections import defaultdict
@@ -24,27 +23,31 @@ from numbers.models import ShortageCount, VirtualNumber
 Figures = dict[tuple[str, ...], float]
 Family = TypeVar("Family", GaugeMetricFamily, CounterMetricFamily)
 
-# The common pool has no name, so that no pool can have the same.
+# The common pool has an empty name, which no other pool can have.
 _BY_POOL = "by pool (empty: the common pool) and country"
 _NUMBERS = f"Virtual numbers, {_BY_POOL}, and state."
-_LIVE = f"People who could text a number, now or until their cool-down is over, {_BY_POOL}."
-_COST = f"What the rented numbers cost a month, without those whose cost the carrier does not say, {_BY_POOL}."
-_SHORTAGES = f"How often a conversation was not made since no number was free, {_BY_POOL} of the person."
+_LIVE = f"Live pairs of a person and a virtual number, open or cooling down, {_BY_POOL}."
+_COST = f"Monthly cost of the rented numbers in EUR, without numbers of unknown cost, {_BY_POOL}."
+_SHORTAGES = f"Conversations that were not created because no number was free, {_BY_POOL} of the person."
 
 
 class Metrics(APIView):
+    """The metrics in the format that the Accept header asks for."""
+
     def get(self, request: Request) -> HttpResponse:
         registry = CollectorRegistry()
         for collector in (PoolCollector(), SendingCollector()):
             registry.register(collector)
         try:
             encode, content_type = choose_encoder(request.headers.get("Accept", ""))
-        except TypeError:  # It asks for a version that is none.
+        except TypeError:  # The Accept header asks for a version that does not exist.
             encode, content_type = choose_encoder("")
         return HttpResponse(encode(registry), content_type=content_type)
 
 
 class PoolCollector(Collector):
+    """Numbers, live pairs, costs and shortages of each pool and country."""
+
     def collect(self) -> Iterator[Metric]:
         count: Figures = defaultdict(float)
         live: Figures = defaultdict(float)
@@ -75,12 +78,14 @@ def _filled(family: Family, figures: Mapping[tuple[str, ...], float]) -> Family:
 
 
 class SendingCollector(Collector):
+    """The queue, the account and the workers, from the same status as `manage.py relay --status`."""
+
     def collect(self) -> Iterable[Metric]:
         status = gather()
         for name, told, value in _sending(status):
             yield GaugeMetricFamily(f"smsproxy_{name}", told, value=value)
         trouble = GaugeMetricFamily(
-            "smsproxy_trouble", "1: this kind of trouble needs a person, as relay --status says.", labels=["kind"]
+            "smsproxy_trouble", "1: an alert of this kind is active, as in relay --status.", labels=["kind"]
         )
         for kind in Trouble:
             trouble.add_metric([kind], kind in status.troubles)
@@ -90,12 +95,16 @@ class SendingCollector(Collector):
 def _sending(status: Status) -> Iterator[tuple[str, str, float]]:
     texts = status.texts
     oldest = (status.at - texts.oldest_queued_at).total_seconds() if texts.oldest_queued_at else 0
-    most = f"Counting ends at {MOST}"
-    yield "texts_queued", f"Texts that wait to be sent. {most}.", texts.queued
-    yield "texts_ready", f"Of those, the ones that wait for nothing but a worker. {most}.", texts.ready
-    yield "texts_in_flight", f"Texts for which the carrier is being called. {most}.", texts.in_flight
-    yield "texts_unknown", f"Texts that were perhaps sent. {most}.", texts.unknown
-    yield "texts_undecided", f"Of those, the ones that wait for staff. {most}.", texts.undecided
-    yield "oldest_queued_text_age_seconds", "How long the oldest text has waited. 0: none waits.", max(oldest, 0)
+    most = f"Counted up to {MOST}"
+    yield "texts_queued", f"Messages waiting to be sent. {most}.", texts.queued
+    yield "texts_ready", f"Queued messages that only wait for a worker. {most}.", texts.ready
+    yield "texts_in_flight", f"Messages for which a request to the carrier is in flight. {most}.", texts.in_flight
+    yield "texts_unknown", f"Messages with an unknown outcome. {most}.", texts.unknown
+    yield "texts_undecided", f"Messages with an unknown outcome that need a decision by staff. {most}.", texts.undecided
+    yield (
+        "oldest_queued_text_age_seconds",
+        "Age of the oldest queued message in seconds. 0: the queue is empty.",
+        max(oldest, 0),
+    )
     yield "account_paused", "1: all sending is paused.", status.account.is_paused
-    yield "workers_alive", "Workers that have given a sign of life.", sum(each.is_alive for each in status.workers)
+    yield "workers_alive", "Workers with a recent heartbeat.", sum(each.is_alive for each in status.workers)

@@ -1,7 +1,7 @@
-"""What is paused, why, since when, and how much waits: for operators, for programs, and for staff. Only reads.
+"""The status of sending: what is paused and why, what is queued, and which alerts are active. Only reads.
 
-Each question is one look into a small table or a partial index, and counting ends at MOST: what it costs grows neither
-with the messages of the past nor with the backlog.
+Each query reads a small table or a partial index, and counting stops at MOST. The cost therefore grows neither with
+past messages nor with the backlog.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ SHORTAGES_OF = timedelta(hours=1)
 
 
 class Trouble(StrEnum):
-    """What needs a person, or at least a look."""
+    """A condition that operators or staff should act on."""
 
     PAUSED = "paused"
     UNDECIDED = "undecided"
@@ -39,7 +39,11 @@ class Trouble(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Account:
-    """next_probe_at: when one text tries whether the pause may end. is_probing: one does, and has no answer yet."""
+    """The state of the carrier account.
+
+    next_probe_at: when one message is sent to find out whether the pause can end. is_probing: that message is in
+    flight.
+    """
 
     is_paused: bool
     why: str
@@ -52,9 +56,9 @@ class Account:
 
 @dataclass(frozen=True, kw_only=True)
 class Texts:
-    """How many wait, up to MOST of each kind. Those that are queued are ready, or wait for one of three things.
+    """Counts of unsent messages, each up to MOST. A queued message is ready or waits for one of three reasons.
 
-    undecided: of those that are unknown, how many wait for staff.
+    undecided: messages of unknown outcome that need a decision by staff.
     """
 
     queued: int
@@ -70,9 +74,9 @@ class Texts:
 
 @dataclass(frozen=True, kw_only=True)
 class WaitingNumber:
-    """A virtual number that was told to wait, or is in quarantine, and how many texts are queued behind it.
+    """A virtual number that is paused or in quarantine, with the number of messages queued behind it.
 
-    why: of one that is in quarantine and sends, why it was put there.
+    why: the reason of the pause, or of the quarantine if the number still sends.
     """
 
     number: str
@@ -85,9 +89,9 @@ class WaitingNumber:
 
 @dataclass(frozen=True, kw_only=True)
 class Shortages:
-    """Conversations of the last hour that found no number free, up to MOST; when the last did, and for whom.
+    """Conversations of the last hour that found no free number, counted up to MOST, and details of the last one.
 
-    country: "" where it is not known.
+    country: "" if it is unknown.
     """
 
     count: int = 0
@@ -102,7 +106,7 @@ class Shortages:
 
 @dataclass(frozen=True, kw_only=True)
 class StillRented:
-    """Numbers that are out of service for good, and cost. cost: EUR a month, of those of which it is known."""
+    """Retired numbers that are still rented. cost: EUR a month, without numbers of unknown cost."""
 
     count: int
     cost: Decimal
@@ -115,7 +119,7 @@ class StillRented:
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerSeen:
-    """trouble: why it sends nothing, if it does not."""
+    """A worker and its last heartbeat. trouble: why it sends nothing, "" if it sends."""
 
     name: str
     trouble: str
@@ -128,7 +132,7 @@ class WorkerSeen:
 
 @dataclass(frozen=True, kw_only=True)
 class TopUpInTrouble:
-    """A pool that is short of numbers of a country. retry_at: when numbers are ordered again, if that is put off."""
+    """A top-up that failed to buy. retry_at: when it tries again, None for at once."""
 
     pool: str
     country: str
@@ -138,7 +142,7 @@ class TopUpInTrouble:
 
 @dataclass(frozen=True, kw_only=True)
 class Status:
-    """waiting_numbers: the first MOST_NUMBERS of them, those in quarantine before all others."""
+    """The status of sending. waiting_numbers: the first MOST_NUMBERS, numbers in quarantine first."""
 
     at: datetime
     account: Account
@@ -153,20 +157,20 @@ class Status:
 
     @property
     def troubles(self) -> Mapping[Trouble, str]:
-        """Nothing, if all is well."""
+        """Return the active alerts, each with a sentence that says what is wrong."""
         troubles = {}
         if self.account.is_paused:
             code = f" (code {self.account.code})" if self.account.code else ""
             troubles[Trouble.PAUSED] = f"All sending is paused: {self.account.why}{code}."
         if self.texts.queued and not any(worker.is_alive for worker in self.workers):
-            troubles[Trouble.NO_WORKER] = "Texts are queued and no worker is there to send them: start manage.py relay."
+            troubles[Trouble.NO_WORKER] = "Messages are queued but no worker is running. Start manage.py relay."
         if in_trouble := [worker for worker in self.workers if worker.is_alive and worker.trouble]:
             troubles[Trouble.WORKER_WAITS] = (
                 f"Workers that send nothing: {len(in_trouble)}. {in_trouble[0].name}: {in_trouble[0].trouble}."
             )
         if self.texts.undecided:
             troubles[Trouble.UNDECIDED] = (
-                f"Texts of which nobody knows whether they were sent: {counted(self.texts.undecided)}. Staff decide."
+                f"Messages with an unknown outcome that need a decision by staff: {counted(self.texts.undecided)}."
             )
         if self.quarantined_count:
             troubles[Trouble.QUARANTINED] = (
@@ -175,7 +179,7 @@ class Status:
             )
         if self.shortages.count:
             troubles[Trouble.SHORTAGES] = (
-                f"Conversations that found no number free in the last hour: {counted(self.shortages.count)}, "
+                f"Conversations without a free number in the last hour: {counted(self.shortages.count)}, "
                 f"{self.shortages}."
             )
         if self.still_rented.count:
@@ -186,16 +190,18 @@ class Status:
         if self.top_ups:
             first = self.top_ups[0]
             troubles[Trouble.TOP_UP] = (
-                f"Top-ups that could not buy: {len(self.top_ups)}. {first.pool}, {first.country}: {first.trouble}."
+                f"Top-ups that failed to buy: {len(self.top_ups)}. {first.pool}, {first.country}: {first.trouble}."
             )
         return troubles
 
 
 def counted(count: int) -> str:
+    """Return the count in words, "10,000 or more" where counting stopped."""
     return f"{count:,}" if count < MOST else f"{MOST:,} or more"
 
 
 def gather() -> Status:
+    """Read the status from the database."""
     now = timezone.now()
     numbers = _told_to_wait()
     return Status(
@@ -213,7 +219,7 @@ def gather() -> Status:
 
 
 def _account() -> Account:
-    row = AccountPace.objects.first() or AccountPace()  # Before the first text there is none.
+    row = AccountPace.objects.first() or AccountPace()  # The row is created with the first message.
     return Account(
         is_paused=row.is_paused,
         why=row.why,
@@ -232,7 +238,7 @@ def _in_state(state: OutboundState) -> "QuerySet[OutboundMessage]":
 def _texts(now: datetime) -> Texts:
     is_due = Q(due_at__lte=now)
     must_wait = is_due & Q(sender__pace__ready_at__gt=now)
-    # In the order of the index outbound_waiting: else the planner may prefer to read the whole table.
+    # In the order of the index outbound_waiting. Otherwise the planner may read the whole table.
     queued = (
         _in_state(OutboundState.QUEUED)
         .order_by("sender_id", "id")[:MOST]
@@ -255,7 +261,10 @@ def _texts(now: datetime) -> Texts:
 
 
 def _oldest_queued_at() -> datetime | None:
-    """Of each number's queue the first is the oldest: one look into outbound_waiting for each number."""
+    """Return when the oldest queued message was created.
+
+    The first message of each number's queue is its oldest, so this reads outbound_waiting once for each number.
+    """
     firsts = _in_state(OutboundState.QUEUED).filter(sender=OuterRef("pk")).order_by("id").values("created_at")[:1]
     oldest: datetime | None = VirtualNumber.objects.aggregate(oldest=Min(Subquery(firsts)))["oldest"]
     return oldest
@@ -267,7 +276,7 @@ def _told_to_wait() -> "QuerySet[VirtualNumber]":
 
 
 class _CountOf(Subquery):
-    """How many rows the subquery has, which may have a LIMIT."""
+    """The number of rows of a subquery, which may have a LIMIT."""
 
     template = "(SELECT count(*) FROM (%(subquery)s) AS found)"
     output_field = IntegerField()

@@ -1,50 +1,26 @@
-"""The ordinary inbound text on PostgreSQL, in two statements: one that reads, one that writes if it is still so.
+"""The fast write of an inbound text on PostgreSQL: record it and queue its relays in one statement.
 
-What inbound.py does for every text with the ORM, in a transaction of nine queries and more, this does for a text that
-is simply relayed, which nearly all are, in a quarter of the time. (SQL is written by hand here, in bulk.py and in
-claiming.py, and nowhere else.) A test compares the rows that both ways write, field by field.
+Nearly all texts are simply relayed. `receive` writes those here, in a quarter of the time that the ORM takes. A test
+compares the rows that both ways write, field by field.
 
-No transaction is open between the two, so nothing is locked while Python decides. What `find` has read may have changed
-by the time of `take_in`, but only in two ways that matter: the conversation has ended, or somebody in it was given
-another number. `take_in` looks again, under the lock.
+No lock is held while Python decides on what `read_arrival` returned. Only two later changes matter: the conversation
+ends, or somebody in it gets another number. The statement checks both again, under the conversation's lock.
 """
 
 from collections.abc import Iterable
 from enum import Enum
 
-from django.db import DEFAULT_DB_ALIAS, connection
 from django.utils import timezone
 
-from conversations.intake.gates import Arrival
-from conversations.models import Conversation, Participant
+from conversations.intake.read_arrival import InboundContext
 from conversations.models.outbound import new_client_ref
 from smsproxy.carriers.base import InboundText
-from smsproxy.crypto import encrypt, keyed_hash
-from smsproxy.database.prepared import execute
+from smsproxy.crypto import encrypt
+from smsproxy.database import prepared
 
-# Who wrote, their conversation, and a row for each of the others in it. No row: it is not the ordinary case.
-_FIND = """
-    SELECT
-        author.id, author.position, author.label, author.real_number_id, author.proxy_number_id,
-        conversation.id, conversation.state, conversation.expires_at, conversation.idle_ttl, conversation.idle_at,
-        conversation.route_version, other.id, other.real_number_id, other.proxy_number_id
-    FROM numbers_realnumber sender
-    JOIN conversations_participant author ON author.real_number_id = sender.id AND author.released_at IS NULL
-    JOIN numbers_virtualnumber proxy ON proxy.id = author.proxy_number_id AND proxy.number = %(recipient)s
-    JOIN conversations_conversation conversation ON conversation.id = author.conversation_id
-    JOIN conversations_participant other ON other.conversation_id = conversation.id
-        AND other.real_number_id <> author.real_number_id AND other.replaced_by_id IS NULL
-    WHERE sender.number_hash = %(sender_hash)s
-    AND NOT EXISTS (
-        SELECT FROM numbers_virtualnumber ours
-        WHERE ours.number = %(sender)s AND (ours.is_rented OR ours.state = 'ordered')
-    )
-    ORDER BY other.position
-"""
-
-# Each step takes its rows from the one before, so nothing is written unless the conversation is live and the text new.
-# And the ids of outbound messages are drawn only under the conversation's lock: what its texts queue becomes visible in
-# the order of the ids, in which it is sent; and nothing is queued any more once `Conversation.close` has returned.
+# Each step takes its rows from the one before: nothing is written unless the conversation is open and the message new.
+# Ids of outbound messages are drawn under the conversation's lock, so messages become visible in the order of their
+# ids, which is the order of sending. And nothing is queued once `Conversation.close` has returned.
 _RELAY = """
     WITH conversation AS (
         SELECT id FROM conversations_conversation
@@ -91,43 +67,23 @@ _RELAY = """
 class Taken(Enum):
     DONE = "done"
     SEEN_BEFORE = "seen before"
-    """The carrier's id was taken in before, and nothing was written."""
+    """This carrier message id is stored already. Nothing was written."""
     NOT_ANY_MORE = "not any more"
-    """The conversation has ended since it was read, or has other numbers, and nothing was written."""
+    """The conversation ended or its numbers changed after the read. Nothing was written."""
 
 
 def serves() -> bool:
-    return connection.vendor == "postgresql"
+    """Return whether the database has the fast write: only PostgreSQL."""
+    return prepared.serves()
 
 
-def find(text: InboundText) -> Arrival | None:
-    """Who wrote to whom, as far as the gates and `take_in` need it. None: it is not the ordinary case."""
-    if text.sender is None:
-        return None
-    rows = execute(
-        _FIND, {"sender": text.sender, "sender_hash": keyed_hash(text.sender), "recipient": text.recipient}
-    ).fetchall()
-    if not rows:
-        return None
-    participant = Participant.from_db(
-        connection.alias, ["id", "position", "label", "real_number_id", "proxy_number_id"], rows[0][:5]
-    )
-    participant.conversation = Conversation.from_db(
-        connection.alias, ["id", "state", "expires_at", "idle_ttl", "idle_at", "route_version"], rows[0][5:11]
-    )
-    others = [
-        Participant.from_db(DEFAULT_DB_ALIAS, ["id", "real_number_id", "proxy_number_id"], row[11:]) for row in rows
-    ]
-    return Arrival(text.text, participant=participant, others=others)
-
-
-def take_in(text: InboundText, arrival: Arrival) -> Taken:
-    """Record the text and queue it for the others. Committed when this returns."""
-    author = arrival.participant
+def take_in(text: InboundText, context: InboundContext) -> Taken:
+    """Record the message and queue its relays, committed on return. The context must have an author."""
+    author = context.author
     if author is None:
-        raise ValueError("nobody wrote it")
+        raise ValueError("expected an author, found none")
     token = encrypt(text.text)
-    [(is_live, is_new)] = execute(
+    [(is_live, is_new)] = prepared.execute(
         _RELAY,
         {
             "now": timezone.now(),
@@ -139,12 +95,12 @@ def take_in(text: InboundText, arrival: Arrival) -> Taken:
             "author": author.pk,
             "text": token,
             "sent_at": text.sent_at,
-            "relayed_text": token if arrival.relayed_text == text.text else encrypt(arrival.relayed_text),
-            "segments": arrival.segments,
-            "client_refs": _array(new_client_ref() for _ in arrival.others),
-            "others": _array(other.pk for other in arrival.others),
-            "senders": _array(other.proxy_number_id for other in arrival.others),
-            "recipients": _array(other.real_number_id for other in arrival.others),
+            "relayed_text": token if context.relayed_text == text.text else encrypt(context.relayed_text),
+            "segments": context.segments,
+            "client_refs": _array(new_client_ref() for _ in context.others),
+            "others": _array(other.pk for other in context.others),
+            "senders": _array(other.proxy_number_id for other in context.others),
+            "recipients": _array(other.real_number_id for other in context.others),
         },
     )
     if not is_live:
@@ -153,5 +109,5 @@ def take_in(text: InboundText, arrival: Arrival) -> Taken:
 
 
 def _array(values: Iterable[object]) -> str:
-    """As PostgreSQL writes an array of numbers or words. (The driver's way with lists takes as long as a statement.)"""
+    """Return a PostgreSQL array literal. (The driver's own list adaptation takes as long as a statement.)"""
     return "{" + ",".join(map(str, values)) + "}"

@@ -1,80 +1,48 @@
-"""What becomes of an inbound text: gates, asked in order. The first that has a verdict says it; else it is relayed.
+"""Gates decide the outcome of an inbound text. The first one that returns an outcome wins; otherwise it is relayed.
 
-A new gate is a function here, in its place in GATES; its verdict is an `Outcome`, and what its sender is told is in
-`inbound._notice`.
+To add a gate, write a function here and list it in GATES at its place. What it looks at is a field of `InboundContext`
+(read_arrival.py). What the sender of a stopped text is told is in `receive._notice`.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 
 from django.conf import settings
 
-from conversations.models import Outcome, Participant
-from smsproxy.carriers import gsm7
+from conversations.intake.read_arrival import InboundContext
+from conversations.models import Outcome
+
+Gate = Callable[[InboundContext], Outcome | None]
 
 
-@dataclass(frozen=True)
-class Arrival:
-    """A text, and all that the gates look at. They read nothing of their own: `hotpath.find` and
-    `inbound.take_in_whole` have read it, and are where more of it would be read.
-
-    participant: who wrote it, with the conversation; None: nobody that we know, or not under this number.
-    others: whom it would go to. is_loop: the sender is a virtual number of ours. reopens: a text that comes after the
-    end opens the conversation again, if nothing else keeps it back.
-    """
-
-    text: str
-    is_loop: bool = False
-    participant: Participant | None = None
-    others: Sequence[Participant] = ()
-    reopens: bool = False
-
-    @cached_property
-    def relayed_text(self) -> str:
-        """The text as the others get it. Between two people it is clear who speaks; in a group each text says so."""
-        if self.participant is None or len(self.others) < 2:
-            return self.text
-        return f"{self.participant.name}: {self.text}"
-
-    @cached_property
-    def segments(self) -> int:
-        """The SMS that it takes to pass it on."""
-        return gsm7.segments(self.relayed_text).count
+def _loop(context: InboundContext) -> Outcome | None:
+    return Outcome.LOOP if context.is_loop else None
 
 
-Gate = Callable[[Arrival], Outcome | None]
+def _no_route(context: InboundContext) -> Outcome | None:
+    return Outcome.NO_ROUTE if context.author is None else None
 
 
-def _from_ourselves(arrival: Arrival) -> Outcome | None:
-    return Outcome.LOOP if arrival.is_loop else None
+def _ended(context: InboundContext) -> Outcome | None:
+    return None if context.is_open or context.reopens else Outcome.ENDED
 
 
-def _from_nobody(arrival: Arrival) -> Outcome | None:
-    return Outcome.NO_ROUTE if arrival.participant is None else None
+def _empty(context: InboundContext) -> Outcome | None:
+    return None if context.text.strip() else Outcome.EMPTY
 
 
-def _after_the_end(arrival: Arrival) -> Outcome | None:
-    is_live = arrival.participant is not None and arrival.participant.conversation.is_live()
-    return None if is_live or arrival.reopens else Outcome.ENDED
-
-
-def _without_words(arrival: Arrival) -> Outcome | None:
-    return None if arrival.text.strip() else Outcome.EMPTY
-
-
-def _longer_than_is_passed_on(arrival: Arrival) -> Outcome | None:
-    return Outcome.TOO_LONG if arrival.segments > settings.MAX_SEGMENTS else None
+def _too_long(context: InboundContext) -> Outcome | None:
+    return Outcome.TOO_LONG if context.segments > settings.MAX_SEGMENTS else None
 
 
 GATES: Sequence[Gate] = (
-    _from_ourselves,
-    _from_nobody,
-    _after_the_end,
-    _without_words,
-    _longer_than_is_passed_on,
+    _loop,
+    _no_route,
+    _ended,
+    _empty,
+    _too_long,
 )
 
 
-def decide(arrival: Arrival) -> Outcome:
-    return next((outcome for gate in GATES if (outcome := gate(arrival))), Outcome.RELAYED)
+def decide(context: InboundContext) -> Outcome:
+    """Return the outcome of a text in this context."""
+    return next((outcome for gate in GATES if (outcome := gate(context))), Outcome.RELAYED)

@@ -1,8 +1,8 @@
-"""Long texts: their parts reach us one by one, in any order, some of them twice, and go on as one text.
+"""Long messages: join parts that arrive one by one, in any order, some of them twice.
 
-Each part is an inbound message, so it is acknowledged once it is committed, and taken in once. With the last of them
-the whole becomes an inbound message of its own, `long:<id>`, and is treated like any other text. So it is after
-CONCAT_TIMEOUT, with what there is; what comes later begins a new long text, so that nothing is lost.
+Each part is an inbound message: committed before it is acknowledged, and stored once. The last part completes the long
+message, which is processed like any other text, as the inbound message `long:<id>`. After CONCAT_TIMEOUT it is
+processed without its missing parts. A part that comes later begins a new long message, so that nothing is lost.
 """
 
 import logging
@@ -16,24 +16,24 @@ from django.db.models.functions import Greatest
 from django.utils import timezone
 
 from conversations.intake import receive
+from conversations.intake.read_arrival import read_arrival
 from conversations.models import InboundMessage, LongText, Outcome
 from conversations.models.inbound import InboundMessageQuerySet
-from numbers.models import RealNumber, VirtualNumber
+from numbers.models import RealNumber
 from smsproxy.carriers.base import InboundText
 from smsproxy.carriers.gsm7 import is_gsm7
 from smsproxy.states import StaleState
 
 log = logging.getLogger(__name__)
 
-# How long after its end a long text is remembered, to tell a part that is repeated. By then a phone may use its group's
-# number again, for another text.
+# Time after its end in which a long message recognises repeated parts. Later, the phone may reuse its reference.
 MEMORY = timedelta(minutes=10)
-# One that cannot be passed on, because a part of it cannot be decrypted say, is tried again after this time.
+# Delay before a retry of a long message that cannot be relayed, for example because a part cannot be decrypted.
 POSTPONED = timedelta(hours=1)
 
 
 def take_in(text: InboundText, *, raw: str = "") -> None:
-    """Take in one part, and with the last one the whole: as `inbound.receive` takes in a text of one piece."""
+    """Process one part, committed on return. The last part completes the long message."""
     with transaction.atomic():
         part = _as_part(text)
         if part is None:
@@ -50,13 +50,13 @@ def take_in(text: InboundText, *, raw: str = "") -> None:
                 long_text, _ = _lock(part)
             part.long_text = long_text
         if not InboundMessage.objects.record(part):
-            transaction.set_rollback(True)  # For a part that was here before, no long text is begun or ended.
+            transaction.set_rollback(True)  # A repeated part neither begins nor ends a long message.
         elif part.outcome == Outcome.PART and long_text.here().count() == long_text.parts:
             _close(long_text)
 
 
 def pass_on(late: LongText) -> None:
-    """Pass it on with what there is. Raises StaleState: somebody else did, or its last part has just come."""
+    """Relay a long message without its missing parts. Raises StaleState if it is closed already."""
     try:
         with transaction.atomic():
             long_text = LongText.objects.select_for_update(no_key=True).filter(pk=late.pk, closed_at=None).first()
@@ -64,14 +64,14 @@ def pass_on(late: LongText) -> None:
                 raise StaleState(f"{late} is closed already")
             _close(long_text)
     except (StaleState, OperationalError, InterfaceError, InternalError):
-        raise  # Of the last three the text is not to blame: the next pass tries again.
+        raise  # Faults of the database, not of this message: the next run retries.
     except Exception as error:  # noqa: BLE001
         log.error("%s cannot be passed on: %s", late, type(error).__name__)  # noqa: TRY400
         _put_off(late)
 
 
 def _put_off(long_text: LongText) -> None:
-    """Else it would be the first again and again, and keep the others waiting. Too old to be sent, it is given up."""
+    """Postpone a long message that fails, so that it does not block the others. Close one that is too old to send."""
     now = timezone.now()
     is_worth_sending = (
         long_text.here().filter(received_at__gt=now - timedelta(seconds=settings.MESSAGE_MAX_AGE)).exists()
@@ -82,15 +82,15 @@ def _put_off(long_text: LongText) -> None:
 
 
 def _as_part(text: InboundText) -> InboundMessage | None:
-    """None: it cannot be joined with others, since not both its ends are numbers that we know as such."""
-    virtual_number = VirtualNumber.objects.filter(number=text.recipient).first()
-    if not text.sender or virtual_number is None or receive.is_from_ourselves(text.sender):
+    """Return the part, or None if it cannot be joined: its sender or its recipient is not a number that we know."""
+    context = read_arrival(text.sender, text.recipient, text.text)
+    if not text.sender or context.virtual_number is None or context.is_loop:
         return None
     return InboundMessage(
         carrier_message_id=text.carrier_message_id,
         outcome=Outcome.PART,
-        sender=RealNumber.objects.remember([text.sender])[text.sender],
-        virtual_number=virtual_number,
+        sender=context.sender or RealNumber.objects.remember([text.sender])[text.sender],
+        virtual_number=context.virtual_number,
         text=text.text,
         group=text.group,
         part=text.part,
@@ -100,9 +100,9 @@ def _as_part(text: InboundText) -> InboundMessage | None:
 
 
 def _lock(part: InboundMessage) -> tuple[LongText, bool]:
-    """The open long text of the part's sender, number, group and count; begun if there is none. Was it?
+    """Return the open long message of the part, created if necessary, and whether it was created.
 
-    It is locked until the transaction ends, so that its parts are taken in one after the other.
+    It stays locked until the transaction ends, so that its parts are processed one by one.
     """
     due_at = part.received_at + timedelta(seconds=settings.CONCAT_TIMEOUT)
     try:
@@ -115,12 +115,12 @@ def _lock(part: InboundMessage) -> tuple[LongText, bool]:
             defaults={"due_at": due_at},
         )
     except IntegrityError:
-        # There was one when we wanted to begin it, and none any more when we looked: others are at it. Once more.
+        # Another transaction opened and closed one in between. Retry.
         return _lock(part)
 
 
 def _holding(part: InboundMessage) -> LongText | None:
-    """The long text, open or closed not long ago, that has this part, word for word."""
+    """Return the long message, open or recently closed, that has the same part with the same text."""
     recent = Q(long_text__closed_at=None) | Q(long_text__closed_at__gt=part.received_at - MEMORY)
     same_place = InboundMessage.objects.filter(
         recent,
@@ -135,12 +135,12 @@ def _holding(part: InboundMessage) -> LongText | None:
 
 
 def _belongs_to_another(part: InboundMessage, long_text: LongText) -> bool:
-    """Has the phone's counter come round? Then the part is of a new long text, and this one will not be completed."""
+    """Return whether the phone reused its reference: then the part begins a new long message."""
     return part.received_at > long_text.due_at + MEMORY or long_text.here().filter(part=part.part).exists()
 
 
 def _close(long_text: LongText) -> None:
-    """Take in what there is of it as one text. The caller holds its lock."""
+    """Process the received parts as one text. The caller holds the lock of the long message."""
     if not LongText.objects.filter(pk=long_text.pk, closed_at=None).update(closed_at=timezone.now()):
         raise StaleState(f"{long_text} is closed already")
     here = list(long_text.here())
@@ -163,9 +163,9 @@ def _close(long_text: LongText) -> None:
 
 
 def _taken_for_repeats(long_text: LongText) -> InboundMessageQuerySet:
-    """Parts that said the same as those of an earlier text, but came after its end: they may be ours.
+    """Return parts that were taken for repeats of an earlier long message, but came after its end.
 
-    A phone that gives each text the same group's number, or begins each with the same words, sends such parts.
+    They may belong to this one: some phones always use the same reference, and many texts begin with the same words.
     """
     begun_at = long_text.due_at - timedelta(seconds=settings.CONCAT_TIMEOUT)
     return InboundMessage.objects.filter(
@@ -179,8 +179,8 @@ def _taken_for_repeats(long_text: LongText) -> InboundMessageQuerySet:
 
 
 def _joined(texts: dict[int, str], parts: int) -> str:
-    """In the order of the parts, with a mark where some are missing."""
-    # The one character "…" would make a text Unicode, and so more than twice as many SMS.
+    """Return the joined text, with a mark in place of missing parts."""
+    # The one character "…" would make the text Unicode, which takes more than twice as many SMS.
     mark = "[...]" if is_gsm7("".join(texts.values())) else "[…]"
     places = [texts.get(number) for number in range(1, parts + 1)]
     return "".join(

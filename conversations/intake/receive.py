@@ -1,4 +1,4 @@
-"""An inbound text: record once, route, queue for the others, commit. Only then may the webhook say 200."""
+"""Process an inbound text: read, decide, write, commit. Only then may the webhook answer 200."""
 
 from datetime import datetime
 
@@ -9,17 +9,18 @@ from django.utils import timezone
 from conversations.delivery.outbox import queue_notice_once, queue_relay
 from conversations.delivery.wakeup import wake_workers
 from conversations.intake import fast_path
-from conversations.intake.gates import Arrival, decide
-from conversations.models import Conversation, InboundMessage, LongText, Outcome, Participant
-from numbers.models import RealNumber, VirtualNumber
+from conversations.intake.gates import decide
+from conversations.intake.read_arrival import InboundContext, read_arrival, read_arrival_locked
+from conversations.models import Conversation, InboundMessage, LongText, Outcome
+from numbers.models import RealNumber
 from smsproxy.carriers.base import InboundText
 from smsproxy.states import StaleState
 
 
 def receive(text: InboundText, *, raw: str = "") -> None:
-    """Take in a text of one piece: committed when this returns. One that was taken in before has no effect.
+    """Process a text that came in one piece, committed on return. A repeat of a processed text has no effect.
 
-    raw: the whole webhook as text, kept where the sender or the number called is not one that we can store as such.
+    raw: the whole webhook, stored if the sender or the recipient is not a number that we can store as such.
     """
     if fast_path.serves() and _take_the_fast_way(text):
         return
@@ -28,11 +29,11 @@ def receive(text: InboundText, *, raw: str = "") -> None:
 
 
 def _take_the_fast_way(text: InboundText) -> bool:
-    """The ordinary text: relayed, or relayed before. False: it is another case, and nothing has happened."""
-    arrival = fast_path.find(text)
-    if arrival is None or decide(arrival) != Outcome.RELAYED:
+    """Relay an ordinary text. Return False, with nothing written, if the general path must handle it."""
+    context = read_arrival(text.sender, text.recipient, text.text)
+    if decide(context) != Outcome.RELAYED or not context.is_open:
         return False
-    done = fast_path.take_in(text, arrival)
+    done = fast_path.take_in(text, context)
     if done is fast_path.Taken.DONE:
         transaction.on_commit(wake_workers)
     return done is not fast_path.Taken.NOT_ANY_MORE
@@ -46,29 +47,27 @@ def take_in_whole(
     received_at: datetime | None = None,
     raw: str = "",
 ) -> InboundMessage | None:
-    """Record, decide, and queue or answer, in the caller's transaction. None: it was taken in before.
+    """Record a text with its outcome, and queue its relays or a notice, in the caller's transaction.
 
-    long_text: what it was put together from. missing_parts: how many of its parts never came. received_at: when the
-    last of them came; None: just now.
+    Return None if this carrier message id is stored already. long_text: the long message that it was joined from.
+    missing_parts: the number of its parts that never came. received_at: the arrival of its last part; None: now.
     """
     received_at = received_at or timezone.now()
-    virtual_number = VirtualNumber.objects.filter(number=text.recipient).first()
-    is_loop = is_from_ourselves(text.sender)
-    sender = participant = None
-    if text.sender and not is_loop:
+    context = read_arrival_locked(text.sender, text.recipient, text.text)
+    if long_text and context.author and context.author.has_followed_others_since(received_at):
+        # While we waited for its parts, the pair of numbers was given to another conversation.
+        context = context.without_author()
+    sender = context.sender
+    if text.sender and sender is None and not context.is_loop:
         sender = RealNumber.objects.remember([text.sender])[text.sender]
-        participant = Participant.objects.route(text.sender, text.recipient)
-        if participant and long_text and participant.has_followed_others_since(received_at):
-            participant = None  # While its parts were waited for, the numbers have been given to other people.
-    arrival = arrival_of(text.text, participant, is_loop=is_loop)
     message = InboundMessage(
         carrier_message_id=text.carrier_message_id,
-        outcome=decide(arrival),
+        outcome=decide(context),
         sender=sender,
-        virtual_number=virtual_number,
-        participant=participant,
+        virtual_number=context.virtual_number,
+        participant=context.author,
         text=text.text,
-        raw="" if sender and virtual_number else raw,
+        raw="" if sender and context.virtual_number else raw,
         group=text.group,
         part=text.part,
         parts=text.parts,
@@ -77,39 +76,27 @@ def take_in_whole(
         sent_at=text.sent_at,
         received_at=received_at,
     )
+    return message if _write(message, context) else None
+
+
+def _write(message: InboundMessage, context: InboundContext) -> bool:
+    """Store the message and what follows from its outcome. Return False if it is stored already."""
     if not InboundMessage.objects.record(message):
-        return None
-    if message.outcome == Outcome.RELAYED and participant and not _is_open_again(participant.conversation):
+        return False
+    if message.outcome == Outcome.RELAYED and context.author and not _ensure_open(context.author.conversation):
         message.outcome = Outcome.ENDED
         message.save(update_fields=["outcome"])
-    if message.outcome == Outcome.RELAYED and participant:
-        participant.conversation.restart_idle_time()
-        for other in arrival.others:
-            queue_relay(message, other, arrival.relayed_text)
+    if message.outcome == Outcome.RELAYED and context.author:
+        context.author.conversation.restart_idle_time()
+        for other in context.others:
+            queue_relay(message, other, context.relayed_text)
     else:
-        _answer(message, arrival)
-    return message
+        _queue_notice(message, context)
+    return True
 
 
-def is_from_ourselves(sender: str | None) -> bool:
-    return VirtualNumber.objects.in_pool().filter(number=sender).exists()
-
-
-def arrival_of(text: str, participant: Participant | None, *, is_loop: bool) -> Arrival:
-    """What the gates look at, for a text of this participant; None: of nobody that we know."""
-    if participant is None:
-        return Arrival(text, is_loop)
-    return Arrival(
-        text,
-        is_loop,
-        participant,
-        list(participant.others()),
-        reopens=participant.conversation.reopens_for_a_late_text(),
-    )
-
-
-def _is_open_again(conversation: Conversation) -> bool:
-    """It is open; or has ended, and the late text opens it again. False: its numbers may be somebody else's by now."""
+def _ensure_open(conversation: Conversation) -> bool:
+    """Reopen the conversation if it has ended. Return False if one of its numbers may be in another conversation."""
     if conversation.is_live():
         return True
     try:
@@ -120,29 +107,29 @@ def _is_open_again(conversation: Conversation) -> bool:
 
 
 def keep_undecodable(carrier_message_id: str, raw: str, reason: str) -> InboundMessage | None:
-    """Keep a signed webhook that we do not understand, for staff. None: it has been kept before."""
+    """Store a signed webhook that we cannot parse, for staff. Return None if it is stored already."""
     message = InboundMessage(
         carrier_message_id=carrier_message_id, outcome=Outcome.UNDECODABLE, raw=raw, reason=reason[:200]
     )
     return message if InboundMessage.objects.record(message) else None
 
 
-def _answer(message: InboundMessage, arrival: Arrival) -> None:
-    """Tell a person that nobody got their text; never a machine, and never a number of ours."""
-    notice, once_key = _notice(message, arrival)
+def _queue_notice(message: InboundMessage, context: InboundContext) -> None:
+    """Tell a person that nobody received their text. Numbers of ours and senders without a number get no notice."""
+    notice, once_key = _notice(message, context)
     if notice and message.sender and message.virtual_number and message.virtual_number.can_sms:
         queue_notice_once(once_key, message.virtual_number, message.sender, notice)
 
 
-def _notice(message: InboundMessage, arrival: Arrival) -> tuple[str, str]:
-    """What its sender is told, and the key under which they are told it once."""
+def _notice(message: InboundMessage, context: InboundContext) -> tuple[str, str]:
+    """Return the notice for the sender, and the key under which it is sent once."""
     if message.outcome == Outcome.TOO_LONG:
-        numbers = {"{segments}": arrival.segments, "{most}": settings.MAX_SEGMENTS}
+        numbers = {"{segments}": context.segments, "{most}": settings.MAX_SEGMENTS}
         notice: str = settings.TOO_LONG_NOTICE
         for name, number in numbers.items():
             notice = notice.replace(name, str(number))
         return notice, f"too-long:{message.pk}"
-    # Once a day: the sender may be a machine.
+    # Once a day, since the sender may be a machine.
     notices = {Outcome.ENDED: settings.ENDED_NOTICE, Outcome.NO_ROUTE: settings.STRANGER_NOTICE}
     today = timezone.now().date().isoformat()
     return notices.get(Outcome(message.outcome), ""), f"not-passed-on:{message.sender_id}:{today}"

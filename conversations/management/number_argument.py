@@ -1,4 +1,4 @@
-"""The numbers of people as arguments: never repeated in an error, and kept out of the shell's history on request."""
+"""Parse a person's number from the command line. Errors never repeat it, and "-" keeps it out of shell history."""
 
 import sys
 
@@ -8,13 +8,13 @@ from smsproxy.phone import NotE164, parse_e164
 
 FROM_STANDARD_INPUT = "-"
 HOW_TO_HIDE = (
-    "“-” instead of a person's number: it is read from standard input, a line for each, since shells keep what they "
-    "are told."
+    "“-” instead of a person's number, to read it from standard input, one line each, because shells store their "
+    "history."
 )
 
 
 def number_argument(text: str, name: str) -> str:
-    """In E.164. name: what the argument is called. Raises CommandError, which does not say the number."""
+    """Return the number in E.164. Raises CommandError, which names the argument but not the number."""
     if text == FROM_STANDARD_INPUT:
         text = sys.stdin.readline().strip()
     try:

@@ -1,4 +1,4 @@
-"""A plan for programs: dates in ISO 8601, decimals as texts, cool-downs in seconds."""
+"""Format a plan for programs: dates in ISO 8601, decimals as strings, cool-downs in seconds."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ from conversations.planning.plan import CountryPlan, Needs, Plan
 
 
 def as_data(plan: Plan) -> dict[str, Any]:
+    """Return the plan as data for JSON."""
     question = plan.question
     return {
         "at": plan.at,

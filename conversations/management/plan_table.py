@@ -1,4 +1,4 @@
-"""A plan as plain tables of at most 100 columns, and a sentence of advice for each country."""
+"""Format a plan as tables of at most 100 characters a line, with a sentence of advice for each country."""
 
 from collections.abc import Iterator, Sequence
 from textwrap import wrap
@@ -6,20 +6,22 @@ from textwrap import wrap
 from conversations.planning.advice import advice, country_name, terms_text
 from conversations.planning.columns import COSTS, NEEDS, Column, cool_down_name
 from conversations.planning.plan import Plan, Simulation
+from smsproxy.text_table import table
 
 WIDTH = 100
 
 
 def lines(plan: Plan) -> Iterator[str]:
+    """Yield the lines of the plan."""
     yield f"POOL {terms_text(plan)}"
     if not plan.countries:
-        yield "  It has no numbers, and nobody had a conversation: there is nothing to plan from."
+        yield "  The pool has no numbers and no conversations, so there is nothing to plan from."
         return
     yield ""
-    yield "NUMBERS there, and needed by each of the three limits"
+    yield "NUMBERS in stock, and needed for each of the three constraints"
     yield from _table(plan, NEEDS)
     yield ""
-    yield "COOL-DOWN: the numbers that the same history needs with another one"
+    yield "COOL-DOWN: numbers needed by the same history with another cool-down"
     yield from _cool_downs(plan, plan.countries[0].simulations)
     yield ""
     yield "COST in EUR a month"
@@ -31,7 +33,7 @@ def lines(plan: Plan) -> Iterator[str]:
 
 def _table(plan: Plan, columns: Sequence[Column]) -> Iterator[str]:
     rows = [[country_name(each.country), *(column.cell(each) for column in columns)] for each in plan.countries]
-    yield from _columns([["country", *(column.head for column in columns)], *rows])
+    yield from table([["country", *(column.head for column in columns)], *rows], numeric=True, gap=2)
 
 
 def _cool_downs(plan: Plan, simulated: Sequence[Simulation]) -> Iterator[str]:
@@ -39,15 +41,7 @@ def _cool_downs(plan: Plan, simulated: Sequence[Simulation]) -> Iterator[str]:
         [country_name(country.country), *(str(each.needs.numbers) for each in country.simulations)]
         for country in plan.countries
     ]
-    yield from _columns([["country", *map(cool_down_name, simulated)], *rows])
-    yield "  * as it is"
+    yield from table([["country", *map(cool_down_name, simulated)], *rows], numeric=True, gap=2)
+    yield "  * current cool-down"
     if short := [cool_down_name(each) for each in simulated if not each.is_allowed]:
-        yield f"  not allowed, since a text may be under way for as long: {', '.join(short)}"
-
-
-def _columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Each column as wide as its widest cell; the first to the left, the others to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for first, *others in rows:
-        cells = [first.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True))]
-        yield f"  {'  '.join(cells)}".rstrip()
+        yield f"  not allowed, because a message may be in transit for as long: {', '.join(short)}"

@@ -1,6 +1,6 @@
-"""The status of sending as a plain table. The numbers in it are those of the pool; nothing of a person is."""
+"""Format the status of sending as tables. They contain virtual numbers, and nothing about people."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import timedelta
 
 from conversations.insight.status import (
@@ -13,36 +13,38 @@ from conversations.insight.status import (
     WorkerSeen,
     counted,
 )
+from smsproxy.text_table import table
 
 _UNITS = [("days", timedelta(days=1)), ("h", timedelta(hours=1)), ("min", timedelta(minutes=1))]
 
 
 def lines(status: Status) -> Iterator[str]:
+    """Yield the lines of the status."""
     yield from _sending(status.account, status)
     yield ""
-    yield "TEXTS"
-    yield from _columns(_texts(status.texts, status))
+    yield "MESSAGES"
+    yield from table(_texts(status.texts, status))
     if status.waiting_numbers:
         yield ""
-        yield "NUMBERS that were told to wait, or are in quarantine"
-        yield from _columns([_number(number, status) for number in status.waiting_numbers])
+        yield "NUMBERS that are paused or in quarantine"
+        yield from table([_number(number, status) for number in status.waiting_numbers])
         if more := status.waiting_number_count - len(status.waiting_numbers):
             yield f"  and {more} more"
     if status.top_ups:
         yield ""
-        yield "TOP-UPS that could not buy"
-        yield from _columns([_top_up(rule, status) for rule in status.top_ups])
+        yield "TOP-UPS that failed to buy"
+        yield from table([_top_up(rule, status) for rule in status.top_ups])
     yield ""
     yield "POOL"
-    yield from _columns(_pool(status))
+    yield from table(_pool(status))
     yield ""
     yield "WORKERS"
-    yield from _columns([_worker(worker, status) for worker in status.workers] or [["none"]])
+    yield from table([_worker(worker, status) for worker in status.workers] or [["none"]])
 
 
 def _sending(account: Account, status: Status) -> Iterator[str]:
     if account.since is None or account.next_probe_at is None:
-        yield "SENDING goes on"
+        yield "SENDING is active"
         return
     code = f" (code {account.code})" if account.code else ""
     yield (
@@ -50,12 +52,12 @@ def _sending(account: Account, status: Status) -> Iterator[str]:
         f"{account.why}{code}"
     )
     if account.is_probing:
-        probe = "one text is trying"
+        probe = "a test message is in flight"
     elif account.next_probe_at > status.at:
-        probe = f"one text tries in {_lasted(account.next_probe_at - status.at)}"
+        probe = f"a test message is sent in {_lasted(account.next_probe_at - status.at)}"
     else:
-        probe = "the next text tries"
-    tried = f"{account.failed_probes} have tried in vain" if account.failed_probes else "none has tried yet"
+        probe = "the next message is a test"
+    tried = f"{account.failed_probes} tests failed" if account.failed_probes else "no test so far"
     yield f"  {probe}; {tried}"
 
 
@@ -63,15 +65,15 @@ def _texts(texts: Texts, status: Status) -> list[list[str]]:
     oldest = f"the oldest for {_lasted(status.at - texts.oldest_queued_at)}" if texts.oldest_queued_at else ""
     if texts.queued == MOST:
         oldest += f"; of the first {MOST:,}:"
-    when = "sending goes on" if status.account.is_paused else "a worker and CARRIER_RATE let them"
+    when = "sending resumes" if status.account.is_paused else "a worker and CARRIER_RATE allow"
     rows = [
         ("queued", texts.queued, oldest),
-        ("  ready", texts.ready, f"they go as soon as {when}, each after what is before it to the same person"),
-        ("  rate", texts.behind_their_rate, "they wait for the rate of their number"),
-        ("  number", texts.behind_a_wait, "they wait with a number that was told to"),
-        ("  back-off", texts.backing_off, "the carrier could not take them: each is tried again by itself"),
-        ("in flight", texts.in_flight, "the carrier is being called"),
-        ("unknown", texts.unknown, f"perhaps sent; for staff to decide: {counted(texts.undecided)}"),
+        ("  ready", texts.ready, f"sent as soon as {when}, in order for each person"),
+        ("  rate", texts.behind_their_rate, "waiting for the rate of their number"),
+        ("  number", texts.behind_a_wait, "waiting with a paused number"),
+        ("  backoff", texts.backing_off, "refused for now by the carrier, retried automatically"),
+        ("in flight", texts.in_flight, "requests to the carrier in progress"),
+        ("unknown", texts.unknown, f"unknown whether sent; need a decision by staff: {counted(texts.undecided)}"),
     ]
     return [[name, f"{counted(count):>6}", told] for name, count, told in rows]
 
@@ -80,9 +82,9 @@ def _number(number: WaitingNumber, status: Status) -> list[str]:
     if number.since is None or number.until is None:
         told = "gets no new conversations"
     elif number.until > status.at:
-        told = f"waits for {_lasted(status.at - number.since)}, and {_lasted(number.until - status.at)} more"
+        told = f"paused for {_lasted(status.at - number.since)}, and {_lasted(number.until - status.at)} more"
     else:
-        told = "its next text tries"
+        told = "the next message is a test"
     return [number.number, number.state, f"{counted(number.queued):>6} queued", told, number.why]
 
 
@@ -95,7 +97,7 @@ def _pool(status: Status) -> list[list[str]]:
 
 
 def _top_up(rule: TopUpInTrouble, status: Status) -> list[str]:
-    again = f"tries again in {_lasted(rule.retry_at - status.at)}" if rule.retry_at else ""
+    again = f"retries in {_lasted(rule.retry_at - status.at)}" if rule.retry_at else ""
     return [rule.pool, rule.country, rule.trouble, again]
 
 
@@ -104,16 +106,8 @@ def _worker(worker: WorkerSeen, status: Status) -> list[str]:
         return [worker.name, f"silent for {_lasted(status.at - worker.seen_at)}", ""]
     if worker.trouble:
         return [worker.name, "sends nothing", worker.trouble]
-    since = f"works for {_lasted(status.at - worker.started_at)}"
+    since = f"running for {_lasted(status.at - worker.started_at)}"
     return [worker.name, since, f"{worker.in_flight} of {worker.concurrency} calls in flight"]
-
-
-def _columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Each column as wide as its widest cell."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        yield f"  {'   '.join(cells)}".rstrip()
 
 
 def _lasted(duration: timedelta) -> str:

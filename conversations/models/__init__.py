@@ -3,11 +3,12 @@
 from conversations.models.text_erasure import TextErasure
 
 from .conversation import Conversation, ConversationEvent, ConversationState, LateTexts
-from .inbound import InboundMessage, LongText, Outcome, RejectedWebhook
+from .inbound import InboundMessage, LongText, Outcome
 from .outbound import Kind, MessageEvent, OutboundMessage, OutboundPart, OutboundState
 from .pace import AccountEvent, AccountPace, AccountState, NumberPace
 from .participant import Participant
 from .receipt import DeliveryReceipt
+from .rejected_webhook import RejectedWebhook
 from .worker import Worker
 
 __all__ = [

@@ -22,18 +22,18 @@ MAX_PARTICIPANTS = 10
 
 class ConversationState(models.TextChoices):
     OPEN = "open", "open"
-    """Its participants may text each other, until it expires."""
+    """Its participants may text each other until it expires."""
     CLOSED = "closed", "closed"
-    """Over. Its numbers cool down, and then go to others."""
+    """It has ended. Its pairs of numbers cool down, and may then be given to others."""
 
 
 class LateTexts(models.TextChoices):
-    """What becomes of a text that comes when its conversation has ended and its numbers cool down."""
+    """The policy for a text that arrives after the end, while the numbers cool down."""
 
     END = "end", "are answered that it has ended"
-    """Nobody gets it, and its sender is told so: ENDED_NOTICE."""
+    """Nobody receives it, and its sender gets ENDED_NOTICE."""
     REOPEN = "reopen", "reopen it"
-    """The conversation goes on, for as long as it was meant to last at first."""
+    """The conversation reopens, for as long as its first ttl."""
 
 
 def _time_is_up(at: datetime) -> models.Q:
@@ -42,15 +42,15 @@ def _time_is_up(at: datetime) -> models.Q:
 
 class ConversationQuerySet(models.QuerySet["Conversation"]):
     def live(self) -> Self:
-        """Those whose participants may text each other now."""
+        """Return conversations whose participants may text each other now."""
         now = timezone.now()
         unexpired = models.Q(expires_at__isnull=True) | models.Q(expires_at__gt=now)
         awake = models.Q(idle_at__isnull=True) | models.Q(idle_at__gt=now)
         return self.filter(unexpired, awake, state=ConversationState.OPEN)
 
     def with_participants(self) -> Self:
-        """And their numbers, in a query each."""
-        from .participant import Participant  # Which imports this module: its rows point here.
+        """Prefetch participants and their numbers, one query for each relation."""
+        from .participant import Participant  # It imports this module, as its rows point here.
 
         current = Participant.objects.current()
         return self.select_related("pool").prefetch_related(
@@ -60,15 +60,15 @@ class ConversationQuerySet(models.QuerySet["Conversation"]):
         )
 
     def over(self) -> Self:
-        """Closed, or about to be."""
+        """Return conversations that are closed, or whose time is up."""
         return self.filter(models.Q(state=ConversationState.CLOSED) | _time_is_up(timezone.now()))
 
     def expired(self, at: datetime) -> Self:
-        """Still open in the table, though their time is up."""
+        """Return conversations stored as open whose ttl is over."""
         return self.filter(state=ConversationState.OPEN, expires_at__lte=at).order_by("expires_at")
 
     def idle(self, at: datetime) -> Self:
-        """Still open in the table, though nobody has written for too long."""
+        """Return conversations stored as open in which nobody wrote for idle_ttl."""
         return self.filter(state=ConversationState.OPEN, idle_at__lte=at).order_by("idle_at")
 
 
@@ -77,7 +77,7 @@ class Conversation(Stateful):
 
     ALLOWED: ClassVar = {
         ConversationState.OPEN: frozenset({ConversationState.CLOSED}),
-        # Reopened, while its numbers still cool down.
+        # Reopened while its numbers cool down.
         ConversationState.CLOSED: frozenset({ConversationState.OPEN}),
     }
 
@@ -86,7 +86,7 @@ class Conversation(Stateful):
     reference = models.CharField(
         max_length=100, blank=True, db_index=True, help_text="The marketplace's own name of it."
     )
-    # Without an index: nobody asks for the conversations of a pool.
+    # No index: no query asks for the conversations of a pool.
     pool = models.ForeignKey(
         Pool,
         models.PROTECT,
@@ -129,7 +129,7 @@ class Conversation(Stateful):
     )
 
     objects = ConversationQuerySet.as_manager()
-    people: "list[Participant]"  # Those in it, where they were read with it: `with_participants`.
+    people: "list[Participant]"  # Set by `with_participants`.
 
     class Meta:
         ordering = ["-id"]
@@ -141,13 +141,13 @@ class Conversation(Stateful):
             )
         ]
         indexes = [
-            # The sweep that closes expired conversations.
+            # For the periodic job that closes expired conversations.
             models.Index(
                 "expires_at",
                 condition=models.Q(state=ConversationState.OPEN, expires_at__isnull=False),
                 name="conversation_expiring",
             ),
-            # The sweep that closes those in which nobody has written for idle_ttl.
+            # For the periodic job that closes idle conversations.
             models.Index(
                 "idle_at",
                 condition=models.Q(state=ConversationState.OPEN, idle_at__isnull=False),
@@ -159,53 +159,52 @@ class Conversation(Stateful):
         return self.reference or str(self.public_id)
 
     def is_live(self, at: datetime | None = None) -> bool:
-        """May its participants text each other? Not after its time, even before the sweep has closed it."""
+        """Return whether its participants may text each other: not after its time, even if it is not closed yet."""
         at = at or timezone.now()
         ends = [end for end in (self.expires_at, self.idle_at) if end is not None]
         return self.state == ConversationState.OPEN and all(at < end for end in ends)
 
     @property
     def policy(self) -> Policy:
-        """How somebody in it is given another number."""
+        """The assignment policy for replacing a participant's number."""
         return policy_of(self.pool, geography=self.geography or None, stickiness=None, used_up=None)
 
     @property
     def current_participants(self) -> "Sequence[Participant]":
-        """Those in it, with the numbers that they have now, in order."""
+        """The participants with their present numbers, in order."""
         people = getattr(self, "people", None)
         return list(self.participants.current()) if people is None else people
 
     def remember(self, participants: "Sequence[Participant]") -> None:
-        """They have just been made: who asks for them next need not ask the database."""
+        """Cache participants that were just created, so that the next read needs no query."""
         self.people = list(participants)
 
     def restart_idle_time(self) -> None:
-        """Somebody has written: from now on it counts anew."""
+        """Restart the idle time, because somebody wrote."""
         if self.idle_ttl is not None:
             self.idle_at = timezone.now() + timedelta(seconds=self.idle_ttl)
             self.save(update_fields=["idle_at"])
 
     def close_expired(self) -> None:
-        """End it because its time is up. Raises StaleState: it has begun anew meanwhile, or is closed already."""
+        """Close an expired conversation. Raises StaleState if it was reopened or is closed already."""
         self._close_if_among(Conversation.objects.expired(timezone.now()), reason="expired")
 
     def close_idle(self) -> None:
-        """End it because nobody writes any more. Raises StaleState: somebody just has, or it is closed already."""
+        """Close an idle conversation. Raises StaleState if somebody just wrote or it is closed already."""
         self._close_if_among(Conversation.objects.idle(timezone.now()), reason="idle")
 
     def _close_if_among(self, ending: ConversationQuerySet, *, reason: str) -> None:
         with transaction.atomic():
-            # Whoever opens it again holds this lock, and so does a text that is just being taken in: each puts the end
-            # off.
+            # A reopening and an inbound message hold this lock, too: each of them moves the end.
             found = ending.select_for_update(no_key=True).filter(pk=self.pk).first()
             if found is None:
                 raise StaleState(f"conversation {self.pk} goes on, or is closed already")
             found.close(reason=reason)
 
     def close(self, *, reason: str = "closed", actor: str = "", for_good: bool = False) -> Self:
-        """End it and let its numbers cool down. Raises StaleState: it is closed already.
+        """Close the conversation and start the cool-down of its numbers. Raises StaleState if it is closed already.
 
-        for_good: whatever its policy was, no late text opens it again.
+        for_good: no late text reopens it, whatever its policy was.
         """
         now = timezone.now()
         changes: dict[str, object] = {"closed_at": now, "closed_reason": reason}
@@ -217,10 +216,7 @@ class Conversation(Stateful):
         return self
 
     def close_for_good(self, *, actor: str = "") -> Self:
-        """End it, or see to it that a closed one stays so: no late text opens it again.
-
-        Raises StaleState: it is closed for good already.
-        """
+        """Close the conversation so that no late text reopens it. Raises StaleState if that is so already."""
         with transaction.atomic():
             self._lock()
             if self.state == ConversationState.OPEN:
@@ -233,16 +229,15 @@ class Conversation(Stateful):
         return self
 
     def reopen(self, *, reason: str = "reopened", actor: str = "") -> Self:
-        """Let its participants text each other again, with the numbers that they had; its times begin anew.
+        """Reopen the conversation with its numbers, and restart its times.
 
-        Raises StaleState: it is open, or one of its numbers may be somebody else's by now: its pair has been released,
-        or we do not rent it any more.
+        Raises StaleState if it is open, or if a number is lost: its pair was released, or it is no longer rented.
         """
         with transaction.atomic():
             self._lock()
             now = timezone.now()
             if self.state == ConversationState.OPEN and not self.is_live(now):
-                # Its time is up, and the sweep has not been there.
+                # Its time is up, and the periodic job has not closed it yet.
                 self.close(reason="expired" if self.expires_at and self.expires_at <= now else "idle")
             current = self.participants.current()
             if current.unreleased().update(release_at=None) != current.count() or self._has_lost_a_number():
@@ -258,19 +253,13 @@ class Conversation(Stateful):
             )
         return self
 
-    def reopens_for_a_late_text(self) -> bool:
-        """Has it ended, and would a text open it again? Not if one of its numbers may be somebody else's by now."""
-        if self.late_texts != LateTexts.REOPEN or self.is_live():
-            return False
-        return not self._has_lost_a_number()
-
     def _has_lost_a_number(self) -> bool:
-        """May one of those that its people have be somebody else's by now?"""
+        """Return whether a participant's pair was released or their number is no longer rented."""
         is_lost = models.Q(released_at__isnull=False) | models.Q(proxy_number__is_rented=False)
         return self.participants.current().filter(is_lost).exists()
 
     def _lock(self) -> None:
-        """Read it anew and keep others from changing it until the transaction ends, as a text that is taken in does."""
+        """Reload the row and lock it until the transaction ends, as an inbound message does."""
         self.refresh_from_db(from_queryset=Conversation.objects.select_for_update(no_key=True))
 
     def _times_anew(self, now: datetime) -> dict[str, datetime | None]:

@@ -1,10 +1,9 @@
-"""What people sent to our numbers, and what became of it."""
+"""Inbound messages (MO): what people sent to our numbers, each with its outcome."""
 
 from datetime import datetime
 from typing import ClassVar, Self
 
 from django.db import IntegrityError, models, transaction
-from django.db.models import F
 from django.utils import timezone
 
 from numbers.models import RealNumber, VirtualNumber
@@ -17,26 +16,26 @@ class Outcome(models.TextChoices):
     RELAYED = "relayed", "relayed"
     """Queued for the other participants."""
     ENDED = "ended", "conversation ended"
-    """The conversation is over; its numbers are still cooling down."""
+    """The conversation has ended. Its numbers are still cooling down."""
     NO_ROUTE = "no_route", "no route"
-    """The number means nothing for this sender."""
+    """No conversation has this pair of numbers."""
     PART = "part", "part of a long text"
-    """Kept until the others are here, or CONCAT_TIMEOUT is over. The whole text is an inbound message of its own."""
+    """Stored until the other parts arrive or CONCAT_TIMEOUT is over. The joined text is another inbound message."""
     DUPLICATE_PART = "duplicate_part", "repeated part"
-    """We have this part of the long text already."""
+    """This part of the long message is stored already."""
     TOO_LONG = "too_long", "too long"
-    """Passing it on would take more than MAX_SEGMENTS. Its sender was told."""
+    """Relaying it would take more than MAX_SEGMENTS. Its sender got a notice."""
     EMPTY = "empty", "empty"
-    """There is nothing to pass on."""
+    """There is nothing to relay."""
     LOOP = "loop", "from ourselves"
-    """The sender is a virtual number of ours: answering it could go on for ever."""
+    """The sender is a virtual number of ours. A reply could cause an endless loop."""
     UNDECODABLE = "undecodable", "undecodable"
-    """Signed, but not in a shape that we understand. The raw body is kept."""
+    """Signed, but of an unknown shape. The raw body is stored."""
 
 
 class InboundMessageQuerySet(models.QuerySet["InboundMessage"]):
     def record(self, message: "InboundMessage") -> bool:
-        """Store it, unless this carrier message id has been stored before. Was it new?"""
+        """Store the message. Return False if its carrier message id is stored already."""
         try:
             with transaction.atomic():
                 message.save(force_insert=True)
@@ -49,12 +48,12 @@ class InboundMessageQuerySet(models.QuerySet["InboundMessage"]):
 
 class LongTextQuerySet(models.QuerySet["LongText"]):
     def due(self, at: datetime) -> Self:
-        """Open, though the time for the parts that are missing is over."""
+        """Return open long messages whose time for missing parts is over."""
         return self.filter(closed_at__isnull=True, due_at__lte=at).order_by("due_at")
 
 
 class LongText(models.Model):
-    """A text that reaches us in several parts, each an inbound message: collected here, then passed on as one."""
+    """A text that arrives in several parts. Each part is an inbound message; the joined text is relayed as one."""
 
     sender = models.ForeignKey(RealNumber, models.PROTECT, related_name="long_texts")
     virtual_number = models.ForeignKey(VirtualNumber, models.PROTECT, related_name="long_texts")
@@ -77,7 +76,7 @@ class LongText(models.Model):
             )
         ]
         indexes = [
-            # The sweep for those of which a part never came.
+            # For the periodic job that relays incomplete ones.
             models.Index("due_at", condition=models.Q(closed_at__isnull=True), name="long_text_due")
         ]
 
@@ -85,12 +84,12 @@ class LongText(models.Model):
         return f"long text {self.pk}"
 
     def here(self) -> InboundMessageQuerySet:
-        """The parts that have come, each once."""
+        """Return the parts that have arrived, each once."""
         return InboundMessage.objects.filter(long_text=self, outcome=Outcome.PART)
 
 
 class InboundMessage(models.Model):
-    """A text to one of our numbers (MO). Written once, with its outcome, and never changed."""
+    """A message to one of our numbers (MO), stored once with its outcome and never changed."""
 
     carrier_message_id = models.CharField(max_length=80, help_text="The carrier's id: once in, once.")
     outcome = models.CharField(max_length=20, choices=Outcome.choices)
@@ -120,37 +119,9 @@ class InboundMessage(models.Model):
 
     class Meta:
         ordering = ["-id"]
-        # Not `unique=True`, which on PostgreSQL brings a second index, for LIKE.
+        # Not `unique=True`, which adds a second index for LIKE on PostgreSQL.
         constraints = [models.UniqueConstraint(fields=["carrier_message_id"], name="once_in_once")]
         permissions: ClassVar = [("read_message_text", "Can read the texts of messages")]
 
     def __str__(self) -> str:
         return f"inbound message {self.pk}"
-
-
-class RejectedWebhookQuerySet(models.QuerySet["RejectedWebhook"]):
-    def add(self, endpoint: str, reason: str, number: int) -> None:
-        """Count so many more, today. rejections.py sees to it that this is not done for each of them."""
-        day = timezone.now().date()
-        today = self.filter(day=day, endpoint=endpoint, reason=reason)
-        if not today.update(count=F("count") + number):
-            self.bulk_create([self.model(day=day, endpoint=endpoint, reason=reason)], ignore_conflicts=True)
-            today.update(count=F("count") + number)
-
-
-class RejectedWebhook(models.Model):
-    """How many calls without a good signature there were: all that is kept of them."""
-
-    day = models.DateField()
-    endpoint = models.CharField(max_length=40)
-    reason = models.CharField(max_length=40)
-    count = models.PositiveBigIntegerField(default=0)
-
-    objects = RejectedWebhookQuerySet.as_manager()
-
-    class Meta:
-        ordering = ["-day", "endpoint", "reason"]
-        constraints = [models.UniqueConstraint(fields=["day", "endpoint", "reason"], name="one_counter_a_day")]
-
-    def __str__(self) -> str:
-        return f"{self.day} {self.endpoint} {self.reason}: {self.count}"

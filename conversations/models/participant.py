@@ -1,4 +1,4 @@
-"""Participants: the rows that route every inbound text."""
+"""Participants: the rows that route every inbound message."""
 
 from datetime import datetime
 from typing import Self
@@ -13,27 +13,27 @@ from .conversation import Conversation
 
 class ParticipantQuerySet(models.QuerySet["Participant"]):
     def unreleased(self) -> Self:
-        """Open or cooling down: their pair of numbers is theirs alone."""
+        """Return participants, open or cooling down, whose pair of numbers nobody else may get."""
         return self.filter(released_at__isnull=True)
 
     def released(self) -> Self:
-        """Their pair of numbers may be given to others, or has been."""
+        """Return participants whose pair of numbers may be given to others."""
         return self.filter(released_at__isnull=False)
 
     def current(self) -> Self:
-        """Those whose number was not replaced by another: each person in a conversation once."""
+        """Return participants with their present number: each person of a conversation once."""
         return self.filter(replaced_by__isnull=True)
 
     def cooling(self) -> Self:
-        """Of conversations that have ended, and not given to anybody else yet."""
+        """Return participants of ended conversations whose pair of numbers cools down."""
         return self.unreleased().filter(release_at__isnull=False)
 
     def cooled_down(self, at: datetime) -> Self:
-        """Unreleased, though their cool-down is over."""
+        """Return unreleased participants whose cool-down is over."""
         return self.unreleased().filter(release_at__lte=at)
 
     def together_with(self, other: RealNumber) -> Self:
-        """Those in a conversation with this other person, the newest first."""
+        """Return participants in a conversation with this person, newest first."""
         return (
             self.current()
             .filter(conversation__participants__real_number=other, conversation__participants__replaced_by__isnull=True)
@@ -41,30 +41,26 @@ class ParticipantQuerySet(models.QuerySet["Participant"]):
         )
 
     def of_pair(self, sender: str, recipient: str) -> Self:
-        """Those for whom this real number and this virtual number have stood. One of them at most is unreleased."""
+        """Return participants who have had this pair of numbers. At most one of them is unreleased."""
         return self.filter(real_number__number_hash=keyed_hash(sender), proxy_number__number=recipient).select_related(
             "conversation", "real_number", "proxy_number"
         )
 
     def on_route(self, sender: str, recipient: str) -> Self:
-        """Who wrote: the one participant, or nobody, whom a text from this real number to this virtual number is from.
-
-        This look-up decides where an inbound text goes. The constraint `one_live_route` makes it unambiguous. (On
-        PostgreSQL the ordinary text is routed by `hotpath.find`, which says the same.)
-        """
+        """Return the participant who has this pair of numbers now: one or none, by the constraint `one_live_route`."""
         return self.unreleased().of_pair(sender, recipient)
 
     def route(self, sender: str, recipient: str) -> "Participant | None":
-        """The same, for a text that is being taken in.
+        """Return the author of a text from this real number to this virtual number, with the conversation locked.
 
-        It locks the conversation until the transaction ends: so what two texts of one conversation queue becomes
-        visible in the order of its ids, in which it is sent; and nothing is queued once `close` has returned.
+        The lock lasts until the transaction ends. So messages of one conversation become visible in the order of
+        their ids, which is the order of sending, and nothing is queued once `close` has returned.
         """
         return self.on_route(sender, recipient).select_for_update(no_key=True, of=("conversation",)).first()
 
 
 class Participant(models.Model):
-    """A person in one conversation, and the virtual number that they text and get texts from in it."""
+    """A person in one conversation, and their proxy number in it."""
 
     conversation = models.ForeignKey(Conversation, models.PROTECT, related_name="participants")
     position = models.PositiveSmallIntegerField(
@@ -76,7 +72,7 @@ class Participant(models.Model):
     chosen_by = models.CharField(
         max_length=20, blank=True, help_text="Why they got this number of all: numbers/assignment.py, Preference."
     )
-    # Without an index: only whether there is one is asked.
+    # No index: queries only ask whether it is null.
     replaced_by = models.ForeignKey(
         "self",
         models.PROTECT,
@@ -117,7 +113,7 @@ class Participant(models.Model):
             ),
         ]
         indexes = [
-            # The sweep that ends cool-downs.
+            # For the periodic job that ends cool-downs.
             models.Index(
                 "release_at",
                 condition=models.Q(released_at__isnull=True, release_at__isnull=False),
@@ -134,19 +130,19 @@ class Participant(models.Model):
 
     @property
     def now(self) -> "Participant":
-        """The same person with the number that they have now."""
+        """The same person with their present number."""
         current = self
         while current.replaced_by is not None:
             current = current.replaced_by
         return current
 
     def has_followed_others_since(self, at: datetime) -> bool:
-        """Did this pair of numbers stand for another conversation at that time?"""
+        """Return whether another conversation released this pair of numbers after that time."""
         same_pair = Participant.objects.filter(real_number=self.real_number_id, proxy_number=self.proxy_number_id)
         return same_pair.filter(released_at__gt=at).exists()
 
     def others(self) -> models.QuerySet["Participant"]:
-        """Everybody else in the conversation, with the number that they have now, in order."""
+        """Return the other participants with their present numbers, in order."""
         return (
             Participant.objects.current()
             .filter(conversation=self.conversation_id)

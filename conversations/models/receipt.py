@@ -1,4 +1,4 @@
-"""What the carrier said, later, of what we sent."""
+"""Delivery receipts (DLR): what the carrier reports about outbound messages."""
 
 from datetime import datetime
 from typing import Self
@@ -14,7 +14,7 @@ from .outbound import OutboundMessage
 
 class DeliveryReceiptQuerySet(models.QuerySet["DeliveryReceipt"]):
     def unmatched(self) -> Self:
-        """Those whose message is not known: not ours, or told before we wrote down the carrier's id."""
+        """Return receipts without a message: not ours, or received before the carrier's id was recorded."""
         return self.filter(message__isnull=True)
 
     def since(self, at: datetime) -> Self:
@@ -22,14 +22,14 @@ class DeliveryReceiptQuerySet(models.QuerySet["DeliveryReceipt"]):
 
 
 class DeliveryReceipt(models.Model):
-    """One word of the carrier on one part of a message (DLR). Kept as it came, once."""
+    """A delivery receipt for one part of a message, stored once."""
 
     carrier_message_id = models.CharField(max_length=80)
     client_ref = models.CharField(max_length=100, blank=True)
     status = models.CharField(max_length=20, choices=[(status.value, status.value) for status in ReceiptStatus])
     error_code = models.CharField(max_length=20, blank=True)
     message = models.ForeignKey(OutboundMessage, models.CASCADE, null=True, blank=True, related_name="receipts")
-    # Once more, as it is in the message, so that the health of all numbers is read from one index.
+    # Copied from the message, so that one index covers the health of all numbers.
     virtual_number = models.ForeignKey(
         VirtualNumber, models.CASCADE, null=True, blank=True, db_index=False, related_name="receipts"
     )
@@ -46,11 +46,11 @@ class DeliveryReceipt(models.Model):
             )
         ]
         indexes = [
-            # Those that a message which was just sent may have been waiting for, by its parts ...
+            # For receipts that arrived before the message was recorded as sent, by part ...
             models.Index("carrier_message_id", condition=models.Q(message__isnull=True), name="receipt_unmatched"),
-            # ... and the sweep for those that came in the same moment.
+            # ... and for the periodic job that matches late ones.
             models.Index("received_at", condition=models.Q(message__isnull=True), name="receipt_unmatched_recent"),
-            # The health of numbers: who delivered what, of late, and where.
+            # For the health of numbers: recent final receipts by number and network.
             models.Index(
                 "received_at",
                 "virtual_number",

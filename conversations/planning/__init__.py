@@ -1,1 +1,1 @@
-"""How many numbers a pool needs, why, and until when those that it has will do: from what its people really did."""
+"""Forecast how many numbers a pool needs, from the history of its conversations."""

@@ -1,4 +1,4 @@
-"""A plan in words: one plain sentence for each country, the same on the terminal and in the admin."""
+"""Describe a plan in one sentence for each country. The terminal and the admin show the same sentences."""
 
 from datetime import UTC, timedelta
 from decimal import Decimal
@@ -10,10 +10,12 @@ LIMIT_NAMES = {Limit.BUSIEST: "Δ", Limit.CAP: "cap", Limit.RATE: "rate"}
 
 
 def country_name(country: str) -> str:
+    """Return the country code, or "no country" for phones of unknown country."""
     return country or "no country"
 
 
 def duration_text(duration: timedelta) -> str:
+    """Return the duration in the largest unit that divides it, such as "7 days"."""
     for unit, length in (("day", timedelta(days=1)), ("hour", timedelta(hours=1)), ("minute", timedelta(minutes=1))):
         if duration % length == timedelta(0):
             return _counted(duration // length, unit)
@@ -21,7 +23,7 @@ def duration_text(duration: timedelta) -> str:
 
 
 def terms_text(plan: Plan) -> str:
-    """Of what, from when, and under which terms."""
+    """Return the pool, the period and the assumptions of the plan."""
     terms = [
         f"{name_of(plan.question.pool)}: {plan.first_day} to {plan.at.astimezone(UTC):%Y-%m-%d %H:%M} UTC",
         f"cool-down {duration_text(plan.cool_down)}",
@@ -34,11 +36,11 @@ def terms_text(plan: Plan) -> str:
 
 
 def advice(country: CountryPlan, plan: Plan) -> str:
-    """What to do about the numbers of this country, and why."""
+    """Return what to do about the numbers of this country, and why."""
     name = country_name(country.country)
     numbers = _counted(country.stock.numbers, "number")
     if country.needs.limit is None:
-        return f"{name}: {numbers}, and nobody had a conversation in {_counted(plan.question.days, 'day')}."
+        return f"{name}: {numbers}, and no conversations in {_counted(plan.question.days, 'day')}."
     needed = f"{country.needs.numbers} needed ({LIMIT_NAMES[country.needs.limit]}: {_why(country)})"
     return f"{name}: {numbers}, {needed}, {_outlook(country)}.{_others(country)}"
 
@@ -47,14 +49,14 @@ def _why(country: CountryPlan) -> str:
     if country.needs.limit == Limit.BUSIEST:
         return f"one person had {_counted(country.busiest, 'live conversation')}"
     if country.needs.limit == Limit.CAP:
-        return f"{country.live:,} live participants, and a number may have {country.limits.cap:,}"
+        return f"{country.live:,} live participants, at most {country.limits.cap:,} a number"
     return f"{country.segments:,} segments in a minute, and a number sends {country.limits.rate_text} a second"
 
 
 def _outlook(country: CountryPlan) -> str:
     if country.to_buy:
         cost = country.stock.cost_of(country.to_buy)
-        price = "at a cost that is not known" if cost is None else f"for EUR {cost:.2f} a month"
+        price = "at an unknown cost" if cost is None else f"for EUR {cost:.2f} a month"
         return f"too few: buy {country.to_buy} now, {price}"
     growth = country.forecast.growth
     if growth is None and country.trend is None:
@@ -69,11 +71,12 @@ def _others(country: CountryPlan) -> str:
     if not country.stock.others:
         return ""
     if country.stock.others == 1:
-        return " 1 number of another country would serve them, too: it is not counted."
-    return f" {country.stock.others:,} numbers of other countries would serve them, too: they are not counted."
+        return " 1 number of another country could serve them too, but is not counted."
+    return f" {country.stock.others:,} numbers of other countries could serve them too, but are not counted."
 
 
 def cost_text(cost: Decimal | None) -> str:
+    """Return an amount in EUR with two decimals, or "unknown"."""
     return "unknown" if cost is None else f"{cost:.2f}"
 
 

@@ -1,4 +1,4 @@
-"""The columns of a plan's tables: what the terminal and the admin show of each country."""
+"""Columns of a plan's tables, shared by the terminal and the admin."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -9,7 +9,7 @@ from conversations.planning.plan import CountryPlan, Simulation
 
 
 class Column(NamedTuple):
-    """head: where there is little room. told: where there is more."""
+    """A column with the text of its cell. head: the short heading. told: the long heading."""
 
     head: str
     told: str
@@ -17,6 +17,7 @@ class Column(NamedTuple):
 
 
 def cool_down_name(simulation: Simulation) -> str:
+    """Return the cool-down as a heading. An asterisk marks the current one."""
     return f"{duration_text(simulation.cool_down)}{'*' if simulation.is_current else ''}"
 
 

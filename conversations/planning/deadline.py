@@ -1,4 +1,4 @@
-"""How long a plan may take: a page is given up in time, with a sentence; the command takes as long as it needs."""
+"""The time limit of a plan. A page gives up in time, and the command has no limit."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,22 +10,23 @@ from psycopg.errors import QueryCanceled
 
 
 class TooLong(Exception):
-    """The history is too long to be read in the time that there is."""
+    """The time limit ended before the history was read."""
 
 
 class Deadline:
-    """seconds: from now on. Without them, there is none."""
+    """A time limit in seconds from now. The default is no limit."""
 
     def __init__(self, seconds: float = inf) -> None:
         self._at = monotonic() + seconds
 
     def check(self) -> None:
+        """Raise TooLong if the time limit has ended."""
         if monotonic() > self._at:
             raise TooLong
 
     @contextmanager
     def for_database(self) -> Iterator[None]:
-        """Here a long answer is read, row by row, in one transaction. PostgreSQL gives up in time."""
+        """Read a long result in one transaction. Raises TooLong if PostgreSQL stops the query at the time limit."""
         self.check()
         if connection.vendor != "postgresql":
             yield
@@ -33,7 +34,7 @@ class Deadline:
         try:
             with transaction.atomic():
                 with connection.cursor() as cursor:
-                    # All rows will be read. It would rather have the first ones soon, and the last ones far later.
+                    # All rows are read. By default PostgreSQL optimises a cursor for the first rows only.
                     cursor.execute("SET LOCAL cursor_tuple_fraction = 1")
                     if self._at != inf:
                         left = max(1, round((self._at - monotonic()) * 1000))

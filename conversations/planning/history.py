@@ -1,6 +1,6 @@
-"""What the people of a pool did, day by day: read once, row by row, and counted for several cool-downs at once.
+"""Load the demand of a pool day by day, in one pass over the rows, for several cool-downs at once.
 
-A pair of numbers is live from the creation of its conversation to the end of its cool-down, that moment not included.
+A pair of numbers is live from the creation of its conversation until its cool-down ends (that moment excluded).
 """
 
 from array import array
@@ -27,7 +27,7 @@ _MICROSECOND = timedelta(microseconds=1)
 
 @dataclass(frozen=True, kw_only=True)
 class Window:
-    """So many days, in UTC, of which today is the last, up to this moment."""
+    """A period of whole UTC days, of which the last is today and ends now."""
 
     at: datetime
     days: int
@@ -45,21 +45,24 @@ class Window:
         return datetime.combine(self.first, time.min, UTC)
 
     def moment(self, at: datetime) -> int:
-        """Microseconds since the window began, exactly."""
+        """Return the microseconds from the beginning of the window to this time."""
         return micros(at - self.since)
 
 
 def micros(duration: timedelta) -> int:
+    """Return the duration in microseconds."""
     return duration // _MICROSECOND
 
 
 NEVER = 2**62
-"""Later than any moment."""
+"""A time later than all others."""
 
 
 class Span(NamedTuple):
-    """The life of a pair of numbers. closed: when it began to cool down, as its conversation ended or as another number
-    took its place. let_go: when it was released, if that was before it had cooled down.
+    """The lifetime of a pair of numbers.
+
+    closed: when its cool-down began, because its conversation ended or its number was replaced. let_go: when it was
+    released, if that was before the end of the cool-down.
     """
 
     begun: int
@@ -68,9 +71,9 @@ class Span(NamedTuple):
 
 
 class Demand:
-    """What the people of one country asked of the pool, with the cool-down that it has, and what with others.
+    """The demand of one country's people on a pool, with its own cool-down and with others.
 
-    Cool-downs and until, where the history ends, are in microseconds.
+    Cool-downs and `until`, the end of the history, are in microseconds.
     """
 
     def __init__(self, days: int, until: int, cool_down: int, others: Iterable[int] = ()) -> None:
@@ -80,43 +83,44 @@ class Demand:
         self._busiest = Peaks(days)
         self._lives = (array("q"), array("q"), array("q"))
         self.first = NEVER
-        """When the first of the pairs began that may have been live: perhaps before the window."""
+        """When the earliest pair began. It may lie before the window."""
         self.busiest_with = dict.fromkeys(others, 0)
-        """The most live conversations of one person, with each of the other cool-downs."""
+        """The maximum of live conversations of one person, for each of the other cool-downs."""
         self.segments = [0] * days
-        """On each day: in its busiest minute."""
+        """The segments of the busiest minute of each day."""
 
     def add_person(self, spans: Sequence[Span]) -> None:
-        """All that one person had in it."""
+        """Add all pairs of one person."""
         until = self._until
         self.first = min([self.first, *(span.begun for span in spans)])
         lives = [
-            (min(max(begun, 0), until), closed, min(let_go, until))  # As much as the window shows.
+            (min(max(begun, 0), until), closed, min(let_go, until))  # Clipped to the window.
             for begun, closed, let_go in spans
         ]
         for column, values in zip(self._lives, zip(*lives, strict=True), strict=False):
             column.extend(values)
         self._busiest.add(_events(lives, self._cool_down))
         for cool_down, busiest in self.busiest_with.items():
-            # Nobody has more live conversations than conversations: hardly anybody needs to be looked at.
+            # Live conversations cannot exceed conversations, so this skips nearly everyone.
             if len(lives) > busiest:
                 self.busiest_with[cool_down] = max(busiest, highest(_events(lives, cool_down)))
 
     def add_minute(self, day: int, segments: int) -> None:
+        """Add the segments of one minute."""
         self.segments[day] = max(self.segments[day], segments)
 
     def busiest(self) -> list[int]:
-        """On each day: the most live conversations of one person."""
+        """Return the maximum of live conversations of one person, for each day."""
         return self._busiest.by_day()
 
     def live(self) -> list[int]:
-        """On each day: the most live participants at once."""
+        """Return the maximum of live participants, for each day."""
         peaks = Peaks(self._days)
         peaks.add(_events(zip(*self._lives, strict=True), self._cool_down))
         return peaks.by_day()
 
     def live_with(self, cool_down: int) -> int:
-        """The most live participants at once, with another cool-down."""
+        """Return the maximum of live participants with another cool-down."""
         return highest(_events(zip(*self._lives, strict=True), cool_down))
 
 
@@ -137,7 +141,7 @@ def read(
     country: str | None = None,
     deadline: Deadline | None = None,
 ) -> Mapping[str, Demand]:
-    """The demand of each country whose people had something to do with this pool; an empty one of any other.
+    """Return the demand by country of the people. A country without history has an empty demand.
 
     Raises TooLong.
     """
@@ -160,7 +164,7 @@ def read(
 def _people(
     pool: Pool | None, window: Window, longest: timedelta, country: str | None
 ) -> Iterator[tuple[str, list[Span]]]:
-    """Of each person: their country, and the pairs of theirs that may have been live in the window."""
+    """Yield each person's country, with the pairs that may have been live in the window."""
     is_replaced = Q(replaced_by__isnull=False)
     rows = (
         Participant.objects.filter(
@@ -168,7 +172,7 @@ def _people(
             conversation__pool=pool,
             conversation__created_at__lt=window.at,
         )
-        # A reserved number that the request named took none of those that are given out.
+        # A reserved number that a request named does not use up an assignable number.
         .exclude(chosen_by=Preference.NAMED, proxy_number__is_reserved=True)
         .order_by("real_number_id")
         .values_list(
@@ -204,28 +208,28 @@ def _people(
 
 
 def _began_to_cool_down(pool: Pool | None) -> Coalesce:
-    """When a number that was replaced did, or if no row says when, as it ended."""
+    """Return when a replaced number began to cool down, or its release if that time was not stored."""
     return Coalesce(F("release_at") - cool_down_of(pool), "released_at", output_field=DateTimeField())
 
 
 def _written(field: Any) -> Cast:
-    """A time as the database writes it, in UTC. To have Django read them takes longer than all the rest."""
+    """Return a time as the database's text, in UTC. Django's own conversion takes longer than all other work."""
     return Cast(field, TextField())
 
 
 def _parsed(written: str) -> datetime:
-    """From "2026-11-22 12:00:00.5", behind which PostgreSQL says "+00"."""
+    """Parse "2026-11-22 12:00:00.5", to which PostgreSQL appends "+00"."""
     return datetime.fromisoformat(f"{written.removesuffix('+00')}+00")
 
 
 def _replacements(pool: Pool | None) -> dict[int, datetime]:
-    """When those who stand in for another pair began."""
+    """Return when each replacement began, by its id."""
     replaced = Participant.objects.filter(conversation__pool=pool, replaced_by__isnull=False)
     return {new: at for new, at in replaced.values_list("replaced_by", "replaced_at") if new and at}
 
 
 def _minutes(pool: Pool | None, window: Window, country: str | None) -> Iterator[tuple[str, int, int]]:
-    """Of each country and minute: the day, and the segments that were to be sent to its people."""
+    """Yield country, day and segments for each minute, counting all segments that were queued."""
     messages: QuerySet[OutboundMessage] = OutboundMessage.objects.filter(
         created_at__gte=window.since, created_at__lt=window.at, sender__pool=pool
     )

@@ -1,4 +1,4 @@
-"""How many things were going on at once, at most, on each day. Times are microseconds since the first day began."""
+"""Find the maximum of concurrent intervals on each day. Times are microseconds since the first day began."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -8,32 +8,32 @@ DAY = 24 * 3600 * 1_000_000
 
 
 def begins(at: int) -> int:
-    """An event: something is going on from then on."""
+    """Return the event of an interval that begins at this time."""
     return 2 * at + 1
 
 
 def ends(at: int) -> int:
-    """An event: something is going on no longer. Sorted, it is before whatever begins at the same moment."""
+    """Return the event of an interval that ends at this time. It sorts before a beginning at the same time."""
     return 2 * at
 
 
 def highest(events: Iterable[int]) -> int:
-    """How many things were going on at once, at most, on any day."""
+    """Return the maximum of concurrent intervals at any time."""
     return max(accumulate(1 if event & 1 else -1 for event in sorted(events)), default=0)
 
 
 class Peaks:
-    """The most that went on at once on each day, in any of the series that it was shown."""
+    """The maximum of concurrent intervals on each day, over several series."""
 
     def __init__(self, days: int) -> None:
         self._days = days
         self._most = [0] * days
-        # What lasts past midnight costs the same, however long it lasts: of each count, how many more series have it
-        # from this day on than on the day before.
+        # An interval past midnight costs the same whatever its length. For each count, this list holds the change in
+        # the number of series with that count from one day to the next.
         self._lasting: dict[int, list[int]] = defaultdict(lambda: [0] * (days + 1))
 
     def add(self, events: Iterable[int]) -> None:
-        """A series: what begins and ends in it, in any order, nothing before the first day or after the last."""
+        """Add a series of events, in any order. All must lie within the days."""
         most, lasting = self._most, self._lasting
         count = since = 0
         for event in sorted(events):
@@ -50,6 +50,7 @@ class Peaks:
             count += 1 if event & 1 else -1
 
     def by_day(self) -> list[int]:
+        """Return the maximum of each day."""
         most = list(self._most)
         for count, changes in self._lasting.items():
             series = 0

@@ -1,4 +1,4 @@
-"""The plan of a pool: for the people of each country, what they need, what there is, until when, and the cost."""
+"""Plan a pool: for each country, the numbers needed and in stock, when they run out, and what they cost."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -26,19 +26,22 @@ DEFAULT_DAYS = 90
 
 
 class Limit(StrEnum):
-    """What makes so many numbers necessary."""
+    """The constraint that decides how many numbers are needed."""
 
     BUSIEST = "busiest"
-    """Δ: nobody can have two live conversations through one number."""
+    """Δ: a person cannot have two live conversations through one number."""
     CAP = "cap"
-    """A number may have only so many live participants."""
+    """The limit of live participants of one number."""
     RATE = "rate"
-    """A number may send only so many segments a second."""
+    """The limit of segments a second of one number."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """growth: percent a month, instead of the trend. cool_down: compared, too. country: None is all."""
+    """The options of a plan.
+
+    growth: percent a month, which replaces the trend. cool_down: one more cool-down to compare. country: None for all.
+    """
 
     pool: Pool | None = None
     country: str | None = None
@@ -49,7 +52,7 @@ class Question:
 
 @dataclass(frozen=True, kw_only=True)
 class Needs:
-    """Of numbers: by each limit (None: there is no such limit), and so altogether."""
+    """Numbers needed for each constraint. cap: None without a cap."""
 
     busiest: int
     cap: int | None
@@ -65,14 +68,14 @@ class Needs:
 
     @property
     def limit(self) -> Limit | None:
-        """The one that decides; of several, the first. None: nothing is needed."""
+        """Return the deciding constraint, the first of several. None: no numbers are needed."""
         found = self._by_limit
         return max(found, key=lambda limit: found[limit]) if self.numbers else None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """cap: live participants of a number; None: as many as come. rate: segments a second of one, on the average."""
+    """Limits of one number. cap: live participants, None for no limit. rate: average segments a second."""
 
     cap: int | None
     rate: Fraction
@@ -82,7 +85,7 @@ class Limits:
         return f"{self.rate.numerator / self.rate.denominator:g}"
 
     def needs(self, *, busiest: int, live: int, segments: int) -> Needs:
-        """segments: in a minute."""
+        """Return the numbers needed. segments: those of the busiest minute."""
         return Needs(
             busiest=busiest,
             cap=ceil(Fraction(live, self.cap)) if self.cap else None,
@@ -92,8 +95,10 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True)
 class Day:
-    """busiest: the most live conversations of one person. live: the most live participants. segments: in the busiest
-    minute.
+    """The demand of one day.
+
+    busiest: maximum of live conversations of one person. live: maximum of live participants. segments: those of the
+    busiest minute.
     """
 
     date: date
@@ -105,7 +110,7 @@ class Day:
 
 @dataclass(frozen=True, kw_only=True)
 class Simulation:
-    """The same history with another cool-down. is_allowed: no text can be under way for longer than that."""
+    """The same history with another cool-down. is_allowed: it is longer than any message can be in transit."""
 
     cool_down: timedelta
     is_current: bool
@@ -116,9 +121,9 @@ class Simulation:
 
 @dataclass(frozen=True, kw_only=True)
 class Stock:
-    """The numbers that new conversations of the pool may have. others: those of other countries that would serve, too.
+    """The numbers available to new conversations of the pool. others: suitable numbers of other countries.
 
-    monthly_cost: EUR, of those whose cost is known. average_cost: of a number of the country, whichever pool has it.
+    monthly_cost: EUR, without numbers of unknown cost. average_cost: average of the country's numbers in all pools.
     """
 
     numbers: int
@@ -129,6 +134,7 @@ class Stock:
     average_cost: Decimal | None
 
     def cost_of(self, numbers: int) -> Decimal | None:
+        """Return the average monthly cost of these numbers in EUR, or None if it is unknown."""
         if self.average_cost is None:
             return None if numbers else Decimal(0)
         return round(self.average_cost * numbers, 2)
@@ -136,9 +142,10 @@ class Stock:
 
 @dataclass(frozen=True, kw_only=True)
 class CountryPlan:
-    """country: of the people; "" for phones that belong to none. days: from the first on which there was anything.
+    """The plan for the people of one country.
 
-    busiest_trend, trend: how many more a month, of the busiest person's conversations and of numbers needed.
+    country: "" for phones of unknown country. days: from the first day with any demand. busiest_trend and trend: growth
+    a month of the busiest person's conversations and of the numbers needed.
     """
 
     country: str
@@ -166,6 +173,8 @@ class CountryPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
+    """The plan of a pool."""
+
     question: Question
     at: datetime
     first_day: date
@@ -175,7 +184,7 @@ class Plan:
 
 
 def make_plan(question: Question, *, at: datetime | None = None, deadline: Deadline | None = None) -> Plan:
-    """Raises TooLong: the deadline is over."""
+    """Return the plan. Raises TooLong if the deadline passes."""
     deadline = deadline or Deadline()
     window = Window(at=at or timezone.now(), days=question.days)
     policy = Policy(pool=question.pool)
@@ -246,7 +255,7 @@ class _Planner:
     def _simulate(self, demand: Demand, limits: Limits, cool_down: timedelta) -> Simulation:
         self.deadline.check()
         busiest = demand.busiest_with[micros(cool_down)]
-        # To count them takes its time, and matters only to the cap.
+        # Counting is slow and only matters for the cap.
         live = demand.live_with(micros(cool_down)) if limits.cap else 0
         needs = limits.needs(busiest=busiest, live=live, segments=max(demand.segments))
         return _simulation(cool_down, busiest, needs)
@@ -268,8 +277,10 @@ class _Planner:
         return days[begun:]
 
     def _settled(self, days: Sequence[Day], demand: Demand) -> Sequence[Day]:
-        """Those that a trend is drawn from: today is not over; and as long as nobody's first conversations have cooled
-        down, more are live from day to day, though nothing grows. They may have begun before the window.
+        """Return the days to draw a trend from.
+
+        Today is left out because it is not over. The first cool-down is left out too: until it ends, more pairs are
+        live each day although demand does not grow. The first pairs may have begun before the window.
         """
         if not days or demand.first == NEVER:
             return days[:-1]
@@ -299,7 +310,7 @@ def _stock(country: str, policy: Policy) -> Stock:
     return Stock(
         numbers=len(numbers),
         others=others.count(),
-        # Through text: 0.1 is meant, not its nearest binary fraction.
+        # Converted through text, so that 0.1 is exact.
         rate=sum((Fraction(str(rate)) for rate in rates), Fraction(0)) / len(rates),
         monthly_cost=sum(costs, Decimal(0)),
         unknown_costs=len(numbers) - len(costs),

@@ -8,7 +8,26 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils import timezone
 
+from smsproxy import values
+
 LONGEST_COOL_DOWN = 10 * 366 * 24 * 3600
+
+
+MAX_POOLS_NAMED = 20  # in one error
+
+
+class PoolQuerySet(models.QuerySet["Pool"]):
+    def named(self, name: str) -> "Pool":
+        """Return the pool of this name. Raises InvalidValue, which names the pools there are."""
+        try:
+            pool = self.filter(name=values.pool_name(name)).first()
+        except values.InvalidValue:
+            pool = None
+        if pool is None:
+            names = ", ".join(self.order_by("name").values_list("name", flat=True)[:MAX_POOLS_NAMED])
+            known = f"one of the pools {names}" if names else "the name of a pool, but no pool exists yet"
+            raise values.InvalidValue(f"{known} (omit it for the common pool)", name)
+        return pool
 
 
 class Pool(models.Model):
@@ -28,6 +47,8 @@ class Pool(models.Model):
         help_text="The most live participants that one of its numbers may have. Empty: NUMBER_CAP.",
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects = PoolQuerySet.as_manager()
 
     class Meta:
         ordering = ["name"]

@@ -2,13 +2,13 @@
 
 from decimal import Decimal
 
-import phonenumbers
 from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.utils import timezone
 
 from numbers.models.pool import Pool, name_of
+from smsproxy import values
 from smsproxy.carriers.base import NumberType
 
 # The actor in the events of orders opened by a top-up.
@@ -65,9 +65,10 @@ class TopUp(models.Model):
         return f"top-up of {name_of(self.pool)}, {self.country}"
 
     def clean(self) -> None:
-        self.country = self.country.strip().upper()
-        if self.country not in phonenumbers.SUPPORTED_REGIONS:
-            raise ValidationError({"country": "Expected the two letters of a country, such as GB."})
+        try:
+            self.country = values.country(self.country)
+        except values.InvalidValue as error:
+            raise ValidationError({"country": values.sentence(error)}) from None
         if self.low_water is not None and self.target is not None and self.target < self.low_water:
             raise ValidationError({"target": "Expected the low-water mark, or more."})
         if TopUp.objects.filter(pool=self.pool, country=self.country).exclude(pk=self.pk).exists():

@@ -1,13 +1,12 @@
 """CSV values: how each kind is parsed and written."""
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from math import inf
 from typing import Any
 
+from smsproxy import values
 from smsproxy.carriers.base import NumberType
 from smsproxy.phone import parse_e164
 
@@ -50,16 +49,11 @@ def _type(text: str) -> str:
 
 
 def _euros(text: str) -> Decimal | None:
-    if text and not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,2})?", text):
-        raise ValueError
-    return Decimal(text) if text else None
+    return values.euros(text) if text else None
 
 
 def _rate(text: str) -> float | None:
-    rate = float(text) if text else None
-    if rate is not None and not 0.01 <= rate < inf:
-        raise ValueError
-    return rate
+    return values.rate(text) if text else None
 
 
 def _time(at: datetime) -> str:

@@ -1,0 +1,1 @@
+"""API keys, request parsing, validation and errors that every API view shares."""

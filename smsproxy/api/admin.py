@@ -8,7 +8,7 @@ from smsproxy.staff.admin import ReadOnlyAdmin
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(ReadOnlyAdmin):
-    """Keys are made with `manage.py create_api_key`, which prints them; here they are seen and revoked."""
+    """List and revoke API keys. `manage.py create_api_key` creates a key and prints it once."""
 
     list_display = ["name", "prefix", "created_at", "revoked_at"]
     list_filter = [("revoked_at", admin.EmptyFieldListFilter)]
@@ -20,7 +20,7 @@ class ApiKeyAdmin(ReadOnlyAdmin):
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
         def revoke(key: ApiKey, actor: str) -> None:
             key.revoke()
-            # A key has no events of its own: Django's admin log keeps who it was.
+            # A key has no events of its own, so Django's admin log records who revoked it.
             self.log_change(request, key, "Revoked.")
 
         self.call_each(request, queryset, revoke)

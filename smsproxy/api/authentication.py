@@ -1,4 +1,4 @@
-"""`Authorization: Bearer sp_…`"""
+"""Authenticate requests by API key: `Authorization: Bearer sp_…`."""
 
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class ApiKeyAuthentication(BaseAuthentication):
-    """`request.auth` is the ApiKey, and `request.user` too: DRF throttles by user."""
+    """Sets `request.auth` and `request.user` to the ApiKey, since DRF throttles by user."""
 
     def authenticate(self, request: Request) -> tuple[ApiKey, ApiKey]:
         scheme, _, key = get_authorization_header(request).decode("latin-1").partition(" ")
@@ -22,7 +22,7 @@ class ApiKeyAuthentication(BaseAuthentication):
         if found is None:
             raise AuthenticationFailed(
                 "Expected the header «Authorization: Bearer <API key>» with a valid key. "
-                "`manage.py create_api_key NAME` makes one."
+                "`manage.py create_api_key NAME` creates one."
             )
         return found, found
 
@@ -31,14 +31,14 @@ class ApiKeyAuthentication(BaseAuthentication):
 
 
 def caller(request: Request) -> ApiKey:
-    """Whose key this request was made with. Only for views that HasApiKey guards."""
+    """Return the API key of this request. Use it only in views that HasApiKey guards."""
     if not isinstance(request.auth, ApiKey):
         raise NotAuthenticated
     return request.auth
 
 
 class HasApiKey(BasePermission):
-    message = "This needs an API key."
+    message = "This request needs an API key."
 
     def has_permission(self, request: Request, view: "APIView") -> bool:
         return isinstance(request.auth, ApiKey)

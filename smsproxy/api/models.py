@@ -1,4 +1,4 @@
-"""API keys: shown once, stored as a hash."""
+"""API keys, shown once and stored as a hash."""
 
 import hashlib
 import secrets
@@ -23,7 +23,7 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
         return self.filter(revoked_at__isnull=True)
 
     def find(self, key: str) -> "ApiKey | None":
-        """The valid key with this text, or None."""
+        """Return the valid key with this text, or None."""
         kind, _, rest = key.partition("_")
         prefix, _, secret = rest.partition("_")
         if kind != "sp" or not secret or not prefix.isalnum() or not prefix.isascii():
@@ -32,7 +32,7 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
         return found if found and constant_time_compare(found.key_hash, _hash(key)) else None
 
     def issue(self, name: str) -> tuple["ApiKey", str]:
-        """A new key, and its text "sp_<prefix>_<secret>", which is not kept."""
+        """Create a key and return it with its text "sp_<prefix>_<secret>", which is not stored."""
         prefix = secrets.token_hex(PREFIX_LENGTH // 2)
         key = f"sp_{prefix}_{secrets.token_urlsafe(32)}"
         row = self.model(name=name, prefix=prefix, key_hash=_hash(key))
@@ -42,7 +42,7 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
 
 
 class ApiKey(models.Model):
-    """Lets one marketplace backend call the API."""
+    """A key with which one marketplace backend calls the API."""
 
     name = models.CharField(
         max_length=100,
@@ -66,13 +66,13 @@ class ApiKey(models.Model):
 
     @property
     def is_authenticated(self) -> bool:
-        """Django's and DRF's word for "this is somebody": a key that was found is."""
+        """Return True: a key that was found is an authenticated caller to Django and DRF."""
         return True
 
     def revoke(self) -> None:
-        """From now on the key opens nothing. It stays listed, since conversations name it as their creator.
+        """Reject the key from now on. Its row stays, because conversations refer to it as their creator.
 
-        Raises StaleState: it is revoked already.
+        Raises StaleState if the key is already revoked.
         """
         if not type(self).objects.valid().filter(pk=self.pk).update(revoked_at=timezone.now()):
-            raise StaleState(f"API key {self.pk} is revoked already")
+            raise StaleState(f"API key {self.pk} is already revoked")

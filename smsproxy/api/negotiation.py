@@ -1,3 +1,5 @@
+"""Content negotiation of the API: JSON only."""
+
 from collections.abc import Iterable
 from typing import Any
 
@@ -7,7 +9,7 @@ from rest_framework.request import Request
 
 
 class AlwaysJSON(BaseContentNegotiation):
-    """We speak JSON whatever the Accept header says: a 406 would help nobody."""
+    """Responds with JSON, whatever the Accept header says, because a 406 would not help the caller."""
 
     def select_parser(self, request: Request, parsers: Iterable[Any]) -> Any:
         content_type = (request.content_type or "").partition(";")[0].strip().lower()

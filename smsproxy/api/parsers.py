@@ -1,4 +1,4 @@
-"""JSON from outside, bounded in size and depth."""
+"""Parse JSON from outside, bounded in size and depth."""
 
 import json
 from collections.abc import Mapping
@@ -21,9 +21,9 @@ class BodyTooLarge(APIException):
 
 
 def read_bounded(request: HttpRequest) -> bytes:
-    """The whole body. Raises BodyTooLarge as soon as it is known to be larger than DATA_UPLOAD_MAX_MEMORY_SIZE.
+    """Return the whole body. Raises BodyTooLarge if it exceeds DATA_UPLOAD_MAX_MEMORY_SIZE.
 
-    Raises UnreadablePostError if less of it arrives than was announced.
+    Raises UnreadablePostError if the body is shorter than its Content-Length.
     """
     limit: int = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
     body: bytes = request.read(limit + 1)
@@ -36,7 +36,7 @@ def read_bounded(request: HttpRequest) -> bytes:
 
 
 def load_json(body: bytes) -> Any:
-    """Raises ValueError for anything that is not strict JSON in UTF-8, however it is broken."""
+    """Return the parsed body. Raises ValueError for anything that is not strict JSON in UTF-8."""
 
     def refuse(constant: str) -> Any:
         raise ValueError(f"{constant} is not JSON")
@@ -50,11 +50,11 @@ def load_json(body: bytes) -> Any:
     try:
         return json.loads(body.decode("utf-8"), parse_constant=refuse, object_pairs_hook=without_repeats)
     except RecursionError:
-        raise ValueError("it is nested too deeply") from None
+        raise ValueError("the JSON is nested too deeply") from None
 
 
 class BoundedJSONParser(BaseParser):
-    """Django's limit on the size of a body does not hold for a stream, which is what DRF's own parser reads."""
+    """Limits the size of the body. Django's own limit does not apply to the stream that DRF's parser reads."""
 
     media_type = "application/json"
 
@@ -65,6 +65,6 @@ class BoundedJSONParser(BaseParser):
         try:
             return load_json(read_bounded(request))
         except ValueError as error:
-            # `str(error)` may quote the body: only the kind of fault and its place are told.
+            # `str(error)` may quote the body, so the answer only gives the position of the fault.
             place = f" at line {error.lineno}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
-            raise ParseError(f"Expected JSON in UTF-8: it could not be read{place}.") from None
+            raise ParseError(f"Expected JSON in UTF-8. The body could not be parsed{place}.") from None

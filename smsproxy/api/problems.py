@@ -1,4 +1,4 @@
-"""Every error of the API is a problem (RFC 9457): `application/problem+json`, whatever went wrong and wherever."""
+"""Errors of the API as problem details (RFC 9457), `application/problem+json`."""
 
 import logging
 import sys
@@ -22,10 +22,10 @@ log = logging.getLogger(__name__)
 
 
 class Problem(APIException):
-    """An error of ours for the API: a status, a title, a detail, and what is wrong where.
+    """An API error with a status, a title, a detail and the list of faulty fields.
 
-    errors: [{"pointer": JSON pointer into the request's body, "code": slug, "detail": text}]. extra: what else this
-    kind of problem tells, by name.
+    errors: [{"pointer": JSON pointer into the request's body, "code": slug, "detail": text}]. extra: further
+    members of this kind of problem, by name.
     """
 
     def __init__(
@@ -62,12 +62,12 @@ def body(
 
 
 def _flatten(detail: Any, pointer: str = "") -> list[dict[str, Any]]:
-    """DRF's nested errors as a flat list, each with a JSON pointer (RFC 6901) to the field."""
+    """Return DRF's nested errors as a flat list, each with a JSON pointer (RFC 6901) to the field."""
     if isinstance(detail, dict):
         return [
             error
             for key, value in detail.items()
-            # "non_field_errors" is DRF's name for "this object as a whole".
+            # "non_field_errors" is DRF's name for errors of the object as a whole.
             for error in _flatten(value, pointer if key == "non_field_errors" else f"{pointer}/{_escape(str(key))}")
         ]
     if isinstance(detail, list):
@@ -79,18 +79,18 @@ def _flatten(detail: Any, pointer: str = "") -> list[dict[str, Any]]:
 
 
 def _escape(key: str) -> str:
-    # An unknown key of the request is quoted back, so it is bounded, and its lone surrogates cannot break the answer.
+    # The answer repeats an unknown key: it is shortened, and lone surrogates are replaced so that it can be encoded.
     return key[:50].encode("utf-8", "replace").decode().replace("~", "~0").replace("/", "~1")
 
 
 def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | None:
-    """DRF's hook: an exception as a problem; None lets Django answer 500 (and `server_error` below shape it)."""
+    """Return the problem of an exception, for DRF. None lets Django answer 500 through `server_error` below."""
     if isinstance(exc, RequestDataTooBig):
         return _response(body(413, "The body is too large.", code="body_too_large"))
     if isinstance(exc, UnreadablePostError):
         return _response(body(400, "The body ended before it was complete.", code="unreadable_body"))
     if isinstance(exc, OperationalError | InterfaceError):
-        # The error's text may hold values: only its kind is told.
+        # The error's message may contain values, so only its type is logged.
         log.error("the database is not available: %s", type(exc).__name__)
         return _response(_unavailable(), headers={"Retry-After": RETRY_AFTER})
     answer = drf_exception_handler(exc, context)
@@ -108,13 +108,13 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
     elif isinstance(exc, Problem):
         data = body(exc.status_code, str(exc.detail), title=exc.title, code=_code(exc), errors=exc.errors) | exc.extra
     else:
-        detail = str(exc.detail) if isinstance(exc, APIException) else "There is nothing here."
+        detail = str(exc.detail) if isinstance(exc, APIException) else "Not found."
         data = body(answer.status_code, detail, code=_code(exc) or "not_found")
     return _response(data, headers=answer.headers)
 
 
 def _unavailable() -> dict[str, Any]:
-    return body(503, "The database is not available. Try again soon.", code="database_unavailable")
+    return body(503, "The database is not available. Retry in a few seconds.", code="database_unavailable")
 
 
 def _code(exc: Exception) -> str:
@@ -135,7 +135,7 @@ def _response(data: dict[str, Any], headers: Any = None) -> Response:
     return Response(data, status=data["status"], headers=kept, content_type=CONTENT_TYPE)
 
 
-# Django's own error pages, for requests that never reach a DRF view: problems under /api/, pages elsewhere.
+# Django's error pages, for requests that never reach a DRF view: problems under /api/, HTML elsewhere.
 
 
 def _is_api(request: HttpRequest) -> bool:
@@ -146,7 +146,7 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     if _is_api(request):
         detail = "The request cannot be read."
         if isinstance(exception, DisallowedHost):
-            detail = "The site is not called by this host name: the setting ALLOWED_HOSTS does not have it."
+            detail = "This host name is not in the setting ALLOWED_HOSTS."
         data = body(status.HTTP_400_BAD_REQUEST, detail, code="bad_request")
         return JsonResponse(data, status=400, content_type=CONTENT_TYPE)
     return defaults.bad_request(request, exception)
@@ -154,24 +154,26 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     if _is_api(request):
-        hint = "" if request.path_info.endswith("/") else " Addresses of the API end with a slash."
-        data = body(status.HTTP_404_NOT_FOUND, f"There is nothing under this address.{hint}", code="not_found")
+        hint = "" if request.path_info.endswith("/") else " URLs of the API end with a slash."
+        data = body(status.HTTP_404_NOT_FOUND, f"Nothing was found at this URL.{hint}", code="not_found")
         return JsonResponse(data, status=404, content_type=CONTENT_TYPE)
     return defaults.page_not_found(request, exception)
 
 
 def unavailable(request: HttpRequest) -> HttpResponse:
-    """The database does not answer."""
+    """Return the 503 for a database that does not answer."""
     headers = {"Retry-After": RETRY_AFTER}
     if _is_api(request):
         return JsonResponse(_unavailable(), status=503, content_type=CONTENT_TYPE, headers=headers)
-    return HttpResponse("The database is not available. Try again soon.", status=503, headers=headers)
+    return HttpResponse("The database is not available. Retry in a few seconds.", status=503, headers=headers)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
     if isinstance(sys.exception(), OperationalError | InterfaceError):
         return unavailable(request)
     if _is_api(request):
-        data = body(status.HTTP_500_INTERNAL_SERVER_ERROR, "A fault of ours. It has been logged.", code="server_error")
+        data = body(
+            status.HTTP_500_INTERNAL_SERVER_ERROR, "An internal error occurred and was logged.", code="server_error"
+        )
         return JsonResponse(data, status=500, content_type=CONTENT_TYPE)
     return defaults.server_error(request)

@@ -1,1 +1,1 @@
-"""The admin site."""
+"""The admin site, its first page and the plan of the pool."""

@@ -1,35 +1,33 @@
-"""The plan of a pool, for staff: the same as `manage.py plan_pool`, and a plot. The admin's site has its address."""
+"""The plan page of the admin: the same plan as `manage.py plan_pool`, with a plot."""
 
 import threading
-from argparse import ArgumentTypeError
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from django import forms
 from django.http import QueryDict
-from django.utils.text import capfirst
 
 from conversations.planning import question_values
 from conversations.planning.advice import advice, country_name, terms_text
 from conversations.planning.columns import COSTS, NEEDS, cool_down_name
 from conversations.planning.deadline import Deadline, TooLong
 from conversations.planning.plan import DEFAULT_DAYS, CountryPlan, Plan, Question, Simulation, make_plan
-from numbers.management import arguments
 from numbers.models import Pool
+from smsproxy import values
 from smsproxy.cockpit.plan_plot import Plot, draw
 
-# Seconds. Less than a request has for the database, whose connection would be cut otherwise.
+# Seconds. Shorter than the database deadline of a request, after which its connection is closed.
 PATIENCE = 5.0
 TOO_LONG = (
-    "The history is too long for a page. Ask for fewer days or for one country, or call manage.py plan_pool, which "
-    "takes as long as it needs."
+    "The history is too long for a page. Choose fewer days or one country, or run manage.py plan_pool, which has no "
+    "time limit."
 )
-# Several that take their time would look like a database that is slow, and all others would be turned away.
+# Several long plans at once would look like a slow database, and other requests would be rejected.
 _one_at_a_time = threading.Lock()
 
 
 class ArgumentField(forms.CharField):
-    """Checked as the argument of the command is, and refused in the same words. None: it is left out."""
+    """A field with the parser of a command line option. An empty field becomes None."""
 
     def __init__(self, parse: Callable[[str], Any], **options: Any) -> None:
         super().__init__(required=False, **options)
@@ -39,8 +37,8 @@ class ArgumentField(forms.CharField):
         text = super().clean(value)
         try:
             return self._parse(text) if text else None
-        except ArgumentTypeError as error:
-            raise forms.ValidationError(f"{capfirst(str(error))}.") from None
+        except ValueError as error:
+            raise forms.ValidationError(values.sentence(error)) from None
 
 
 class PlanForm(forms.Form):
@@ -48,22 +46,22 @@ class PlanForm(forms.Form):
         Pool.objects.all(), required=False, to_field_name="name", empty_label="the common pool"
     )
     country = ArgumentField(
-        arguments.country, help_text="Two letters, such as GB. Empty: all.", widget=forms.TextInput({"size": 4})
+        values.country, help_text="Two letters, such as GB. Leave empty for all.", widget=forms.TextInput({"size": 4})
     )
     growth = ArgumentField(
         question_values.growth,
-        help_text="Percent a month. Empty: as the history grows.",
+        help_text="Percent a month. Leave empty for the trend of the history.",
         widget=forms.TextInput({"size": 6}),
     )
     cool_down = ArgumentField(
         question_values.seconds,
         label="cool-down",
-        help_text="Seconds: one more to compare.",
+        help_text="Seconds. One more cool-down to compare.",
         widget=forms.TextInput({"size": 10}),
     )
     days = ArgumentField(
         question_values.days,
-        help_text=f"Of history. Empty: {DEFAULT_DAYS}.",
+        help_text=f"Days of history. Leave empty for {DEFAULT_DAYS}.",
         widget=forms.TextInput({"size": 4}),
     )
 
@@ -72,7 +70,7 @@ class PlanForm(forms.Form):
 
 
 class Section(NamedTuple):
-    """What the page shows of one country. has_refused: is one of the cool-downs not allowed?"""
+    """The section of one country. has_refused: one of the compared cool-downs is not allowed."""
 
     name: str
     advice: str
@@ -83,12 +81,12 @@ class Section(NamedTuple):
 
 
 def plan_context(asked: QueryDict) -> dict[str, Any]:
-    """For the page's template. Where there is no plan, it says why: the form is wrong, or it would take too long."""
+    """Return the context of the template. Without a plan it holds the form's errors or a refusal."""
     form = PlanForm(asked)
     if not form.is_valid():
         return {"form": form}
     if not _one_at_a_time.acquire(blocking=False):
-        return {"form": form, "refusal": "Another plan is being made at this moment. Try again in some seconds."}
+        return {"form": form, "refusal": "Another plan is being calculated. Try again in a few seconds."}
     try:
         plan = make_plan(form.question(), deadline=Deadline(PATIENCE))
     except TooLong:

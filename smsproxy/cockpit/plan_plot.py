@@ -1,4 +1,4 @@
-"""Where the lines of a plan's plot go. The SVG itself is a template: templates/admin/plan_plot.svg."""
+"""Calculate the coordinates of a plan's plot. The SVG is the template templates/admin/plan_plot.svg."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,18 +12,20 @@ WIDTH, HEIGHT = 720, 260
 LEFT, RIGHT, TOP, BOTTOM = 44, 704, 28, 226
 _MOST_DATES = 7
 _MOST_COUNTS = 5
-_LEAST_PAST = 4  # Of the future's days a quarter, so that “today” has room beside the axis on the first day, too.
-_ROOM_FOR_A_DATE = 30  # Half of one, so that none is cut off at the end.
+_LEAST_PAST = 4  # Past days are at least a quarter of the future, so that “today” has room beside the axis.
+_ROOM_FOR_A_DATE = 30  # Half the width of a date, so that the last one is not cut off.
 
 
 class Tick(NamedTuple):
+    """A position on an axis and its label."""
+
     at: float
     label: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plot:
-    """Of the numbers needed on each day, those that are there, and the forecast. runs_out: the day, if it is in it."""
+    """The plot of numbers needed, in stock and forecast. runs_out: the day they run out, if the plot contains it."""
 
     needed: str
     needed_today: float
@@ -39,12 +41,12 @@ class Plot:
 
     @property
     def runs_out_to_the_left(self) -> bool:
-        """Is there more room for its label on that side?"""
+        """Return whether its label has more room on the left."""
         return self.runs_out is not None and self.runs_out.at > (LEFT + RIGHT) / 2
 
 
 def draw(country: CountryPlan) -> Plot | None:
-    """None: there is no history to draw."""
+    """Return the plot, or None without any history."""
     if not country.days:
         return None
     return _Canvas(country).plot()
@@ -62,10 +64,10 @@ class _Canvas:
         self.forecast = [country.forecast.after(days) for days in range(self.future + 1)] if is_known else []
         most = max(country.needs.numbers, country.stock.numbers, *self.forecast)
         self.step = _round_step(most, _MOST_COUNTS)
-        self.most = self.step * (int(most / self.step) + 1)  # So that nothing touches the upper edge.
+        self.most = self.step * (int(most / self.step) + 1)  # One step more, so that nothing touches the upper edge.
 
     def _future(self, told: int) -> int:
-        """Days: half as many as there were; more, if the numbers run out later, so that one sees it."""
+        """Return the days of forecast: half of the history, or more so that the run-out day is visible."""
         days = max(15, told // 2)
         if self.country.runs_out_on:
             days = max(days, round((self.country.runs_out_on - self.today).days * 1.15))
@@ -104,7 +106,7 @@ class _Canvas:
 
 
 def _round_step(most: float, steps: int) -> int:
-    """The smallest of 1, 2, 5, 10, 20, 50 … of which so many reach this far."""
+    """Return the smallest of 1, 2, 5, 10, 20, 50 … with which this number of steps reaches the maximum."""
     step = 1
     while True:
         for factor in (1, 2, 5):

@@ -1,4 +1,4 @@
-"""The site for staff. Its first page says what needs them; so this module, unlike the rest of smsproxy, knows all."""
+"""The admin site for staff. Its first page shows alerts, so this module may import every other package."""
 
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ from smsproxy.cockpit.plan_page import plan_context
 
 
 class Place(NamedTuple):
-    """A list in which staff can see to it, and the permission that shows it."""
+    """The list in which staff handle an alert, and the permission needed to see it."""
 
     permission: str
     url_name: str
@@ -38,6 +38,8 @@ PLACES = {
 
 
 class AdminSite(admin.AdminSite):
+    """The admin site, with alerts on its first page and the plan of the pool."""
+
     site_header = "smsproxy"
     site_title = "smsproxy"
     index_title = "Operations"
@@ -49,7 +51,7 @@ class AdminSite(admin.AdminSite):
         return [path("plan/", self.admin_view(self.plan_pool), name="plan_pool"), *super().get_urls()]
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
-        """The plan is no model, but stands among those of the pool: on the first page, and at the side of all."""
+        """Add the plan to the models of the pool, on the first page and in the sidebar. It is not a model."""
         apps: list[Any] = super().get_app_list(request, app_label)
         for app in apps:
             if app["app_label"] == "numbers" and self._may_plan(request):
@@ -70,12 +72,12 @@ class AdminSite(admin.AdminSite):
         return TemplateResponse(request, "admin/plan.html", context)
 
     def _may_plan(self, request: HttpRequest) -> bool:
-        """Whoever sees the list of numbers, which has a link to the plan."""
+        """Return whether the user may see the list of numbers, which links to the plan."""
         return bool(self.get_model_admin(VirtualNumber).has_view_permission(request))
 
 
 def _troubles(request: HttpRequest) -> list[tuple[str, str]]:
-    """What this member of staff may know of: the sentence, and the address of the list behind it."""
+    """Return the alerts that the user may see, each with the URL of its list."""
     return [
         (told, reverse(f"admin:{PLACES[trouble].url_name}_changelist") + PLACES[trouble].query)
         for trouble, told in gather().troubles.items()

@@ -1,4 +1,4 @@
-"""What every admin page shares: the read-only base classes. The site itself is in smsproxy/cockpit/site.py."""
+"""Base classes of all admin pages. The admin site itself is in smsproxy/cockpit/site.py."""
 
 import logging
 from collections.abc import Callable
@@ -19,10 +19,10 @@ log = logging.getLogger(__name__)
 
 
 class BoundedAdmin(admin.ModelAdmin):
-    """A list in pages, which bears whatever there is in its address."""
+    """A paginated list that tolerates an invalid query in its URL."""
 
     list_per_page = 50
-    # What a filter finds is counted, for the pages; all that there is would be a second count, of the whole table.
+    # Pagination counts the filtered rows. The full count would be a second one, of the whole table.
     show_full_result_count = False
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
@@ -30,20 +30,20 @@ class BoundedAdmin(admin.ModelAdmin):
         return self.or_back_to_the_list(request, lambda: show(request, extra_context))
 
     def or_back_to_the_list(self, request: HttpRequest, show: Callable[[], HttpResponse]) -> HttpResponse:
-        """As Django does for filters of which it knows that they are nonsense: back to the list, with a word."""
+        """Return the page, or a redirect to the list with a warning if the filters are invalid, as Django does."""
         try:
             return show()
         except (IncorrectLookupParameters, ValueError, OverflowError, DataError) as error:
             if request.method == "GET" and set(request.GET) <= {ERROR_FLAG}:
-                raise  # Nobody asked for anything: it is a fault of ours.
-            # The error's text quotes what was asked for: only its kind is told.
-            log.warning("the list at %s could not be shown as asked for: %s", request.path, type(error).__name__)
+                raise  # The request has no filters, so the fault is our own.
+            # The error's message quotes the request, so only its type is logged.
+            log.warning("invalid filters for the list at %s: %s", request.path, type(error).__name__)
             changelist = reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
             return HttpResponseRedirect(f"{changelist}?{ERROR_FLAG}=1")
 
 
 class ReadOnlyAdmin(BoundedAdmin):
-    """A record: it can be looked at, and changed only by an action that calls a verb of the model."""
+    """A record that staff can view, and change only by actions that call a method of the model."""
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -55,11 +55,14 @@ class ReadOnlyAdmin(BoundedAdmin):
         return False
 
     def has_change_state_permission(self, request: HttpRequest) -> bool:
-        """For actions, `permissions=["change_state"]`: the model's own "change" permission, which no form uses."""
+        """Return whether the user may run actions with `permissions=["change_state"]`.
+
+        That is the model's own "change" permission, which no form uses.
+        """
         return request.user.has_perm(f"{self.opts.app_label}.{get_permission_codename('change', self.opts)}")
 
     def call_each(self, request: HttpRequest, rows: "QuerySet[Any]", verb: Callable[[Any, str], object]) -> None:
-        """Call verb(row, actor) on each row, and tell how many took it and how many had moved on."""
+        """Call verb(row, actor) on each row. Show how many rows changed and how many had an unsuitable state."""
         done = refused = 0
         for row in rows:
             try:
@@ -73,13 +76,13 @@ class ReadOnlyAdmin(BoundedAdmin):
 
 
 class LeavesATrace(ReadOnlyAdmin):
-    """A record with something of a person's on its page: whoever sees that leaves a trace in Django's admin log."""
+    """A record with personal data. Each view of that data is recorded in Django's admin log."""
 
     def what_is_seen(self, request: HttpRequest, row: Any) -> str:
-        """What this member of staff sees of people on the page of this row, in words; "" if nothing."""
+        """Describe the personal data that this user sees on this page, or return "" without any."""
         raise NotImplementedError
 
-    # Here, and not in change_view: this is called only if a page is shown, and with its row.
+    # Overridden instead of change_view, because it runs only when a page is shown, and receives the row.
     def render_change_form(
         self,
         request: HttpRequest,
@@ -95,7 +98,7 @@ class LeavesATrace(ReadOnlyAdmin):
 
 
 class ReadOnlyInline(admin.TabularInline):
-    """Records of a record."""
+    """Read-only rows that belong to a record."""
 
     extra = 0
     can_delete = False

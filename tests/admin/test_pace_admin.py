@@ -208,6 +208,7 @@ def test_the_first_page_tells_only_what_one_may_see(staff, account, number):
     assert "paused" not in html
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("dark", [False, True])
@@ -222,6 +223,7 @@ def test_the_first_page_fits_a_phone(browse, account, number, dark):
         soon_at(browser, page("accountpace"))
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 @pytest.mark.django_db(transaction=True)
 def test_a_rate_is_typed_into_the_page_of_a_number_below_which_is_its_history(browse, number):

@@ -103,7 +103,7 @@ def test_on_the_first_day_the_plot_shows_what_is_needed_and_has_room_for_today(a
 
 
 def test_the_page_says_in_words_which_cool_downs_are_not_allowed(admin_client, history):
-    told = "in grey: not allowed, since a text may be under way for as long"
+    told = "in grey: not allowed, because a message may be in transit for as long"
 
     assert told in admin_client.get(PLAN).content.decode()
 
@@ -113,7 +113,7 @@ def test_a_country_without_a_history_has_no_plot(admin_client, db):
     html = admin_client.get(PLAN).content.decode()
 
     assert svgs(html) == []
-    assert "GB: 1 number, and nobody had a conversation in 90 days." in html
+    assert "GB: 1 number, and no conversations in 90 days." in html
 
 
 def test_an_empty_pool_has_sensible_words(admin_client, db):
@@ -159,6 +159,7 @@ def test_what_cannot_be_planned_is_told_at_its_field(admin_client, history, aske
     assert svgs(html) == []
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("dark", [False, True])
@@ -205,7 +206,7 @@ def test_what_takes_too_long_for_a_page_is_refused_with_what_to_do(admin_client,
     page = admin_client.get(PLAN)
 
     assert page.status_code == 200
-    assert "fewer days or for one country, or call manage.py plan_pool" in page.content.decode()
+    assert "fewer days or one country, or run manage.py plan_pool" in page.content.decode()
     assert svgs(page.content.decode()) == []
     monkeypatch.undo()
     assert len(svgs(admin_client.get(PLAN).content.decode())) == 1
@@ -242,5 +243,5 @@ def test_one_plan_at_a_time_is_made_so_that_all_else_has_its_turn(admin_client, 
 
     assert len(svgs(first)) == 1
     assert len(seen) == 1
-    assert "Another plan is being made at this moment." in seen[0]
+    assert "Another plan is being calculated." in seen[0]
     assert svgs(seen[0]) == []

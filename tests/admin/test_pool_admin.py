@@ -191,7 +191,7 @@ def test_the_first_page_tells_of_shortages_and_of_retired_numbers_and_leads_ther
     html = admin_client.get(reverse("admin:index")).content.decode()
 
     retired = f"{page('virtualnumber_changelist')}?state__exact=retired&is_rented__exact=1"
-    assert f'href="{page("shortage_changelist")}">Conversations that found no number free' in html
+    assert f'href="{page("shortage_changelist")}">Conversations without a free number' in html
     assert f'href="{retired.replace("&", "&amp;")}">Retired numbers that are still rented: 1' in html
     assert list(admin_client.get(retired).context["cl"].result_list) == [number]
 

@@ -137,13 +137,13 @@ def test_a_rule_that_could_not_buy_is_told_by_the_status_and_on_the_first_page(a
     berlin = Pool.objects.create(name="berlin")
     add_rule(pool=berlin, monthly_budget=Decimal("1.25"))
     top_up_all()
-    told = "Top-ups that could not buy: 1. berlin, GB: 1 of 2 are ours: the budget is used up"
+    told = "Top-ups that failed to buy: 1. berlin, GB: 1 of 2 are ours: the budget is used up"
 
     code, output = run("relay", "--status")
 
     assert code == 1
     assert told in output
-    assert re.search(r"tries again in \d+ min", output)
+    assert re.search(r"retries in \d+ min", output)
     assert told in gather().troubles[Trouble.TOP_UP]
     html = admin_client.get(reverse("admin:index")).content.decode()
     assert told in html

@@ -12,8 +12,7 @@ from django.core.management import call_command
 from django.db import OperationalError
 from django.test import Client
 from django.utils import timezone
-from hypothesis import HealthCheck, given
-from hypothesis import settings as hypothesis_settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rest_framework.test import APIClient
 
@@ -25,6 +24,7 @@ from smsproxy.api.models import ApiKey
 from smsproxy.crypto import keyed_hash
 from smsproxy.wsgi import with_chunked_bodies
 from tests.support.builders import ALICE, BOB, CHARLIE, add_numbers, talk
+from tests.support.hypothesis_profiles import examples
 
 URL = "/api/v1/conversations/"
 EVERY_ENDPOINT = pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_a_reopening_with_options_is_refused(api):
 
     told = is_problem(api.post(f"{URL}{conversation.public_id}/reopen/", {"for_good": True}), 400)
 
-    assert "Known are: none." in told["errors"][0]["detail"]
+    assert "Known fields: none." in told["errors"][0]["detail"]
 
     conversation.refresh_from_db()
     assert conversation.state == "closed"
@@ -390,7 +390,7 @@ _JSON = st.recursive(
 _KEYS = st.sampled_from(["participants", "reference", "ttl", "notify", "number", "label"])
 
 
-@hypothesis_settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(fast=20, thorough=150)
 @given(body=_JSON | st.dictionaries(_KEYS, _JSON | st.lists(st.dictionaries(_KEYS, _JSON, max_size=3), max_size=3)))
 def test_no_json_whatsoever_is_a_500_or_creates_half_a_conversation(api, body):
     response = api.post(URL, json.dumps(body), content_type="application/json")

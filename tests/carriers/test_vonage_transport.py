@@ -18,6 +18,8 @@ from smsproxy.carriers.vonage.carrier import VonageCarrier
 from tests.support.stub_carrier import StubCarrier
 from tests.support.vonage_wire import OURS, assert_logs_private, everything_logged, fails, text
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("processes")]
+
 
 @pytest.fixture
 def stub(tmp_path, settings, monkeypatch):
@@ -72,23 +74,22 @@ def test_a_server_that_never_answers_gets_one_text_and_no_more(stub, carrier, se
     settings.CARRIER_TIMEOUT = 1
     stub.behave(hang=True)
 
-    started = time.monotonic()
     fails(OutcomeUnknown, lambda: carrier.send(text()))
 
-    assert time.monotonic() - started < 3
     assert len(stub.requests) == 1
     assert_logs_private(caplog)
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_a_server_that_asks_for_patience_is_not_waited_for(stub, carrier, status):
+def test_a_server_that_asks_for_patience_is_not_waited_for(stub, carrier, status, monkeypatch):
     stub.behave(status=status, retry_after=3600)
 
-    started = time.monotonic()
+    waits = []
+    monkeypatch.setattr(time, "sleep", waits.append)
     error = fails(TryLater, lambda: carrier.send(text()))
     fails(TryLater, lambda: list(carrier.owned()))
 
-    assert time.monotonic() - started < 3
+    assert max(waits, default=0) < 60
     assert len(stub.requests) == 1
     assert error.code == str(status)
 
@@ -214,7 +215,7 @@ def test_a_new_process_makes_its_own_connection(stub, carrier):
 
     child = multiprocessing.get_context("fork").Process(target=carrier.send, args=(text(client_ref="child"),))
     child.start()
-    child.join(10)
+    child.join(60)
     carrier.send(text(client_ref="parent-2"))
 
     assert child.exitcode == 0

@@ -1,8 +1,7 @@
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import HealthCheck, given
-from hypothesis import settings as hypothesis_settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from smsproxy.carriers.base import InboundText, Receipt, ReceiptStatus, Undecodable
@@ -276,7 +275,6 @@ KEYS = sorted({*payload("inbound_part"), *payload("receipt")})
 
 
 @given(st.dictionaries(st.sampled_from(KEYS), texts))
-@hypothesis_settings(suppress_health_check=[HealthCheck.too_slow])
 def test_any_texts_are_read_or_undecodable(changes):
     for parse, params in ((parse_inbound, payload("inbound_part")), (parse_receipt, payload("receipt"))):
         try:

@@ -5,8 +5,7 @@ from datetime import timedelta
 
 import pytest
 from django.utils import timezone
-from hypothesis import HealthCheck, given
-from hypothesis import settings as hypothesis_settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from conversations.delivery import outbox
@@ -15,6 +14,7 @@ from conversations.models import AccountPace, Kind, NumberPace, OutboundMessage
 from conversations.models.pace import CATCH_UP
 from numbers.models import RealNumber, VirtualNumber
 from tests.support.builders import add_numbers
+from tests.support.hypothesis_profiles import examples
 
 pytestmark = pytest.mark.django_db
 
@@ -42,7 +42,7 @@ def people(count):
 def queue(sender, recipients, text="hello"):
     """A text to each of them: each its own line."""
     for recipient in recipients:
-        outbox._queue(Kind.NOTICE, sender, recipient, text)
+        outbox._queue(Kind.NOTICE, sender.pk, recipient.pk, text)
 
 
 def claimed(limit=1000):
@@ -176,7 +176,7 @@ def test_the_rate_is_one_for_all_workers(clock, rates):
     assert sum(len(claimed(limit=1)) for _ in range(3)) == 1
 
 
-@hypothesis_settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(fast=5, thorough=30)
 @given(
     rate=st.sampled_from([1.0, 3.0, 10.0, 30.0, 100.0]),
     account=st.sampled_from([5, 30, 1000]),

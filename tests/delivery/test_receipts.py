@@ -1,8 +1,7 @@
 """Delivery receipts: they come twice, out of order, too early, and sometimes not for us."""
 
 import pytest
-from hypothesis import HealthCheck, given
-from hypothesis import settings as hypothesis_settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from conversations.delivery import outbox
@@ -15,6 +14,7 @@ from conversations.models import DeliveryReceipt, OutboundMessage
 from conversations.worker.periodic_jobs import match_receipts
 from smsproxy.carriers.base import InboundText, OutcomeUnknown, Receipt, ReceiptStatus, SendReply, SentPart
 from tests.support.builders import ALICE, members
+from tests.support.hypothesis_profiles import examples
 from tests.support.outbox import state_of
 from tests.support.signing import signed_receipt
 
@@ -263,7 +263,7 @@ def test_a_receipt_for_nobody_is_kept(db):
 _WORDS = st.lists(st.tuples(st.sampled_from(["a", "b"]), st.sampled_from(list(ReceiptStatus))), max_size=8)
 
 
-@hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(fast=15, thorough=60)
 @given(words=_WORDS, answered_after=st.integers(0, 8))
 def test_whatever_the_order_of_receipts_and_our_own_record_the_state_is_drawn_from_the_first_final_words(
     carrier, bob, words, answered_after

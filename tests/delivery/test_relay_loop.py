@@ -41,7 +41,7 @@ class TestTheLoop:
         stop.set()
         wakeup.wake.set()
         for thread in threads:
-            thread.join(20)
+            thread.join(60)
             assert not thread.is_alive()
 
     @pytest.fixture
@@ -63,21 +63,21 @@ class TestTheLoop:
 
         def slowly(text):
             started.set()
-            assert go_on.wait(10)
+            assert go_on.wait(60)
             return carrier.accept(text)
 
         carrier.script = [slowly]
         [message, waiting] = queue(bob, "in flight", "waiting")
         worker = threading.Thread(target=Relay().run, args=[stop])
         worker.start()
-        assert started.wait(10)
+        assert started.wait(60)
 
         stop.set()
         # Time for the loop to see it: what it claims in the very moment of the word is sent, too.
         worker.join(2 * relay.POLL)
         assert worker.is_alive()
         go_on.set()
-        worker.join(20)
+        worker.join(60)
 
         assert not worker.is_alive()
         assert state_of(message) == "sent"

@@ -3,8 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given
-from hypothesis import settings as hypothesis_settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from conversations.delivery.claim import claim
@@ -22,6 +21,7 @@ from smsproxy.carriers.base import (
     TryLater,
 )
 from tests.support.builders import ALICE, BOB, CHARLIE, add_numbers, members, talk
+from tests.support.hypothesis_profiles import examples
 from tests.support.outbox import later, queue
 
 pytestmark = pytest.mark.django_db
@@ -89,7 +89,7 @@ def test_with_the_policy_resend_nothing_of_the_line_slips_past_before_it_is_queu
 _ANSWERS = st.sampled_from(["accept", "later", "sender", "account", "refused", "unknown"])
 
 
-@hypothesis_settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(fast=4, thorough=20)
 @given(answers=st.lists(_ANSWERS, max_size=12), lines=st.lists(st.sampled_from([0, 1, 2]), min_size=1, max_size=10))
 def test_whatever_the_carrier_answers_each_line_stays_in_order_and_nothing_accepted_is_sent_twice(
     db, carrier, time_machine, answers, lines

@@ -10,8 +10,7 @@ import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
-from hypothesis import HealthCheck, given
-from hypothesis import settings as hypothesis_settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from conversations.insight.explain_route import explain_route
@@ -22,6 +21,7 @@ from numbers.assignment.policy import UsedUp
 from numbers.models import NumberState, Pool, RealNumber, VirtualNumber
 from smsproxy.states import StaleState
 from tests.support.builders import ALICE, BOB, CHARLIE, STRANGER, add_numbers, members, proxies, talk
+from tests.support.hypothesis_profiles import examples
 from tests.support.outbox import later
 from tests.support.signing import signed_inbound
 
@@ -129,7 +129,7 @@ def test_a_number_that_was_replaced_still_reaches_the_others_and_it_says_so(clie
     by_the_old, by_the_new = (said_and_done(client, ALICE, to) for to in (alice.proxy_number.number, spare.number))
 
     assert by_the_old.conversation == by_the_new.conversation
-    assert "another number by now" in by_the_old.why
+    assert "another number now" in by_the_old.why
     assert "another number" not in by_the_new.why
     assert by_the_old.cools_down_until
     to_alice = said_and_done(client, BOB, bob.proxy_number.number).recipients
@@ -150,10 +150,10 @@ def test_of_a_closed_conversation_it_tells_when_its_numbers_go_to_others(client)
     assert said.conversation.id == conversation.public_id
     assert said.recipients == ()
     assert said.cools_down_until == members(conversation)[0].release_at
-    assert "answered that it has ended" in said.why
+    assert "late texts get the notice that it has ended" in said.why
 
 
-@pytest.mark.parametrize(("option", "how"), [("ttl", "expired"), ("idle_ttl", "Nobody wrote")])
+@pytest.mark.parametrize(("option", "how"), [("ttl", "expired"), ("idle_ttl", "nobody wrote")])
 @pytest.mark.parametrize(("late_texts", "outcome"), [("end", "ended"), ("reopen", "relayed")])
 def test_one_whose_time_is_up_has_ended_even_before_the_sweep(client, time_machine, option, how, late_texts, outcome):
     add_numbers(2)
@@ -176,7 +176,7 @@ def test_a_late_text_that_opens_its_conversation_again_is_announced(client):
     first, second = (said_and_done(client, ALICE, proxies(conversation)[0]) for _ in range(2))
 
     assert first.reopens
-    assert "opens it again" in first.why
+    assert "reopens it" in first.why
     assert not second.reopens
     assert [to.label for to in first.recipients] == ["Bob"]
 
@@ -191,7 +191,7 @@ def test_a_conversation_that_lost_a_number_is_not_opened_again_and_it_says_why(c
 
     assert said.outcome == "ended"
     assert said.conversation.id == conversation.public_id
-    assert "somebody else's" in said.why
+    assert "may be in another conversation" in said.why
 
 
 # Nowhere --------------------------------------------------------------------------------------------------------------
@@ -240,7 +240,7 @@ def test_a_stranger_a_number_that_is_none_of_ours_and_a_number_of_ours_that_text
     ourselves = said_and_done(client, other.number, ours.number)
 
     assert (stranger.outcome, stranger.sender_is_known) == ("no_route", False)
-    assert "do not know the sender" in stranger.why
+    assert "sender is unknown" in stranger.why
     assert (nowhere.outcome, nowhere.virtual_number) == ("no_route", None)
     assert nowhere.sender_is_known
     assert ourselves.outcome == "loop"
@@ -333,7 +333,8 @@ class History:
             yield conversation
 
 
-@hypothesis_settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.slow
+@examples(fast=12, thorough=12)
 @given(first=_TALK, steps=_STEPS)
 def test_whatever_happened_before_what_it_says_is_what_becomes_of_the_text(db, client, time_machine, first, steps):
     time_machine.move_to("2026-11-24T12:00:00Z", tick=True)
@@ -358,7 +359,7 @@ def test_it_writes_nothing_and_locks_nothing():
 
     assert len(queries) > 5
     for query in queries:
-        assert query["sql"].startswith("SELECT")
+        assert query["sql"].strip().startswith("SELECT")
         assert "FOR NO KEY UPDATE" not in query["sql"]
     assert not RealNumber.objects.with_number(STRANGER).exists()
     assert not InboundMessage.objects.exists()
@@ -383,7 +384,7 @@ def test_the_command_says_in_words_where_it_goes_and_ends_with_0(run, to):
     code, told = run("explain_route", ALICE, to)
 
     assert code == 0
-    assert told.startswith("RELAYED: The pair stands for participant 0, and the conversation is open.")
+    assert told.startswith("RELAYED: The pair belongs to participant 0, and the conversation is open.")
     assert f"number        {to}, active, common pool" in told
     assert "“order-42”, open, common pool" in told
     assert "goes to       participant 1 (Bob), whose proxy number is +4477009005" in told
@@ -394,7 +395,7 @@ def test_it_ends_with_3_if_the_text_would_reach_nobody(run, to):
     code, told = run("explain_route", STRANGER, to)
 
     assert code == 3
-    assert "It would not be passed on: no route." in told
+    assert "It would not be relayed: no route." in told
     assert no_number_of_a_person_in(told)
 
 

@@ -379,9 +379,9 @@ def test_the_table_ends_with_a_sentence_of_advice_for_each_country(run, history)
     assert "GB 25.00 0 18.75 0 0.00" in flat
     assert (
         "GB: 20 numbers, 15 needed (Δ: one person had 15 live conversations), lasts until about 2026-12-23 at +5.00 a "
-        "month. 1 number of another country would serve them, too: it is not counted."
+        "month. 1 number of another country could serve them too, but is not counted."
     ) in flat
-    assert "FR: 1 number, and nobody had a conversation in 90 days." in flat
+    assert "FR: 1 number, and no conversations in 90 days." in flat
 
 
 def test_for_programs_it_is_json_with_every_day(run, history):
@@ -414,13 +414,13 @@ def test_an_empty_pool_has_sensible_words(run, db):
 
     assert "POOL berlin:" in run("plan_pool", "--pool", "berlin")[1]
     assert "there is nothing to plan from" in run("plan_pool")[1]
-    assert "GB: 0 numbers, and nobody had a conversation" in run("plan_pool", "--country", "GB")[1]
+    assert "GB: 0 numbers, and no conversations" in run("plan_pool", "--country", "GB")[1]
 
 
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--pool", "paris"], "expected one of the pools berlin (left out: the common pool), found 'paris'"),
+        (["--pool", "paris"], "expected one of the pools berlin (omit it for the common pool), found 'paris'"),
         (["--country", "Britain"], "expected the two letters of a country"),
         (["--growth", "fast"], "expected percent a month from -99 to 1000"),
         (["--growth", "nan"], "expected percent a month"),

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from conversations.delivery import claim, outbox, receipts
 from conversations.delivery.receipts import note_part
-from conversations.intake import fast_path
+from conversations.intake import read_arrival
 from conversations.lifecycle.create import create_conversation
 from conversations.lifecycle.request import Person, Terms
 from conversations.models import Conversation, DeliveryReceipt, LongText, NumberPace, OutboundMessage, Participant
@@ -57,7 +57,9 @@ def test_the_sweeps_and_the_webhooks_use_the_indexes_made_for_them():
         cursor.execute("SET LOCAL enable_seqscan = off")
         for index, rows in sweeps.items():
             assert index in rows.explain(), index
-        inbound_by_hand = plan_of(fast_path._FIND, {"sender": ALICE, "sender_hash": keyed_hash(ALICE), "recipient": to})
+        inbound_by_hand = plan_of(
+            read_arrival._READ, {"sender": ALICE, "sender_hash": keyed_hash(ALICE), "recipient": to}
+        )
         inbound = plans_of_look_ups(lambda: Participant.objects.route(ALICE, to))
         by_our_reference = plans_of_look_ups(lambda: receipts._find(DeliveryReceipt(client_ref=message.client_ref)))
         by_their_id = plans_of_look_ups(lambda: receipts._find(DeliveryReceipt(carrier_message_id="a")))

@@ -42,7 +42,7 @@ def test_before_the_first_text_all_is_well(run):
     code, output = told(run)
 
     assert code == 0
-    assert "SENDING goes on" in output
+    assert "SENDING is active" in output
     assert not AccountPace.objects.exists()
 
 
@@ -62,7 +62,7 @@ def test_texts_that_nobody_sends_are_trouble(run, bob):
     code, output = told(run)
 
     assert code == 1
-    assert "start manage.py relay" in output
+    assert "Start manage.py relay" in output
 
 
 def test_a_worker_that_was_killed_is_told_and_after_a_day_forgotten(run, bob, worker, time_machine):
@@ -110,9 +110,9 @@ def test_a_pause_is_told_with_its_reason_its_code_since_when_and_when_a_text_tri
 
     assert code == 1
     assert "for 15 s: the account has no credit (code 9)" in output
-    assert "one text tries in 45 s" in output
-    assert "none has tried yet" in output
-    assert "they go as soon as sending goes on" in output
+    assert "a test message is sent in 45 s" in output
+    assert "no test so far" in output
+    assert "sent as soon as sending resumes" in output
 
 
 def test_each_probe_that_failed_is_counted(bob, carrier, time_machine):
@@ -261,7 +261,7 @@ def test_conversations_that_found_no_number_free_are_told_for_an_hour(run, time_
 
     assert code == 1
     assert (
-        "Conversations that found no number free in the last hour: 2, the last at 2026-11-25 12:00 UTC for pool "
+        "Conversations without a free number in the last hour: 2, the last at 2026-11-25 12:00 UTC for pool "
         "berlin, country GB."
     ) in output
     assert gather().shortages == status.Shortages(count=2, last_at=timezone.now(), pool="berlin", country="GB")

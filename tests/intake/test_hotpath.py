@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from conversations.delivery.wakeup import wake_workers
 from conversations.intake import fast_path, receive
+from conversations.intake.read_arrival import read_arrival
 from conversations.models import Conversation, InboundMessage, MessageEvent, OutboundMessage
 from conversations.worker.periodic_jobs import sweep
 from smsproxy.carriers.base import InboundText
@@ -22,6 +23,10 @@ CHANGING = {"id", "client_ref", "inbound_id", "message_id"}
 
 def text_from(sender, to, words="I am at the corner"):
     return InboundText(carrier_message_id="in-1", sender=sender, recipient=to, text=words, sent_at=timezone.now())
+
+
+def context_of(text):
+    return read_arrival(text.sender, text.recipient, text.text)
 
 
 def rows(model):
@@ -102,20 +107,20 @@ def test_what_is_not_ordinary_is_left_to_the_slow_way():
     ended.close()
     to = proxies(open_)[0]
 
-    assert fast_path.find(text_from(ALICE, to)).participant == members(open_)[0]
-    assert fast_path.find(text_from(STRANGER, to)) is None
-    assert fast_path.find(text_from(None, to)) is None
-    assert not fast_path.find(text_from(ALICE, proxies(ended)[0])).participant.conversation.is_live()
+    assert context_of(text_from(ALICE, to)).author == members(open_)[0]
+    assert context_of(text_from(STRANGER, to)).author is None
+    assert context_of(text_from(None, to)).author is None
+    assert not context_of(text_from(ALICE, proxies(ended)[0])).is_open
 
 
 def test_a_text_from_a_participant_whose_number_has_become_ours_is_a_loop():
     add_numbers(2)
     text = text_from("+447700900100", proxies(talk("+447700900100", BOB))[0])
-    assert fast_path.find(text)
+    assert context_of(text).author
 
     add_numbers(1, start="+4477009001")
 
-    assert fast_path.find(text) is None
+    assert context_of(text).is_loop
     receive.receive(text)
     assert InboundMessage.objects.get().outcome == "loop"
 
@@ -129,12 +134,12 @@ def test_a_pair_of_numbers_that_was_given_to_others_stands_for_them_alone(time_m
     second = talk(ALICE, CHARLIE)
     assert proxies(second) == proxies(first)
 
-    arrival = fast_path.find(text_from(ALICE, proxies(second)[0]))
+    context = context_of(text_from(ALICE, proxies(second)[0]))
 
     alice, charlie = members(second)
-    assert arrival.participant == alice
-    assert arrival.participant.conversation == second
-    assert arrival.others == [charlie]
+    assert context.author == alice
+    assert context.author.conversation == second
+    assert context.others == [charlie]
 
 
 @pytest.mark.parametrize("end", ["closed", "expires_at", "idle_at"])
@@ -142,14 +147,14 @@ def test_a_conversation_that_ends_after_it_was_read_gets_nothing_more(end):
     add_numbers(2)
     conversation = talk(ALICE, BOB)
     text = text_from(ALICE, proxies(conversation)[0])
-    arrival = fast_path.find(text)
+    context = context_of(text)
     if end == "closed":
         conversation.close()
     else:
         Conversation.objects.update(**{end: timezone.now() - timedelta(seconds=1)})
 
-    assert arrival
-    assert fast_path.take_in(text, arrival) is fast_path.Taken.NOT_ANY_MORE
+    assert context.is_open
+    assert fast_path.take_in(text, context) is fast_path.Taken.NOT_ANY_MORE
 
     assert not InboundMessage.objects.exists()
     assert not OutboundMessage.objects.exists()

@@ -9,8 +9,7 @@ from django.db import connection
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
-from hypothesis import HealthCheck, given
-from hypothesis import settings as hypothesis_settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from conversations.intake import long_messages
@@ -19,8 +18,9 @@ from conversations.worker.periodic_jobs import pass_on_incomplete, sweep
 from numbers.models import NumberState, RealNumber, VirtualNumber
 from smsproxy.carriers.base import InboundText
 from smsproxy.carriers.gsm7 import split
-from tests.slow.processes.test_concurrency import at_once
 from tests.support.builders import ALICE, BOB, CHARLIE, STRANGER, add_numbers, members, proxies, talk
+from tests.support.concurrency import at_once
+from tests.support.hypothesis_profiles import examples
 from tests.support.outbox import later, work
 from tests.support.signing import signed_inbound
 
@@ -441,7 +441,7 @@ def arrivals(draw):
     return lengths, draw(st.permutations(come + repeats))
 
 
-@hypothesis_settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(fast=8, thorough=25)
 @given(arrivals())
 def test_whatever_the_order_and_the_repeats_each_text_goes_on_once_and_no_part_is_lost(alices, settings, come):
     OutboundMessage.objects.all().delete()

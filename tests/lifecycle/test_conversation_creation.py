@@ -354,7 +354,7 @@ class TestLookup:
 
     def test_both_numbers_are_looked_up_at_once(self, api, carrier):
         add_numbers(2)
-        together = threading.Barrier(2, timeout=5)
+        together = threading.Barrier(2, timeout=60)
 
         def look_up(number):
             together.wait()

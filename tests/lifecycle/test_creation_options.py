@@ -55,7 +55,7 @@ def test_a_pool_that_there_is_not_is_a_400_that_names_those_there_are(api, name)
     assert answer.status_code == 400
     assert answer.json()["errors"][0]["pointer"] == "/pool"
     if name == "nowhere":
-        assert "Known are: berlin." in answer.json()["detail"]
+        assert "Expected one of the pools berlin (omit it for the common pool)." in answer.json()["detail"]
     assert not Conversation.objects.exists()
 
 
@@ -63,7 +63,7 @@ def test_where_there_are_no_pools_yet_the_400_says_so(create):
     answer = create(pool="none")
 
     assert answer.status_code == 400
-    assert "There are no pools yet. Without one, it is the common pool." in answer.json()["detail"]
+    assert "no pool exists yet (omit it for the common pool)." in answer.json()["detail"]
 
 
 def test_its_numbers_cool_down_for_as_long_as_the_pool_says(create, settings):

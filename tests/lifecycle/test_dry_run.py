@@ -140,7 +140,7 @@ def test_the_command_says_which_number_and_by_which_preference_in_words(run, unc
     code, told = run("explain_assignment", ALICE, BOB)
 
     assert code == 0
-    words = f"{number.number}    GB  own country: it is of their own country"
+    words = f"{number.number}    GB  own country: it is from their own country"
     assert told.splitlines() == [f"participant 0  {words}", f"participant 1  {words}"]
 
 
@@ -171,7 +171,7 @@ def test_options_are_those_of_a_request(run):
         return run("explain_assignment", ALICE, CHARLIE, "--pool", "berlin", *options)
 
     assert "other country: no number of their own country is free" in told()[1]
-    assert "any: the policy does not look at countries" in told("--geography", "any")[1]
+    assert "any: the policy ignores countries" in told("--geography", "any")[1]
     assert told("--geography", "same-country")[0] == 3
     ended = talk(ALICE, BOB, pool=pool)
     ended.close()
@@ -235,5 +235,5 @@ def test_a_pool_that_there_is_not_is_refused_with_those_there_are(run, db):
     code, told = run("explain_assignment", ALICE, BOB, "--pool", "paris")
 
     assert code != 0
-    assert "expected one of the pools berlin (left out: the common pool), found 'paris'" in told
+    assert "expected one of the pools berlin (omit it for the common pool), found 'paris'" in told
     assert "0900001" not in told

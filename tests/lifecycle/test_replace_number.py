@@ -1,7 +1,6 @@
 """Replacing a virtual number under the people who talk through it."""
 
 import threading
-import time
 from datetime import timedelta
 from itertools import islice
 
@@ -20,6 +19,7 @@ from numbers.assignment.policy import Geography
 from numbers.management.exit_codes import ExitCode
 from numbers.models import NumberState, Pool, VirtualNumber
 from tests.support.builders import ALICE, BOB, CHARLIE, add_numbers, members, proxies, talk
+from tests.support.concurrency import wait_for_a_lock
 from tests.support.outbox import later
 from tests.support.signing import signed_inbound
 from tests.support.terminal import states
@@ -55,7 +55,7 @@ def test_everybody_is_given_another_number_and_told_so_from_there(talking, run):
     [notice] = OutboundMessage.objects.all()
     assert (notice.sender, notice.recipient, notice.participant) == (alice.proxy_number, alice.real_number, alice)
     assert notice.text == "From now on, text this number to talk to Bob"
-    assert "1 text, 1 SMS" in output
+    assert "1 notice, 1 SMS" in output
     assert states()[old.number] == NumberState.DRAINING
     assert bob.replaces.count() == 0
     assert old.number in talking.events.first().reason
@@ -131,8 +131,8 @@ def test_the_preview_tells_how_many_texts_it_sends_and_does_nothing(talking, run
     code, output = run("replace_number", old.number, "--dry-run")
 
     assert code == ExitCode.DONE
-    assert "1 of 1 people would be given another number" in output
-    assert "1 text, 2 SMS" in output
+    assert "1 of 1 people would get another number" in output
+    assert "1 notice, 2 SMS" in output
     assert states()[old.number] == NumberState.ACTIVE
     assert not OutboundMessage.objects.exists()
 
@@ -147,8 +147,8 @@ def test_the_preview_knows_that_numbers_get_full(run, settings):
     code, output = run("replace_number", old.number, "--dry-run")
 
     assert code == ExitCode.FEWER
-    assert "3 of 4 people would be given another number" in output
-    assert "3 texts, 3 SMS" in output
+    assert "3 of 4 people would get another number" in output
+    assert "3 notices, 3 SMS" in output
     assert sum(moved.to is not None for moved in replace(old)) == 3
 
 
@@ -165,7 +165,7 @@ def test_without_a_notice_nobody_is_told(talking, run, settings):
 
     _, output = run("replace_number", number_of(talking).number, "--yes")
 
-    assert "nobody would be told" in output
+    assert "no notice would be sent" in output
     assert not OutboundMessage.objects.exists()
 
 
@@ -236,7 +236,7 @@ def test_one_that_cannot_text_somebody_does_not_take_its_place_for_them(run):
         (["+447700900999"], "not in the pool"),
         (["+447700900500", "--with", "+447700900500"], "expected another number"),
         (["+447700900500", "--with", "+447700900501"], "it is draining"),
-        (["+447700900502"], "serves nobody: it is retired"),
+        (["+447700900502"], "is not in use: it is retired"),
     ],
 )
 def test_nonsense_is_refused_before_anything_is_done(run, arguments, message):
@@ -412,7 +412,7 @@ def test_a_text_that_is_taken_in_while_its_recipient_is_given_another_number_goe
 
     def slowly(old, number):
         locked.set()
-        go_on.wait(10)
+        go_on.wait(60)
         return give(old, number)
 
     monkeypatch.setattr(replace_number, "_give", slowly)
@@ -427,12 +427,12 @@ def test_a_text_that_is_taken_in_while_its_recipient_is_given_another_number_goe
 
     replacer, writer = threading.Thread(target=work), threading.Thread(target=post)
     replacer.start()
-    assert locked.wait(10)
+    assert locked.wait(60)
     writer.start()
-    time.sleep(0.5)  # It has read the old number by now, and waits for the conversation.
+    wait_for_a_lock()  # It has read the old number, and waits for the conversation.
     go_on.set()
-    replacer.join(10)
-    writer.join(10)
+    replacer.join(60)
+    writer.join(60)
 
     relay = OutboundMessage.objects.get(kind="relay")
     assert relay.sender == number_of(conversation)
@@ -450,7 +450,7 @@ def test_two_runs_at_once_move_everybody_once():
     moved = []
 
     def work():
-        start.wait(10)
+        start.wait(60)
         moved.extend(replace(VirtualNumber.objects.get(pk=old.pk)))
         connection.close()
 
@@ -458,7 +458,7 @@ def test_two_runs_at_once_move_everybody_once():
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
 
     assert len(moved) == 20
     assert all(each.to for each in moved)

@@ -131,7 +131,7 @@ def meanwhile(monkeypatch):
         def first_happens(pairs):
             monkeypatch.setattr(choose_numbers, "cut_short", release)
             with ThreadPoolExecutor(1) as beside:
-                beside.submit(work).result(10)
+                beside.submit(work).result(60)
             return release(pairs)
 
         monkeypatch.setattr(choose_numbers, "cut_short", first_happens)

@@ -98,6 +98,8 @@ def test_a_number_is_free_again_in_the_minute_in_which_its_conversation_has_cool
     assert day.busiest([first, in_time])[1] == day.one_number_per_session([first, in_time]) == 1
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("processes")
 @pytest.mark.postgres
 def test_figures_are_measured_on_real_processes_and_nothing_is_lost(tmp_path):
     command = [

@@ -44,6 +44,8 @@ def run(*command, **environment):
 # The transcript -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("processes")
 def test_the_transcript_keeps_its_promises_in_a_bare_environment(tmp_path):
     done = run("manage.py", "demo", "--transcript", TMPDIR=str(tmp_path))
     assert done.returncode == 0, done.stderr
@@ -53,6 +55,8 @@ def test_the_transcript_keeps_its_promises_in_a_bare_environment(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("processes")
 def test_the_transcript_touches_nothing_of_the_developers(tmp_path):
     """Of these settings, one would reach a real account, one a real database, and the last stop the program."""
     real = tmp_path / "real.sqlite3"
@@ -72,6 +76,8 @@ def test_the_transcript_touches_nothing_of_the_developers(tmp_path):
     assert not real.exists()
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("processes")
 def test_a_broken_promise_is_told_and_exits_1():
     done = run("-c", DAMAGED)
     assert done.returncode == 1
@@ -101,6 +107,8 @@ def test_a_receipt_that_comes_twice_and_a_reply_that_is_lost_break_none(kind):
 # The server -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("processes")
 def test_it_starts_stops_and_goes_on_with_its_data(tmp_path):
     with Demo(tmp_path) as demo:
         assert "4477" in demo.first_lines
@@ -114,6 +122,8 @@ def test_it_starts_stops_and_goes_on_with_its_data(tmp_path):
     assert demo.returncode == 0
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("processes")
 def test_its_directory_may_be_called_anything(tmp_path):
     directory = tmp_path / "a b#c?d%41"
     directory.mkdir()

@@ -58,6 +58,7 @@ def digits(html):
     return re.sub(r"[\s+-]", "", html)
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 def test_what_is_typed_on_one_arrives_on_the_other_from_a_virtual_number(page):
     rider, driver = phones(page)
@@ -73,6 +74,7 @@ def test_what_is_typed_on_one_arrives_on_the_other_from_a_virtual_number(page):
     assert [entry for entry in page.get_log("browser") if entry["level"] == "SEVERE"] == []
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 def test_a_text_is_shown_as_text(page):
     rider, driver = phones(page)
@@ -82,6 +84,7 @@ def test_a_text_is_shown_as_text(page):
     assert "evil" not in page.title
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 def test_the_newest_text_is_in_view_on_a_narrow_screen(demo):
     with chromium(width=360, height=740, dark=True) as page:

@@ -1,6 +1,7 @@
-"""Many processes that create, close and reopen conversations at random, for the same few people and numbers.
+"""Many at once: threads of a test, or processes that work at random for the same few people and numbers.
 
-`Crowd` starts them, from a test, in a Python of their own: there `main` forks them, before there is any connection.
+`Crowd` starts the processes, from a test, in a Python of their own: there `main` forks them, before there is any
+connection.
 """
 
 import json
@@ -10,13 +11,17 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
+import psycopg
 from django.conf import settings
 from django.db import connection
 from django.db.models import QuerySet
@@ -32,12 +37,38 @@ from numbers.models import NumberState, VirtualNumber
 from smsproxy.carriers.base import InboundText
 from smsproxy.states import StaleState
 from tests.support.demo_process import ROOT
-from tests.support.relay_process import url_of_the_test
+from tests.support.relay_process import url_of_the_test, wait_until
 
 PROCESSES = 16
 PATIENCE = 120  # seconds
 
 _PROGRAM = "import django; django.setup(); from tests.support.concurrency import main; main()"
+
+
+def at_once(count: int, work: Callable[..., Any]) -> list[Any]:
+    """Run work(0), work(1), … in as many threads, all let go at the same moment; return their results."""
+    start = threading.Barrier(count)
+
+    def run(index: int) -> Any:
+        try:
+            start.wait(PATIENCE)
+            return work(index)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(run, range(count)))
+
+
+def wait_for_a_lock(how_many: int = 1) -> None:
+    """Wait until so many connections to the test's PostgreSQL database wait for a lock.
+
+    Called with the lock held: from then on, what waits for it has read what it reads before.
+    """
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    # Over another connection: within a transaction of ours, the view would not change.
+    with psycopg.connect(url_of_the_test(), autocommit=True) as outside:
+        wait_until(lambda: outside.execute(waiting).fetchone() == (how_many,))
 
 
 @dataclass(frozen=True, kw_only=True)

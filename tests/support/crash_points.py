@@ -1,13 +1,21 @@
-"""Killing what buys numbers at each of its steps in turn, in a world of its own each time."""
+"""Killing what buys numbers at one of its steps after the other, in a world of its own each time.
+
+Every fifth step is tried, from another first one for each mishap, so that together the five mishaps try all of them.
+With --every-step, each mishap tries all.
+"""
 
 from contextlib import contextmanager
+from itertools import count
 
 from django.db import transaction
 
-from numbers.models import NumberOrder, VirtualNumber
+from numbers.models import NumberOrder, NumberState, OrderState, VirtualNumber
+from numbers.provisioning.order import OrderSpec, find_or_open_order, fulfil
 from smsproxy.carriers.base import OutcomeUnknown
 from smsproxy.states import Stateful
 from tests.support.fake_rental_carrier import LOST
+
+TWO = OrderSpec(country="GB", count=2)
 
 
 class Killed(BaseException):
@@ -83,6 +91,41 @@ def list_lags(rentals):
 
 
 MISHAPS = [plain, first_is_gone, reply_is_lost, request_is_lost, list_lags]
+STRIDE = len(MISHAPS)
+
+
+def steps_to_try(mishap, *, every: bool):
+    """Return the steps at which to kill, without end. every: all of them, not only those of this mishap."""
+    return count() if every else count(MISHAPS.index(mishap), STRIDE)
+
+
+def provision():
+    """Do as the command does. Run after it has ended, it is the same request, and buys nothing."""
+    list(fulfil(find_or_open_order(TWO)))
+
+
+def assert_exactly_what_was_asked_for(rentals):
+    assert len(rentals.account) == 2
+    assert len(rentals.bought) == 2
+    order = NumberOrder.objects.get()
+    assert order.state == OrderState.COMPLETE
+    active = VirtualNumber.objects.active()
+    assert {each.number for each in active} == set(rentals.account) == rentals.reaching_us()
+    assert not VirtualNumber.objects.filter(state__in=[NumberState.ORDERED, NumberState.CONFIGURING]).exists()
+
+
+def provision_killed_at_each_of(tries, rentals, steps, happens):
+    """Kill a run that buys two numbers at each of these steps, and run it again; stop where there is no such step."""
+    for step in tries:
+        with world(rentals, steps, happens):
+            with steps.kill_at(step) as killed:
+                provision()
+            assert len(rentals.account) <= 2
+            provision()
+            assert_exactly_what_was_asked_for(rentals)
+            if not killed:
+                break
+    assert step > 20, "hardly any steps: is the counting broken?"
 
 
 @contextmanager

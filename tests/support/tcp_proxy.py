@@ -16,6 +16,8 @@ class Network:
         self._is_there = True
         self._ends: list[socket.socket] = []
         self.latency = 0.0  # seconds, each way
+        self.calls = 0
+        """How often a connection was asked for."""
 
     def __enter__(self) -> "Network":
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
@@ -48,6 +50,7 @@ class Network:
         with suppress(OSError):  # The listener was closed.
             while True:
                 near, _ = self._listener.accept()
+                self.calls += 1
                 threading.Thread(target=self._serve, args=[near], daemon=True).start()
 
     def _serve(self, near: socket.socket) -> None:

@@ -1,7 +1,6 @@
 """A conversation in which nobody writes for `idle_ttl` ends by itself."""
 
 import threading
-import time
 from datetime import datetime, timedelta
 
 import pytest
@@ -13,6 +12,7 @@ from conversations.models import Conversation, OutboundMessage, Participant
 from conversations.worker.periodic_jobs import close_idle, sweep
 from smsproxy.carriers.base import InboundText
 from tests.support.builders import ALICE, BOB, add_numbers, proxies, talk
+from tests.support.concurrency import wait_for_a_lock
 from tests.support.outbox import later
 
 URL = "/api/v1/conversations/"
@@ -146,8 +146,8 @@ def test_a_text_that_comes_in_the_very_moment_of_the_sweep_keeps_it_open():
         Participant.objects.route(ALICE, proxies(conversation)[0]).conversation.restart_idle_time()
         beside = threading.Thread(target=sweep_beside)
         beside.start()
-        time.sleep(0.5)
-    beside.join(10)
+        wait_for_a_lock()
+    beside.join(60)
 
     conversation.refresh_from_db()
     assert conversation.state == "open"

@@ -14,9 +14,9 @@ from conversations.retention import erase_texts
 from conversations.retention.erase_texts import erase_old_texts
 from conversations.worker.periodic_jobs import sweep
 from smsproxy.carriers.base import InboundText
-from tests.project.test_settings import start
 from tests.support.builders import ALICE, BOB, add_numbers, proxies, talk
 from tests.support.outbox import later
+from tests.support.settings_file import start
 
 DAY = 24 * 3600
 WORDS = "meet me at the old lighthouse"

@@ -1,4 +1,4 @@
-"""Which numbers people would get in a new conversation, and by which preference."""
+"""Show which virtual numbers people would get in a new conversation, and why."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -16,24 +16,25 @@ from numbers.assignment.choose import Preference
 from numbers.assignment.policy import Geography, Stickiness, UsedUp, policy_of
 from numbers.management.arguments import find_pool
 from numbers.models import Pool
+from smsproxy.text_table import line
 
 WHY: Mapping[Preference, str] = {
     Preference.NAMED: "the request names it",
-    Preference.LAST_USED: "they had it in their last conversation with the same person",
-    Preference.OWN_AREA: "it is of their own area",
-    Preference.OWN_REGION: "it is of their own state or province",
-    Preference.OWN_COUNTRY: "it is of their own country",
-    Preference.OTHER_COUNTRY: "no number of their own country is free, and the policy allows another",
-    Preference.ANY: "the policy does not look at countries",
-    Preference.CUT_SHORT: "they have used up all others: the cool-down of this one would be cut short",
-    Preference.REPLACEMENT: "it replaces another number of theirs",
+    Preference.LAST_USED: "they used it in their last conversation with the same person",
+    Preference.OWN_AREA: "it is from their own area",
+    Preference.OWN_REGION: "it is from their own state or province",
+    Preference.OWN_COUNTRY: "it is from their own country",
+    Preference.OTHER_COUNTRY: "no number of their own country is free, and the policy allows other countries",
+    Preference.ANY: "the policy ignores countries",
+    Preference.CUT_SHORT: "all other numbers are used up: the cool-down of this one would be cut short",
+    Preference.REPLACEMENT: "it replaces another of their numbers",
 }
 
 
 class Command(BaseCommand):
     help = (
-        "Say which virtual numbers these people would get in a new conversation now, and by which preference; or what "
-        "is missing. Nothing is created, and no lookup is paid for. Each PERSON is a number in E.164, or "
+        "Show which virtual numbers these people would get in a new conversation now and why, or what is missing. "
+        "Nothing is created, and no lookup is paid for. Each PERSON is a number in E.164, or "
         f"{HOW_TO_HIDE} Exit code 0: each gets a number; 3: no number is free for one of them; 2: wrong usage."
     )
 
@@ -66,12 +67,14 @@ class Command(BaseCommand):
             if json:
                 self._write_json({"code": error.code, "detail": error.detail, **error.figures})
             else:
-                self.stdout.write("\n".join(f"{name:<17}{value}" for name, value in error.figures.items()))
+                self.stdout.write(
+                    "\n".join(line([name, str(value)], widths=[17]) for name, value in error.figures.items())
+                )
             raise CommandError(f"Participant {error.position}: {error.detail}.", returncode=3) from None
         except CannotCreate as error:
             raise CommandError(f"Participant {error.position}: {error.detail}.", returncode=2) from None
         except TooManyAtOnce:
-            raise CommandError("Others create conversations for the same people just now. Try again.") from None
+            raise CommandError("Concurrent requests took every free number. Run the command again.") from None
         if json:
             self._write_json({"participants": [_figures(each) for each in chosen]})
         else:
@@ -83,7 +86,15 @@ class Command(BaseCommand):
 
 def _lines(chosen: Sequence[Chosen]) -> list[str]:
     return [
-        f"participant {position}  {each.number.number:<17}{each.number.country}  {each.preference}: {_why(each)}"
+        line(
+            [
+                f"participant {position}",
+                each.number.number,
+                each.number.country,
+                f"{each.preference}: {_why(each)}",
+            ],
+            widths=[15, 17, 4],
+        )
         for position, each in enumerate(chosen)
     ]
 

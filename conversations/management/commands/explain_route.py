@@ -14,8 +14,8 @@ from conversations.management.number_argument import HOW_TO_HIDE, number_argumen
 
 class Command(BaseCommand):
     help = (
-        "Say what would become of a text from a person's number to one of ours now, and why. Nothing is recorded. "
-        f"FROM may be {HOW_TO_HIDE} Exit code 0: it would be passed on; 3: it would not; 2: wrong usage."
+        "Show the outcome that a message from a person's number to a virtual number would have now, and why. Nothing "
+        f"is recorded. FROM may be {HOW_TO_HIDE} Exit code 0: it would be relayed; 3: it would not; 2: wrong usage."
     )
 
     def create_parser(self, prog_name: str, subcommand: str, **options: Any) -> CommandParser:
@@ -23,23 +23,25 @@ class Command(BaseCommand):
         return super().create_parser(prog_name, subcommand, usage=usage, **options)
 
     def add_arguments(self, parser: CommandParser) -> None:
-        # Counted here, since the parser repeats in its error what it has too many of: a number with spaces, say.
+        # Counted here, because the error of argparse would repeat surplus arguments, such as a number with spaces.
         parser.add_argument(
             "numbers", nargs="*", metavar="FROM TO", help="E.164: a person's number, and a virtual number"
         )
-        parser.add_argument("--json", action="store_true", help="for programs, as GET /api/v1/routes/explain/ answers")
+        parser.add_argument(
+            "--json", action="store_true", help="print JSON for programs, as GET /api/v1/routes/explain/ returns"
+        )
 
     def handle(self, *, numbers: list[str], json: bool, **options: Any) -> None:
         if len(numbers) != 2:
             raise CommandError(
-                f"Expected two numbers, FROM and TO, found {len(numbers)}. One with spaces in it needs quotes.",
+                f"Expected two numbers, FROM and TO, found {len(numbers)}. Quote a number that contains spaces.",
                 returncode=2,
             )
         sender, recipient = (number_argument(*each) for each in zip(numbers, ("FROM", "TO"), strict=True))
         found = explain_route(sender, recipient)
         self.stdout.write(_as_json(found) if json else "\n".join(_lines(found)))
         if not found.is_passed_on:
-            raise CommandError(f"It would not be passed on: {found.outcome.label}.", returncode=3)
+            raise CommandError(f"It would not be relayed: {found.outcome.label}.", returncode=3)
 
 
 def _as_json(found: RouteExplanation) -> str:

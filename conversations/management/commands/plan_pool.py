@@ -1,4 +1,4 @@
-"""How many numbers a pool needs, until when those that it has will do, and what that costs."""
+"""Forecast how many numbers a pool needs, when they run out, and what they cost."""
 
 import json
 from datetime import timedelta
@@ -18,8 +18,8 @@ from numbers.models import Pool
 
 class Command(BaseCommand):
     help = (
-        "Tell how many numbers a pool needs for the people of each country, from what they did; why; until when those "
-        "that it has will do; what another cool-down would change; and what it costs. Changes nothing."
+        "Forecast from the history how many numbers a pool needs for the people of each country, and why. Also shows "
+        "when the numbers run out, what another cool-down would change, and the cost. Changes nothing."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -30,29 +30,31 @@ class Command(BaseCommand):
             "--country",
             type=arguments.country,
             default=None,
-            help="only the people of this one, two letters, such as GB (default: all)",
+            help="only the people of this country, two letters, such as GB (default: all)",
         )
         parser.add_argument(
             "--growth",
-            type=question_values.growth,
+            type=arguments.argument(question_values.growth),
             default=None,
             metavar="PERCENT",
-            help="a month, compounding (default: as the history grows)",
+            help="a month, compounding (default: the trend of the history)",
         )
         parser.add_argument(
             "--cool-down",
-            type=question_values.seconds,
+            type=arguments.argument(question_values.seconds),
             default=None,
             metavar="SECONDS",
-            help="tell what this cool-down would change, beside those of 1, 3, 7 and 14 days",
+            help="compare this cool-down too, besides 1, 3, 7 and 14 days",
         )
         parser.add_argument(
             "--days",
-            type=question_values.days,
+            type=arguments.argument(question_values.days),
             default=DEFAULT_DAYS,
-            help=f"of history, of which today is the last (default: {DEFAULT_DAYS})",
+            help=f"days of history, ending today (default: {DEFAULT_DAYS})",
         )
-        parser.add_argument("--json", action="store_true", help="for programs, and with every day of the history")
+        parser.add_argument(
+            "--json", action="store_true", help="print JSON for programs, with every day of the history"
+        )
 
     def handle(
         self,

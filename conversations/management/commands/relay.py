@@ -3,8 +3,8 @@
 import json
 import signal
 import threading
-from argparse import ArgumentTypeError
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -15,14 +15,10 @@ from conversations.insight.status import MOST, gather
 from conversations.management import status_table
 from conversations.worker.periodic_jobs import sweep
 from conversations.worker.sqlite_lock import SecondWorker, alone_on_sqlite
+from numbers.management.arguments import argument
 from numbers.provisioning.top_up import top_up_all
 from smsproxy.checks import TAG
-
-
-def _one_or_more(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text) >= 1):
-        raise ArgumentTypeError(f"expected a whole number, 1 or more; found {text!r}")
-    return int(text)
+from smsproxy.values import whole_number
 
 
 class Command(BaseCommand):
@@ -35,7 +31,10 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--concurrency", type=_one_or_more, default=20, help="calls to the carrier at once (default 20)"
+            "--concurrency",
+            type=argument(partial(whole_number, least=1)),
+            default=20,
+            help="calls to the carrier at once (default 20)",
         )
         instead = parser.add_mutually_exclusive_group()
         instead.add_argument("--once", action="store_true", help="do what is due now, and end")

@@ -1,4 +1,4 @@
-"""Give everybody who talks through a virtual number another one."""
+"""Replace a virtual number in all of its conversations."""
 
 from typing import Any
 
@@ -14,10 +14,10 @@ from numbers.models import NumberState, VirtualNumber
 
 class Command(PoolCommand):
     help = (
-        "Take a virtual number out of service and give everybody in its open conversations another one. Each is told "
-        "so by a text from the new number (REPLACED_NOTICE); it shows how many that are, and asks first. What they "
-        "text to the old number still arrives, until its cool-down is over; then it retires itself. Stopped at any "
-        "point and run again, it goes on with those who are left."
+        "Take a virtual number out of service and give everyone in its open conversations another one. Each person "
+        "gets a notice from the new number (REPLACED_NOTICE). The command shows the number of people and asks first. "
+        "Messages to the old number are still relayed until its cool-down ends, and then it retires itself. If the "
+        "command is interrupted, run it again to continue."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -29,10 +29,10 @@ class Command(PoolCommand):
             type=number,
             default=[],
             metavar="NUMBER",
-            help="the numbers that take its place, the first that is free for each person (default: any of the pool)",
+            help="replacement numbers; each person gets the first that is free (default: any of the pool)",
         )
-        parser.add_argument("--dry-run", action="store_true", help="show what it would do, and do nothing")
-        parser.add_argument("--yes", action="store_true", help="do not ask")
+        parser.add_argument("--dry-run", action="store_true", help="show what would change, and change nothing")
+        parser.add_argument("--yes", action="store_true", help="do not ask for confirmation")
 
     def handle(self, *, number: str, successors: list[str], dry_run: bool, yes: bool, **options: Any) -> None:
         [old] = pick([number])
@@ -47,36 +47,34 @@ class Command(PoolCommand):
             stuck = self._replace(old, others, planned)
             if stuck:
                 raise CommandError(
-                    f"{stuck} of them have no other number yet. Add some, then run the same command again.",
+                    f"{stuck} of them have no other number yet. Add numbers, then run the same command again.",
                     returncode=ExitCode.FEWER,
                 )
-            self.stdout.write(self.style.SUCCESS(f"Nobody in an open conversation needs {old} any more."))
+            self.stdout.write(self.style.SUCCESS(f"No open conversation uses {old} any more."))
         if dry_run and planned.stuck:
-            raise CommandError(f"There is no other number for {planned.stuck} of them.", returncode=ExitCode.FEWER)
+            raise CommandError(f"No other number is free for {planned.stuck} of them.", returncode=ExitCode.FEWER)
 
     def _refuse_nonsense(self, old: VirtualNumber, others: list[VirtualNumber]) -> None:
         if old.state in (NumberState.ORDERED, NumberState.RETIRED):
-            raise CommandError(f"{old} serves nobody: it is {old.get_state_display()}.", returncode=ExitCode.USAGE)
+            raise CommandError(f"{old} is not in use: it is {old.get_state_display()}.", returncode=ExitCode.USAGE)
         for other in others:
             if other == old or other.state != NumberState.ACTIVE or not other.can_sms:
                 raise CommandError(
-                    f"{other} cannot take the place of {old}: expected another number, active and able to text; it is "
+                    f"{other} cannot replace {old}: expected another number, active and able to send SMS; it is "
                     f"{other.get_state_display()}.",
                     returncode=ExitCode.USAGE,
                 )
 
     def _show(self, old: VirtualNumber, planned: Preview) -> None:
         self.stdout.write(f"{old} is {old.get_state_display()}.")
-        self.stdout.write(
-            f"  {planned.people - planned.stuck} of {planned.people} people would be given another number"
-        )
+        self.stdout.write(f"  {planned.people - planned.stuck} of {planned.people} people would get another number")
         if settings.REPLACED_NOTICE:
-            texts = "1 text" if planned.texts == 1 else f"{planned.texts} texts"
-            self.stdout.write(f"  {texts}, {planned.sms} SMS, would tell them: {settings.REPLACED_NOTICE}")
+            texts = "1 notice" if planned.texts == 1 else f"{planned.texts} notices"
+            self.stdout.write(f"  {texts}, {planned.sms} SMS, would be sent: {settings.REPLACED_NOTICE}")
         else:
-            self.stdout.write("  nobody would be told: REPLACED_NOTICE is empty")
+            self.stdout.write("  no notice would be sent: REPLACED_NOTICE is empty")
         if planned.cooling:
-            self.stdout.write(f"  {planned.cooling} pairs of ended conversations stay until they have cooled down")
+            self.stdout.write(f"  {planned.cooling} pairs of ended conversations stay until their cool-down ends")
 
     def _replace(self, old: VirtualNumber, others: list[VirtualNumber], planned: Preview) -> int:
         stuck = 0

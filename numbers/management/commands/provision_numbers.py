@@ -12,6 +12,7 @@ from numbers.models import NumberOrder, NumberState, OrderState, Pool
 from numbers.provisioning.order import OrderSpec, Plan, find_or_open_order, fulfil, order_for, plan
 from numbers.provisioning.step import StepKind
 from smsproxy.carriers.base import Feature, NumberType, PatternPlace
+from smsproxy.text_table import INDENT, line
 
 _WORDS = {
     StepKind.BOUGHT: "bought",
@@ -100,12 +101,14 @@ class Command(PoolCommand):
         if begun:
             self.stdout.write("Numbers that it already has:")
             for number in begun:
-                self.stdout.write(f"  {number.number:<17}{cost_text(number.monthly_cost):<11}{_standing(number.state)}")
+                cells = [number.number, cost_text(number.monthly_cost), _standing(number.state)]
+                self.stdout.write(INDENT + line(cells, widths=[17, 11]))
         if planned.candidates:
             asked = f"{order.count} requested{f', for the pool {order.pool}' if order.pool else ''}"
             self.stdout.write(f"To buy: {len(planned.candidates)} of the {asked}, with the monthly cost:")
         for candidate in planned.candidates:
-            self.stdout.write(f"  {candidate.number:<17}{cost_text(candidate.monthly_cost):<11}{candidate.type or ''}")
+            cells = [candidate.number, cost_text(candidate.monthly_cost), candidate.type or ""]
+            self.stdout.write(INDENT + line(cells, widths=[17, 11]))
         if planned.costs:
             self.stdout.write(f"Total: {total_text(planned.costs)}")
         if planned.missing > 0 and order.state == OrderState.OPEN:

@@ -10,6 +10,7 @@ from numbers.management.exit_codes import ExitCode
 from numbers.management.pool_command import PoolCommand, cost_text
 from numbers.provisioning.retry import search
 from smsproxy.carriers.base import Feature, NumberQuery, NumberType, PatternPlace
+from smsproxy.text_table import line
 
 
 class Command(PoolCommand):
@@ -37,7 +38,7 @@ class Command(PoolCommand):
             found += 1
             capable = ",".join(sorted(number.features))
             cost = cost_text(number.monthly_cost)
-            self.stdout.write(f"{number.number:<17}{number.type or 'unknown':<11}{capable:<15}{cost}")
+            self.stdout.write(line([number.number, number.type or "unknown", capable, cost], widths=[17, 11, 15]))
         if not found:
             raise CommandError("The carrier has no such number for rent.", returncode=ExitCode.FEWER)
         if found == limit:

@@ -9,6 +9,7 @@ from numbers.management.exit_codes import ExitCode
 from numbers.management.pool_command import PoolCommand, numbers_text
 from numbers.models import VirtualNumber
 from numbers.provisioning.sync import sync
+from smsproxy.text_table import line
 
 
 class Command(PoolCommand):
@@ -28,7 +29,7 @@ class Command(PoolCommand):
         counted = Counter[str]()
         drift = 0
         for finding in sync(fix=fix):
-            self.stdout.write(f"{finding.number:<17}{finding.kind}: {finding.detail}")
+            self.stdout.write(line([finding.number, f"{finding.kind}: {finding.detail}"], widths=[17]))
             counted[finding.kind] += 1
             drift += finding.is_drift
         told = ", ".join(f"{count} {kind}" for kind, count in counted.items()) or "no difference"

@@ -6,8 +6,7 @@ from datetime import timedelta
 import pytest
 from django.db import IntegrityError
 from django.utils import timezone
-from hypothesis import HealthCheck, given
-from hypothesis import settings as hypothesis_settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from conversations.lifecycle.create import create_conversation
@@ -18,6 +17,7 @@ from numbers.assignment.policy import Policy
 from numbers.models import NumberState, RealNumber, VirtualNumber
 from smsproxy.carriers.base import Feature
 from tests.support.builders import ALICE, BOB, CHARLIE, add_numbers, members, proxies, talk
+from tests.support.hypothesis_profiles import examples
 
 pytestmark = pytest.mark.django_db
 
@@ -172,7 +172,7 @@ _TAKEN = st.sets(st.tuples(st.integers(0, 4), st.integers(0, 7)))
 _LAST_USED = st.none() | st.tuples(st.integers(0, 7), st.integers(0, 7))
 
 
-@hypothesis_settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(fast=10, thorough=100)
 @given(
     pool=_POOLS,
     who=_PEOPLE,
@@ -244,7 +244,7 @@ def test_each_gets_the_best_of_all_numbers_that_are_free_for_them(db, settings, 
 _STEPS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4), st.booleans()), max_size=25)
 
 
-@hypothesis_settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(fast=10, thorough=40)
 @given(steps=_STEPS, pool=st.integers(1, 4))
 def test_creation_fails_exactly_when_somebody_has_used_up_every_number(db, steps, pool):
     """As many numbers as the busiest person has live conversations are enough, in whatever order they come."""

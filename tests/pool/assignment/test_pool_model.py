@@ -3,10 +3,9 @@
 A history is any order of conversations that begin, end, are opened again and cool down. Δ is the most live ones (open
 or cooling down) that one person has at any time of it: whoever assigned the numbers, fewer than Δ could not serve it.
 Here Δ do, though nobody knows what will come; and with one number less, exactly those are refused that would be one too
-many for somebody. POOL_EXAMPLES=2000 looks longer than the tests usually do.
+many for somebody.
 """
 
-import os
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -14,8 +13,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import time_machine
 from django.db import connection, transaction
-from hypothesis import HealthCheck, Phase, event, given
-from hypothesis import settings as hypothesis_settings
+from hypothesis import event, given
 from hypothesis import strategies as st
 
 from conversations.lifecycle.request import NoNumberFree
@@ -24,8 +22,8 @@ from conversations.worker.periodic_jobs import release_cooled_down
 from smsproxy.crypto import keyed_hash
 from smsproxy.states import StaleState
 from tests.support.builders import add_numbers, talk
+from tests.support.hypothesis_profiles import model_examples
 
-EXAMPLES = int(os.environ.get("POOL_EXAMPLES", "25"))
 COOL_DOWN = timedelta(days=7)
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -188,14 +186,7 @@ def replay(history, numbers):
     return [place for place, each in enumerate(model.talks) if each is None]
 
 
-@hypothesis_settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    # To make a failing example small takes minutes: only where somebody looks longer anyway.
-    phases=set(Phase) if "POOL_EXAMPLES" in os.environ else set(Phase) - {Phase.shrink, Phase.explain},
-    print_blob=True,
-    suppress_health_check=list(HealthCheck),
-)
+@model_examples(fast=5, thorough=25)
 @given(history=HISTORY)
 def test_as_many_numbers_as_the_busiest_person_has_live_conversations_are_enough_and_one_less_is_not(
     db, settings, history

@@ -1,7 +1,6 @@
 """The other commands of the pool, as an operator and as a script meet them."""
 
 import threading
-import time
 from datetime import timedelta
 
 import pytest
@@ -17,6 +16,7 @@ from smsproxy.carriers.base import OutcomeUnknown, Refused
 from smsproxy.states import StaleState
 from smsproxy.webhook_urls import inbound_sms_url
 from tests.support.builders import ALICE, BOB, add_number, add_numbers, proxies, talk
+from tests.support.concurrency import wait_for_a_lock
 from tests.support.fake_rental_carrier import LOST
 from tests.support.terminal import TWO, states
 
@@ -332,8 +332,8 @@ def test_a_number_is_not_released_under_a_conversation_that_is_just_being_create
         # As conversations.creation does as its last step.
         assert VirtualNumber.objects.give({number.pk: 1})
         thread.start()
-        time.sleep(0.5)
-    thread.join(30)
+        wait_for_a_lock()
+    thread.join(60)
 
     assert len(outcome) == 1
     assert number.number in rentals.account

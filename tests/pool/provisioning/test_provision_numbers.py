@@ -284,8 +284,8 @@ def test_the_same_for_another_pool_is_another_request(rentals, run):
 @pytest.mark.parametrize(
     ("names", "known"),
     [
-        (["berlin", "paris"], "expected one of the pools berlin, paris (left out: the common pool), found 'rome'"),
-        ([], "expected the name of a pool, of which none exists yet (left out: the common pool), found 'rome'"),
+        (["berlin", "paris"], "expected one of the pools berlin, paris (omit it for the common pool), found 'rome'"),
+        ([], "expected the name of a pool, but no pool exists yet (omit it for the common pool), found 'rome'"),
     ],
 )
 def test_a_pool_that_does_not_exist_is_refused_with_those_that_do(rentals, run, names, known):

@@ -14,51 +14,36 @@ import psycopg
 import pytest
 from django.db import connection
 
-from numbers.models import NumberOrder, NumberState, OrderState, VirtualNumber
-from numbers.provisioning.order import OrderSpec, find_or_open_order, fulfil
+from numbers.models import NumberState, VirtualNumber
 from numbers.provisioning.release import release
-from tests.support.crash_points import MISHAPS, plain, world
+from tests.support.crash_points import (
+    MISHAPS,
+    STRIDE,
+    assert_exactly_what_was_asked_for,
+    plain,
+    provision,
+    provision_killed_at_each_of,
+    steps_to_try,
+    world,
+)
 from tests.support.fake_rental_carrier import Rentals
 
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
-TWO = OrderSpec(country="GB", count=2)
-
-
-def provision():
-    """As the command does. Run after it has ended, it is the same request, and buys nothing."""
-    list(fulfil(find_or_open_order(TWO)))
-
-
-def assert_exactly_what_was_asked_for(rentals):
-    assert len(rentals.account) == 2
-    assert len(rentals.bought) == 2
-    order = NumberOrder.objects.get()
-    assert order.state == OrderState.COMPLETE
-    active = VirtualNumber.objects.active()
-    assert {each.number for each in active} == set(rentals.account) == rentals.reaching_us()
-    assert not VirtualNumber.objects.filter(state__in=[NumberState.ORDERED, NumberState.CONFIGURING]).exists()
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("happens", MISHAPS)
-def test_killed_at_any_step_and_run_again_the_account_holds_exactly_what_was_asked_for(rentals, steps, happens):
-    for step in count():
-        with world(rentals, steps, happens):
-            with steps.kill_at(step) as killed:
-                provision()
-            assert len(rentals.account) <= 2
-            provision()
-            assert_exactly_what_was_asked_for(rentals)
-            if not killed:
-                break
-    assert step > 20, "hardly any steps: is the counting broken?"
+def test_killed_at_any_step_and_run_again_the_account_holds_exactly_what_was_asked_for(
+    rentals, steps, happens, every_step
+):
+    provision_killed_at_each_of(steps_to_try(happens, every=every_step), rentals, steps, happens)
 
 
 @pytest.mark.django_db
-def test_killed_at_any_step_and_again_at_any_step_of_the_next_run_it_still_buys_no_more(rentals, steps):
-    for first in count():
-        # A fifth of all pairs is enough, and each step is second somewhere.
-        for second in count(first % 8, 8):
+def test_killed_at_any_step_and_again_at_any_step_of_the_next_run_it_still_buys_no_more(rentals, steps, every_step):
+    for first in steps_to_try(plain, every=every_step):
+        # Some of all pairs are enough, and each step is second somewhere.
+        for second in count(first // STRIDE % 4, 4):
             with world(rentals, steps, plain):
                 with steps.kill_at(first) as killed:
                     provision()

@@ -20,20 +20,13 @@ from conversations.models.worker import SILENCE
 from conversations.worker import periodic_jobs
 from conversations.worker.periodic_jobs import sweep
 from smsproxy.carriers.base import TryLater
-from tests.slow.processes.test_concurrency import at_once
 from tests.support.builders import ALICE, BOB, CHARLIE, add_numbers, members, talk
+from tests.support.concurrency import at_once
 from tests.support.gunicorn_process import Gunicorn
 from tests.support.outbox import later, queue
 from tests.support.relay_process import Relays, wait_until
-from tests.support.stub_carrier import StubCarrier
 
 on_postgres = [pytest.mark.django_db(transaction=True), pytest.mark.postgres]
-
-
-@pytest.fixture
-def stub(tmp_path):
-    with StubCarrier(tmp_path) as stub:
-        yield stub
 
 
 @pytest.fixture
@@ -78,10 +71,10 @@ class TestOnPostgreSQL:
         assert not Worker.objects.alive(timezone.now() + timedelta(seconds=SILENCE)).exists()
 
     def test_a_worker_makes_no_more_calls_at_once_than_it_may(self, relays, stub):
-        latency = 0.3
+        latency = 1.0  # Long enough for a slow machine to begin three calls in it.
         stub.behave(latency=latency)
-        add_numbers(12)
-        for index in range(12):
+        add_numbers(9)
+        for index in range(9):
             outbox.queue_notice(members(talk(ALICE, f"+4477007{index:05}"))[1], "hello")
 
         relays.start("--concurrency", "3")

@@ -15,7 +15,7 @@ from numbers.assignment.policy import UsedUp
 from numbers.models import VirtualNumber
 from smsproxy.states import StaleState
 from tests.support.builders import ALICE, BOB, add_numbers, members, talk
-from tests.support.concurrency import PROCESSES, Crowd, Plan
+from tests.support.concurrency import PROCESSES, Crowd, Plan, wait_for_a_lock
 from tests.support.relay_process import url_of_the_test
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.postgres]
@@ -127,10 +127,10 @@ def test_a_cool_down_is_cut_short_only_once_whoever_reopens_the_conversation_is_
         Conversation.objects.select_for_update(no_key=True).get(pk=ended.pk)
         bob.update(release_at=None)
         late.start()
-        time.sleep(0.5)
+        wait_for_a_lock()
         alice.update(release_at=None)
         ended.reopen()
-    late.join(10)
+    late.join(60)
 
     assert answers == [NoNumberFree]
 
@@ -153,8 +153,8 @@ def test_a_number_does_not_retire_under_somebody_who_is_just_being_given_it(verb
     with transaction.atomic():
         assert VirtualNumber.objects.give({number.pk: 1})
         thread.start()
-        time.sleep(0.5)
-    thread.join(30)
+        wait_for_a_lock()
+    thread.join(60)
 
     number.refresh_from_db()
     assert (number.state, number.live) == (state, 1)

@@ -26,7 +26,7 @@ def test_runs_at_once_of_the_same_order_buy_no_more_than_was_asked_for(rentals, 
 
     def work():
         try:
-            start.wait(30)
+            start.wait(60)
             list(fulfil(find_or_open_order(spec)))
         except Exception as error:  # noqa: BLE001
             failures.append(error)
@@ -75,7 +75,7 @@ def test_two_runs_that_count_at_the_same_moment_do_not_both_take_the_last_place(
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
 
     assert failures == []
     assert len([number for number in intended if number]) == order.numbers.count() == 1

@@ -34,7 +34,7 @@ def all_at_once(work, arguments):
 
     def run(argument):
         try:
-            start.wait(30)
+            start.wait(60)
             work(argument)
         except Exception as error:  # noqa: BLE001
             failures.append(error)

@@ -4,15 +4,14 @@ import random
 import signal
 import sys
 import threading
-from collections import Counter, defaultdict, deque
-from contextlib import contextmanager
+from collections import Counter, deque
+from itertools import chain
 
 import pytest
-from django.db import connection
 
-from conversations.delivery import outbox
 from conversations.models import MessageEvent, OutboundMessage
 from tests.support.builders import ALICE, add_numbers, members, talk
+from tests.support.flow import assert_in_order, texts_keep_coming
 from tests.support.relay_process import Relays, wait_until
 from tests.support.stub_carrier import StubCarrier
 
@@ -37,7 +36,7 @@ def test_twenty_killed_workers_lose_nothing_keep_the_order_and_send_twice_only_w
         assert doubts, "nobody was killed while it was sending?"
         # Each time under another number, so that its receipts can be told apart.
         assert max(Counter(arrived(stub)).values()) == 1
-        assert_in_order(stub)
+        assert_in_order(list(dict.fromkeys(each.message for each in arrived(stub))), lines=LINES)
 
 
 def test_with_the_policy_hold_nothing_arrives_twice_and_what_may_not_have_arrived_is_listed(tmp_path):
@@ -49,7 +48,7 @@ def test_with_the_policy_hold_nothing_arrives_twice_and_what_may_not_have_arrive
         for message, state in states.items():
             assert arrivals[message] == 1 or (state == "unknown" and arrivals[message] == 0), (message, state)
         assert set(states.values()) == {"sent", "unknown"}, "nobody was killed while it was sending?"
-        assert_in_order(stub)
+        assert_in_order(list(dict.fromkeys(each.message for each in arrived(stub))), lines=LINES)
 
 
 def kill_again_and_again(times, relays, stub):
@@ -61,7 +60,9 @@ def kill_again_and_again(times, relays, stub):
     add_numbers(LINES)
     people = [members(talk(ALICE, f"+4477007{index:05}"))[1] for index in range(LINES)]
     workers = deque([relays.start("--concurrency", "8"), relays.start("--concurrency", "8")])
-    with texts_keep_coming(people, random.Random(seed + 1)):
+    choice = random.Random(seed + 1)
+    # Each once, and then at random.
+    with texts_keep_coming(chain(people, iter(lambda: choice.choice(people), None)), TEXTS_A_SECOND):
         for _ in range(times):
             victim = workers.popleft()
             relays.wait_for(victim)
@@ -77,26 +78,6 @@ def unsettled(relays):
     return ["queued", "sending", "unknown"] if "UNKNOWN_POLICY" in relays.environment else ["queued", "sending"]
 
 
-@contextmanager
-def texts_keep_coming(people, choice):
-    enough = threading.Event()
-
-    def queue():
-        for person in people:
-            outbox.queue_notice(person, "hello")
-        while not enough.wait(1 / TEXTS_A_SECOND):
-            outbox.queue_notice(choice.choice(people), "hello")
-        connection.close()
-
-    flow = threading.Thread(target=queue)
-    flow.start()
-    try:
-        yield
-    finally:
-        enough.set()
-        flow.join()
-
-
 class Arrival(str):
     """A client-ref as it was at the carrier: that of a message, and the number of the attempt."""
 
@@ -107,16 +88,3 @@ class Arrival(str):
 
 def arrived(stub):
     return [Arrival(request["params"]["client-ref"]) for request in stub.requests]
-
-
-def assert_in_order(stub):
-    """Each line's texts arrived for the first time in the order in which they were queued."""
-    rows = OutboundMessage.objects.values_list("client_ref", "pk", "sender", "recipient")
-    places = {client_ref: place for client_ref, *place in rows}
-    lines = defaultdict(list)
-    for message in dict.fromkeys(each.message for each in arrived(stub)):
-        place, *line = places[message]
-        lines[tuple(line)].append(place)
-    assert len(lines) == LINES
-    for line in lines.values():
-        assert line == sorted(line)

@@ -1,10 +1,9 @@
 """The delivery of texts against a model of its rules: any interleaving of workers, answers, receipts, staff and time.
 
 Up to three workers go step by step: claim, call the carrier, record its answer; each may be killed, or sleep, between
-any two steps. DELIVERY_EXAMPLES=1000 looks longer than the tests usually do.
+any two steps.
 """
 
-import os
 import sys
 from collections import Counter
 from dataclasses import dataclass, field
@@ -16,7 +15,6 @@ import pytest
 import time_machine
 from django.db import transaction
 from django.utils import timezone
-from hypothesis import HealthCheck, Phase
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
@@ -43,8 +41,8 @@ from smsproxy.carriers.base import (
 )
 from smsproxy.states import StaleState
 from tests.support.builders import ALICE, BOB, CHARLIE, add_numbers, members, talk
+from tests.support.hypothesis_profiles import model_examples
 
-EXAMPLES = int(os.environ.get("DELIVERY_EXAMPLES", "40"))
 STEPS = 30
 WORKERS = 3
 
@@ -465,13 +463,5 @@ def test_whatever_happens_each_text_is_sent_once_in_its_order_at_its_rate_and_no
     TheDelivery.people, TheDelivery.carrier, TheDelivery.settings = people, carrier, settings
     run_state_machine_as_test(
         TheDelivery,
-        settings=hypothesis_settings(
-            max_examples=EXAMPLES,
-            stateful_step_count=STEPS,
-            deadline=None,
-            # To make a failing example small takes minutes: only where somebody looks longer anyway.
-            phases=set(Phase) if "DELIVERY_EXAMPLES" in os.environ else set(Phase) - {Phase.shrink, Phase.explain},
-            print_blob=True,
-            suppress_health_check=list(HealthCheck),
-        ),
+        settings=hypothesis_settings(model_examples(fast=5, thorough=40), stateful_step_count=STEPS),
     )

@@ -3,15 +3,11 @@
 import subprocess
 import sys
 import threading
-from io import StringIO
 
 import pytest
-from django.core.management import CommandError, call_command
 from django.db import connection
 
-from conversations.delivery.relay import Relay
-from conversations.models import DeliveryReceipt, InboundMessage, OutboundState, Outcome
-from numbers.models import NumberState, VirtualNumber
+from conversations.models import DeliveryReceipt
 from smsproxy.carriers.base import (
     AccountFault,
     Feature,
@@ -19,33 +15,28 @@ from smsproxy.carriers.base import (
     NumberQuery,
     NumberType,
     OutcomeUnknown,
-    OutgoingText,
     PatternPlace,
     Refused,
     SenderFault,
     TryLater,
 )
 from smsproxy.phone import country_of, parse_e164
-from smsproxy.simulator import network as simulated_network
 from smsproxy.simulator.carrier import SimulatorCarrier
 from smsproxy.simulator.models import (
     POSSIBLE_FAULTS,
-    Direction,
     FaultKind,
     SimulatedFault,
-    SimulatedHandset,
     SimulatedNumber,
     SimulatedText,
     Verb,
 )
-from smsproxy.simulator.network import NotPassedOn, type_text
 from smsproxy.webhook_urls import inbound_sms_url
-from tests.support.builders import ALICE, BOB, talk
+from tests.support.builders import ALICE
+from tests.support.simulated import OURS, arrived, fault, text
 
 # Webhooks are called within the process, and like any request they end with a closed database connection.
 pytestmark = pytest.mark.django_db(transaction=True)
 
-OURS = "+447700900100"
 ERRORS = {
     FaultKind.THROTTLED: TryLater,
     FaultKind.UNREACHABLE: TryLater,
@@ -55,41 +46,6 @@ ERRORS = {
     FaultKind.LOST_REQUEST: OutcomeUnknown,
     FaultKind.LOST_REPLY: OutcomeUnknown,
 }
-
-
-@pytest.fixture
-def network():
-    """A carrier that rents us one number, whose texts come to us."""
-    carrier = SimulatorCarrier()
-    carrier.buy(OURS, "GB")
-    carrier.configure(OURS, "GB", inbound_sms_url())
-    return carrier
-
-
-@pytest.fixture
-def conversation(network):
-    """Alice and Bob, both through the one number."""
-    VirtualNumber.of(OURS, "GB", NumberType.MOBILE, frozenset({Feature.SMS}), state=NumberState.ACTIVE).save()
-    return talk(ALICE, BOB)
-
-
-def fault(verb, kind, times=1):
-    return SimulatedFault.objects.create(verb=verb, kind=kind, remaining=times)
-
-
-def text(**changes):
-    return OutgoingText(**{"sender": OURS, "recipient": ALICE, "text": "Hello", "client_ref": "ref-1"} | changes)
-
-
-def phone(number):
-    return SimulatedHandset.objects.pick_up(number)
-
-
-def arrived(number):
-    return [each.text for each in phone(number).texts.filter(direction=Direction.TO_HANDSET)]
-
-
-# Numbers --------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("country", ["GB", "US", "CA", "DE", "FR", "IN"])
@@ -150,9 +106,6 @@ def test_lookup():
     assert carrier.look_up("+447700910000", "GB").verdict == LookupVerdict.INVALID
 
 
-# Texts ----------------------------------------------------------------------------------------------------------------
-
-
 def test_a_text_arrives_and_each_part_has_its_receipt(network):
     reply = network.send(text(text="x" * 161))
     assert len(reply.parts) == 2
@@ -183,51 +136,6 @@ def test_numbers_and_texts_are_encrypted(network):
         assert ALICE[1:] not in str(cursor.fetchall())
         cursor.execute("SELECT text FROM simulator_simulatedtext")
         assert "secret" not in str(cursor.fetchall())
-
-
-def test_there_and_back(conversation):
-    type_text(phone(ALICE), OURS, "Where are you? 🚗")
-    Relay().drain()
-    assert arrived(BOB) == ["Where are you? 🚗"]
-    assert arrived(ALICE) == []
-    assert [message.state for message in conversation.messages.all()] == [OutboundState.DELIVERED]
-
-
-def test_a_webhook_called_twice_has_one_effect(conversation):
-    fault(Verb.RECEIVE, FaultKind.DUPLICATE_INBOUND)
-    type_text(phone(ALICE), OURS, "Once")
-    Relay().drain()
-    assert arrived(BOB) == ["Once"]
-    assert InboundMessage.objects.get().outcome == Outcome.RELAYED
-
-
-def test_a_long_text_comes_in_parts_and_arrives_as_one(conversation):
-    words = "I am at the north exit of the station, blue coat. 🚗 " * 5
-    fault(Verb.RECEIVE, FaultKind.DUPLICATE_INBOUND)
-    type_text(phone(ALICE), OURS, words)
-    Relay().drain()
-    assert arrived(BOB) == [words]
-    outcomes = InboundMessage.objects.order_by("pk").values_list("outcome", flat=True)
-    assert list(outcomes) == [Outcome.PART] * 4 + [Outcome.RELAYED]
-
-
-def test_a_text_to_a_number_without_webhook_goes_nowhere(network):
-    SimulatedNumber.objects.update(webhook_url="")
-    with pytest.raises(NotPassedOn, match="configure_numbers"):
-        type_text(phone(ALICE), OURS, "Hello?")
-    with pytest.raises(NotPassedOn, match="does not rent"):
-        type_text(phone(ALICE), "+447700900199", "Hello?")
-    assert not SimulatedText.objects.exists()
-
-
-def test_a_webhook_that_does_not_answer_200_is_an_error(network):
-    SimulatedNumber.objects.update(webhook_url="https://sms.example.com/no/such/place")
-    with pytest.raises(NotPassedOn, match="answered 404"):
-        type_text(phone(ALICE), OURS, "Hello?")
-    assert not SimulatedText.objects.exists()
-
-
-# Faults ---------------------------------------------------------------------------------------------------------------
 
 
 def calls(carrier):
@@ -297,20 +205,6 @@ def test_no_receipt(network):
     assert not DeliveryReceipt.objects.exists()
 
 
-def test_a_receipt_twice(conversation, monkeypatch):
-    posted = []
-    original = simulated_network.pass_receipt
-    monkeypatch.setattr(
-        simulated_network, "pass_receipt", lambda *args, **kw: (posted.append(1), original(*args, **kw))
-    )
-    fault(Verb.SEND, FaultKind.DUPLICATE_RECEIPT)
-    type_text(phone(ALICE), OURS, "Hello")
-    Relay().drain()
-    assert len(posted) == 2
-    assert DeliveryReceipt.objects.count() == 1
-    assert [message.state for message in conversation.messages.all()] == [OutboundState.DELIVERED]
-
-
 def test_faults_are_taken_in_their_order_and_run_out():
     fault(Verb.SEND, FaultKind.REFUSED, times=2)
     fault(Verb.SEND, FaultKind.THROTTLED)
@@ -351,60 +245,3 @@ SimulatorCarrier().buy("+447700900101", "GB")
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     assert OURS in done.stdout
     assert {own.number for own in SimulatorCarrier().owned()} == {OURS, "+447700900101"}
-
-
-# The command ----------------------------------------------------------------------------------------------------------
-
-
-def test_simulate_fault():
-    out = StringIO()
-    call_command("simulate_fault", "send", "throttled", "--times", "3", stdout=out)
-    stored = SimulatedFault.objects.get()
-    assert (stored.verb, stored.kind, stored.remaining) == ("send", "throttled", 3)
-    assert "3 times" in out.getvalue()
-
-
-@pytest.mark.parametrize(
-    "arguments", [("send", "duplicate_inbound"), ("receive", "throttled"), ("send", "throttled", "--times", "0")]
-)
-def test_an_impossible_fault_is_refused(arguments):
-    with pytest.raises(CommandError, match="expected"):
-        call_command("simulate_fault", *arguments)
-    assert not SimulatedFault.objects.exists()
-
-
-def test_no_faults_with_a_real_carrier(settings):
-    settings.CARRIER = "vonage"
-    with pytest.raises(CommandError, match="vonage"):
-        call_command("simulate_fault", "send", "throttled")
-
-
-# Admin ----------------------------------------------------------------------------------------------------------------
-
-
-def test_admin_shows_neither_numbers_nor_texts(network, admin_client):
-    network.send(text(text="the secret"))
-    handset, sent = SimulatedHandset.objects.get(), SimulatedText.objects.get()
-    for page in (
-        "simulatedhandset/",
-        f"simulatedhandset/{handset.pk}/change/",
-        "simulatedtext/",
-        f"simulatedtext/{sent.pk}/change/",
-        "simulatednumber/",
-        "simulatedfault/",
-    ):
-        answer = admin_client.get(f"/admin/simulator/{page}")
-        assert answer.status_code == 200
-        assert ALICE[1:] not in answer.text
-        assert "the secret" not in answer.text
-
-
-def test_admin_adds_and_deletes_faults(admin_client):
-    url = "/admin/simulator/simulatedfault/"
-    answer = admin_client.post(f"{url}add/", {"verb": "send", "kind": "refused", "remaining": "2"})
-    assert answer.status_code == 302
-    stored = SimulatedFault.objects.get()
-    answer = admin_client.post(f"{url}add/", {"verb": "receive", "kind": "refused", "remaining": "2"})
-    assert "cannot fail in this way" in answer.text
-    admin_client.post(f"{url}{stored.pk}/delete/", {"post": "yes"})
-    assert not SimulatedFault.objects.exists()

@@ -1,0 +1,144 @@
+"""Messages in both directions, for staff. Lists show neither bodies nor real numbers."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from conversations.models import (
+    DeliveryReceipt,
+    InboundMessage,
+    LongText,
+    MessageEvent,
+    OutboundMessage,
+    OutboundPart,
+    TextErasure,
+)
+from smsproxy.staff.admin import LeavesATrace, ReadOnlyAdmin, ReadOnlyInline
+
+
+class MessageAdmin(LeavesATrace):
+    """A message. Its body is shown on its own page only, and only to staff with permission."""
+
+    needs = {
+        "text": ["conversations.read_message_text"],
+        # The raw webhook also contains the sender's number.
+        "raw": ["conversations.read_message_text", "numbers.reveal_realnumber"],
+    }
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        fields = super().get_fields(request, obj)
+        return [field for field in fields if request.user.has_perms(self.needs.get(str(field), []))]
+
+    def what_is_seen(self, request: HttpRequest, row: Any) -> str:
+        seen = [field for field in self.get_fields(request, row) if field in self.needs and getattr(row, field)]
+        return f"its {' and '.join(seen)}" if seen else ""
+
+
+@admin.register(InboundMessage)
+class InboundMessageAdmin(MessageAdmin):
+    list_display = [
+        "received_at",
+        "outcome",
+        "reason",
+        "sender",
+        "virtual_number",
+        "participant",
+        "part",
+        "parts",
+        "missing_parts",
+    ]
+    list_filter = ["outcome", "received_at"]
+    list_select_related = ["sender", "virtual_number", "participant"]
+    date_hierarchy = "received_at"
+    search_fields = ["carrier_message_id", "virtual_number__number", "participant__conversation__reference"]
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        # Used by the link on the page of a conversation.
+        return lookup == "participant__conversation__id__exact" or super().lookup_allowed(lookup, value, request)
+
+
+class LongTextMessageInline(ReadOnlyInline):
+    """The parts of a long message, and the whole. Their bodies are on their own pages."""
+
+    model = InboundMessage
+    fields = ["received_at", "outcome", "part", "parts", "missing_parts"]
+    show_change_link = True
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[InboundMessage]":
+        messages: QuerySet[InboundMessage] = super().get_queryset(request)
+        return messages.defer("text", "raw")
+
+
+@admin.register(LongText)
+class LongTextAdmin(ReadOnlyAdmin):
+    list_display = ["__str__", "sender", "virtual_number", "group", "parts", "due_at", "closed_at"]
+    list_filter = [("closed_at", admin.EmptyFieldListFilter), "due_at"]
+    list_select_related = ["sender", "virtual_number"]
+    search_fields = ["virtual_number__number"]
+    inlines = [LongTextMessageInline]
+
+
+class MessageEventInline(ReadOnlyInline):
+    model = MessageEvent
+    fields = ["created_at", "old_state", "new_state", "reason", "actor"]
+
+
+class OutboundPartInline(ReadOnlyInline):
+    model = OutboundPart
+    fields = ["carrier_message_id", "status", "error_code", "price"]
+
+
+class ReceiptInline(ReadOnlyInline):
+    model = DeliveryReceipt
+    fields = ["received_at", "carrier_message_id", "status", "error_code", "network"]
+
+
+@admin.register(OutboundMessage)
+class OutboundMessageAdmin(MessageAdmin):
+    list_display = [
+        "created_at",
+        "kind",
+        "state",
+        "sender",
+        "recipient",
+        "segments",
+        "attempts",
+        "error_code",
+        "due_at",
+    ]
+    list_filter = ["state", "kind", "created_at", "sender__country"]
+    list_select_related = ["sender", "recipient"]
+    date_hierarchy = "created_at"
+    search_fields = ["client_ref", "parts__carrier_message_id", "sender__number", "conversation__reference"]
+    inlines = [OutboundPartInline, ReceiptInline, MessageEventInline]
+    actions = ["resend", "drop"]
+
+    @admin.action(description="Send again (it may arrive twice)", permissions=["change_state"])
+    def resend(self, request: HttpRequest, queryset: "QuerySet[OutboundMessage]") -> None:
+        self.call_each(request, queryset, lambda row, actor: row.resend(reason="staff: send again", actor=actor))
+
+    @admin.action(description="Do not send", permissions=["change_state"])
+    def drop(self, request: HttpRequest, queryset: "QuerySet[OutboundMessage]") -> None:
+        self.call_each(request, queryset, lambda row, actor: row.cancel(reason="staff: do not send", actor=actor))
+
+
+@admin.register(OutboundPart)
+class OutboundPartAdmin(ReadOnlyAdmin):
+    list_display = ["carrier_message_id", "message", "status", "error_code", "price"]
+    list_filter = ["status", "error_code"]
+    list_select_related = ["message"]
+    search_fields = ["carrier_message_id"]
+
+
+@admin.register(MessageEvent)
+class MessageEventAdmin(ReadOnlyAdmin):
+    list_display = ["created_at", "message", "old_state", "new_state", "reason", "actor"]
+    list_filter = ["new_state", "created_at"]
+    list_select_related = ["message"]
+
+
+@admin.register(TextErasure)
+class TextErasureAdmin(ReadOnlyAdmin):
+    list_display = ["table", "up_to"]

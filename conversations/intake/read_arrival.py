@@ -1,0 +1,157 @@
+"""Read what decides the outcome of an inbound text: all of it, in one statement, and nowhere else.
+
+The fast path, the general path, long messages and `explain_route` all decide on an `InboundContext`. A gate that needs
+more gets a column in `_READ` and a field here.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import islice
+from typing import Any, Self
+
+from conversations.models import Conversation, LateTexts, Participant
+from numbers.models import RealNumber, VirtualNumber
+from smsproxy.carriers import gsm7
+from smsproxy.crypto import keyed_hash
+from smsproxy.database.prepared import fetch_all
+from smsproxy.database.rows import instance
+
+# One row for each person in the conversation of this pair of numbers, in order. Without a conversation: one row.
+_READ = """
+    SELECT
+        EXISTS (
+            SELECT 1 FROM numbers_virtualnumber own
+            WHERE own.number = %(sender)s AND (own.is_rented OR own.state = 'ordered')
+        ),
+        sender.id,
+        proxy.id, proxy.number, proxy.can_sms,
+        author.id, author.position, author.label, author.conversation_id, author.real_number_id, author.proxy_number_id,
+        author.replaced_by_id, author.release_at, author.released_at,
+        conversation.id, conversation.state, conversation.expires_at, conversation.idle_ttl, conversation.idle_at,
+        conversation.late_texts, conversation.route_version,
+        member_number.id, member_number.number, member_number.is_rented,
+        member.id, member.position, member.label, member.conversation_id, member.real_number_id, member.proxy_number_id,
+        member.replaced_by_id, member.release_at, member.released_at
+    FROM (SELECT 1) AS arrival
+    LEFT JOIN numbers_virtualnumber proxy ON proxy.number = %(recipient)s
+    LEFT JOIN numbers_realnumber sender ON sender.number_hash = %(sender_hash)s
+    LEFT JOIN conversations_participant author ON author.real_number_id = sender.id
+        AND author.proxy_number_id = proxy.id AND author.released_at IS NULL
+    LEFT JOIN conversations_conversation conversation ON conversation.id = author.conversation_id
+    LEFT JOIN conversations_participant member ON member.conversation_id = conversation.id
+        AND member.replaced_by_id IS NULL
+    LEFT JOIN numbers_virtualnumber member_number ON member_number.id = member.proxy_number_id
+    ORDER BY member.position
+"""
+_NUMBER = ("id", "number", "can_sms")
+_PARTICIPANT = (
+    "id",
+    "position",
+    "label",
+    "conversation_id",
+    "real_number_id",
+    "proxy_number_id",
+    "replaced_by_id",
+    "release_at",
+    "released_at",
+)
+_CONVERSATION = ("id", "state", "expires_at", "idle_ttl", "idle_at", "late_texts", "route_version")
+_MEMBER_NUMBER = ("id", "number", "is_rented")
+_TABLES = (("is_loop", "sender_id"), _NUMBER, _PARTICIPANT, _CONVERSATION, _MEMBER_NUMBER, _PARTICIPANT)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InboundContext:
+    """A text, and all that the gates look at. They read nothing of their own.
+
+    is_loop: the sender is a virtual number of ours. sender: None if we do not know this real number. author: the
+    participant who wrote it, with the conversation, or None if the pair of numbers stands for no conversation.
+    others: the recipients. has_lost_number: somebody in the conversation has a number that may be somebody's in
+    another conversation.
+    """
+
+    text: str
+    is_loop: bool = False
+    virtual_number: VirtualNumber | None = None
+    sender: RealNumber | None = None
+    author: Participant | None = None
+    others: Sequence[Participant] = ()
+    has_lost_number: bool = False
+
+    @cached_property
+    def relayed_text(self) -> str:
+        """The text as the others receive it. In a group, it says who wrote it."""
+        if self.author is None or len(self.others) < 2:
+            return self.text
+        return f"{self.author.name}: {self.text}"
+
+    @cached_property
+    def segments(self) -> int:
+        """The number of SMS that relaying it takes."""
+        return gsm7.segments(self.relayed_text).count
+
+    @property
+    def is_open(self) -> bool:
+        return self.author is not None and self.author.conversation.is_live()
+
+    @property
+    def reopens(self) -> bool:
+        """Whether this late text reopens its conversation, if no other gate stops it."""
+        if self.author is None or self.is_open or self.has_lost_number:
+            return False
+        return self.author.conversation.late_texts == LateTexts.REOPEN
+
+    def without_author(self) -> Self:
+        """Return the context of a text whose pair of numbers stands for no conversation."""
+        return replace(self, author=None, others=(), has_lost_number=False)
+
+
+def read_arrival(sender: str | None, recipient: str, text: str) -> InboundContext:
+    """Return the context of a text from a real number (None: not a number) to a virtual number, both E.164."""
+    rows = fetch_all(
+        _READ, {"sender": sender, "sender_hash": keyed_hash(sender) if sender else None, "recipient": recipient}
+    )
+    [is_loop, sender_id], *columns = _split(rows[0])
+    number, author, conversation, *_ = columns
+    virtual_number = instance(VirtualNumber, _NUMBER, number) if number[0] is not None else None
+    if is_loop:
+        return InboundContext(text=text, is_loop=True, virtual_number=virtual_number)
+    known = instance(RealNumber, ("id",), [sender_id]) if sender_id is not None else None
+    if author[0] is None:
+        return InboundContext(text=text, virtual_number=virtual_number, sender=known)
+    participant = instance(Participant, _PARTICIPANT, author)
+    participant.conversation = instance(Conversation, _CONVERSATION, conversation)
+    members = [_member(*_split(row)[4:]) for row in rows]
+    return InboundContext(
+        text=text,
+        virtual_number=virtual_number,
+        sender=known,
+        author=participant,
+        others=[member for member in members if member.real_number_id != participant.real_number_id],
+        has_lost_number=any(member.released_at or not member.proxy_number.is_rented for member in members),
+    )
+
+
+def read_arrival_locked(sender: str | None, recipient: str, text: str) -> InboundContext:
+    """Return the context, with its conversation locked until the caller's transaction ends.
+
+    The pair of numbers may get or lose a conversation between the lock and the read; then both are done again.
+    """
+    while True:
+        locked = Participant.objects.route(sender, recipient) if sender else None
+        context = read_arrival(sender, recipient, text)
+        if context.is_loop or context.author == locked:
+            return context
+
+
+def _split(row: Sequence[Any]) -> list[list[Any]]:
+    """Return the columns of a row of `_READ`, table by table."""
+    values = iter(row)
+    return [list(islice(values, len(names))) for names in _TABLES]
+
+
+def _member(number: Sequence[Any], member: Sequence[Any]) -> Participant:
+    participant = instance(Participant, _PARTICIPANT, member)
+    participant.proxy_number = instance(VirtualNumber, _MEMBER_NUMBER, number)
+    return participant

@@ -1,0 +1,33 @@
+"""Rejected webhooks, counted."""
+
+from django.db import models
+from django.db.models import F
+from django.utils import timezone
+
+
+class RejectedWebhookQuerySet(models.QuerySet["RejectedWebhook"]):
+    def add(self, endpoint: str, reason: str, number: int) -> None:
+        """Add to today's count. rejected.py bounds how often this is called."""
+        day = timezone.now().date()
+        today = self.filter(day=day, endpoint=endpoint, reason=reason)
+        if not today.update(count=F("count") + number):
+            self.bulk_create([self.model(day=day, endpoint=endpoint, reason=reason)], ignore_conflicts=True)
+            today.update(count=F("count") + number)
+
+
+class RejectedWebhook(models.Model):
+    """The number of webhooks rejected on a day, by endpoint and reason. Nothing more is stored of them."""
+
+    day = models.DateField()
+    endpoint = models.CharField(max_length=40)
+    reason = models.CharField(max_length=40)
+    count = models.PositiveBigIntegerField(default=0)
+
+    objects = RejectedWebhookQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-day", "endpoint", "reason"]
+        constraints = [models.UniqueConstraint(fields=["day", "endpoint", "reason"], name="one_counter_a_day")]
+
+    def __str__(self) -> str:
+        return f"{self.day} {self.endpoint} {self.reason}: {self.count}"

@@ -1,0 +1,10 @@
+"""Provisioning that is killed, in short: tests/slow/crashes kills it at more steps, in more situations."""
+
+import pytest
+
+from tests.support.crash_points import plain, provision_killed_at_each_of, steps_to_try
+
+
+@pytest.mark.django_db
+def test_killed_at_any_step_and_run_again_the_account_holds_exactly_what_was_asked_for(rentals, steps):
+    provision_killed_at_each_of(steps_to_try(plain, every=False), rentals, steps, plain)

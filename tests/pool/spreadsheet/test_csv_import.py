@@ -1,0 +1,287 @@
+"""The pool from CSV. Nothing is imported unless all of it is."""
+
+from decimal import Decimal
+
+import pytest
+
+from numbers.models import NumberState, VirtualNumber
+from numbers.spreadsheet import csv_file, import_numbers
+from numbers.spreadsheet.edit import amend
+from smsproxy.webhook_urls import inbound_sms_url
+from tests.support.builders import ALICE, BOB, add_numbers, talk
+from tests.support.number_csv import NEW, confirm, exported, pool_of_every_kind, preview, take_in, upload
+from tests.support.terminal import states
+
+
+def test_a_number_that_is_rented_already_comes_in_and_waits_to_be_configured(admin_client, admin_user, berlin):
+    told = take_in(admin_client, f"number,pool,monthly_cost,type\n{NEW},berlin,1.25,mobile\n")
+
+    assert "Imported: 1 new, 0 rented again, 0 changed, 0 unchanged." in told
+    [row] = VirtualNumber.objects.all()
+    assert (row.number, row.country, row.state, row.is_rented) == (NEW, "GB", NumberState.CONFIGURING, True)
+    assert (row.pool, row.monthly_cost, row.type, row.can_sms) == (berlin, Decimal("1.25"), "mobile", True)
+    event = row.events.get()
+    assert (event.new_state, event.reason, event.actor) == ("configuring", "imported", admin_user.username)
+
+
+def test_configure_numbers_then_points_it_at_us(admin_client, rentals, run):
+    rentals.rent(NEW)
+    take_in(admin_client, f"number\n{NEW}\n")
+
+    assert run("configure_numbers")[0] == 0
+
+    assert rentals.account[NEW] == inbound_sms_url()
+    assert states() == {NEW: NumberState.ACTIVE}
+
+
+def test_a_number_of_north_america_has_its_area_and_its_state(admin_client, db):
+    take_in(admin_client, "number,country\n+12125550100,us\n")
+
+    row = VirtualNumber.objects.get()
+    assert (row.country, row.area, row.region) == ("US", "1212", "New York")
+
+
+def test_a_column_that_is_not_there_and_a_cell_that_says_nothing_leave_what_is(admin_client, berlin, number):
+    VirtualNumber.objects.update(pool=berlin, is_reserved=True, rate=2.5)
+
+    take_in(admin_client, f"number,reserved,rate\n{number},,5\n")
+
+    number.refresh_from_db()
+    assert (number.pool, number.is_reserved, number.rate) == (berlin, True, 5)
+
+
+def test_what_people_may_set_is_set_and_an_event_says_what_it_was(admin_client, admin_user, berlin, number):
+    content = f"number,pool,reserved,type,can_text,monthly_cost,rate\n{number},berlin,yes,landline,no,1.5,0.5\n"
+
+    told = take_in(admin_client, content)
+
+    assert "0 new, 0 rented again, 1 changed, 0 unchanged." in told
+    number.refresh_from_db()
+    assert (number.pool, number.is_reserved, number.type, number.can_sms) == (berlin, True, "landline", False)
+    assert (number.monthly_cost, number.rate) == (Decimal("1.50"), 0.5)
+    event = number.events.get()
+    assert event.reason == (
+        "imported: pool common → berlin, reserved no → yes, type mobile → landline, can_text yes → no, "
+        "monthly_cost none → 1.5, rate none → 0.5"
+    )
+    assert (event.old_state, event.new_state, event.actor) == ("active", "active", admin_user.username)
+    assert "0 changed, 1 unchanged" in upload(admin_client, content).content.decode()
+
+
+def test_a_number_leaves_its_pool_for_the_common_one_and_keeps_its_pairs(admin_client, berlin):
+    add_numbers(2)
+    talk(ALICE, BOB)
+    VirtualNumber.objects.update(pool=berlin)
+
+    take_in(admin_client, exported().replace(",berlin,", ",,"))
+
+    for row in VirtualNumber.objects.all():
+        assert (row.pool, row.live, row.state) == (None, 1, "active")
+
+
+def test_state_and_live_pairs_are_for_reading_only(admin_client, number):
+    content = f"number,state,live_pairs,area,rate\n{number},retired,7,1212,5\n"
+
+    take_in(admin_client, content)
+
+    number.refresh_from_db()
+    assert (number.state, number.live, number.area, number.rate) == ("active", 0, "", 5)
+
+
+def test_a_number_that_was_given_up_is_rented_again_as_the_file_says(admin_client, admin_user, berlin, number):
+    VirtualNumber.objects.update(state=NumberState.RETIRED, is_rented=False, webhook_url=inbound_sms_url())
+
+    told = take_in(admin_client, f"number,pool\n{number},berlin\n")
+
+    assert "0 new, 1 rented again, 0 changed" in told
+    number.refresh_from_db()
+    assert (number.state, number.is_rented, number.pool) == (NumberState.CONFIGURING, True, berlin)
+    assert number.webhook_url == ""
+    event = number.events.get()
+    assert (event.old_state, event.new_state, event.actor) == ("retired", "configuring", admin_user.username)
+    assert event.reason == "imported: pool common → berlin"
+
+
+def test_a_retired_number_that_is_rented_stays_retired(admin_client, number):
+    VirtualNumber.objects.update(state=NumberState.RETIRED)
+
+    take_in(admin_client, f"number,rate\n{number},5\n")
+
+    number.refresh_from_db()
+    assert (number.state, number.rate) == (NumberState.RETIRED, 5)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("number\n07700900600\n", "Row 2, number: expected a number in E.164 form"),
+        ("number\n4.477E+11\n", "Row 2, number: expected a number in E.164 form"),
+        ("number\n4.477E+11\n", "found “4.477E+11”"),
+        ("number\n\x00\n", "Row 2, number: expected a number"),
+        (f"number\n{NEW}\n{NEW[1:]}\n", "Row 3, number: expected each number once, found that of row 2 again"),
+        (f"number,country\n{NEW},FR\n", "Row 2, country: expected two letters, such as GB, of a country whose"),
+        (f"number,country\n{NEW},Britain\n", "found “Britain”"),
+        ("number\n+881612345678\n", "found nothing, and the number itself does not tell"),
+        ("number,country\n+447700900500,IM\n", "Row 2, country: expected GB, which cannot change"),
+        (f"number,pool\n{NEW},rome\n", "Row 2, pool: expected berlin, or nothing for the common pool"),
+        (f"number,pool\n{NEW},Berlin\n", "found “Berlin”"),
+        (f"number,type\n{NEW},fax\n", "Row 2, type: expected one of mobile, landline"),
+        (f"number,reserved\n{NEW},maybe\n", "Row 2, reserved: expected yes or no"),
+        (f"number,can_text\n{NEW},2\n", "Row 2, can_text: expected yes or no"),
+        (f"number,monthly_cost\n{NEW},1.255\n", "Row 2, monthly_cost: expected EUR a month, such as 1.25"),
+        (f"number,monthly_cost\n{NEW},-1\n", "found “-1”"),
+        (f"number,monthly_cost\n{NEW},nan\n", "found “nan”"),
+        (f"number,monthly_cost\n{NEW},1e5\n", "found “1e5”"),
+        (f"number,rate\n{NEW},0\n", "Row 2, rate: expected segments a second, 0.01 or more"),
+        (f"number,rate\n{NEW},inf\n", "found “inf”"),
+        (f"number,rate\n{NEW},nan\n", "found “nan”"),
+        (f"number,rented\n{NEW},no\n", "Row 2, rented: expected yes, or nothing: a number that is not rented"),
+        (f"number,rented\n{NEW},x\n", "Row 2, rented: expected yes or no"),
+        ("number,rented\n+447700900500,no\n", "only manage.py release_numbers gives a number back"),
+    ],
+)
+def test_a_row_that_is_wrong_says_what_was_expected_and_found_and_nothing_is_imported(
+    admin_client, berlin, number, content, told
+):
+    right = f"{content}+447700900601{',' * (content.splitlines()[0].count(','))}\n"
+
+    answer = upload(admin_client, right)
+
+    assert answer.status_code == 200
+    assert any(told in fault for fault in answer.context["result"].faults)
+    assert told in answer.content.decode()
+    assert "confirm_form" not in answer.context
+    assert states() == {"+447700900500": "active"}
+
+
+def test_a_number_that_is_being_bought_is_left_to_its_purchase(number):
+    VirtualNumber.objects.update(state=NumberState.ORDERED, is_rented=False)
+
+    [fault] = preview(f"number\n{number}\n").faults
+
+    assert fault == f"Row 2, number: {number} is being bought: run manage.py sync_numbers to see whether we own it"
+
+
+@pytest.mark.parametrize("was_ours", [False, True])
+def test_the_number_of_a_participant_is_never_imported_nor_shown(admin_client, was_ours):
+    add_numbers(2)
+    talk(ALICE, BOB)
+    if was_ours:
+        VirtualNumber.of(ALICE, "GB", None, frozenset(), state=NumberState.RETIRED).save()
+
+    html = upload(admin_client, f"number,rate\n{ALICE[1:]},5\n").content.decode()
+
+    assert "Row 2, number: +44 ••• 01 belongs to a person" in html
+    assert ALICE[1:] not in html
+    assert not VirtualNumber.objects.filter(number=ALICE, is_rented=True).exists()
+
+
+def test_what_is_wrong_at_the_end_undoes_what_was_right_before(admin_client, number, monkeypatch):
+    answer = upload(admin_client, f"number,rate\n{number},5\n{NEW},\n")
+
+    def also_imported_meanwhile(*args, **kwargs):
+        monkeypatch.undo()
+        VirtualNumber.of(NEW, "GB", None, frozenset(), state=NumberState.CONFIGURING).save()
+        return amend(*args, **kwargs)
+
+    monkeypatch.setattr(import_numbers, "amend", also_imported_meanwhile)
+    html = confirm(admin_client, answer).content.decode()
+
+    assert "Nothing was imported. The pool is changing at this moment." in html
+    number.refresh_from_db()
+    assert number.rate is None
+    assert not number.events.exists()
+
+
+def test_a_fault_of_ours_is_none_of_the_file(number, monkeypatch):
+    monkeypatch.setattr(import_numbers, "_country", lambda *args: 1 / 0)
+
+    with pytest.raises(ZeroDivisionError):
+        preview(f"number\n{NEW}\n")
+
+
+def test_what_one_command_writes_changes_nothing_by_the_other(run, berlin, file):
+    pool_of_every_kind(berlin)
+    code, text = run("export_numbers")
+
+    assert code == 0
+    assert run("import_numbers", file(text)) == (0, "0 new, 0 rented again, 0 changed, 8 unchanged.\n")
+
+
+def test_the_command_shows_each_change_asks_and_does_it(run, berlin, number, file):
+    path = file(f"number,pool\n{number},berlin\n{NEW},\n")
+
+    code, output = run("import_numbers", path, types="y\n")
+
+    assert code == 0
+    assert output.splitlines() == [
+        f"{number} pool common → berlin",
+        f"{NEW} new: country GB, pool common, reserved no, can_text yes",
+        "1 new, 0 rented again, 1 changed, 0 unchanged.",
+        "Import this? [y/N] Imported. 1 not configured yet: run manage.py configure_numbers.",
+    ]
+    number.refresh_from_db()
+    assert number.pool == berlin
+    assert number.events.get().reason == "imported: pool common → berlin"
+    assert states()[NEW] == NumberState.CONFIGURING
+
+
+@pytest.mark.parametrize(
+    ("options", "types", "code", "told"),
+    [
+        (["--dry-run"], None, 0, "Nothing was imported: --dry-run."),
+        ([], "n\n", 2, "Nothing was done: the answer was not yes."),
+        ([], None, 2, "no terminal to ask on"),
+    ],
+)
+def test_the_command_does_nothing_that_nobody_agreed_to(run, number, file, options, types, code, told):
+    found, output = run("import_numbers", file(f"number,rate\n{number},5\n"), *options, types=types)
+
+    assert found == code
+    assert told in output
+    number.refresh_from_db()
+    assert number.rate is None
+
+
+def test_the_command_needs_not_ask(run, number, file):
+    assert run("import_numbers", file(f"number,rate\n{number},5\n"), "--yes")[0] == 0
+
+    number.refresh_from_db()
+    assert number.rate == 5
+
+
+def test_the_command_does_what_was_shown_or_nothing(run, number, file, monkeypatch):
+    path = file(f"number,rate\n{number},5\n")
+
+    def agrees_after_somebody_else_came(*args, **kwargs):
+        VirtualNumber.objects.update(rate=2.5)
+
+    monkeypatch.setattr("numbers.management.pool_command.PoolCommand.confirm", agrees_after_somebody_else_came)
+    code, output = run("import_numbers", path)
+
+    assert code == 2
+    assert "The pool has changed since the preview." in output
+    number.refresh_from_db()
+    assert number.rate == 2.5
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("number,rate\n+447700900500,x\n", "Row 2, rate: expected segments a second"),
+        ("pool\nberlin\n", "Nothing was imported. Expected a column “number”"),
+        (f"number\n{'1' * csv_file.MOST_BYTES}\n", "Nothing was imported. Expected at most 1,000,000 bytes"),
+    ],
+)
+def test_the_command_says_what_is_wrong_with_the_file(run, number, file, content, told):
+    code, output = run("import_numbers", file(content), "--yes")
+
+    assert code == 2
+    assert told in output
+
+
+def test_the_command_says_that_there_is_no_file(run, db):
+    code, output = run("import_numbers", "/no/such.csv")
+
+    assert code == 2
+    assert "Cannot read /no/such.csv: No such file or directory." in output

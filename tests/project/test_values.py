@@ -1,0 +1,87 @@
+"""Values that people type are parsed once, with errors that say what was expected and what was found."""
+
+from argparse import ArgumentTypeError
+from decimal import Decimal
+
+import pytest
+
+from numbers.management.arguments import argument
+from smsproxy import values
+from smsproxy.carriers.base import NumberType
+from smsproxy.text_table import line, table
+
+
+@pytest.mark.parametrize(
+    ("parse", "text", "value"),
+    [
+        (values.country, " gb ", "GB"),
+        (values.euros, "1.50", Decimal("1.50")),
+        (values.euros, "0", Decimal(0)),
+        (values.rate, "0.01", 0.01),
+        (values.pool_name, "berlin-2_b", "berlin-2_b"),
+        (values.virtual_number, "+44 7700 900500", "+447700900500"),
+        (values.digits, "+7700", "7700"),
+        (values.digits, "", ""),
+        (lambda text: values.whole_number(text, least=1, most=5), "5", 5),
+        (lambda text: values.whole_number(text, least=0), "0", 0),
+        (lambda text: values.one_of(NumberType, text), "mobile", NumberType("mobile")),
+    ],
+)
+def test_a_good_value_is_parsed(parse, text, value):
+    assert parse(text) == value
+
+
+@pytest.mark.parametrize(
+    ("parse", "text", "told"),
+    [
+        (values.country, "UK", "expected the two letters of a country, such as GB, found 'UK'"),
+        (values.euros, "1.555", "expected an amount in EUR"),
+        (values.euros, "1000000", "expected an amount in EUR"),
+        (values.euros, "1e3", "expected an amount in EUR"),
+        (values.euros, "-1", "expected an amount in EUR"),
+        (values.euros, "١", "expected an amount in EUR"),
+        (values.rate, "fast", "expected segments a second, 0.01 or more, found 'fast'"),
+        (values.rate, "0", "expected segments a second"),
+        (values.rate, "inf", "expected segments a second"),
+        (values.rate, "nan", "expected segments a second"),
+        (values.pool_name, "Köln", "expected the name of a pool"),
+        (values.pool_name, "a\n", "expected the name of a pool"),
+        (values.pool_name, "x" * 41, "expected the name of a pool"),
+        (values.virtual_number, "07700900500", "expected a number in E.164 form"),
+        (values.digits, "x", "expected at most 15 digits"),
+        (
+            lambda text: values.whole_number(text, least=1, most=5),
+            "6",
+            "expected a whole number from 1 to 5, found '6'",
+        ),
+        (lambda text: values.whole_number(text, least=1, unit="days"), "0", "a whole number of days, 1 or more"),
+        (lambda text: values.whole_number(text, least=1), "٣", "expected a whole number, 1 or more"),
+        (lambda text: values.whole_number(text, least=1), "9" * 5000, "expected a whole number, 1 or more"),
+        (lambda text: values.one_of(NumberType, text), "fax", "expected one of mobile"),
+    ],
+)
+def test_the_error_of_a_wrong_value_says_what_was_expected(parse, text, told):
+    with pytest.raises(values.InvalidValue) as error:
+        parse(text)
+
+    assert told in str(error.value)
+    assert len(str(error.value)) < 250
+    with pytest.raises(ArgumentTypeError) as shown:
+        argument(parse)(text)
+    assert str(shown.value) == str(error.value)
+    assert values.sentence(error.value).startswith("Expected ")
+
+
+def test_a_table_is_as_wide_as_its_cells():
+    rows = [["country", "numbers"], ["GB", "12"], ["no country", "3"]]
+
+    assert list(table(rows)) == ["  country      numbers", "  GB           12", "  no country   3"]
+    assert list(table(rows, numeric=True, gap=2)) == [
+        "  country     numbers",
+        "  GB               12",
+        "  no country        3",
+    ]
+
+
+def test_a_line_never_joins_two_cells():
+    assert line(["GB", "mobile", "EUR 1.50"], widths=[5, 4]) == "GB   mobile EUR 1.50"

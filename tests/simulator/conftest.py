@@ -1,0 +1,27 @@
+import pytest
+
+from numbers.models import NumberState, VirtualNumber
+from smsproxy.carriers.base import (
+    Feature,
+    NumberType,
+)
+from smsproxy.simulator.carrier import SimulatorCarrier
+from smsproxy.webhook_urls import inbound_sms_url
+from tests.support.builders import ALICE, BOB, talk
+from tests.support.simulated import OURS
+
+
+@pytest.fixture
+def network():
+    """A carrier that rents us one number, whose texts come to us."""
+    carrier = SimulatorCarrier()
+    carrier.buy(OURS, "GB")
+    carrier.configure(OURS, "GB", inbound_sms_url())
+    return carrier
+
+
+@pytest.fixture
+def conversation(network):
+    """Alice and Bob, both through the one number."""
+    VirtualNumber.of(OURS, "GB", NumberType.MOBILE, frozenset({Feature.SMS}), state=NumberState.ACTIVE).save()
+    return talk(ALICE, BOB)

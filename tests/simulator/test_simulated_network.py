@@ -1,0 +1,75 @@
+"""The simulated network: texts from phones to our webhooks and back, receipts, and what goes wrong between."""
+
+import pytest
+
+from conversations.delivery.relay import Relay
+from conversations.models import DeliveryReceipt, InboundMessage, OutboundState, Outcome
+from smsproxy.simulator import network as simulated_network
+from smsproxy.simulator.models import (
+    FaultKind,
+    SimulatedNumber,
+    SimulatedText,
+    Verb,
+)
+from smsproxy.simulator.network import NotPassedOn, type_text
+from tests.support.builders import ALICE, BOB
+from tests.support.simulated import OURS, arrived, fault, phone
+
+# Webhooks are called within the process, and like any request they end with a closed database connection.
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_there_and_back(conversation):
+    type_text(phone(ALICE), OURS, "Where are you? 🚗")
+    Relay().drain()
+    assert arrived(BOB) == ["Where are you? 🚗"]
+    assert arrived(ALICE) == []
+    assert [message.state for message in conversation.messages.all()] == [OutboundState.DELIVERED]
+
+
+def test_a_webhook_called_twice_has_one_effect(conversation):
+    fault(Verb.RECEIVE, FaultKind.DUPLICATE_INBOUND)
+    type_text(phone(ALICE), OURS, "Once")
+    Relay().drain()
+    assert arrived(BOB) == ["Once"]
+    assert InboundMessage.objects.get().outcome == Outcome.RELAYED
+
+
+def test_a_long_text_comes_in_parts_and_arrives_as_one(conversation):
+    words = "I am at the north exit of the station, blue coat. 🚗 " * 5
+    fault(Verb.RECEIVE, FaultKind.DUPLICATE_INBOUND)
+    type_text(phone(ALICE), OURS, words)
+    Relay().drain()
+    assert arrived(BOB) == [words]
+    outcomes = InboundMessage.objects.order_by("pk").values_list("outcome", flat=True)
+    assert list(outcomes) == [Outcome.PART] * 4 + [Outcome.RELAYED]
+
+
+def test_a_text_to_a_number_without_webhook_goes_nowhere(network):
+    SimulatedNumber.objects.update(webhook_url="")
+    with pytest.raises(NotPassedOn, match="configure_numbers"):
+        type_text(phone(ALICE), OURS, "Hello?")
+    with pytest.raises(NotPassedOn, match="does not rent"):
+        type_text(phone(ALICE), "+447700900199", "Hello?")
+    assert not SimulatedText.objects.exists()
+
+
+def test_a_webhook_that_does_not_answer_200_is_an_error(network):
+    SimulatedNumber.objects.update(webhook_url="https://sms.example.com/no/such/place")
+    with pytest.raises(NotPassedOn, match="answered 404"):
+        type_text(phone(ALICE), OURS, "Hello?")
+    assert not SimulatedText.objects.exists()
+
+
+def test_a_receipt_twice(conversation, monkeypatch):
+    posted = []
+    original = simulated_network.pass_receipt
+    monkeypatch.setattr(
+        simulated_network, "pass_receipt", lambda *args, **kw: (posted.append(1), original(*args, **kw))
+    )
+    fault(Verb.SEND, FaultKind.DUPLICATE_RECEIPT)
+    type_text(phone(ALICE), OURS, "Hello")
+    Relay().drain()
+    assert len(posted) == 2
+    assert DeliveryReceipt.objects.count() == 1
+    assert [message.state for message in conversation.messages.all()] == [OutboundState.DELIVERED]

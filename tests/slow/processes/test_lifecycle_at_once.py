@@ -1,0 +1,79 @@
+"""Conversations created by many at once, on real PostgreSQL."""
+
+import threading
+from collections import Counter
+
+import pytest
+from django.db import connection
+from django.test import Client
+
+from conversations.lifecycle.request import NoNumberFree
+from conversations.models import (
+    Conversation,
+    OutboundMessage,
+    Participant,
+)
+from smsproxy.api.models import ApiKey
+from tests.support.builders import ALICE, BOB, CHARLIE, add_numbers, proxies, talk
+from tests.support.concurrency import at_once
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.postgres,
+    pytest.mark.usefixtures("no_hurry"),
+]
+
+
+def test_two_hundred_creators_for_the_same_person_never_share_a_pair():
+    add_numbers(200, start="+4477009")
+
+    def create(index):
+        # PostgreSQL takes 100 connections: the creators take turns for one, and race all the same.
+        with slots:
+            try:
+                return talk(ALICE, f"+4477007{index:05}")
+            finally:
+                connection.close()
+
+    slots = threading.Semaphore(60)
+    made = at_once(200, create)
+
+    assert len(made) == 200
+    pairs = Counter(Participant.objects.unreleased().values_list("real_number", "proxy_number"))
+    assert len(pairs) == 400
+    assert set(pairs.values()) == {1}
+    with pytest.raises(NoNumberFree):
+        talk(ALICE, CHARLIE)
+
+
+def test_creators_that_name_the_same_two_people_in_either_order_do_not_dead_lock():
+    add_numbers(40)
+
+    made = at_once(30, lambda index: talk(ALICE, BOB) if index % 2 else talk(BOB, ALICE))
+
+    assert len({conversation.pk for conversation in made}) == 30
+    assert Participant.objects.unreleased().count() == 60
+
+
+def test_without_the_lock_on_people_the_constraint_alone_keeps_pairs_apart(monkeypatch):
+    monkeypatch.setattr("conversations.lifecycle.create._wait_for_other_creators", lambda numbers: None)
+    add_numbers(20)
+
+    made = at_once(20, lambda index: talk(ALICE, f"+4477007{index:05}"))
+
+    assert len({proxies(conversation)[0] for conversation in made}) == 20
+
+
+def test_one_idempotency_key_posted_thirty_times_at_once_makes_one_conversation():
+    add_numbers(1)
+    _, key = ApiKey.objects.issue("rides-backend")
+    body = {"participants": [{"number": ALICE}, {"number": BOB}]}
+    headers = {"Authorization": f"Bearer {key}", "Idempotency-Key": "order-42"}
+
+    answers = at_once(
+        30, lambda _: Client().post("/api/v1/conversations/", body, "application/json", headers=headers).status_code
+    )
+
+    assert answers == [201] * 30
+    assert Conversation.objects.count() == 1
+    assert OutboundMessage.objects.count() == 2
