@@ -18,7 +18,7 @@ from time import monotonic
 from django.db import connections
 
 from conversations.models import RejectedWebhook
-from smsproxy.database.deadline import fail_soon
+from smsproxy.database.deadline import run_with_deadline
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +70,6 @@ def _take() -> dict[tuple[str, str], int]:
 def _write(counts: dict[tuple[str, str], int]) -> None:
     try:
         for (endpoint, reason), number in counts.items():
-            fail_soon(partial(RejectedWebhook.objects.add, endpoint, reason, number), seconds=_DATABASE_TIMEOUT)
+            run_with_deadline(partial(RejectedWebhook.objects.add, endpoint, reason, number), seconds=_DATABASE_TIMEOUT)
     except Exception as error:  # noqa: BLE001 - a webhook is answered whatever happens to its count
         log.warning("rejected webhooks could not be counted: %s", type(error).__name__)

@@ -30,12 +30,12 @@ from smsproxy.api.parsers import BodyTooLarge, read_bounded
 from smsproxy.carriers import get_carrier
 from smsproxy.carriers.base import BadSignature, Undecodable, WebhookRequest
 from smsproxy.crypto import keyed_hash
-from smsproxy.database.deadline import fail_soon
+from smsproxy.database.deadline import run_with_deadline
 
 log = logging.getLogger(__name__)
 
 # Seconds for the database. A carrier waits for 15 or so in all, some of which a request may have spent in the queue.
-PATIENCE = 5.0
+DATABASE_TIMEOUT = 5.0
 
 
 class Webhook(APIView):
@@ -63,7 +63,7 @@ class Webhook(APIView):
         except UnreadablePostError:
             return _answer(503)
         try:
-            fail_soon(partial(self._take_in, params), seconds=PATIENCE)
+            run_with_deadline(partial(self._take_in, params), seconds=DATABASE_TIMEOUT)
         except (DatabaseError, InterfaceError) as error:
             # The error's text may hold values. Only its kind is logged, such as DeadlockDetected.
             kind = type(error.__cause__ or error).__name__
@@ -72,7 +72,7 @@ class Webhook(APIView):
         rejected.write_if_due()
         return _answer(200)
 
-    def take_in(self, params: Mapping[str, str]) -> None:
+    def process(self, params: Mapping[str, str]) -> None:
         """Process the webhook, and return once it is committed. Raise Undecodable.
 
         The database may fail after the commit, so a second call must have no further effect.
@@ -81,10 +81,10 @@ class Webhook(APIView):
 
     def _take_in(self, params: Mapping[str, str]) -> None:
         try:
-            self.take_in(params)
+            self.process(params)
         except Undecodable as error:
             log.warning("a webhook at %s does not have a known shape: %s", self.endpoint, error.reason)
-            receive.keep_undecodable(_digest(params), _raw(params), f"{self.endpoint}: {error.reason}")
+            receive.store_undecodable(_content_id(params), _raw(params), f"{self.endpoint}: {error.reason}")
 
     def _reject(self, reason: str) -> HttpResponse:
         rejected.count(self.endpoint, reason)
@@ -94,7 +94,7 @@ class Webhook(APIView):
 class InboundSmsWebhook(Webhook):
     endpoint = "inbound-sms"
 
-    def take_in(self, params: Mapping[str, str]) -> None:
+    def process(self, params: Mapping[str, str]) -> None:
         text = get_carrier().parse_inbound(params)
         take_in = long_messages.take_in if text.parts > 1 else receive.receive
         take_in(text, raw=_raw(params))
@@ -103,7 +103,7 @@ class InboundSmsWebhook(Webhook):
 class DeliveryReceiptWebhook(Webhook):
     endpoint = "delivery-receipt"
 
-    def take_in(self, params: Mapping[str, str]) -> None:
+    def process(self, params: Mapping[str, str]) -> None:
         receipts.receive_receipt(get_carrier().parse_receipt(params))
 
 
@@ -132,7 +132,7 @@ def _raw(params: Mapping[str, str]) -> str:
     return json.dumps(get_carrier().webhook_content(params))
 
 
-def _digest(params: Mapping[str, str]) -> str:
+def _content_id(params: Mapping[str, str]) -> str:
     """Return an id for a webhook without a usable one. A retry of the same webhook has the same id."""
     # A plain hash of a number and a short text could be guessed, and this one is stored in the clear: so it is keyed.
     return f"keyed:{keyed_hash(json.dumps(get_carrier().webhook_identity(params), sort_keys=True))}"

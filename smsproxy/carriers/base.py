@@ -25,7 +25,7 @@ class Feature(StrEnum):
     MMS = "MMS"
 
 
-class PatternPlace(StrEnum):
+class PatternPosition(StrEnum):
     """The part of a number where a search pattern must match."""
 
     START = "start"
@@ -44,7 +44,7 @@ class NumberQuery:
     features: frozenset[Feature] = frozenset({Feature.SMS})
     type: NumberType | None = None
     pattern: str = ""
-    pattern_place: PatternPlace = PatternPlace.ANYWHERE
+    pattern_place: PatternPosition = PatternPosition.ANYWHERE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +59,7 @@ class AvailableNumber:
 
 
 @dataclass(frozen=True, kw_only=True)
-class OwnedNumber:
+class RentedNumber:
     """A number that the account rents. webhook_url: where it posts its inbound messages, "" if none is set for it."""
 
     number: str
@@ -118,7 +118,7 @@ class InboundText:
     """An inbound message, or one part of a long one, as the carrier's webhook describes it.
 
     sender: E.164, or None if the sender is not a phone number but, for example, an alphanumeric id.
-    group, part, parts: the place in a long message, of which each part has a webhook of its own. part counts from 1.
+    concat_ref, part, parts: the place in a long message, of which each part has a webhook of its own. part counts from 1.
     parts is 1 for a whole message.
     """
 
@@ -127,7 +127,7 @@ class InboundText:
     recipient: str
     text: str
     sent_at: datetime | None = None
-    group: str = ""
+    concat_ref: str = ""
     part: int = 1
     parts: int = 1
 
@@ -167,7 +167,7 @@ class Receipt:
 class CarrierError(Exception):
     """A call to the carrier failed.
 
-    The class says whether the request took effect: `NotDone` means no, `OutcomeUnknown` that nobody knows. Subclasses
+    The class says whether the request took effect: `CarrierRejected` means no, `OutcomeUnknown` that nobody knows. Subclasses
     say what is at fault. `code` is the carrier's own code. The text holds no numbers, texts or credentials.
     """
 
@@ -181,11 +181,11 @@ class OutcomeUnknown(CarrierError):
     """No reply, or one that cannot be read: the request may have taken effect. Never retry it blindly."""
 
 
-class NotDone(CarrierError):
+class CarrierRejected(CarrierError):
     """The request certainly had no effect."""
 
 
-class Scope(StrEnum):
+class FaultScope(StrEnum):
     """What to hold back after this error."""
 
     MESSAGE = "message"
@@ -197,29 +197,29 @@ class Scope(StrEnum):
     """All messages of this process, which does not reach the carrier. Other processes may reach it."""
 
 
-class TryLater(NotDone):
+class TemporaryFailure(CarrierRejected):
     """A temporary failure: rate limit, overload, no connection. Retry later.
 
     retry_after: seconds that the carrier asks us to wait, None if it asks for none.
     """
 
     def __init__(
-        self, detail: str, *, code: str = "", retry_after: float | None = None, scope: Scope = Scope.MESSAGE
+        self, detail: str, *, code: str = "", retry_after: float | None = None, scope: FaultScope = FaultScope.MESSAGE
     ) -> None:
         super().__init__(detail, code=code)
         self.retry_after = retry_after
         self.scope = scope
 
 
-class Refused(NotDone):
+class PermanentFailure(CarrierRejected):
     """A permanent failure of this request: its recipient, its text or the requested number. A retry is pointless."""
 
 
-class SenderFault(NotDone):
+class SenderFault(CarrierRejected):
     """The sender number may not do this. Other numbers of the account may."""
 
 
-class AccountFault(NotDone):
+class AccountFault(CarrierRejected):
     """The whole account is at fault: credentials, credit, permissions or our configuration. No request will work."""
 
 
@@ -269,14 +269,14 @@ class Carrier(ABC):
 
     @abstractmethod
     def buy(self, number: str, country: str) -> None:
-        """Rent a number. Raise Refused if it is gone or is ours already. `owned` tells which."""
+        """Rent a number. Raise PermanentFailure if it is gone or is ours already. `owned` tells which."""
 
     @abstractmethod
     def configure(self, number: str, country: str, webhook_url: str) -> None:
         """Have the number post inbound messages to webhook_url, which must already answer an empty GET with 200."""
 
     @abstractmethod
-    def owned(self, number: str = "") -> Iterator[OwnedNumber]:
+    def owned(self, number: str = "") -> Iterator[RentedNumber]:
         """Yield the numbers that the account rents, from all pages. With `number`, yield that one or none."""
 
     @abstractmethod

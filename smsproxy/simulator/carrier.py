@@ -15,6 +15,7 @@ from smsproxy.carriers.base import (
     AccountFault,
     AvailableNumber,
     CarrierError,
+    FaultScope,
     Feature,
     LookupResult,
     LookupVerdict,
@@ -22,16 +23,15 @@ from smsproxy.carriers.base import (
     NumberType,
     OutcomeUnknown,
     OutgoingText,
-    OwnedNumber,
-    PatternPlace,
+    PatternPosition,
+    PermanentFailure,
     Receipt,
     ReceiptStatus,
-    Refused,
-    Scope,
+    RentedNumber,
     SenderFault,
     SendReply,
     SentPart,
-    TryLater,
+    TemporaryFailure,
 )
 from smsproxy.carriers.gsm7 import segments
 from smsproxy.carriers.vonage.signed_webhooks import VonageWebhooks
@@ -65,7 +65,7 @@ class SimulatorCarrier(VonageWebhooks):
         with _call(Verb.BUY):
             offer = next((offer for offer in _inventory(country) if offer.number == number), None)
             if offer is None:
-                raise Refused("the number is not for rent", code=_NOT_FOR_RENT)
+                raise PermanentFailure("the number is not for rent", code=_NOT_FOR_RENT)
             try:
                 with transaction.atomic():
                     SimulatedNumber.objects.create(
@@ -76,18 +76,18 @@ class SimulatorCarrier(VonageWebhooks):
                         monthly_cost=offer.monthly_cost or Decimal(0),
                     )
             except IntegrityError:
-                raise Refused("the number is already rented", code=_NOT_FOR_RENT) from None
+                raise PermanentFailure("the number is already rented", code=_NOT_FOR_RENT) from None
 
     def configure(self, number: str, country: str, webhook_url: str) -> None:
         with _call(Verb.CONFIGURE):
             if not _rented(number, country).update(webhook_url=webhook_url):
-                raise Refused("the account does not rent this number", code=_NOT_FOR_RENT)
+                raise PermanentFailure("the account does not rent this number", code=_NOT_FOR_RENT)
 
-    def owned(self, number: str = "") -> Iterator[OwnedNumber]:
+    def owned(self, number: str = "") -> Iterator[RentedNumber]:
         with _call(Verb.OWNED):
             rows = list(SimulatedNumber.objects.filter(**{"number": number} if number else {}))
         for row in rows:
-            yield OwnedNumber(
+            yield RentedNumber(
                 number=row.number,
                 country=row.country,
                 type=NumberType(row.type),
@@ -98,7 +98,7 @@ class SimulatorCarrier(VonageWebhooks):
     def cancel(self, number: str, country: str) -> None:
         with _call(Verb.CANCEL):
             if not _rented(number, country).delete()[0]:
-                raise Refused("the account does not rent this number", code=_NOT_FOR_RENT)
+                raise PermanentFailure("the account does not rent this number", code=_NOT_FOR_RENT)
 
     def look_up(self, number: str, country: str) -> LookupResult:
         """Return VALID for every number, except INVALID for those that end in 0000."""
@@ -113,7 +113,7 @@ class SimulatorCarrier(VonageWebhooks):
                 raise SenderFault("the sender is not a rented number with the feature SMS", code="15")
             ids = [network.new_message_id() for _ in range(segments(text.text).count)]
             if fault != FaultKind.UNDELIVERED:
-                SimulatedHandset.objects.pick_up(text.recipient).texts.create(
+                SimulatedHandset.objects.get_or_create_handset(text.recipient).texts.create(
                     direction=Direction.TO_HANDSET,
                     virtual_number=text.sender,
                     text=text.text,
@@ -121,7 +121,7 @@ class SimulatorCarrier(VonageWebhooks):
                     client_ref=text.client_ref,
                 )
             for message_id in ids:
-                _tell(text, message_id, fault)
+                _post_receipts(text, message_id, fault)
         return SendReply(parts=tuple(SentPart(carrier_message_id=message_id, price=PRICE) for message_id in ids))
 
 
@@ -143,11 +143,13 @@ def _failure(fault: FaultKind) -> CarrierError | None:
     """Return the error of a call that this fault stops before it takes effect."""
     match fault:
         case FaultKind.THROTTLED:
-            return TryLater("throttled, by a simulated fault", code="1", retry_after=1.0, scope=Scope.NUMBER)
+            return TemporaryFailure(
+                "throttled, by a simulated fault", code="1", retry_after=1.0, scope=FaultScope.NUMBER
+            )
         case FaultKind.UNREACHABLE:
-            return TryLater("unreachable, by a simulated fault", scope=Scope.WORKER)
+            return TemporaryFailure("unreachable, by a simulated fault", scope=FaultScope.WORKER)
         case FaultKind.REFUSED:
-            return Refused("refused, by a simulated fault", code="6")
+            return PermanentFailure("refused, by a simulated fault", code="6")
         case FaultKind.SENDER_FAULT:
             return SenderFault("the sender is refused, by a simulated fault", code="15")
         case FaultKind.ACCOUNT_FAULT:
@@ -158,7 +160,7 @@ def _failure(fault: FaultKind) -> CarrierError | None:
             return None
 
 
-def _tell(text: OutgoingText, message_id: str, fault: FaultKind | None) -> None:
+def _post_receipts(text: OutgoingText, message_id: str, fault: FaultKind | None) -> None:
     """Post the receipts of one part. They arrive early: before our own record that the message was sent."""
     if fault in (FaultKind.SILENCE, FaultKind.NO_RECEIPT):
         return
@@ -173,7 +175,7 @@ def _tell(text: OutgoingText, message_id: str, fault: FaultKind | None) -> None:
     for _ in range(2 if fault == FaultKind.DUPLICATE_RECEIPT else 1):
         try:
             network.pass_receipt(receipt, sender=text.sender, recipient=text.recipient)
-        except network.NotPassedOn as error:
+        except network.WebhookNotDelivered as error:
             # The message is delivered nevertheless.
             log.warning("a simulated receipt was lost: %s", error)
 
@@ -216,8 +218,8 @@ def _example(country: str) -> str:
 def _matches(offer: AvailableNumber, query: NumberQuery) -> bool:
     digits = offer.number.removeprefix("+")
     found = {
-        PatternPlace.START: digits.startswith,
-        PatternPlace.ANYWHERE: digits.__contains__,
-        PatternPlace.END: digits.endswith,
+        PatternPosition.START: digits.startswith,
+        PatternPosition.ANYWHERE: digits.__contains__,
+        PatternPosition.END: digits.endswith,
     }[query.pattern_place](query.pattern)
     return found and query.features <= offer.features and query.type in (None, offer.type)

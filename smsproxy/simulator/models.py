@@ -15,7 +15,7 @@ from smsproxy.phone import mask
 
 
 class SimulatedHandsetQuerySet(models.QuerySet["SimulatedHandset"]):
-    def pick_up(self, number: str) -> "SimulatedHandset":
+    def get_or_create_handset(self, number: str) -> "SimulatedHandset":
         """Return the phone with this E.164 number. Create it if it does not exist."""
         handset, _ = self.get_or_create(number_hash=keyed_hash(number), defaults={"number": number})
         return handset

@@ -27,7 +27,7 @@ from vonage_number_insight import NumberInsight
 from vonage_numbers import Numbers
 from vonage_sms import Sms
 
-from smsproxy.carriers.base import AccountFault, CarrierError, OutcomeUnknown, Refused, TryLater
+from smsproxy.carriers.base import AccountFault, CarrierError, OutcomeUnknown, PermanentFailure, TemporaryFailure
 from smsproxy.carriers.vonage.faults import http_fault, transport_fault
 
 # Seconds for which a thread reuses an idle connection. Firewalls drop idle connections silently, and a message written
@@ -96,7 +96,7 @@ def _client(auth: Auth) -> Client:
     options = HttpClientOptions(
         api_host=settings.VONAGE_API_HOST,
         rest_host=settings.VONAGE_REST_HOST,
-        timeout=settings.CARRIER_TIMEOUT,  # The default, None, waits forever.
+        timeout=settings.CARRIER_TIMEOUT_SECONDS,  # The default, None, waits forever.
         # The SDK also uses this as its number of retries, even of a message, when the server hangs up.
         pool_maxsize=1,
         max_retries=0,
@@ -116,7 +116,7 @@ def _trust(certificates: str) -> ssl.SSLContext:
     return context
 
 
-class TrustingAdapter(HTTPAdapter):
+class SharedTlsAdapter(HTTPAdapter):
     """One connection, without retries, that trusts only what `context` trusts."""
 
     def __init__(self, context: ssl.SSLContext) -> None:
@@ -146,7 +146,7 @@ class DirectSession(requests.Session):
         self._environment: Any = self.merge_environment_settings(f"https://{host}/", {}, False, None, None)
         trusted = self._environment["verify"]
         self._environment["verify"] = True
-        self._adapter = TrustingAdapter(_trust(where() if trusted is True else trusted))
+        self._adapter = SharedTlsAdapter(_trust(where() if trusted is True else trusted))
         self.mount("https://", self._adapter)
         # A redirect, if followed, could send texts and numbers to any host. The SDK has no option for this.
         self.max_redirects = 0
@@ -192,11 +192,11 @@ class ThreadClient(threading.local):
 
 
 def build(model: type, **values: object) -> Any:
-    """Return a request object of the SDK. Raise Refused if the SDK rejects the values: nothing was sent."""
+    """Return a request object of the SDK. Raise PermanentFailure if the SDK rejects the values: nothing was sent."""
     try:
         return model(**values)
     except Exception:  # noqa: BLE001 - pydantic's error, which quotes the values, or one of the SDK's
-        fault = Refused("the SDK does not take this request")
+        fault = PermanentFailure("the SDK does not take this request")
     raise fault
 
 
@@ -233,9 +233,9 @@ def body_of(answer: Response, fault: Callable[[int, str], CarrierError] = http_f
 
 
 def read(client: Client, call: Callable[[], object]) -> dict[str, Any]:
-    """Return the body of the answer to a read. A retry is harmless, so an unknown outcome becomes TryLater."""
+    """Return the body of the answer to a read. A retry is harmless, so an unknown outcome becomes TemporaryFailure."""
     try:
         return body_of(ask(client, call))
     except OutcomeUnknown as fault:
-        later = TryLater(fault.detail, code=fault.code)
+        later = TemporaryFailure(fault.detail, code=fault.code)
     raise later

@@ -33,7 +33,7 @@ class VonageWebhooks(Carrier):
                 params,
                 secrets=settings.VONAGE_SIGNATURE_SECRETS,
                 method=settings.VONAGE_SIGNATURE_METHOD,
-                max_age=settings.SIGNATURE_MAX_AGE,
+                max_age=settings.WEBHOOK_MAX_AGE_SECONDS,
             )
         return params
 

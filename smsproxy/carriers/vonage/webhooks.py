@@ -62,7 +62,7 @@ def parse_inbound(params: Mapping[str, str]) -> InboundText:
         recipient=_recipient(params),
         text=_valid_unicode(params["text"]),
         sent_at=_time(params.get("message-timestamp", "")),
-        group=group,
+        concat_ref=group,
         part=part,
         parts=parts,
     )
@@ -102,7 +102,7 @@ def write_inbound(text: InboundText) -> dict[str, str]:
     if text.parts > 1:
         params |= {
             "concat": "true",
-            "concat-ref": text.group,
+            "concat-ref": text.concat_ref,
             "concat-total": str(text.parts),
             "concat-part": str(text.part),
         }
