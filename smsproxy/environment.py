@@ -34,15 +34,15 @@ class Environment:
             raise ImproperlyConfigured(f"{name} is not set. {fix}".strip())
         return str(default)
 
-    def wording(self, name: str, default: str) -> str:
+    def message_template(self, name: str, default: str) -> str:
         """Return the text of a notice. A variable that is set but empty stays empty."""
         return str(self._env.ENVIRON.get(name, default)).strip()
 
-    def words(self, name: str, *, default: str = "") -> list[str]:
+    def csv_list(self, name: str, *, default: str = "") -> list[str]:
         """Return the entries of a comma-separated list, without empty ones."""
         return [word.strip() for word in self.text(name, default).split(",") if word.strip()]
 
-    def flag(self, name: str, *, default: bool) -> bool:
+    def boolean(self, name: str, *, default: bool) -> bool:
         """Return a boolean, such as true, yes, on or 1."""
         value = self.text(name, "")
         known = {
@@ -87,7 +87,7 @@ class Environment:
     def rates(self, name: str, *, default: str) -> dict[str, float]:
         """Return a rate for each country, as in "*=10,US=0.5": ISO 3166-1 alpha-2, and "*" for all other countries."""
         rates = {}
-        for word in self.words(name, default=default):
+        for word in self.csv_list(name, default=default):
             found = re.fullmatch(r"(\*|[A-Z]{2})=([0-9]{1,6}(?:\.[0-9]{1,3})?)", word)
             if not found or not float(found[2]):
                 raise ImproperlyConfigured(f"{name}: expected a list such as {default}; found {word!r} in it.")
@@ -138,7 +138,7 @@ class Environment:
 
     def secrets(self, name: str, is_good: Callable[[str], bool], *, fix: str) -> list[str]:
         """Return one or more secrets from a comma-separated list. Errors never contain a secret."""
-        values = self.words(name)
+        values = self.csv_list(name)
         if not values:
             raise ImproperlyConfigured(f"{name} is not set. {fix}")
         for position, value in enumerate(values, start=1):

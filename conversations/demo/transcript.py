@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from django.conf import settings
 
 from conversations.delivery.relay import Relay
-from conversations.demo.scene import DRIVER, POOL, RIDER, fill_pool, hold_phone, meet
-from conversations.models import InboundMessage, OutboundMessage, OutboundState, Outcome
+from conversations.demo.scene import DRIVER, POOL, RIDER, ensure_conversation, ensure_handset, fill_pool
+from conversations.models import InboundMessage, InboundOutcome, OutboundMessage, OutboundState
 from smsproxy.carriers import get_carrier
 from smsproxy.simulator.models import (
     Direction,
@@ -22,7 +22,7 @@ from smsproxy.simulator.models import (
     SimulatedText,
     Verb,
 )
-from smsproxy.simulator.network import type_text
+from smsproxy.simulator.network import send_from_handset
 from smsproxy.webhook_urls import inbound_sms_url
 
 STRANGER = "+447700900099"
@@ -35,7 +35,7 @@ LATE = "Did I leave my umbrella in your car?"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Played:
+class DemoResult:
     """The phones after the play, and the proxy numbers of the two people."""
 
     rider: SimulatedHandset
@@ -49,19 +49,19 @@ class Played:
         return [self.rider, self.driver, self.stranger]
 
 
-def play() -> Played:
-    """Raises CarrierError, CannotCreate, NotPassedOn."""
+def play() -> DemoResult:
+    """Raises CarrierError, CannotCreate, WebhookNotDelivered."""
     list(fill_pool())
-    conversation = meet()
+    conversation = ensure_conversation()
     proxies = dict(conversation.participants.values_list("label", "proxy_number__number"))
-    played = Played(
-        rider=hold_phone(RIDER.number, RIDER.label),
-        driver=hold_phone(DRIVER.number, DRIVER.label),
-        stranger=hold_phone(STRANGER, "Stranger"),
+    played = DemoResult(
+        rider=ensure_handset(RIDER.number, RIDER.label),
+        driver=ensure_handset(DRIVER.number, DRIVER.label),
+        stranger=ensure_handset(STRANGER, "Stranger"),
         riders_proxy=proxies[RIDER.label],
         drivers_proxy=proxies[DRIVER.label],
     )
-    Relay().drain()
+    Relay().send_due()
     # Networks do this now and then.
     SimulatedFault.objects.create(verb=Verb.RECEIVE, kind=FaultKind.DUPLICATE_INBOUND)
     _say(played.rider, played.riders_proxy, QUESTION)
@@ -75,11 +75,11 @@ def play() -> Played:
 
 
 def _say(phone: SimulatedHandset, number: str, text: str) -> None:
-    type_text(phone, number, text)
-    Relay().drain()
+    send_from_handset(phone, number, text)
+    Relay().send_due()
 
 
-def table(played: Played) -> Iterator[str]:
+def table(played: DemoResult) -> Iterator[str]:
     """Who saw what, from which number, in the order in which it happened."""
     rows = [("phone", "", "virtual number", "text")]
     for text in SimulatedText.objects.filter(handset__in=played.phones).select_related("handset").order_by("pk"):
@@ -90,7 +90,7 @@ def table(played: Played) -> Iterator[str]:
         yield "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]])
 
 
-def promises(played: Played) -> Iterator[tuple[str, bool]]:
+def checks(played: DemoResult) -> Iterator[tuple[str, bool]]:
     """What must be true after the play, each with whether it is."""
     rider, driver, stranger = played.rider, played.driver, played.stranger
     got = {phone: _arrivals(phone) for phone in played.phones}
@@ -120,12 +120,12 @@ def promises(played: Played) -> Iterator[tuple[str, bool]]:
     yield (
         "Driver's long text came in two parts, and reached Rider as one",
         senders(rider, LONG) == [played.riders_proxy]
-        and InboundMessage.objects.filter(outcome=Outcome.PART).count() == 2,
+        and InboundMessage.objects.filter(outcome=InboundOutcome.PART).count() == 2,
     )
     yield (
         "The stranger's two texts reached nobody, and the stranger was told so once",
         not any(senders(phone, STRANGE) for phone in played.phones)
-        and senders(stranger, settings.STRANGER_NOTICE) == [played.riders_proxy],
+        and senders(stranger, settings.NO_ROUTE_NOTICE) == [played.riders_proxy],
     )
     yield (
         "Rider's text after the end reached nobody, and Rider was told so once",
@@ -143,9 +143,9 @@ def promises(played: Played) -> Iterator[tuple[str, bool]]:
         "Every text that came in was recorded once, with what became of it",
         list(InboundMessage.objects.order_by("pk").values_list("outcome", flat=True))
         == [
-            *(Outcome.RELAYED, Outcome.RELAYED),
-            *(Outcome.PART, Outcome.PART, Outcome.RELAYED),
-            *(Outcome.NO_ROUTE, Outcome.NO_ROUTE, Outcome.ENDED),
+            *(InboundOutcome.RELAYED, InboundOutcome.RELAYED),
+            *(InboundOutcome.PART, InboundOutcome.PART, InboundOutcome.RELAYED),
+            *(InboundOutcome.NO_ROUTE, InboundOutcome.NO_ROUTE, InboundOutcome.ENDED),
         ],
     )
 

@@ -28,7 +28,7 @@ class ParticipantQuerySet(models.QuerySet["Participant"]):
         """Return participants of ended conversations whose pair of numbers cools down."""
         return self.unreleased().filter(release_at__isnull=False)
 
-    def cooled_down(self, at: datetime) -> Self:
+    def due_for_release(self, at: datetime) -> Self:
         """Return unreleased participants whose cool-down is over."""
         return self.unreleased().filter(release_at__lte=at)
 
@@ -46,17 +46,17 @@ class ParticipantQuerySet(models.QuerySet["Participant"]):
             "conversation", "real_number", "proxy_number"
         )
 
-    def on_route(self, sender: str, recipient: str) -> Self:
+    def by_live_pair(self, sender: str, recipient: str) -> Self:
         """Return the participant who has this pair of numbers now: one or none, by the constraint `one_live_route`."""
         return self.unreleased().of_pair(sender, recipient)
 
-    def route(self, sender: str, recipient: str) -> "Participant | None":
+    def find_author(self, sender: str, recipient: str) -> "Participant | None":
         """Return the author of a text from this real number to this virtual number, with the conversation locked.
 
         The lock lasts until the transaction ends. So messages of one conversation become visible in the order of
         their ids, which is the order of sending, and nothing is queued once `close` has returned.
         """
-        return self.on_route(sender, recipient).select_for_update(no_key=True, of=("conversation",)).first()
+        return self.by_live_pair(sender, recipient).select_for_update(no_key=True, of=("conversation",)).first()
 
 
 class Participant(models.Model):
@@ -94,7 +94,7 @@ class Participant(models.Model):
             models.CheckConstraint(
                 condition=models.Q(replaced_by__isnull=True, replaced_at__isnull=True)
                 | models.Q(replaced_by__isnull=False, replaced_at__isnull=False),
-                name="who_is_replaced_was_so_at_a_time",
+                name="replaced_by_needs_replaced_at",
             ),
             models.UniqueConstraint(
                 fields=["real_number", "proxy_number"],
@@ -104,7 +104,7 @@ class Participant(models.Model):
             models.UniqueConstraint(
                 fields=["conversation", "real_number"],
                 condition=models.Q(replaced_by__isnull=True),
-                name="a_person_once_in_a_conversation",
+                name="unique_person_in_conversation",
             ),
             models.UniqueConstraint(
                 fields=["conversation", "position"],
@@ -129,14 +129,14 @@ class Participant(models.Model):
         return self.label or f"Person {self.position + 1}"
 
     @property
-    def now(self) -> "Participant":
+    def current(self) -> "Participant":
         """The same person with their present number."""
         current = self
         while current.replaced_by is not None:
             current = current.replaced_by
         return current
 
-    def has_followed_others_since(self, at: datetime) -> bool:
+    def pair_was_reassigned_since(self, at: datetime) -> bool:
         """Return whether another conversation released this pair of numbers after that time."""
         same_pair = Participant.objects.filter(real_number=self.real_number_id, proxy_number=self.proxy_number_id)
         return same_pair.filter(released_at__gt=at).exists()

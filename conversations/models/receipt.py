@@ -41,9 +41,7 @@ class DeliveryReceipt(models.Model):
     class Meta:
         ordering = ["-id"]
         constraints = [
-            models.UniqueConstraint(
-                fields=["carrier_message_id", "status", "error_code"], name="each_word_of_the_carrier_once"
-            )
+            models.UniqueConstraint(fields=["carrier_message_id", "status", "error_code"], name="unique_receipt")
         ]
         indexes = [
             # For receipts that arrived before the message was recorded as sent, by part ...

@@ -8,13 +8,13 @@ from django.utils import timezone
 
 # Seconds between two signs of life, and the time without one after which a worker is taken for dead.
 HEARTBEAT = 5.0
-SILENCE = 20.0
-FORGOTTEN_AFTER = timedelta(days=1)
+DEAD_AFTER = 20.0
+PURGE_AFTER = timedelta(days=1)
 
 
 class WorkerQuerySet(models.QuerySet["Worker"]):
     def alive(self, at: datetime) -> Self:
-        return self.filter(seen_at__gt=at - timedelta(seconds=SILENCE))
+        return self.filter(seen_at__gt=at - timedelta(seconds=DEAD_AFTER))
 
 
 class Worker(models.Model):
@@ -36,4 +36,4 @@ class Worker(models.Model):
         return self.name
 
     def is_alive(self, at: datetime) -> bool:
-        return self.seen_at > at - timedelta(seconds=SILENCE)
+        return self.seen_at > at - timedelta(seconds=DEAD_AFTER)

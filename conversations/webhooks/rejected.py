@@ -13,12 +13,12 @@ from threading import Lock, Timer
 from django.db import DatabaseError, InterfaceError, connections
 
 from conversations.models import RejectedWebhook
-from smsproxy.database.deadline import fail_soon
+from smsproxy.database.deadline import run_with_deadline
 
 log = logging.getLogger(__name__)
 
 _EVERY = 1.0  # seconds
-_PATIENCE = 2.0
+_DATABASE_TIMEOUT = 2.0
 
 _lock = Lock()
 _waiting: Counter[tuple[str, str]] = Counter()
@@ -67,6 +67,6 @@ def _write() -> None:
         _waiting.clear()
     try:
         for (endpoint, reason), number in counts.items():
-            fail_soon(partial(RejectedWebhook.objects.add, endpoint, reason, number), seconds=_PATIENCE)
+            run_with_deadline(partial(RejectedWebhook.objects.add, endpoint, reason, number), seconds=_DATABASE_TIMEOUT)
     except (DatabaseError, InterfaceError):
         log.warning("rejected webhooks could not be counted")

@@ -31,17 +31,17 @@ from smsproxy.api.parsers import BodyTooLarge, read_bounded
 from smsproxy.carriers.vonage.signature import BadSignature, collect, verify
 from smsproxy.carriers.vonage.webhooks import Undecodable, parse_inbound, parse_receipt
 from smsproxy.crypto import keyed_hash
-from smsproxy.database.deadline import fail_soon
+from smsproxy.database.deadline import run_with_deadline
 
 log = logging.getLogger(__name__)
 
 # Seconds for the database. Vonage gives us 15 in all, some of which a request may have waited for its turn.
-PATIENCE = 5.0
+DATABASE_TIMEOUT = 5.0
 
-_MOST_FIELDS = 100
+_MAX_FIELDS = 100
 
 
-class Unreadable(Exception):
+class MalformedRequest(Exception):
     """The parameters cannot be read, so nobody can have signed them."""
 
 
@@ -68,16 +68,16 @@ class Webhook(APIView):
                     params,
                     secrets=settings.VONAGE_SIGNATURE_SECRETS,
                     method=settings.VONAGE_SIGNATURE_METHOD,
-                    max_age=settings.SIGNATURE_MAX_AGE,
+                    max_age=settings.WEBHOOK_MAX_AGE_SECONDS,
                 )
         except BadSignature as error:
             return self._reject(error.reason)
-        except Unreadable:
+        except MalformedRequest:
             return self._reject("unreadable")
         except UnreadablePostError:
             return _answer(503)
         try:
-            fail_soon(partial(self._take_in, params), seconds=PATIENCE)
+            run_with_deadline(partial(self._take_in, params), seconds=DATABASE_TIMEOUT)
         except (DatabaseError, InterfaceError) as error:
             # The error's text may hold values: only its kind is told, such as DeadlockDetected.
             kind = type(error.__cause__ or error).__name__
@@ -85,16 +85,16 @@ class Webhook(APIView):
             return _answer(503)
         return _answer(200)
 
-    def take_in(self, params: dict[str, str]) -> None:
+    def process(self, params: dict[str, str]) -> None:
         """Returns once it is committed. Raises Undecodable. Done twice, it has the effect of once."""
         raise NotImplementedError
 
     def _take_in(self, params: dict[str, str]) -> None:
         try:
-            self.take_in(params)
+            self.process(params)
         except Undecodable as error:
             log.warning("a webhook at %s is not of a known shape: %s", self.endpoint, error.reason)
-            receive.keep_undecodable(_digest(params), _raw(params), f"{self.endpoint}: {error.reason}")
+            receive.store_undecodable(_content_id(params), _raw(params), f"{self.endpoint}: {error.reason}")
 
     def _reject(self, reason: str) -> HttpResponse:
         rejected.count(self.endpoint, reason)
@@ -127,14 +127,14 @@ def read_parameters(request: HttpRequest) -> dict[str, str]:
     try:
         body = read_bounded(request)
     except BodyTooLarge:
-        raise Unreadable from None
+        raise MalformedRequest from None
     if request.content_type == "application/json":
         try:
             params = json.loads(body, object_pairs_hook=collect)
         except (ValueError, RecursionError):
-            raise Unreadable from None
+            raise MalformedRequest from None
         if not isinstance(params, dict):
-            raise Unreadable
+            raise MalformedRequest
         return params
     return collect(_pairs(body))
 
@@ -149,17 +149,17 @@ def _answer(status: int) -> HttpResponse:
 def _pairs(encoded: bytes) -> list[tuple[str, str]]:
     try:
         return parse_qsl(
-            encoded.decode("ascii", "replace"), keep_blank_values=True, errors="replace", max_num_fields=_MOST_FIELDS
+            encoded.decode("ascii", "replace"), keep_blank_values=True, errors="replace", max_num_fields=_MAX_FIELDS
         )
     except ValueError:
-        raise Unreadable from None
+        raise MalformedRequest from None
 
 
 def _raw(params: dict[str, str]) -> str:
     return json.dumps({key: value for key, value in params.items() if key != "sig"})
 
 
-def _digest(params: dict[str, str]) -> str:
+def _content_id(params: dict[str, str]) -> str:
     """An id for a webhook without a usable one, the same when it is sent again."""
     lasting = {key: value for key, value in params.items() if key not in ("sig", "timestamp", "nonce")}
     # Keyed, since it is stored as it is, and a plain hash of a number and a short text could be guessed.

@@ -24,7 +24,7 @@ class Shortage(models.Model):
     real_number = models.ForeignKey(
         RealNumber, models.PROTECT, null=True, blank=True, related_name="shortages", help_text="Whose, if we know them."
     )
-    able = models.PositiveIntegerField(help_text="The numbers that can serve this person, free or not.")
+    eligible_count = models.PositiveIntegerField(help_text="The numbers that can serve this person, free or not.")
     in_use = models.PositiveIntegerField(help_text="How many of those they had already, open or cooling down.")
     needed = models.PositiveIntegerField(help_text="How many that can serve them there would have to be.")
     next_release_at = models.DateTimeField(null=True, blank=True, help_text="When the next of theirs has cooled down.")

@@ -24,7 +24,7 @@ class Feature(StrEnum):
     MMS = "MMS"
 
 
-class PatternPlace(StrEnum):
+class PatternPosition(StrEnum):
     """Where in a number a search pattern must be found."""
 
     START = "start"
@@ -43,7 +43,7 @@ class NumberQuery:
     features: frozenset[Feature] = frozenset({Feature.SMS})
     type: NumberType | None = None
     pattern: str = ""
-    pattern_place: PatternPlace = PatternPlace.ANYWHERE
+    pattern_place: PatternPosition = PatternPosition.ANYWHERE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +58,7 @@ class AvailableNumber:
 
 
 @dataclass(frozen=True, kw_only=True)
-class OwnedNumber:
+class RentedNumber:
     """A number that the account rents. webhook_url: where its inbound texts go, "" for nowhere of its own."""
 
     number: str
@@ -125,7 +125,7 @@ class InboundText:
     recipient: str
     text: str
     sent_at: datetime | None = None
-    group: str = ""
+    concat_ref: str = ""
     part: int = 1
     parts: int = 1
 
@@ -164,7 +164,7 @@ class Receipt:
 class CarrierError(Exception):
     """A call to the carrier did not do what was asked.
 
-    The class says what matters: did it happen (`NotDone`: certainly not, `OutcomeUnknown`: nobody knows), and what is
+    The class says what matters: did it happen (`CarrierRejected`: certainly not, `OutcomeUnknown`: nobody knows), and what is
     at fault. `code` is the carrier's own code. The text names neither numbers nor texts nor credentials.
     """
 
@@ -178,11 +178,11 @@ class OutcomeUnknown(CarrierError):
     """We never heard back, or could not read the answer: it may have happened. Never repeat it blindly."""
 
 
-class NotDone(CarrierError):
+class CarrierRejected(CarrierError):
     """It certainly did not happen."""
 
 
-class Scope(StrEnum):
+class FaultScope(StrEnum):
     """What it is best to wait with."""
 
     MESSAGE = "message"
@@ -194,26 +194,26 @@ class Scope(StrEnum):
     """All that this process would send: it does not reach the carrier. Others may."""
 
 
-class TryLater(NotDone):
+class TemporaryFailure(CarrierRejected):
     """A passing fault: throttled, busy, unreachable. retry_after: seconds that the carrier asks for, if it says."""
 
     def __init__(
-        self, detail: str, *, code: str = "", retry_after: float | None = None, scope: Scope = Scope.MESSAGE
+        self, detail: str, *, code: str = "", retry_after: float | None = None, scope: FaultScope = FaultScope.MESSAGE
     ) -> None:
         super().__init__(detail, code=code)
         self.retry_after = retry_after
         self.scope = scope
 
 
-class Refused(NotDone):
+class PermanentFailure(CarrierRejected):
     """Permanent for this request: the recipient, the text or the number asked for. Repeating it is pointless."""
 
 
-class SenderFault(NotDone):
+class SenderFault(CarrierRejected):
     """The sender number may not do this. Other numbers may."""
 
 
-class AccountFault(NotDone):
+class AccountFault(CarrierRejected):
     """The whole account is at fault: credentials, credit, permissions, our configuration. Nothing will work."""
 
 
@@ -235,7 +235,7 @@ class Carrier(ABC):
         """Point the number's inbound texts at webhook_url, which must already answer an empty GET with 200."""
 
     @abstractmethod
-    def owned(self, number: str = "") -> Iterator[OwnedNumber]:
+    def owned(self, number: str = "") -> Iterator[RentedNumber]:
         """The numbers that the account rents, all pages; with `number`, that one or none."""
 
     @abstractmethod

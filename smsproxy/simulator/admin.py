@@ -16,7 +16,7 @@ def _is_simulated() -> bool:
     return str(settings.CARRIER) == "simulator"
 
 
-class OnlyWhereSimulated(admin.ModelAdmin):
+class SimulatorOnlyAdmin(admin.ModelAdmin):
     def has_module_permission(self, request: HttpRequest) -> bool:
         return _is_simulated() and super().has_module_permission(request)
 
@@ -31,7 +31,7 @@ class OnlyWhereSimulated(admin.ModelAdmin):
 
 
 @admin.register(SimulatedHandset)
-class SimulatedHandsetAdmin(OnlyWhereSimulated, ReadOnlyAdmin):
+class SimulatedHandsetAdmin(SimulatorOnlyAdmin, ReadOnlyAdmin):
     list_display = ["id", "name", "masked_number", "created_at"]
     fields = ["name", "masked_number", "created_at"]
 
@@ -41,14 +41,14 @@ class SimulatedHandsetAdmin(OnlyWhereSimulated, ReadOnlyAdmin):
 
 
 @admin.register(SimulatedNumber)
-class SimulatedNumberAdmin(OnlyWhereSimulated, ReadOnlyAdmin):
+class SimulatedNumberAdmin(SimulatorOnlyAdmin, ReadOnlyAdmin):
     list_display = ["number", "country", "type", "features", "monthly_cost", "webhook_url"]
     list_filter = ["country", "type"]
     search_fields = ["number"]
 
 
 @admin.register(SimulatedText)
-class SimulatedTextAdmin(OnlyWhereSimulated, ReadOnlyAdmin):
+class SimulatedTextAdmin(SimulatorOnlyAdmin, ReadOnlyAdmin):
     list_display = ["id", "handset", "direction", "virtual_number", "carrier_message_id", "created_at"]
     list_filter = ["direction"]
     list_select_related = ["handset"]
@@ -58,7 +58,7 @@ class SimulatedTextAdmin(OnlyWhereSimulated, ReadOnlyAdmin):
 
 
 @admin.register(SimulatedFault)
-class SimulatedFaultAdmin(OnlyWhereSimulated):
+class SimulatedFaultAdmin(SimulatorOnlyAdmin):
     """Added and deleted by hand; counted down by the network."""
 
     list_display = ["id", "verb", "kind", "remaining"]

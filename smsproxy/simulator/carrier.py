@@ -16,6 +16,7 @@ from smsproxy.carriers.base import (
     AvailableNumber,
     Carrier,
     CarrierError,
+    FaultScope,
     Feature,
     LookupResult,
     LookupVerdict,
@@ -23,16 +24,15 @@ from smsproxy.carriers.base import (
     NumberType,
     OutcomeUnknown,
     OutgoingText,
-    OwnedNumber,
-    PatternPlace,
+    PatternPosition,
+    PermanentFailure,
     Receipt,
     ReceiptStatus,
-    Refused,
-    Scope,
+    RentedNumber,
     SenderFault,
     SendReply,
     SentPart,
-    TryLater,
+    TemporaryFailure,
 )
 from smsproxy.carriers.gsm7 import segments
 from smsproxy.phone import country_of
@@ -63,7 +63,7 @@ class SimulatorCarrier(Carrier):
         with _call(Verb.BUY):
             offer = next((offer for offer in _inventory(country) if offer.number == number), None)
             if offer is None:
-                raise Refused("the number is not for rent", code=_NOT_FOR_RENT)
+                raise PermanentFailure("the number is not for rent", code=_NOT_FOR_RENT)
             try:
                 with transaction.atomic():
                     SimulatedNumber.objects.create(
@@ -74,18 +74,18 @@ class SimulatorCarrier(Carrier):
                         monthly_cost=offer.monthly_cost or Decimal(0),
                     )
             except IntegrityError:
-                raise Refused("the number is rented already", code=_NOT_FOR_RENT) from None
+                raise PermanentFailure("the number is rented already", code=_NOT_FOR_RENT) from None
 
     def configure(self, number: str, country: str, webhook_url: str) -> None:
         with _call(Verb.CONFIGURE):
             if not _rented(number, country).update(webhook_url=webhook_url):
-                raise Refused("the account does not rent this number", code=_NOT_FOR_RENT)
+                raise PermanentFailure("the account does not rent this number", code=_NOT_FOR_RENT)
 
-    def owned(self, number: str = "") -> Iterator[OwnedNumber]:
+    def owned(self, number: str = "") -> Iterator[RentedNumber]:
         with _call(Verb.OWNED):
             rows = list(SimulatedNumber.objects.filter(**{"number": number} if number else {}))
         for row in rows:
-            yield OwnedNumber(
+            yield RentedNumber(
                 number=row.number,
                 country=row.country,
                 type=NumberType(row.type),
@@ -96,7 +96,7 @@ class SimulatorCarrier(Carrier):
     def cancel(self, number: str, country: str) -> None:
         with _call(Verb.CANCEL):
             if not _rented(number, country).delete()[0]:
-                raise Refused("the account does not rent this number", code=_NOT_FOR_RENT)
+                raise PermanentFailure("the account does not rent this number", code=_NOT_FOR_RENT)
 
     def look_up(self, number: str, country: str) -> LookupResult:
         """Every number exists, but for those that end in 0000."""
@@ -111,7 +111,7 @@ class SimulatorCarrier(Carrier):
                 raise SenderFault("the sender is not a number of the account that can text", code="15")
             ids = [network.new_message_id() for _ in range(segments(text.text).count)]
             if fault != FaultKind.UNDELIVERED:
-                SimulatedHandset.objects.pick_up(text.recipient).texts.create(
+                SimulatedHandset.objects.get_or_create_handset(text.recipient).texts.create(
                     direction=Direction.TO_HANDSET,
                     virtual_number=text.sender,
                     text=text.text,
@@ -119,7 +119,7 @@ class SimulatorCarrier(Carrier):
                     client_ref=text.client_ref,
                 )
             for message_id in ids:
-                _tell(text, message_id, fault)
+                _post_receipts(text, message_id, fault)
         return SendReply(parts=tuple(SentPart(carrier_message_id=message_id, price=PRICE) for message_id in ids))
 
 
@@ -141,11 +141,11 @@ def _failure(fault: FaultKind) -> CarrierError | None:
     """What a fault does to a call before it has done anything."""
     match fault:
         case FaultKind.THROTTLED:
-            return TryLater("throttled, as asked for", code="1", retry_after=1.0, scope=Scope.NUMBER)
+            return TemporaryFailure("throttled, as asked for", code="1", retry_after=1.0, scope=FaultScope.NUMBER)
         case FaultKind.UNREACHABLE:
-            return TryLater("unreachable, as asked for", scope=Scope.WORKER)
+            return TemporaryFailure("unreachable, as asked for", scope=FaultScope.WORKER)
         case FaultKind.REFUSED:
-            return Refused("refused, as asked for", code="6")
+            return PermanentFailure("refused, as asked for", code="6")
         case FaultKind.SENDER_FAULT:
             return SenderFault("the sender is refused, as asked for", code="15")
         case FaultKind.ACCOUNT_FAULT:
@@ -156,7 +156,7 @@ def _failure(fault: FaultKind) -> CarrierError | None:
             return None
 
 
-def _tell(text: OutgoingText, message_id: str, fault: FaultKind | None) -> None:
+def _post_receipts(text: OutgoingText, message_id: str, fault: FaultKind | None) -> None:
     """Post the receipts of one part. They can only be early: our own record of the send comes after."""
     if fault in (FaultKind.SILENCE, FaultKind.NO_RECEIPT):
         return
@@ -171,7 +171,7 @@ def _tell(text: OutgoingText, message_id: str, fault: FaultKind | None) -> None:
     for _ in range(2 if fault == FaultKind.DUPLICATE_RECEIPT else 1):
         try:
             network.pass_receipt(receipt, sender=text.sender, recipient=text.recipient)
-        except network.NotPassedOn as error:
+        except network.WebhookNotDelivered as error:
             # The text is delivered all the same.
             log.warning("a simulated receipt was lost: %s", error)
 
@@ -214,8 +214,8 @@ def _example(country: str) -> str:
 def _matches(offer: AvailableNumber, query: NumberQuery) -> bool:
     digits = offer.number.removeprefix("+")
     found = {
-        PatternPlace.START: digits.startswith,
-        PatternPlace.ANYWHERE: digits.__contains__,
-        PatternPlace.END: digits.endswith,
+        PatternPosition.START: digits.startswith,
+        PatternPosition.ANYWHERE: digits.__contains__,
+        PatternPosition.END: digits.endswith,
     }[query.pattern_place](query.pattern)
     return found and query.features <= offer.features and query.type in (None, offer.type)

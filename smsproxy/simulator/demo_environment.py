@@ -53,7 +53,7 @@ def prepare() -> None:
         "CARRIER": "simulator",
         "LOOKUP": "offline",
         "ENDED_NOTICE": "This conversation has ended. Your message was not passed on.",
-        "STRANGER_NOTICE": "This number reaches nobody from your phone. Your message was not passed on.",
+        "NO_ROUTE_NOTICE": "This number reaches nobody from your phone. Your message was not passed on.",
         "LOG_LEVEL": "WARNING",
     }
     # For other commands on the demo's data: ENV_FILE=var/demo.env manage.py …
@@ -89,7 +89,7 @@ def _keys(file: Path, database: Path) -> dict[str, str]:
         made = {
             "SECRET_KEY": secrets.token_urlsafe(50),
             "ENCRYPTION_KEYS": Fernet.generate_key().decode(),
-            "LOOKUP_KEY": secrets.token_urlsafe(32),
+            "NUMBER_HASH_KEY": secrets.token_urlsafe(32),
         }
         _write(file, made, anew=False)
     return dict(line.split("=", 1) for line in file.read_text().splitlines())

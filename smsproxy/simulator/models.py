@@ -15,7 +15,7 @@ from smsproxy.phone import mask
 
 
 class SimulatedHandsetQuerySet(models.QuerySet["SimulatedHandset"]):
-    def pick_up(self, number: str) -> "SimulatedHandset":
+    def get_or_create_handset(self, number: str) -> "SimulatedHandset":
         """The phone with this E.164 number. It is there as soon as somebody asks for it."""
         handset, _ = self.get_or_create(number_hash=keyed_hash(number), defaults={"number": number})
         return handset

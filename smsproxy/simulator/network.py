@@ -22,20 +22,22 @@ from smsproxy.webhook_urls import delivery_receipt_url
 from .models import Direction, FaultKind, SimulatedFault, SimulatedHandset, SimulatedNumber, SimulatedText, Verb
 
 
-class NotPassedOn(Exception):
+class WebhookNotDelivered(Exception):
     """The network could not give something to our webhook. Says why, without a number or a text."""
 
 
-def type_text(handset: SimulatedHandset, virtual_number: str, text: str) -> SimulatedText:
+def send_from_handset(handset: SimulatedHandset, virtual_number: str, text: str) -> SimulatedText:
     """The owner of this phone types a text to an E.164 number: the network posts it where that number points.
 
-    Raises NotPassedOn: it went nowhere, and the phone does not show it as sent.
+    Raises WebhookNotDelivered: it went nowhere, and the phone does not show it as sent.
     """
     number = SimulatedNumber.objects.filter(number=virtual_number).first()
     if number is None:
-        raise NotPassedOn("the account does not rent this number: expected one of its own")
+        raise WebhookNotDelivered("the account does not rent this number: expected one of its own")
     if not number.webhook_url:
-        raise NotPassedOn("this number has no webhook, so its texts go nowhere: run manage.py configure_numbers")
+        raise WebhookNotDelivered(
+            "this number has no webhook, so its texts go nowhere: run manage.py configure_numbers"
+        )
     typed = handset.texts.create(
         direction=Direction.FROM_HANDSET, virtual_number=virtual_number, text=text, carrier_message_id=new_message_id()
     )
@@ -44,7 +46,7 @@ def type_text(handset: SimulatedHandset, virtual_number: str, text: str) -> Simu
         for part in _parts(typed, handset.number):
             for _ in range(times):
                 _post(number.webhook_url, write_inbound(part))
-    except NotPassedOn:
+    except WebhookNotDelivered:
         typed.delete()
         raise
     return typed
@@ -60,14 +62,14 @@ def _parts(typed: SimulatedText, sender: str) -> Iterator[InboundText]:
             recipient=typed.virtual_number,
             text=text,
             sent_at=typed.created_at,
-            group=str(typed.pk % 256) if len(texts) > 1 else "",
+            concat_ref=str(typed.pk % 256) if len(texts) > 1 else "",
             part=part,
             parts=len(texts),
         )
 
 
 def pass_receipt(receipt: Receipt, *, sender: str, recipient: str) -> None:
-    """Tell us what became of a part of a text. Raises NotPassedOn."""
+    """Tell us what became of a part of a text. Raises WebhookNotDelivered."""
     _post(delivery_receipt_url(), write_receipt(receipt, sender=sender, recipient=recipient))
 
 
@@ -76,11 +78,11 @@ def new_message_id() -> str:
 
 
 def _post(url: str, params: dict[str, str]) -> None:
-    """Raises NotPassedOn unless the answer is 200."""
+    """Raises WebhookNotDelivered unless the answer is 200."""
     response = _site()(_environ(url, json.dumps(params).encode()), lambda *args: lambda data: None)
     response.close()
     if response.status_code != 200:
-        raise NotPassedOn(
+        raise WebhookNotDelivered(
             f"the webhook answered {response.status_code}: expected 200. Is the host of PUBLIC_URL in ALLOWED_HOSTS?"
         )
 

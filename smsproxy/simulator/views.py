@@ -12,12 +12,12 @@ from smsproxy.api import problems
 from smsproxy.api.parsers import BodyTooLarge, load_json, read_bounded
 
 from .models import Direction, SimulatedHandset
-from .network import NotPassedOn, type_text
+from .network import WebhookNotDelivered, send_from_handset
 
 SHOWN = 2  # phones side by side
-MOST_PHONES = 100
-MOST_TEXTS = 200  # on one phone, the newest
-LONGEST_TEXT = 5000  # characters
+MAX_PHONES = 100
+MAX_TEXTS = 200  # on one phone, the newest
+MAX_TEXT = 5000  # characters
 
 
 class Refusal(Exception):
@@ -31,14 +31,14 @@ class Refusal(Exception):
 
 @require_safe
 def phones(request: HttpRequest) -> HttpResponse:
-    return render(request, "simulator/phones.html", {"longest_text": LONGEST_TEXT})
+    return render(request, "simulator/phones.html", {"longest_text": MAX_TEXT})
 
 
 @require_GET
 @never_cache
 def state(request: HttpRequest) -> JsonResponse:
     """What is on the phones of `?phones=ID,ID`, else on the first two; and the people whose phone can be chosen."""
-    known = {str(handset.pk): handset for handset in SimulatedHandset.objects.all()[:MOST_PHONES]}
+    known = {str(handset.pk): handset for handset in SimulatedHandset.objects.all()[:MAX_PHONES]}
     asked = dict.fromkeys(request.GET.get("phones", "").split(","))
     shown = [known[key] for key in asked if key in known] or list(known.values())
     return JsonResponse(
@@ -54,8 +54,8 @@ def texts(request: HttpRequest) -> JsonResponse:
     """Somebody types: {"handset": id, "number": the virtual number of a thread on it, "text": "…"}."""
     try:
         handset, number, text = _typed(request)
-        return JsonResponse({"id": type_text(handset, number, text).pk}, status=201)
-    except NotPassedOn as error:
+        return JsonResponse({"id": send_from_handset(handset, number, text).pk}, status=201)
+    except WebhookNotDelivered as error:
         refusal = Refusal(409, f"The text went nowhere: {error}.")
     except Refusal as error:
         refusal = error
@@ -66,7 +66,7 @@ def texts(request: HttpRequest) -> JsonResponse:
 def _phone(handset: SimulatedHandset) -> dict[str, Any]:
     """A phone as the page draws it. It has nothing that its owner could not see."""
     threads: dict[str, list[dict[str, Any]]] = {}
-    for text in reversed(handset.texts.order_by("-pk")[:MOST_TEXTS]):
+    for text in reversed(handset.texts.order_by("-pk")[:MAX_TEXTS]):
         threads.setdefault(text.virtual_number, []).append(
             {
                 "id": text.pk,
@@ -119,8 +119,8 @@ def _number(handset: SimulatedHandset, value: object) -> str:
 def _text(value: object) -> str:
     if not isinstance(value, str) or not value.strip():
         raise Refusal(400, "text: expected something to send.")
-    if len(value) > LONGEST_TEXT:
-        raise Refusal(400, f"text: expected at most {LONGEST_TEXT} characters, found {len(value)}.")
+    if len(value) > MAX_TEXT:
+        raise Refusal(400, f"text: expected at most {MAX_TEXT} characters, found {len(value)}.")
     try:
         value.encode()
     except UnicodeEncodeError:

@@ -136,7 +136,7 @@ def test_a_reopening_with_options_is_refused(api):
     conversation = talk(ALICE, BOB)
     conversation.close()
 
-    told = is_problem(api.post(f"{URL}{conversation.public_id}/reopen/", {"for_good": True}), 400)
+    told = is_problem(api.post(f"{URL}{conversation.public_id}/reopen/", {"permanent": True}), 400)
 
     assert "Known fields: none." in told["errors"][0]["detail"]
 

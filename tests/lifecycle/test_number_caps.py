@@ -93,7 +93,7 @@ def test_what_cools_down_counts_until_it_is_released(create, settings, time_mach
     Conversation.objects.get().close()
     assert create(CHARLIE, "+447700900004").status_code == 409
 
-    later(time_machine, settings.COOL_DOWN + 1)
+    later(time_machine, settings.COOL_DOWN_SECONDS + 1)
     sweep()
 
     assert create(CHARLIE, "+447700900004").status_code == 201

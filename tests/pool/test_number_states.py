@@ -30,12 +30,12 @@ def test_allowed_changes_happen_and_leave_an_event_and_no_others_happen(model, o
     if new in model.ALLOWED[old]:
         # Whether it is rented changes with the state, where it does, and is for the caller to say.
         changes = {"is_rented": new != NumberState.ORDERED} if model is VirtualNumber else {}
-        row.move(new, reason="because", actor="alice", **changes)
+        row.transition(new, reason="because", actor="alice", **changes)
         event = row.events.get()
         assert (event.old_state, event.new_state, event.reason, event.actor) == (old, new, "because", "alice")
     else:
         with pytest.raises(StaleState):
-            row.move(new, reason="because")
+            row.transition(new, reason="because")
         new = old
         assert not row.events.exists()
     assert row.state == model.objects.get().state == new

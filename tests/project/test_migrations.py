@@ -39,7 +39,7 @@ def test_what_there_was_before_pools_is_rented_and_counted_and_goes_on(before, t
     ]
     people = {}
     for number in (ALICE, BOB, CHARLIE):
-        row = RealNumber.of(number)
+        row = RealNumber.from_number(number)
         people[number] = before.get_model("numbers", "RealNumber").objects.create(
             number_hash=row.number_hash, number=row.number, country=row.country
         )

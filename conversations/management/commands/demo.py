@@ -12,7 +12,7 @@ from conversations.demo.server import HOST, PortInUse, bind, serve, stop_on_sign
 from conversations.lifecycle.request import CannotCreate
 from smsproxy.carriers.base import CarrierError
 from smsproxy.simulator import demo_environment
-from smsproxy.simulator.network import NotPassedOn
+from smsproxy.simulator.network import WebhookNotDelivered
 
 
 class Command(BaseCommand):
@@ -40,12 +40,12 @@ class Command(BaseCommand):
         call_command("migrate", verbosity=0)
         try:
             played = transcript.play()
-        except (CarrierError, CannotCreate, NotPassedOn) as error:
+        except (CarrierError, CannotCreate, WebhookNotDelivered) as error:
             raise CommandError(f"The play broke off: {error}") from None
         self.stdout.write("\n".join(transcript.table(played)))
         self.stdout.write("")
         broken = 0
-        for promise, is_kept in transcript.promises(played):
+        for promise, is_kept in transcript.checks(played):
             self.stdout.write(f"{'✓' if is_kept else '✗'} {promise}")
             broken += not is_kept
         if broken:
@@ -61,7 +61,7 @@ class Command(BaseCommand):
         try:
             for step in scene.fill_pool():
                 self.stdout.write(f"{step.number} {step.kind} {step.detail}".rstrip())
-            scene.meet()
+            scene.ensure_conversation()
         except (CarrierError, CannotCreate) as error:
             # The rest is worth seeing all the same.
             self.stderr.write(f"There is no conversation: {error}")

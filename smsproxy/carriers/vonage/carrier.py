@@ -25,12 +25,12 @@ from smsproxy.carriers.base import (
     NumberQuery,
     OutcomeUnknown,
     OutgoingText,
-    OwnedNumber,
-    PatternPlace,
-    Refused,
+    PatternPosition,
+    PermanentFailure,
+    RentedNumber,
     SendReply,
     SentPart,
-    TryLater,
+    TemporaryFailure,
 )
 from smsproxy.carriers.vonage.client import Client, ThreadClient, ask, body_of, build, form_client, json_client, read
 from smsproxy.carriers.vonage.faults import STATUS, numbers_fault, send_http_fault, sms_fault
@@ -65,7 +65,7 @@ class VonageCarrier(Carrier):
     def send(self, text: OutgoingText) -> SendReply:
         # Without its echo in the receipt, a send whose answer was lost could never be settled.
         if not 0 < len(text.client_ref) <= CLIENT_REF_LENGTH:
-            raise Refused(f"client_ref: expected 1 to {CLIENT_REF_LENGTH} characters")
+            raise PermanentFailure(f"client_ref: expected 1 to {CLIENT_REF_LENGTH} characters")
         message = build(
             SmsMessage,
             from_=write_number(text.sender),
@@ -100,16 +100,16 @@ class VonageCarrier(Carrier):
                 monthly_cost=read_money(entry.get("cost")),
             )
 
-    def owned(self, number: str = "") -> Iterator[OwnedNumber]:
+    def owned(self, number: str = "") -> Iterator[RentedNumber]:
         pages = self._pages(
             ListOwnedNumbersFilter,
-            write_pattern(write_number(number), PatternPlace.START) if number else {},
+            write_pattern(write_number(number), PatternPosition.START) if number else {},
             lambda client, request: client.numbers.list_owned_numbers(request),
         )
         for found, entry in pages:
             # The pattern also finds longer numbers, which only start with this one.
             if not number or found == number:
-                yield OwnedNumber(
+                yield RentedNumber(
                     number=found,
                     country=read_country(entry.get("country")),
                     type=read_type(entry.get("type")),
@@ -119,17 +119,17 @@ class VonageCarrier(Carrier):
 
     def buy(self, number: str, country: str) -> None:
         request = build(NumberParams, country=country.upper(), msisdn=write_number(number))
-        self._order(lambda client: client.numbers.buy_number(request))
+        self._change_number(lambda client: client.numbers.buy_number(request))
 
     def cancel(self, number: str, country: str) -> None:
         request = build(NumberParams, country=country.upper(), msisdn=write_number(number))
-        self._order(lambda client: client.numbers.cancel_number(request))
+        self._change_number(lambda client: client.numbers.cancel_number(request))
 
     def configure(self, number: str, country: str, webhook_url: str) -> None:
         request = build(
             UpdateNumberParams, country=country.upper(), msisdn=write_number(number), mo_http_url=webhook_url
         )
-        self._order(lambda client: client.numbers.update_number(request))
+        self._change_number(lambda client: client.numbers.update_number(request))
 
     def look_up(self, number: str, country: str) -> LookupResult:
         if settings.LOOKUP == "number_insight":
@@ -138,7 +138,7 @@ class VonageCarrier(Carrier):
             return identity_insights(self._json.get(), number)
         raise AccountFault("the setting LOOKUP names no lookup service of Vonage")
 
-    def _order(self, call: Callable[[Client], object]) -> None:
+    def _change_number(self, call: Callable[[Client], object]) -> None:
         """A change to our numbers: done, or a CarrierError."""
         client = self._forms.get()
         answer = ask(client, lambda: call(client))
@@ -162,7 +162,7 @@ class VonageCarrier(Carrier):
             body = self._page(call, request)
             entries, count = body.get("numbers", []), body.get("count")
             if not isinstance(entries, list):
-                raise TryLater("an answer that cannot be read")
+                raise TemporaryFailure("an answer that cannot be read")
             for entry in entries:
                 if isinstance(entry, dict) and (number := read_number(entry.get("msisdn"))):
                     yield number, entry

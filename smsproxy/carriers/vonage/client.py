@@ -27,7 +27,7 @@ from vonage_number_insight import NumberInsight
 from vonage_numbers import Numbers
 from vonage_sms import Sms
 
-from smsproxy.carriers.base import AccountFault, CarrierError, OutcomeUnknown, Refused, TryLater
+from smsproxy.carriers.base import AccountFault, CarrierError, OutcomeUnknown, PermanentFailure, TemporaryFailure
 from smsproxy.carriers.vonage.faults import http_fault, transport_fault
 
 # How long a thread's idle connection is trusted, in seconds. Firewalls forget idle connections without telling, and a
@@ -91,7 +91,7 @@ def _client(auth: Auth) -> Client:
     options = HttpClientOptions(
         api_host=settings.VONAGE_API_HOST,
         rest_host=settings.VONAGE_REST_HOST,
-        timeout=settings.CARRIER_TIMEOUT,  # None, the default, waits forever.
+        timeout=settings.CARRIER_TIMEOUT_SECONDS,  # None, the default, waits forever.
         # The SDK also takes this for how often to repeat a request, a text too, when the server hangs up.
         pool_maxsize=1,
         max_retries=0,
@@ -112,7 +112,7 @@ def _trust(certificates: str) -> ssl.SSLContext:
     return context
 
 
-class TrustingAdapter(HTTPAdapter):
+class SharedTlsAdapter(HTTPAdapter):
     """One connection, and no repeats; it trusts what `context` does, and is not told anything else."""
 
     def __init__(self, context: ssl.SSLContext) -> None:
@@ -141,7 +141,7 @@ class DirectSession(requests.Session):
         self._environment: Any = self.merge_environment_settings(f"https://{host}/", {}, False, None, None)
         trusted = self._environment["verify"]
         self._environment["verify"] = True
-        self._adapter = TrustingAdapter(_trust(where() if trusted is True else trusted))
+        self._adapter = SharedTlsAdapter(_trust(where() if trusted is True else trusted))
         self.mount("https://", self._adapter)
         # Followed, a redirect would carry texts and numbers to wherever it says. The SDK has no option for it.
         self.max_redirects = 0
@@ -191,7 +191,7 @@ def build(model: type, **values: object) -> Any:
     try:
         return model(**values)
     except Exception:  # noqa: BLE001 - pydantic's error, which quotes the values, or one of the SDK's
-        fault = Refused("the SDK does not take this request")
+        fault = PermanentFailure("the SDK does not take this request")
     raise fault
 
 
@@ -232,5 +232,5 @@ def read(client: Client, call: Callable[[], object]) -> dict[str, Any]:
     try:
         return body_of(ask(client, call))
     except OutcomeUnknown as fault:
-        later = TryLater(fault.detail, code=fault.code)
+        later = TemporaryFailure(fault.detail, code=fault.code)
     raise later

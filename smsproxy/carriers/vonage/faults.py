@@ -15,52 +15,52 @@ from urllib3.exceptions import ConnectTimeoutError, LocationValueError, NewConne
 from smsproxy.carriers.base import (
     AccountFault,
     CarrierError,
-    NotDone,
+    CarrierRejected,
+    FaultScope,
     OutcomeUnknown,
-    Refused,
-    Scope,
+    PermanentFailure,
     SenderFault,
-    TryLater,
+    TemporaryFailure,
 )
 
 # Vonage's SMS API reference, "SMS errors", with the codes that only its older pages list: 13, 16, 19, 20, 34.
-SMS_STATUSES: Final[Mapping[str, tuple[type[NotDone], str]]] = {
-    "1": (TryLater, "throttled: more texts a second than the number or the account may send"),
-    "2": (Refused, "a parameter is missing"),
-    "3": (Refused, "a parameter is not valid"),
+SMS_STATUSES: Final[Mapping[str, tuple[type[CarrierRejected], str]]] = {
+    "1": (TemporaryFailure, "throttled: more texts a second than the number or the account may send"),
+    "2": (PermanentFailure, "a parameter is missing"),
+    "3": (PermanentFailure, "a parameter is not valid"),
     "4": (AccountFault, "the API key or secret is wrong or disabled"),
-    "5": (TryLater, "internal error at Vonage"),
-    "6": (Refused, "the message cannot be processed, for instance because no network has this prefix"),
-    "7": (Refused, "the recipient is barred"),
+    "5": (TemporaryFailure, "internal error at Vonage"),
+    "6": (PermanentFailure, "the message cannot be processed, for instance because no network has this prefix"),
+    "7": (PermanentFailure, "the recipient is barred"),
     "8": (AccountFault, "the account is suspended"),
     "9": (AccountFault, "the account has no credit"),
-    "10": (TryLater, "too many connections at once"),
+    "10": (TemporaryFailure, "too many connections at once"),
     "11": (AccountFault, "the account may not use the SMS API"),
-    "12": (Refused, "the message is too long"),
-    "13": (TryLater, "communication failed; the message was not submitted"),
+    "12": (PermanentFailure, "the message is too long"),
+    "13": (TemporaryFailure, "communication failed; the message was not submitted"),
     "14": (AccountFault, "the signature is wrong"),
     "15": (SenderFault, "this sender is not allowed"),
-    "16": (Refused, "the time to live is not valid"),
+    "16": (PermanentFailure, "the time to live is not valid"),
     "19": (AccountFault, "the account may not use this facility"),
-    "20": (Refused, "the message class is not valid"),
-    "22": (Refused, "the network code is not valid"),
+    "20": (PermanentFailure, "the message class is not valid"),
+    "22": (PermanentFailure, "the network code is not valid"),
     "23": (AccountFault, "the callback address is not valid"),
-    "29": (Refused, "the account is in demo mode, and the recipient is not among its test numbers"),
+    "29": (PermanentFailure, "the account is in demo mode, and the recipient is not among its test numbers"),
     "32": (AccountFault, "both a signature and a secret were presented"),
-    "33": (Refused, "the recipient's number is no longer in use"),
-    "34": (Refused, "the recipient's number is missing or not valid"),
+    "33": (PermanentFailure, "the recipient's number is no longer in use"),
+    "34": (PermanentFailure, "the recipient's number is missing or not valid"),
 }
 
 # What waits, where it is more than the text that was refused.
-_SCOPES: Final[Mapping[str, Scope]] = {
+_SCOPES: Final[Mapping[str, FaultScope]] = {
     # It does not say whether the number was too fast or the account. The account's rate is kept by ourselves.
-    "1": Scope.NUMBER,
-    "10": Scope.ACCOUNT,
+    "1": FaultScope.NUMBER,
+    "10": FaultScope.ACCOUNT,
 }
 
 # Vonage's Number Insight API reference, "Status codes". Those of numbers that are not valid are a result, not a fault.
-INSIGHT_STATUSES: Final[Mapping[str, tuple[type[NotDone], str]]] = {
-    "1": (TryLater, "throttled: more lookups a second than the account may make"),
+INSIGHT_STATUSES: Final[Mapping[str, tuple[type[CarrierRejected], str]]] = {
+    "1": (TemporaryFailure, "throttled: more lookups a second than the account may make"),
     "4": (AccountFault, "the API key or secret is wrong or disabled"),
     "9": (AccountFault, "the account has no credit"),
     "19": (AccountFault, "the account may not use lookups"),
@@ -73,22 +73,22 @@ _WAIT = re.compile(r"\[\s*([0-9]{1,7})\s*\]")  # Throughput Rate Exceeded - plea
 _SECONDS = re.compile(r"[0-9]{1,6}")
 
 
-def sms_fault(status: str, error_text: str = "") -> NotDone:
-    kind, detail = SMS_STATUSES.get(status, (Refused, "a status that Vonage does not document"))
+def sms_fault(status: str, error_text: str = "") -> CarrierRejected:
+    kind, detail = SMS_STATUSES.get(status, (PermanentFailure, "a status that Vonage does not document"))
     return _fault(kind, detail, status, error_text)
 
 
-def insight_fault(status: str) -> NotDone:
-    kind, detail = INSIGHT_STATUSES.get(status, (Refused, "a status that Vonage does not document"))
+def insight_fault(status: str) -> CarrierRejected:
+    kind, detail = INSIGHT_STATUSES.get(status, (PermanentFailure, "a status that Vonage does not document"))
     return _fault(kind, detail, status)
 
 
-def _fault(kind: type[NotDone], detail: str, code: str, error_text: str = "") -> NotDone:
-    if kind is not TryLater:
+def _fault(kind: type[CarrierRejected], detail: str, code: str, error_text: str = "") -> CarrierRejected:
+    if kind is not TemporaryFailure:
         return kind(detail, code=code)
     wait = _WAIT.search(error_text)
     retry_after = int(wait[1]) / 1000 if wait else None
-    return TryLater(detail, code=code, retry_after=retry_after, scope=_SCOPES.get(code, Scope.MESSAGE))
+    return TemporaryFailure(detail, code=code, retry_after=retry_after, scope=_SCOPES.get(code, FaultScope.MESSAGE))
 
 
 def send_http_fault(status: int, retry_after: str = "") -> CarrierError:
@@ -97,7 +97,9 @@ def send_http_fault(status: int, retry_after: str = "") -> CarrierError:
         # RFC 9110, 15.6.4: the server is not ready to handle the request. Of the failures of a server it alone says
         # that nothing was done; an order of a number is not repeated on its word all the same.
         seconds = _seconds(retry_after)
-        return TryLater("the carrier is out of service", code="503", retry_after=seconds, scope=Scope.ACCOUNT)
+        return TemporaryFailure(
+            "the carrier is out of service", code="503", retry_after=seconds, scope=FaultScope.ACCOUNT
+        )
     return http_fault(status, retry_after)
 
 
@@ -110,7 +112,9 @@ def http_fault(status: int, retry_after: str = "") -> CarrierError:
     code = str(status)
     if status == 429:
         seconds = _seconds(retry_after)
-        return TryLater("throttled: too many requests", code=code, retry_after=seconds, scope=Scope.ACCOUNT)
+        return TemporaryFailure(
+            "throttled: too many requests", code=code, retry_after=seconds, scope=FaultScope.ACCOUNT
+        )
     if status >= 500:
         # A gateway may say so after the request has gone through behind it.
         return OutcomeUnknown("the carrier's server failed", code=code)
@@ -118,7 +122,7 @@ def http_fault(status: int, retry_after: str = "") -> CarrierError:
         # Unlike other redirects it says "done, the answer is elsewhere" (RFC 9110, 15.4.4).
         return OutcomeUnknown("the carrier redirects to its answer, which is not followed", code=code)
     if status in (400, 413, 414, 422):
-        return Refused("the carrier cannot use this request", code=code)
+        return PermanentFailure("the carrier cannot use this request", code=code)
     if status in (401, 403):
         return AccountFault("the credentials were refused", code=code)
     return AccountFault("not the answer of Vonage's API: are VONAGE_API_HOST and VONAGE_REST_HOST right?", code=code)
@@ -129,8 +133,10 @@ def numbers_fault(status: int, label: str) -> CarrierError:
     if status != 420:
         return http_fault(status)
     if "address" in label.lower():
-        return Refused("numbers of this country need an address on file: order it in Vonage's dashboard", code="420")
-    return Refused("the number is gone, is ours already, or is not ours", code="420")
+        return PermanentFailure(
+            "numbers of this country need an address on file: order it in Vonage's dashboard", code="420"
+        )
+    return PermanentFailure("the number is gone, is ours already, or is not ours", code="420")
 
 
 def transport_fault(error: Exception) -> CarrierError:
@@ -141,15 +147,15 @@ def transport_fault(error: Exception) -> CarrierError:
         return AccountFault("VONAGE_API_HOST or VONAGE_REST_HOST is not a host name")
     if isinstance(error, UnicodeEncodeError):
         # Half a surrogate pair, found when the form was written.
-        return Refused("the text is not valid Unicode")
+        return PermanentFailure("the text is not valid Unicode")
     reason = _reason(error)
     if isinstance(error, requests.ConnectTimeout) or isinstance(reason, (NewConnectionError, ConnectTimeoutError)):
         # A host name that cannot be resolved is a NewConnectionError too.
-        return TryLater("the carrier cannot be reached", scope=Scope.WORKER)
+        return TemporaryFailure("the carrier cannot be reached", scope=FaultScope.WORKER)
     if isinstance(error, requests.exceptions.SSLError) and any(
         isinstance(cause, ssl.SSLCertVerificationError) for cause in getattr(reason, "args", ())
     ):
-        return TryLater("the carrier's certificate could not be verified", scope=Scope.WORKER)
+        return TemporaryFailure("the carrier's certificate could not be verified", scope=FaultScope.WORKER)
     return OutcomeUnknown(f"no answer ({type(error).__name__})")
 
 

@@ -4,7 +4,7 @@ import re
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from smsproxy.carriers.base import Feature, NumberType, PatternPlace, Refused
+from smsproxy.carriers.base import Feature, NumberType, PatternPosition, PermanentFailure
 
 _NUMBER = re.compile(r"[1-9][0-9]{6,14}")
 _COUNTRY = re.compile(r"[A-Z]{2}")
@@ -17,14 +17,14 @@ NUMBER_TYPES = {
 _NUMBER_TYPES_BACK = {word: number_type for number_type, word in NUMBER_TYPES.items()}
 # The order in which the SDK's enum has them in its combinations.
 _FEATURES = (Feature.SMS, Feature.VOICE, Feature.MMS)
-_PLACES = {PatternPlace.START: 0, PatternPlace.ANYWHERE: 1, PatternPlace.END: 2}
+_PLACES = {PatternPosition.START: 0, PatternPosition.ANYWHERE: 1, PatternPosition.END: 2}
 
 
 def write_number(number: str) -> str:
     """E.164 without its "+". Raises Refused: better here than as a text to somebody else."""
     digits = number.removeprefix("+")
     if not _NUMBER.fullmatch(digits):
-        raise Refused("a number that is not in E.164 form")
+        raise PermanentFailure("a number that is not in E.164 form")
     return digits
 
 
@@ -40,7 +40,7 @@ def read_features(value: object) -> frozenset[Feature]:
     return frozenset(feature for feature in Feature if isinstance(value, list) and feature in value)
 
 
-def write_pattern(digits: str, place: PatternPlace) -> dict[str, Any]:
+def write_pattern(digits: str, place: PatternPosition) -> dict[str, Any]:
     return {"pattern": digits, "search_pattern": _PLACES[place]} if digits else {}
 
 
@@ -53,7 +53,7 @@ def read_country(value: object) -> str:
     return country if _COUNTRY.fullmatch(country) else ""
 
 
-MOST_MONEY = 10_000  # EUR
+MAX_MONEY = 10_000  # EUR
 
 
 def read_money(value: object) -> Decimal | None:
@@ -63,4 +63,4 @@ def read_money(value: object) -> Decimal | None:
     except InvalidOperation:
         return None
     # Nothing that we pay for costs more: a sum that cannot be stored must not keep the rest from being stored.
-    return round(money, 5) if money.is_finite() and 0 <= money < MOST_MONEY else None
+    return round(money, 5) if money.is_finite() and 0 <= money < MAX_MONEY else None

@@ -10,7 +10,7 @@ from vonage_identity_insights.requests import (
 )
 from vonage_number_insight import BasicInsightRequest
 
-from smsproxy.carriers.base import AccountFault, LookupResult, LookupVerdict, TryLater
+from smsproxy.carriers.base import AccountFault, LookupResult, LookupVerdict, TemporaryFailure
 from smsproxy.carriers.vonage.client import Client, build, read
 from smsproxy.carriers.vonage.faults import STATUS, insight_fault
 from smsproxy.carriers.vonage.fields import read_country, write_number
@@ -28,7 +28,7 @@ def number_insight(client: Client, number: str) -> LookupResult:
     body = read(client, lambda: client.number_insight.get_basic_info(request))
     status = str(body.get("status", ""))
     if not STATUS.fullmatch(status):
-        raise TryLater("an answer that cannot be read")
+        raise TemporaryFailure("an answer that cannot be read")
     if status in ("3", "5"):
         return LookupResult(verdict=LookupVerdict.INVALID)
     # 43 to 45: not all is known. The format, which is all that we want, is.
@@ -53,7 +53,7 @@ def identity_insights(client: Client, number: str) -> LookupResult:
     if code in ("UNAUTHORIZED", "INVALID_PURPOSE"):
         raise AccountFault("the application may not ask this", code=code)
     if code not in ("OK", "PARTIAL_SUCCESS"):
-        raise TryLater("Vonage could not say whether the number is valid")
+        raise TemporaryFailure("Vonage could not say whether the number is valid")
     # The carrier's insight is a bonus: not all networks are covered.
     line_type = str(_object(insights, "current_carrier").get("network_type") or "").lower()
     return LookupResult(

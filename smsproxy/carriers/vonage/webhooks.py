@@ -47,7 +47,7 @@ _WORDS = {
 # Of the error codes of receipts, those that say nothing against the number that sent: the person's phone is off, out of
 # reach or busy (2, 7), their number is dead (3), they bar texts (4) or have opted out (9), they are too young (13), or
 # have no credit (15).
-RECIPIENTS_FAULT: Final = frozenset({"2", "3", "4", "7", "9", "13", "15"})
+RECIPIENT_FAULT_CODES: Final = frozenset({"2", "3", "4", "7", "9", "13", "15"})
 
 
 class Undecodable(ValueError):
@@ -75,7 +75,7 @@ def parse_inbound(params: Mapping[str, str]) -> InboundText:
         recipient=_recipient(params),
         text=_valid_unicode(params["text"]),
         sent_at=_time(params.get("message-timestamp", "")),
-        group=group,
+        concat_ref=group,
         part=part,
         parts=parts,
     )
@@ -114,7 +114,7 @@ def write_inbound(text: InboundText) -> dict[str, str]:
     if text.parts > 1:
         params |= {
             "concat": "true",
-            "concat-ref": text.group,
+            "concat-ref": text.concat_ref,
             "concat-total": str(text.parts),
             "concat-part": str(text.part),
         }

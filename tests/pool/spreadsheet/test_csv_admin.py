@@ -16,7 +16,7 @@ from tests.support.terminal import states
 def test_a_number_whose_state_changes_meanwhile_keeps_its_new_state(admin_client, number):
     answer = upload(admin_client, f"number,state,rate\n{number},active,5\n")
     number.quarantine(reason="meanwhile")
-    VirtualNumber.objects.update(live=3)
+    VirtualNumber.objects.update(live_pair_count=3)
 
     confirm(admin_client, answer)
 
