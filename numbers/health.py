@@ -1,6 +1,6 @@
 """The health of numbers: find a number whose SMS a network loses while it delivers those of other numbers.
 
-The source is the final receipts of the last HEALTH_WINDOW_SECONDS seconds, by number and network. Three kinds do not count:
+The source is the final receipts of the last HEALTH_WINDOW_SECONDS, by number and network. Three kinds do not count:
 - Receipts that blame the recipient.
 - Receipts without a known network.
 - Receipts from before the number last became active. Restoring a number clears what was held against it.

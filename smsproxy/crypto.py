@@ -1,7 +1,7 @@
 """Encryption at rest, and the keyed hash that finds an encrypted number.
 
 Real numbers and texts are stored as Fernet tokens (AES-128-CBC with HMAC-SHA256). ENCRYPTION_KEYS[0] encrypts, and
-every key decrypts. Numbers are found by `keyed_hash`, an HMAC under NUMBER_HASH_KEY. Without that key, nobody can test the
+every key decrypts. Numbers are found by `keyed_hash`, an HMAC under NUMBER_HASH_KEY. Without it, nobody can test the
 few billion possible numbers against a stolen database.
 """
 

@@ -11,6 +11,30 @@ from django.core.exceptions import ImproperlyConfigured
 
 REQUIRED: Final = object()
 
+# Old names of variables, and the present ones.
+RENAMED: Final = {
+    "CARRIER_RATE": "CARRIER_REQUESTS_PER_SECOND",
+    "CARRIER_TIMEOUT": "CARRIER_TIMEOUT_SECONDS",
+    "CONCAT_TIMEOUT": "LONG_MESSAGE_TIMEOUT_SECONDS",
+    "COOL_DOWN": "COOL_DOWN_SECONDS",
+    "HEALTH_LEAST": "HEALTH_MIN_RECEIPTS",
+    "HEALTH_THRESHOLD": "HEALTH_MAX_FAILURE_PERCENT",
+    "HEALTH_WINDOW": "HEALTH_WINDOW_SECONDS",
+    "LATE_TEXTS": "LATE_MESSAGE_POLICY",
+    "LEASE": "SEND_LEASE_SECONDS",
+    "LOOKUP_KEY": "NUMBER_HASH_KEY",
+    "LOOKUP_MAX_AGE": "LOOKUP_MAX_AGE_SECONDS",
+    "MESSAGE_MAX_AGE": "MESSAGE_MAX_AGE_SECONDS",
+    "NUMBERS_USED_UP": "ON_EXHAUSTED",
+    "NUMBER_RATES": "NUMBER_SEGMENTS_PER_SECOND",
+    "SIGNATURE_MAX_AGE": "WEBHOOK_MAX_AGE_SECONDS",
+    "STRANGER_NOTICE": "NO_ROUTE_NOTICE",
+    "TEXT_RETENTION": "TEXT_RETENTION_SECONDS",
+    "UNDELIVERED_NOTICE_EVERY": "UNDELIVERED_NOTICE_INTERVAL_SECONDS",
+    "UNKNOWN_AFTER": "UNKNOWN_OUTCOME_TIMEOUT_SECONDS",
+    "UNKNOWN_POLICY": "UNKNOWN_OUTCOME_POLICY",
+}
+
 
 class Environment:
     """The environment with one strict parser for each type, on top of django-environ.
@@ -23,6 +47,13 @@ class Environment:
         if env_file.is_file():
             # The process environment takes precedence over the file.
             self._env.read_env(str(env_file), overwrite=False)
+        self._refuse_old_names()
+
+    def _refuse_old_names(self) -> None:
+        """Raise ImproperlyConfigured for a variable that was renamed: its default would apply silently."""
+        found = [f"{old} is now called {new}" for old, new in RENAMED.items() if old in self._env.ENVIRON]
+        if found:
+            raise ImproperlyConfigured(f"Rename these variables: {', '.join(found)}. The values stay the same.")
 
     def text(self, name: str, default: Any = REQUIRED, *, fix: str = "") -> str:
         """Return the value without surrounding space. An empty value counts as not set."""

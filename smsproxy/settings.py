@@ -216,9 +216,9 @@ LATE_MESSAGE_POLICY = env.choice("LATE_MESSAGE_POLICY", ["end", "reopen"], defau
 # How long the numbers of an ended conversation are not assigned to other people.
 COOL_DOWN_SECONDS = env.seconds("COOL_DOWN_SECONDS", default=7 * 24 * 3600)
 
-# Number health. A number goes into quarantine if at least HEALTH_MAX_FAILURE_PERCENT percent of its messages to one network were
-# not delivered. There must be HEALTH_MIN_RECEIPTS or more receipts within HEALTH_WINDOW_SECONDS. The share must be at least twice that
-# of the other numbers, and not chance. Half of the numbers of a pool and country always stay in service.
+# Number health. A number goes into quarantine if at least HEALTH_MAX_FAILURE_PERCENT of its messages to one network were
+# not delivered. That takes HEALTH_MIN_RECEIPTS or more within HEALTH_WINDOW_SECONDS. The share must be at least twice
+# that of the other numbers, and not chance. Half of the numbers of a pool and country always stay in service.
 # HEALTH_WINDOW_SECONDS=0 switches this off.
 HEALTH_WINDOW_SECONDS = env.seconds("HEALTH_WINDOW_SECONDS", default=6 * 3600)
 HEALTH_MAX_FAILURE_PERCENT = env.number("HEALTH_MAX_FAILURE_PERCENT", default=30, at_least=1)
@@ -261,7 +261,8 @@ NUMBER_SEGMENTS_PER_SECOND = env.rates("NUMBER_SEGMENTS_PER_SECOND", default="*=
 SEND_LEASE_SECONDS = env.seconds("SEND_LEASE_SECONDS", default=60)
 if SEND_LEASE_SECONDS <= 2 * CARRIER_TIMEOUT_SECONDS:
     raise ImproperlyConfigured(
-        f"SEND_LEASE_SECONDS: expected more than twice CARRIER_TIMEOUT_SECONDS ({2 * CARRIER_TIMEOUT_SECONDS} seconds), found {SEND_LEASE_SECONDS}."
+        f"SEND_LEASE_SECONDS: expected more than twice CARRIER_TIMEOUT_SECONDS ({2 * CARRIER_TIMEOUT_SECONDS} seconds), "
+        f"found {SEND_LEASE_SECONDS}."
     )
 # How long to try to deliver a message.
 MESSAGE_MAX_AGE_SECONDS = env.seconds("MESSAGE_MAX_AGE_SECONDS", default=24 * 3600, at_least=1)
@@ -269,7 +270,8 @@ MESSAGE_MAX_AGE_SECONDS = env.seconds("MESSAGE_MAX_AGE_SECONDS", default=24 * 36
 MIN_COOL_DOWN_SECONDS = MESSAGE_MAX_AGE_SECONDS + SEND_LEASE_SECONDS
 if COOL_DOWN_SECONDS <= MIN_COOL_DOWN_SECONDS:
     raise ImproperlyConfigured(
-        f"COOL_DOWN_SECONDS: expected more than MESSAGE_MAX_AGE_SECONDS and SEND_LEASE_SECONDS together ({MIN_COOL_DOWN_SECONDS} seconds), "
+        "COOL_DOWN_SECONDS: expected more than MESSAGE_MAX_AGE_SECONDS and SEND_LEASE_SECONDS together "
+        f"({MIN_COOL_DOWN_SECONDS} seconds), "
         f"found {COOL_DOWN_SECONDS}."
     )
 # How long a message of unknown outcome waits for a receipt, and with it all later messages to the same person. Then it
@@ -285,7 +287,8 @@ TEXT_RETENTION_SECONDS = env.seconds("TEXT_RETENTION_SECONDS", default=0)
 _NEEDED = MESSAGE_MAX_AGE_SECONDS + SEND_LEASE_SECONDS + LONG_MESSAGE_TIMEOUT_SECONDS + 600
 if 0 < TEXT_RETENTION_SECONDS <= _NEEDED:
     raise ImproperlyConfigured(
-        "TEXT_RETENTION_SECONDS: expected 0, or more than MESSAGE_MAX_AGE_SECONDS, SEND_LEASE_SECONDS, LONG_MESSAGE_TIMEOUT_SECONDS and ten minutes together "
+        "TEXT_RETENTION_SECONDS: expected 0, or more than MESSAGE_MAX_AGE_SECONDS, SEND_LEASE_SECONDS, "
+        "LONG_MESSAGE_TIMEOUT_SECONDS and ten minutes together "
         f"({_NEEDED} seconds), found {TEXT_RETENTION_SECONDS}."
     )
 

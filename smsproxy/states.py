@@ -16,8 +16,10 @@ class Event(models.Model):
 
     old_state = models.CharField(max_length=20, blank=True)
     new_state = models.CharField(max_length=20)
-    reason = models.CharField(max_length=200, help_text="Why, in words; never a number or a text of a person.")
-    actor = models.CharField(max_length=150, blank=True, help_text="The member of staff or API key; empty: the system.")
+    reason = models.CharField(max_length=200, help_text="The reason in words, without real numbers or texts.")
+    actor = models.CharField(
+        max_length=150, blank=True, help_text="The member of staff or the API key. Empty: the system."
+    )
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:

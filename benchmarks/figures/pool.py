@@ -163,7 +163,9 @@ def _happen(moment: Moment, trip: Trip, made: dict[int, Conversation], served: S
 def _sweep(served: Served) -> None:
     while release_cooled_down():
         pass
-    loads = VirtualNumber.objects.aggregate(all=Sum("live"), busiest=Max("live"), mean=Avg("live"))
+    loads = VirtualNumber.objects.aggregate(
+        all=Sum("live_pair_count"), busiest=Max("live_pair_count"), mean=Avg("live_pair_count")
+    )
     if (loads["all"] or 0) > served.peak:
         served.peak, served.busiest_to_mean = loads["all"], loads["busiest"] / loads["mean"]
 

@@ -73,7 +73,7 @@ class LongTextMessageInline(ReadOnlyInline):
 
 @admin.register(LongMessage)
 class LongMessageAdmin(ReadOnlyAdmin):
-    list_display = ["__str__", "sender", "virtual_number", "group", "parts", "due_at", "closed_at"]
+    list_display = ["__str__", "sender", "virtual_number", "concat_ref", "parts", "due_at", "closed_at"]
     list_filter = [("closed_at", admin.EmptyFieldListFilter), "due_at"]
     list_select_related = ["sender", "virtual_number"]
     search_fields = ["virtual_number__number"]

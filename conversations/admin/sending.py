@@ -17,8 +17,8 @@ class AccountEventInline(ReadOnlyInline):
 
 @admin.register(AccountRateLimit)
 class AccountRateLimitAdmin(ReadOnlyAdmin):
-    list_display = ["__str__", "why", "code", "paused_at", "ready_at", "failures"]
-    fields = ["state", "why", "code", "paused_at", "ready_at", "failures"]
+    list_display = ["__str__", "pause_reason", "code", "paused_at", "ready_at", "failures"]
+    fields = ["state", "pause_reason", "code", "paused_at", "ready_at", "failures"]
     inlines = [AccountEventInline]
     actions = ["resume"]
 
@@ -39,8 +39,8 @@ class AccountEventAdmin(ReadOnlyAdmin):
 
 @admin.register(NumberRateLimit)
 class NumberRateLimitAdmin(ReadOnlyAdmin):
-    list_display = ["number", "state", "waits_since", "ready_at", "failures", "why"]
-    list_filter = [("why", admin.EmptyFieldListFilter), "number__state"]
+    list_display = ["number", "state", "waits_since", "ready_at", "failures", "pause_reason"]
+    list_filter = [("pause_reason", admin.EmptyFieldListFilter), "number__state"]
     list_select_related = ["number"]
     search_fields = ["number__number"]
     actions = ["end_wait"]

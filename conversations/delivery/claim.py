@@ -92,7 +92,7 @@ _HEADS = _HEADS_OF.format(turn=_NUMBERS_IN_TURN_SQL)
 
 _NEXT_READY_SQL = """
     SELECT min(ready_at) FROM conversations_numberratelimit pace
-    WHERE ready_at BETWEEN %(soon)s AND %(nonsense)s AND why = ''
+    WHERE ready_at BETWEEN %(soon)s AND %(nonsense)s AND pause_reason = ''
     AND (
         SELECT min(id) FROM conversations_outboundmessage
         WHERE state = 'queued' AND sender_id = pace.number_id

@@ -20,7 +20,7 @@ from smsproxy.database.prepared import execute
 if TYPE_CHECKING:
     from conversations.delivery.results import Result
 
-_ACCOUNT = ("id", "state", "ready_at", "why", "code", "paused_at", "failures", "probe", "last_number_id")
+_ACCOUNT = ("id", "state", "ready_at", "pause_reason", "code", "paused_at", "failures", "probe", "last_number_id")
 
 _LOCK_ACCOUNT = f"SELECT {', '.join(_ACCOUNT)} FROM conversations_accountratelimit FOR NO KEY UPDATE"  # noqa: S608
 
@@ -47,7 +47,7 @@ _TAKE = """
         taken.id, taken.client_ref, taken.state, taken.sender_id, taken.recipient_id, taken.segments, taken.attempts,
         taken.lease_until, taken.created_at,
         sender.id, sender.number, sender.country, sender.rate, sender.state,
-        pace.ready_at, pace.why,
+        pace.ready_at, pace.pause_reason,
         taken.text, recipient.number, participant.released_at
     FROM taken
     JOIN numbers_virtualnumber sender ON sender.id = taken.sender_id
@@ -62,7 +62,7 @@ _MESSAGE = (
 _SENDER = ("id", "number", "country", "rate", "state")
 
 _PACE = """
-    INSERT INTO conversations_numberratelimit (number_id, ready_at, why, failures, last_recipient_id)
+    INSERT INTO conversations_numberratelimit (number_id, ready_at, pause_reason, failures, last_recipient_id)
     SELECT number_id, ready_at, '', 0, last_recipient_id
     FROM json_to_recordset(%(paces)s::json) AS pace (number_id bigint, ready_at timestamptz, last_recipient_id bigint)
     ON CONFLICT (number_id) DO UPDATE SET ready_at = excluded.ready_at, last_recipient_id = excluded.last_recipient_id

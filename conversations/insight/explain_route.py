@@ -155,7 +155,9 @@ def _last(sender: str, recipient: str) -> FormerRoute | None:
 
 def _ways(person: RealNumber) -> Iterator[AlternativeRoute]:
     """Return the numbers by which this person reaches a conversation, newest conversation first."""
-    perhaps = Q(conversation__in=Conversation.objects.open_now()) | Q(conversation__late_texts=LateMessagePolicy.REOPEN)
+    perhaps = Q(conversation__in=Conversation.objects.open_now()) | Q(
+        conversation__late_messages=LateMessagePolicy.REOPEN
+    )
     theirs = person.participants.unreleased().filter(perhaps).select_related("conversation", "proxy_number")
     for participant in theirs.order_by("-conversation_id", "-pk"):
         number = participant.proxy_number.number

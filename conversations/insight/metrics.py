@@ -54,7 +54,7 @@ class PoolCollector(Collector):
         cost: Figures = defaultdict(float)
         rows = VirtualNumber.objects.order_by().values_list("pool__name", "country", "state", "is_rented")
         for pool, country, state, is_rented, numbers, pairs, price in rows.annotate(
-            Count("pk"), Sum("live"), Sum("monthly_cost")
+            Count("pk"), Sum("live_pair_count"), Sum("monthly_cost")
         ):
             place = (pool or "", country)
             count[*place, state] += numbers

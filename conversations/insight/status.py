@@ -244,8 +244,8 @@ def _texts(now: datetime) -> QueueCounts:
         .order_by("sender_id", "id")[:MAX_COUNT]
         .aggregate(
             queued=Count("pk"),
-            behind_their_rate=Count("pk", filter=must_wait & Q(sender__pace__why="")),
-            behind_a_wait=Count("pk", filter=must_wait & ~Q(sender__pace__why="")),
+            behind_their_rate=Count("pk", filter=must_wait & Q(sender__pace__pause_reason="")),
+            behind_a_wait=Count("pk", filter=must_wait & ~Q(sender__pace__pause_reason="")),
             backing_off=Count("pk", filter=~is_due),
         )
     )
@@ -272,7 +272,7 @@ def _oldest_queued_at() -> datetime | None:
 
 def _told_to_wait() -> "QuerySet[VirtualNumber]":
     in_use = VirtualNumber.objects.rented().exclude(state=NumberState.RETIRED)
-    return in_use.filter(Q(state=NumberState.QUARANTINED) | Q(pace__why__gt=""))
+    return in_use.filter(Q(state=NumberState.QUARANTINED) | Q(pace__pause_reason__gt=""))
 
 
 class _CountOf(Subquery):
@@ -290,13 +290,13 @@ def _waiting_numbers(numbers: "QuerySet[VirtualNumber]") -> list[BlockedNumber]:
             is_quarantined=Q(state=NumberState.QUARANTINED),
             why=Coalesce(
                 Case(
-                    When(pace__why__gt="", then="pace__why"),
+                    When(pace__pause_reason__gt="", then="pace__pause_reason"),
                     When(state=NumberState.QUARANTINED, then=Subquery(quarantined.values("reason")[:1])),
                 ),
                 Value(""),
             ),
             since=F("pace__waits_since"),
-            until=Case(When(pace__why__gt="", then="pace__ready_at")),
+            until=Case(When(pace__pause_reason__gt="", then="pace__ready_at")),
             queued=_CountOf(behind),
         )
         .order_by("-is_quarantined", "since", "pk")

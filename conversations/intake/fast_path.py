@@ -30,7 +30,7 @@ _RELAY = """
     ), inbound AS (
         INSERT INTO conversations_inboundmessage (
             carrier_message_id, outcome, reason, sender_id, virtual_number_id, participant_id, text, raw,
-            "group", part, parts, long_text_id, missing_parts, sent_at, received_at
+            concat_ref, part, parts, long_message_id, missing_parts, sent_at, received_at
         )
         SELECT
             %(carrier_message_id)s, 'relayed', '', %(sender)s, %(virtual_number)s, %(author)s, %(text)s, '',

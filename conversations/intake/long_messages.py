@@ -1,8 +1,8 @@
 """Long messages: join parts that arrive one by one, in any order, some of them twice.
 
 Each part is an inbound message: committed before it is acknowledged, and stored once. The last part completes the long
-message, which is processed like any other text, as the inbound message `long:<id>`. After LONG_MESSAGE_TIMEOUT_SECONDS it is
-processed without its missing parts. A part that comes later begins a new long message, so that nothing is lost.
+message, which is processed like any other text, as the inbound message `long:<id>`. After LONG_MESSAGE_TIMEOUT_SECONDS
+it is processed without its missing parts. A part that comes later begins a new long message, so nothing is lost.
 """
 
 import logging
@@ -129,7 +129,7 @@ def _find_duplicate(part: InboundMessage) -> LongMessage | None:
         outcome=InboundOutcome.PART,
         long_message__sender=part.sender,
         long_message__virtual_number=part.virtual_number,
-        long_message__group=part.concat_ref,
+        long_message__concat_ref=part.concat_ref,
         long_message__parts=part.parts,
         part=part.part,
     ).select_related("long_message")
@@ -177,7 +177,7 @@ def _misjudged_duplicates(long_message: LongMessage) -> InboundMessageQuerySet:
         outcome=InboundOutcome.DUPLICATE_PART,
         long_message__sender=long_message.sender,
         long_message__virtual_number=long_message.virtual_number,
-        long_message__group=long_message.concat_ref,
+        long_message__concat_ref=long_message.concat_ref,
         long_message__parts=long_message.parts,
         received_at__gt=Greatest(F("long_message__closed_at"), Value(begun_at - DUPLICATE_WINDOW)),
     ).order_by("pk")

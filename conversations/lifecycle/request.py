@@ -38,7 +38,7 @@ class ConversationSpec:
 
     reference: the marketplace's own name for it. ttl: seconds until it ends by itself, or None for no limit.
     idle_ttl: seconds without a message after which it ends, or None for no limit. notify: send the confirmations.
-    policy: how numbers are chosen. late_messages: the policy for late messages, or None for the setting LATE_MESSAGE_POLICY.
+    policy: how numbers are chosen. late_messages: the policy, or None for LATE_MESSAGE_POLICY.
     """
 
     reference: str = ""

@@ -48,7 +48,8 @@ def _sending(account: Account, status: Status) -> Iterator[str]:
         return
     code = f" (code {account.code})" if account.code else ""
     yield (
-        f"SENDING is paused since {account.since:%Y-%m-%d %H:%M:%S} UTC, for {_format_duration(status.at - account.since)}: "
+        f"SENDING is paused since {account.since:%Y-%m-%d %H:%M:%S} UTC, "
+        f"for {_format_duration(status.at - account.since)}: "
         f"{account.why}{code}"
     )
     if account.is_probing:
@@ -82,7 +83,8 @@ def _number(number: BlockedNumber, status: Status) -> list[str]:
     if number.since is None or number.until is None:
         told = "gets no new conversations"
     elif number.until > status.at:
-        told = f"paused for {_format_duration(status.at - number.since)}, and {_format_duration(number.until - status.at)} more"
+        paused, left = status.at - number.since, number.until - status.at
+        told = f"paused for {_format_duration(paused)}, and {_format_duration(left)} more"
     else:
         told = "the next message is a test"
     return [number.number, number.state, f"{format_count(number.queued):>6} queued", told, number.why]

@@ -30,9 +30,9 @@ class ConversationState(models.TextChoices):
 class LateMessagePolicy(models.TextChoices):
     """The policy for a text that arrives after the end, while the numbers cool down."""
 
-    END = "end", "are answered that it has ended"
+    END = "end", "reply “conversation ended”"
     """Nobody receives it, and its sender gets ENDED_NOTICE."""
-    REOPEN = "reopen", "reopen it"
+    REOPEN = "reopen", "reopen the conversation"
     """The conversation reopens, for as long as its first ttl."""
 
 
@@ -84,7 +84,7 @@ class Conversation(StateMachine):
     public_id = models.UUIDField("id", default=uuid.uuid4, unique=True, editable=False)
     state = models.CharField(max_length=20, choices=ConversationState.choices, default=ConversationState.OPEN)
     reference = models.CharField(
-        max_length=100, blank=True, db_index=True, help_text="The marketplace's own name of it."
+        max_length=100, blank=True, db_index=True, help_text="The marketplace's own name for it."
     )
     # No index: no query asks for the conversations of a pool.
     pool = models.ForeignKey(
@@ -94,38 +94,42 @@ class Conversation(StateMachine):
         blank=True,
         db_index=False,
         related_name="conversations",
-        help_text="Whose numbers it has. Empty: the common pool.",
+        help_text="The pool that its numbers come from. Empty: the common pool.",
     )
     geography = models.CharField(
         max_length=20,
         blank=True,
         db_default="",
         choices=[(each.value, each.value) for each in Geography],
-        help_text="Of which countries their numbers may be. Empty: as NUMBER_GEOGRAPHY says.",
+        help_text="Countries that proxy numbers may come from. Empty: NUMBER_GEOGRAPHY.",
     )
     late_messages = models.CharField(
         max_length=10,
         choices=LateMessagePolicy.choices,
         default=LateMessagePolicy.END,
         db_default=LateMessagePolicy.END.value,
-        help_text="Texts that come after its end, while its numbers cool down.",
+        help_text="Messages after its end, while its numbers cool down.",
     )
     created_by = models.ForeignKey(ApiKey, models.PROTECT, null=True, blank=True, related_name="conversations")
     idempotency_key = models.CharField(
-        max_length=100, blank=True, help_text="The caller's name for the request that made it: one request, once."
+        max_length=100, blank=True, help_text="The caller's Idempotency-Key: one request creates one conversation."
     )
-    request_hash = models.CharField(max_length=64, blank=True, help_text="To tell a repeat from a mix-up.")
+    request_hash = models.CharField(
+        max_length=64, blank=True, help_text="Detects an Idempotency-Key that is reused for a different request."
+    )
     created_at = models.DateTimeField(default=timezone.now)
-    expires_at = models.DateTimeField(null=True, blank=True, help_text="Empty: it ends only when it is closed.")
+    expires_at = models.DateTimeField(null=True, blank=True, help_text="Leave empty for no time limit.")
     idle_ttl = models.PositiveIntegerField(
-        null=True, blank=True, help_text="Seconds without a text after which it ends. Empty: it may rest for ever."
+        null=True, blank=True, help_text="Seconds without a message after which it ends. Leave empty for no idle limit."
     )
-    idle_at = models.DateTimeField(null=True, blank=True, help_text="When it ends if nobody writes before.")
+    idle_at = models.DateTimeField(
+        null=True, blank=True, help_text="The time at which it ends if nobody writes before."
+    )
     closed_at = models.DateTimeField(null=True, blank=True)
     closed_reason = models.CharField(max_length=20, blank=True)
-    reopened_at = models.DateTimeField(null=True, blank=True, help_text="When it was opened again, the last time.")
+    reopened_at = models.DateTimeField(null=True, blank=True, help_text="The time of the last reopening.")
     route_version = models.PositiveIntegerField(
-        default=0, db_default=0, editable=False, help_text="Counts how often somebody in it was given another number."
+        default=0, db_default=0, editable=False, help_text="Counts the replacements of its participants' numbers."
     )
 
     objects = ConversationQuerySet.as_manager()

@@ -137,7 +137,7 @@ class OutboundMessage(StateMachine):
     }
 
     client_ref = models.CharField(
-        max_length=32, default=new_client_ref, help_text="Our id; receipts repeat it, with the attempt."
+        max_length=32, default=new_client_ref, help_text="Our id. Receipts repeat it, with the attempt."
     )
     kind = models.CharField(max_length=20, choices=MessageKind.choices)
     state = models.CharField(max_length=20, choices=OutboundState.choices, default=OutboundState.QUEUED)
@@ -147,31 +147,38 @@ class OutboundMessage(StateMachine):
     )
     conversation = models.ForeignKey(Conversation, models.PROTECT, null=True, blank=True, related_name="messages")
     participant = models.ForeignKey(
-        Participant, models.PROTECT, null=True, blank=True, related_name="messages", help_text="Whom it is for."
+        Participant,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="messages",
+        help_text="The participant who receives it.",
     )
     # Without an index of its own, whose first column a claim could take for that of the partial ones below.
     sender = models.ForeignKey(VirtualNumber, models.PROTECT, related_name="messages", db_index=False)
     recipient = models.ForeignKey(RealNumber, models.PROTECT, related_name="messages")
     text = EncryptedTextField()
-    segments = models.PositiveSmallIntegerField(help_text="SMS that the text takes, by our own count.")
+    segments = models.PositiveSmallIntegerField(help_text="The number of SMS that the text takes, by our own count.")
     part_count = models.PositiveSmallIntegerField(
-        null=True, blank=True, help_text="SMS that it took, by the carrier's count; empty until the carrier answered."
+        null=True, blank=True, help_text="The number of SMS by the carrier's count. Empty until the carrier answers."
     )
     dedup_key = models.CharField(  # noqa: DJ001 - many have none, and NULLs are never equal
-        max_length=100, null=True, blank=True, help_text="Keeps a notice from being sent twice a day."
+        max_length=100, null=True, blank=True, help_text="The key under which a notice is sent once."
     )
     attempts = models.PositiveIntegerField(default=0)
     failures = models.PositiveIntegerField(
-        default=0, db_default=0, help_text="Attempts that failed through no fault of the number or the account."
+        default=0, db_default=0, help_text="Failed attempts, except faults of the number or the account."
     )
     resends = models.PositiveSmallIntegerField(
         default=0,
         db_default=0,
-        help_text="How often UNKNOWN_OUTCOME_POLICY has sent it again, though it may have arrived.",
+        help_text="The number of times UNKNOWN_OUTCOME_POLICY sent it again.",
     )
-    due_at = models.DateTimeField(default=timezone.now, help_text="When to try, or, while unknown, when to settle it.")
+    due_at = models.DateTimeField(
+        default=timezone.now, help_text="The time of the next attempt or, if its outcome is unknown, of the decision."
+    )
     lease_until = models.DateTimeField(null=True, blank=True)
-    error_code = models.CharField(max_length=20, blank=True, help_text="The carrier's code for the last fault.")
+    error_code = models.CharField(max_length=20, blank=True, help_text="The carrier's code for the last error.")
     created_at = models.DateTimeField(default=timezone.now)
 
     objects = OutboundMessageQuerySet.as_manager()
@@ -297,7 +304,7 @@ class OutboundPart(models.Model):
     """One SMS of a message, as the carrier counts them."""
 
     message = models.ForeignKey(OutboundMessage, models.CASCADE, related_name="parts")
-    attempt = models.PositiveIntegerField(default=1, help_text="The attempt to send the message that it belongs to.")
+    attempt = models.PositiveIntegerField(default=1, help_text="The attempt that this part belongs to.")
     carrier_message_id = models.CharField(max_length=80)
     status = models.CharField(
         max_length=20,

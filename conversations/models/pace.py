@@ -139,13 +139,11 @@ class NumberRateLimit(models.Model):
 
     number = models.OneToOneField(VirtualNumber, models.CASCADE, primary_key=True, related_name="pace")
     ready_at = models.DateTimeField(default=_EPOCH)
-    pause_reason = models.CharField(
-        max_length=200, blank=True, help_text="Why it waits. Empty: it does not, but for its rate."
-    )
+    pause_reason = models.CharField(max_length=200, blank=True, help_text="The reason for a pause. Empty: not paused.")
     waits_since = models.DateTimeField(null=True, blank=True)
-    failures = models.PositiveIntegerField(default=0, help_text="Probes that have failed in this wait.")
+    failures = models.PositiveIntegerField(default=0, help_text="Failed probes in this pause.")
     last_recipient_id = models.BigIntegerField(
-        default=0, help_text="The person who was texted last: the number's lines take turns."
+        default=0, help_text="The last recipient: the recipients of a number take turns."
     )
 
     objects = NumberRateLimitQuerySet.as_manager()
@@ -163,7 +161,7 @@ class NumberRateLimit(models.Model):
     def end_wait(self) -> None:
         """Let it send at once, whatever it was told. Raises StaleState: it was told nothing."""
         with NumberRateLimit.objects.locked(self.number) as pace:
-            if not pace.why:
+            if not pace.pause_reason:
                 raise StaleState(f"virtual number {self.pk} does not wait")
             pace.end(timezone.now())
 
@@ -191,14 +189,12 @@ class AccountRateLimit(StateMachine):
 
     state = models.CharField(max_length=20, choices=AccountState.choices, default=AccountState.SENDING)
     ready_at = models.DateTimeField(default=_EPOCH)
-    pause_reason = models.CharField(max_length=200, blank=True, help_text="Why it is paused.")
-    code = models.CharField(max_length=20, blank=True, help_text="The carrier's code for it.")
+    pause_reason = models.CharField(max_length=200, blank=True, help_text="The reason for the pause.")
+    code = models.CharField(max_length=20, blank=True, help_text="The carrier's code for the error.")
     paused_at = models.DateTimeField(null=True, blank=True)
-    failures = models.PositiveIntegerField(default=0, help_text="Probes that have failed in this pause.")
-    probe = models.CharField(max_length=60, blank=True, help_text="The client-ref of the text that tries.")
-    last_number_id = models.BigIntegerField(
-        default=0, help_text="The virtual number whose turn was last: they take turns."
-    )
+    failures = models.PositiveIntegerField(default=0, help_text="Failed probes in this pause.")
+    probe = models.CharField(max_length=60, blank=True, help_text="The client-ref of the probe.")
+    last_number_id = models.BigIntegerField(default=0, help_text="The last virtual number: numbers take turns.")
 
     class Meta:
         constraints = [models.CheckConstraint(condition=models.Q(pk=1), name="one_account")]
@@ -262,7 +258,7 @@ class AccountRateLimit(StateMachine):
             now = timezone.now()
             ready_at = now + exponential_backoff(seconds, account.failures)
             changes: dict[str, Any] = {
-                "why": why[:200],
+                "pause_reason": why[:200],
                 "code": code,
                 "failures": account.failures,
                 "ready_at": ready_at,
@@ -286,7 +282,7 @@ class AccountRateLimit(StateMachine):
                 reason=reason,
                 actor=actor,
                 ready_at=timezone.now(),
-                why="",
+                pause_reason="",
                 code="",
                 paused_at=None,
                 probe="",

@@ -64,13 +64,15 @@ class Participant(models.Model):
 
     conversation = models.ForeignKey(Conversation, models.PROTECT, related_name="participants")
     position = models.PositiveSmallIntegerField(
-        help_text="The place in the request that made the conversation, from 0."
+        help_text="The position in the request that created the conversation, from 0."
     )
-    label = models.CharField(max_length=40, blank=True, help_text="What the others see instead of a number.")
+    label = models.CharField(max_length=40, blank=True, help_text="The name that the other participants see.")
     real_number = models.ForeignKey(RealNumber, models.PROTECT, related_name="participants")
     proxy_number = models.ForeignKey(VirtualNumber, models.PROTECT, related_name="participants")
     chosen_by = models.CharField(
-        max_length=20, blank=True, help_text="Why they got this number of all: numbers/assignment.py, Preference."
+        max_length=20,
+        blank=True,
+        help_text="Why this number was chosen: see Preference in numbers/assignment/choose.py.",
     )
     # No index: queries only ask whether it is null.
     replaced_by = models.ForeignKey(
@@ -80,11 +82,11 @@ class Participant(models.Model):
         blank=True,
         db_index=False,
         related_name="replaces",
-        help_text="Themselves, with another number that they were given since. This one still reaches them meanwhile.",
+        help_text="The same person with the number that replaced this one. Until the cool-down ends, this one works, too.",
     )
     replaced_at = models.DateTimeField(null=True, blank=True)
-    release_at = models.DateTimeField(null=True, blank=True, help_text="The end of the cool-down, once closed.")
-    released_at = models.DateTimeField(null=True, blank=True, help_text="Since then the pair may be given to others.")
+    release_at = models.DateTimeField(null=True, blank=True, help_text="The end of the cool-down, after closing.")
+    released_at = models.DateTimeField(null=True, blank=True, help_text="Since then, the pair may be given to others.")
 
     objects = ParticipantQuerySet.as_manager()
 

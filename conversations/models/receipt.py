@@ -33,7 +33,9 @@ class DeliveryReceipt(models.Model):
     virtual_number = models.ForeignKey(
         VirtualNumber, models.CASCADE, null=True, blank=True, db_index=False, related_name="receipts"
     )
-    network = models.CharField(max_length=10, blank=True, help_text="The person's: MCC and MNC, such as 23410.")
+    network = models.CharField(
+        max_length=10, blank=True, help_text="The recipient's network as MCC and MNC, such as 23410."
+    )
     received_at = models.DateTimeField(default=timezone.now)
 
     objects = DeliveryReceiptQuerySet.as_manager()

@@ -26,7 +26,7 @@ class Deadline:
 
     @contextmanager
     def for_database(self) -> Iterator[None]:
-        """Read a long result in one transaction. Raises DeadlineExceeded if PostgreSQL stops the query at the time limit."""
+        """Read a long result in one transaction. Raises DeadlineExceeded if PostgreSQL stops the query in time."""
         self.check()
         if connection.vendor != "postgresql":
             yield

@@ -104,7 +104,7 @@ class Webhook(APIView):
 class InboundSmsWebhook(Webhook):
     endpoint = "inbound-sms"
 
-    def take_in(self, params: dict[str, str]) -> None:
+    def process(self, params: dict[str, str]) -> None:
         text = parse_inbound(params)
         take_in = long_messages.take_in if text.parts > 1 else receive.receive
         take_in(text, raw=_raw(params))
@@ -113,7 +113,7 @@ class InboundSmsWebhook(Webhook):
 class DeliveryReceiptWebhook(Webhook):
     endpoint = "delivery-receipt"
 
-    def take_in(self, params: dict[str, str]) -> None:
+    def process(self, params: dict[str, str]) -> None:
         receipts.receive_receipt(parse_receipt(params))
 
 

@@ -30,7 +30,7 @@ class PoolAdmin(BaseAdmin):
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Pool]":
         pools: QuerySet[Pool] = super().get_queryset(request)
         ours = Q(numbers__is_rented=True)
-        return pools.annotate(ours=Count("numbers", filter=ours), live=Sum("numbers__live", default=0))
+        return pools.annotate(ours=Count("numbers", filter=ours), live=Sum("numbers__live_pair_count", default=0))
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Requests use the name, so it stays. A pool with a wrong name can be deleted before it is used."""

@@ -17,7 +17,7 @@ class ShortageAdmin(ReadOnlyAdmin):
         "pool_name",
         "country",
         "real_number",
-        "able",
+        "eligible_count",
         "in_use",
         "needed",
         "next_release_at",

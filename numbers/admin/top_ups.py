@@ -19,14 +19,14 @@ class TopUpAdmin(BaseAdmin):
     list_display = [
         "__str__",
         "is_enabled",
-        "trouble",
+        "last_error",
         "in_reserve",
         "low_threshold",
         "target",
         "spent_this_month",
         "monthly_budget",
     ]
-    list_filter = ["is_enabled", ("trouble", admin.EmptyFieldListFilter), "country"]
+    list_filter = ["is_enabled", ("last_error", admin.EmptyFieldListFilter), "country"]
     list_select_related = ["pool"]
     fields = [
         "pool",
@@ -39,11 +39,11 @@ class TopUpAdmin(BaseAdmin):
         "spent_this_month",
         "max_monthly_cost",
         "type",
-        "trouble",
+        "last_error",
         "retry_at",
         "its_orders",
     ]
-    readonly_fields = ["pool_name", "in_reserve", "spent_this_month", "trouble", "retry_at", "its_orders"]
+    readonly_fields = ["pool_name", "in_reserve", "spent_this_month", "last_error", "retry_at", "its_orders"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: TopUp | None = None) -> Any:
         """The country stays: the orders of the rule are for it."""

@@ -43,10 +43,15 @@ class NumberOrder(StateMachine):
         max_digits=8, decimal_places=2, null=True, blank=True, help_text="EUR a month for each number."
     )
     pool = models.ForeignKey(
-        Pool, models.PROTECT, null=True, blank=True, related_name="orders", help_text="Where its numbers go."
+        Pool, models.PROTECT, null=True, blank=True, related_name="orders", help_text="The pool that its numbers go to."
     )
     top_up = models.ForeignKey(
-        TopUp, models.PROTECT, null=True, blank=True, related_name="orders", help_text="What ordered it by itself."
+        TopUp,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="orders",
+        help_text="The top-up rule that placed the order.",
     )
     state = models.CharField(max_length=20, choices=OrderState.choices, default=OrderState.OPEN)
     created_at = models.DateTimeField(default=timezone.now)

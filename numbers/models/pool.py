@@ -33,18 +33,18 @@ class PoolQuerySet(models.QuerySet["Pool"]):
 class Pool(models.Model):
     """Numbers for one brand or city, with an optional cool-down and cap that override the settings."""
 
-    name = models.SlugField(max_length=40, unique=True, help_text="What a request calls it, such as berlin.")
+    name = models.SlugField(max_length=40, unique=True, help_text="The name in API requests, such as berlin.")
     cool_down = models.PositiveIntegerField(
         null=True,
         blank=True,
         validators=[MaxValueValidator(MAX_COOL_DOWN)],
-        help_text="Seconds for which the numbers of an ended conversation are given to nobody else. Empty: COOL_DOWN_SECONDS.",
+        help_text="Seconds for which nobody else gets the numbers of an ended conversation. Empty: COOL_DOWN_SECONDS.",
     )
     number_cap = models.PositiveIntegerField(
         null=True,
         blank=True,
         validators=[MinValueValidator(1)],
-        help_text="The most live participants that one of its numbers may have. Empty: NUMBER_CAP.",
+        help_text="The maximum number of live participants of one number. Empty: NUMBER_CAP.",
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
@@ -60,8 +60,8 @@ class Pool(models.Model):
         if self.cool_down is not None and self.cool_down <= settings.MIN_COOL_DOWN_SECONDS:
             raise ValidationError(
                 {
-                    "cool_down": f"Expected more than {settings.MIN_COOL_DOWN_SECONDS} seconds, MESSAGE_MAX_AGE_SECONDS and SEND_LEASE_SECONDS "
-                    "together: a text of an ended conversation may still be under way for so long."
+                    "cool_down": f"Expected more than {settings.MIN_COOL_DOWN_SECONDS} seconds, MESSAGE_MAX_AGE_SECONDS and "
+                    "SEND_LEASE_SECONDS together. A message of an ended conversation may be in flight as long."
                 }
             )
 

@@ -46,8 +46,8 @@ class RealNumber(models.Model):
 
     number_hash = models.CharField(max_length=64, unique=True)
     number = EncryptedTextField(help_text="E.164.")
-    country = models.CharField(max_length=2, blank=True, help_text="ISO 3166-1 alpha-2; empty where there is none.")
-    line_type = models.CharField(max_length=40, blank=True, help_text="As the lookup told it, such as «mobile».")
+    country = models.CharField(max_length=2, blank=True, help_text="ISO 3166-1 alpha-2, or empty.")
+    line_type = models.CharField(max_length=40, blank=True, help_text="The lookup's answer, such as “mobile”.")
     looked_up_with = models.CharField(max_length=20, blank=True, help_text="The value of LOOKUP at the last lookup.")
     looked_up_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now)

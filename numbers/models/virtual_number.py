@@ -48,7 +48,7 @@ ASSIGNABLE = SERVING & models.Q(is_reserved=False)
 # The order in which numbers are assigned: fewest live pairs first, then least recently assigned.
 # An index of SQLite cannot have NULLS FIRST, so an expression replaces it.
 LEAST_BUSY = (
-    "live",
+    "live_pair_count",
     models.ExpressionWrapper(models.Q(last_assigned_at__isnull=False), output_field=models.BooleanField()),
     "last_assigned_at",
 )
@@ -93,7 +93,7 @@ class VirtualNumberQuerySet(models.QuerySet["VirtualNumber"]):
         """
         given = 0
         for count, ids in self._by_count(pairs):
-            room = models.Q(live__lte=cap - count) if cap is not None and count > 0 else models.Q()
+            room = models.Q(live_pair_count__lte=cap - count) if cap is not None and count > 0 else models.Q()
             numbers = VirtualNumber.objects.serving().filter(room, pk__in=self._locked(ids).values("pk"))
             given += numbers.update(live_pair_count=models.F("live_pair_count") + count, last_assigned_at=Now())
         return given == len(pairs)
@@ -156,10 +156,10 @@ class VirtualNumber(StateMachine):
         blank=True,
         db_index=False,
         related_name="numbers",
-        help_text="Empty: the common pool, of conversations that name none.",
+        help_text="Empty: the common pool, for conversations that name no pool.",
     )
     is_reserved = models.BooleanField(
-        "reserved", default=False, db_default=False, help_text="Only for conversations that name it."
+        "reserved", default=False, db_default=False, help_text="Only for conversations that request this number."
     )
     type = models.CharField(max_length=20, blank=True, choices=[(kind.value, kind.value) for kind in NumberType])
     can_sms = models.BooleanField("can text", default=True, help_text="Can send and receive SMS.")
@@ -168,25 +168,27 @@ class VirtualNumber(StateMachine):
         decimal_places=2,
         null=True,
         blank=True,
-        help_text="EUR a month; empty where the carrier is silent.",
+        help_text="EUR a month. Empty if the carrier does not say.",
     )
     rate = models.FloatField(
         null=True,
         blank=True,
         validators=[MinValueValidator(0.01)],
-        help_text="The segments that it may send a second; empty: as NUMBER_SEGMENTS_PER_SECOND says for its country.",
+        help_text="Segments per second. Empty: NUMBER_SEGMENTS_PER_SECOND for its country.",
     )
     state = models.CharField(max_length=20, choices=NumberState.choices, default=NumberState.ORDERED)
     is_rented = models.BooleanField(
-        "rented", default=False, db_default=False, help_text="Ours at the carrier, and paid for."
+        "rented", default=False, db_default=False, help_text="Rented from the carrier, and paid for."
     )
     live_pair_count = models.PositiveIntegerField(
         "live pairs",
         default=0,
         db_default=0,
-        help_text="People who could text it now, or until their cool-down is over.",
+        help_text="Participants with this number, open or cooling down.",
     )
-    webhook_url = models.CharField(max_length=300, blank=True, help_text="Where its texts go, as far as we know.")
+    webhook_url = models.CharField(
+        max_length=300, blank=True, help_text="The inbound webhook configured at the carrier, as last known."
+    )
     order = models.ForeignKey(NumberOrder, models.PROTECT, null=True, blank=True, related_name="numbers")
     last_assigned_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now)

@@ -39,8 +39,8 @@ def stop_on(stop: threading.Event) -> Iterator[None]:
 def with_retries(call: Callable[[], T]) -> T:
     """Return the result of a call, retried after TemporaryFailure.
 
-    The carrier's retry-after replaces the wait. Raises the last TemporaryFailure after as many retries as there are WAITS, and
-    Stopped (see `unless`).
+    The carrier's retry-after replaces the wait. Raises the last TemporaryFailure after one retry for each of WAITS, and
+    ShutdownRequested (see `stop_on`).
     """
     retrying = Retrying(
         retry=retry_if_exception(_is_worth_a_retry),

@@ -79,7 +79,7 @@ def sync(*, fix: bool = False) -> Iterator[SyncDifference]:
 def _fix_counts() -> Iterator[SyncDifference]:
     for number in VirtualNumber.objects.rented():
         if recount_live_pairs(number):
-            detail = f"it has {number.open_now} live pairs, and the count is now right"
+            detail = f"it has {number.live_pair_count} live pairs, and the count is now right"
             yield SyncDifference(kind=FindingKind.MISCOUNTED, number=number.number, detail=detail, is_mended=True)
 
 
@@ -104,7 +104,9 @@ def _taken_out_of_service(number: VirtualNumber) -> SyncDifference:
     if not number.live_pair_count:
         detail = "retired: it has no live pairs"
     else:
-        detail = f"in quarantine: {number.live_pair_count} people still have it. manage.py replace_number {number} replaces it"
+        detail = (
+            f"in quarantine: {number.live_pair_count} people have it. manage.py replace_number {number} replaces it"
+        )
     return SyncDifference(
         kind=FindingKind.CANCELLED, number=number.number, detail=detail, is_mended=not number.live_pair_count
     )

@@ -92,7 +92,7 @@ def free_numbers(rule: TopUp) -> int:
     Used up are the live pairs of that person, or the numbers that the cap makes necessary if they are more. Numbers
     that take no new conversations do not count, even if somebody still has them.
     """
-    found = _there(rule).aggregate(count=Count("pk"), live=Sum("live"))
+    found = _there(rule).aggregate(count=Count("pk"), live=Sum("live_pair_count"))
     cap = AssignmentPolicy(pool=rule.pool).cap
     by_cap = -(-(found["live"] or 0) // cap) if cap else 0
     return int(found["count"]) - max(_most_of_one_person(rule), by_cap)

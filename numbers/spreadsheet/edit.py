@@ -29,9 +29,13 @@ class NumberEdit:
 
     def __str__(self) -> str:
         return ", ".join(
-            f"{EDITABLE_FIELDS[field]} {format_value(field, getattr(self.number, field))} → {format_value(field, value)}"
+            f"{EDITABLE_FIELDS[field]} {format_value(field, self.before(field))} → {format_value(field, value)}"
             for field, value in self.changes.items()
         )
+
+    def before(self, field: str) -> Any:
+        """Return the present value of a field."""
+        return getattr(self.number, field)
 
 
 def format_value(field: str, value: object) -> str:

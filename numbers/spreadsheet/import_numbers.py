@@ -38,7 +38,7 @@ COLUMNS: dict[str, tuple[str, CsvValue]] = {
     "can_text": ("can_sms", FLAG),
     "monthly_cost": ("monthly_cost", EUROS),
     "rate": ("rate", RATE),
-    "live_pairs": ("live", ANY),
+    "live_pairs": ("live_pair_count", ANY),
     "last_assigned_at": ("last_assigned_at", TIME),
     "created_at": ("created_at", TIME),
 }

@@ -164,8 +164,7 @@ class Receipt:
 class CarrierError(Exception):
     """A call to the carrier did not do what was asked.
 
-    The class says what matters: did it happen (`CarrierRejected`: certainly not, `OutcomeUnknown`: nobody knows), and what is
-    at fault. `code` is the carrier's own code. The text names neither numbers nor texts nor credentials.
+    The class says whether it happened (`CarrierRejected`: no, `OutcomeUnknown`: nobody knows), and what is at fault. `code` is the carrier's own code. The text names neither numbers nor texts nor credentials.
     """
 
     def __init__(self, detail: str, *, code: str = "") -> None:

@@ -77,7 +77,7 @@ def test_every_list_and_every_page_opens_and_no_state_can_be_edited(admin_client
 def test_the_list_of_numbers_says_how_many_live_pairs_each_has_and_whether_its_texts_reach_us(admin_client, pool):
     rows = admin_client.get(page("virtualnumber_changelist")).context["cl"].result_list
 
-    assert sum(row.live for row in rows) == 2
+    assert sum(row.live_pair_count for row in rows) == 2
     html = admin_client.get(page("virtualnumber_changelist"), {"q": pool[0].number}).content.decode()
     assert "icon-yes.svg" in html
     assert "1.25" in html
@@ -215,7 +215,7 @@ def test_what_another_sets_meanwhile_stays(admin_client, pool, monkeypatch):
     admin_client.post(page("virtualnumber_change", pool[2].pk), {"pool": "", "rate": "2.5", **NO_EVENTS})
 
     pool[2].refresh_from_db()
-    assert (pool[2].rate, pool[2].is_reserved, pool[2].live) == (2.5, True, 7)
+    assert (pool[2].rate, pool[2].is_reserved, pool[2].live_pair_count) == (2.5, True, 7)
 
 
 # People's numbers -----------------------------------------------------------------------------------------------------

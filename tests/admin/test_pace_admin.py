@@ -78,7 +78,7 @@ def test_staff_end_a_pause_and_their_name_is_kept(staff, account):
 
 
 def test_staff_end_the_wait_of_a_number_and_their_name_is_kept(staff, number):
-    client = staff("view_numberpace", "change_numberpace")
+    client = staff("view_numberratelimit", "change_numberratelimit")
 
     assert "1 done." in act(client, "numberratelimit", "end_wait", number)
 
@@ -99,7 +99,7 @@ def test_a_number_that_staff_put_back_waits_no_longer(staff, number):
 
 
 def test_who_may_only_look_changes_nothing(staff, account, number):
-    client = staff("view_accountratelimit", "view_numberpace", "view_virtualnumber")
+    client = staff("view_accountratelimit", "view_numberratelimit", "view_virtualnumber")
 
     act(client, "accountratelimit", "resume", account)
     act(client, "numberratelimit", "end_wait", number)

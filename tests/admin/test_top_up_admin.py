@@ -91,7 +91,7 @@ def test_the_page_names_the_common_pool_and_says_nothing_of_what_is_not_there_ye
 
 def test_a_rule_that_staff_change_is_tried_at_once_and_keeps_what_a_worker_writes(admin_client):
     busy = timezone.now() + timedelta(minutes=5)
-    rule = add_rule(retry_at=timezone.now() + timedelta(hours=1), trouble="the budget is used up", busy_until=busy)
+    rule = add_rule(retry_at=timezone.now() + timedelta(hours=1), last_error="the budget is used up", busy_until=busy)
 
     admin_client.post(page("topup_change", rule.pk), RULE | {"is_enabled": "on", "monthly_budget": "30.00"})
 
@@ -147,8 +147,8 @@ def test_a_rule_that_could_not_buy_is_told_by_the_status_and_on_the_first_page(a
     assert told in collect_status().troubles[Trouble.TOP_UP]
     html = admin_client.get(reverse("admin:index")).content.decode()
     assert told in html
-    assert f"{page('topup_changelist')}?trouble__isempty=0" in html
-    assert "berlin" in admin_client.get(page("topup_changelist"), {"trouble__isempty": "0"}).content.decode()
+    assert f"{page('topup_changelist')}?last_error__isempty=0" in html
+    assert "berlin" in admin_client.get(page("topup_changelist"), {"last_error__isempty": "0"}).content.decode()
 
 
 def test_a_rule_that_is_switched_off_and_would_buy_is_told_too(run, rentals):

@@ -105,7 +105,7 @@ def test_create_api_key_prints_the_key_once_and_stores_only_its_hash(capsys):
 def test_a_second_key_of_the_same_name_is_refused_with_words(capsys):
     call_command("create_api_key", "rides-backend")
 
-    with pytest.raises(BaseException, match="key of this name already"):
+    with pytest.raises(BaseException, match="A key of this name exists"):
         call_command("create_api_key", "rides-backend")
 
 

@@ -114,7 +114,7 @@ def test_an_expired_lease_becomes_unknown_and_is_not_sent_again(bob, carrier, ti
 
 
 def test_a_lease_that_is_about_to_run_out_is_not_begun_to_be_used(bob, carrier, settings):
-    """The call may take as long as CARRIER_TIMEOUT_SECONDS, and must end before others take the message for one in doubt."""
+    """A call may take CARRIER_TIMEOUT_SECONDS, and must end before the message counts as unknown."""
     queue(bob, "hello")
     [claimed] = claim(1).messages
     claimed.lease_until = timezone.now() + timedelta(seconds=settings.CARRIER_TIMEOUT_SECONDS - 1)

@@ -192,7 +192,7 @@ def test_with_the_database_away_it_is_a_503_and_no_half_of_the_figures(api, monk
     def away():
         raise OperationalError("connection to +447700900001 refused")
 
-    monkeypatch.setattr(metrics, "gather", away)
+    monkeypatch.setattr(metrics, "collect_status", away)
 
     answer = api.get(URL)
 

@@ -165,7 +165,7 @@ def test_a_number_in_quarantine_is_told_with_the_reason_of_the_newest_time(run, 
     number.quarantine(reason="by staff")
     number.restore(reason="by staff")
     number.quarantine(reason="its texts do not arrive")
-    number.record(number.state, old_state=number.state, reason="pointed at another address")
+    number.record_event(number.state, old_state=number.state, reason="pointed at another address")
 
     assert re.search(r"quarantined .* gets no new conversations +its texts do not arrive", told(run)[1])
     [waiting] = json.JSONDecoder().raw_decode(told(run, "--json")[1])[0]["waiting_numbers"]
@@ -183,7 +183,7 @@ def test_a_number_that_was_in_quarantine_and_now_waits_for_its_rate_is_told_with
 
 def test_a_number_that_was_given_back_waits_for_nothing(bob):
     NumberRateLimit.objects.wait(bob.proxy_number, 300, "throttled")
-    bob.proxy_number.move(NumberState.RETIRED, reason="for the test", is_rented=False)
+    bob.proxy_number.transition(NumberState.RETIRED, reason="for the test", is_rented=False)
 
     assert collect_status().waiting_numbers == []
 
@@ -241,7 +241,7 @@ def test_what_is_not_sent_again_any_more_waits_for_staff(run, bob, worker, setti
 
 def test_counting_ends_somewhere(run, bob, worker, monkeypatch):
     monkeypatch.setattr(status, "MAX_COUNT", 3)
-    monkeypatch.setattr("conversations.management.status_table.MOST", 3)
+    monkeypatch.setattr("conversations.management.status_table.MAX_COUNT", 3)
     queue(bob, *"abcde")
 
     assert collect_status().texts.queued == 3

@@ -357,4 +357,4 @@ def test_the_parts_of_a_long_message_keep_their_place(text):
 
     inbound = text(ALICE, proxies(talk(ALICE, BOB))[0], "middle", **fields)
 
-    assert (inbound.group, inbound.part, inbound.parts) == ("7", 2, 3)
+    assert (inbound.concat_ref, inbound.part, inbound.parts) == ("7", 2, 3)

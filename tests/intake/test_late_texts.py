@@ -434,7 +434,7 @@ def test_one_that_is_opened_in_the_same_moment_is_not_closed_by_the_sweep(time_m
 @pytest.mark.parametrize("gone", [0, 1])
 def test_with_a_number_that_is_not_ours_any_more_it_is_opened_by_nobody(api, gone):
     conversation = made(late_messages="reopen").close()
-    members(conversation)[gone].proxy_number.lose(reason="cancelled at the carrier")
+    members(conversation)[gone].proxy_number.mark_lost(reason="cancelled at the carrier")
 
     answer = reopen(api, conversation)
 

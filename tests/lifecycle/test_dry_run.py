@@ -197,7 +197,7 @@ def test_a_shortage_is_told_with_all_its_figures_and_is_not_recorded(run):
     as_json = json.JSONDecoder().raw_decode(run("explain_assignment", CHARLIE, ALICE, "--json")[1])[0]
 
     assert code == 3
-    for figure in ("participant      1", "country          GB", "numbers_eligible     1", "numbers_in_use   1"):
+    for figure in ("participant      1", "country          GB", "numbers_eligible 1", "numbers_in_use   1"):
         assert figure in told
     assert "numbers_needed   2" in told
     assert next_release in told

@@ -89,7 +89,7 @@ def test_the_old_pair_is_given_to_nobody_else_until_it_has_cooled_down(talking, 
     old = number_of(talking)
     list(replace(old))
     old.refresh_from_db()
-    assert old.live == 1
+    assert old.live_pair_count == 1
     old.restore(reason="test")
 
     assert old.number not in {proxies(talk(ALICE, f"+4477007000{index:02}"))[0] for index in range(2)}

@@ -353,7 +353,7 @@ def test_a_number_that_is_pointed_at_us_anew_is_judged_by_all_of_it(numbers, tim
     receipts(bad, lost=LEAST)
     receipts(good, delivered=LEAST)
     later(time_machine, 60)
-    bad.record(bad.state, old_state=bad.state, reason="pointed at our webhook")
+    bad.record_event(bad.state, old_state=bad.state, reason="pointed at our webhook")
 
     assert quarantined() == [bad]
 

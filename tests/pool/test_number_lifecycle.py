@@ -92,7 +92,7 @@ def test_a_count_that_is_wrong_does_not_keep_others_from_being_released():
     sweep()
 
     assert not Participant.objects.unreleased().exists()
-    assert set(VirtualNumber.objects.values_list("live", flat=True)) == {0}
+    assert set(VirtualNumber.objects.values_list("live_pair_count", flat=True)) == {0}
 
 
 @pytest.mark.parametrize("before", [NumberState.CONFIGURING, NumberState.ACTIVE, NumberState.DRAINING])

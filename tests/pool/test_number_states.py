@@ -56,10 +56,10 @@ def test_every_state_has_its_arrows():
 def test_whoever_acts_on_what_is_no_longer_so_is_refused(model, old, new, other):
     make(model, old)
     first, second = model.objects.get(), model.objects.get()
-    first.move(new, reason="first")
+    first.transition(new, reason="first")
 
     with pytest.raises(StaleState):
-        second.move(other, reason="second")
+        second.transition(other, reason="second")
 
     assert model.objects.get().state == new
     assert [event.reason for event in first.events.all()] == ["first"]

@@ -10,6 +10,7 @@ import pytest
 from django.core.checks import run_checks
 from django.core.management import CommandError, call_command
 
+from smsproxy.environment import RENAMED
 from tests.support.demo_process import ROOT
 from tests.support.settings_file import GOOD, VONAGE, good_but, read_settings, start
 
@@ -37,6 +38,20 @@ def test_a_wrong_environment_ends_the_program_without_a_traceback():
     assert code == 1
     assert output.startswith("smsproxy cannot start: SECRET_KEY is not set. Create one")
     assert "Traceback" not in output
+
+
+def test_each_variable_that_was_renamed_is_refused_with_its_new_name():
+    for old, new in RENAMED.items():
+        code, output = start(**{old: "1"})
+
+        assert code == 1
+        assert f"{old} is now called {new}" in output
+
+
+def test_each_new_name_is_a_setting():
+    settings = read_settings()
+
+    assert [new for new in RENAMED.values() if new not in settings] == []
 
 
 def test_with_vonage_it_starts_too():
@@ -77,7 +92,8 @@ def test_with_vonage_it_starts_too():
         ),
         (
             {"COOL_DOWN_SECONDS": "86460"},
-            "COOL_DOWN_SECONDS: expected more than MESSAGE_MAX_AGE_SECONDS and SEND_LEASE_SECONDS together (86460 seconds)",
+            "COOL_DOWN_SECONDS: expected more than MESSAGE_MAX_AGE_SECONDS and SEND_LEASE_SECONDS together "
+            "(86460 seconds)",
         ),
         (
             {"MESSAGE_MAX_AGE_SECONDS": "604800"},

@@ -62,8 +62,8 @@ def steps_of_ours(monkeypatch) -> Steps:
 
         monkeypatch.setattr(owner, name, wrapper)
 
-    watch(StateMachine, "move")
-    watch(StateMachine, "record")
+    watch(StateMachine, "transition")
+    watch(StateMachine, "record_event")
     watch(VirtualNumber, "save")
     watch(NumberOrder, "save")
     return steps

@@ -27,7 +27,7 @@ def round_of(rule):
     """One round of a worker; what it has to say of the rule."""
     top_up_all()
     rule.refresh_from_db()
-    return rule.trouble
+    return rule.last_error
 
 
 def let_time_pass():

@@ -194,7 +194,7 @@ def test_each_gets_the_best_of_all_numbers_that_are_free_for_them(db, settings, 
             None,
             frozenset({Feature.SMS}),
             state=NumberState.ACTIVE,
-            live=live or 0,
+            live_pair_count=live or 0,
         )
         for index, (prefix, live) in enumerate(pool)
     ]
@@ -226,7 +226,7 @@ def test_each_gets_the_best_of_all_numbers_that_are_free_for_them(db, settings, 
             matters and bool(one.area) and number.area != one.area,
             matters and bool(one.region) and number.region != one.region,
             given[number.pk],
-            number.live,
+            number.live_pair_count,
         )
 
     policy = AssignmentPolicy()

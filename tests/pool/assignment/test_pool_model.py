@@ -157,7 +157,7 @@ class Reality:
         }
         assert max(Counter((person, number) for _, person, number, _ in pairs).values(), default=1) == 1, "live twice"
         counted = Counter(number for *_, number, _ in pairs)
-        assert all(live == counted[pk] for pk, live in rows("SELECT id, live FROM numbers_virtualnumber"))
+        assert all(live == counted[pk] for pk, live in rows("SELECT id, live_pair_count FROM numbers_virtualnumber"))
 
     def check_routes(self, model):
         """A text from each person to each number that they ever had reaches the conversation that it stands for now."""

@@ -21,7 +21,7 @@ def test_a_number_whose_state_changes_meanwhile_keeps_its_new_state(admin_client
     confirm(admin_client, answer)
 
     number.refresh_from_db()
-    assert (number.state, number.live, number.rate) == (NumberState.QUARANTINED, 3, 5)
+    assert (number.state, number.live_pair_count, number.rate) == (NumberState.QUARANTINED, 3, 5)
     assert number.events.first().new_state == NumberState.QUARANTINED
 
 

@@ -85,7 +85,7 @@ def test_state_and_live_pairs_are_for_reading_only(admin_client, number):
     take_in(admin_client, content)
 
     number.refresh_from_db()
-    assert (number.state, number.live, number.area, number.rate) == ("active", 0, "", 5)
+    assert (number.state, number.live_pair_count, number.area, number.rate) == ("active", 0, "", 5)
 
 
 def test_a_number_that_was_given_up_is_rented_again_as_the_file_says(admin_client, admin_user, berlin, number):
@@ -184,7 +184,7 @@ def test_what_is_wrong_at_the_end_undoes_what_was_right_before(admin_client, num
         VirtualNumber.of(NEW, "GB", None, frozenset(), state=NumberState.CONFIGURING).save()
         return apply_edits(*args, **kwargs)
 
-    monkeypatch.setattr(import_numbers, "amend", also_imported_meanwhile)
+    monkeypatch.setattr(import_numbers, "apply_edits", also_imported_meanwhile)
     html = confirm(admin_client, answer).content.decode()
 
     assert "Nothing was imported. The pool is changing at this moment." in html
