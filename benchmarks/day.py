@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from itertools import count
 
-COOL_DOWN = 6 * 3600
+COOL_DOWN_SECONDS = 6 * 3600
 RIDERS_FOR_A_DRIVER = 10
 FEWEST_TRIPS, MOST_TRIPS = 15, 25
 MEAN_TRIPS = (FEWEST_TRIPS + MOST_TRIPS) // 2
@@ -38,7 +38,7 @@ class Trip:
     @property
     def released_at(self) -> int:
         """Return the first whole minute after the cool-down."""
-        return -(-(self.end + COOL_DOWN) // 60) * 60
+        return -(-(self.end + COOL_DOWN_SECONDS) // 60) * 60
 
 
 class What(IntEnum):

@@ -39,7 +39,7 @@ def write_conversations(conversations: int, numbers: int) -> list[Line]:
         )
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE numbers_virtualnumber SET live = counted.live FROM (SELECT proxy_number_id, count(*) AS live "
+            "UPDATE numbers_virtualnumber SET live_pair_count = counted.live FROM (SELECT proxy_number_id, count(*) AS live "
             "FROM conversations_participant WHERE released_at IS NULL GROUP BY 1) AS counted "
             "WHERE numbers_virtualnumber.id = proxy_number_id"
         )
@@ -50,7 +50,7 @@ def write_conversations(conversations: int, numbers: int) -> list[Line]:
 def _known_lines(people: int) -> list[Line]:
     """Return pairs of counterparts, evenly spaced."""
     pairs = range(0, people // 2, max(1, people // KNOWN))
-    known = {pk: RealNumber.of(person(pk)) for pair in pairs for pk in (2 * pair + 1, 2 * pair + 2)}
+    known = {pk: RealNumber.from_number(person(pk)) for pair in pairs for pk in (2 * pair + 1, 2 * pair + 2)}
     for pk, row in known.items():
         row.pk = pk
     RealNumber.objects.bulk_update(known.values(), ["number", "number_hash", "country"])

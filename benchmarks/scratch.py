@@ -40,7 +40,7 @@ def environment(database_url: str) -> dict[str, str]:
         "ENV_FILE": "/no/such/file",
         "SECRET_KEY": "a secret key for benchmarks only, which protects nothing at all",
         "ENCRYPTION_KEYS": "tHqO0P5cwAq3b5xhrnbwIs1oTTPgTDkhbRYBbIHzUcM=",
-        "LOOKUP_KEY": "a lookup key for benchmarks only, 32 characters or more",
+        "NUMBER_HASH_KEY": "a lookup key for benchmarks only, 32 characters or more",
         "DATABASE_URL": database_url,
         "PUBLIC_URL": "https://sms.example.com",
         "ALLOWED_HOSTS": "localhost,sms.example.com",
@@ -49,8 +49,8 @@ def environment(database_url: str) -> dict[str, str]:
         "VONAGE_API_SECRET": "secret-of-the-api",
         "VONAGE_SIGNATURE_SECRET": SIGNATURE_SECRET,
         # Measure our own speed, not Vonage's limits.
-        "CARRIER_RATE": "100000",
-        "NUMBER_RATES": "*=100000",
+        "CARRIER_REQUESTS_PER_SECOND": "100000",
+        "NUMBER_SEGMENTS_PER_SECOND": "*=100000",
     }
 
 

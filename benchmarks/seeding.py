@@ -2,7 +2,7 @@
 
 from benchmarks.traffic import Line
 from conversations.lifecycle.create import create_conversation
-from conversations.lifecycle.request import Person, Terms
+from conversations.lifecycle.request import ConversationSpec, ParticipantSpec
 from conversations.models import Participant
 from numbers.models import NumberState, VirtualNumber
 from smsproxy.carriers.base import Feature, NumberType
@@ -29,8 +29,11 @@ def talking_people(conversations: int) -> list[Line]:
     """Create conversations of two people, and return who may write to which number."""
     add_numbers()
     for index in range(conversations):
-        people = [Person(number=person(2 * index), label="Rider"), Person(number=person(2 * index + 1), label="Driver")]
-        create_conversation(people, Terms(notify=False))
+        people = [
+            ParticipantSpec(number=person(2 * index), label="Rider"),
+            ParticipantSpec(number=person(2 * index + 1), label="Driver"),
+        ]
+        create_conversation(people, ConversationSpec(notify=False))
     return [
         Line(participant.real_number.number, participant.proxy_number.number)
         for participant in Participant.objects.select_related("real_number", "proxy_number").order_by("pk")

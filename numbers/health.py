@@ -1,6 +1,6 @@
 """The health of numbers: find a number whose SMS a network loses while it delivers those of other numbers.
 
-The source is the final receipts of the last HEALTH_WINDOW seconds, by number and network. Three kinds do not count:
+The source is the final receipts of the last HEALTH_WINDOW_SECONDS, by number and network. Three kinds do not count:
 - Receipts that blame the recipient.
 - Receipts without a known network.
 - Receipts from before the number last became active. Restoring a number clears what was held against it.
@@ -25,7 +25,7 @@ from smsproxy.states import StaleState
 log = logging.getLogger(__name__)
 
 # A number stands out if its share of lost SMS is this many times that of the others ...
-TIMES_THE_OTHERS = 2
+MIN_RATIO = 2
 # ... and this many standard deviations above it. Many numbers are tested often, so some are always unlucky.
 DEVIATIONS = 4
 
@@ -54,24 +54,24 @@ class Health:
         return self.others_lost / self.others_sent if self.others_sent else None
 
     @property
-    def is_telling(self) -> bool:
+    def has_enough_data(self) -> bool:
         """Whether enough SMS were sent to judge the share."""
-        return self.sent >= settings.HEALTH_LEAST
+        return self.sent >= settings.HEALTH_MIN_RECEIPTS
 
     @property
-    def stands_out(self) -> bool:
+    def is_outlier(self) -> bool:
         """Whether the number is an outlier.
 
         False if other numbers lose as much, as the network is at fault then, or if too few SMS allow a comparison.
         """
-        return self.is_telling and self.others_sent >= settings.HEALTH_LEAST and self.is_worse
+        return self.has_enough_data and self.others_sent >= settings.HEALTH_MIN_RECEIPTS and self.is_worse
 
     @property
     def is_worse(self) -> bool:
         """Whether the share is far above that of the others, and more than chance explains."""
         return (
-            100 * self.lost >= settings.HEALTH_THRESHOLD * self.sent
-            and self.lost * self.others_sent >= TIMES_THE_OTHERS * self.others_lost * self.sent
+            100 * self.lost >= settings.HEALTH_MAX_FAILURE_PERCENT * self.sent
+            and self.lost * self.others_sent >= MIN_RATIO * self.others_lost * self.sent
             and not self._is_chance
         )
 
@@ -85,7 +85,7 @@ class Health:
 
     def __str__(self) -> str:
         return (
-            f"on network {self.network}, {self.lost} of {self.sent} SMS within {window_in_words()} were not delivered; "
+            f"on network {self.network}, {self.lost} of {self.sent} SMS within {format_window()} were not delivered; "
             f"of the other numbers' SMS {self.others_lost} of {self.others_sent}"
         )
 
@@ -95,7 +95,7 @@ def measure() -> list[Health]:
 
     The worst share comes first. Numbers with too few SMS to judge come last.
     """
-    if not settings.HEALTH_WINDOW:
+    if not settings.HEALTH_WINDOW_SECONDS:
         return []
     counts = receipt_counts_by_network(_window_start(), recipient_faults=get_carrier().recipient_fault_codes)
     sent, lost = Counter[str](), Counter[str]()
@@ -113,7 +113,7 @@ def measure() -> list[Health]:
         )
         for (number_id, network), here in counts.items()
     ]
-    return sorted(found, key=lambda each: (each.is_telling, each.share), reverse=True)
+    return sorted(found, key=lambda each: (each.has_enough_data, each.share), reverse=True)
 
 
 def quarantine_outliers() -> int:
@@ -125,12 +125,12 @@ def quarantine_outliers() -> int:
     """
     # Read before measuring: a number restored in between must not be judged by its past.
     active = VirtualNumber.objects.active().only("state", "pool", "country").in_bulk()
-    quarantined = VirtualNumber.objects.ours().filter(state=NumberState.QUARANTINED)
+    quarantined = VirtualNumber.objects.rented().filter(state=NumberState.QUARANTINED)
     left = Counter((number.pool_id, number.country) for number in active.values())
     left.subtract(quarantined.values_list("pool", "country"))
     count = kept = 0
     for health in measure():
-        if health.number_id in active and health.stands_out and not _is_one_phone(health):
+        if health.number_id in active and health.is_outlier and not _is_single_recipient_problem(health):
             number = active.pop(health.number_id)
             place = number.pool_id, number.country
             if left[place] < 2:
@@ -145,24 +145,24 @@ def quarantine_outliers() -> int:
     return count
 
 
-def window_in_words() -> str:
-    """Return HEALTH_WINDOW as text, such as "6 h" or "90 min"."""
-    minutes = round(settings.HEALTH_WINDOW / 60)
+def format_window() -> str:
+    """Return HEALTH_WINDOW_SECONDS as text, such as "6 h" or "90 min"."""
+    minutes = round(settings.HEALTH_WINDOW_SECONDS / 60)
     return f"{minutes} min" if minutes % 60 else f"{minutes // 60} h"
 
 
-def _is_one_phone(health: Health) -> bool:
+def _is_single_recipient_problem(health: Health) -> bool:
     """Return whether the number stands out only because of one recipient.
 
-    To judge the SMS to all other recipients, half of HEALTH_LEAST is enough.
+    To judge the SMS to all other recipients, half of HEALTH_MIN_RECEIPTS is enough.
     """
     phones = receipt_counts_by_recipient(
         health.number_id, health.network, _window_start(), recipient_faults=get_carrier().recipient_fault_codes
     )
     worst = max(phones, key=attrgetter("lost"), default=ReceiptCounts(sent=0, lost=0))
     rest = replace(health, sent=health.sent - worst.sent, lost=health.lost - worst.lost)
-    return 2 * rest.sent < settings.HEALTH_LEAST or not rest.is_worse
+    return 2 * rest.sent < settings.HEALTH_MIN_RECEIPTS or not rest.is_worse
 
 
 def _window_start() -> datetime:
-    return timezone.now() - timedelta(seconds=settings.HEALTH_WINDOW)
+    return timezone.now() - timedelta(seconds=settings.HEALTH_WINDOW_SECONDS)

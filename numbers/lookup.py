@@ -11,7 +11,7 @@ from django.utils import timezone
 from numbers.models import RealNumber
 from smsproxy.carriers import get_carrier
 from smsproxy.carriers.base import CarrierError, LookupResult, LookupVerdict
-from smsproxy.database.deadline import not_counted
+from smsproxy.database.deadline import deadline_suspended
 from smsproxy.phone import country_of
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ def look_up(numbers: Sequence[str]) -> dict[str, LookupResult]:
     asked = [number for number in numbers if number not in known]
     if not asked:
         return {}
-    with not_counted(), ThreadPoolExecutor(max_workers=len(asked), thread_name_prefix="lookup") as pool:
+    with deadline_suspended(), ThreadPoolExecutor(max_workers=len(asked), thread_name_prefix="lookup") as pool:
         results = dict(zip(asked, pool.map(_ask, asked), strict=True))
     for position, number in enumerate(numbers):
         result = results.get(number)
@@ -56,7 +56,7 @@ def _ask(number: str) -> LookupResult | None:
         connection.close()  # This thread's connection, if the carrier used one. The thread ends here.
 
 
-def remember_answers(people: dict[str, RealNumber], answers: dict[str, LookupResult]) -> None:
+def store_results(people: dict[str, RealNumber], answers: dict[str, LookupResult]) -> None:
     """Store the results of the lookup on the rows of these people."""
     for number, answer in answers.items():
         person = people[number]

@@ -71,9 +71,11 @@ def recount_live_pairs(number: VirtualNumber) -> bool:
     A transaction that creates or releases pairs updates this row too, so it waits for the lock taken here.
     """
     with transaction.atomic():
-        counted = VirtualNumber.objects.select_for_update(no_key=True).get(pk=number.pk).live
-        number.live = number.participants.unreleased().count()
-        return counted != number.live and bool(VirtualNumber.objects.filter(pk=number.pk).update(live=number.live))
+        counted = VirtualNumber.objects.select_for_update(no_key=True).get(pk=number.pk).live_pair_count
+        number.live_pair_count = number.participants.unreleased().count()
+        return counted != number.live_pair_count and bool(
+            VirtualNumber.objects.filter(pk=number.pk).update(live_pair_count=number.live_pair_count)
+        )
 
 
 # Numbers that a person has or had -------------------------------------------------------------------------------------
@@ -165,7 +167,7 @@ def _receipt_counts(
     """
     is_delivered = Q(receipts__status=ReceiptStatus.DELIVERED)
     is_lost = Q(receipts__status=ReceiptStatus.UNDELIVERED) & ~Q(receipts__error_code__in=recipient_faults)
-    restored_later = NumberEvent.objects.into(NumberState.ACTIVE).filter(
+    restored_later = NumberEvent.objects.entering(NumberState.ACTIVE).filter(
         number=OuterRef("pk"), created_at__gte=since, created_at__gt=OuterRef("receipts__received_at")
     )
     is_final = Q(receipts__status__in=[ReceiptStatus.DELIVERED, ReceiptStatus.UNDELIVERED])

@@ -1,7 +1,7 @@
 """Encryption at rest, and the keyed hash that finds an encrypted number.
 
 Real numbers and texts are stored as Fernet tokens (AES-128-CBC with HMAC-SHA256). ENCRYPTION_KEYS[0] encrypts, and
-every key decrypts. Numbers are found by `keyed_hash`, an HMAC under LOOKUP_KEY. Without that key, nobody can test the
+every key decrypts. Numbers are found by `keyed_hash`, an HMAC under NUMBER_HASH_KEY. Without it, nobody can test the
 few billion possible numbers against a stolen database.
 """
 
@@ -51,8 +51,8 @@ def decrypt(token: str) -> str:
 
 
 def keyed_hash(value: str) -> str:
-    """Return the HMAC-SHA256 of the value: 64 hexadecimal digits, stable while LOOKUP_KEY is unchanged."""
-    return hmac.digest(settings.LOOKUP_KEY.encode(), value.encode("utf-8", "surrogatepass"), hashlib.sha256).hex()
+    """Return the HMAC-SHA256 of the value: 64 hexadecimal digits, stable while NUMBER_HASH_KEY is unchanged."""
+    return hmac.digest(settings.NUMBER_HASH_KEY.encode(), value.encode("utf-8", "surrogatepass"), hashlib.sha256).hex()
 
 
 class EncryptedTextField(models.TextField):

@@ -11,6 +11,30 @@ from django.core.exceptions import ImproperlyConfigured
 
 REQUIRED: Final = object()
 
+# Old names of variables, and the present ones.
+RENAMED: Final = {
+    "CARRIER_RATE": "CARRIER_REQUESTS_PER_SECOND",
+    "CARRIER_TIMEOUT": "CARRIER_TIMEOUT_SECONDS",
+    "CONCAT_TIMEOUT": "LONG_MESSAGE_TIMEOUT_SECONDS",
+    "COOL_DOWN": "COOL_DOWN_SECONDS",
+    "HEALTH_LEAST": "HEALTH_MIN_RECEIPTS",
+    "HEALTH_THRESHOLD": "HEALTH_MAX_FAILURE_PERCENT",
+    "HEALTH_WINDOW": "HEALTH_WINDOW_SECONDS",
+    "LATE_TEXTS": "LATE_MESSAGE_POLICY",
+    "LEASE": "SEND_LEASE_SECONDS",
+    "LOOKUP_KEY": "NUMBER_HASH_KEY",
+    "LOOKUP_MAX_AGE": "LOOKUP_MAX_AGE_SECONDS",
+    "MESSAGE_MAX_AGE": "MESSAGE_MAX_AGE_SECONDS",
+    "NUMBERS_USED_UP": "ON_EXHAUSTED",
+    "NUMBER_RATES": "NUMBER_SEGMENTS_PER_SECOND",
+    "SIGNATURE_MAX_AGE": "WEBHOOK_MAX_AGE_SECONDS",
+    "STRANGER_NOTICE": "NO_ROUTE_NOTICE",
+    "TEXT_RETENTION": "TEXT_RETENTION_SECONDS",
+    "UNDELIVERED_NOTICE_EVERY": "UNDELIVERED_NOTICE_INTERVAL_SECONDS",
+    "UNKNOWN_AFTER": "UNKNOWN_OUTCOME_TIMEOUT_SECONDS",
+    "UNKNOWN_POLICY": "UNKNOWN_OUTCOME_POLICY",
+}
+
 
 class Environment:
     """The environment with one strict parser for each type, on top of django-environ.
@@ -23,6 +47,13 @@ class Environment:
         if env_file.is_file():
             # The process environment takes precedence over the file.
             self._env.read_env(str(env_file), overwrite=False)
+        self._refuse_old_names()
+
+    def _refuse_old_names(self) -> None:
+        """Raise ImproperlyConfigured for a variable that was renamed: its default would apply silently."""
+        found = [f"{old} is now called {new}" for old, new in RENAMED.items() if old in self._env.ENVIRON]
+        if found:
+            raise ImproperlyConfigured(f"Rename these variables: {', '.join(found)}. The values stay the same.")
 
     def text(self, name: str, default: Any = REQUIRED, *, fix: str = "") -> str:
         """Return the value without surrounding space. An empty value counts as not set."""
@@ -34,15 +65,15 @@ class Environment:
             raise ImproperlyConfigured(f"{name} is not set. {fix}".strip())
         return str(default)
 
-    def wording(self, name: str, default: str) -> str:
+    def message_template(self, name: str, default: str) -> str:
         """Return the text of a notice. A variable that is set but empty stays empty."""
         return str(self._env.ENVIRON.get(name, default)).strip()
 
-    def words(self, name: str, *, default: str = "") -> list[str]:
+    def csv_list(self, name: str, *, default: str = "") -> list[str]:
         """Return the entries of a comma-separated list, without empty ones."""
         return [word.strip() for word in self.text(name, default).split(",") if word.strip()]
 
-    def flag(self, name: str, *, default: bool) -> bool:
+    def boolean(self, name: str, *, default: bool) -> bool:
         """Return a boolean, such as true, yes, on or 1."""
         value = self.text(name, "")
         known = {
@@ -87,7 +118,7 @@ class Environment:
     def rates(self, name: str, *, default: str) -> dict[str, float]:
         """Return a rate for each country, as in "*=10,US=0.5": ISO 3166-1 alpha-2, and "*" for all other countries."""
         rates = {}
-        for word in self.words(name, default=default):
+        for word in self.csv_list(name, default=default):
             found = re.fullmatch(r"(\*|[A-Z]{2})=([0-9]{1,6}(?:\.[0-9]{1,3})?)", word)
             if not found or not float(found[2]):
                 raise ImproperlyConfigured(f"{name}: expected a list such as {default}; found {word!r} in it.")
@@ -138,7 +169,7 @@ class Environment:
 
     def secrets(self, name: str, is_good: Callable[[str], bool], *, fix: str) -> list[str]:
         """Return one or more secrets from a comma-separated list. Errors never contain a secret."""
-        values = self.words(name)
+        values = self.csv_list(name)
         if not values:
             raise ImproperlyConfigured(f"{name} is not set. {fix}")
         for position, value in enumerate(values, start=1):

@@ -8,13 +8,13 @@ from django.template.response import SimpleTemplateResponse
 from django.urls import resolve
 
 from smsproxy.api.problems import unavailable
-from smsproxy.database.deadline import in_time
+from smsproxy.database.deadline import database_deadline
 
 Respond = Callable[[HttpRequest], HttpResponseBase]
 
 # Seconds for the database. With what a webhook may wait for its own answer, it is less than Vonage's 15 seconds: those
 # who hold the threads of the web server must not keep a webhook from its turn for longer.
-PATIENCE = 8.0
+DATABASE_TIMEOUT = 8.0
 
 
 def webhooks_first(get_response: Respond) -> Respond:
@@ -33,12 +33,12 @@ def webhooks_first(get_response: Respond) -> Respond:
     return respond
 
 
-def database_in_time(get_response: Respond) -> Respond:
+def database_deadline_middleware(get_response: Respond) -> Respond:
     """A request whose database does not answer ends, so that its thread is free for others."""
 
     def respond(request: HttpRequest) -> HttpResponseBase:
         try:
-            with in_time(seconds=PATIENCE):
+            with database_deadline(seconds=DATABASE_TIMEOUT):
                 return get_response(request)
         except OperationalError:
             return unavailable(request)

@@ -5,7 +5,7 @@ import re
 import phonenumbers
 
 E164_EXAMPLE = "+447700900001"
-MOST_DIGITS = 15
+MAX_DIGITS = 15
 # The length is bounded because untrusted input is matched against it.
 _WRITTEN = re.compile(r"\+[0-9][0-9 ().-]{5,30}")
 
@@ -33,7 +33,7 @@ def parse_e164(text: str) -> str:
     e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
     # is_possible_number() would also accept a local number without its area code.
     is_possible = phonenumbers.is_possible_number_with_reason(number) == phonenumbers.ValidationResult.IS_POSSIBLE
-    if not is_possible or len(e164) > 1 + MOST_DIGITS:
+    if not is_possible or len(e164) > 1 + MAX_DIGITS:
         raise NotE164("expected a possible phone number: this one has the wrong length for its country")
     return e164
 

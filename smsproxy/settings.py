@@ -25,8 +25,8 @@ SECRET_KEY = env.text(
     "SECRET_KEY",
     fix='Create one: python -c "import secrets; print(secrets.token_urlsafe(50))"',
 )
-DEBUG = env.flag("DEBUG", default=False)
-ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", default="localhost,127.0.0.1")
+DEBUG = env.boolean("DEBUG", default=False)
+ALLOWED_HOSTS = env.csv_list("ALLOWED_HOSTS", default="localhost,127.0.0.1")
 # The public base URL, under which Vonage reaches this site.
 PUBLIC_URL = env.base_url("PUBLIC_URL", "http://127.0.0.1:8000")
 ROOT_URLCONF = "smsproxy.urls"
@@ -55,7 +55,7 @@ MIDDLEWARE = [
     "smsproxy.middleware.webhooks_first",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "smsproxy.middleware.database_in_time",
+    "smsproxy.middleware.database_deadline_middleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -133,7 +133,7 @@ CSRF_COOKIE_SECURE = IS_HTTPS
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 SECURE_HSTS_SECONDS = 30 * 24 * 3600 if IS_HTTPS else 0
 # Only behind a proxy that terminates TLS and always sets X-Forwarded-Proto itself.
-if env.flag("BEHIND_TLS_PROXY", default=False):
+if env.boolean("BEHIND_TLS_PROXY", default=False):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SILENCED_SYSTEM_CHECKS = [
     # The proxy redirects http. A redirect from here would break webhooks behind a misconfigured proxy.
@@ -157,9 +157,11 @@ ENCRYPTION_KEYS = env.secrets(
     'python -c "from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())"',
 )
 # The key of the hash by which real numbers are found. It cannot be changed later, because old hashes would not match.
-LOOKUP_KEY = env.text("LOOKUP_KEY", fix='Create one: python -c "import secrets; print(secrets.token_urlsafe(32))"')
-if len(LOOKUP_KEY) < 32:
-    raise ImproperlyConfigured(f"LOOKUP_KEY: expected 32 characters or more, found {len(LOOKUP_KEY)}.")
+NUMBER_HASH_KEY = env.text(
+    "NUMBER_HASH_KEY", fix='Create one: python -c "import secrets; print(secrets.token_urlsafe(32))"'
+)
+if len(NUMBER_HASH_KEY) < 32:
+    raise ImproperlyConfigured(f"NUMBER_HASH_KEY: expected 32 characters or more, found {len(NUMBER_HASH_KEY)}.")
 
 # The carrier ----------------------------------------------------------------------------------------------------------
 
@@ -173,17 +175,17 @@ VONAGE_REST_HOST = env.host("VONAGE_REST_HOST", "rest.nexmo.com")
 VONAGE_APPLICATION_ID = env.text("VONAGE_APPLICATION_ID", "")
 VONAGE_PRIVATE_KEY = env.text("VONAGE_PRIVATE_KEY", "").replace("\\n", "\n")
 # The timeout of connecting to the carrier, and of each read.
-CARRIER_TIMEOUT = env.seconds("CARRIER_TIMEOUT", default=10, at_least=1)
+CARRIER_TIMEOUT_SECONDS = env.seconds("CARRIER_TIMEOUT_SECONDS", default=10, at_least=1)
 
 # The first secret signs, all of them verify. To rotate, put a new secret in front.
-VONAGE_SIGNATURE_SECRETS = env.words("VONAGE_SIGNATURE_SECRET")
+VONAGE_SIGNATURE_SECRETS = env.csv_list("VONAGE_SIGNATURE_SECRET")
 VONAGE_SIGNATURE_METHOD = env.choice(
     "VONAGE_SIGNATURE_METHOD", ["sha256", "md5hash", "md5", "sha1", "sha512"], default="sha256"
 )
 # The maximum age of a signed webhook. Vonage retries for up to 72 hours, perhaps with the old signature, so a shorter
 # time could lose messages after an outage. A replay has no effect: each message is processed once.
-SIGNATURE_MAX_AGE = env.seconds("SIGNATURE_MAX_AGE", default=73 * 3600, at_least=1)
-ALLOW_UNSIGNED_WEBHOOKS = env.flag("ALLOW_UNSIGNED_WEBHOOKS", default=False)
+WEBHOOK_MAX_AGE_SECONDS = env.seconds("WEBHOOK_MAX_AGE_SECONDS", default=73 * 3600, at_least=1)
+ALLOW_UNSIGNED_WEBHOOKS = env.boolean("ALLOW_UNSIGNED_WEBHOOKS", default=False)
 if CARRIER == "simulator" and not VONAGE_SIGNATURE_SECRETS:
     # The simulator signs its webhooks as Vonage does, with a secret that stays inside.
     VONAGE_SIGNATURE_SECRETS = [hmac.digest(SECRET_KEY.encode(), b"simulated signatures", hashlib.sha256).hex()]
@@ -196,7 +198,7 @@ if CARRIER == "vonage" and not VONAGE_SIGNATURE_SECRETS and not ALLOW_UNSIGNED_W
 # The service that checks real numbers: only offline, or one of Vonage's two services.
 LOOKUP = env.choice("LOOKUP", ["offline", "number_insight", "identity_insights"], default="offline")
 # How long a lookup result is reused.
-LOOKUP_MAX_AGE = env.seconds("LOOKUP_MAX_AGE", default=90 * 24 * 3600)
+LOOKUP_MAX_AGE_SECONDS = env.seconds("LOOKUP_MAX_AGE_SECONDS", default=90 * 24 * 3600)
 
 # The pool -------------------------------------------------------------------------------------------------------------
 
@@ -208,83 +210,86 @@ NUMBER_STICKINESS = env.choice("NUMBER_STICKINESS", ["sticky", "avoid-sticky"], 
 NUMBER_CAP = env.number("NUMBER_CAP", default=0)
 # What to do if a person already uses every suitable number: reject the conversation (strict), or cut short the oldest
 # cool-down (soft).
-NUMBERS_USED_UP = env.choice("NUMBERS_USED_UP", ["strict", "soft"], default="strict")
+ON_EXHAUSTED = env.choice("ON_EXHAUSTED", ["strict", "soft"], default="strict")
 # A message to an ended conversation whose numbers are cooling down: notify its sender (end), or reopen (reopen).
-LATE_TEXTS = env.choice("LATE_TEXTS", ["end", "reopen"], default="end")
+LATE_MESSAGE_POLICY = env.choice("LATE_MESSAGE_POLICY", ["end", "reopen"], default="end")
 # How long the numbers of an ended conversation are not assigned to other people.
-COOL_DOWN = env.seconds("COOL_DOWN", default=7 * 24 * 3600)
+COOL_DOWN_SECONDS = env.seconds("COOL_DOWN_SECONDS", default=7 * 24 * 3600)
 
-# Number health. A number goes into quarantine if at least HEALTH_THRESHOLD percent of its messages to one network were
-# not delivered. There must be HEALTH_LEAST or more receipts within HEALTH_WINDOW. The share must be at least twice that
-# of the other numbers, and not chance. Half of the numbers of a pool and country always stay in service.
-# HEALTH_WINDOW=0 switches this off.
-HEALTH_WINDOW = env.seconds("HEALTH_WINDOW", default=6 * 3600)
-HEALTH_THRESHOLD = env.number("HEALTH_THRESHOLD", default=30, at_least=1)
-HEALTH_LEAST = env.number("HEALTH_LEAST", default=20, at_least=1)
+# Number health. A number goes into quarantine if at least HEALTH_MAX_FAILURE_PERCENT of its messages to one network were
+# not delivered. That takes HEALTH_MIN_RECEIPTS or more within HEALTH_WINDOW_SECONDS. The share must be at least twice
+# that of the other numbers, and not chance. Half of the numbers of a pool and country always stay in service.
+# HEALTH_WINDOW_SECONDS=0 switches this off.
+HEALTH_WINDOW_SECONDS = env.seconds("HEALTH_WINDOW_SECONDS", default=6 * 3600)
+HEALTH_MAX_FAILURE_PERCENT = env.number("HEALTH_MAX_FAILURE_PERCENT", default=30, at_least=1)
+HEALTH_MIN_RECEIPTS = env.number("HEALTH_MIN_RECEIPTS", default=20, at_least=1)
 
 # Notices --------------------------------------------------------------------------------------------------------------
 
 # {label} is the other person's label. An empty notice is never sent.
-CONFIRMATION_TEXT = env.wording("CONFIRMATION_TEXT", "Reply to this SMS to talk to {label}")
+CONFIRMATION_TEXT = env.message_template("CONFIRMATION_TEXT", "Reply to this SMS to talk to {label}")
 # At most once a day, to a sender whose conversation has ended, or who has no conversation with the number.
-ENDED_NOTICE = env.wording("ENDED_NOTICE", "This conversation has ended. Your message was not passed on.")
-STRANGER_NOTICE = env.wording("STRANGER_NOTICE", "")
+ENDED_NOTICE = env.message_template("ENDED_NOTICE", "This conversation has ended. Your message was not passed on.")
+NO_ROUTE_NOTICE = env.message_template("NO_ROUTE_NOTICE", "")
 # To each participant whose virtual number was replaced, from the new number. {label}: as above.
-REPLACED_NOTICE = env.wording("REPLACED_NOTICE", "From now on, text this number to talk to {label}")
+REPLACED_NOTICE = env.message_template("REPLACED_NOTICE", "From now on, text this number to talk to {label}")
 # To the sender of a message that was too long to relay. {segments} and {most} count SMS.
-TOO_LONG_NOTICE = env.wording(
+TOO_LONG_NOTICE = env.message_template(
     "TOO_LONG_NOTICE", "Your message was not passed on: it is {segments} SMS long, and {most} is the most."
 )
-# To the sender of an undelivered message, at most once in UNDELIVERED_NOTICE_EVERY.
-UNDELIVERED_NOTICE = env.wording("UNDELIVERED_NOTICE", "Your last message could not be delivered.")
-UNDELIVERED_NOTICE_EVERY = env.seconds("UNDELIVERED_NOTICE_EVERY", default=3600, at_least=1)
+# To the sender of an undelivered message, at most once in UNDELIVERED_NOTICE_INTERVAL_SECONDS.
+UNDELIVERED_NOTICE = env.message_template("UNDELIVERED_NOTICE", "Your last message could not be delivered.")
+UNDELIVERED_NOTICE_INTERVAL_SECONDS = env.seconds("UNDELIVERED_NOTICE_INTERVAL_SECONDS", default=3600, at_least=1)
 
 # Long messages --------------------------------------------------------------------------------------------------------
 
 # How long to wait for missing parts of a long message. Then the parts that arrived are relayed. Vonage retries a failed
 # webhook after a minute, so a part is easily two minutes late.
-CONCAT_TIMEOUT = env.seconds("CONCAT_TIMEOUT", default=180, at_least=1)
+LONG_MESSAGE_TIMEOUT_SECONDS = env.seconds("LONG_MESSAGE_TIMEOUT_SECONDS", default=180, at_least=1)
 # The maximum of SMS that a relayed message may take.
 MAX_SEGMENTS = env.number("MAX_SEGMENTS", default=6, at_least=1)
 
 # Delivery -------------------------------------------------------------------------------------------------------------
 
 # The rate limit of the account, in requests a second. Vonage allows 30 unless agreed otherwise.
-CARRIER_RATE = env.number("CARRIER_RATE", default=30, at_least=1)
+CARRIER_REQUESTS_PER_SECOND = env.number("CARRIER_REQUESTS_PER_SECOND", default=30, at_least=1)
 # The rate limit of a virtual number by its country, in segments a second. Networks of the United States and Canada
 # allow one. "*" is for all other countries. A number's own rate, set in the admin, takes precedence.
-NUMBER_RATES = env.rates("NUMBER_RATES", default="*=10,US=1,CA=1")
+NUMBER_SEGMENTS_PER_SECOND = env.rates("NUMBER_SEGMENTS_PER_SECOND", default="*=10,US=1,CA=1")
 
 # How long a worker may hold a message that it sends. After that, its outcome is unknown.
-LEASE = env.seconds("LEASE", default=60)
-if LEASE <= 2 * CARRIER_TIMEOUT:
+SEND_LEASE_SECONDS = env.seconds("SEND_LEASE_SECONDS", default=60)
+if SEND_LEASE_SECONDS <= 2 * CARRIER_TIMEOUT_SECONDS:
     raise ImproperlyConfigured(
-        f"LEASE: expected more than twice CARRIER_TIMEOUT ({2 * CARRIER_TIMEOUT} seconds), found {LEASE}."
+        f"SEND_LEASE_SECONDS: expected more than twice CARRIER_TIMEOUT_SECONDS ({2 * CARRIER_TIMEOUT_SECONDS} seconds), "
+        f"found {SEND_LEASE_SECONDS}."
     )
 # How long to try to deliver a message.
-MESSAGE_MAX_AGE = env.seconds("MESSAGE_MAX_AGE", default=24 * 3600, at_least=1)
+MESSAGE_MAX_AGE_SECONDS = env.seconds("MESSAGE_MAX_AGE_SECONDS", default=24 * 3600, at_least=1)
 # A message queued before the end of a conversation must never be sent after its number was assigned to other people.
-SHORTEST_COOL_DOWN = MESSAGE_MAX_AGE + LEASE
-if COOL_DOWN <= SHORTEST_COOL_DOWN:
+MIN_COOL_DOWN_SECONDS = MESSAGE_MAX_AGE_SECONDS + SEND_LEASE_SECONDS
+if COOL_DOWN_SECONDS <= MIN_COOL_DOWN_SECONDS:
     raise ImproperlyConfigured(
-        f"COOL_DOWN: expected more than MESSAGE_MAX_AGE and LEASE together ({SHORTEST_COOL_DOWN} seconds), "
-        f"found {COOL_DOWN}."
+        "COOL_DOWN_SECONDS: expected more than MESSAGE_MAX_AGE_SECONDS and SEND_LEASE_SECONDS together "
+        f"({MIN_COOL_DOWN_SECONDS} seconds), "
+        f"found {COOL_DOWN_SECONDS}."
     )
 # How long a message of unknown outcome waits for a receipt, and with it all later messages to the same person. Then it
 # is held for staff and the later ones are sent, or it is sent again.
-UNKNOWN_AFTER = env.seconds("UNKNOWN_AFTER", default=60, at_least=1)
-UNKNOWN_POLICY = env.choice("UNKNOWN_POLICY", ["hold", "resend"], default="hold")
+UNKNOWN_OUTCOME_TIMEOUT_SECONDS = env.seconds("UNKNOWN_OUTCOME_TIMEOUT_SECONDS", default=60, at_least=1)
+UNKNOWN_OUTCOME_POLICY = env.choice("UNKNOWN_OUTCOME_POLICY", ["hold", "resend"], default="hold")
 
 # Retention ------------------------------------------------------------------------------------------------------------
 
 # When message bodies are erased from the database. Outcomes are kept. 0: never.
-TEXT_RETENTION = env.seconds("TEXT_RETENTION", default=0)
+TEXT_RETENTION_SECONDS = env.seconds("TEXT_RETENTION_SECONDS", default=0)
 # Until then the body may be needed to send a message, to complete a long one, or to detect a duplicate part.
-_NEEDED = MESSAGE_MAX_AGE + LEASE + CONCAT_TIMEOUT + 600
-if 0 < TEXT_RETENTION <= _NEEDED:
+_NEEDED = MESSAGE_MAX_AGE_SECONDS + SEND_LEASE_SECONDS + LONG_MESSAGE_TIMEOUT_SECONDS + 600
+if 0 < TEXT_RETENTION_SECONDS <= _NEEDED:
     raise ImproperlyConfigured(
-        "TEXT_RETENTION: expected 0, or more than MESSAGE_MAX_AGE, LEASE, CONCAT_TIMEOUT and ten minutes together "
-        f"({_NEEDED} seconds), found {TEXT_RETENTION}."
+        "TEXT_RETENTION_SECONDS: expected 0, or more than MESSAGE_MAX_AGE_SECONDS, SEND_LEASE_SECONDS, "
+        "LONG_MESSAGE_TIMEOUT_SECONDS and ten minutes together "
+        f"({_NEEDED} seconds), found {TEXT_RETENTION_SECONDS}."
     )
 
 # The API --------------------------------------------------------------------------------------------------------------

@@ -16,8 +16,10 @@ class Event(models.Model):
 
     old_state = models.CharField(max_length=20, blank=True)
     new_state = models.CharField(max_length=20)
-    reason = models.CharField(max_length=200, help_text="Why, in words; never a number or a text of a person.")
-    actor = models.CharField(max_length=150, blank=True, help_text="The member of staff or API key; empty: the system.")
+    reason = models.CharField(max_length=200, help_text="The reason in words, without real numbers or texts.")
+    actor = models.CharField(
+        max_length=150, blank=True, help_text="The member of staff or the API key. Empty: the system."
+    )
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
@@ -27,7 +29,7 @@ class Event(models.Model):
         return f"{self.old_state or '(new)'} → {self.new_state}: {self.reason}"
 
 
-class Stateful(models.Model):
+class StateMachine(models.Model):
     """A model with a `state`, the allowed changes of it, and one event row for each change."""
 
     ALLOWED: ClassVar[Mapping[str, frozenset[str]]]
@@ -37,7 +39,7 @@ class Stateful(models.Model):
     class Meta:
         abstract = True
 
-    def move(self, to: str, *, reason: str, actor: str = "", **changes: Any) -> Self:
+    def transition(self, to: str, *, reason: str, actor: str = "", **changes: Any) -> Self:
         """Change the state, and other fields with it, if the row is still in the state of this object.
 
         Return this object with the new values. Raises StaleState: the row was changed concurrently, or ALLOWED does
@@ -49,11 +51,11 @@ class Stateful(models.Model):
             rows = type(self)._default_manager.filter(pk=self.pk, state=self.state).update(state=to, **changes)
             if rows != 1:
                 raise StaleState(f"{self._meta.verbose_name} {self.pk} is no longer {self.state}")
-            self.record(to, reason=reason, actor=actor, old_state=self.state)
+            self.record_event(to, reason=reason, actor=actor, old_state=self.state)
         for field, value in {"state": to, **changes}.items():
             setattr(self, field, value)
         return self
 
-    def record(self, new_state: str, *, reason: str, actor: str = "", old_state: str = "") -> None:
+    def record_event(self, new_state: str, *, reason: str, actor: str = "", old_state: str = "") -> None:
         """Append an event. A reason longer than the column is cut."""
         self.events.create(old_state=old_state, new_state=new_state, reason=reason[:200], actor=actor)

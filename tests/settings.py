@@ -25,11 +25,11 @@ os.environ.update(
     VONAGE_SIGNATURE_SECRET="mySignatureSecret0123456789abcdef",
     LOOKUP="offline",
     ENCRYPTION_KEYS="tHqO0P5cwAq3b5xhrnbwIs1oTTPgTDkhbRYBbIHzUcM=",
-    LOOKUP_KEY="a lookup key for tests only, 32 characters or more",
+    NUMBER_HASH_KEY="a lookup key for tests only, 32 characters or more",
     # Tests of pacing set their own.
-    CARRIER_RATE="100000",
-    NUMBER_RATES="*=100000",
-    STRANGER_NOTICE="Nobody can be reached under this number.",
+    CARRIER_REQUESTS_PER_SECOND="100000",
+    NUMBER_SEGMENTS_PER_SECOND="*=100000",
+    NO_ROUTE_NOTICE="Nobody can be reached under this number.",
 )
 
 from smsproxy.settings import *  # noqa: E402, F403

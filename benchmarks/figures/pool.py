@@ -23,7 +23,7 @@ from django.db.models import Avg, Max, Sum
 from django.test import override_settings
 
 from benchmarks.day import (
-    COOL_DOWN,
+    COOL_DOWN_SECONDS,
     Moment,
     Trip,
     What,
@@ -37,16 +37,16 @@ from benchmarks.report import Measured
 from benchmarks.seeding import add_numbers, person
 from benchmarks.stack import Bench
 from conversations.lifecycle.create import create_conversation
-from conversations.lifecycle.request import NoNumberFree, Person, Terms
+from conversations.lifecycle.request import ConversationSpec, NoNumberFree, ParticipantSpec
 from conversations.models import Conversation, Participant
 from conversations.worker.periodic_jobs import release_cooled_down
-from numbers.assignment.policy import Policy, Stickiness
+from numbers.assignment.policy import AssignmentPolicy, Stickiness
 from numbers.models import VirtualNumber
 
 PROCESSES = 4
 MIDNIGHT = datetime(2026, 1, 1, tzinfo=UTC)
 # Avoid sticky numbers: people who meet twice would otherwise need fewer numbers than Δ says.
-_TERMS = Terms(notify=False, policy=Policy(stickiness=Stickiness.AVOID_STICKY))
+_TERMS = ConversationSpec(notify=False, policy=AssignmentPolicy(stickiness=Stickiness.AVOID_STICKY))
 
 
 @dataclass
@@ -67,7 +67,7 @@ class Served:
 def measure(bench: Bench) -> Measured:
     day = draw_day(600 if bench.quick else 60_000)
     who, delta = busiest(day)
-    with override_settings(COOL_DOWN=COOL_DOWN):
+    with override_settings(COOL_DOWN_SECONDS=COOL_DOWN_SECONDS):
         one_less = _serve([trip for trip in day if who in trip.people], delta - 1)
         for numbers in count(delta):
             served = _serve(day, numbers)
@@ -150,7 +150,7 @@ def _part(which: int, day: Sequence[Trip], happenings: Iterable[Moment], togethe
 
 def _happen(moment: Moment, trip: Trip, made: dict[int, Conversation], served: Served) -> None:
     if moment.what == What.BEGIN:
-        people = [Person(number=person(each)) for each in trip.people]
+        people = [ParticipantSpec(number=person(each)) for each in trip.people]
         try:
             made[moment.which] = create_conversation(people, _TERMS)
             served.created += 1
@@ -163,7 +163,9 @@ def _happen(moment: Moment, trip: Trip, made: dict[int, Conversation], served: S
 def _sweep(served: Served) -> None:
     while release_cooled_down():
         pass
-    loads = VirtualNumber.objects.aggregate(all=Sum("live"), busiest=Max("live"), mean=Avg("live"))
+    loads = VirtualNumber.objects.aggregate(
+        all=Sum("live_pair_count"), busiest=Max("live_pair_count"), mean=Avg("live_pair_count")
+    )
     if (loads["all"] or 0) > served.peak:
         served.peak, served.busiest_to_mean = loads["all"], loads["busiest"] / loads["mean"]
 
@@ -174,6 +176,6 @@ def _problems(day: Sequence[Trip], served: Served, one_less: Served) -> list[str
         problems.append("one number less than the minimum was enough: the minimum is wrong")
     if served.created != len(day) or Participant.objects.count() != 2 * len(day):
         problems.append("some conversations of the day were not created")
-    if Participant.objects.unreleased().exists() or VirtualNumber.objects.exclude(live=0).exists():
+    if Participant.objects.unreleased().exists() or VirtualNumber.objects.exclude(live_pair_count=0).exists():
         problems.append("some pairs were not released at the end of the day")
     return problems

@@ -70,7 +70,7 @@ def _route(line: Line) -> float:
     """Measure finding the author of a message."""
     with transaction.atomic():
         start = time.perf_counter()
-        found = Participant.objects.route(line.sender, line.proxy)
+        found = Participant.objects.find_author(line.sender, line.proxy)
         took = time.perf_counter() - start
     if found is None:
         raise LookupError("a line leads nowhere")

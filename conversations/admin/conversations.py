@@ -41,7 +41,7 @@ class ConversationEventInline(ReadOnlyInline):
 @admin.register(Conversation)
 class ConversationAdmin(ReadOnlyAdmin):
     list_display = ["__str__", "state", "pool", "created_by", "created_at", "expires_at", "closed_at", "closed_reason"]
-    list_filter = ["state", "pool", "late_texts", "closed_reason", "created_by", "created_at"]
+    list_filter = ["state", "pool", "late_messages", "closed_reason", "created_by", "created_at"]
     list_select_related = ["created_by", "pool"]
     date_hierarchy = "created_at"
     search_fields = ["public_id", "reference", "participants__label", "participants__proxy_number__number"]
@@ -65,11 +65,11 @@ class ConversationAdmin(ReadOnlyAdmin):
 
     @admin.action(description="Close permanently: no late message reopens it", permissions=["change_state"])
     def close(self, request: HttpRequest, queryset: "QuerySet[Conversation]") -> None:
-        self.call_each(request, queryset, lambda row, actor: row.close_for_good(actor=actor))
+        self.apply_to_each(request, queryset, lambda row, actor: row.close_permanently(actor=actor))
 
     @admin.action(description="Reopen, if its numbers are still cooling down", permissions=["change_state"])
     def reopen(self, request: HttpRequest, queryset: "QuerySet[Conversation]") -> None:
-        self.call_each(request, queryset, lambda row, actor: row.reopen(actor=actor))
+        self.apply_to_each(request, queryset, lambda row, actor: row.reopen(actor=actor))
 
 
 @admin.register(Participant)

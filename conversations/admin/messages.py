@@ -9,16 +9,16 @@ from django.http import HttpRequest
 from conversations.models import (
     DeliveryReceipt,
     InboundMessage,
-    LongText,
+    LongMessage,
     MessageEvent,
     OutboundMessage,
     OutboundPart,
     TextErasure,
 )
-from smsproxy.staff.admin import LeavesATrace, ReadOnlyAdmin, ReadOnlyInline
+from smsproxy.staff.admin import AuditedViewAdmin, ReadOnlyAdmin, ReadOnlyInline
 
 
-class MessageAdmin(LeavesATrace):
+class MessageAdmin(AuditedViewAdmin):
     """A message. Its body is shown on its own page only, and only to staff with permission."""
 
     needs = {
@@ -31,7 +31,7 @@ class MessageAdmin(LeavesATrace):
         fields = super().get_fields(request, obj)
         return [field for field in fields if request.user.has_perms(self.needs.get(str(field), []))]
 
-    def what_is_seen(self, request: HttpRequest, row: Any) -> str:
+    def describe_disclosure(self, request: HttpRequest, row: Any) -> str:
         seen = [field for field in self.get_fields(request, row) if field in self.needs and getattr(row, field)]
         return f"its {' and '.join(seen)}" if seen else ""
 
@@ -71,9 +71,9 @@ class LongTextMessageInline(ReadOnlyInline):
         return messages.defer("text", "raw")
 
 
-@admin.register(LongText)
-class LongTextAdmin(ReadOnlyAdmin):
-    list_display = ["__str__", "sender", "virtual_number", "group", "parts", "due_at", "closed_at"]
+@admin.register(LongMessage)
+class LongMessageAdmin(ReadOnlyAdmin):
+    list_display = ["__str__", "sender", "virtual_number", "concat_ref", "parts", "due_at", "closed_at"]
     list_filter = [("closed_at", admin.EmptyFieldListFilter), "due_at"]
     list_select_related = ["sender", "virtual_number"]
     search_fields = ["virtual_number__number"]
@@ -117,11 +117,11 @@ class OutboundMessageAdmin(MessageAdmin):
 
     @admin.action(description="Send again (it may arrive twice)", permissions=["change_state"])
     def resend(self, request: HttpRequest, queryset: "QuerySet[OutboundMessage]") -> None:
-        self.call_each(request, queryset, lambda row, actor: row.resend(reason="staff: send again", actor=actor))
+        self.apply_to_each(request, queryset, lambda row, actor: row.resend(reason="staff: send again", actor=actor))
 
     @admin.action(description="Do not send", permissions=["change_state"])
     def drop(self, request: HttpRequest, queryset: "QuerySet[OutboundMessage]") -> None:
-        self.call_each(request, queryset, lambda row, actor: row.cancel(reason="staff: do not send", actor=actor))
+        self.apply_to_each(request, queryset, lambda row, actor: row.cancel(reason="staff: do not send", actor=actor))
 
 
 @admin.register(OutboundPart)

@@ -5,7 +5,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from conversations.models import AccountEvent, AccountPace, NumberPace, Worker
+from conversations.models import AccountEvent, AccountRateLimit, NumberRateLimit, Worker
 from smsproxy.staff.admin import ReadOnlyAdmin, ReadOnlyInline
 from smsproxy.states import StaleState
 
@@ -15,20 +15,20 @@ class AccountEventInline(ReadOnlyInline):
     fields = ["created_at", "old_state", "new_state", "reason", "actor"]
 
 
-@admin.register(AccountPace)
-class AccountPaceAdmin(ReadOnlyAdmin):
-    list_display = ["__str__", "why", "code", "paused_at", "ready_at", "failures"]
-    fields = ["state", "why", "code", "paused_at", "ready_at", "failures"]
+@admin.register(AccountRateLimit)
+class AccountRateLimitAdmin(ReadOnlyAdmin):
+    list_display = ["__str__", "pause_reason", "code", "paused_at", "ready_at", "failures"]
+    fields = ["state", "pause_reason", "code", "paused_at", "ready_at", "failures"]
     inlines = [AccountEventInline]
     actions = ["resume"]
 
     @admin.action(description="Resume sending now", permissions=["change_state"])
-    def resume(self, request: HttpRequest, queryset: "QuerySet[AccountPace]") -> None:
-        def resume(account: AccountPace, actor: str) -> None:
+    def resume(self, request: HttpRequest, queryset: "QuerySet[AccountRateLimit]") -> None:
+        def resume(account: AccountRateLimit, actor: str) -> None:
             if not account.resume("staff: send again now", actor=actor):
                 raise StaleState("the account is not paused")
 
-        self.call_each(request, queryset, resume)
+        self.apply_to_each(request, queryset, resume)
 
 
 @admin.register(AccountEvent)
@@ -37,26 +37,26 @@ class AccountEventAdmin(ReadOnlyAdmin):
     list_filter = ["new_state", "created_at"]
 
 
-@admin.register(NumberPace)
-class NumberPaceAdmin(ReadOnlyAdmin):
-    list_display = ["number", "state", "waits_since", "ready_at", "failures", "why"]
-    list_filter = [("why", admin.EmptyFieldListFilter), "number__state"]
+@admin.register(NumberRateLimit)
+class NumberRateLimitAdmin(ReadOnlyAdmin):
+    list_display = ["number", "state", "waits_since", "ready_at", "failures", "pause_reason"]
+    list_filter = [("pause_reason", admin.EmptyFieldListFilter), "number__state"]
     list_select_related = ["number"]
     search_fields = ["number__number"]
     actions = ["end_wait"]
 
     @admin.display(ordering="number__state")
-    def state(self, pace: NumberPace) -> str:
+    def state(self, pace: NumberRateLimit) -> str:
         return pace.number.get_state_display()
 
     @admin.action(description="Resume sending now", permissions=["change_state"])
-    def end_wait(self, request: HttpRequest, queryset: "QuerySet[NumberPace]") -> None:
-        def end_wait(pace: NumberPace, actor: str) -> None:
+    def end_wait(self, request: HttpRequest, queryset: "QuerySet[NumberRateLimit]") -> None:
+        def end_wait(pace: NumberRateLimit, actor: str) -> None:
             pace.end_wait()
             # A pace has no events, so Django's admin log records who resumed it.
             self.log_change(request, pace, "Resumed sending.")
 
-        self.call_each(request, queryset, end_wait)
+        self.apply_to_each(request, queryset, end_wait)
 
 
 @admin.register(Worker)

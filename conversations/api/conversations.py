@@ -22,11 +22,11 @@ from conversations.api.serializers import (
 from conversations.lifecycle.create import create_conversation, dry_run
 from conversations.lifecycle.request import (
     CannotCreate,
-    MixedUp,
-    NamedNumberTaken,
+    ContentionError,
+    IdempotencyKey,
+    IdempotencyKeyReused,
     NoNumberFree,
-    RequestId,
-    TooManyAtOnce,
+    RequestedNumberTaken,
 )
 from conversations.models import Conversation, ConversationState
 from conversations.models.conversation import ConversationQuerySet
@@ -74,7 +74,7 @@ class ConversationList(ListAPIView):
         if reference := filters.validated_data.get("reference"):
             found = found.filter(reference=reference)
         if status := filters.validated_data.get("status"):
-            found = found.live() if status == ConversationState.OPEN else found.over()
+            found = found.open_now() if status == ConversationState.OPEN else found.ended()
         return found
 
     def post(self, request: Request) -> Response:
@@ -83,14 +83,14 @@ class ConversationList(ListAPIView):
         people, request_id = asked.people(), _request_id(request, asked.asked())
         try:
             made = create_conversation(people, asked.terms(), created_by=caller(request), request_id=request_id)
-        except MixedUp:
+        except IdempotencyKeyReused:
             raise Problem(
                 422,
                 "The Idempotency-Key was used before",
                 "This key was sent before with a different request. Use a new key for each new conversation.",
                 code="idempotency_key_reused",
             ) from None
-        except TooManyAtOnce:
+        except ContentionError:
             raise _too_many_at_once() from None
         except CannotCreate as error:
             raise _problem(error, people[error.position].label) from None
@@ -108,7 +108,7 @@ class DryRun(APIView):
         people = asked.people()
         try:
             chosen = dry_run(people, asked.policy())
-        except TooManyAtOnce:
+        except ContentionError:
             raise _too_many_at_once() from None
         except CannotCreate as error:
             raise _problem(error, people[error.position].label) from None
@@ -143,7 +143,7 @@ class CloseConversation(APIView):
         asked = ClosingSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
         conversation = get_object_or_404(Conversation.objects.with_participants(), public_id=public_id)
-        close = conversation.close_for_good if asked.validated_data["for_good"] else conversation.close
+        close = conversation.close_permanently if asked.validated_data["permanent"] else conversation.close
         try:
             close(actor=f"API key {caller(request).name}")
         except StaleState:
@@ -171,7 +171,7 @@ class ReopenConversation(APIView):
         return Response(ConversationSerializer(conversation).data)
 
 
-def _request_id(request: Request, asked: dict[str, Any]) -> RequestId | None:
+def _request_id(request: Request, asked: dict[str, Any]) -> IdempotencyKey | None:
     """Return the Idempotency-Key header with a hash of the normalised request, or None without the header."""
     key = request.headers.get("Idempotency-Key")
     if key is None:
@@ -183,7 +183,7 @@ def _request_id(request: Request, asked: dict[str, Any]) -> RequestId | None:
             "Expected 1 to 100 visible ASCII characters, such as a UUID.",
             code="idempotency_key_invalid",
         )
-    return RequestId(key=key, hash=keyed_hash(json.dumps(asked, sort_keys=True)))
+    return IdempotencyKey(key=key, hash=keyed_hash(json.dumps(asked, sort_keys=True)))
 
 
 def _too_many_at_once() -> Problem:
@@ -200,7 +200,7 @@ def _problem(error: CannotCreate, label: str) -> Problem:
     told = f"{who[0].upper()}{who[1:]}: {error.detail}."
     pointer = f"/participants/{error.position}" + (f"/{error.field}" if error.field else "")
     errors = [{"pointer": pointer, "code": error.code, "detail": error.detail}]
-    if isinstance(error, NamedNumberTaken):
+    if isinstance(error, RequestedNumberTaken):
         return Problem(409, "The virtual number is taken", told, code=error.code, errors=errors)
     if not isinstance(error, NoNumberFree):
         return Problem(400, "The conversation cannot be created", told, code=error.code, errors=errors)

@@ -6,15 +6,15 @@ from typing import Any
 
 from rest_framework import serializers
 
-from conversations.lifecycle.request import Person, Terms
-from conversations.models import Conversation, ConversationState, LateTexts, Participant
+from conversations.lifecycle.request import ConversationSpec, ParticipantSpec
+from conversations.models import Conversation, ConversationState, LateMessagePolicy, Participant
 from conversations.models.conversation import MAX_PARTICIPANTS
-from numbers.assignment.policy import Geography, Policy, Stickiness, UsedUp, policy_of
+from numbers.assignment.policy import AssignmentPolicy, ExhaustionPolicy, Geography, Stickiness, policy_of
 from numbers.models import Pool
 from smsproxy import values
 from smsproxy.api.fields import BoundedListField, ChoiceField, E164Field, StrictSerializer, TextField
 
-LONGEST_TTL = 366 * 24 * 3600
+MAX_TTL = 366 * 24 * 3600
 
 
 class LabelField(TextField):
@@ -59,40 +59,40 @@ def _choice(kind: type[Enum]) -> ChoiceField:
     return ChoiceField([each.value for each in kind], required=False, allow_null=True, default=None)
 
 
-_LATER_OPTIONS = ("idle_ttl", "pool", "geography", "stickiness", "used_up", "late_texts")
+_LATER_OPTIONS = ("idle_ttl", "pool", "geography", "stickiness", "on_exhausted", "late_messages")
 
 
 class NewConversationSerializer(StrictSerializer):
     participants = BoundedListField(child=PersonSerializer(), min_length=2, max_length=MAX_PARTICIPANTS)
     reference = TextField(max_length=100, required=False, allow_blank=True, default="")
     ttl = serializers.IntegerField(
-        min_value=60, max_value=LONGEST_TTL, required=False, allow_null=True, default=None, help_text="Seconds."
+        min_value=60, max_value=MAX_TTL, required=False, allow_null=True, default=None, help_text="Seconds."
     )
     idle_ttl = serializers.IntegerField(
-        min_value=60, max_value=LONGEST_TTL, required=False, allow_null=True, default=None, help_text="Seconds."
+        min_value=60, max_value=MAX_TTL, required=False, allow_null=True, default=None, help_text="Seconds."
     )
     notify = serializers.BooleanField(required=False, default=True)
     pool = PoolField(required=False, allow_null=True, default=None)
     geography = _choice(Geography)
     stickiness = _choice(Stickiness)
-    used_up = _choice(UsedUp)
-    late_texts = _choice(LateTexts)
+    on_exhausted = _choice(ExhaustionPolicy)
+    late_messages = _choice(LateMessagePolicy)
 
-    def people(self) -> list[Person]:
+    def people(self) -> list[ParticipantSpec]:
         people = self.validated_data["participants"]
-        return [Person(**person | {"proxy_number": person["proxy_number"] or ""}) for person in people]
+        return [ParticipantSpec(**person | {"proxy_number": person["proxy_number"] or ""}) for person in people]
 
-    def policy(self) -> Policy:
+    def policy(self) -> AssignmentPolicy:
         data = self.validated_data
         return policy_of(
-            data["pool"], geography=data["geography"], stickiness=data["stickiness"], used_up=data["used_up"]
+            data["pool"], geography=data["geography"], stickiness=data["stickiness"], on_exhausted=data["on_exhausted"]
         )
 
-    def terms(self) -> Terms:
+    def terms(self) -> ConversationSpec:
         data = self.validated_data
-        return Terms(
+        return ConversationSpec(
             policy=self.policy(),
-            late_texts=LateTexts(data["late_texts"]) if data["late_texts"] else None,
+            late_messages=LateMessagePolicy(data["late_messages"]) if data["late_messages"] else None,
             **{name: data[name] for name in ("reference", "ttl", "idle_ttl", "notify")},
         )
 
@@ -115,7 +115,7 @@ class NoOptionsSerializer(StrictSerializer):
 
 
 class ClosingSerializer(StrictSerializer):
-    for_good = serializers.BooleanField(required=False, default=False)
+    permanent = serializers.BooleanField(required=False, default=False)
 
 
 class ParticipantSerializer(serializers.ModelSerializer):
@@ -144,7 +144,7 @@ class ConversationSerializer(serializers.ModelSerializer):
             "pool",
             "geography",
             "participants",
-            "late_texts",
+            "late_messages",
             "created_at",
             "expires_at",
             "idle_ttl",

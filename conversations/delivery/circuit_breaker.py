@@ -9,19 +9,19 @@ from datetime import timedelta
 from django.utils import timezone
 
 from conversations.delivery.results import Result
-from conversations.models.pace import LONGEST_PAUSE, growing_wait
-from smsproxy.carriers.base import CarrierError, OutcomeUnknown, Scope, TryLater
+from conversations.models.pace import MAX_PAUSE, exponential_backoff
+from smsproxy.carriers.base import CarrierError, FaultScope, OutcomeUnknown, TemporaryFailure
 
 log = logging.getLogger(__name__)
 
 # So many calls in a row without an answer, and the worker stops calling: else an outage leaves every text in doubt.
-SILENCES = 5
-# Seconds: the first wait. Each text that tries in vain doubles it, up to LONGEST_PAUSE.
+FAILURE_THRESHOLD = 5
+# Seconds: the first wait. Each text that tries in vain doubles it, up to MAX_PAUSE.
 UNREACHED_WAIT = 1.0
 SILENT_WAIT = 5.0
 
 
-class Reach:
+class CircuitBreaker:
     """trouble: why this worker waits; "" if it does not."""
 
     def __init__(self) -> None:
@@ -30,23 +30,23 @@ class Reach:
         self._failures = 0
         self._ready_at = timezone.now()
 
-    def allowance(self, free: int, *, in_flight: int) -> int:
+    def permitted_calls(self, free: int, *, in_flight: int) -> int:
         """How many of its free calls may be made: during a wait none, and after it one, which tries."""
         if not self.trouble:
             return free
-        is_waiting = timedelta(0) < self._ready_at - timezone.now() <= timedelta(seconds=LONGEST_PAUSE)
+        is_waiting = timedelta(0) < self._ready_at - timezone.now() <= timedelta(seconds=MAX_PAUSE)
         return 0 if is_waiting or in_flight else min(free, 1)
 
-    def note(self, result: Result) -> None:
+    def record(self, result: Result) -> None:
         """What the call of this message says of the network."""
         match result.answer:
             case _ if result.is_ours:
                 return
-            case TryLater(scope=Scope.WORKER) as error:
+            case TemporaryFailure(scope=FaultScope.WORKER) as error:
                 self._wait(error, UNREACHED_WAIT)
             case OutcomeUnknown() as error:
                 self._silences += 1
-                if self._silences >= SILENCES or self.trouble:
+                if self._silences >= FAILURE_THRESHOLD or self.trouble:
                     self._wait(error, SILENT_WAIT)
             case _:
                 self._silences = self._failures = 0
@@ -57,7 +57,7 @@ class Reach:
         if self.trouble and now < self._ready_at:
             return  # It was under way when the wait began.
         self._failures = self._failures + 1 if self.trouble else 0
-        self._ready_at = now + growing_wait(seconds, self._failures)
+        self._ready_at = now + exponential_backoff(seconds, self._failures)
         if not self.trouble:
             log.error("this worker sends nothing for now: %s", error.detail)
         self.trouble = error.detail

@@ -24,14 +24,14 @@ from django.db.models import F
 from django.utils import timezone
 
 from conversations.delivery import postgres
-from conversations.models import AccountPace, MessageEvent, NumberPace, OutboundMessage, OutboundState
-from conversations.models.outbound import MOST_RESENDS
-from conversations.models.pace import NONSENSE
+from conversations.models import AccountRateLimit, MessageEvent, NumberRateLimit, OutboundMessage, OutboundState
+from conversations.models.outbound import MAX_RESENDS
+from conversations.models.pace import MAX_PLAUSIBLE_WAIT
 from smsproxy.database import prepared
 from smsproxy.states import StaleState
 
 # From one virtual number that has queued messages to the next, by the index outbound_waiting.
-_TURN = """
+_NUMBERS_IN_TURN_SQL = """
     SELECT min(sender_id) FROM conversations_outboundmessage WHERE state = 'queued' AND sender_id > %(after)s
     UNION ALL
     SELECT (
@@ -72,13 +72,13 @@ _FIRST_FREE_LINE = """(
     SELECT id FROM head WHERE id IS NOT NULL LIMIT 1
 )"""
 
-_PACE = "(SELECT {column} FROM conversations_numberpace WHERE number_id = turn.number_id)"
+_PACE = "(SELECT {column} FROM conversations_numberratelimit WHERE number_id = turn.number_id)"
 
 # MATERIALIZED, or the subqueries would be made twice. The LIMIT ends the walk all the same.
 _HEADS_OF = f"""
     WITH RECURSIVE turn (number_id) AS ({{turn}}), chosen (id) AS MATERIALIZED (
         SELECT coalesce(
-            {_FIRST_FREE_LINE.format(behind=f"coalesce({_PACE.format(column='last_line')}, 0)")},
+            {_FIRST_FREE_LINE.format(behind=f"coalesce({_PACE.format(column='last_recipient_id')}, 0)")},
             {_FIRST_FREE_LINE.format(behind="0")}
         )
         FROM turn
@@ -88,11 +88,11 @@ _HEADS_OF = f"""
     SELECT id FROM chosen WHERE id IS NOT NULL LIMIT %(limit)s
 """  # noqa: S608 - constants only
 
-_HEADS = _HEADS_OF.format(turn=_TURN)
+_HEADS = _HEADS_OF.format(turn=_NUMBERS_IN_TURN_SQL)
 
-_SOONEST = """
-    SELECT min(ready_at) FROM conversations_numberpace pace
-    WHERE ready_at BETWEEN %(soon)s AND %(nonsense)s AND why = ''
+_NEXT_READY_SQL = """
+    SELECT min(ready_at) FROM conversations_numberratelimit pace
+    WHERE ready_at BETWEEN %(soon)s AND %(nonsense)s AND pause_reason = ''
     AND (
         SELECT min(id) FROM conversations_outboundmessage
         WHERE state = 'queued' AND sender_id = pace.number_id
@@ -107,10 +107,10 @@ class Claim(NamedTuple):
     next_at: datetime | None
 
 
-class ClaimInDoubt(Exception):
+class ClaimOutcomeUnknown(Exception):
     """The database went away while messages were being taken: whether they are is unknown.
 
-    lease_until: that of these messages, and of no others. `hand_back` gives them back.
+    lease_until: that of these messages, and of no others. `requeue_claim` gives them back.
     """
 
     def __init__(self, lease_until: datetime) -> None:
@@ -119,71 +119,73 @@ class ClaimInDoubt(Exception):
 
 
 def claim(limit: int) -> Claim:
-    """Take up to `limit` messages for this worker, sealed: `sending`, for LEASE seconds, committed on return.
+    """Take up to `limit` messages for this worker, sealed: `sending`, for SEND_LEASE_SECONDS seconds, committed on return.
 
-    Raises ClaimInDoubt; DatabaseError or InterfaceError, if nothing was taken.
+    Raises ClaimOutcomeUnknown; DatabaseError or InterfaceError, if nothing was taken.
     """
     lease_until = None
     try:
         with transaction.atomic():
-            account = (postgres.lock_account() if prepared.serves() else None) or AccountPace.load(lock=True)
+            account = (postgres.lock_account() if prepared.is_postgresql() else None) or AccountRateLimit.load(
+                lock=True
+            )
             now = timezone.now()  # After having waited for the lock.
-            claimed = _take_turns(account, min(limit, account.allowance(now)), now)
+            claimed = _claim_round_robin(account, min(limit, account.available_requests(now)), now)
             if claimed:
                 lease_until = claimed[0].lease_until
-                account.spend(claimed, now, write=postgres.spend if prepared.serves() else None)
+                account.spend(claimed, now, write=postgres.delete if prepared.is_postgresql() else None)
             next_at = None
             if len(claimed) < limit:
-                next_at = max(account.ready_at, now) if account.allowance(now) == 0 else _soonest_number(now)
+                next_at = max(account.ready_at, now) if account.available_requests(now) == 0 else _next_ready_at(now)
     except (DatabaseError, InterfaceError) as error:
         if lease_until is None:
             raise
-        raise ClaimInDoubt(lease_until) from error
+        raise ClaimOutcomeUnknown(lease_until) from error
     return Claim(claimed, next_at)
 
 
-def hand_back(lease_until: datetime) -> int:
+def requeue_claim(lease_until: datetime) -> int:
     """Queue the messages of a claim whose answer was lost: nobody has called the carrier for them. How many?"""
     taken = OutboundMessage.objects.filter(state=OutboundState.SENDING, lease_until=lease_until).defer("text")
     count = 0
     for message in taken:
         with suppress(StaleState):
-            message.retry(after=0, reason="the answer to its claim was lost: it was not sent")
+            message.retry(after=0, reason="claim outcome unknown: not sent, requeued")
             count += 1
     return count
 
 
-def _take_turns(account: AccountPace, allowed: int, now: datetime) -> list[OutboundMessage]:
+def _claim_round_robin(account: AccountRateLimit, allowed: int, now: datetime) -> list[OutboundMessage]:
     """One message of each number, from the one whose turn it is; then more of those whose rate allows it."""
     if not allowed:
         return []
-    claimed = found = _take(_heads(now, allowed, after=account.last_served), now)
-    if len(claimed) < allowed and account.last_served:
-        found = found + _take(_heads(now, allowed - len(claimed), after=0), now)
+    claimed = found = _take(_sendable_heads(now, allowed, after=account.last_number_id), now)
+    if len(claimed) < allowed and account.last_number_id:
+        found = found + _take(_sendable_heads(now, allowed - len(claimed), after=0), now)
         claimed = found
     while len(claimed) < allowed and found:
         ready = [message.sender_id for message in found if message.pace and message.pace.ready_at <= now]
-        found = _take(_heads(now, allowed - len(claimed), of=dict.fromkeys(ready)), now) if ready else []
+        found = _take(_sendable_heads(now, allowed - len(claimed), of=dict.fromkeys(ready)), now) if ready else []
         claimed = claimed + found
     return claimed
 
 
-def _soonest_number(now: datetime) -> datetime | None:
-    [soonest] = _rows(_SOONEST, _moments(now))[0]
+def _next_ready_at(now: datetime) -> datetime | None:
+    [soonest] = _rows(_NEXT_READY_SQL, _moments(now))[0]
     return _from_stored(soonest) if soonest else None
 
 
-def _heads(now: datetime, limit: int, *, after: int = 0, of: Collection[int] = ()) -> list[int]:
+def _sendable_heads(now: datetime, limit: int, *, after: int = 0, of: Collection[int] = ()) -> list[int]:
     """The ids of messages that may be sent now, one of each virtual number behind `after`, or of these, at most."""
     # With the policy `hold`, one in doubt waits for staff after its time, and the line goes on. With `resend` it will
     # be queued again, in its old place, unless it is too old.
-    oldest_resent = now - timedelta(seconds=settings.MESSAGE_MAX_AGE)
-    resent_if_after = oldest_resent if settings.UNKNOWN_POLICY == "resend" else now
+    oldest_resent = now - timedelta(seconds=settings.MESSAGE_MAX_AGE_SECONDS)
+    resent_if_after = oldest_resent if settings.UNKNOWN_OUTCOME_POLICY == "resend" else now
     parameters = _moments(now) | {
         "after": after,
         "limit": limit,
         "resent_if_after": _as_stored(resent_if_after),
-        "most_resends": MOST_RESENDS,
+        "most_resends": MAX_RESENDS,
     }
     statement = _HEADS
     if of:
@@ -198,12 +200,12 @@ def _moments(now: datetime) -> dict[str, Any]:
     return {
         "now": _as_stored(now),
         "soon": _as_stored(now + timedelta(microseconds=1)),
-        "nonsense": _as_stored(now + NONSENSE),
+        "nonsense": _as_stored(now + MAX_PLAUSIBLE_WAIT),
     }
 
 
 def _rows(statement: str, parameters: dict[str, Any]) -> list[Any]:
-    if prepared.serves():
+    if prepared.is_postgresql():
         return prepared.execute(statement, parameters).fetchall()
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
@@ -214,19 +216,19 @@ def _take(pks: Sequence[int], now: datetime) -> list[OutboundMessage]:
     """Mark these as being sent, except those that a receipt or a member of staff has changed in the meantime."""
     if not pks:
         return []
-    lease_until = now + timedelta(seconds=settings.LEASE)
-    taken = postgres.take(pks, now, lease_until) if prepared.serves() else _take_with_orm(pks, lease_until)
+    lease_until = now + timedelta(seconds=settings.SEND_LEASE_SECONDS)
+    taken = postgres.take(pks, now, lease_until) if prepared.is_postgresql() else _take_with_orm(pks, lease_until)
     messages = sorted(taken, key=lambda message: pks.index(message.pk))
-    NumberPace.objects.spend(messages, now, write=postgres.write_paces if prepared.serves() else None)
+    NumberRateLimit.objects.consume(messages, now, write=postgres.write_paces if prepared.is_postgresql() else None)
     return messages
 
 
 def _take_with_orm(pks: Sequence[int], lease_until: datetime) -> list[OutboundMessage]:
-    messages = list(OutboundMessage.objects.filter(pk__in=pks, state=OutboundState.QUEUED).sealed())
+    messages = list(OutboundMessage.objects.filter(pk__in=pks, state=OutboundState.QUEUED).with_ciphertext())
     OutboundMessage.objects.filter(pk__in=[message.pk for message in messages]).update(
         state=OutboundState.SENDING, attempts=F("attempts") + 1, lease_until=lease_until
     )
-    paces = NumberPace.objects.in_bulk([message.sender_id for message in messages])
+    paces = NumberRateLimit.objects.in_bulk([message.sender_id for message in messages])
     for message in messages:
         message.pace = paces.get(message.sender_id)
         message.state, message.lease_until = OutboundState.SENDING, lease_until

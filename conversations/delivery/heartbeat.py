@@ -16,7 +16,7 @@ from conversations.models.worker import HEARTBEAT
 log = logging.getLogger(__name__)
 
 # Seconds by which this machine's clock may differ from that of the database's.
-MOST_SKEW = 5.0
+MAX_CLOCK_SKEW = 5.0
 
 
 class Heartbeat:
@@ -62,7 +62,7 @@ def _clock_trouble() -> str:
         [there] = cursor.fetchone()
     here = before + (timezone.now() - before) / 2
     seconds = (here - there).total_seconds()
-    if abs(seconds) <= MOST_SKEW:
+    if abs(seconds) <= MAX_CLOCK_SKEW:
         return ""
     trouble = f"its clock is {abs(seconds):.0f} s {'ahead of' if seconds > 0 else 'behind'} that of the database"
     log.error("this worker sends nothing: %s", trouble)

@@ -6,25 +6,25 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from conversations.delivery.wakeup import wake_workers
-from conversations.models import InboundMessage, Kind, MessageEvent, OutboundMessage, Participant
+from conversations.models import InboundMessage, MessageEvent, MessageKind, OutboundMessage, Participant
 from numbers.models import RealNumber, VirtualNumber
 from smsproxy.carriers.gsm7 import segments
 
 
 def queue_relay(inbound: InboundMessage, to: Participant, text: str) -> OutboundMessage:
     """It is as old as what it passes on."""
-    return _queue(Kind.RELAY, to.proxy_number_id, to.real_number_id, text, participant=to, inbound=inbound)
+    return _queue(MessageKind.RELAY, to.proxy_number_id, to.real_number_id, text, participant=to, inbound=inbound)
 
 
 def queue_notice(to: Participant, text: str) -> OutboundMessage:
-    return _queue(Kind.NOTICE, to.proxy_number_id, to.real_number_id, text, participant=to)
+    return _queue(MessageKind.NOTICE, to.proxy_number_id, to.real_number_id, text, participant=to)
 
 
 def queue_notices(notices: Iterable[tuple[Participant, str]]) -> None:
     """Several at once, in as many queries as one takes."""
     messages = OutboundMessage.objects.bulk_create(
         OutboundMessage(
-            kind=Kind.NOTICE,
+            kind=MessageKind.NOTICE,
             sender=to.proxy_number,
             recipient=to.real_number,
             text=text,
@@ -35,33 +35,33 @@ def queue_notices(notices: Iterable[tuple[Participant, str]]) -> None:
         for to, text in notices
     )
     MessageEvent.objects.bulk_create(
-        MessageEvent(message=message, new_state=message.state, reason=f"queued as {Kind.NOTICE.label}")
+        MessageEvent(message=message, new_state=message.state, reason=f"queued as {MessageKind.NOTICE.label}")
         for message in messages
     )
     transaction.on_commit(wake_workers)
 
 
-def queue_notice_once(once_key: str, sender: VirtualNumber, recipient: RealNumber, text: str) -> bool:
+def queue_notice_once(dedup_key: str, sender: VirtualNumber, recipient: RealNumber, text: str) -> bool:
     """Queue a notice unless one with this key was queued before. Was it?"""
     try:
         with transaction.atomic():
-            _queue(Kind.NOTICE, sender.pk, recipient.pk, text, once_key=once_key)
+            _queue(MessageKind.NOTICE, sender.pk, recipient.pk, text, dedup_key=dedup_key)
     except IntegrityError:
-        if OutboundMessage.objects.filter(once_key=once_key).exists():
+        if OutboundMessage.objects.filter(dedup_key=dedup_key).exists():
             return False
         raise
     return True
 
 
 def _queue(
-    kind: Kind,
+    kind: MessageKind,
     sender_id: int,
     recipient_id: int,
     text: str,
     *,
     participant: Participant | None = None,
     inbound: InboundMessage | None = None,
-    once_key: str | None = None,
+    dedup_key: str | None = None,
 ) -> OutboundMessage:
     message = OutboundMessage.objects.create(
         kind=kind,
@@ -72,9 +72,9 @@ def _queue(
         participant=participant,
         conversation_id=participant.conversation_id if participant else None,
         inbound=inbound,
-        once_key=once_key,
+        dedup_key=dedup_key,
         created_at=inbound.received_at if inbound else timezone.now(),
     )
-    message.record(message.state, reason=f"queued as {kind.label}")
+    message.record_event(message.state, reason=f"queued as {kind.label}")
     transaction.on_commit(wake_workers)
     return message

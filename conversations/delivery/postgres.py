@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING
 from django.db import connection
 from django.utils import timezone
 
-from conversations.models import AccountPace, NumberPace, OutboundMessage
+from conversations.models import AccountRateLimit, NumberRateLimit, OutboundMessage
 from numbers.models import VirtualNumber
 from smsproxy.database.prepared import execute
 
 if TYPE_CHECKING:
     from conversations.delivery.results import Result
 
-_ACCOUNT = ("id", "state", "ready_at", "why", "code", "paused_at", "failures", "probe", "last_served")
+_ACCOUNT = ("id", "state", "ready_at", "pause_reason", "code", "paused_at", "failures", "probe", "last_number_id")
 
-_LOCK_ACCOUNT = f"SELECT {', '.join(_ACCOUNT)} FROM conversations_accountpace FOR NO KEY UPDATE"  # noqa: S608
+_LOCK_ACCOUNT = f"SELECT {', '.join(_ACCOUNT)} FROM conversations_accountratelimit FOR NO KEY UPDATE"  # noqa: S608
 
 _SPEND = """
-    UPDATE conversations_accountpace SET last_served = %(last_served)s, probe = %(probe)s, ready_at = %(ready_at)s
+    UPDATE conversations_accountratelimit SET last_number_id = %(last_number_id)s, probe = %(probe)s, ready_at = %(ready_at)s
 """
 
 _TAKE = """
@@ -47,13 +47,13 @@ _TAKE = """
         taken.id, taken.client_ref, taken.state, taken.sender_id, taken.recipient_id, taken.segments, taken.attempts,
         taken.lease_until, taken.created_at,
         sender.id, sender.number, sender.country, sender.rate, sender.state,
-        pace.ready_at, pace.why,
+        pace.ready_at, pace.pause_reason,
         taken.text, recipient.number, participant.released_at
     FROM taken
     JOIN numbers_virtualnumber sender ON sender.id = taken.sender_id
     JOIN numbers_realnumber recipient ON recipient.id = taken.recipient_id
     LEFT JOIN conversations_participant participant ON participant.id = taken.participant_id
-    LEFT JOIN conversations_numberpace pace ON pace.number_id = taken.sender_id
+    LEFT JOIN conversations_numberratelimit pace ON pace.number_id = taken.sender_id
 """
 # In the order of the models' fields, as `from_db` wants them.
 _MESSAGE = (
@@ -62,10 +62,10 @@ _MESSAGE = (
 _SENDER = ("id", "number", "country", "rate", "state")
 
 _PACE = """
-    INSERT INTO conversations_numberpace (number_id, ready_at, why, failures, last_line)
-    SELECT number_id, ready_at, '', 0, last_line
-    FROM json_to_recordset(%(paces)s::json) AS pace (number_id bigint, ready_at timestamptz, last_line bigint)
-    ON CONFLICT (number_id) DO UPDATE SET ready_at = excluded.ready_at, last_line = excluded.last_line
+    INSERT INTO conversations_numberratelimit (number_id, ready_at, pause_reason, failures, last_recipient_id)
+    SELECT number_id, ready_at, '', 0, last_recipient_id
+    FROM json_to_recordset(%(paces)s::json) AS pace (number_id bigint, ready_at timestamptz, last_recipient_id bigint)
+    ON CONFLICT (number_id) DO UPDATE SET ready_at = excluded.ready_at, last_recipient_id = excluded.last_recipient_id
 """
 
 _SENT = """
@@ -89,15 +89,15 @@ _SENT = """
 """
 
 
-def lock_account() -> AccountPace | None:
-    """As `AccountPace.load(lock=True)`. None: there is no row yet."""
+def lock_account() -> AccountRateLimit | None:
+    """As `AccountRateLimit.load(lock=True)`. None: there is no row yet."""
     for row in execute(_LOCK_ACCOUNT, {}):
-        return AccountPace.from_db(connection.alias, _ACCOUNT, row)
+        return AccountRateLimit.from_db(connection.alias, _ACCOUNT, row)
     return None
 
 
-def spend(account: AccountPace) -> None:
-    execute(_SPEND, {"last_served": account.last_served, "probe": account.probe, "ready_at": account.ready_at})
+def delete(account: AccountRateLimit) -> None:
+    execute(_SPEND, {"last_number_id": account.last_number_id, "probe": account.probe, "ready_at": account.ready_at})
 
 
 def take(pks: Sequence[int], now: datetime, lease_until: datetime) -> list[OutboundMessage]:
@@ -109,14 +109,15 @@ def take(pks: Sequence[int], now: datetime, lease_until: datetime) -> list[Outbo
         message.sender = VirtualNumber.from_db(connection.alias, _SENDER, rest[: len(_SENDER)])
         ready_at, why, message.sealed_text, message.sealed_number, message.released_at = rest[len(_SENDER) :]
         if ready_at:
-            message.pace = NumberPace(number=message.sender, ready_at=ready_at, why=why)
+            message.pace = NumberRateLimit(number=message.sender, ready_at=ready_at, pause_reason=why)
         taken.append(message)
     return taken
 
 
-def write_paces(paces: Iterable[NumberPace]) -> None:
+def write_paces(paces: Iterable[NumberRateLimit]) -> None:
     rows = [
-        {"number_id": pace.pk, "ready_at": pace.ready_at.isoformat(), "last_line": pace.last_line} for pace in paces
+        {"number_id": pace.pk, "ready_at": pace.ready_at.isoformat(), "last_recipient_id": pace.last_recipient_id}
+        for pace in paces
     ]
     execute(_PACE, {"paces": json.dumps(rows)})
 

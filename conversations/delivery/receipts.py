@@ -54,7 +54,7 @@ def match_late_receipts(receipts: DeliveryReceiptQuerySet) -> int:
     return len(late)
 
 
-def note_part(
+def update_part(
     message: OutboundMessage,
     attempt: int,
     carrier_message_id: str,
@@ -75,12 +75,12 @@ def note_part(
     part.save(update_fields=["status", "error_code", "price"])
 
 
-def follow_parts(message: OutboundMessage) -> None:
+def update_state_from_parts(message: OutboundMessage) -> None:
     """Draw the message's state from its parts; if it is lost by that, its sender is told. The row is locked."""
     before = message.state
-    message.follow_parts()
+    message.update_from_parts()
     if message.state != before and before != OutboundState.FAILED:  # Of that its sender was told already.
-        undelivered_notice.tell_sender(message)
+        undelivered_notice.notify_sender(message)
 
 
 def _match(row: DeliveryReceipt) -> None:
@@ -104,11 +104,11 @@ def _apply(row: DeliveryReceipt) -> None:
     if message is None:
         return
     attempt = row.client_ref.partition(".")[2]
-    note_part(
+    update_part(
         message,
         int(attempt) if attempt.isdecimal() and len(attempt) < 7 else 1,
         row.carrier_message_id,
         ReceiptStatus(row.status),
         row.error_code,
     )
-    follow_parts(message)
+    update_state_from_parts(message)

@@ -19,16 +19,16 @@ from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, 
 from django.utils import timezone
 
 from conversations.delivery import wakeup
-from conversations.delivery.circuit_breaker import Reach
-from conversations.delivery.claim import Claim, ClaimInDoubt, claim, hand_back
+from conversations.delivery.circuit_breaker import CircuitBreaker
+from conversations.delivery.claim import Claim, ClaimOutcomeUnknown, claim, requeue_claim
 from conversations.delivery.heartbeat import Heartbeat
 from conversations.delivery.results import Result, record_all
-from conversations.models import AccountPace, OutboundMessage
-from conversations.worker.periodic_jobs import Sweeper
+from conversations.models import AccountRateLimit, OutboundMessage
+from conversations.worker.periodic_jobs import PeriodicJobs
 from conversations.worker.sqlite_lock import alone_on_sqlite
 from conversations.worker.top_up_thread import Buyer
 from smsproxy.carriers import get_carrier
-from smsproxy.carriers.base import CarrierError, OutcomeUnknown, Refused, SendReply, TryLater
+from smsproxy.carriers.base import CarrierError, OutcomeUnknown, PermanentFailure, SendReply, TemporaryFailure
 
 log = logging.getLogger(__name__)
 
@@ -36,10 +36,10 @@ log = logging.getLogger(__name__)
 POLL = 0.5
 # From one turn to the next at least, since many messages are claimed and written down as cheaply as one. The more are
 # in flight, the longer, up to twice as long: then there is more to do in each turn.
-GATHER = 0.015
+BATCH_INTERVAL = 0.015
 # How long a thread may compute while others wait for their turn. At Python's own 5 ms the many threads that wait for
 # the network hold up the one that owns the database, and it them.
-SWITCH = 0.0005
+THREAD_SWITCH_INTERVAL = 0.0005
 
 
 class Relay:
@@ -54,35 +54,35 @@ class Relay:
         self._unrecorded: list[Result] = []
         self._in_doubt: list[datetime] = []
         self._in_flight = 0
-        self._reach = Reach()
+        self._reach = CircuitBreaker()
         self._heartbeat = Heartbeat(concurrency)
 
     def run(self, stop: threading.Event, *, started: Callable[[], None] = lambda: None) -> None:
         """Work until `stop` is set, then wait for what is in flight and record it.
 
-        started: called once it works. Raises SecondWorker: on SQLite, there is one already.
+        started: called once it works. Raises WorkerAlreadyRunning: on SQLite, there is one already.
         """
         with alone_on_sqlite(), _switching_threads_often():
             started()
             listener = wakeup.Listener()
             listener.start()
-            beside = [Sweeper(stop), Buyer(stop)]
+            beside = [PeriodicJobs(stop), Buyer(stop)]
             for thread in beside:
                 thread.start()
             with self._pool() as pool:
                 while not stop.is_set():
-                    self._turn(pool, claim=True)
+                    self._iterate(pool, claim=True)
                 # Longer than a lease it is of no use: what cannot be recorded by then is `unknown`.
-                end = time.monotonic() + settings.LEASE
+                end = time.monotonic() + settings.SEND_LEASE_SECONDS
                 while (self._in_flight or self._unrecorded or self._in_doubt) and time.monotonic() < end:
-                    self._turn(pool, claim=False)
+                    self._iterate(pool, claim=False)
             for thread in beside:
                 thread.join()
             listener.stop()
             self._heartbeat.end()
             connection.close()
 
-    def drain(self) -> None:
+    def send_due(self) -> None:
         """Send what is due, one after the other in this thread, until nothing is."""
         while True:
             messages, next_at = self._claim(1)
@@ -90,7 +90,7 @@ class Relay:
                 self._send(message)
             if not self._record_results():
                 # A rate is waited for, but not what the carrier has told to wait.
-                if next_at is None or AccountPace.load().is_paused:
+                if next_at is None or AccountRateLimit.load().is_paused:
                     return
                 time.sleep(max(0.0, (next_at - timezone.now()).total_seconds()))
 
@@ -107,7 +107,7 @@ class Relay:
             raise
         return pool
 
-    def _turn(self, pool: ThreadPoolExecutor, *, claim: bool) -> None:
+    def _iterate(self, pool: ThreadPoolExecutor, *, claim: bool) -> None:
         """One turn of the loop, which must not end the worker: answers are kept until they are recorded."""
         began = time.monotonic()
         wakeup.wake.clear()
@@ -120,7 +120,7 @@ class Relay:
             connection.close()
             time.sleep(POLL)
             return
-        gather = GATHER * (1 + min(1, 4 * self._in_flight / self._concurrency))
+        gather = BATCH_INTERVAL * (1 + min(1, 4 * self._in_flight / self._concurrency))
         time.sleep(max(0.0, began + gather - time.monotonic()))
         # Whatever has come in since the turn began has set it again.
         wakeup.wake.wait(wait)
@@ -141,12 +141,12 @@ class Relay:
         return min(POLL, max(0.0, (next_at - timezone.now()).total_seconds()))
 
     def _claim(self, limit: int) -> Claim:
-        limit = self._reach.allowance(limit, in_flight=self._in_flight)
+        limit = self._reach.permitted_calls(limit, in_flight=self._in_flight)
         if not limit:
             return Claim([], None)
         try:
             claimed = claim(limit)
-        except ClaimInDoubt as error:
+        except ClaimOutcomeUnknown as error:
             self._in_doubt.append(error.lease_until)
             raise
         self._in_flight += len(claimed.messages)
@@ -155,7 +155,7 @@ class Relay:
     def _hand_back(self) -> None:
         """What was perhaps taken, in a claim whose answer was lost."""
         while self._in_doubt:
-            hand_back(self._in_doubt[0])
+            requeue_claim(self._in_doubt[0])
             self._in_doubt.pop(0)
 
     def _send_in_thread(self, message: OutboundMessage) -> None:
@@ -166,7 +166,7 @@ class Relay:
 
     def _send(self, message: OutboundMessage) -> None:
         """Call the carrier, and hand what it says to the loop, whatever happens."""
-        refusal = self._refusal_of_ours(message)
+        refusal = self._precheck(message)
         answer = refusal or self._call_carrier(message)
         self._results.put(Result(message, answer, is_ours=refusal is not None))
         wakeup.wake.set()
@@ -181,21 +181,23 @@ class Relay:
             log.error("sending message %s failed: %s", message.pk, type(error).__name__)  # noqa: TRY400
             return OutcomeUnknown(f"an unexpected {type(error).__name__}")
 
-    def _refusal_of_ours(self, message: OutboundMessage) -> CarrierError | None:
+    def _precheck(self, message: OutboundMessage) -> CarrierError | None:
         """Why the carrier must not be called for it after all."""
         now = timezone.now()
         if message.is_too_old(now):
-            return Refused("older than MESSAGE_MAX_AGE: it was not sent")
-        if message.lease_until is None or now > message.lease_until - timedelta(seconds=settings.CARRIER_TIMEOUT):
+            return PermanentFailure("older than MESSAGE_MAX_AGE_SECONDS: it was not sent")
+        if message.lease_until is None or now > message.lease_until - timedelta(
+            seconds=settings.CARRIER_TIMEOUT_SECONDS
+        ):
             # This process slept between claim and call: others may soon take the message for one in doubt.
-            return TryLater("its lease was about to run out: it was not sent", retry_after=0)
+            return TemporaryFailure("its lease was about to run out: it was not sent", retry_after=0)
         if message.released_at:
-            return Refused("its numbers stand for other people by now: it was not sent")
+            return PermanentFailure("its numbers stand for other people by now: it was not sent")
         try:
-            message.unseal()
+            message.decrypt()
         except Exception as error:  # noqa: BLE001
             log.error("message %s cannot be read: %s", message.pk, type(error).__name__)  # noqa: TRY400
-            return TryLater(f"it cannot be read ({type(error).__name__})")
+            return TemporaryFailure(f"it cannot be read ({type(error).__name__})")
         return None
 
     def _record_results(self) -> int:
@@ -204,11 +206,11 @@ class Relay:
             result = self._results.get()
             self._unrecorded.append(result)
             self._in_flight -= 1
-            self._reach.note(result)
+            self._reach.record(result)
         count = len(self._unrecorded)
-        plain = [result for result in self._unrecorded if result.is_plain]
+        plain = [result for result in self._unrecorded if result.is_fully_accepted]
         if plain and self._try_to_record(plain):
-            self._unrecorded = [result for result in self._unrecorded if not result.is_plain]
+            self._unrecorded = [result for result in self._unrecorded if not result.is_fully_accepted]
         while self._unrecorded:
             self._try_to_record(self._unrecorded[:1])
             self._unrecorded.pop(0)
@@ -235,7 +237,7 @@ def _is_of_database(error: Exception) -> bool:
 @contextmanager
 def _switching_threads_often() -> Iterator[None]:
     before = sys.getswitchinterval()
-    sys.setswitchinterval(SWITCH)
+    sys.setswitchinterval(THREAD_SWITCH_INTERVAL)
     try:
         yield
     finally:

@@ -4,18 +4,18 @@
 |-----------------------------|-------------------------------|-----------------|---------------------------------|
 | accepted                    | sent                          |                 |                                 |
 | Refused                     | failed; its sender is told    |                 |                                 |
-| TryLater, of the message    | queued, backing off           |                 |                                 |
-| TryLater, of the number     | queued                        | waits           |                                 |
-| TryLater, of the account    | queued                        |                 | paused, then a probe            |
+| TemporaryFailure, of the message    | queued, backing off           |                 |                                 |
+| TemporaryFailure, of the number     | queued                        | waits           |                                 |
+| TemporaryFailure, of the account    | queued                        |                 | paused, then a probe            |
 | SenderFault                 | queued                        | waits, no new   |                                 |
 |                             |                               | conversations   |                                 |
 | AccountFault                | queued                        |                 | paused, then a probe            |
-| TryLater, of the worker     | queued; the worker waits      |                 |                                 |
+| TemporaryFailure, of the worker     | queued; the worker waits      |                 |                                 |
 | OutcomeUnknown              | unknown: never again blindly; |                 |                                 |
 |                             | after several the worker waits|                 |                                 |
 
 Which code of Vonage is what: smsproxy/carriers/vonage/faults.py. How a worker waits: circuit_breaker.py.
-A message that is queued again keeps its place in its line; older than MESSAGE_MAX_AGE, it fails. What waits or is
+A message that is queued again keeps its place in its line; older than MESSAGE_MAX_AGE_SECONDS, it fails. What waits or is
 paused uses nothing up.
 """
 
@@ -29,19 +29,26 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from conversations.delivery import postgres, undelivered_notice
-from conversations.delivery.receipts import follow_parts, note_part
-from conversations.models import AccountPace, MessageEvent, NumberPace, OutboundMessage, OutboundPart, OutboundState
+from conversations.delivery.receipts import update_part, update_state_from_parts
+from conversations.models import (
+    AccountRateLimit,
+    MessageEvent,
+    NumberRateLimit,
+    OutboundMessage,
+    OutboundPart,
+    OutboundState,
+)
 from smsproxy.carriers.base import (
     AccountFault,
     CarrierError,
+    FaultScope,
     OutcomeUnknown,
+    PermanentFailure,
     ReceiptStatus,
-    Refused,
-    Scope,
     SenderFault,
     SendReply,
     SentPart,
-    TryLater,
+    TemporaryFailure,
 )
 from smsproxy.database import prepared
 from smsproxy.states import StaleState
@@ -49,7 +56,7 @@ from smsproxy.states import StaleState
 log = logging.getLogger(__name__)
 
 # Seconds.
-LONGEST_BACKOFF = 300.0
+MAX_BACKOFF = 300.0
 NUMBER_WAIT = 1.0
 SENDER_FAULT_WAIT = 300.0
 ACCOUNT_WAIT = 1.0
@@ -73,15 +80,15 @@ class Result:
         return self.answer.parts if isinstance(self.answer, SendReply) else ()
 
     @property
-    def is_plain(self) -> bool:
+    def is_fully_accepted(self) -> bool:
         """Every part was accepted: so it is with nearly all of them."""
         return bool(self.parts) and all(part.accepted for part in self.parts)
 
 
 def record_all(results: Sequence[Result]) -> bool:
     """Write down what became of these claimed messages. False: they must be recorded one by one."""
-    if all(result.is_plain for result in results) and _record_sent(results):
-        _end_waiting(results)
+    if all(result.is_fully_accepted for result in results) and _record_sent(results):
+        _clear_waits(results)
         return True
     if len(results) > 1:
         return False
@@ -96,7 +103,7 @@ def _record_sent(results: Sequence[Result]) -> bool:
     """
     try:
         with transaction.atomic():
-            count = postgres.mark_sent(results) if prepared.serves() else _mark_sent_with_orm(results)
+            count = postgres.mark_sent(results) if prepared.is_postgresql() else _mark_sent_with_orm(results)
             if count != len(results):
                 raise StaleState("a message is no longer being sent")
     except (StaleState, IntegrityError):
@@ -134,7 +141,7 @@ def _mark_sent_with_orm(results: Sequence[Result]) -> int:
 def record(result: Result) -> None:
     """Write down what became of a claimed message, whatever it is."""
     # Before the message is queued again: else it would be claimed at once.
-    _slow_down(result)
+    _apply_backpressure(result)
     with transaction.atomic():
         message = (
             OutboundMessage.objects.select_for_update(no_key=True, of=("self",)).defer("text").get(pk=result.message.pk)
@@ -152,11 +159,11 @@ def record(result: Result) -> None:
 def _record_reply(message: OutboundMessage, attempt: int, reply: SendReply) -> None:
     """It was sent: that first of all, whatever else of the reply can be kept."""
     if OutboundState.SENT in message.ALLOWED[message.state]:
-        message.move(
+        message.transition(
             OutboundState.SENT, reason="accepted", lease_until=None, error_code="", part_count=len(reply.parts)
         )
     for index, part in enumerate(reply.parts):
-        note_part(
+        update_part(
             message,
             attempt,
             part.carrier_message_id or f"{message.client_ref}.{attempt}/{index}",
@@ -164,51 +171,51 @@ def _record_reply(message: OutboundMessage, attempt: int, reply: SendReply) -> N
             part.error_code,
             part.price,
         )
-    follow_parts(message)
+    update_state_from_parts(message)
 
 
 def _record_failure(message: OutboundMessage, error: CarrierError) -> None:
     match error:
-        case Refused():
+        case PermanentFailure():
             _fail(message, error.detail, error.code)
-        case TryLater(scope=Scope.MESSAGE):
+        case TemporaryFailure(scope=FaultScope.MESSAGE):
             after = backoff(message.failures + 1) if error.retry_after is None else error.retry_after
             _queue_again(message, error, after, is_failure=True)
-        case TryLater() | SenderFault() | AccountFault():
+        case TemporaryFailure() | SenderFault() | AccountFault():
             _queue_again(message, error, 0)
         case _:
             if message.state == OutboundState.SENDING:
-                message.lose_track(reason=error.detail)
+                message.mark_unknown(reason=error.detail)
 
 
 def _queue_again(message: OutboundMessage, error: CarrierError, after: float, *, is_failure: bool = False) -> None:
     if message.state == OutboundState.UNKNOWN and message.due_at <= timezone.now():
-        return  # We slept so long that its line has gone on. Staff or UNKNOWN_POLICY decide, as for the others.
+        return  # We slept so long that its line has gone on. Staff or UNKNOWN_OUTCOME_POLICY decide, as for the others.
     if message.is_too_old(timezone.now()):
-        _fail(message, f"older than MESSAGE_MAX_AGE; last: {error.detail}", error.code)
+        _fail(message, f"older than MESSAGE_MAX_AGE_SECONDS; last: {error.detail}", error.code)
     else:
-        message.retry(after=min(after, LONGEST_BACKOFF), reason=error.detail, code=error.code, is_failure=is_failure)
+        message.retry(after=min(after, MAX_BACKOFF), reason=error.detail, code=error.code, is_failure=is_failure)
 
 
 def _fail(message: OutboundMessage, reason: str, code: str) -> None:
     message.fail(reason=reason, code=code)
-    undelivered_notice.tell_sender(message)
+    undelivered_notice.notify_sender(message)
 
 
-def _slow_down(result: Result) -> None:
+def _apply_backpressure(result: Result) -> None:
     """Let the number, or the account, wait if it is to; or end its waiting."""
     message, error = result.message, result.answer
     match error:
         case _ if result.is_ours:
-            _let_others_try(message)
-        case TryLater(scope=Scope.WORKER):
-            _let_others_try(message)
-        case TryLater(scope=Scope.NUMBER):
+            _release_probe(message)
+        case TemporaryFailure(scope=FaultScope.WORKER):
+            _release_probe(message)
+        case TemporaryFailure(scope=FaultScope.NUMBER):
             _let_number_wait(message, error, error.retry_after or NUMBER_WAIT)
         case SenderFault():
             _quarantine_sender(message, error)
             _let_number_wait(message, error, SENDER_FAULT_WAIT)
-        case TryLater(scope=Scope.ACCOUNT):
+        case TemporaryFailure(scope=FaultScope.ACCOUNT):
             pause(error, error.retry_after or ACCOUNT_WAIT, message)
         case AccountFault():
             pause(error, ACCOUNT_FAULT_WAIT, message)
@@ -216,39 +223,39 @@ def _slow_down(result: Result) -> None:
             if message.is_probe:
                 pause(error, UNKNOWN_WAIT, message)
             if message.is_probe_of_number:
-                NumberPace.objects.try_another(message)
+                NumberRateLimit.objects.release_probe(message)
         case _:
-            _end_waiting([result])
+            _clear_waits([result])
 
 
-def _let_others_try(message: OutboundMessage) -> None:
+def _release_probe(message: OutboundMessage) -> None:
     """It was not sent: if it was to be a probe, another is."""
     if message.is_probe:
-        AccountPace.try_another(message.carrier_ref)
+        AccountRateLimit.release_probe(message.carrier_ref)
     if message.is_probe_of_number:
-        NumberPace.objects.try_another(message)
+        NumberRateLimit.objects.release_probe(message)
 
 
 def _let_number_wait(message: OutboundMessage, error: CarrierError, seconds: float) -> None:
-    NumberPace.objects.wait(message.sender, seconds, error.detail, is_probe=message.is_probe_of_number)
+    NumberRateLimit.objects.wait(message.sender, seconds, error.detail, is_probe=message.is_probe_of_number)
     _end_pause([message])  # With the account all is well, then.
 
 
-def _end_waiting(results: Sequence[Result]) -> None:
+def _clear_waits(results: Sequence[Result]) -> None:
     """The carrier took these, or refused them for what they are: neither the account nor their numbers are at fault."""
     messages = [result.message for result in results]
     _end_pause(messages)
-    NumberPace.objects.end_waits(message for message in messages if message.is_probe_of_number)
+    NumberRateLimit.objects.end_waits(message for message in messages if message.is_probe_of_number)
 
 
 def _end_pause(messages: Sequence[OutboundMessage]) -> None:
     if any(message.is_probe for message in messages):
-        AccountPace.resume("the carrier answers again")
+        AccountRateLimit.resume("the carrier answers again")
 
 
 def pause(error: CarrierError, seconds: float, message: OutboundMessage) -> None:
     """Send nothing for so long. `message` is the one that failed."""
-    if AccountPace.pause(error.detail, seconds, code=error.code, carrier_ref=message.carrier_ref):
+    if AccountRateLimit.pause(error.detail, seconds, code=error.code, carrier_ref=message.carrier_ref):
         log.error("all sending is paused: %s (code %s)", error.detail, error.code or "none")
 
 
@@ -263,4 +270,4 @@ def _quarantine_sender(message: OutboundMessage, error: CarrierError) -> None:
 
 def backoff(attempts: int) -> float:
     """Seconds to wait after so many attempts: doubling, with full jitter, so that failures do not come back in step."""
-    return random.uniform(0.5, min(LONGEST_BACKOFF, 2.0 ** min(attempts, 10)))  # noqa: S311
+    return random.uniform(0.5, min(MAX_BACKOFF, 2.0 ** min(attempts, 10)))  # noqa: S311

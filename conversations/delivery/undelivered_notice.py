@@ -6,23 +6,23 @@ from django.conf import settings
 from django.utils import timezone
 
 from conversations.delivery.outbox import queue_notice_once
-from conversations.models import Kind, OutboundMessage, OutboundState, Participant
+from conversations.models import MessageKind, OutboundMessage, OutboundState, Participant
 
 _NOT_DELIVERED = [OutboundState.FAILED, OutboundState.UNDELIVERED]
 
 
-def tell_sender(message: OutboundMessage) -> None:
+def notify_sender(message: OutboundMessage) -> None:
     """Of a message that has just failed or turned out undelivered: tell who wrote it, in the caller's transaction.
 
-    Once for each text, however many it was for, and each person at most once in UNDELIVERED_NOTICE_EVERY.
+    Once for each text, however many it was for, and each person at most once in UNDELIVERED_NOTICE_INTERVAL_SECONDS.
     """
-    if not settings.UNDELIVERED_NOTICE or message.kind != Kind.RELAY or message.state not in _NOT_DELIVERED:
+    if not settings.UNDELIVERED_NOTICE or message.kind != MessageKind.RELAY or message.state not in _NOT_DELIVERED:
         return
     same_text = OutboundMessage.objects.filter(inbound=message.inbound_id, state__in=_NOT_DELIVERED)
     if same_text.exclude(pk=message.pk).exists():
         return
     wrote = Participant.objects.filter(inbound_messages=message.inbound_id).first()
-    author = wrote.now if wrote else None
+    author = wrote.current if wrote else None
     # Not from a number that may stand for another conversation of theirs by now.
     if author is not None and author.released_at is None:
         _tell(author)
@@ -30,17 +30,17 @@ def tell_sender(message: OutboundMessage) -> None:
 
 def _tell(author: Participant) -> None:
     now = timezone.now()
-    every = settings.UNDELIVERED_NOTICE_EVERY
+    every = settings.UNDELIVERED_NOTICE_INTERVAL_SECONDS
     bucket = int(now.timestamp()) // every
     # Towards the end of the one before they may have been told, too.
     told_before = OutboundMessage.objects.filter(
-        once_key=_once_key(author, bucket - 1), created_at__gt=now - timedelta(seconds=every)
+        dedup_key=_dedup_key(author, bucket - 1), created_at__gt=now - timedelta(seconds=every)
     )
     if not told_before.exists():
         queue_notice_once(
-            _once_key(author, bucket), author.proxy_number, author.real_number, settings.UNDELIVERED_NOTICE
+            _dedup_key(author, bucket), author.proxy_number, author.real_number, settings.UNDELIVERED_NOTICE
         )
 
 
-def _once_key(author: Participant, bucket: int) -> str:
+def _dedup_key(author: Participant, bucket: int) -> str:
     return f"undelivered:{author.pk}:{bucket}"

@@ -15,16 +15,16 @@ from django.utils import timezone
 
 from conversations.intake.gates import decide
 from conversations.intake.read_arrival import InboundContext, read_arrival
-from conversations.models import Conversation, LateTexts, Outcome, Participant
+from conversations.models import Conversation, InboundOutcome, LateMessagePolicy, Participant
 from numbers.models import RealNumber, VirtualNumber
 
 # A text whose content no gate stops.
 _PROBE = "?"
-MOST_WAYS = 20
+MAX_WAYS = 20
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class ParticipantView:
     """A participant, and their proxy number. position: from 0."""
 
     position: int
@@ -74,7 +74,7 @@ class FormerRoute:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Way:
+class AlternativeRoute:
     """Another virtual number that the sender could text, and the conversation that they would reach."""
 
     number: str
@@ -87,24 +87,24 @@ class RouteExplanation:
 
     virtual_number: None if the number is not ours. recipients: who would receive the text. reopens: whether the text
     would reopen the conversation. cools_down_until: the end of the pair's cool-down. Without a conversation: last is
-    the latest one of the pair, and ways are other numbers, at most MOST_WAYS, by which the sender reaches somebody.
+    the latest one of the pair, and ways are other numbers, at most MAX_WAYS, by which the sender reaches somebody.
     """
 
-    outcome: Outcome
+    outcome: InboundOutcome
     why: str
     virtual_number: NumberFound | None
     sender_is_known: bool
     conversation: ConversationFound | None = None
-    author: Place | None = None
-    recipients: Sequence[Place] = ()
+    author: ParticipantView | None = None
+    recipients: Sequence[ParticipantView] = ()
     reopens: bool = False
     cools_down_until: datetime | None = None
     last: FormerRoute | None = None
-    ways: Sequence[Way] = ()
+    ways: Sequence[AlternativeRoute] = ()
 
     @property
     def is_passed_on(self) -> bool:
-        return self.outcome == Outcome.RELAYED
+        return self.outcome == InboundOutcome.RELAYED
 
 
 def explain_route(sender: str, recipient: str) -> RouteExplanation:
@@ -117,23 +117,25 @@ def explain_route(sender: str, recipient: str) -> RouteExplanation:
     if participant is not None:
         return RouteExplanation(
             outcome=outcome,
-            why=_why_here(outcome, context, participant),
+            why=_explain_found(outcome, context, participant),
             virtual_number=number,
             sender_is_known=True,
             conversation=ConversationFound.of(participant.conversation),
-            author=Place.of(participant),
-            recipients=[Place.of(other) for other in context.others] if outcome == Outcome.RELAYED else (),
-            reopens=outcome == Outcome.RELAYED and context.reopens,
+            author=ParticipantView.of(participant),
+            recipients=[ParticipantView.of(other) for other in context.others]
+            if outcome == InboundOutcome.RELAYED
+            else (),
+            reopens=outcome == InboundOutcome.RELAYED and context.reopens,
             cools_down_until=participant.release_at,
         )
     last = None if context.is_loop else _last(sender, recipient)
     return RouteExplanation(
         outcome=outcome,
-        why=_why_nowhere(outcome, number, person, last),
+        why=_explain_missing(outcome, number, person, last),
         virtual_number=number,
         sender_is_known=person is not None,
         last=last,
-        ways=list(islice(_ways(person), MOST_WAYS)) if person and not context.is_loop else (),
+        ways=list(islice(_ways(person), MAX_WAYS)) if person and not context.is_loop else (),
     )
 
 
@@ -151,20 +153,22 @@ def _last(sender: str, recipient: str) -> FormerRoute | None:
     return FormerRoute(conversation=ConversationFound.of(last.conversation), until=last.released_at)
 
 
-def _ways(person: RealNumber) -> Iterator[Way]:
+def _ways(person: RealNumber) -> Iterator[AlternativeRoute]:
     """Return the numbers by which this person reaches a conversation, newest conversation first."""
-    perhaps = Q(conversation__in=Conversation.objects.live()) | Q(conversation__late_texts=LateTexts.REOPEN)
+    perhaps = Q(conversation__in=Conversation.objects.open_now()) | Q(
+        conversation__late_messages=LateMessagePolicy.REOPEN
+    )
     theirs = person.participants.unreleased().filter(perhaps).select_related("conversation", "proxy_number")
     for participant in theirs.order_by("-conversation_id", "-pk"):
         number = participant.proxy_number.number
-        if decide(read_arrival(person.number, number, _PROBE)) == Outcome.RELAYED:
-            yield Way(number=number, conversation_id=participant.conversation.public_id)
+        if decide(read_arrival(person.number, number, _PROBE)) == InboundOutcome.RELAYED:
+            yield AlternativeRoute(number=number, conversation_id=participant.conversation.public_id)
 
 
-def _why_here(outcome: Outcome, context: InboundContext, participant: Participant) -> str:
-    if outcome == Outcome.ENDED:
+def _explain_found(outcome: InboundOutcome, context: InboundContext, participant: Participant) -> str:
+    if outcome == InboundOutcome.ENDED:
         return f"{_ended(participant.conversation)}, and {_not_reopened(participant.conversation)}."
-    if outcome != Outcome.RELAYED:
+    if outcome != InboundOutcome.RELAYED:
         return f"The pair belongs to participant {participant.position}, but a gate stops the text: {outcome.label}."
     if context.reopens:
         return f"{_ended(participant.conversation)}; a late text reopens it and goes to the other participants."
@@ -185,15 +189,15 @@ def _ended(conversation: Conversation) -> str:
 
 
 def _not_reopened(conversation: Conversation) -> str:
-    if conversation.late_texts == LateTexts.REOPEN:
+    if conversation.late_messages == LateMessagePolicy.REOPEN:
         return "no text reopens it, because one of its numbers may be in another conversation"
     return "late texts get the notice that it has ended"
 
 
-def _why_nowhere(
-    outcome: Outcome, number: NumberFound | None, person: RealNumber | None, last: FormerRoute | None
+def _explain_missing(
+    outcome: InboundOutcome, number: NumberFound | None, person: RealNumber | None, last: FormerRoute | None
 ) -> str:
-    if outcome == Outcome.LOOP:
+    if outcome == InboundOutcome.LOOP:
         return "The sender is a virtual number of ours: a reply could cause an endless loop."
     if number is None:
         return "The recipient is not one of our numbers."

@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from conversations.insight.status import MOST, Status, Trouble, gather
+from conversations.insight.status import MAX_COUNT, Status, Trouble, collect_status
 from numbers.models import ShortageCount, VirtualNumber
 
 Figures = dict[tuple[str, ...], float]
@@ -54,7 +54,7 @@ class PoolCollector(Collector):
         cost: Figures = defaultdict(float)
         rows = VirtualNumber.objects.order_by().values_list("pool__name", "country", "state", "is_rented")
         for pool, country, state, is_rented, numbers, pairs, price in rows.annotate(
-            Count("pk"), Sum("live"), Sum("monthly_cost")
+            Count("pk"), Sum("live_pair_count"), Sum("monthly_cost")
         ):
             place = (pool or "", country)
             count[*place, state] += numbers
@@ -81,7 +81,7 @@ class SendingCollector(Collector):
     """The queue, the account and the workers, from the same status as `manage.py relay --status`."""
 
     def collect(self) -> Iterable[Metric]:
-        status = gather()
+        status = collect_status()
         for name, told, value in _sending(status):
             yield GaugeMetricFamily(f"smsproxy_{name}", told, value=value)
         trouble = GaugeMetricFamily(
@@ -95,12 +95,16 @@ class SendingCollector(Collector):
 def _sending(status: Status) -> Iterator[tuple[str, str, float]]:
     texts = status.texts
     oldest = (status.at - texts.oldest_queued_at).total_seconds() if texts.oldest_queued_at else 0
-    most = f"Counted up to {MOST}"
+    most = f"Counted up to {MAX_COUNT}"
     yield "texts_queued", f"Messages waiting to be sent. {most}.", texts.queued
     yield "texts_ready", f"Queued messages that only wait for a worker. {most}.", texts.ready
     yield "texts_in_flight", f"Messages for which a request to the carrier is in flight. {most}.", texts.in_flight
     yield "texts_unknown", f"Messages with an unknown outcome. {most}.", texts.unknown
-    yield "texts_undecided", f"Messages with an unknown outcome that need a decision by staff. {most}.", texts.undecided
+    yield (
+        "messages_awaiting_decision",
+        f"Messages with an unknown outcome that need a decision by staff. {most}.",
+        texts.undecided,
+    )
     yield (
         "oldest_queued_text_age_seconds",
         "Age of the oldest queued message in seconds. 0: the queue is empty.",

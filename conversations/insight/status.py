@@ -14,13 +14,13 @@ from django.db.models import Case, Count, F, IntegerField, Min, OuterRef, Q, Que
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from conversations.models import AccountPace, OutboundMessage, OutboundState, Worker
-from conversations.models.worker import FORGOTTEN_AFTER
+from conversations.models import AccountRateLimit, OutboundMessage, OutboundState, Worker
+from conversations.models.worker import PURGE_AFTER
 from numbers.models import NumberEvent, NumberState, Shortage, TopUp, VirtualNumber
-from numbers.models.pool import name_of
+from numbers.models.pool import pool_name
 
-MOST = 10_000
-MOST_NUMBERS = 50
+MAX_COUNT = 10_000
+MAX_NUMBERS = 50
 SHORTAGES_OF = timedelta(hours=1)
 
 
@@ -55,7 +55,7 @@ class Account:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Texts:
+class QueueCounts:
     """Counts of unsent messages, each up to MOST. A queued message is ready or waits for one of three reasons.
 
     undecided: messages of unknown outcome that need a decision by staff.
@@ -73,7 +73,7 @@ class Texts:
 
 
 @dataclass(frozen=True, kw_only=True)
-class WaitingNumber:
+class BlockedNumber:
     """A virtual number that is paused or in quarantine, with the number of messages queued behind it.
 
     why: the reason of the pause, or of the quarantine if the number still sends.
@@ -105,7 +105,7 @@ class Shortages:
 
 
 @dataclass(frozen=True, kw_only=True)
-class StillRented:
+class RetiredButRented:
     """Retired numbers that are still rented. cost: EUR a month, without numbers of unknown cost."""
 
     count: int
@@ -118,7 +118,7 @@ class StillRented:
 
 
 @dataclass(frozen=True, kw_only=True)
-class WorkerSeen:
+class WorkerStatus:
     """A worker and its last heartbeat. trouble: why it sends nothing, "" if it sends."""
 
     name: str
@@ -131,7 +131,7 @@ class WorkerSeen:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TopUpInTrouble:
+class FailedTopUp:
     """A top-up that failed to buy. retry_at: when it tries again, None for at once."""
 
     pool: str
@@ -142,18 +142,18 @@ class TopUpInTrouble:
 
 @dataclass(frozen=True, kw_only=True)
 class Status:
-    """The status of sending. waiting_numbers: the first MOST_NUMBERS, numbers in quarantine first."""
+    """The status of sending. waiting_numbers: the first MAX_NUMBERS, numbers in quarantine first."""
 
     at: datetime
     account: Account
-    texts: Texts
-    waiting_numbers: Sequence[WaitingNumber]
+    texts: QueueCounts
+    waiting_numbers: Sequence[BlockedNumber]
     waiting_number_count: int
     quarantined_count: int
     shortages: Shortages
-    still_rented: StillRented
-    workers: Sequence[WorkerSeen]
-    top_ups: Sequence[TopUpInTrouble]
+    still_rented: RetiredButRented
+    workers: Sequence[WorkerStatus]
+    top_ups: Sequence[FailedTopUp]
 
     @property
     def troubles(self) -> Mapping[Trouble, str]:
@@ -170,7 +170,7 @@ class Status:
             )
         if self.texts.undecided:
             troubles[Trouble.UNDECIDED] = (
-                f"Messages with an unknown outcome that need a decision by staff: {counted(self.texts.undecided)}."
+                f"Messages with an unknown outcome that need a decision by staff: {format_count(self.texts.undecided)}."
             )
         if self.quarantined_count:
             troubles[Trouble.QUARANTINED] = (
@@ -179,7 +179,7 @@ class Status:
             )
         if self.shortages.count:
             troubles[Trouble.SHORTAGES] = (
-                f"Conversations without a free number in the last hour: {counted(self.shortages.count)}, "
+                f"Conversations without a free number in the last hour: {format_count(self.shortages.count)}, "
                 f"{self.shortages}."
             )
         if self.still_rented.count:
@@ -195,12 +195,12 @@ class Status:
         return troubles
 
 
-def counted(count: int) -> str:
+def format_count(count: int) -> str:
     """Return the count in words, "10,000 or more" where counting stopped."""
-    return f"{count:,}" if count < MOST else f"{MOST:,} or more"
+    return f"{count:,}" if count < MAX_COUNT else f"{MAX_COUNT:,} or more"
 
 
-def gather() -> Status:
+def collect_status() -> Status:
     """Read the status from the database."""
     now = timezone.now()
     numbers = _told_to_wait()
@@ -219,10 +219,10 @@ def gather() -> Status:
 
 
 def _account() -> Account:
-    row = AccountPace.objects.first() or AccountPace()  # The row is created with the first message.
+    row = AccountRateLimit.objects.first() or AccountRateLimit()  # The row is created with the first message.
     return Account(
         is_paused=row.is_paused,
-        why=row.why,
+        why=row.pause_reason,
         code=row.code,
         since=row.paused_at,
         next_probe_at=row.ready_at if row.is_paused else None,
@@ -235,28 +235,28 @@ def _in_state(state: OutboundState) -> "QuerySet[OutboundMessage]":
     return OutboundMessage.objects.filter(state=state)
 
 
-def _texts(now: datetime) -> Texts:
+def _texts(now: datetime) -> QueueCounts:
     is_due = Q(due_at__lte=now)
     must_wait = is_due & Q(sender__pace__ready_at__gt=now)
     # In the order of the index outbound_waiting. Otherwise the planner may read the whole table.
     queued = (
         _in_state(OutboundState.QUEUED)
-        .order_by("sender_id", "id")[:MOST]
+        .order_by("sender_id", "id")[:MAX_COUNT]
         .aggregate(
             queued=Count("pk"),
-            behind_their_rate=Count("pk", filter=must_wait & Q(sender__pace__why="")),
-            behind_a_wait=Count("pk", filter=must_wait & ~Q(sender__pace__why="")),
+            behind_their_rate=Count("pk", filter=must_wait & Q(sender__pace__pause_reason="")),
+            behind_a_wait=Count("pk", filter=must_wait & ~Q(sender__pace__pause_reason="")),
             backing_off=Count("pk", filter=~is_due),
         )
     )
     unknown = _in_state(OutboundState.UNKNOWN).order_by("due_at")
-    return Texts(
+    return QueueCounts(
         **queued,
         ready=queued["queued"] - queued["behind_their_rate"] - queued["behind_a_wait"] - queued["backing_off"],
         oldest_queued_at=_oldest_queued_at(),
-        in_flight=_in_state(OutboundState.SENDING).order_by("lease_until")[:MOST].count(),
-        unknown=unknown[:MOST].count(),
-        undecided=OutboundMessage.objects.undecided(now).order_by("due_at")[:MOST].count(),
+        in_flight=_in_state(OutboundState.SENDING).order_by("lease_until")[:MAX_COUNT].count(),
+        unknown=unknown[:MAX_COUNT].count(),
+        undecided=OutboundMessage.objects.awaiting_decision(now).order_by("due_at")[:MAX_COUNT].count(),
     )
 
 
@@ -271,8 +271,8 @@ def _oldest_queued_at() -> datetime | None:
 
 
 def _told_to_wait() -> "QuerySet[VirtualNumber]":
-    in_use = VirtualNumber.objects.ours().exclude(state=NumberState.RETIRED)
-    return in_use.filter(Q(state=NumberState.QUARANTINED) | Q(pace__why__gt=""))
+    in_use = VirtualNumber.objects.rented().exclude(state=NumberState.RETIRED)
+    return in_use.filter(Q(state=NumberState.QUARANTINED) | Q(pace__pause_reason__gt=""))
 
 
 class _CountOf(Subquery):
@@ -282,27 +282,27 @@ class _CountOf(Subquery):
     output_field = IntegerField()
 
 
-def _waiting_numbers(numbers: "QuerySet[VirtualNumber]") -> list[WaitingNumber]:
-    behind = _in_state(OutboundState.QUEUED).filter(sender=OuterRef("pk")).order_by("id").values("pk")[:MOST]
-    quarantined = NumberEvent.objects.into(NumberState.QUARANTINED).filter(number=OuterRef("pk"))
+def _waiting_numbers(numbers: "QuerySet[VirtualNumber]") -> list[BlockedNumber]:
+    behind = _in_state(OutboundState.QUEUED).filter(sender=OuterRef("pk")).order_by("id").values("pk")[:MAX_COUNT]
+    quarantined = NumberEvent.objects.entering(NumberState.QUARANTINED).filter(number=OuterRef("pk"))
     rows = (
         numbers.annotate(
             is_quarantined=Q(state=NumberState.QUARANTINED),
             why=Coalesce(
                 Case(
-                    When(pace__why__gt="", then="pace__why"),
+                    When(pace__pause_reason__gt="", then="pace__pause_reason"),
                     When(state=NumberState.QUARANTINED, then=Subquery(quarantined.values("reason")[:1])),
                 ),
                 Value(""),
             ),
             since=F("pace__waits_since"),
-            until=Case(When(pace__why__gt="", then="pace__ready_at")),
+            until=Case(When(pace__pause_reason__gt="", then="pace__ready_at")),
             queued=_CountOf(behind),
         )
         .order_by("-is_quarantined", "since", "pk")
         .values("number", "state", "why", "since", "until", "queued")
     )
-    return [WaitingNumber(**row) for row in rows[:MOST_NUMBERS]]
+    return [BlockedNumber(**row) for row in rows[:MAX_NUMBERS]]
 
 
 def _shortages(now: datetime) -> Shortages:
@@ -311,13 +311,13 @@ def _shortages(now: datetime) -> Shortages:
     if last is None:
         return Shortages()
     return Shortages(
-        count=recent[:MOST].count(), last_at=last.created_at, pool=name_of(last.pool), country=last.country
+        count=recent[:MAX_COUNT].count(), last_at=last.created_at, pool=pool_name(last.pool), country=last.country
     )
 
 
-def _still_rented() -> StillRented:
+def _still_rented() -> RetiredButRented:
     found = (
-        VirtualNumber.objects.ours()
+        VirtualNumber.objects.rented()
         .filter(state=NumberState.RETIRED)
         .aggregate(
             count=Count("pk"),
@@ -325,12 +325,12 @@ def _still_rented() -> StillRented:
             of_unknown_cost=Count("pk", filter=Q(monthly_cost=None)),
         )
     )
-    return StillRented(**found)
+    return RetiredButRented(**found)
 
 
-def _workers(now: datetime) -> list[WorkerSeen]:
+def _workers(now: datetime) -> list[WorkerStatus]:
     return [
-        WorkerSeen(
+        WorkerStatus(
             name=worker.name,
             trouble=worker.trouble,
             is_alive=worker.is_alive(now),
@@ -339,12 +339,12 @@ def _workers(now: datetime) -> list[WorkerSeen]:
             in_flight=worker.in_flight,
             concurrency=worker.concurrency,
         )
-        for worker in Worker.objects.filter(seen_at__gt=now - FORGOTTEN_AFTER)
+        for worker in Worker.objects.filter(seen_at__gt=now - PURGE_AFTER)
     ]
 
 
-def _top_ups() -> list[TopUpInTrouble]:
+def _top_ups() -> list[FailedTopUp]:
     return [
-        TopUpInTrouble(pool=name_of(rule.pool), country=rule.country, trouble=rule.trouble, retry_at=rule.retry_at)
-        for rule in TopUp.objects.exclude(trouble="").select_related("pool")
+        FailedTopUp(pool=pool_name(rule.pool), country=rule.country, trouble=rule.last_error, retry_at=rule.retry_at)
+        for rule in TopUp.objects.exclude(last_error="").select_related("pool")
     ]

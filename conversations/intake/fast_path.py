@@ -30,7 +30,7 @@ _RELAY = """
     ), inbound AS (
         INSERT INTO conversations_inboundmessage (
             carrier_message_id, outcome, reason, sender_id, virtual_number_id, participant_id, text, raw,
-            "group", part, parts, long_text_id, missing_parts, sent_at, received_at
+            concat_ref, part, parts, long_message_id, missing_parts, sent_at, received_at
         )
         SELECT
             %(carrier_message_id)s, 'relayed', '', %(sender)s, %(virtual_number)s, %(author)s, %(text)s, '',
@@ -41,7 +41,7 @@ _RELAY = """
     ), relay AS (
         INSERT INTO conversations_outboundmessage (
             client_ref, kind, state, inbound_id, conversation_id, participant_id, sender_id, recipient_id,
-            text, segments, part_count, once_key, attempts, failures, resends, due_at, lease_until, error_code,
+            text, segments, part_count, dedup_key, attempts, failures, resends, due_at, lease_until, error_code,
             created_at
         )
         SELECT
@@ -64,20 +64,20 @@ _RELAY = """
 """
 
 
-class Taken(Enum):
+class RelayResult(Enum):
     DONE = "done"
-    SEEN_BEFORE = "seen before"
+    DUPLICATE = "seen before"
     """This carrier message id is stored already. Nothing was written."""
-    NOT_ANY_MORE = "not any more"
+    CONFLICT = "not any more"
     """The conversation ended or its numbers changed after the read. Nothing was written."""
 
 
-def serves() -> bool:
+def is_available() -> bool:
     """Return whether the database has the fast write: only PostgreSQL."""
-    return prepared.serves()
+    return prepared.is_postgresql()
 
 
-def take_in(text: InboundText, context: InboundContext) -> Taken:
+def write_relayed(text: InboundText, context: InboundContext) -> RelayResult:
     """Record the message and queue its relays, committed on return. The context must have an author."""
     author = context.author
     if author is None:
@@ -104,8 +104,8 @@ def take_in(text: InboundText, context: InboundContext) -> Taken:
         },
     )
     if not is_live:
-        return Taken.NOT_ANY_MORE
-    return Taken.DONE if is_new else Taken.SEEN_BEFORE
+        return RelayResult.CONFLICT
+    return RelayResult.DONE if is_new else RelayResult.DUPLICATE
 
 
 def _array(values: Iterable[object]) -> str:

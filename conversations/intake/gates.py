@@ -9,29 +9,29 @@ from collections.abc import Callable, Sequence
 from django.conf import settings
 
 from conversations.intake.read_arrival import InboundContext
-from conversations.models import Outcome
+from conversations.models import InboundOutcome
 
-Gate = Callable[[InboundContext], Outcome | None]
-
-
-def _loop(context: InboundContext) -> Outcome | None:
-    return Outcome.LOOP if context.is_loop else None
+Gate = Callable[[InboundContext], InboundOutcome | None]
 
 
-def _no_route(context: InboundContext) -> Outcome | None:
-    return Outcome.NO_ROUTE if context.author is None else None
+def _loop(context: InboundContext) -> InboundOutcome | None:
+    return InboundOutcome.LOOP if context.is_loop else None
 
 
-def _ended(context: InboundContext) -> Outcome | None:
-    return None if context.is_open or context.reopens else Outcome.ENDED
+def _no_route(context: InboundContext) -> InboundOutcome | None:
+    return InboundOutcome.NO_ROUTE if context.author is None else None
 
 
-def _empty(context: InboundContext) -> Outcome | None:
-    return None if context.text.strip() else Outcome.EMPTY
+def _ended(context: InboundContext) -> InboundOutcome | None:
+    return None if context.is_open or context.reopens else InboundOutcome.ENDED
 
 
-def _too_long(context: InboundContext) -> Outcome | None:
-    return Outcome.TOO_LONG if context.segments > settings.MAX_SEGMENTS else None
+def _empty(context: InboundContext) -> InboundOutcome | None:
+    return None if context.text.strip() else InboundOutcome.EMPTY
+
+
+def _too_long(context: InboundContext) -> InboundOutcome | None:
+    return InboundOutcome.TOO_LONG if context.segments > settings.MAX_SEGMENTS else None
 
 
 GATES: Sequence[Gate] = (
@@ -43,6 +43,6 @@ GATES: Sequence[Gate] = (
 )
 
 
-def decide(context: InboundContext) -> Outcome:
+def decide(context: InboundContext) -> InboundOutcome:
     """Return the outcome of a text in this context."""
-    return next((outcome for gate in GATES if (outcome := gate(context))), Outcome.RELAYED)
+    return next((outcome for gate in GATES if (outcome := gate(context))), InboundOutcome.RELAYED)

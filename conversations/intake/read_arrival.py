@@ -10,7 +10,7 @@ from functools import cached_property
 from itertools import islice
 from typing import Any, Self
 
-from conversations.models import Conversation, LateTexts, Participant
+from conversations.models import Conversation, LateMessagePolicy, Participant
 from numbers.models import RealNumber, VirtualNumber
 from smsproxy.carriers import gsm7
 from smsproxy.crypto import keyed_hash
@@ -29,7 +29,7 @@ _READ = """
         author.id, author.position, author.label, author.conversation_id, author.real_number_id, author.proxy_number_id,
         author.replaced_by_id, author.release_at, author.released_at,
         conversation.id, conversation.state, conversation.expires_at, conversation.idle_ttl, conversation.idle_at,
-        conversation.late_texts, conversation.route_version,
+        conversation.late_messages, conversation.route_version,
         member_number.id, member_number.number, member_number.is_rented,
         member.id, member.position, member.label, member.conversation_id, member.real_number_id, member.proxy_number_id,
         member.replaced_by_id, member.release_at, member.released_at
@@ -56,7 +56,7 @@ _PARTICIPANT = (
     "release_at",
     "released_at",
 )
-_CONVERSATION = ("id", "state", "expires_at", "idle_ttl", "idle_at", "late_texts", "route_version")
+_CONVERSATION = ("id", "state", "expires_at", "idle_ttl", "idle_at", "late_messages", "route_version")
 _MEMBER_NUMBER = ("id", "number", "is_rented")
 _TABLES = (("is_loop", "sender_id"), _NUMBER, _PARTICIPANT, _CONVERSATION, _MEMBER_NUMBER, _PARTICIPANT)
 
@@ -100,7 +100,7 @@ class InboundContext:
         """Whether this late text reopens its conversation, if no other gate stops it."""
         if self.author is None or self.is_open or self.has_lost_number:
             return False
-        return self.author.conversation.late_texts == LateTexts.REOPEN
+        return self.author.conversation.late_messages == LateMessagePolicy.REOPEN
 
     def without_author(self) -> Self:
         """Return the context of a text whose pair of numbers stands for no conversation."""
@@ -139,7 +139,7 @@ def read_arrival_locked(sender: str | None, recipient: str, text: str) -> Inboun
     The pair of numbers may get or lose a conversation between the lock and the read; then both are done again.
     """
     while True:
-        locked = Participant.objects.route(sender, recipient) if sender else None
+        locked = Participant.objects.find_author(sender, recipient) if sender else None
         context = read_arrival(sender, recipient, text)
         if context.is_loop or context.author == locked:
             return context

@@ -11,7 +11,7 @@ from conversations.delivery.wakeup import wake_workers
 from conversations.intake import fast_path
 from conversations.intake.gates import decide
 from conversations.intake.read_arrival import InboundContext, read_arrival, read_arrival_locked
-from conversations.models import Conversation, InboundMessage, LongText, Outcome
+from conversations.models import Conversation, InboundMessage, InboundOutcome, LongMessage
 from numbers.models import RealNumber
 from smsproxy.carriers.base import InboundText
 from smsproxy.states import StaleState
@@ -22,44 +22,44 @@ def receive(text: InboundText, *, raw: str = "") -> None:
 
     raw: the whole webhook, stored if the sender or the recipient is not a number that we can store as such.
     """
-    if fast_path.serves() and _take_the_fast_way(text):
+    if fast_path.is_available() and _try_fast_path(text):
         return
     with transaction.atomic():
-        take_in_whole(text, raw=raw)
+        process_message(text, raw=raw)
 
 
-def _take_the_fast_way(text: InboundText) -> bool:
+def _try_fast_path(text: InboundText) -> bool:
     """Relay an ordinary text. Return False, with nothing written, if the general path must handle it."""
     context = read_arrival(text.sender, text.recipient, text.text)
-    if decide(context) != Outcome.RELAYED or not context.is_open:
+    if decide(context) != InboundOutcome.RELAYED or not context.is_open:
         return False
-    done = fast_path.take_in(text, context)
-    if done is fast_path.Taken.DONE:
+    done = fast_path.write_relayed(text, context)
+    if done is fast_path.RelayResult.DONE:
         transaction.on_commit(wake_workers)
-    return done is not fast_path.Taken.NOT_ANY_MORE
+    return done is not fast_path.RelayResult.CONFLICT
 
 
-def take_in_whole(
+def process_message(
     text: InboundText,
     *,
-    long_text: LongText | None = None,
+    long_message: LongMessage | None = None,
     missing_parts: int = 0,
     received_at: datetime | None = None,
     raw: str = "",
 ) -> InboundMessage | None:
     """Record a text with its outcome, and queue its relays or a notice, in the caller's transaction.
 
-    Return None if this carrier message id is stored already. long_text: the long message that it was joined from.
+    Return None if this carrier message id is stored already. long_message: the long message that it was joined from.
     missing_parts: the number of its parts that never came. received_at: the arrival of its last part; None: now.
     """
     received_at = received_at or timezone.now()
     context = read_arrival_locked(text.sender, text.recipient, text.text)
-    if long_text and context.author and context.author.has_followed_others_since(received_at):
+    if long_message and context.author and context.author.pair_was_reassigned_since(received_at):
         # While we waited for its parts, the pair of numbers was given to another conversation.
         context = context.without_author()
     sender = context.sender
     if text.sender and sender is None and not context.is_loop:
-        sender = RealNumber.objects.remember([text.sender])[text.sender]
+        sender = RealNumber.objects.get_or_create_many([text.sender])[text.sender]
     message = InboundMessage(
         carrier_message_id=text.carrier_message_id,
         outcome=decide(context),
@@ -68,10 +68,10 @@ def take_in_whole(
         participant=context.author,
         text=text.text,
         raw="" if sender and context.virtual_number else raw,
-        group=text.group,
+        concat_ref=text.concat_ref,
         part=text.part,
         parts=text.parts,
-        long_text=long_text,
+        long_message=long_message,
         missing_parts=missing_parts,
         sent_at=text.sent_at,
         received_at=received_at,
@@ -83,11 +83,11 @@ def _write(message: InboundMessage, context: InboundContext) -> bool:
     """Store the message and what follows from its outcome. Return False if it is stored already."""
     if not InboundMessage.objects.record(message):
         return False
-    if message.outcome == Outcome.RELAYED and context.author and not _ensure_open(context.author.conversation):
-        message.outcome = Outcome.ENDED
+    if message.outcome == InboundOutcome.RELAYED and context.author and not _ensure_open(context.author.conversation):
+        message.outcome = InboundOutcome.ENDED
         message.save(update_fields=["outcome"])
-    if message.outcome == Outcome.RELAYED and context.author:
-        context.author.conversation.restart_idle_time()
+    if message.outcome == InboundOutcome.RELAYED and context.author:
+        context.author.conversation.touch()
         for other in context.others:
             queue_relay(message, other, context.relayed_text)
     else:
@@ -106,30 +106,30 @@ def _ensure_open(conversation: Conversation) -> bool:
     return True
 
 
-def keep_undecodable(carrier_message_id: str, raw: str, reason: str) -> InboundMessage | None:
+def store_undecodable(carrier_message_id: str, raw: str, reason: str) -> InboundMessage | None:
     """Store a signed webhook that we cannot parse, for staff. Return None if it is stored already."""
     message = InboundMessage(
-        carrier_message_id=carrier_message_id, outcome=Outcome.UNDECODABLE, raw=raw, reason=reason[:200]
+        carrier_message_id=carrier_message_id, outcome=InboundOutcome.UNDECODABLE, raw=raw, reason=reason[:200]
     )
     return message if InboundMessage.objects.record(message) else None
 
 
 def _queue_notice(message: InboundMessage, context: InboundContext) -> None:
     """Tell a person that nobody received their text. Numbers of ours and senders without a number get no notice."""
-    notice, once_key = _notice(message, context)
+    notice, dedup_key = _notice(message, context)
     if notice and message.sender and message.virtual_number and message.virtual_number.can_sms:
-        queue_notice_once(once_key, message.virtual_number, message.sender, notice)
+        queue_notice_once(dedup_key, message.virtual_number, message.sender, notice)
 
 
 def _notice(message: InboundMessage, context: InboundContext) -> tuple[str, str]:
     """Return the notice for the sender, and the key under which it is sent once."""
-    if message.outcome == Outcome.TOO_LONG:
+    if message.outcome == InboundOutcome.TOO_LONG:
         numbers = {"{segments}": context.segments, "{most}": settings.MAX_SEGMENTS}
         notice: str = settings.TOO_LONG_NOTICE
         for name, number in numbers.items():
             notice = notice.replace(name, str(number))
         return notice, f"too-long:{message.pk}"
     # Once a day, since the sender may be a machine.
-    notices = {Outcome.ENDED: settings.ENDED_NOTICE, Outcome.NO_ROUTE: settings.STRANGER_NOTICE}
+    notices = {InboundOutcome.ENDED: settings.ENDED_NOTICE, InboundOutcome.NO_ROUTE: settings.NO_ROUTE_NOTICE}
     today = timezone.now().date().isoformat()
-    return notices.get(Outcome(message.outcome), ""), f"not-passed-on:{message.sender_id}:{today}"
+    return notices.get(InboundOutcome(message.outcome), ""), f"not-passed-on:{message.sender_id}:{today}"

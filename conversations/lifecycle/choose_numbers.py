@@ -10,21 +10,21 @@ from dataclasses import dataclass
 
 from django.db import IntegrityError
 
-from conversations.lifecycle.cut_cool_down import cut_short, oldest_cooling
-from conversations.lifecycle.request import CannotCreate, NamedNumberTaken, Person
-from conversations.lifecycle.reuse_cooling_pair import pairs_to_have_again
-from conversations.lifecycle.shortage import no_number_free
+from conversations.lifecycle.cut_cool_down import oldest_cooling_pair, release_early
+from conversations.lifecycle.request import CannotCreate, ParticipantSpec, RequestedNumberTaken
+from conversations.lifecycle.reuse_cooling_pair import reusable_pairs
+from conversations.lifecycle.shortage import shortage_error
 from conversations.models import Conversation, Participant
-from numbers.assignment.choose import Choice, Preference, best_numbers, can_text
-from numbers.assignment.policy import Policy, UsedUp
+from numbers.assignment.choose import Assignment, Preference, assign_numbers, can_text
+from numbers.assignment.policy import AssignmentPolicy, ExhaustionPolicy
 from numbers.models import RealNumber, VirtualNumber
 
 USED_UP = "they had used up all numbers"
-MET_AGAIN = "the same two meet again"
+REUSED_BY_SAME_PAIR = "the same two meet again"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Chosen:
+class ChosenNumber:
     """The proxy number chosen for one person.
 
     cut_short: the person's participant row in an ended conversation, whose cool-down is cut short for this one.
@@ -37,54 +37,64 @@ class Chosen:
     why_cut_short: str = USED_UP
 
 
-class Overtaken(Exception):
+class Conflict(Exception):
     """A concurrent transaction changed a row that this one has read. Roll back and retry."""
 
 
 @contextmanager
-def others_may_be_faster() -> Iterator[None]:
+def conflict_on_integrity_error() -> Iterator[None]:
     """Raise Overtaken in place of IntegrityError: a concurrent transaction inserted the same row first."""
     try:
         yield
     except IntegrityError:
-        raise Overtaken from None
+        raise Conflict from None
 
 
 def choose_numbers(
-    people: Sequence[Person], real_numbers: Sequence[RealNumber], newcomers: Collection[RealNumber], policy: Policy
-) -> list[Chosen]:
+    people: Sequence[ParticipantSpec],
+    real_numbers: Sequence[RealNumber],
+    newcomers: Collection[RealNumber],
+    policy: AssignmentPolicy,
+) -> list[ChosenNumber]:
     """Return the best free number for each of these people, in their order. Write nothing. Raises CannotCreate.
 
     newcomers: the rows that this transaction has just inserted. They have no conversations to look up.
     """
     named = _named(people, real_numbers, policy)
-    if not newcomers and (again := pairs_to_have_again(real_numbers, policy, named)):
+    if not newcomers and (again := reusable_pairs(real_numbers, policy, named)):
         return [
-            Chosen(
+            ChosenNumber(
                 number=pair.proxy_number,
                 preference=Preference.NAMED if pair.real_number_id in named else Preference.LAST_USED,
                 cut_short=pair,
-                why_cut_short=MET_AGAIN,
+                why_cut_short=REUSED_BY_SAME_PAIR,
             )
             for pair in again
         ]
-    best_ones = best_numbers(real_numbers, policy, newcomers=newcomers, named=named)
+    best_ones = assign_numbers(real_numbers, policy, newcomers=newcomers, named=named)
     chosen = []
     for position, (real_number, best) in enumerate(zip(real_numbers, best_ones, strict=True)):
         ended = None
         wish = named.get(real_number.pk)
-        if best is None and policy.used_up == UsedUp.SOFT and (ended := oldest_cooling(real_number, policy, wish)):
-            best = Choice(ended.proxy_number, Preference.CUT_SHORT)
+        if (
+            best is None
+            and policy.on_exhausted == ExhaustionPolicy.SOFT
+            and (ended := oldest_cooling_pair(real_number, policy, wish))
+        ):
+            best = Assignment(ended.proxy_number, Preference.COOL_DOWN_CUT)
         if best is None and wish is not None:
-            raise NamedNumberTaken(position)
+            raise RequestedNumberTaken(position)
         if best is None:
-            raise no_number_free(position, real_number, policy)
-        chosen.append(Chosen(number=best.number, preference=best.preference, cut_short=ended))
+            raise shortage_error(position, real_number, policy)
+        chosen.append(ChosenNumber(number=best.number, preference=best.preference, cut_short=ended))
     return chosen
 
 
-def join(
-    conversation: Conversation, people: Sequence[Person], real_numbers: Sequence[RealNumber], chosen: Sequence[Chosen]
+def add_participants(
+    conversation: Conversation,
+    people: Sequence[ParticipantSpec],
+    real_numbers: Sequence[RealNumber],
+    chosen: Sequence[ChosenNumber],
 ) -> list[Participant]:
     """Insert the participants with their chosen numbers and return them. Raises Overtaken.
 
@@ -92,9 +102,9 @@ def join(
     `one_live_route` lets one of them insert it.
     """
     ended = {each.cut_short: each.why_cut_short for each in chosen if each.cut_short}
-    if ended and not cut_short(ended):
-        raise Overtaken
-    with others_may_be_faster():
+    if ended and not release_early(ended):
+        raise Conflict
+    with conflict_on_integrity_error():
         return Participant.objects.bulk_create(
             Participant(
                 conversation=conversation,
@@ -108,18 +118,20 @@ def join(
         )
 
 
-def count_pairs(chosen: Sequence[Chosen], policy: Policy) -> None:
+def increment_live_counts(chosen: Sequence[ChosenNumber], policy: AssignmentPolicy) -> None:
     """Add the new pairs to the counts of their numbers. Raises Overtaken if a number is out of service or full.
 
     Call it last: these rows stay locked until the transaction ends.
     """
     pairs = Counter(each.number.pk for each in chosen)
     pairs.subtract(each.number.pk for each in chosen if each.cut_short)
-    if not VirtualNumber.objects.give(pairs, cap=policy.cap):
-        raise Overtaken
+    if not VirtualNumber.objects.add_live_pairs(pairs, cap=policy.cap):
+        raise Conflict
 
 
-def _named(people: Sequence[Person], real_numbers: Sequence[RealNumber], policy: Policy) -> dict[int, VirtualNumber]:
+def _named(
+    people: Sequence[ParticipantSpec], real_numbers: Sequence[RealNumber], policy: AssignmentPolicy
+) -> dict[int, VirtualNumber]:
     """Return the numbers that the request names, by the id of the real number that gets each. Raises CannotCreate."""
     wishes = [person.proxy_number for person in people if person.proxy_number]
     if not wishes:

@@ -10,119 +10,119 @@ from django.utils import timezone
 
 from conversations.delivery.outbox import queue_notices
 from conversations.lifecycle.choose_numbers import (
-    Chosen,
-    Overtaken,
+    ChosenNumber,
+    Conflict,
+    add_participants,
     choose_numbers,
-    count_pairs,
-    join,
-    others_may_be_faster,
+    conflict_on_integrity_error,
+    increment_live_counts,
 )
 from conversations.lifecycle.request import (
     CannotCreate,
-    MixedUp,
+    ContentionError,
+    ConversationSpec,
+    IdempotencyKey,
+    IdempotencyKeyReused,
     NoNumberFree,
-    Person,
-    RequestId,
-    Terms,
-    TooManyAtOnce,
+    ParticipantSpec,
 )
-from conversations.lifecycle.shortage import note_shortage
+from conversations.lifecycle.shortage import record_shortage
 from conversations.models import Conversation, Participant
-from numbers.assignment.policy import Policy
-from numbers.lookup import NumberNotValid, look_up, remember_answers
+from numbers.assignment.policy import AssignmentPolicy
+from numbers.lookup import NumberNotValid, look_up, store_results
 from numbers.models import RealNumber, VirtualNumber
 from smsproxy.api.models import ApiKey
 from smsproxy.carriers.base import LookupResult
 
 # A concurrent creator may win between our read and our write. After this many conflicts in a row we give up.
-_MOST_TRIES = 50
+_MAX_ATTEMPTS = 50
 
 
 def create_conversation(
-    people: Sequence[Person],
-    terms: Terms | None = None,
+    people: Sequence[ParticipantSpec],
+    terms: ConversationSpec | None = None,
     *,
     created_by: ApiKey | None = None,
-    request_id: RequestId | None = None,
+    request_id: IdempotencyKey | None = None,
 ) -> Conversation:
     """Create a conversation between these people, with a proxy number for each, and queue the confirmations.
 
     request_id: of a request that may be repeated. A repeat creates nothing and returns the first conversation.
-    Raises CannotCreate or TooManyAtOnce, with nothing created or sent, and MixedUp.
+    Raises CannotCreate or ContentionError, with nothing created or sent, and IdempotencyKeyReused.
     """
-    terms = terms or Terms()
-    if request_id is not None and (made := _made_before(created_by, request_id)):
+    terms = terms or ConversationSpec()
+    if request_id is not None and (made := _find_existing(created_by, request_id)):
         return made
-    _refuse_repeats(people)
+    _reject_duplicates(people)
     _refuse_virtual_numbers(people)
     answers = _look_up_phones(people)
     try:
-        return _create(people, terms, created_by, request_id or RequestId(key="", hash=""), answers)
+        return _create(people, terms, created_by, request_id or IdempotencyKey(key="", hash=""), answers)
     except NoNumberFree as error:
-        note_shortage(error, people[error.position].number, terms.policy)
+        record_shortage(error, people[error.position].number, terms.policy)
         raise
     except IntegrityError:
         # A concurrent repeat has committed a conversation with the same idempotency key.
-        if request_id is not None and (made := _made_before(created_by, request_id)):
+        if request_id is not None and (made := _find_existing(created_by, request_id)):
             return made
         raise
 
 
-def dry_run(people: Sequence[Person], policy: Policy) -> list[Chosen]:
+def dry_run(people: Sequence[ParticipantSpec], policy: AssignmentPolicy) -> list[ChosenNumber]:
     """Return the numbers that these people would get now, in their order. Create nothing, and pay for no lookup.
 
     A creation at the same moment takes these numbers, or others of the same rank.
-    Raises CannotCreate or TooManyAtOnce, as the creation would.
+    Raises CannotCreate or ContentionError, as the creation would.
     """
-    _refuse_repeats(people)
+    _reject_duplicates(people)
     _refuse_virtual_numbers(people)
-    for _ in range(_MOST_TRIES):
-        with suppress(Overtaken), transaction.atomic():
-            known = RealNumber.objects.known(person.number for person in people)
+    for _ in range(_MAX_ATTEMPTS):
+        with suppress(Conflict), transaction.atomic():
+            known = RealNumber.objects.by_number(person.number for person in people)
             rows, newcomers = _real_numbers(people, known)
             chosen = choose_numbers(people, rows, newcomers, policy)
             transaction.set_rollback(True)
             return chosen
-    raise TooManyAtOnce
+    raise ContentionError
 
 
 def _create(
-    people: Sequence[Person],
-    terms: Terms,
+    people: Sequence[ParticipantSpec],
+    terms: ConversationSpec,
     created_by: ApiKey | None,
-    request_id: RequestId,
+    request_id: IdempotencyKey,
     answers: dict[str, LookupResult],
 ) -> Conversation:
     """Choose the numbers, insert the rows and count the pairs, in one transaction. Retry it after a conflict."""
-    for _ in range(_MOST_TRIES):
-        with suppress(Overtaken), transaction.atomic():
-            known = RealNumber.objects.known(person.number for person in people)
+    for _ in range(_MAX_ATTEMPTS):
+        with suppress(Conflict), transaction.atomic():
+            known = RealNumber.objects.by_number(person.number for person in people)
             _wait_for_other_creators(known)
             real_numbers, newcomers = _real_numbers(people, known)
-            remember_answers({row.number: row for row in real_numbers}, answers)
+            store_results({row.number: row for row in real_numbers}, answers)
             # Before the choice: the unique idempotency key stops a concurrent repeat here, before it takes a number.
-            conversation = _open(terms, created_by, request_id)
+            conversation = _create_row(terms, created_by, request_id)
             chosen = choose_numbers(people, real_numbers, newcomers, terms.policy)
-            participants = join(conversation, people, real_numbers, chosen)
-            conversation.remember(participants)
+            participants = add_participants(conversation, people, real_numbers, chosen)
+            conversation.cache_participants(participants)
             if terms.notify and settings.CONFIRMATION_TEXT:
                 _queue_confirmations(participants)
-            count_pairs(chosen, terms.policy)
+            increment_live_counts(chosen, terms.policy)
             return conversation
-    raise TooManyAtOnce
+    raise ContentionError
 
 
-def _made_before(created_by: ApiKey | None, request_id: RequestId) -> Conversation | None:
-    """Return the conversation that an earlier request with this key created. Raises MixedUp."""
+def _find_existing(created_by: ApiKey | None, request_id: IdempotencyKey) -> Conversation | None:
+    """Return the conversation that an earlier request with this key created. Raises IdempotencyKeyReused."""
     made = (
         Conversation.objects.with_participants().filter(created_by=created_by, idempotency_key=request_id.key).first()
     )
     if made is not None and made.request_hash != request_id.hash:
-        raise MixedUp
+        raise IdempotencyKeyReused
     return made
 
 
-def _refuse_repeats(people: Sequence[Person]) -> None:
+def _reject_duplicates(people: Sequence[ParticipantSpec]) -> None:
     """Raise CannotCreate if two participants have the same number."""
     first: dict[str, int] = {}
     for position, person in enumerate(people):
@@ -133,10 +133,10 @@ def _refuse_repeats(people: Sequence[Person]) -> None:
         first[person.number] = position
 
 
-def _refuse_virtual_numbers(people: Sequence[Person]) -> None:
+def _refuse_virtual_numbers(people: Sequence[ParticipantSpec]) -> None:
     """Reject virtual numbers as participants: we would send messages to ourselves without end."""
     ours = set(
-        VirtualNumber.objects.in_pool()
+        VirtualNumber.objects.rented_or_ordered()
         .filter(number__in=[person.number for person in people])
         .values_list("number", flat=True)
     )
@@ -145,7 +145,7 @@ def _refuse_virtual_numbers(people: Sequence[Person]) -> None:
             raise CannotCreate(position, "virtual_number", "is one of our own virtual numbers, not a person's")
 
 
-def _look_up_phones(people: Sequence[Person]) -> dict[str, LookupResult]:
+def _look_up_phones(people: Sequence[ParticipantSpec]) -> dict[str, LookupResult]:
     """Return what the lookup answers, by number. Call it outside the transaction: it may use the network."""
     try:
         return look_up([person.number for person in people])
@@ -165,23 +165,23 @@ def _wait_for_other_creators(numbers: dict[str, RealNumber]) -> None:
 
 
 def _real_numbers(
-    people: Sequence[Person], known: dict[str, RealNumber]
+    people: Sequence[ParticipantSpec], known: dict[str, RealNumber]
 ) -> tuple[list[RealNumber], Collection[RealNumber]]:
     """Return the rows of these people, in their order, and those of them that are inserted here. Raises Overtaken."""
-    with others_may_be_faster():
+    with conflict_on_integrity_error():
         new = RealNumber.objects.add(person.number for person in people if person.number not in known)
     rows = known | new
     return [rows[person.number] for person in people], new.values()
 
 
-def _open(terms: Terms, created_by: ApiKey | None, request_id: RequestId) -> Conversation:
+def _create_row(terms: ConversationSpec, created_by: ApiKey | None, request_id: IdempotencyKey) -> Conversation:
     """Insert the conversation row and its first event. Raises IntegrityError if the idempotency key exists."""
     now = timezone.now()
     conversation = Conversation.objects.create(
         reference=terms.reference,
         pool=terms.policy.pool,
         geography=terms.policy.geography,
-        late_texts=terms.late_texts or settings.LATE_TEXTS,
+        late_messages=terms.late_messages or settings.LATE_MESSAGE_POLICY,
         created_by=created_by,
         idempotency_key=request_id.key,
         request_hash=request_id.hash,
@@ -190,7 +190,9 @@ def _open(terms: Terms, created_by: ApiKey | None, request_id: RequestId) -> Con
         idle_ttl=terms.idle_ttl,
         idle_at=now + timedelta(seconds=terms.idle_ttl) if terms.idle_ttl is not None else None,
     )
-    conversation.record(conversation.state, reason="created", actor=f"API key {created_by.name}" if created_by else "")
+    conversation.record_event(
+        conversation.state, reason="created", actor=f"API key {created_by.name}" if created_by else ""
+    )
     return conversation
 
 

@@ -15,21 +15,21 @@ from django.db.models import F
 from django.utils import timezone
 
 from conversations.delivery.outbox import queue_notice
-from conversations.lifecycle.shortage import no_number_free
+from conversations.lifecycle.shortage import shortage_error
 from conversations.models import Conversation, OutboundMessage, OutboundState, Participant
 from conversations.models.participant import ParticipantQuerySet
-from numbers.assignment.choose import Choice, Preference, best_numbers, can_text
+from numbers.assignment.choose import Assignment, Preference, assign_numbers, can_text
 from numbers.models import NumberState, VirtualNumber
 from numbers.models.pool import cool_down_of
 from smsproxy.carriers.gsm7 import segments
 from smsproxy.states import StaleState
 
 # Conflicts in a row with concurrent requests for the chosen number, before a person is reported as not moved.
-_MOST_TRIES = 10
+_MAX_TRIES = 10
 
 
 @dataclass(frozen=True, kw_only=True)
-class Preview:
+class ReplacementPreview:
     """The effects that a replacement would have now.
 
     people: people to move. texts, sms: notices to send, and their segments. stuck: people with no number free.
@@ -44,7 +44,7 @@ class Preview:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Moved:
+class Replacement:
     """The result for one participant. to: their new number, or None if they were not moved; then `why` says why."""
 
     participant: Participant
@@ -52,7 +52,7 @@ class Moved:
     why: str = ""
 
 
-def preview(number: VirtualNumber, successors: Sequence[VirtualNumber] = ()) -> Preview:
+def preview(number: VirtualNumber, successors: Sequence[VirtualNumber] = ()) -> ReplacementPreview:
     """Return the effects that replacing this number would have.
 
     successors: the only numbers to use instead; empty for any that assignment finds.
@@ -67,10 +67,10 @@ def preview(number: VirtualNumber, successors: Sequence[VirtualNumber] = ()) -> 
             texts += 1
             sms += segments(text).count
     cooling = number.participants.current().cooling().count()
-    return Preview(people=people, texts=texts, sms=sms, stuck=stuck, cooling=cooling)
+    return ReplacementPreview(people=people, texts=texts, sms=sms, stuck=stuck, cooling=cooling)
 
 
-def replace(number: VirtualNumber, successors: Sequence[VirtualNumber] = ()) -> Iterator[Moved]:
+def replace(number: VirtualNumber, successors: Sequence[VirtualNumber] = ()) -> Iterator[Replacement]:
     """Drain the number and move its people to other numbers, one by one. Safe to repeat.
 
     Raises StaleState: the number is ordered or retired.
@@ -88,14 +88,14 @@ def replace(number: VirtualNumber, successors: Sequence[VirtualNumber] = ()) -> 
 
 def _to_move(number: VirtualNumber) -> ParticipantQuerySet:
     """Return the participants of open conversations who still use this number."""
-    live = Conversation.objects.live()
+    live = Conversation.objects.open_now()
     people: ParticipantQuerySet = number.participants.current().unreleased().filter(conversation__in=live)
     return people.select_related("conversation__pool", "real_number", "proxy_number").order_by("pk")
 
 
-def _move(participant: Participant, successors: Sequence[VirtualNumber]) -> Moved | None:
+def _move(participant: Participant, successors: Sequence[VirtualNumber]) -> Replacement | None:
     """Return what became of this participant, or None if nothing is left to move."""
-    for _ in range(_MOST_TRIES):
+    for _ in range(_MAX_TRIES):
         with suppress(IntegrityError), transaction.atomic():
             # Processing an inbound message takes the same lock: after this, none is queued for the old number.
             Conversation.objects.select_for_update(no_key=True).get(pk=participant.conversation_id)
@@ -104,23 +104,23 @@ def _move(participant: Participant, successors: Sequence[VirtualNumber]) -> Move
                 return None
             best = _best(current, successors, Counter())
             if best is None:
-                return Moved(participant=current, to=None, why=_why_stuck(current, successors))
+                return Replacement(participant=current, to=None, why=_why_stuck(current, successors))
             if _give(current, best.number):
-                return Moved(participant=current, to=best.number)
+                return Replacement(participant=current, to=best.number)
             transaction.set_rollback(True)
-    return Moved(
+    return Replacement(
         participant=participant, to=None, why="concurrent requests took every free number. Run the command again"
     )
 
 
-def _best(participant: Participant, successors: Sequence[VirtualNumber], given: Counter[int]) -> Choice | None:
+def _best(participant: Participant, successors: Sequence[VirtualNumber], given: Counter[int]) -> Assignment | None:
     person = participant.real_number
     policy = participant.conversation.policy
     able = [number for number in successors if can_text(number, person)]
     if successors and not able:
         return None
     for wish in [{person.pk: number} for number in able] or [{}]:
-        [best] = best_numbers([person], policy, named=wish, given=given)
+        [best] = assign_numbers([person], policy, named=wish, given=given)
         if best is not None:
             return best
     return None
@@ -146,7 +146,7 @@ def _give(old: Participant, number: VirtualNumber) -> bool:
     Participant.objects.filter(pk=old.pk).update(replaced_by=new, release_at=cooled_down_at)
     # Makes an inbound message that was read before this, and is processed after it, read the route again.
     Conversation.objects.filter(pk=conversation.pk).update(route_version=F("route_version") + 1)
-    conversation.record(
+    conversation.record_event(
         conversation.state,
         old_state=conversation.state,
         reason=f"participant {old.position} was given {number} in place of {old.proxy_number}",
@@ -157,7 +157,7 @@ def _give(old: Participant, number: VirtualNumber) -> bool:
         waiting.update(participant=new, sender=number)
     if text := _notice(new):
         queue_notice(new, text)
-    return VirtualNumber.objects.give({number.pk: 1}, cap=conversation.policy.cap)
+    return VirtualNumber.objects.add_live_pairs({number.pk: 1}, cap=conversation.policy.cap)
 
 
 def _notice(participant: Participant) -> str:
@@ -169,4 +169,4 @@ def _notice(participant: Participant) -> str:
 def _why_stuck(participant: Participant, successors: Sequence[VirtualNumber]) -> str:
     if successors:
         return "each of the named numbers is taken, at its cap, or cannot text this participant"
-    return no_number_free(participant.position, participant.real_number, participant.conversation.policy).detail
+    return shortage_error(participant.position, participant.real_number, participant.conversation.policy).detail

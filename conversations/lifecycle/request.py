@@ -3,13 +3,13 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from conversations.models import LateTexts
-from numbers.assignment.choose import Need
-from numbers.assignment.policy import Policy
+from conversations.models import LateMessagePolicy
+from numbers.assignment.choose import NumberDemand
+from numbers.assignment.policy import AssignmentPolicy
 
 
 @dataclass(frozen=True, kw_only=True)
-class RequestId:
+class IdempotencyKey:
     """The idempotency key of a request. A repeat has the same key and the same hash.
 
     key: chosen by the caller. hash: of the content of the request.
@@ -20,7 +20,7 @@ class RequestId:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Person:
+class ParticipantSpec:
     """A requested participant.
 
     number: E.164. label: shown to the other participants. proxy_number: E.164 of the only virtual number that they
@@ -33,20 +33,20 @@ class Person:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Terms:
+class ConversationSpec:
     """The options of a new conversation.
 
     reference: the marketplace's own name for it. ttl: seconds until it ends by itself, or None for no limit.
     idle_ttl: seconds without a message after which it ends, or None for no limit. notify: send the confirmations.
-    policy: how numbers are chosen. late_texts: the policy for late messages, or None for the setting LATE_TEXTS.
+    policy: how numbers are chosen. late_messages: the policy, or None for LATE_MESSAGE_POLICY.
     """
 
     reference: str = ""
     ttl: int | None = None
     idle_ttl: int | None = None
     notify: bool = True
-    policy: Policy = field(default_factory=Policy)
-    late_texts: LateTexts | None = None
+    policy: AssignmentPolicy = field(default_factory=AssignmentPolicy)
+    late_messages: LateMessagePolicy | None = None
 
 
 class CannotCreate(Exception):
@@ -63,11 +63,11 @@ class CannotCreate(Exception):
         self.field = field
 
 
-class MixedUp(Exception):
+class IdempotencyKeyReused(Exception):
     """The caller reused an idempotency key for a different request."""
 
 
-class NamedNumberTaken(CannotCreate):
+class RequestedNumberTaken(CannotCreate):
     """The requested virtual number serves another conversation of this participant, or is at its cap."""
 
     def __init__(self, position: int) -> None:
@@ -83,7 +83,7 @@ class NamedNumberTaken(CannotCreate):
 class NoNumberFree(CannotCreate):
     """Every virtual number that could serve this participant is in their other conversations, or at its cap."""
 
-    def __init__(self, position: int, code: str, detail: str, *, country: str, need: Need) -> None:
+    def __init__(self, position: int, code: str, detail: str, *, country: str, need: NumberDemand) -> None:
         super().__init__(position, code, detail, field="")
         self.country = country
         self.need = need
@@ -94,12 +94,12 @@ class NoNumberFree(CannotCreate):
         return {
             "participant": self.position,
             "country": self.country,
-            "numbers_able": self.need.able,
+            "numbers_eligible": self.need.able,
             "numbers_in_use": self.need.in_use,
             "numbers_needed": self.need.needed,
             "next_release_at": self.need.next_release_at,
         }
 
 
-class TooManyAtOnce(Exception):
+class ContentionError(Exception):
     """Every retry met a conflict with a concurrent request. Nothing was created. The caller may retry."""

@@ -6,15 +6,15 @@ counterpart every day needs one number for that, not one for each day of the coo
 
 from collections.abc import Mapping, Sequence
 
-from conversations.lifecycle.cut_cool_down import has_texts_under_way
+from conversations.lifecycle.cut_cool_down import has_unsettled_messages
 from conversations.models import ConversationState, Participant
-from numbers.assignment.choose import serving
-from numbers.assignment.policy import Policy, Stickiness
+from numbers.assignment.choose import eligible_numbers
+from numbers.assignment.policy import AssignmentPolicy, Stickiness
 from numbers.models import RealNumber, VirtualNumber
 
 
-def pairs_to_have_again(
-    people: Sequence[RealNumber], policy: Policy, named: Mapping[int, VirtualNumber]
+def reusable_pairs(
+    people: Sequence[RealNumber], policy: AssignmentPolicy, named: Mapping[int, VirtualNumber]
 ) -> list[Participant]:
     """Return the two participants of these people's last conversation, in order, if its numbers can be reused.
 
@@ -40,12 +40,12 @@ def pairs_to_have_again(
     theirs = [pairs[person.pk] for person in people]
     cool_down = all(pair.release_at is not None and pair.released_at is None for pair in theirs)
     is_closed = theirs[0].conversation.state == ConversationState.CLOSED
-    if not (is_closed and cool_down) or any(map(has_texts_under_way, theirs)):
+    if not (is_closed and cool_down) or any(map(has_unsettled_messages, theirs)):
         return []
     can_be_given = all(
         named[person.pk] == pair.proxy_number
         if person.pk in named
-        else serving(person, policy).filter(pk=pair.proxy_number_id).exists()
+        else eligible_numbers(person, policy).filter(pk=pair.proxy_number_id).exists()
         for person, pair in zip(people, theirs, strict=True)
     )
     return theirs if can_be_given else []

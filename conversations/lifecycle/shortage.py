@@ -3,19 +3,19 @@
 from django.db import transaction
 
 from conversations.lifecycle.request import NoNumberFree
-from numbers.assignment.choose import Need, need_of, sender_countries
-from numbers.assignment.policy import Policy
+from numbers.assignment.choose import NumberDemand, demand_of, sender_countries
+from numbers.assignment.policy import AssignmentPolicy
 from numbers.models import RealNumber, Shortage, ShortageCount
 
 
-def no_number_free(position: int, person: RealNumber, policy: Policy) -> NoNumberFree:
+def shortage_error(position: int, person: RealNumber, policy: AssignmentPolicy) -> NoNumberFree:
     """Return the error that says how many numbers could serve this person, and why none is free."""
-    need = need_of(person, policy)
+    need = demand_of(person, policy)
     return NoNumberFree(position, "no_number_free", _why(person, policy, need), country=person.country, need=need)
 
 
 @transaction.atomic
-def note_shortage(error: NoNumberFree, number: str, policy: Policy) -> None:
+def record_shortage(error: NoNumberFree, number: str, policy: AssignmentPolicy) -> None:
     """Store the shortage as an event and count it. number: the person's, E.164.
 
     Call it after the failed transaction has rolled back, or the event is lost with it.
@@ -24,7 +24,7 @@ def note_shortage(error: NoNumberFree, number: str, policy: Policy) -> None:
         pool=policy.pool,
         country=error.country,
         real_number=RealNumber.objects.with_number(number).first(),
-        able=error.need.able,
+        eligible_count=error.need.able,
         in_use=error.need.in_use,
         needed=error.need.needed,
         next_release_at=error.need.next_release_at,
@@ -34,7 +34,7 @@ def note_shortage(error: NoNumberFree, number: str, policy: Policy) -> None:
     ShortageCount.objects.add_one(policy.pool, error.country)
 
 
-def _why(person: RealNumber, policy: Policy, need: Need) -> str:
+def _why(person: RealNumber, policy: AssignmentPolicy, need: NumberDemand) -> str:
     countries = sender_countries(person.country, policy)
     of_countries = ", ".join(countries or ["any country"]) or "its own country, which is unknown"
     pool, option = (f"pool {policy.pool.name}", f" --pool {policy.pool.name}") if policy.pool else ("pool", "")

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from conversations.planning.plan import CountryPlan, Needs, Plan
+from conversations.planning.plan import CountryPlan, Needs, PoolPlan
 
 
-def as_data(plan: Plan) -> dict[str, Any]:
+def as_data(plan: PoolPlan) -> dict[str, Any]:
     """Return the plan as data for JSON."""
     question = plan.question
     return {

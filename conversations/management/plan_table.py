@@ -3,17 +3,17 @@
 from collections.abc import Iterator, Sequence
 from textwrap import wrap
 
-from conversations.planning.advice import advice, country_name, terms_text
+from conversations.planning.advice import advice, assumptions_text, country_name
 from conversations.planning.columns import COSTS, NEEDS, Column, cool_down_name
-from conversations.planning.plan import Plan, Simulation
+from conversations.planning.plan import PoolPlan, Simulation
 from smsproxy.text_table import table
 
 WIDTH = 100
 
 
-def lines(plan: Plan) -> Iterator[str]:
+def lines(plan: PoolPlan) -> Iterator[str]:
     """Yield the lines of the plan."""
-    yield f"POOL {terms_text(plan)}"
+    yield f"POOL {assumptions_text(plan)}"
     if not plan.countries:
         yield "  The pool has no numbers and no conversations, so there is nothing to plan from."
         return
@@ -31,12 +31,12 @@ def lines(plan: Plan) -> Iterator[str]:
         yield from wrap(advice(country, plan), WIDTH, subsequent_indent="    ")
 
 
-def _table(plan: Plan, columns: Sequence[Column]) -> Iterator[str]:
+def _table(plan: PoolPlan, columns: Sequence[Column]) -> Iterator[str]:
     rows = [[country_name(each.country), *(column.cell(each) for column in columns)] for each in plan.countries]
     yield from table([["country", *(column.head for column in columns)], *rows], numeric=True, gap=2)
 
 
-def _cool_downs(plan: Plan, simulated: Sequence[Simulation]) -> Iterator[str]:
+def _cool_downs(plan: PoolPlan, simulated: Sequence[Simulation]) -> Iterator[str]:
     rows = [
         [country_name(country.country), *(str(each.needs.numbers) for each in country.simulations)]
         for country in plan.countries

@@ -4,14 +4,14 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from conversations.insight.status import (
-    MOST,
+    MAX_COUNT,
     Account,
+    BlockedNumber,
+    FailedTopUp,
+    QueueCounts,
     Status,
-    Texts,
-    TopUpInTrouble,
-    WaitingNumber,
-    WorkerSeen,
-    counted,
+    WorkerStatus,
+    format_count,
 )
 from smsproxy.text_table import table
 
@@ -48,24 +48,25 @@ def _sending(account: Account, status: Status) -> Iterator[str]:
         return
     code = f" (code {account.code})" if account.code else ""
     yield (
-        f"SENDING is paused since {account.since:%Y-%m-%d %H:%M:%S} UTC, for {_lasted(status.at - account.since)}: "
+        f"SENDING is paused since {account.since:%Y-%m-%d %H:%M:%S} UTC, "
+        f"for {_format_duration(status.at - account.since)}: "
         f"{account.why}{code}"
     )
     if account.is_probing:
         probe = "a test message is in flight"
     elif account.next_probe_at > status.at:
-        probe = f"a test message is sent in {_lasted(account.next_probe_at - status.at)}"
+        probe = f"a test message is sent in {_format_duration(account.next_probe_at - status.at)}"
     else:
         probe = "the next message is a test"
     tried = f"{account.failed_probes} tests failed" if account.failed_probes else "no test so far"
     yield f"  {probe}; {tried}"
 
 
-def _texts(texts: Texts, status: Status) -> list[list[str]]:
-    oldest = f"the oldest for {_lasted(status.at - texts.oldest_queued_at)}" if texts.oldest_queued_at else ""
-    if texts.queued == MOST:
-        oldest += f"; of the first {MOST:,}:"
-    when = "sending resumes" if status.account.is_paused else "a worker and CARRIER_RATE allow"
+def _texts(texts: QueueCounts, status: Status) -> list[list[str]]:
+    oldest = f"the oldest for {_format_duration(status.at - texts.oldest_queued_at)}" if texts.oldest_queued_at else ""
+    if texts.queued == MAX_COUNT:
+        oldest += f"; of the first {MAX_COUNT:,}:"
+    when = "sending resumes" if status.account.is_paused else "a worker and CARRIER_REQUESTS_PER_SECOND allow"
     rows = [
         ("queued", texts.queued, oldest),
         ("  ready", texts.ready, f"sent as soon as {when}, in order for each person"),
@@ -73,19 +74,20 @@ def _texts(texts: Texts, status: Status) -> list[list[str]]:
         ("  number", texts.behind_a_wait, "waiting with a paused number"),
         ("  backoff", texts.backing_off, "refused for now by the carrier, retried automatically"),
         ("in flight", texts.in_flight, "requests to the carrier in progress"),
-        ("unknown", texts.unknown, f"unknown whether sent; need a decision by staff: {counted(texts.undecided)}"),
+        ("unknown", texts.unknown, f"unknown whether sent; need a decision by staff: {format_count(texts.undecided)}"),
     ]
-    return [[name, f"{counted(count):>6}", told] for name, count, told in rows]
+    return [[name, f"{format_count(count):>6}", told] for name, count, told in rows]
 
 
-def _number(number: WaitingNumber, status: Status) -> list[str]:
+def _number(number: BlockedNumber, status: Status) -> list[str]:
     if number.since is None or number.until is None:
         told = "gets no new conversations"
     elif number.until > status.at:
-        told = f"paused for {_lasted(status.at - number.since)}, and {_lasted(number.until - status.at)} more"
+        paused, left = status.at - number.since, number.until - status.at
+        told = f"paused for {_format_duration(paused)}, and {_format_duration(left)} more"
     else:
         told = "the next message is a test"
-    return [number.number, number.state, f"{counted(number.queued):>6} queued", told, number.why]
+    return [number.number, number.state, f"{format_count(number.queued):>6} queued", told, number.why]
 
 
 def _pool(status: Status) -> list[list[str]]:
@@ -93,24 +95,24 @@ def _pool(status: Status) -> list[list[str]]:
         ("shortages", status.shortages.count, f"of the last hour; {status.shortages}"),
         ("retired", status.still_rented.count, f"and still rented: {status.still_rented}"),
     ]
-    return [[name, f"{counted(count):>6}", told if count else ""] for name, count, told in rows]
+    return [[name, f"{format_count(count):>6}", told if count else ""] for name, count, told in rows]
 
 
-def _top_up(rule: TopUpInTrouble, status: Status) -> list[str]:
-    again = f"retries in {_lasted(rule.retry_at - status.at)}" if rule.retry_at else ""
+def _top_up(rule: FailedTopUp, status: Status) -> list[str]:
+    again = f"retries in {_format_duration(rule.retry_at - status.at)}" if rule.retry_at else ""
     return [rule.pool, rule.country, rule.trouble, again]
 
 
-def _worker(worker: WorkerSeen, status: Status) -> list[str]:
+def _worker(worker: WorkerStatus, status: Status) -> list[str]:
     if not worker.is_alive:
-        return [worker.name, f"silent for {_lasted(status.at - worker.seen_at)}", ""]
+        return [worker.name, f"silent for {_format_duration(status.at - worker.seen_at)}", ""]
     if worker.trouble:
         return [worker.name, "sends nothing", worker.trouble]
-    since = f"running for {_lasted(status.at - worker.started_at)}"
+    since = f"running for {_format_duration(status.at - worker.started_at)}"
     return [worker.name, since, f"{worker.in_flight} of {worker.concurrency} calls in flight"]
 
 
-def _lasted(duration: timedelta) -> str:
+def _format_duration(duration: timedelta) -> str:
     for unit, length in _UNITS:
         if duration >= 2 * length:
             return f"{duration // length} {unit}"

@@ -2,10 +2,10 @@
 
 from conversations.models.text_erasure import TextErasure
 
-from .conversation import Conversation, ConversationEvent, ConversationState, LateTexts
-from .inbound import InboundMessage, LongText, Outcome
-from .outbound import Kind, MessageEvent, OutboundMessage, OutboundPart, OutboundState
-from .pace import AccountEvent, AccountPace, AccountState, NumberPace
+from .conversation import Conversation, ConversationEvent, ConversationState, LateMessagePolicy
+from .inbound import InboundMessage, InboundOutcome, LongMessage
+from .outbound import MessageEvent, MessageKind, OutboundMessage, OutboundPart, OutboundState
+from .pace import AccountEvent, AccountRateLimit, AccountState, NumberRateLimit
 from .participant import Participant
 from .receipt import DeliveryReceipt
 from .rejected_webhook import RejectedWebhook
@@ -13,22 +13,22 @@ from .worker import Worker
 
 __all__ = [
     "AccountEvent",
-    "AccountPace",
+    "AccountRateLimit",
     "AccountState",
     "Conversation",
     "ConversationEvent",
     "ConversationState",
     "DeliveryReceipt",
     "InboundMessage",
-    "Kind",
-    "LateTexts",
-    "LongText",
+    "InboundOutcome",
+    "LateMessagePolicy",
+    "LongMessage",
     "MessageEvent",
-    "NumberPace",
+    "MessageKind",
+    "NumberRateLimit",
     "OutboundMessage",
     "OutboundPart",
     "OutboundState",
-    "Outcome",
     "Participant",
     "RejectedWebhook",
     "TextErasure",

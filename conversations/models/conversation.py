@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, ClassVar, Self
 from django.db import models, transaction
 from django.utils import timezone
 
-from numbers.assignment.policy import Geography, Policy, policy_of
+from numbers.assignment.policy import AssignmentPolicy, Geography, policy_of
 from numbers.models import Pool
 from numbers.models.pool import cool_down_of
 from smsproxy.api.models import ApiKey
-from smsproxy.states import Event, StaleState, Stateful
+from smsproxy.states import Event, StaleState, StateMachine
 
 if TYPE_CHECKING:
     from .participant import Participant
@@ -27,12 +27,12 @@ class ConversationState(models.TextChoices):
     """It has ended. Its pairs of numbers cool down, and may then be given to others."""
 
 
-class LateTexts(models.TextChoices):
+class LateMessagePolicy(models.TextChoices):
     """The policy for a text that arrives after the end, while the numbers cool down."""
 
-    END = "end", "are answered that it has ended"
+    END = "end", "reply “conversation ended”"
     """Nobody receives it, and its sender gets ENDED_NOTICE."""
-    REOPEN = "reopen", "reopen it"
+    REOPEN = "reopen", "reopen the conversation"
     """The conversation reopens, for as long as its first ttl."""
 
 
@@ -41,7 +41,7 @@ def _time_is_up(at: datetime) -> models.Q:
 
 
 class ConversationQuerySet(models.QuerySet["Conversation"]):
-    def live(self) -> Self:
+    def open_now(self) -> Self:
         """Return conversations whose participants may text each other now."""
         now = timezone.now()
         unexpired = models.Q(expires_at__isnull=True) | models.Q(expires_at__gt=now)
@@ -59,7 +59,7 @@ class ConversationQuerySet(models.QuerySet["Conversation"]):
             "people__proxy_number",
         )
 
-    def over(self) -> Self:
+    def ended(self) -> Self:
         """Return conversations that are closed, or whose time is up."""
         return self.filter(models.Q(state=ConversationState.CLOSED) | _time_is_up(timezone.now()))
 
@@ -72,7 +72,7 @@ class ConversationQuerySet(models.QuerySet["Conversation"]):
         return self.filter(state=ConversationState.OPEN, idle_at__lte=at).order_by("idle_at")
 
 
-class Conversation(Stateful):
+class Conversation(StateMachine):
     """2 to 10 people who may text each other."""
 
     ALLOWED: ClassVar = {
@@ -84,7 +84,7 @@ class Conversation(Stateful):
     public_id = models.UUIDField("id", default=uuid.uuid4, unique=True, editable=False)
     state = models.CharField(max_length=20, choices=ConversationState.choices, default=ConversationState.OPEN)
     reference = models.CharField(
-        max_length=100, blank=True, db_index=True, help_text="The marketplace's own name of it."
+        max_length=100, blank=True, db_index=True, help_text="The marketplace's own name for it."
     )
     # No index: no query asks for the conversations of a pool.
     pool = models.ForeignKey(
@@ -94,42 +94,46 @@ class Conversation(Stateful):
         blank=True,
         db_index=False,
         related_name="conversations",
-        help_text="Whose numbers it has. Empty: the common pool.",
+        help_text="The pool that its numbers come from. Empty: the common pool.",
     )
     geography = models.CharField(
         max_length=20,
         blank=True,
         db_default="",
         choices=[(each.value, each.value) for each in Geography],
-        help_text="Of which countries their numbers may be. Empty: as NUMBER_GEOGRAPHY says.",
+        help_text="Countries that proxy numbers may come from. Empty: NUMBER_GEOGRAPHY.",
     )
-    late_texts = models.CharField(
+    late_messages = models.CharField(
         max_length=10,
-        choices=LateTexts.choices,
-        default=LateTexts.END,
-        db_default=LateTexts.END.value,
-        help_text="Texts that come after its end, while its numbers cool down.",
+        choices=LateMessagePolicy.choices,
+        default=LateMessagePolicy.END,
+        db_default=LateMessagePolicy.END.value,
+        help_text="Messages after its end, while its numbers cool down.",
     )
     created_by = models.ForeignKey(ApiKey, models.PROTECT, null=True, blank=True, related_name="conversations")
     idempotency_key = models.CharField(
-        max_length=100, blank=True, help_text="The caller's name for the request that made it: one request, once."
+        max_length=100, blank=True, help_text="The caller's Idempotency-Key: one request creates one conversation."
     )
-    request_hash = models.CharField(max_length=64, blank=True, help_text="To tell a repeat from a mix-up.")
+    request_hash = models.CharField(
+        max_length=64, blank=True, help_text="Detects an Idempotency-Key that is reused for a different request."
+    )
     created_at = models.DateTimeField(default=timezone.now)
-    expires_at = models.DateTimeField(null=True, blank=True, help_text="Empty: it ends only when it is closed.")
+    expires_at = models.DateTimeField(null=True, blank=True, help_text="Leave empty for no time limit.")
     idle_ttl = models.PositiveIntegerField(
-        null=True, blank=True, help_text="Seconds without a text after which it ends. Empty: it may rest for ever."
+        null=True, blank=True, help_text="Seconds without a message after which it ends. Leave empty for no idle limit."
     )
-    idle_at = models.DateTimeField(null=True, blank=True, help_text="When it ends if nobody writes before.")
+    idle_at = models.DateTimeField(
+        null=True, blank=True, help_text="The time at which it ends if nobody writes before."
+    )
     closed_at = models.DateTimeField(null=True, blank=True)
     closed_reason = models.CharField(max_length=20, blank=True)
-    reopened_at = models.DateTimeField(null=True, blank=True, help_text="When it was opened again, the last time.")
+    reopened_at = models.DateTimeField(null=True, blank=True, help_text="The time of the last reopening.")
     route_version = models.PositiveIntegerField(
-        default=0, db_default=0, editable=False, help_text="Counts how often somebody in it was given another number."
+        default=0, db_default=0, editable=False, help_text="Counts the replacements of its participants' numbers."
     )
 
     objects = ConversationQuerySet.as_manager()
-    people: "list[Participant]"  # Set by `with_participants`.
+    loaded_participants: "list[Participant]"  # Set by `with_participants`.
 
     class Meta:
         ordering = ["-id"]
@@ -165,9 +169,9 @@ class Conversation(Stateful):
         return self.state == ConversationState.OPEN and all(at < end for end in ends)
 
     @property
-    def policy(self) -> Policy:
+    def policy(self) -> AssignmentPolicy:
         """The assignment policy for replacing a participant's number."""
-        return policy_of(self.pool, geography=self.geography or None, stickiness=None, used_up=None)
+        return policy_of(self.pool, geography=self.geography or None, stickiness=None, on_exhausted=None)
 
     @property
     def current_participants(self) -> "Sequence[Participant]":
@@ -175,11 +179,11 @@ class Conversation(Stateful):
         people = getattr(self, "people", None)
         return list(self.participants.current()) if people is None else people
 
-    def remember(self, participants: "Sequence[Participant]") -> None:
+    def cache_participants(self, participants: "Sequence[Participant]") -> None:
         """Cache participants that were just created, so that the next read needs no query."""
-        self.people = list(participants)
+        self.loaded_participants = list(participants)
 
-    def restart_idle_time(self) -> None:
+    def touch(self) -> None:
         """Restart the idle time, because somebody wrote."""
         if self.idle_ttl is not None:
             self.idle_at = timezone.now() + timedelta(seconds=self.idle_ttl)
@@ -201,31 +205,31 @@ class Conversation(Stateful):
                 raise StaleState(f"conversation {self.pk} goes on, or is closed already")
             found.close(reason=reason)
 
-    def close(self, *, reason: str = "closed", actor: str = "", for_good: bool = False) -> Self:
+    def close(self, *, reason: str = "closed", actor: str = "", permanent: bool = False) -> Self:
         """Close the conversation and start the cool-down of its numbers. Raises StaleState if it is closed already.
 
-        for_good: no late text reopens it, whatever its policy was.
+        permanent: no late text reopens it, whatever its policy was.
         """
         now = timezone.now()
         changes: dict[str, object] = {"closed_at": now, "closed_reason": reason}
-        if for_good:
-            changes["late_texts"] = LateTexts.END
+        if permanent:
+            changes["late_messages"] = LateMessagePolicy.END
         with transaction.atomic():
-            self.move(ConversationState.CLOSED, reason=reason, actor=actor, **changes)
+            self.transition(ConversationState.CLOSED, reason=reason, actor=actor, **changes)
             self.participants.unreleased().update(release_at=now + cool_down_of(self.pool))
         return self
 
-    def close_for_good(self, *, actor: str = "") -> Self:
+    def close_permanently(self, *, actor: str = "") -> Self:
         """Close the conversation so that no late text reopens it. Raises StaleState if that is so already."""
         with transaction.atomic():
             self._lock()
             if self.state == ConversationState.OPEN:
-                return self.close(actor=actor, for_good=True)
-            if self.late_texts == LateTexts.END:
+                return self.close(actor=actor, permanent=True)
+            if self.late_messages == LateMessagePolicy.END:
                 raise StaleState(f"conversation {self.pk} is closed for good already")
-            self.late_texts = LateTexts.END
-            self.save(update_fields=["late_texts"])
-            self.record(self.state, old_state=self.state, reason="closed for good", actor=actor)
+            self.late_messages = LateMessagePolicy.END
+            self.save(update_fields=["late_messages"])
+            self.record_event(self.state, old_state=self.state, reason="closed for good", actor=actor)
         return self
 
     def reopen(self, *, reason: str = "reopened", actor: str = "") -> Self:
@@ -242,14 +246,14 @@ class Conversation(Stateful):
             current = self.participants.current()
             if current.unreleased().update(release_at=None) != current.count() or self._has_lost_a_number():
                 raise StaleState(f"conversation {self.pk} has lost a number since it ended")
-            self.move(
+            self.transition(
                 ConversationState.OPEN,
                 reason=reason,
                 actor=actor,
                 closed_at=None,
                 closed_reason="",
                 reopened_at=now,
-                **self._times_anew(now),
+                **self._restarted_deadlines(now),
             )
         return self
 
@@ -262,7 +266,7 @@ class Conversation(Stateful):
         """Reload the row and lock it until the transaction ends, as an inbound message does."""
         self.refresh_from_db(from_queryset=Conversation.objects.select_for_update(no_key=True))
 
-    def _times_anew(self, now: datetime) -> dict[str, datetime | None]:
+    def _restarted_deadlines(self, now: datetime) -> dict[str, datetime | None]:
         begun = self.reopened_at or self.created_at
         return {
             "expires_at": now + (self.expires_at - begun) if self.expires_at else None,

@@ -12,15 +12,15 @@ from smsproxy.crypto import EncryptedTextField
 from .participant import Participant
 
 
-class Outcome(models.TextChoices):
+class InboundOutcome(models.TextChoices):
     RELAYED = "relayed", "relayed"
     """Queued for the other participants."""
     ENDED = "ended", "conversation ended"
     """The conversation has ended. Its numbers are still cooling down."""
     NO_ROUTE = "no_route", "no route"
     """No conversation has this pair of numbers."""
-    PART = "part", "part of a long text"
-    """Stored until the other parts arrive or CONCAT_TIMEOUT is over. The joined text is another inbound message."""
+    PART = "part", "part of a long message"
+    """Stored until the other parts arrive, or LONG_MESSAGE_TIMEOUT_SECONDS is over. The joined text is another row."""
     DUPLICATE_PART = "duplicate_part", "repeated part"
     """This part of the long message is stored already."""
     TOO_LONG = "too_long", "too long"
@@ -46,33 +46,31 @@ class InboundMessageQuerySet(models.QuerySet["InboundMessage"]):
         return True
 
 
-class LongTextQuerySet(models.QuerySet["LongText"]):
+class LongMessageQuerySet(models.QuerySet["LongMessage"]):
     def due(self, at: datetime) -> Self:
         """Return open long messages whose time for missing parts is over."""
         return self.filter(closed_at__isnull=True, due_at__lte=at).order_by("due_at")
 
 
-class LongText(models.Model):
+class LongMessage(models.Model):
     """A text that arrives in several parts. Each part is an inbound message; the joined text is relayed as one."""
 
-    sender = models.ForeignKey(RealNumber, models.PROTECT, related_name="long_texts")
-    virtual_number = models.ForeignKey(VirtualNumber, models.PROTECT, related_name="long_texts")
-    group = models.CharField(
-        max_length=20, help_text="The phone's number for it: a small counter, used again and again."
-    )
-    parts = models.PositiveSmallIntegerField(help_text="How many parts it has.")
-    due_at = models.DateTimeField(help_text="When it is passed on with what there is.")
-    closed_at = models.DateTimeField(null=True, blank=True, help_text="When it was passed on.")
+    sender = models.ForeignKey(RealNumber, models.PROTECT, related_name="long_messages")
+    virtual_number = models.ForeignKey(VirtualNumber, models.PROTECT, related_name="long_messages")
+    concat_ref = models.CharField(max_length=20, help_text="The phone's reference (UDH): a small counter that repeats.")
+    parts = models.PositiveSmallIntegerField(help_text="The number of its parts.")
+    due_at = models.DateTimeField(help_text="The time at which it is relayed without its missing parts.")
+    closed_at = models.DateTimeField(null=True, blank=True, help_text="The time at which it was relayed.")
 
-    objects = LongTextQuerySet.as_manager()
+    objects = LongMessageQuerySet.as_manager()
 
     class Meta:
         ordering = ["-id"]
         constraints = [
             models.UniqueConstraint(
-                fields=["sender", "virtual_number", "group", "parts"],
+                fields=["sender", "virtual_number", "concat_ref", "parts"],
                 condition=models.Q(closed_at__isnull=True),
-                name="one_open_long_text",
+                name="one_open_long_message",
             )
         ]
         indexes = [
@@ -83,36 +81,45 @@ class LongText(models.Model):
     def __str__(self) -> str:
         return f"long text {self.pk}"
 
-    def here(self) -> InboundMessageQuerySet:
+    def received_parts(self) -> InboundMessageQuerySet:
         """Return the parts that have arrived, each once."""
-        return InboundMessage.objects.filter(long_text=self, outcome=Outcome.PART)
+        return InboundMessage.objects.filter(long_message=self, outcome=InboundOutcome.PART)
 
 
 class InboundMessage(models.Model):
     """A message to one of our numbers (MO), stored once with its outcome and never changed."""
 
-    carrier_message_id = models.CharField(max_length=80, help_text="The carrier's id: once in, once.")
-    outcome = models.CharField(max_length=20, choices=Outcome.choices)
-    reason = models.CharField(max_length=200, blank=True, help_text="Why this outcome, where it does not say itself.")
+    carrier_message_id = models.CharField(max_length=80, help_text="The carrier's id. Each is stored once.")
+    outcome = models.CharField(max_length=20, choices=InboundOutcome.choices)
+    reason = models.CharField(
+        max_length=200, blank=True, help_text="The reason for the outcome, if the outcome does not say it."
+    )
     sender = models.ForeignKey(RealNumber, models.PROTECT, null=True, blank=True, related_name="inbound_messages")
     virtual_number = models.ForeignKey(
         VirtualNumber, models.PROTECT, null=True, blank=True, related_name="inbound_messages"
     )
     participant = models.ForeignKey(
-        Participant, models.PROTECT, null=True, blank=True, related_name="inbound_messages", help_text="Who wrote it."
+        Participant, models.PROTECT, null=True, blank=True, related_name="inbound_messages", help_text="The author."
     )
     text = EncryptedTextField(blank=True)
-    raw = EncryptedTextField(blank=True, help_text="The whole webhook, where it did not fit into the fields here.")
-    group = models.CharField(max_length=20, blank=True, help_text="The same for all parts of a long message.")
+    raw = EncryptedTextField(blank=True, help_text="The whole webhook, if its values do not fit into these fields.")
+    concat_ref = models.CharField(
+        max_length=20, blank=True, help_text="The reference that all parts of a long message share."
+    )
     part = models.PositiveSmallIntegerField(default=1)
     parts = models.PositiveSmallIntegerField(default=1)
-    long_text = models.ForeignKey(
-        LongText, models.PROTECT, null=True, blank=True, related_name="messages", help_text="What it is a part of."
+    long_message = models.ForeignKey(
+        LongMessage,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="messages",
+        help_text="The long message of this part.",
     )
     missing_parts = models.PositiveSmallIntegerField(
-        default=0, db_default=0, help_text="Of a long text that was passed on without them: how many never came."
+        default=0, db_default=0, help_text="The number of parts of a long message that never arrived."
     )
-    sent_at = models.DateTimeField(null=True, blank=True, help_text="When the carrier began to push it to us.")
+    sent_at = models.DateTimeField(null=True, blank=True, help_text="The carrier's own time of the message.")
     received_at = models.DateTimeField(default=timezone.now)
 
     objects = InboundMessageQuerySet.as_manager()

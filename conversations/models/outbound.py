@@ -11,17 +11,17 @@ from django.utils import timezone
 from numbers.models import RealNumber, VirtualNumber
 from smsproxy.carriers.base import OutgoingText, ReceiptStatus
 from smsproxy.crypto import EncryptedTextField, decrypt
-from smsproxy.states import Event, StaleState, Stateful
+from smsproxy.states import Event, StaleState, StateMachine
 
 from .conversation import Conversation
 from .inbound import InboundMessage
 from .participant import Participant
 
 if TYPE_CHECKING:
-    from .pace import NumberPace
+    from .pace import NumberRateLimit
 
 
-class Kind(models.TextChoices):
+class MessageKind(models.TextChoices):
     RELAY = "relay", "relay"
     """Passes on an inbound message."""
     NOTICE = "notice", "notice"
@@ -42,14 +42,14 @@ class OutboundState(models.TextChoices):
     FAILED = "failed", "failed"
     """Refused for good, or too old. If an earlier attempt has arrived after all, its receipt still says so."""
     UNKNOWN = "unknown", "unknown"
-    """Perhaps sent: we never heard back. Until `due_at` a receipt may settle it, then UNKNOWN_POLICY does."""
+    """Perhaps sent: we never heard back. Until `due_at` a receipt may settle it, then UNKNOWN_OUTCOME_POLICY does."""
     CANCELLED = "cancelled", "cancelled"
     """Staff decided not to send it (any more). A receipt of an earlier attempt still counts."""
 
 
 _S = OutboundState
-# So often a text of unknown outcome is sent again by UNKNOWN_POLICY. Then it is for staff to decide, as with `hold`.
-MOST_RESENDS = 3
+# So often a text of unknown outcome is sent again by UNKNOWN_OUTCOME_POLICY. Then it is for staff to decide, as with `hold`.
+MAX_RESENDS = 3
 
 
 def new_client_ref() -> str:
@@ -61,7 +61,7 @@ _BEST_FIRST = [_S.DELIVERED, _S.SENT, _S.UNDELIVERED]
 
 
 class OutboundMessageQuerySet(models.QuerySet["OutboundMessage"]):
-    def sealed(self) -> Self:
+    def with_ciphertext(self) -> Self:
         """With all that sending them takes, but still encrypted: one that cannot be read must not keep the others back.
 
         `unseal` opens one.
@@ -91,32 +91,32 @@ class OutboundMessageQuerySet(models.QuerySet["OutboundMessage"]):
         """Their worker is gone, or so late that nobody can rely on it."""
         return self.filter(state=_S.SENDING, lease_until__lte=at).defer("text").order_by("lease_until")
 
-    def to_settle(self, at: datetime) -> Self:
+    def due_for_resend(self, at: datetime) -> Self:
         """Unknown, worth sending again, and the time for a receipt to settle them is over."""
         late = self.filter(self._worth_resending(at), state=_S.UNKNOWN, due_at__lte=at)
         return late.defer("text").order_by("due_at")
 
-    def undecided(self, at: datetime) -> Self:
-        """Unknown, and left to staff: the time for a receipt is over, and UNKNOWN_POLICY does not send them again."""
+    def awaiting_decision(self, at: datetime) -> Self:
+        """Unknown, and left to staff: the time for a receipt is over, and UNKNOWN_OUTCOME_POLICY does not send them again."""
         late = self.filter(state=_S.UNKNOWN, due_at__lte=at)
-        return late.exclude(self._worth_resending(at)) if settings.UNKNOWN_POLICY == "resend" else late
+        return late.exclude(self._worth_resending(at)) if settings.UNKNOWN_OUTCOME_POLICY == "resend" else late
 
     def too_old(self, at: datetime) -> Self:
         """Queued, and not worth sending any more."""
-        oldest = at - timedelta(seconds=settings.MESSAGE_MAX_AGE)
+        oldest = at - timedelta(seconds=settings.MESSAGE_MAX_AGE_SECONDS)
         return self.filter(state=_S.QUEUED, created_at__lt=oldest).defer("text").order_by("created_at")
 
     @staticmethod
     def _worth_resending(at: datetime) -> models.Q:
         """Not too old, and not sent again too often already. The claim (claiming.py) says the same in SQL."""
-        oldest = at - timedelta(seconds=settings.MESSAGE_MAX_AGE)
-        return models.Q(created_at__gt=oldest, resends__lt=MOST_RESENDS)
+        oldest = at - timedelta(seconds=settings.MESSAGE_MAX_AGE_SECONDS)
+        return models.Q(created_at__gt=oldest, resends__lt=MAX_RESENDS)
 
     def unfinished(self) -> Self:
         return self.filter(state__in=[_S.QUEUED, _S.SENDING])
 
 
-class OutboundMessage(Stateful):
+class OutboundMessage(StateMachine):
     """A text from a virtual number to a real number (MT). The row exists before the carrier is called.
 
     A line is all messages from one virtual number to one person; they leave in the order of their ids.
@@ -137,9 +137,9 @@ class OutboundMessage(Stateful):
     }
 
     client_ref = models.CharField(
-        max_length=32, default=new_client_ref, help_text="Our id; receipts repeat it, with the attempt."
+        max_length=32, default=new_client_ref, help_text="Our id. Receipts repeat it, with the attempt."
     )
-    kind = models.CharField(max_length=20, choices=Kind.choices)
+    kind = models.CharField(max_length=20, choices=MessageKind.choices)
     state = models.CharField(max_length=20, choices=OutboundState.choices, default=OutboundState.QUEUED)
     # Without an index of its own: that of `relayed_once_to_each` begins with it.
     inbound = models.ForeignKey(
@@ -147,36 +147,45 @@ class OutboundMessage(Stateful):
     )
     conversation = models.ForeignKey(Conversation, models.PROTECT, null=True, blank=True, related_name="messages")
     participant = models.ForeignKey(
-        Participant, models.PROTECT, null=True, blank=True, related_name="messages", help_text="Whom it is for."
+        Participant,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="messages",
+        help_text="The participant who receives it.",
     )
     # Without an index of its own, whose first column a claim could take for that of the partial ones below.
     sender = models.ForeignKey(VirtualNumber, models.PROTECT, related_name="messages", db_index=False)
     recipient = models.ForeignKey(RealNumber, models.PROTECT, related_name="messages")
     text = EncryptedTextField()
-    segments = models.PositiveSmallIntegerField(help_text="SMS that the text takes, by our own count.")
+    segments = models.PositiveSmallIntegerField(help_text="The number of SMS that the text takes, by our own count.")
     part_count = models.PositiveSmallIntegerField(
-        null=True, blank=True, help_text="SMS that it took, by the carrier's count; empty until the carrier answered."
+        null=True, blank=True, help_text="The number of SMS by the carrier's count. Empty until the carrier answers."
     )
-    once_key = models.CharField(  # noqa: DJ001 - many have none, and NULLs are never equal
-        max_length=100, null=True, blank=True, help_text="Keeps a notice from being sent twice a day."
+    dedup_key = models.CharField(  # noqa: DJ001 - many have none, and NULLs are never equal
+        max_length=100, null=True, blank=True, help_text="The key under which a notice is sent once."
     )
     attempts = models.PositiveIntegerField(default=0)
     failures = models.PositiveIntegerField(
-        default=0, db_default=0, help_text="Attempts that failed through no fault of the number or the account."
+        default=0, db_default=0, help_text="Failed attempts, except faults of the number or the account."
     )
     resends = models.PositiveSmallIntegerField(
-        default=0, db_default=0, help_text="How often UNKNOWN_POLICY has sent it again, though it may have arrived."
+        default=0,
+        db_default=0,
+        help_text="The number of times UNKNOWN_OUTCOME_POLICY sent it again.",
     )
-    due_at = models.DateTimeField(default=timezone.now, help_text="When to try, or, while unknown, when to settle it.")
+    due_at = models.DateTimeField(
+        default=timezone.now, help_text="The time of the next attempt or, if its outcome is unknown, of the decision."
+    )
     lease_until = models.DateTimeField(null=True, blank=True)
-    error_code = models.CharField(max_length=20, blank=True, help_text="The carrier's code for the last fault.")
+    error_code = models.CharField(max_length=20, blank=True, help_text="The carrier's code for the last error.")
     created_at = models.DateTimeField(default=timezone.now)
 
     objects = OutboundMessageQuerySet.as_manager()
     # What only the worker that has claimed it knows:
     is_probe = False  # In a pause of the account, it is the one text that tries.
     is_probe_of_number = False  # After a wait of its virtual number, too.
-    pace: "NumberPace | None" = None  # That of its virtual number.
+    pace: "NumberRateLimit | None" = None  # That of its virtual number.
     sealed_text = sealed_number = ""  # Still encrypted.
     released_at: datetime | None = None  # Since when its numbers may stand for other people.
 
@@ -186,7 +195,7 @@ class OutboundMessage(Stateful):
         constraints = [
             models.UniqueConstraint(fields=["inbound", "participant"], name="relayed_once_to_each"),
             models.UniqueConstraint(fields=["client_ref"], name="one_client_ref"),
-            models.UniqueConstraint(fields=["once_key"], name="said_once"),
+            models.UniqueConstraint(fields=["dedup_key"], name="unique_dedup_key"),
         ]
         indexes = [
             # The worker's claim: the virtual numbers that have queued rows, whose first is the oldest ...
@@ -213,7 +222,7 @@ class OutboundMessage(Stateful):
         """What the carrier repeats in the receipts of this attempt."""
         return f"{self.client_ref}.{self.attempts}"
 
-    def unseal(self) -> None:
+    def decrypt(self) -> None:
         """Decrypt what `sealed` has read. Raises ImproperlyConfigured: no key of ours can."""
         self.text = decrypt(self.sealed_text)
         self.recipient = RealNumber(pk=self.recipient_id, number=decrypt(self.sealed_number))
@@ -231,38 +240,40 @@ class OutboundMessage(Stateful):
         """When the worker that has it took it."""
         if self.lease_until is None:
             raise ValueError("it is not claimed")
-        return self.lease_until - timedelta(seconds=settings.LEASE)
+        return self.lease_until - timedelta(seconds=settings.SEND_LEASE_SECONDS)
 
     def is_too_old(self, at: datetime) -> bool:
-        return at - self.created_at > timedelta(seconds=settings.MESSAGE_MAX_AGE)
+        return at - self.created_at > timedelta(seconds=settings.MESSAGE_MAX_AGE_SECONDS)
 
     def retry(self, *, after: float, reason: str, code: str = "", is_failure: bool = False) -> Self:
         """Back into the queue, at its old place. after: seconds. is_failure: of the message itself."""
         due_at = timezone.now() + timedelta(seconds=after)
         failures = self.failures + 1 if is_failure else self.failures
-        return self.move(_S.QUEUED, reason=reason, due_at=due_at, lease_until=None, error_code=code, failures=failures)
+        return self.transition(
+            _S.QUEUED, reason=reason, due_at=due_at, lease_until=None, error_code=code, failures=failures
+        )
 
     def fail(self, *, reason: str, code: str = "") -> Self:
-        return self.move(_S.FAILED, reason=reason, lease_until=None, error_code=code)
+        return self.transition(_S.FAILED, reason=reason, lease_until=None, error_code=code)
 
-    def lose_track(self, *, reason: str) -> Self:
+    def mark_unknown(self, *, reason: str) -> Self:
         """Nobody knows whether it was sent. It is not sent again unless a policy or a person says so."""
-        due_at = timezone.now() + timedelta(seconds=settings.UNKNOWN_AFTER)
-        return self.move(_S.UNKNOWN, reason=reason, due_at=due_at, lease_until=None)
+        due_at = timezone.now() + timedelta(seconds=settings.UNKNOWN_OUTCOME_TIMEOUT_SECONDS)
+        return self.transition(_S.UNKNOWN, reason=reason, due_at=due_at, lease_until=None)
 
     def resend(self, *, reason: str, actor: str = "") -> Self:
         """From `unknown`: send it again, though it may arrive twice."""
         if self.state != _S.UNKNOWN:
             raise StaleState(f"outbound message {self.pk} is {self.state}: only an unknown outcome can be sent again")
         if self.is_too_old(timezone.now()):
-            raise StaleState(f"outbound message {self.pk} is older than MESSAGE_MAX_AGE: it would not be sent")
+            raise StaleState(f"outbound message {self.pk} is older than MESSAGE_MAX_AGE_SECONDS: it would not be sent")
         resends = self.resends if actor else self.resends + 1
-        return self.move(_S.QUEUED, reason=reason, actor=actor, due_at=timezone.now(), resends=resends)
+        return self.transition(_S.QUEUED, reason=reason, actor=actor, due_at=timezone.now(), resends=resends)
 
     def cancel(self, *, reason: str, actor: str = "") -> Self:
-        return self.move(_S.CANCELLED, reason=reason, actor=actor)
+        return self.transition(_S.CANCELLED, reason=reason, actor=actor)
 
-    def follow_parts(self) -> None:
+    def update_from_parts(self) -> None:
         """Draw the message's state from what is known of its parts. The caller holds the row's lock.
 
         An attempt is delivered only when all its parts are, and undelivered as soon as one is. Of several attempts the
@@ -278,7 +289,7 @@ class OutboundMessage(Stateful):
         if to == _S.UNDELIVERED and is_still_trying and max(attempts) < self.attempts:
             return  # That an earlier attempt was in vain says nothing of the one under way.
         if to in self.ALLOWED[self.state]:
-            self.move(to, reason="the carrier's word on its parts", lease_until=None, error_code=code)
+            self.transition(to, reason="delivery receipt", lease_until=None, error_code=code)
 
     def _outcome(self, parts: "list[OutboundPart]") -> tuple[OutboundState, str]:
         """What became of one attempt, and the carrier's code for it."""
@@ -293,7 +304,7 @@ class OutboundPart(models.Model):
     """One SMS of a message, as the carrier counts them."""
 
     message = models.ForeignKey(OutboundMessage, models.CASCADE, related_name="parts")
-    attempt = models.PositiveIntegerField(default=1, help_text="The attempt to send the message that it belongs to.")
+    attempt = models.PositiveIntegerField(default=1, help_text="The attempt that this part belongs to.")
     carrier_message_id = models.CharField(max_length=80)
     status = models.CharField(
         max_length=20,

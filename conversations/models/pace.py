@@ -16,31 +16,31 @@ from django.dispatch import receiver
 from django.utils import timezone
 
 from numbers.models import VirtualNumber, number_restored
-from smsproxy.states import Event, StaleState, Stateful
+from smsproxy.states import Event, StaleState, StateMachine
 
 if TYPE_CHECKING:
     from .outbound import OutboundMessage
 
 # Seconds of unused rate that may be caught up on at once: the time that a worker may take to look again.
-CATCH_UP = 0.1
+BURST_SECONDS = 0.1
 # Seconds. The first wait is the carrier's word, or the length given; each text that tries in vain doubles it, up to
 # this.
-LONGEST_PAUSE = 60.0
+MAX_PAUSE = 60.0
 # And the carrier's word is not believed beyond this: asking earlier costs one request, waiting for days every text.
-LONGEST_WAIT = 3600.0
+MAX_WAIT = 3600.0
 # No wait is as long as this. A `ready_at` so far ahead comes from a clock that was wrong, and counts for nothing.
-NONSENSE = timedelta(seconds=2 * LONGEST_WAIT)
-_LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+MAX_PLAUSIBLE_WAIT = timedelta(seconds=2 * MAX_WAIT)
+_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 def _start(ready_at: datetime, now: datetime, rate: float) -> datetime:
     """From when on the rate has been unused, as far as it may be caught up on.
 
-    No more than CATCH_UP, less one text: so a number with a rate of up to 10 a second is never early, and a fast one is
+    No more than BURST_SECONDS, less one text: so a number with a rate of up to 10 a second is never early, and a fast one is
     not slowed down by how often a worker looks.
     """
-    latest = ready_at if ready_at < now + NONSENSE else now
-    return max(latest, now - timedelta(seconds=max(0.0, CATCH_UP - 1 / rate)))
+    latest = ready_at if ready_at < now + MAX_PLAUSIBLE_WAIT else now
+    return max(latest, now - timedelta(seconds=max(0.0, BURST_SECONDS - 1 / rate)))
 
 
 def _advanced(ready_at: datetime, now: datetime, cost: int, rate: float) -> datetime:
@@ -50,24 +50,24 @@ def _advanced(ready_at: datetime, now: datetime, cost: int, rate: float) -> date
 
 def _after(message: "OutboundMessage") -> datetime:
     """When its virtual number is ready again, by its rate."""
-    return _advanced(_LONG_AGO, message.claimed_at, message.segments, message.sender.current_rate)
+    return _advanced(_EPOCH, message.claimed_at, message.segments, message.sender.current_rate)
 
 
-def growing_wait(seconds: float, failures: int) -> timedelta:
+def exponential_backoff(seconds: float, failures: int) -> timedelta:
     """How long to wait, after so many that have tried in vain since. seconds: the first wait, and the least."""
-    seconds = min(seconds, LONGEST_WAIT)
-    longer = min(LONGEST_PAUSE, seconds * 2 ** min(failures, 10))
+    seconds = min(seconds, MAX_WAIT)
+    longer = min(MAX_PAUSE, seconds * 2 ** min(failures, 10))
     # Half of it at random, so that those who wait do not come back in step.
     return timedelta(seconds=max(seconds, longer * random.uniform(0.5, 1)))  # noqa: S311
 
 
-class NumberPaceQuerySet(models.QuerySet["NumberPace"]):
-    def spend(
+class NumberRateLimitQuerySet(models.QuerySet["NumberRateLimit"]):
+    def consume(
         self,
         messages: "Sequence[OutboundMessage]",
         now: datetime,
         *,
-        write: "Callable[[list[NumberPace]], None] | None" = None,
+        write: "Callable[[list[NumberRateLimit]], None] | None" = None,
     ) -> None:
         """These are being sent: each from another virtual number, whose pace has been read along.
 
@@ -76,42 +76,42 @@ class NumberPaceQuerySet(models.QuerySet["NumberPace"]):
         """
         paces = []
         for message in messages:
-            pace = message.pace or NumberPace(number=message.sender)
-            message.is_probe_of_number = bool(pace.why)
+            pace = message.pace or NumberRateLimit(number=message.sender)
+            message.is_probe_of_number = bool(pace.pause_reason)
             if message.is_probe_of_number:
                 # If nobody ever says what became of it, the next one goes when its lease has run out.
-                pace.ready_at = now + timedelta(seconds=settings.LEASE)
+                pace.ready_at = now + timedelta(seconds=settings.SEND_LEASE_SECONDS)
             else:
                 pace.ready_at = _advanced(pace.ready_at, now, message.segments, message.sender.current_rate)
-            pace.last_line = message.recipient_id
+            pace.last_recipient_id = message.recipient_id
             message.pace = pace
             paces.append(pace)
         (write or self._store)(paces)
 
-    def _store(self, paces: "list[NumberPace]") -> None:
-        NumberPace.objects.bulk_create(
-            paces, update_conflicts=True, unique_fields=["number"], update_fields=["ready_at", "last_line"]
+    def _store(self, paces: "list[NumberRateLimit]") -> None:
+        NumberRateLimit.objects.bulk_create(
+            paces, update_conflicts=True, unique_fields=["number"], update_fields=["ready_at", "last_recipient_id"]
         )
 
     def wait(self, number: VirtualNumber, seconds: float, why: str, *, is_probe: bool = False) -> None:
         """Send nothing from this number for so long, then let one text try: the probe.
 
-        Each probe that fails doubles the wait, up to LONGEST_PAUSE. is_probe: it is one that says so. What others say
+        Each probe that fails doubles the wait, up to MAX_PAUSE. is_probe: it is one that says so. What others say
         who were under way when the wait began does not lengthen it, but for the carrier's own word.
         """
         now = timezone.now()
         with self.locked(number) as pace:
-            if pace.why and not is_probe:
-                pace.ready_at = max(pace.ready_at, now + timedelta(seconds=min(seconds, LONGEST_WAIT)))
+            if pace.pause_reason and not is_probe:
+                pace.ready_at = max(pace.ready_at, now + timedelta(seconds=min(seconds, MAX_WAIT)))
             else:
-                pace.failures = pace.failures + 1 if pace.why else 0
-                pace.ready_at = now + growing_wait(seconds, pace.failures)
-            pace.why, pace.waits_since = why[:200], pace.waits_since or now
+                pace.failures = pace.failures + 1 if pace.pause_reason else 0
+                pace.ready_at = now + exponential_backoff(seconds, pace.failures)
+            pace.pause_reason, pace.waits_since = why[:200], pace.waits_since or now
 
-    def try_another(self, probe: "OutboundMessage") -> None:
+    def release_probe(self, probe: "OutboundMessage") -> None:
         """The number's probe was not sent, or nobody knows: let the next text try."""
         with self.locked(probe.sender) as pace:
-            if pace.why:
+            if pace.pause_reason:
                 pace.ready_at = _after(probe)
 
     def end_waits(self, probes: "Iterable[OutboundMessage]") -> None:
@@ -121,30 +121,32 @@ class NumberPaceQuerySet(models.QuerySet["NumberPace"]):
                 pace.end(_after(probe))
 
     @contextmanager
-    def locked(self, number: VirtualNumber) -> "Iterator[NumberPace]":
+    def locked(self, number: VirtualNumber) -> "Iterator[NumberRateLimit]":
         with transaction.atomic():
-            AccountPace.load(lock=True)  # Else a worker that is just claiming from it would write over what we write.
+            AccountRateLimit.load(
+                lock=True
+            )  # Else a worker that is just claiming from it would write over what we write.
             pace, _ = self.select_for_update(no_key=True).get_or_create(number=number)
             yield pace
             pace.save()
 
-    def told_to_wait(self) -> Self:
+    def paused(self) -> Self:
         return self.exclude(why="")
 
 
-class NumberPace(models.Model):
+class NumberRateLimit(models.Model):
     """When a virtual number may send next, and why it waits, if it was told to."""
 
     number = models.OneToOneField(VirtualNumber, models.CASCADE, primary_key=True, related_name="pace")
-    ready_at = models.DateTimeField(default=_LONG_AGO)
-    why = models.CharField(max_length=200, blank=True, help_text="Why it waits. Empty: it does not, but for its rate.")
+    ready_at = models.DateTimeField(default=_EPOCH)
+    pause_reason = models.CharField(max_length=200, blank=True, help_text="The reason for a pause. Empty: not paused.")
     waits_since = models.DateTimeField(null=True, blank=True)
-    failures = models.PositiveIntegerField(default=0, help_text="Probes that have failed in this wait.")
-    last_line = models.BigIntegerField(
-        default=0, help_text="The person who was texted last: the number's lines take turns."
+    failures = models.PositiveIntegerField(default=0, help_text="Failed probes in this pause.")
+    last_recipient_id = models.BigIntegerField(
+        default=0, help_text="The last recipient: the recipients of a number take turns."
     )
 
-    objects = NumberPaceQuerySet.as_manager()
+    objects = NumberRateLimitQuerySet.as_manager()
 
     class Meta:
         ordering = ["number"]
@@ -154,12 +156,12 @@ class NumberPace(models.Model):
 
     def end(self, ready_at: datetime) -> None:
         """The wait, of this row that the caller has locked and saves."""
-        self.ready_at, self.why, self.waits_since, self.failures = ready_at, "", None, 0
+        self.ready_at, self.pause_reason, self.waits_since, self.failures = ready_at, "", None, 0
 
     def end_wait(self) -> None:
         """Let it send at once, whatever it was told. Raises StaleState: it was told nothing."""
-        with NumberPace.objects.locked(self.number) as pace:
-            if not pace.why:
+        with NumberRateLimit.objects.locked(self.number) as pace:
+            if not pace.pause_reason:
                 raise StaleState(f"virtual number {self.pk} does not wait")
             pace.end(timezone.now())
 
@@ -167,17 +169,17 @@ class NumberPace(models.Model):
 @receiver(number_restored)
 def _end_wait(number: VirtualNumber, **kwargs: Any) -> None:
     with suppress(StaleState):
-        NumberPace(number=number).end_wait()
+        NumberRateLimit(number=number).end_wait()
 
 
 class AccountState(models.TextChoices):
     SENDING = "sending", "sending"
-    """As fast as CARRIER_RATE allows."""
+    """As fast as CARRIER_REQUESTS_PER_SECOND allows."""
     PAUSED = "paused", "paused"
     """The carrier refuses everything, or cannot be reached. At `ready_at` one text tries: the probe."""
 
 
-class AccountPace(Stateful):
+class AccountRateLimit(StateMachine):
     """The one row that says whether, and when, anything may be sent. Whoever claims messages holds its lock."""
 
     ALLOWED: ClassVar = {
@@ -186,15 +188,13 @@ class AccountPace(Stateful):
     }
 
     state = models.CharField(max_length=20, choices=AccountState.choices, default=AccountState.SENDING)
-    ready_at = models.DateTimeField(default=_LONG_AGO)
-    why = models.CharField(max_length=200, blank=True, help_text="Why it is paused.")
-    code = models.CharField(max_length=20, blank=True, help_text="The carrier's code for it.")
+    ready_at = models.DateTimeField(default=_EPOCH)
+    pause_reason = models.CharField(max_length=200, blank=True, help_text="The reason for the pause.")
+    code = models.CharField(max_length=20, blank=True, help_text="The carrier's code for the error.")
     paused_at = models.DateTimeField(null=True, blank=True)
-    failures = models.PositiveIntegerField(default=0, help_text="Probes that have failed in this pause.")
-    probe = models.CharField(max_length=60, blank=True, help_text="The client-ref of the text that tries.")
-    last_served = models.BigIntegerField(
-        default=0, help_text="The virtual number whose turn was last: they take turns."
-    )
+    failures = models.PositiveIntegerField(default=0, help_text="Failed probes in this pause.")
+    probe = models.CharField(max_length=60, blank=True, help_text="The client-ref of the probe.")
+    last_number_id = models.BigIntegerField(default=0, help_text="The last virtual number: numbers take turns.")
 
     class Meta:
         constraints = [models.CheckConstraint(condition=models.Q(pk=1), name="one_account")]
@@ -203,9 +203,9 @@ class AccountPace(Stateful):
         return f"the account: {self.get_state_display()}"
 
     @classmethod
-    def load(cls, *, lock: bool = False) -> "AccountPace":
+    def load(cls, *, lock: bool = False) -> "AccountRateLimit":
         """The row. lock: until the transaction ends, so that one worker claims at a time."""
-        rows = AccountPace.objects.select_for_update(no_key=True) if lock else AccountPace.objects.all()
+        rows = AccountRateLimit.objects.select_for_update(no_key=True) if lock else AccountRateLimit.objects.all()
         row, _ = rows.get_or_create(pk=1)
         return row
 
@@ -213,41 +213,41 @@ class AccountPace(Stateful):
     def is_paused(self) -> bool:
         return self.state == AccountState.PAUSED
 
-    def allowance(self, now: datetime) -> int:
+    def available_requests(self, now: datetime) -> int:
         """How many requests may be made at this moment."""
-        if now < self.ready_at < now + NONSENSE:
+        if now < self.ready_at < now + MAX_PLAUSIBLE_WAIT:
             return 0
         if self.is_paused:
             return 1
-        unused = now - _start(self.ready_at, now, settings.CARRIER_RATE)
-        return int(unused.total_seconds() * settings.CARRIER_RATE) + 1
+        unused = now - _start(self.ready_at, now, settings.CARRIER_REQUESTS_PER_SECOND)
+        return int(unused.total_seconds() * settings.CARRIER_REQUESTS_PER_SECOND) + 1
 
     def spend(
         self,
         messages: "Sequence[OutboundMessage]",
         now: datetime,
         *,
-        write: "Callable[[AccountPace], None] | None" = None,
+        write: "Callable[[AccountRateLimit], None] | None" = None,
     ) -> None:
         """These are being sent. The caller holds the lock. write: a faster way to store the row."""
-        self.last_served = messages[-1].sender_id
+        self.last_number_id = messages[-1].sender_id
         if self.is_paused:
             messages[0].is_probe = True
             # If nobody ever says what became of the probe, the next one goes when its lease has run out.
             self.probe = messages[0].carrier_ref
-            self.ready_at = now + timedelta(seconds=settings.LEASE)
+            self.ready_at = now + timedelta(seconds=settings.SEND_LEASE_SECONDS)
         else:
-            self.ready_at = _advanced(self.ready_at, now, len(messages), settings.CARRIER_RATE)
+            self.ready_at = _advanced(self.ready_at, now, len(messages), settings.CARRIER_REQUESTS_PER_SECOND)
         if write:
             write(self)
         else:
-            self.save(update_fields=["last_served", "probe", "ready_at"])
+            self.save(update_fields=["last_number_id", "probe", "ready_at"])
 
     @classmethod
     def pause(cls, why: str, seconds: float, *, code: str = "", carrier_ref: str = "") -> bool:
         """Send nothing for so long, then let one text try: the probe. Is it a new pause?
 
-        Each probe that fails doubles the wait, up to LONGEST_PAUSE. carrier_ref: of the text that failed. During a
+        Each probe that fails doubles the wait, up to MAX_PAUSE. carrier_ref: of the text that failed. During a
         pause only the probe's word counts: others were under way before.
         """
         with transaction.atomic():
@@ -256,18 +256,18 @@ class AccountPace(Stateful):
                 return False
             account.failures = account.failures + 1 if account.is_paused else 0
             now = timezone.now()
-            ready_at = now + growing_wait(seconds, account.failures)
+            ready_at = now + exponential_backoff(seconds, account.failures)
             changes: dict[str, Any] = {
-                "why": why[:200],
+                "pause_reason": why[:200],
                 "code": code,
                 "failures": account.failures,
                 "ready_at": ready_at,
                 "probe": "",
             }
             if account.is_paused:
-                AccountPace.objects.filter(pk=account.pk).update(**changes)
+                AccountRateLimit.objects.filter(pk=account.pk).update(**changes)
                 return False
-            account.move(AccountState.PAUSED, reason=why, paused_at=now, **changes)
+            account.transition(AccountState.PAUSED, reason=why, paused_at=now, **changes)
             return True
 
     @classmethod
@@ -277,12 +277,12 @@ class AccountPace(Stateful):
             account = cls.load(lock=True)
             if not account.is_paused:
                 return False
-            account.move(
+            account.transition(
                 AccountState.SENDING,
                 reason=reason,
                 actor=actor,
                 ready_at=timezone.now(),
-                why="",
+                pause_reason="",
                 code="",
                 paused_at=None,
                 probe="",
@@ -291,14 +291,14 @@ class AccountPace(Stateful):
         return True
 
     @classmethod
-    def try_another(cls, carrier_ref: str) -> None:
+    def release_probe(cls, carrier_ref: str) -> None:
         """This probe was never sent: let the next text be it, unless another is already."""
-        paused = AccountPace.objects.filter(state=AccountState.PAUSED, probe=carrier_ref)
+        paused = AccountRateLimit.objects.filter(state=AccountState.PAUSED, probe=carrier_ref)
         paused.update(ready_at=timezone.now(), probe="")
 
 
 class AccountEvent(Event):
-    account = models.ForeignKey(AccountPace, models.CASCADE, related_name="events")
+    account = models.ForeignKey(AccountRateLimit, models.CASCADE, related_name="events")
 
     class Meta:
         ordering = ["-id"]

@@ -28,7 +28,7 @@ class ParticipantQuerySet(models.QuerySet["Participant"]):
         """Return participants of ended conversations whose pair of numbers cools down."""
         return self.unreleased().filter(release_at__isnull=False)
 
-    def cooled_down(self, at: datetime) -> Self:
+    def due_for_release(self, at: datetime) -> Self:
         """Return unreleased participants whose cool-down is over."""
         return self.unreleased().filter(release_at__lte=at)
 
@@ -46,17 +46,17 @@ class ParticipantQuerySet(models.QuerySet["Participant"]):
             "conversation", "real_number", "proxy_number"
         )
 
-    def on_route(self, sender: str, recipient: str) -> Self:
+    def by_live_pair(self, sender: str, recipient: str) -> Self:
         """Return the participant who has this pair of numbers now: one or none, by the constraint `one_live_route`."""
         return self.unreleased().of_pair(sender, recipient)
 
-    def route(self, sender: str, recipient: str) -> "Participant | None":
+    def find_author(self, sender: str, recipient: str) -> "Participant | None":
         """Return the author of a text from this real number to this virtual number, with the conversation locked.
 
         The lock lasts until the transaction ends. So messages of one conversation become visible in the order of
         their ids, which is the order of sending, and nothing is queued once `close` has returned.
         """
-        return self.on_route(sender, recipient).select_for_update(no_key=True, of=("conversation",)).first()
+        return self.by_live_pair(sender, recipient).select_for_update(no_key=True, of=("conversation",)).first()
 
 
 class Participant(models.Model):
@@ -64,13 +64,15 @@ class Participant(models.Model):
 
     conversation = models.ForeignKey(Conversation, models.PROTECT, related_name="participants")
     position = models.PositiveSmallIntegerField(
-        help_text="The place in the request that made the conversation, from 0."
+        help_text="The position in the request that created the conversation, from 0."
     )
-    label = models.CharField(max_length=40, blank=True, help_text="What the others see instead of a number.")
+    label = models.CharField(max_length=40, blank=True, help_text="The name that the other participants see.")
     real_number = models.ForeignKey(RealNumber, models.PROTECT, related_name="participants")
     proxy_number = models.ForeignKey(VirtualNumber, models.PROTECT, related_name="participants")
     chosen_by = models.CharField(
-        max_length=20, blank=True, help_text="Why they got this number of all: numbers/assignment.py, Preference."
+        max_length=20,
+        blank=True,
+        help_text="Why this number was chosen: see Preference in numbers/assignment/choose.py.",
     )
     # No index: queries only ask whether it is null.
     replaced_by = models.ForeignKey(
@@ -80,11 +82,11 @@ class Participant(models.Model):
         blank=True,
         db_index=False,
         related_name="replaces",
-        help_text="Themselves, with another number that they were given since. This one still reaches them meanwhile.",
+        help_text="The same person with the number that replaced this one. Until the cool-down ends, this one works, too.",
     )
     replaced_at = models.DateTimeField(null=True, blank=True)
-    release_at = models.DateTimeField(null=True, blank=True, help_text="The end of the cool-down, once closed.")
-    released_at = models.DateTimeField(null=True, blank=True, help_text="Since then the pair may be given to others.")
+    release_at = models.DateTimeField(null=True, blank=True, help_text="The end of the cool-down, after closing.")
+    released_at = models.DateTimeField(null=True, blank=True, help_text="Since then, the pair may be given to others.")
 
     objects = ParticipantQuerySet.as_manager()
 
@@ -94,7 +96,7 @@ class Participant(models.Model):
             models.CheckConstraint(
                 condition=models.Q(replaced_by__isnull=True, replaced_at__isnull=True)
                 | models.Q(replaced_by__isnull=False, replaced_at__isnull=False),
-                name="who_is_replaced_was_so_at_a_time",
+                name="replaced_by_needs_replaced_at",
             ),
             models.UniqueConstraint(
                 fields=["real_number", "proxy_number"],
@@ -104,7 +106,7 @@ class Participant(models.Model):
             models.UniqueConstraint(
                 fields=["conversation", "real_number"],
                 condition=models.Q(replaced_by__isnull=True),
-                name="a_person_once_in_a_conversation",
+                name="unique_person_in_conversation",
             ),
             models.UniqueConstraint(
                 fields=["conversation", "position"],
@@ -129,14 +131,14 @@ class Participant(models.Model):
         return self.label or f"Person {self.position + 1}"
 
     @property
-    def now(self) -> "Participant":
+    def current(self) -> "Participant":
         """The same person with their present number."""
         current = self
         while current.replaced_by is not None:
             current = current.replaced_by
         return current
 
-    def has_followed_others_since(self, at: datetime) -> bool:
+    def pair_was_reassigned_since(self, at: datetime) -> bool:
         """Return whether another conversation released this pair of numbers after that time."""
         same_pair = Participant.objects.filter(real_number=self.real_number_id, proxy_number=self.proxy_number_id)
         return same_pair.filter(released_at__gt=at).exists()

@@ -33,7 +33,9 @@ class DeliveryReceipt(models.Model):
     virtual_number = models.ForeignKey(
         VirtualNumber, models.CASCADE, null=True, blank=True, db_index=False, related_name="receipts"
     )
-    network = models.CharField(max_length=10, blank=True, help_text="The person's: MCC and MNC, such as 23410.")
+    network = models.CharField(
+        max_length=10, blank=True, help_text="The recipient's network as MCC and MNC, such as 23410."
+    )
     received_at = models.DateTimeField(default=timezone.now)
 
     objects = DeliveryReceiptQuerySet.as_manager()
@@ -41,9 +43,7 @@ class DeliveryReceipt(models.Model):
     class Meta:
         ordering = ["-id"]
         constraints = [
-            models.UniqueConstraint(
-                fields=["carrier_message_id", "status", "error_code"], name="each_word_of_the_carrier_once"
-            )
+            models.UniqueConstraint(fields=["carrier_message_id", "status", "error_code"], name="unique_receipt")
         ]
         indexes = [
             # For receipts that arrived before the message was recorded as sent, by part ...

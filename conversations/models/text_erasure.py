@@ -7,7 +7,7 @@ class TextErasure(models.Model):
     """One row for each table with texts. The sweep goes on from there, so it never looks for what is left to erase."""
 
     table = models.CharField(max_length=60, unique=True)
-    up_to = models.BigIntegerField(default=0, help_text="The last id whose text is erased, as are all before it.")
+    up_to = models.BigIntegerField(default=0, help_text="The last id whose text is erased, like all before it.")
 
     class Meta:
         ordering = ["table"]

@@ -8,22 +8,22 @@ from django.utils import timezone
 
 # Seconds between two signs of life, and the time without one after which a worker is taken for dead.
 HEARTBEAT = 5.0
-SILENCE = 20.0
-FORGOTTEN_AFTER = timedelta(days=1)
+DEAD_AFTER = 20.0
+PURGE_AFTER = timedelta(days=1)
 
 
 class WorkerQuerySet(models.QuerySet["Worker"]):
     def alive(self, at: datetime) -> Self:
-        return self.filter(seen_at__gt=at - timedelta(seconds=SILENCE))
+        return self.filter(seen_at__gt=at - timedelta(seconds=DEAD_AFTER))
 
 
 class Worker(models.Model):
     """A process that runs `manage.py relay`. It signs off when it stops; one that was killed falls silent."""
 
     name = models.CharField(max_length=200, unique=True, help_text="Host and process.")
-    concurrency = models.PositiveIntegerField(help_text="The calls to the carrier that it makes at once, at most.")
-    in_flight = models.PositiveIntegerField(default=0, help_text="The calls that it was making when it was last seen.")
-    trouble = models.CharField(max_length=200, blank=True, help_text="Why it sends nothing. Empty: it does.")
+    concurrency = models.PositiveIntegerField(help_text="The maximum number of concurrent calls to the carrier.")
+    in_flight = models.PositiveIntegerField(default=0, help_text="The number of calls in flight at the last heartbeat.")
+    trouble = models.CharField(max_length=200, blank=True, help_text="Why it sends nothing. Empty: it sends.")
     started_at = models.DateTimeField(default=timezone.now)
     seen_at = models.DateTimeField(default=timezone.now)
 
@@ -36,4 +36,4 @@ class Worker(models.Model):
         return self.name
 
     def is_alive(self, at: datetime) -> bool:
-        return self.seen_at > at - timedelta(seconds=SILENCE)
+        return self.seen_at > at - timedelta(seconds=DEAD_AFTER)

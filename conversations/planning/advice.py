@@ -3,10 +3,10 @@
 from datetime import UTC, timedelta
 from decimal import Decimal
 
-from conversations.planning.plan import CountryPlan, Limit, Plan
-from numbers.models.pool import name_of
+from conversations.planning.plan import Constraint, CountryPlan, PoolPlan
+from numbers.models.pool import pool_name
 
-LIMIT_NAMES = {Limit.BUSIEST: "Δ", Limit.CAP: "cap", Limit.RATE: "rate"}
+LIMIT_NAMES = {Constraint.BUSIEST: "Δ", Constraint.CAP: "cap", Constraint.RATE: "rate"}
 
 
 def country_name(country: str) -> str:
@@ -22,10 +22,10 @@ def duration_text(duration: timedelta) -> str:
     return _counted(duration // timedelta(seconds=1), "second")
 
 
-def terms_text(plan: Plan) -> str:
+def assumptions_text(plan: PoolPlan) -> str:
     """Return the pool, the period and the assumptions of the plan."""
     terms = [
-        f"{name_of(plan.question.pool)}: {plan.first_day} to {plan.at.astimezone(UTC):%Y-%m-%d %H:%M} UTC",
+        f"{pool_name(plan.question.pool)}: {plan.first_day} to {plan.at.astimezone(UTC):%Y-%m-%d %H:%M} UTC",
         f"cool-down {duration_text(plan.cool_down)}",
     ]
     if plan.cap:
@@ -35,7 +35,7 @@ def terms_text(plan: Plan) -> str:
     return ", ".join(terms)
 
 
-def advice(country: CountryPlan, plan: Plan) -> str:
+def advice(country: CountryPlan, plan: PoolPlan) -> str:
     """Return what to do about the numbers of this country, and why."""
     name = country_name(country.country)
     numbers = _counted(country.stock.numbers, "number")
@@ -46,9 +46,9 @@ def advice(country: CountryPlan, plan: Plan) -> str:
 
 
 def _why(country: CountryPlan) -> str:
-    if country.needs.limit == Limit.BUSIEST:
+    if country.needs.limit == Constraint.BUSIEST:
         return f"one person had {_counted(country.busiest, 'live conversation')}"
-    if country.needs.limit == Limit.CAP:
+    if country.needs.limit == Constraint.CAP:
         return f"{country.live:,} live participants, at most {country.limits.cap:,} a number"
     return f"{country.segments:,} segments in a minute, and a number sends {country.limits.rate_text} a second"
 

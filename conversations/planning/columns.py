@@ -12,7 +12,7 @@ class Column(NamedTuple):
     """A column with the text of its cell. head: the short heading. told: the long heading."""
 
     head: str
-    told: str
+    long_heading: str
     cell: Callable[[CountryPlan], str]
 
 

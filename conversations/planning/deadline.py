@@ -9,7 +9,7 @@ from django.db import OperationalError, connection, transaction
 from psycopg.errors import QueryCanceled
 
 
-class TooLong(Exception):
+class DeadlineExceeded(Exception):
     """The time limit ended before the history was read."""
 
 
@@ -20,13 +20,13 @@ class Deadline:
         self._at = monotonic() + seconds
 
     def check(self) -> None:
-        """Raise TooLong if the time limit has ended."""
+        """Raise DeadlineExceeded if the time limit has ended."""
         if monotonic() > self._at:
-            raise TooLong
+            raise DeadlineExceeded
 
     @contextmanager
     def for_database(self) -> Iterator[None]:
-        """Read a long result in one transaction. Raises TooLong if PostgreSQL stops the query at the time limit."""
+        """Read a long result in one transaction. Raises DeadlineExceeded if PostgreSQL stops the query in time."""
         self.check()
         if connection.vendor != "postgresql":
             yield
@@ -42,5 +42,5 @@ class Deadline:
                 yield
         except OperationalError as error:
             if self._at != inf and isinstance(error.__cause__, QueryCanceled):
-                raise TooLong from None
+                raise DeadlineExceeded from None
             raise

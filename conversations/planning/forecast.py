@@ -10,14 +10,14 @@ from fractions import Fraction
 DAYS_IN_MONTH = 30
 HORIZON = 730
 """Days. A forecast beyond two years is not credible."""
-LEAST_DAYS = 7
+MIN_DAYS = 7
 """The minimum of days for a trend."""
 
 
 def slope(values: Sequence[int]) -> Fraction | None:
     """Return the growth from one value to the next, by least squares. None: too few values."""
     count = len(values)
-    if count < LEAST_DAYS:
+    if count < MIN_DAYS:
         return None
     # Twice each distance from the middle, which is an integer.
     distances = [2 * place - (count - 1) for place in range(count)]

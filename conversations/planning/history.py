@@ -17,7 +17,7 @@ from django.db.models.functions import Cast, Coalesce, Substr
 
 from conversations.models import OutboundMessage, Participant
 from conversations.planning.deadline import Deadline
-from conversations.planning.peaks import Peaks, begins, ends, highest
+from conversations.planning.peaks import Peaks, begins, ends, max_concurrent
 from numbers.assignment.choose import Preference
 from numbers.models import Pool
 from numbers.models.pool import cool_down_of
@@ -54,11 +54,11 @@ def micros(duration: timedelta) -> int:
     return duration // _MICROSECOND
 
 
-NEVER = 2**62
+FAR_FUTURE = 2**62
 """A time later than all others."""
 
 
-class Span(NamedTuple):
+class PairLifetime(NamedTuple):
     """The lifetime of a pair of numbers.
 
     closed: when its cool-down began, because its conversation ended or its number was replaced. let_go: when it was
@@ -66,8 +66,8 @@ class Span(NamedTuple):
     """
 
     begun: int
-    closed: int = NEVER
-    let_go: int = NEVER
+    closed: int = FAR_FUTURE
+    let_go: int = FAR_FUTURE
 
 
 class Demand:
@@ -82,14 +82,14 @@ class Demand:
         self._cool_down = cool_down
         self._busiest = Peaks(days)
         self._lives = (array("q"), array("q"), array("q"))
-        self.first = NEVER
+        self.first = FAR_FUTURE
         """When the earliest pair began. It may lie before the window."""
         self.busiest_with = dict.fromkeys(others, 0)
         """The maximum of live conversations of one person, for each of the other cool-downs."""
         self.segments = [0] * days
         """The segments of the busiest minute of each day."""
 
-    def add_person(self, spans: Sequence[Span]) -> None:
+    def add_person(self, spans: Sequence[PairLifetime]) -> None:
         """Add all pairs of one person."""
         until = self._until
         self.first = min([self.first, *(span.begun for span in spans)])
@@ -103,7 +103,7 @@ class Demand:
         for cool_down, busiest in self.busiest_with.items():
             # Live conversations cannot exceed conversations, so this skips nearly everyone.
             if len(lives) > busiest:
-                self.busiest_with[cool_down] = max(busiest, highest(_events(lives, cool_down)))
+                self.busiest_with[cool_down] = max(busiest, max_concurrent(_events(lives, cool_down)))
 
     def add_minute(self, day: int, segments: int) -> None:
         """Add the segments of one minute."""
@@ -121,7 +121,7 @@ class Demand:
 
     def live_with(self, cool_down: int) -> int:
         """Return the maximum of live participants with another cool-down."""
-        return highest(_events(zip(*self._lives, strict=True), cool_down))
+        return max_concurrent(_events(zip(*self._lives, strict=True), cool_down))
 
 
 def _events(lives: Iterable[tuple[int, ...]], cool_down: int) -> list[int]:
@@ -132,7 +132,7 @@ def _events(lives: Iterable[tuple[int, ...]], cool_down: int) -> list[int]:
     return events
 
 
-def read(
+def load_demand(
     pool: Pool | None,
     window: Window,
     cool_down: timedelta,
@@ -143,7 +143,7 @@ def read(
 ) -> Mapping[str, Demand]:
     """Return the demand by country of the people. A country without history has an empty demand.
 
-    Raises TooLong.
+    Raises DeadlineExceeded.
     """
     deadline = deadline or Deadline()
     until = window.moment(window.at)
@@ -163,7 +163,7 @@ def read(
 
 def _people(
     pool: Pool | None, window: Window, longest: timedelta, country: str | None
-) -> Iterator[tuple[str, list[Span]]]:
+) -> Iterator[tuple[str, list[PairLifetime]]]:
     """Yield each person's country, with the pairs that may have been live in the window."""
     is_replaced = Q(replaced_by__isnull=False)
     rows = (
@@ -191,13 +191,13 @@ def _people(
     begun_late = _replacements(pool)
 
     def moment(written: str | None) -> int:
-        return NEVER if written is None else window.moment(_parsed(written))
+        return FAR_FUTURE if written is None else window.moment(_parsed(written))
 
     for (_, of_country), theirs in groupby(rows.iterator(chunk_size=5000), key=lambda row: row[:2]):
         yield (
             of_country,
             [
-                Span(
+                PairLifetime(
                     window.moment(begun_late[pk]) if pk in begun_late else moment(created_at),
                     moment(closed_at),
                     moment(let_go),

@@ -17,7 +17,7 @@ def ends(at: int) -> int:
     return 2 * at
 
 
-def highest(events: Iterable[int]) -> int:
+def max_concurrent(events: Iterable[int]) -> int:
     """Return the maximum of concurrent intervals at any time."""
     return max(accumulate(1 if event & 1 else -1 for event in sorted(events)), default=0)
 

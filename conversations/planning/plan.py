@@ -14,10 +14,10 @@ from django.utils import timezone
 
 from conversations.planning.deadline import Deadline
 from conversations.planning.forecast import Forecast, monthly, slope
-from conversations.planning.history import NEVER, Demand, Window, micros, read
+from conversations.planning.history import FAR_FUTURE, Demand, Window, load_demand, micros
 from conversations.planning.peaks import DAY
 from numbers.assignment.choose import sender_countries
-from numbers.assignment.policy import Policy
+from numbers.assignment.policy import AssignmentPolicy
 from numbers.models import Pool, VirtualNumber
 from numbers.models.pool import cool_down_of
 
@@ -25,7 +25,7 @@ COMPARED = tuple(timedelta(days=days) for days in (1, 3, 7, 14))
 DEFAULT_DAYS = 90
 
 
-class Limit(StrEnum):
+class Constraint(StrEnum):
     """The constraint that decides how many numbers are needed."""
 
     BUSIEST = "busiest"
@@ -59,15 +59,15 @@ class Needs:
     rate: int
 
     @property
-    def _by_limit(self) -> dict[Limit, int]:
-        return {Limit.BUSIEST: self.busiest, Limit.CAP: self.cap or 0, Limit.RATE: self.rate}
+    def _by_limit(self) -> dict[Constraint, int]:
+        return {Constraint.BUSIEST: self.busiest, Constraint.CAP: self.cap or 0, Constraint.RATE: self.rate}
 
     @property
     def numbers(self) -> int:
         return max(self._by_limit.values())
 
     @property
-    def limit(self) -> Limit | None:
+    def limit(self) -> Constraint | None:
         """Return the deciding constraint, the first of several. None: no numbers are needed."""
         found = self._by_limit
         return max(found, key=lambda limit: found[limit]) if self.numbers else None
@@ -120,7 +120,7 @@ class Simulation:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stock:
+class AvailableNumbers:
     """The numbers available to new conversations of the pool. others: suitable numbers of other countries.
 
     monthly_cost: EUR, without numbers of unknown cost. average_cost: average of the country's numbers in all pools.
@@ -149,7 +149,7 @@ class CountryPlan:
     """
 
     country: str
-    stock: Stock
+    stock: AvailableNumbers
     limits: Limits
     days: Sequence[Day]
     busiest: int
@@ -172,7 +172,7 @@ class CountryPlan:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class PoolPlan:
     """The plan of a pool."""
 
     question: Question
@@ -183,17 +183,17 @@ class Plan:
     countries: Sequence[CountryPlan]
 
 
-def make_plan(question: Question, *, at: datetime | None = None, deadline: Deadline | None = None) -> Plan:
-    """Return the plan. Raises TooLong if the deadline passes."""
+def make_plan(question: Question, *, at: datetime | None = None, deadline: Deadline | None = None) -> PoolPlan:
+    """Return the plan. Raises DeadlineExceeded if the deadline passes."""
     deadline = deadline or Deadline()
     window = Window(at=at or timezone.now(), days=question.days)
-    policy = Policy(pool=question.pool)
+    policy = AssignmentPolicy(pool=question.pool)
     current = cool_down_of(question.pool)
     compared = {*COMPARED, question.cool_down or current} - {current}
-    demands = read(question.pool, window, current, sorted(compared), country=question.country, deadline=deadline)
+    demands = load_demand(question.pool, window, current, sorted(compared), country=question.country, deadline=deadline)
     countries = {question.country} if question.country else demands.keys() | _countries(question.pool)
     planner = _Planner(question, policy, window, current, compared, deadline)
-    return Plan(
+    return PoolPlan(
         question=question,
         at=window.at,
         first_day=window.first,
@@ -214,7 +214,7 @@ def _countries(pool: Pool | None) -> set[str]:
 @dataclass(frozen=True)
 class _Planner:
     question: Question
-    policy: Policy
+    policy: AssignmentPolicy
     window: Window
     current: timedelta
     compared: Collection[timedelta]
@@ -282,7 +282,7 @@ class _Planner:
         Today is left out because it is not over. The first cool-down is left out too: until it ends, more pairs are
         live each day although demand does not grow. The first pairs may have begun before the window.
         """
-        if not days or demand.first == NEVER:
+        if not days or demand.first == FAR_FUTURE:
             return days[:-1]
         settled = self.window.first + timedelta(days=demand.first // DAY + ceil(self.current / timedelta(days=1)))
         return days[max(0, (settled - days[0].date).days) : -1]
@@ -292,13 +292,13 @@ def _simulation(cool_down: timedelta, busiest: int, needs: Needs, *, is_current:
     return Simulation(
         cool_down=cool_down,
         is_current=is_current,
-        is_allowed=cool_down.total_seconds() > settings.SHORTEST_COOL_DOWN,
+        is_allowed=cool_down.total_seconds() > settings.MIN_COOL_DOWN_SECONDS,
         busiest=busiest,
         needs=needs,
     )
 
 
-def _stock(country: str, policy: Policy) -> Stock:
+def _stock(country: str, policy: AssignmentPolicy) -> AvailableNumbers:
     in_pool = VirtualNumber.objects.assignable().filter(pool=policy.pool)
     numbers = list(in_pool.filter(country=country).only("country", "rate", "monthly_cost"))
     others = in_pool.exclude(country=country)
@@ -306,8 +306,8 @@ def _stock(country: str, policy: Policy) -> Stock:
         others = others.filter(country__in=required)
     costs = [number.monthly_cost for number in numbers if number.monthly_cost is not None]
     rates = [number.current_rate for number in numbers] or [VirtualNumber(country=country).default_rate]
-    average = VirtualNumber.objects.ours().filter(country=country).aggregate(average=Avg("monthly_cost"))["average"]
-    return Stock(
+    average = VirtualNumber.objects.rented().filter(country=country).aggregate(average=Avg("monthly_cost"))["average"]
+    return AvailableNumbers(
         numbers=len(numbers),
         others=others.count(),
         # Converted through text, so that 0.1 is exact.

@@ -6,18 +6,18 @@ from decimal import Decimal
 
 from smsproxy.values import InvalidValue, whole_number
 
-MOST_DAYS = 366
+MAX_DAYS = 366
 LEAST_GROWTH, MOST_GROWTH = -99, 1000
 
 
 def days(text: str) -> int:
     """Return the number of days of history to read."""
-    return whole_number(text, least=1, most=MOST_DAYS, unit="days")
+    return whole_number(text, least=1, most=MAX_DAYS, unit="days")
 
 
 def seconds(text: str) -> timedelta:
     """Return a cool-down that was given in seconds."""
-    return timedelta(seconds=whole_number(text, least=1, most=MOST_DAYS * 24 * 3600, unit="seconds"))
+    return timedelta(seconds=whole_number(text, least=1, most=MAX_DAYS * 24 * 3600, unit="seconds"))
 
 
 def growth(text: str) -> Decimal:

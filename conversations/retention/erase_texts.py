@@ -1,4 +1,4 @@
-"""Erase the text of messages older than TEXT_RETENTION. The rows and their outcomes stay.
+"""Erase the text of messages older than TEXT_RETENTION_SECONDS. The rows and their outcomes stay.
 
 Each pass reads both tables by id, which is also the order of time, from where the last pass stopped. A pass with
 nothing to do reads two rows, whatever the size of the tables, and needs no index.
@@ -19,11 +19,11 @@ BITE = 2000  # rows of each table in one pass
 
 def erase_old_texts() -> int:
     """Erase the next batch of each table. Return the number of rows erased."""
-    if not settings.TEXT_RETENTION:
+    if not settings.TEXT_RETENTION_SECONDS:
         return 0
-    before = timezone.now() - timedelta(seconds=settings.TEXT_RETENTION)
+    before = timezone.now() - timedelta(seconds=settings.TEXT_RETENTION_SECONDS)
     # An open long message is still to be joined from the texts of its parts.
-    is_of_no_open_text = Q(long_text=None) | Q(long_text__closed_at__isnull=False)
+    is_of_no_open_text = Q(long_message=None) | Q(long_message__closed_at__isnull=False)
     # A message with an unknown outcome is too old here to be sent again, so its text may go.
     is_never_sent_again = ~Q(state__in=[OutboundState.QUEUED, OutboundState.SENDING])
     return _erase(

@@ -8,13 +8,13 @@ from pathlib import Path
 from django.db import connection
 
 
-class SecondWorker(Exception):
+class WorkerAlreadyRunning(Exception):
     """There is a worker on this SQLite database already."""
 
 
 @contextmanager
 def alone_on_sqlite() -> Iterator[None]:
-    """Raises SecondWorker.
+    """Raises WorkerAlreadyRunning.
 
     It holds a lock on a file beside the database, which the kernel lets go when this process ends, however it ends.
     """
@@ -26,7 +26,7 @@ def alone_on_sqlite() -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise SecondWorker(
+            raise WorkerAlreadyRunning(
                 f"A relay is already working on this SQLite database (it holds {path}), and SQLite is for one. Stop it "
                 "first, or use PostgreSQL (DATABASE_URL), where any number of relays share the work."
             ) from None

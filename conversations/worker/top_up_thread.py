@@ -7,7 +7,7 @@ import threading
 
 from django.db import connection
 
-from numbers.provisioning.retry import Stopped, unless
+from numbers.provisioning.retry import ShutdownRequested, stop_on
 from numbers.provisioning.top_up import top_up_all
 
 log = logging.getLogger(__name__)
@@ -32,9 +32,9 @@ class Buyer(threading.Thread):
 
     def _round(self) -> None:
         try:
-            with unless(self._stopping):
+            with stop_on(self._stopping):
                 top_up_all()
-        except Stopped:
+        except ShutdownRequested:
             pass
         except Exception as error:  # noqa: BLE001
             # Mostly the database, which is away.

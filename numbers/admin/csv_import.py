@@ -15,12 +15,12 @@ from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.views.decorators.http import require_POST
 
-from numbers.spreadsheet.csv_file import MOST_BYTES, MOST_ROWS, Rows, Unreadable
-from numbers.spreadsheet.import_numbers import IMPORTED, PREVIEWED, Meanwhile, apply, export, preview, read
-from smsproxy.staff.admin import BoundedAdmin
+from numbers.spreadsheet.csv_file import MAX_BYTES, MAX_ROWS, InvalidCsv, Rows
+from numbers.spreadsheet.import_numbers import IMPORTED, PREVIEWED, PreviewOutdated, apply, export, preview, read
+from smsproxy.staff.admin import BaseAdmin
 
 # The signed and compressed file comes back in a form, which DATA_UPLOAD_MAX_MEMORY_SIZE bounds.
-MOST_CARRIED = 200_000
+MAX_CARRIED = 200_000
 VALID_FOR = timedelta(hours=1)
 # Where this module once was. A new salt would break the confirmations that are under way.
 SALT = "numbers.csv_admin"
@@ -31,8 +31,8 @@ class UploadForm(forms.Form):
 
     import_file = forms.FileField(
         label="CSV file",
-        help_text=f"In UTF-8, with up to {MOST_ROWS:,} rows.",
-        error_messages={"required": f"Expected a file of up to {MOST_BYTES:,} bytes, found no file or a larger one."},
+        help_text=f"In UTF-8, with up to {MAX_ROWS:,} rows.",
+        error_messages={"required": f"Expected a file of up to {MAX_BYTES:,} bytes, found no file or a larger one."},
     )
     signed = ""
 
@@ -41,10 +41,10 @@ class UploadForm(forms.Form):
         data = uploaded.read()
         try:
             rows = read(data)
-        except Unreadable as error:
+        except InvalidCsv as error:
             raise forms.ValidationError(str(error)) from None
         self.signed = signing.dumps(data.decode("utf-8-sig"), salt=SALT, compress=True)
-        if len(self.signed) > MOST_CARRIED:
+        if len(self.signed) > MAX_CARRIED:
             raise forms.ValidationError("Too much for a page: split the file, or use manage.py import_numbers.")
         return rows
 
@@ -62,11 +62,11 @@ class ConfirmForm(forms.Form):
         try:
             text: str = signing.loads(self.cleaned_data["import_file_name"], salt=SALT, max_age=VALID_FOR)
             return read(text.encode())
-        except (signing.BadSignature, Unreadable):
+        except (signing.BadSignature, InvalidCsv):
             raise forms.ValidationError("The preview is not ours, or too old.") from None
 
 
-class NumbersAsCSV(BoundedAdmin):
+class CsvImportExportMixin(BaseAdmin):
     """Adds import and export to the admin of virtual numbers."""
 
     def get_urls(self) -> list[URLPattern]:
@@ -87,7 +87,7 @@ class NumbersAsCSV(BoundedAdmin):
         """Return the CSV file of the numbers that the list shows, on all its pages."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        return self.or_back_to_the_list(request, lambda: self._export(request))
+        return self.redirect_on_bad_filter(request, lambda: self._export(request))
 
     def import_view(self, request: HttpRequest) -> HttpResponse:
         """Show the upload form, or the preview of an uploaded file."""
@@ -115,7 +115,7 @@ class NumbersAsCSV(BoundedAdmin):
         rows, previewed = form.cleaned_data["import_file_name"], form.cleaned_data["preview"]
         try:
             done = apply(rows, previewed=previewed, actor=request.user.get_username())
-        except Meanwhile as error:
+        except PreviewOutdated as error:
             return self._back_to_upload(request, str(error))
         next_step = "Run manage.py configure_numbers to set the webhook of the numbers that are not configured."
         messages.success(request, f"Imported: {done.summary}. {next_step}")

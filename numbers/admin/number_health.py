@@ -8,11 +8,11 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 
-from numbers.health import Health, measure, window_in_words
+from numbers.health import Health, format_window, measure
 from numbers.models import NumberState, VirtualNumber
 
 
-class ShowsHealth(admin.ModelAdmin):
+class HealthAdminMixin(admin.ModelAdmin):
     """Adds `worst_share` to the list of virtual numbers, and `health` and `in_quarantine` to their pages."""
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
@@ -32,19 +32,19 @@ class ShowsHealth(admin.ModelAdmin):
 
     @admin.display(description="health")
     def health(self, number: VirtualNumber) -> str:
-        if not settings.HEALTH_WINDOW:
-            return "not measured: HEALTH_WINDOW is 0"
+        if not settings.HEALTH_WINDOW_SECONDS:
+            return "not measured: HEALTH_WINDOW_SECONDS is 0"
         rows = [
             (each.network, each.sent, each.lost, _percent(each.share), _percent(each.others_share))
             for each in measure()
             if each.number_id == number.pk
         ]
         if not rows:
-            return f"no delivery receipts within {window_in_words()}"
+            return f"no delivery receipts within {format_window()}"
         return format_html(
             "<table><caption>SMS with a delivery receipt within {}</caption><thead><tr><th>network</th><th>SMS</th>"
             "<th>not delivered</th><th>share</th><th>the others’ share</th></tr></thead><tbody>{}</tbody></table>",
-            window_in_words(),
+            format_window(),
             format_html_join("", "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>", rows),
         )
 
@@ -53,7 +53,7 @@ class ShowsHealth(admin.ModelAdmin):
         """Return since when and why the number is in quarantine, otherwise "no"."""
         if number.state != NumberState.QUARANTINED:
             return "no"
-        event = number.events.into(NumberState.QUARANTINED).first()
+        event = number.events.entering(NumberState.QUARANTINED).first()
         return f"since {event.created_at:%Y-%m-%d %H:%M} UTC: {event.reason}" if event else "yes"
 
 

@@ -6,11 +6,11 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from numbers.models import RealNumber
-from smsproxy.staff.admin import LeavesATrace
+from smsproxy.staff.admin import AuditedViewAdmin
 
 
 @admin.register(RealNumber)
-class RealNumberAdmin(LeavesATrace):
+class RealNumberAdmin(AuditedViewAdmin):
     """People's numbers, masked. No search by number, since search terms end up in URLs, and so in logs."""
 
     list_display = ["__str__", "country", "line_type", "looked_up_with", "looked_up_at", "created_at"]
@@ -30,7 +30,7 @@ class RealNumberAdmin(LeavesATrace):
     def in_full(self, number: RealNumber) -> str:
         return number.number
 
-    def what_is_seen(self, request: HttpRequest, row: Any) -> str:
+    def describe_disclosure(self, request: HttpRequest, row: Any) -> str:
         return "the number in full" if self._may_reveal(request) else ""
 
     def _may_reveal(self, request: HttpRequest) -> bool:

@@ -8,19 +8,19 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from numbers.models import Pool, ShortageCount
-from numbers.models.pool import name_of
+from numbers.models.pool import pool_name
 from numbers.usage import is_pool_in_use
-from smsproxy.staff.admin import BoundedAdmin
+from smsproxy.staff.admin import BaseAdmin
 
 
 class PoolFilter(admin.RelatedFieldListFilter):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.empty_value_display = SafeString(name_of(None))
+        self.empty_value_display = SafeString(pool_name(None))
 
 
 @admin.register(Pool)
-class PoolAdmin(BoundedAdmin):
+class PoolAdmin(BaseAdmin):
     list_display = ["name", "numbers", "live_pairs", "cool_down", "number_cap", "created_at"]
     search_fields = ["name"]
     fields = ["name", "cool_down", "number_cap"]
@@ -30,7 +30,7 @@ class PoolAdmin(BoundedAdmin):
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Pool]":
         pools: QuerySet[Pool] = super().get_queryset(request)
         ours = Q(numbers__is_rented=True)
-        return pools.annotate(ours=Count("numbers", filter=ours), live=Sum("numbers__live", default=0))
+        return pools.annotate(ours=Count("numbers", filter=ours), live=Sum("numbers__live_pair_count", default=0))
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Requests use the name, so it stays. A pool with a wrong name can be deleted before it is used."""

@@ -4,7 +4,7 @@ from django.contrib import admin
 
 from numbers.admin.pools import PoolFilter
 from numbers.models import Shortage, ShortageCount
-from numbers.models.pool import name_of
+from numbers.models.pool import pool_name
 from smsproxy.staff.admin import ReadOnlyAdmin
 
 
@@ -17,7 +17,7 @@ class ShortageAdmin(ReadOnlyAdmin):
         "pool_name",
         "country",
         "real_number",
-        "able",
+        "eligible_count",
         "in_use",
         "needed",
         "next_release_at",
@@ -28,7 +28,7 @@ class ShortageAdmin(ReadOnlyAdmin):
 
     @admin.display(description="pool", ordering="pool__name")
     def pool_name(self, shortage: Shortage) -> str:
-        return name_of(shortage.pool)
+        return pool_name(shortage.pool)
 
 
 @admin.register(ShortageCount)
@@ -39,4 +39,4 @@ class ShortageCountAdmin(ReadOnlyAdmin):
 
     @admin.display(description="pool", ordering="pool__name")
     def pool_name(self, count: ShortageCount) -> str:
-        return name_of(count.pool)
+        return pool_name(count.pool)

@@ -8,42 +8,42 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from numbers.models import TopUp
-from numbers.models.pool import name_of
+from numbers.models.pool import pool_name
 from numbers.provisioning import budget
-from numbers.provisioning.top_up import reserve
-from smsproxy.staff.admin import BoundedAdmin
+from numbers.provisioning.top_up import free_numbers
+from smsproxy.staff.admin import BaseAdmin
 
 
 @admin.register(TopUp)
-class TopUpAdmin(BoundedAdmin):
+class TopUpAdmin(BaseAdmin):
     list_display = [
         "__str__",
         "is_enabled",
-        "trouble",
+        "last_error",
         "in_reserve",
-        "low_water",
+        "low_threshold",
         "target",
         "spent_this_month",
         "monthly_budget",
     ]
-    list_filter = ["is_enabled", ("trouble", admin.EmptyFieldListFilter), "country"]
+    list_filter = ["is_enabled", ("last_error", admin.EmptyFieldListFilter), "country"]
     list_select_related = ["pool"]
     fields = [
         "pool",
         "country",
         "is_enabled",
-        "low_water",
+        "low_threshold",
         "target",
         "in_reserve",
         "monthly_budget",
         "spent_this_month",
         "max_monthly_cost",
         "type",
-        "trouble",
+        "last_error",
         "retry_at",
         "its_orders",
     ]
-    readonly_fields = ["pool_name", "in_reserve", "spent_this_month", "trouble", "retry_at", "its_orders"]
+    readonly_fields = ["pool_name", "in_reserve", "spent_this_month", "last_error", "retry_at", "its_orders"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: TopUp | None = None) -> Any:
         """The country stays: the orders of the rule are for it."""
@@ -68,17 +68,17 @@ class TopUpAdmin(BoundedAdmin):
 
     @admin.display(description="pool")
     def pool_name(self, rule: TopUp) -> str:
-        return name_of(rule.pool)
+        return pool_name(rule.pool)
 
     @admin.display(description="in reserve")
     def in_reserve(self, rule: TopUp) -> int:
-        return reserve(rule)
+        return free_numbers(rule)
 
     @admin.display(description="EUR this month")
     def spent_this_month(self, rule: TopUp) -> str:
-        return f"{budget.committed(rule):.2f}"
+        return f"{budget.spent_this_month(rule):.2f}"
 
     @admin.display(description="orders")
     def its_orders(self, rule: TopUp) -> str:
         url = f"{reverse('admin:numbers_numberorder_changelist')}?top_up__id__exact={rule.pk}"
-        return format_html('<a href="{}">{} for {}</a>', url, rule.orders.count(), name_of(rule.pool))
+        return format_html('<a href="{}">{} for {}</a>', url, rule.orders.count(), pool_name(rule.pool))

@@ -9,12 +9,12 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from numbers.admin.csv_import import NumbersAsCSV
-from numbers.admin.number_health import ShowsHealth
+from numbers.admin.csv_import import CsvImportExportMixin
+from numbers.admin.number_health import HealthAdminMixin
 from numbers.admin.pools import PoolFilter
 from numbers.models import NumberEvent, VirtualNumber
-from numbers.models.pool import name_of
-from numbers.spreadsheet.edit import Amendment, amend
+from numbers.models.pool import pool_name
+from numbers.spreadsheet.edit import NumberEdit, apply_edits
 from smsproxy.staff.admin import ReadOnlyAdmin, ReadOnlyInline
 from smsproxy.webhook_urls import inbound_sms_url
 
@@ -25,7 +25,7 @@ class NumberEventInline(ReadOnlyInline):
 
 
 @admin.register(VirtualNumber)
-class VirtualNumberAdmin(NumbersAsCSV, ShowsHealth, ReadOnlyAdmin):
+class VirtualNumberAdmin(CsvImportExportMixin, HealthAdminMixin, ReadOnlyAdmin):
     list_display = [
         "number",
         "state",
@@ -33,7 +33,7 @@ class VirtualNumberAdmin(NumbersAsCSV, ShowsHealth, ReadOnlyAdmin):
         "reserved",
         "country",
         "monthly_cost_in_euros",
-        "live",
+        "live_pair_count",
         "is_rented",
         "reaches_us",
         "worst_share",
@@ -67,7 +67,7 @@ class VirtualNumberAdmin(NumbersAsCSV, ShowsHealth, ReadOnlyAdmin):
         "can_sms",
         "rate",
         "monthly_cost_in_euros",
-        "live",
+        "live_pair_count",
         "reaches_us",
         "webhook_url",
         "order",
@@ -84,18 +84,18 @@ class VirtualNumberAdmin(NumbersAsCSV, ShowsHealth, ReadOnlyAdmin):
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         form = super().get_form(request, obj, change, **kwargs)
         if rate := form.base_fields.get("rate"):
-            default = f"{obj.default_rate:g}, as NUMBER_RATES says for {obj.country}"
+            default = f"{obj.default_rate:g}, as NUMBER_SEGMENTS_PER_SECOND says for {obj.country}"
             rate.help_text = f"Segments a second that it may send. Leave empty for {default}."
         return form
 
     def save_model(self, request: HttpRequest, obj: VirtualNumber, form: Any, change: bool) -> None:
         number = VirtualNumber.objects.select_related("pool").get(pk=obj.pk)
         changes = {field: form.cleaned_data[field] for field in form.changed_data}
-        amend([Amendment(number=number, changes=changes)], why="by staff", actor=request.user.get_username())
+        apply_edits([NumberEdit(number=number, changes=changes)], why="by staff", actor=request.user.get_username())
 
     @admin.display(description="pool", ordering="pool__name")
     def pool_name(self, number: VirtualNumber) -> str:
-        return name_of(number.pool)
+        return pool_name(number.pool)
 
     @admin.display(ordering="is_reserved")
     def reserved(self, number: VirtualNumber) -> str:
@@ -115,14 +115,14 @@ class VirtualNumberAdmin(NumbersAsCSV, ShowsHealth, ReadOnlyAdmin):
 
     @admin.action(description="Quarantine: no new conversations", permissions=["change_state"])
     def quarantine(self, request: HttpRequest, queryset: "QuerySet[VirtualNumber]") -> None:
-        self.call_each(request, queryset, lambda number, actor: number.quarantine(reason="by staff", actor=actor))
+        self.apply_to_each(request, queryset, lambda number, actor: number.quarantine(reason="by staff", actor=actor))
 
     @admin.action(
         description="Drain: no new conversations; retired after the last live pair", permissions=["change_state"]
     )
     def drain(self, request: HttpRequest, queryset: "QuerySet[VirtualNumber]") -> None:
-        self.call_each(request, queryset, lambda number, actor: number.drain(reason="by staff", actor=actor))
+        self.apply_to_each(request, queryset, lambda number, actor: number.drain(reason="by staff", actor=actor))
 
     @admin.action(description="Restore from quarantine or draining", permissions=["change_state"])
     def restore(self, request: HttpRequest, queryset: "QuerySet[VirtualNumber]") -> None:
-        self.call_each(request, queryset, lambda row, actor: row.restore(reason="by staff", actor=actor))
+        self.apply_to_each(request, queryset, lambda row, actor: row.restore(reason="by staff", actor=actor))

@@ -19,12 +19,12 @@ from functools import cache
 from django.db.models import Q
 
 from numbers import usage
-from numbers.assignment.policy import Geography, Policy, Stickiness
+from numbers.assignment.policy import AssignmentPolicy, Geography, Stickiness
 from numbers.models import RealNumber, VirtualNumber
 from numbers.models.virtual_number import REQUIRED_SENDER_COUNTRIES, VirtualNumberQuerySet
 
 # Rows read by each query. At least the maximum number of participants in a conversation.
-_FEW = 10
+_CANDIDATES = 10
 
 
 class Preference(StrEnum):
@@ -41,14 +41,14 @@ class Preference(StrEnum):
     OTHER_COUNTRY = "other country"
     ANY = "any"
     """The policy `any` ignores countries."""
-    CUT_SHORT = "cut short"
-    """No number was free, so the cool-down of one of their pairs was cut short (NUMBERS_USED_UP=soft)."""
+    COOL_DOWN_CUT = "cut short"
+    """No number was free, so the cool-down of one of their pairs was cut short (ON_EXHAUSTED=soft)."""
     REPLACEMENT = "replacement"
     """It replaces another number, by `manage.py replace_number`."""
 
 
 @dataclass(frozen=True)
-class Choice:
+class Assignment:
     """A number for one person, and the reason for it."""
 
     number: VirtualNumber
@@ -56,7 +56,7 @@ class Choice:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Need:
+class NumberDemand:
     """The demand of one person, which explains a shortage.
 
     able: numbers that can serve them, free or not. in_use: numbers among these that are in their live pairs. full:
@@ -74,14 +74,14 @@ class Need:
         return self.able + 1
 
 
-def best_numbers(
+def assign_numbers(
     people: Sequence[RealNumber],
-    policy: Policy,
+    policy: AssignmentPolicy,
     *,
     newcomers: Collection[RealNumber] = (),
     named: Mapping[int, VirtualNumber] | None = None,
     given: Counter[int] | None = None,
-) -> list[Choice | None]:
+) -> list[Assignment | None]:
     """Return the number that each of these people should get in a new conversation, in order; None if none is free.
 
     The order of preference: the number last used with the same counterpart, then one of the person's area, of their
@@ -100,14 +100,14 @@ def best_numbers(
     first_of = cache(lambda group: _least_busy(candidates.filter(group)))
     given = Counter() if given is None else given
     # Named numbers come first: another person could take the last place on one, and has alternatives.
-    wishes = {pk: _as_named(wish, policy, taken[pk], given) for pk, wish in (named or {}).items()}
+    wishes = {pk: _requested_number(wish, policy, taken[pk], given) for pk, wish in (named or {}).items()}
 
-    def serve(in_turn: Iterable[RealNumber]) -> tuple[dict[int, Choice | None], Counter[int]]:
+    def serve(in_turn: Iterable[RealNumber]) -> tuple[dict[int, Assignment | None], Counter[int]]:
         found, now_given = dict(wishes), given.copy()
         for person in in_turn:
             if person.pk not in wishes:
                 last = last_used.get(person.pk)
-                groups = _groups(person, policy, last_used=None if last in taken[person.pk] else last)
+                groups = _preference_order(person, policy, last_used=None if last in taken[person.pk] else last)
                 best = _best(person, policy, groups, candidates, first_of, taken[person.pk], now_given)
                 found[person.pk] = best
                 now_given.update([best.number.pk] if best else [])
@@ -127,19 +127,19 @@ def best_numbers(
     return [found[person.pk] for person in people]
 
 
-def need_of(person: RealNumber, policy: Policy) -> Need:
+def demand_of(person: RealNumber, policy: AssignmentPolicy) -> NumberDemand:
     """Return how many numbers can serve this person, and how many of these are taken or full."""
-    able = serving(person, policy)
+    able = eligible_numbers(person, policy)
     pairs = usage.live_pairs_of_person(person, able)
-    return Need(
+    return NumberDemand(
         able=able.count(),
         in_use=pairs.total,
-        full=able.filter(live__gte=policy.cap).count() if policy.cap else 0,
+        full=able.filter(live_pair_count__gte=policy.cap).count() if policy.cap else 0,
         next_release_at=pairs.first_release_at,
     )
 
 
-def serving(person: RealNumber, policy: Policy) -> VirtualNumberQuerySet:
+def eligible_numbers(person: RealNumber, policy: AssignmentPolicy) -> VirtualNumberQuerySet:
     """Return the numbers that can text this person and may be given to them, free or not."""
     return VirtualNumber.objects.assignable().filter(_allowed(person, policy))
 
@@ -150,28 +150,30 @@ def can_text(number: VirtualNumber, person: RealNumber) -> bool:
     return required is None or number.country in required
 
 
-def sender_countries(country: str, policy: Policy) -> tuple[str, ...]:
+def sender_countries(country: str, policy: AssignmentPolicy) -> tuple[str, ...]:
     """Return the countries from which a number for a phone of this country must come; empty for any."""
     required = REQUIRED_SENDER_COUNTRIES.get(country, ())
     return (country,) if policy.geography == Geography.SAME_COUNTRY else required
 
 
-def _allowed(person: RealNumber, policy: Policy) -> Q:
+def _allowed(person: RealNumber, policy: AssignmentPolicy) -> Q:
     countries = sender_countries(person.country, policy)
     of_pool = Q(pool=policy.pool) if policy.pool else Q(pool__isnull=True)
     return of_pool & Q(country__in=countries) if countries else of_pool
 
 
-def _with_room(numbers: VirtualNumberQuerySet, policy: Policy) -> VirtualNumberQuerySet:
-    return numbers.filter(live__lt=policy.cap) if policy.cap else numbers
+def _with_room(numbers: VirtualNumberQuerySet, policy: AssignmentPolicy) -> VirtualNumberQuerySet:
+    return numbers.filter(live_pair_count__lt=policy.cap) if policy.cap else numbers
 
 
-def _has_room(number: VirtualNumber, policy: Policy, given: Counter[int]) -> bool:
+def _has_room(number: VirtualNumber, policy: AssignmentPolicy, given: Counter[int]) -> bool:
     """Return whether one more person fits, besides those who get it in the same conversation."""
-    return policy.cap is None or number.live + given[number.pk] < policy.cap
+    return policy.cap is None or number.live_pair_count + given[number.pk] < policy.cap
 
 
-def _groups(person: RealNumber, policy: Policy, *, last_used: int | None) -> Iterator[tuple[Preference, Q]]:
+def _preference_order(
+    person: RealNumber, policy: AssignmentPolicy, *, last_used: int | None
+) -> Iterator[tuple[Preference, Q]]:
     """Yield groups of numbers that this person may have, the best first. A group may contain earlier groups."""
     allowed = _allowed(person, policy)
     is_sticky = policy.stickiness == Stickiness.STICKY
@@ -184,7 +186,7 @@ def _groups(person: RealNumber, policy: Policy, *, last_used: int | None) -> Ite
         yield Preference.LAST_USED, allowed & Q(pk=last_used)
 
 
-def _places(person: RealNumber, policy: Policy) -> Iterator[tuple[Preference, Q]]:
+def _places(person: RealNumber, policy: AssignmentPolicy) -> Iterator[tuple[Preference, Q]]:
     if policy.geography == Geography.ANY:
         yield Preference.ANY, Q()
         return
@@ -198,23 +200,25 @@ def _places(person: RealNumber, policy: Policy) -> Iterator[tuple[Preference, Q]
         yield Preference.OTHER_COUNTRY, Q()
 
 
-def _as_named(wish: VirtualNumber, policy: Policy, taken: set[int], given: Counter[int]) -> Choice | None:
+def _requested_number(
+    wish: VirtualNumber, policy: AssignmentPolicy, taken: set[int], given: Counter[int]
+) -> Assignment | None:
     now = VirtualNumber.objects.serving().filter(pk=wish.pk).first()
     if now is None or now.pk in taken or not _has_room(now, policy, given):
         return None
     given[now.pk] += 1
-    return Choice(wish, Preference.NAMED)
+    return Assignment(wish, Preference.NAMED)
 
 
 def _best(
     person: RealNumber,
-    policy: Policy,
+    policy: AssignmentPolicy,
     groups: Iterable[tuple[Preference, Q]],
     candidates: VirtualNumberQuerySet,
     first_of: Callable[[Q], list[VirtualNumber]],
     taken: set[int],
     given: Counter[int],
-) -> Choice | None:
+) -> Assignment | None:
     """Return the best free number for this person, or None.
 
     taken: numbers in their live pairs. given: by the id of a number, people who get it in this conversation.
@@ -222,21 +226,21 @@ def _best(
     for preference, group in groups:
         first = first_of(group)
         if few := [number for number in first if number.pk not in taken and number.pk not in given]:
-            return Choice(_any_of_the_least_busy(few), preference)
+            return Assignment(_any_of_the_least_busy(few), preference)
         free = usage.free_for(person, candidates.filter(group))
         # A person with many conversations may have every number among the first rows: ask the database for others.
-        if len(first) == _FEW and (few := _least_busy(free.exclude(pk__in=given))):
-            return Choice(_any_of_the_least_busy(few), preference)
+        if len(first) == _CANDIDATES and (few := _least_busy(free.exclude(pk__in=given))):
+            return Assignment(_any_of_the_least_busy(few), preference)
         if shared := [each for each in _least_busy(free.filter(pk__in=given)) if _has_room(each, policy, given)]:
-            return Choice(min(shared, key=lambda number: given[number.pk]), preference)
+            return Assignment(min(shared, key=lambda number: given[number.pk]), preference)
     return None
 
 
 def _least_busy(numbers: VirtualNumberQuerySet) -> list[VirtualNumber]:
-    return list(numbers.least_busy_first()[:_FEW])
+    return list(numbers.least_busy_first()[:_CANDIDATES])
 
 
 def _any_of_the_least_busy(numbers: Sequence[VirtualNumber]) -> VirtualNumber:
     """Return a random one of those about as busy as the first, so that concurrent creators lock different rows."""
-    least = numbers[0].live
-    return secrets.choice([number for number in numbers if number.live <= least + least // 20])
+    least = numbers[0].live_pair_count
+    return secrets.choice([number for number in numbers if number.live_pair_count <= least + least // 20])

@@ -27,7 +27,7 @@ class Stickiness(StrEnum):
     """They get other numbers, if other numbers are free."""
 
 
-class UsedUp(StrEnum):
+class ExhaustionPolicy(StrEnum):
     """The behaviour if every number that could serve a person is in one of their live conversations."""
 
     STRICT = "strict"
@@ -37,13 +37,13 @@ class UsedUp(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Policy:
+class AssignmentPolicy:
     """How numbers are chosen for one conversation. pool: None is the common pool, the numbers without a pool."""
 
     pool: Pool | None = None
     geography: Geography = field(default_factory=lambda: Geography(settings.NUMBER_GEOGRAPHY))
     stickiness: Stickiness = field(default_factory=lambda: Stickiness(settings.NUMBER_STICKINESS))
-    used_up: UsedUp = field(default_factory=lambda: UsedUp(settings.NUMBERS_USED_UP))
+    on_exhausted: ExhaustionPolicy = field(default_factory=lambda: ExhaustionPolicy(settings.ON_EXHAUSTED))
 
     @property
     def cap(self) -> int | None:
@@ -52,11 +52,13 @@ class Policy:
         return of_pool or settings.NUMBER_CAP or None
 
 
-def policy_of(pool: Pool | None, *, geography: str | None, stickiness: str | None, used_up: str | None) -> Policy:
+def policy_of(
+    pool: Pool | None, *, geography: str | None, stickiness: str | None, on_exhausted: str | None
+) -> AssignmentPolicy:
     """Return the policy for these values. The settings decide each one that is None. Raises ValueError."""
     asked = {
         "geography": geography and Geography(geography),
         "stickiness": stickiness and Stickiness(stickiness),
-        "used_up": used_up and UsedUp(used_up),
+        "on_exhausted": on_exhausted and ExhaustionPolicy(on_exhausted),
     }
-    return Policy(pool=pool, **{name: value for name, value in asked.items() if value})  # type: ignore[arg-type]
+    return AssignmentPolicy(pool=pool, **{name: value for name, value in asked.items() if value})  # type: ignore[arg-type]

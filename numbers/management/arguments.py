@@ -9,9 +9,9 @@ from django.core.management.base import CommandParser
 
 from numbers.models import Pool
 from smsproxy import values
-from smsproxy.carriers.base import Feature, NumberType, PatternPlace
+from smsproxy.carriers.base import Feature, NumberType, PatternPosition
 
-MOST_NUMBERS = 1000
+MAX_NUMBERS = 1000
 
 Value = TypeVar("Value")
 
@@ -40,14 +40,14 @@ def _pool(name: str) -> Pool:
 
 
 country = argument(values.country)
-count = argument(partial(values.whole_number, least=1, most=MOST_NUMBERS))
+count = argument(partial(values.whole_number, least=1, most=MAX_NUMBERS))
 features = argument(_features)
 pattern = argument(values.digits)
 euros = argument(values.euros)
 number = argument(values.virtual_number)
 find_pool = argument(_pool)
 number_type = argument(partial(values.one_of, NumberType))
-pattern_place = argument(partial(values.one_of, PatternPlace))
+pattern_place = argument(partial(values.one_of, PatternPosition))
 
 
 def add_query_arguments(parser: CommandParser) -> None:
@@ -68,7 +68,7 @@ def add_query_arguments(parser: CommandParser) -> None:
     parser.add_argument(
         "--pattern-place",
         type=pattern_place,
-        default=PatternPlace.ANYWHERE,
+        default=PatternPosition.ANYWHERE,
         metavar="PLACE",
-        help=f"where in the number: {', '.join(PatternPlace)} (default: anywhere)",
+        help=f"where in the number: {', '.join(PatternPosition)} (default: anywhere)",
     )

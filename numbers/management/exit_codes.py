@@ -7,7 +7,7 @@ class ExitCode(IntEnum):
     DONE = 0
     CARRIER = 1
     USAGE = 2
-    FEWER = 3
+    PARTIAL = 3
     NOT_CONFIGURED = 4
     DRIFT = 5
 

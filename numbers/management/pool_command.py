@@ -69,7 +69,7 @@ class Progress:
     def __exit__(self, *exc_info: object) -> None:
         self._bar.close()
 
-    def tell(self, line: str, *, is_trouble: bool = False) -> None:
+    def log(self, line: str, *, is_trouble: bool = False) -> None:
         """Show a line. On a terminal the bar replaces it, unless it is trouble."""
         if self._bar.disable:
             self._command.stdout.write(line)
@@ -102,7 +102,7 @@ def total_text(costs: Sequence[Decimal | None]) -> str:
     return f"{total}, and {unknown} whose cost the carrier does not say" if unknown else total
 
 
-def pick(wanted: list[str]) -> list[VirtualNumber]:
+def get_numbers(wanted: list[str]) -> list[VirtualNumber]:
     """Return these numbers of the pool. Raises CommandError for a number that is not in the pool."""
     found = VirtualNumber.objects.in_bulk(wanted, field_name="number")
     if missing := [name for name in wanted if name not in found]:

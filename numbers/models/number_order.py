@@ -8,8 +8,8 @@ from django.utils import timezone
 
 from numbers.models.pool import Pool
 from numbers.models.top_up import TopUp
-from smsproxy.carriers.base import Feature, NumberQuery, NumberType, PatternPlace
-from smsproxy.states import Event, StaleState, Stateful
+from smsproxy.carriers.base import Feature, NumberQuery, NumberType, PatternPosition
+from smsproxy.states import Event, StaleState, StateMachine
 
 
 class OrderState(models.TextChoices):
@@ -23,7 +23,7 @@ class OrderState(models.TextChoices):
     """Given up by an operator."""
 
 
-class NumberOrder(Stateful):
+class NumberOrder(StateMachine):
     """A request to buy a count of numbers. It never buys more, however often it is resumed."""
 
     ALLOWED: ClassVar = {
@@ -43,10 +43,15 @@ class NumberOrder(Stateful):
         max_digits=8, decimal_places=2, null=True, blank=True, help_text="EUR a month for each number."
     )
     pool = models.ForeignKey(
-        Pool, models.PROTECT, null=True, blank=True, related_name="orders", help_text="Where its numbers go."
+        Pool, models.PROTECT, null=True, blank=True, related_name="orders", help_text="The pool that its numbers go to."
     )
     top_up = models.ForeignKey(
-        TopUp, models.PROTECT, null=True, blank=True, related_name="orders", help_text="What ordered it by itself."
+        TopUp,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="orders",
+        help_text="The top-up rule that placed the order.",
     )
     state = models.CharField(max_length=20, choices=OrderState.choices, default=OrderState.OPEN)
     created_at = models.DateTimeField(default=timezone.now)
@@ -70,7 +75,7 @@ class NumberOrder(Stateful):
             NumberOrder.objects.select_for_update().get(pk=self.pk)
             if self.numbers.being_bought().exists():
                 raise StaleState(f"order {self.pk} is buying a number")
-            return self.move(OrderState.ABANDONED, reason="given up", actor=actor)
+            return self.transition(OrderState.ABANDONED, reason="given up", actor=actor)
 
     @staticmethod
     def features_text(features: Iterable[Feature]) -> str:
@@ -85,7 +90,7 @@ class NumberOrder(Stateful):
             features=frozenset(Feature(name) for name in self.features.split(",")),
             type=NumberType(self.type) if self.type else None,
             pattern=self.pattern,
-            pattern_place=PatternPlace(self.pattern_place),
+            pattern_place=PatternPosition(self.pattern_place),
         )
 
 

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from smsproxy import values
 
-LONGEST_COOL_DOWN = 10 * 366 * 24 * 3600
+MAX_COOL_DOWN = 10 * 366 * 24 * 3600
 
 
 MAX_POOLS_NAMED = 20  # in one error
@@ -33,18 +33,18 @@ class PoolQuerySet(models.QuerySet["Pool"]):
 class Pool(models.Model):
     """Numbers for one brand or city, with an optional cool-down and cap that override the settings."""
 
-    name = models.SlugField(max_length=40, unique=True, help_text="What a request calls it, such as berlin.")
+    name = models.SlugField(max_length=40, unique=True, help_text="The name in API requests, such as berlin.")
     cool_down = models.PositiveIntegerField(
         null=True,
         blank=True,
-        validators=[MaxValueValidator(LONGEST_COOL_DOWN)],
-        help_text="Seconds for which the numbers of an ended conversation are given to nobody else. Empty: COOL_DOWN.",
+        validators=[MaxValueValidator(MAX_COOL_DOWN)],
+        help_text="Seconds for which nobody else gets the numbers of an ended conversation. Empty: COOL_DOWN_SECONDS.",
     )
     number_cap = models.PositiveIntegerField(
         null=True,
         blank=True,
         validators=[MinValueValidator(1)],
-        help_text="The most live participants that one of its numbers may have. Empty: NUMBER_CAP.",
+        help_text="The maximum number of live participants of one number. Empty: NUMBER_CAP.",
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
@@ -57,11 +57,11 @@ class Pool(models.Model):
         return self.name
 
     def clean(self) -> None:
-        if self.cool_down is not None and self.cool_down <= settings.SHORTEST_COOL_DOWN:
+        if self.cool_down is not None and self.cool_down <= settings.MIN_COOL_DOWN_SECONDS:
             raise ValidationError(
                 {
-                    "cool_down": f"Expected more than {settings.SHORTEST_COOL_DOWN} seconds, MESSAGE_MAX_AGE and LEASE "
-                    "together: a text of an ended conversation may still be under way for so long."
+                    "cool_down": f"Expected more than {settings.MIN_COOL_DOWN_SECONDS} seconds, MESSAGE_MAX_AGE_SECONDS and "
+                    "SEND_LEASE_SECONDS together. A message of an ended conversation may be in flight as long."
                 }
             )
 
@@ -69,9 +69,9 @@ class Pool(models.Model):
 def cool_down_of(pool: Pool | None) -> timedelta:
     """Return how long the pairs of an ended conversation of this pool stay reserved for it."""
     of_pool = pool.cool_down if pool else None
-    return timedelta(seconds=settings.COOL_DOWN if of_pool is None else of_pool)
+    return timedelta(seconds=settings.COOL_DOWN_SECONDS if of_pool is None else of_pool)
 
 
-def name_of(pool: Pool | None) -> str:
+def pool_name(pool: Pool | None) -> str:
     """Return the name of the pool, "common" for None."""
     return pool.name if pool else "common"

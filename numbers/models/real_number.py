@@ -18,7 +18,7 @@ class RealNumberQuerySet(models.QuerySet["RealNumber"]):
         """Return the rows of these E.164 numbers, as far as stored."""
         return self.filter(number_hash__in=[keyed_hash(number) for number in numbers])
 
-    def known(self, numbers: Iterable[str]) -> dict[str, "RealNumber"]:
+    def by_number(self, numbers: Iterable[str]) -> dict[str, "RealNumber"]:
         """Return the rows of these E.164 numbers, as far as stored, by number."""
         return {row.number: row for row in self.with_number(*numbers)}
 
@@ -28,16 +28,16 @@ class RealNumberQuerySet(models.QuerySet["RealNumber"]):
         Raises IntegrityError if a concurrent transaction inserted one of them first. Rows are inserted in the order of
         their hashes, so two transactions with the same people wait for each other and do not deadlock.
         """
-        rows = sorted((RealNumber.of(number) for number in numbers), key=lambda row: row.number_hash)
+        rows = sorted((RealNumber.from_number(number) for number in numbers), key=lambda row: row.number_hash)
         return {row.number: row for row in RealNumber.objects.bulk_create(rows, ignore_conflicts=ignore_conflicts)}
 
-    def remember(self, numbers: Iterable[str]) -> dict[str, "RealNumber"]:
+    def get_or_create_many(self, numbers: Iterable[str]) -> dict[str, "RealNumber"]:
         """Return the rows of these E.164 numbers by number, and insert the missing ones."""
         numbers = set(numbers)
-        known = self.known(numbers)
+        known = self.by_number(numbers)
         if missing := numbers - known.keys():
             self.add(missing, ignore_conflicts=True)
-            known = self.known(numbers)
+            known = self.by_number(numbers)
         return known
 
 
@@ -46,8 +46,8 @@ class RealNumber(models.Model):
 
     number_hash = models.CharField(max_length=64, unique=True)
     number = EncryptedTextField(help_text="E.164.")
-    country = models.CharField(max_length=2, blank=True, help_text="ISO 3166-1 alpha-2; empty where there is none.")
-    line_type = models.CharField(max_length=40, blank=True, help_text="As the lookup told it, such as «mobile».")
+    country = models.CharField(max_length=2, blank=True, help_text="ISO 3166-1 alpha-2, or empty.")
+    line_type = models.CharField(max_length=40, blank=True, help_text="The lookup's answer, such as “mobile”.")
     looked_up_with = models.CharField(max_length=20, blank=True, help_text="The value of LOOKUP at the last lookup.")
     looked_up_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
@@ -61,7 +61,7 @@ class RealNumber(models.Model):
         return mask(self.number)
 
     @classmethod
-    def of(cls, number: str) -> "RealNumber":
+    def from_number(cls, number: str) -> "RealNumber":
         """Return an unsaved row for this E.164 number."""
         return cls(number=number, number_hash=keyed_hash(number), country=country_of(number))
 
@@ -77,9 +77,9 @@ class RealNumber(models.Model):
 
     @property
     def is_looked_up(self) -> bool:
-        """Whether the configured lookup answered for this number within LOOKUP_MAX_AGE."""
+        """Whether the configured lookup answered for this number within LOOKUP_MAX_AGE_SECONDS."""
         return (
             self.looked_up_with == settings.LOOKUP
             and self.looked_up_at is not None
-            and self.looked_up_at > timezone.now() - timedelta(seconds=settings.LOOKUP_MAX_AGE)
+            and self.looked_up_at > timezone.now() - timedelta(seconds=settings.LOOKUP_MAX_AGE_SECONDS)
         )

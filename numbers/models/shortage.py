@@ -20,14 +20,18 @@ class Shortage(models.Model):
     """An event, never changed: a conversation was rejected because no number was free for one of its people."""
 
     pool = models.ForeignKey(Pool, models.PROTECT, null=True, blank=True, related_name="shortages")
-    country = models.CharField(max_length=2, blank=True, help_text="The person's: ISO 3166-1 alpha-2.")
+    country = models.CharField(max_length=2, blank=True, help_text="The person's country: ISO 3166-1 alpha-2.")
     real_number = models.ForeignKey(
-        RealNumber, models.PROTECT, null=True, blank=True, related_name="shortages", help_text="Whose, if we know them."
+        RealNumber, models.PROTECT, null=True, blank=True, related_name="shortages", help_text="The person, if known."
     )
-    able = models.PositiveIntegerField(help_text="The numbers that can serve this person, free or not.")
-    in_use = models.PositiveIntegerField(help_text="How many of those they had already, open or cooling down.")
-    needed = models.PositiveIntegerField(help_text="How many that can serve them there would have to be.")
-    next_release_at = models.DateTimeField(null=True, blank=True, help_text="When the next of theirs has cooled down.")
+    eligible_count = models.PositiveIntegerField(
+        help_text="The number of virtual numbers eligible for this person, free or not."
+    )
+    in_use = models.PositiveIntegerField(help_text="The number of those in use by this person, open or cooling down.")
+    needed = models.PositiveIntegerField(help_text="The number of eligible virtual numbers needed.")
+    next_release_at = models.DateTimeField(
+        null=True, blank=True, help_text="The time at which the next one is released."
+    )
     reason = models.CharField(max_length=300)
     created_at = models.DateTimeField(default=timezone.now)
 

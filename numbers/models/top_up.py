@@ -7,7 +7,7 @@ from django.core.validators import MinValueValidator
 from django.db import models
 from django.utils import timezone
 
-from numbers.models.pool import Pool, name_of
+from numbers.models.pool import Pool, pool_name
 from smsproxy import values
 from smsproxy.carriers.base import NumberType
 
@@ -21,29 +21,35 @@ class TopUp(models.Model):
 
     pool = models.ForeignKey(Pool, models.PROTECT, null=True, blank=True, related_name="top_ups")
     country = models.CharField(max_length=2, help_text="ISO 3166-1 alpha-2.")
-    is_enabled = models.BooleanField("buys numbers", default=False, help_text="Off: it only says what it would buy.")
-    low_water = models.PositiveIntegerField(
-        validators=[MinValueValidator(1)], help_text="Numbers are bought when there are fewer in reserve than this."
+    is_enabled = models.BooleanField(
+        "buys numbers", default=False, help_text="Off: report purchases without making them."
     )
-    target = models.PositiveIntegerField(help_text="So many are in reserve afterwards.")
+    low_threshold = models.PositiveIntegerField(
+        validators=[MinValueValidator(1)], help_text="Buy numbers when fewer than this are free."
+    )
+    target = models.PositiveIntegerField(help_text="The number of free numbers after buying.")
     monthly_budget = models.DecimalField(
         max_digits=9,
         decimal_places=2,
         validators=_NOT_NEGATIVE,
-        help_text="EUR: the most that the numbers which it has bought may cost together in a month.",
+        help_text="EUR a month: the maximum total cost of the numbers that this rule buys.",
     )
     max_monthly_cost = models.DecimalField(
         max_digits=8,
         decimal_places=2,
         validators=_NOT_NEGATIVE,
-        help_text="EUR a month: the most that one number may cost. One of unknown cost is not bought.",
+        help_text="EUR a month: the maximum cost of one number. Numbers of unknown cost are not bought.",
     )
     type = models.CharField(max_length=20, blank=True, choices=[(kind.value, kind.value) for kind in NumberType])
-    busy_until = models.DateTimeField(null=True, blank=True, editable=False, help_text="A worker is at it.")
-    retry_at = models.DateTimeField(
-        null=True, blank=True, editable=False, help_text="It could not buy, and does not try again before."
+    busy_until = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="A worker holds this rule until then."
     )
-    trouble = models.CharField(max_length=300, blank=True, editable=False, help_text="Why it could not buy.")
+    retry_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="The next attempt after a failed purchase."
+    )
+    last_error = models.CharField(
+        max_length=300, blank=True, editable=False, help_text="The error of the last purchase."
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
@@ -57,19 +63,19 @@ class TopUp(models.Model):
                 fields=["country"], condition=models.Q(pool__isnull=True), name="one_top_up_of_the_common_pool"
             ),
             models.CheckConstraint(
-                condition=models.Q(target__gte=models.F("low_water")), name="top_up_fills_to_its_mark_or_above"
+                condition=models.Q(target__gte=models.F("low_threshold")), name="top_up_fills_to_its_mark_or_above"
             ),
         ]
 
     def __str__(self) -> str:
-        return f"top-up of {name_of(self.pool)}, {self.country}"
+        return f"top-up of {pool_name(self.pool)}, {self.country}"
 
     def clean(self) -> None:
         try:
             self.country = values.country(self.country)
         except values.InvalidValue as error:
             raise ValidationError({"country": values.sentence(error)}) from None
-        if self.low_water is not None and self.target is not None and self.target < self.low_water:
+        if self.low_threshold is not None and self.target is not None and self.target < self.low_threshold:
             raise ValidationError({"target": "Expected the low-water mark, or more."})
         if TopUp.objects.filter(pool=self.pool, country=self.country).exclude(pk=self.pk).exists():
             raise ValidationError({"country": f"There is a {self} already: change that one."})

@@ -16,7 +16,7 @@ from numbers.models.pool import Pool
 from smsproxy.carriers.base import Feature, NumberType
 from smsproxy.nanp import region_of
 from smsproxy.phone import area_of
-from smsproxy.states import Event, StaleState, Stateful
+from smsproxy.states import Event, StaleState, StateMachine
 
 # By the recipient's country: the only sender countries that its networks accept.
 REQUIRED_SENDER_COUNTRIES = {"US": ("US", "CA"), "CA": ("CA", "US")}
@@ -48,7 +48,7 @@ ASSIGNABLE = SERVING & models.Q(is_reserved=False)
 # The order in which numbers are assigned: fewest live pairs first, then least recently assigned.
 # An index of SQLite cannot have NULLS FIRST, so an expression replaces it.
 LEAST_BUSY = (
-    "live",
+    "live_pair_count",
     models.ExpressionWrapper(models.Q(last_assigned_at__isnull=False), output_field=models.BooleanField()),
     "last_assigned_at",
 )
@@ -59,7 +59,7 @@ class VirtualNumberQuerySet(models.QuerySet["VirtualNumber"]):
         """Return the active numbers."""
         return self.filter(state=NumberState.ACTIVE)
 
-    def in_pool(self) -> Self:
+    def rented_or_ordered(self) -> Self:
         """Return the numbers that are rented or ordered. Any other number may belong to another customer today."""
         return self.filter(models.Q(is_rented=True) | models.Q(state=NumberState.ORDERED))
 
@@ -67,7 +67,7 @@ class VirtualNumberQuerySet(models.QuerySet["VirtualNumber"]):
         """Return the numbers with a purchase in progress or of unknown outcome."""
         return self.filter(state=NumberState.ORDERED)
 
-    def ours(self) -> Self:
+    def rented(self) -> Self:
         """Return the rented numbers."""
         return self.filter(is_rented=True)
 
@@ -85,7 +85,7 @@ class VirtualNumberQuerySet(models.QuerySet["VirtualNumber"]):
         # without this column it would sort the whole common pool instead of reading the first rows of an index.
         return self.order_by("pool_id", *LEAST_BUSY)
 
-    def give(self, pairs: Mapping[int, int], *, cap: int | None = None) -> bool:
+    def add_live_pairs(self, pairs: Mapping[int, int], *, cap: int | None = None) -> bool:
         """Add live pairs to these numbers: a count by id. Return False if one is out of service or at its cap.
 
         The caller must then roll back. Call it last: the rows stay locked until the transaction ends. This lock also
@@ -93,12 +93,12 @@ class VirtualNumberQuerySet(models.QuerySet["VirtualNumber"]):
         """
         given = 0
         for count, ids in self._by_count(pairs):
-            room = models.Q(live__lte=cap - count) if cap is not None and count > 0 else models.Q()
+            room = models.Q(live_pair_count__lte=cap - count) if cap is not None and count > 0 else models.Q()
             numbers = VirtualNumber.objects.serving().filter(room, pk__in=self._locked(ids).values("pk"))
-            given += numbers.update(live=models.F("live") + count, last_assigned_at=Now())
+            given += numbers.update(live_pair_count=models.F("live_pair_count") + count, last_assigned_at=Now())
         return given == len(pairs)
 
-    def take_back(self, pairs: Mapping[int, int]) -> None:
+    def remove_live_pairs(self, pairs: Mapping[int, int]) -> None:
         """Subtract live pairs from these numbers: a count by id.
 
         A count never goes below 0. A wrong count, for example from an older release, must not block the release of
@@ -106,7 +106,7 @@ class VirtualNumberQuerySet(models.QuerySet["VirtualNumber"]):
         """
         for count, ids in self._by_count(pairs):
             numbers = VirtualNumber.objects.filter(pk__in=self._locked(ids).values("pk"))
-            numbers.update(live=Greatest(models.F("live") - count, 0))
+            numbers.update(live_pair_count=Greatest(models.F("live_pair_count") - count, 0))
 
     def _by_count(self, pairs: Mapping[int, int]) -> Iterable[tuple[int, list[int]]]:
         alike = defaultdict(list)
@@ -123,7 +123,7 @@ class VirtualNumberQuerySet(models.QuerySet["VirtualNumber"]):
         return self.filter(pk__in=list(ids)).select_for_update(no_key=True).order_by("pk")
 
 
-class VirtualNumber(Stateful):
+class VirtualNumber(StateMachine):
     """A number rented from the carrier."""
 
     ALLOWED: ClassVar = {
@@ -156,10 +156,10 @@ class VirtualNumber(Stateful):
         blank=True,
         db_index=False,
         related_name="numbers",
-        help_text="Empty: the common pool, of conversations that name none.",
+        help_text="Empty: the common pool, for conversations that name no pool.",
     )
     is_reserved = models.BooleanField(
-        "reserved", default=False, db_default=False, help_text="Only for conversations that name it."
+        "reserved", default=False, db_default=False, help_text="Only for conversations that request this number."
     )
     type = models.CharField(max_length=20, blank=True, choices=[(kind.value, kind.value) for kind in NumberType])
     can_sms = models.BooleanField("can text", default=True, help_text="Can send and receive SMS.")
@@ -168,25 +168,27 @@ class VirtualNumber(Stateful):
         decimal_places=2,
         null=True,
         blank=True,
-        help_text="EUR a month; empty where the carrier is silent.",
+        help_text="EUR a month. Empty if the carrier does not say.",
     )
     rate = models.FloatField(
         null=True,
         blank=True,
         validators=[MinValueValidator(0.01)],
-        help_text="The segments that it may send a second; empty: as NUMBER_RATES says for its country.",
+        help_text="Segments per second. Empty: NUMBER_SEGMENTS_PER_SECOND for its country.",
     )
     state = models.CharField(max_length=20, choices=NumberState.choices, default=NumberState.ORDERED)
     is_rented = models.BooleanField(
-        "rented", default=False, db_default=False, help_text="Ours at the carrier, and paid for."
+        "rented", default=False, db_default=False, help_text="Rented from the carrier, and paid for."
     )
-    live = models.PositiveIntegerField(
+    live_pair_count = models.PositiveIntegerField(
         "live pairs",
         default=0,
         db_default=0,
-        help_text="People who could text it now, or until their cool-down is over.",
+        help_text="Participants with this number, open or cooling down.",
     )
-    webhook_url = models.CharField(max_length=300, blank=True, help_text="Where its texts go, as far as we know.")
+    webhook_url = models.CharField(
+        max_length=300, blank=True, help_text="The inbound webhook configured at the carrier, as last known."
+    )
     order = models.ForeignKey(NumberOrder, models.PROTECT, null=True, blank=True, related_name="numbers")
     last_assigned_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
@@ -240,8 +242,8 @@ class VirtualNumber(Stateful):
 
     @property
     def default_rate(self) -> float:
-        """Segments per second from NUMBER_RATES, which apply if the number has no rate of its own."""
-        return float(settings.NUMBER_RATES.get(self.country, settings.NUMBER_RATES["*"]))
+        """Segments per second from NUMBER_SEGMENTS_PER_SECOND, which apply if the number has no rate of its own."""
+        return float(settings.NUMBER_SEGMENTS_PER_SECOND.get(self.country, settings.NUMBER_SEGMENTS_PER_SECOND["*"]))
 
     @property
     def current_rate(self) -> float:
@@ -250,37 +252,37 @@ class VirtualNumber(Stateful):
 
     def quarantine(self, *, reason: str, actor: str = "") -> Self:
         """Give it to no new conversation until it is restored. Raises StaleState."""
-        return self.move(NumberState.QUARANTINED, reason=reason, actor=actor)
+        return self.transition(NumberState.QUARANTINED, reason=reason, actor=actor)
 
     def drain(self, *, reason: str, actor: str = "") -> Self:
         """Give it to no new conversation. It is retired once it has no live pairs. Raises StaleState."""
-        return self.move(NumberState.DRAINING, reason=reason, actor=actor)
+        return self.transition(NumberState.DRAINING, reason=reason, actor=actor)
 
-    def lose(self, *, reason: str, actor: str = "") -> Self:
+    def mark_lost(self, *, reason: str, actor: str = "") -> Self:
         """Record that the number is no longer rented. Quarantine it if it has live pairs, or retire it.
 
         Raises StaleState: the number was changed concurrently.
         """
         with transaction.atomic():
             # Assigning the number updates this row too, so it waits for this lock.
-            self.live = VirtualNumber.objects.select_for_update(no_key=True).get(pk=self.pk).live
+            self.live_pair_count = VirtualNumber.objects.select_for_update(no_key=True).get(pk=self.pk).live_pair_count
             if self.state in (NumberState.QUARANTINED, NumberState.RETIRED):
                 rows = VirtualNumber.objects.filter(pk=self.pk, state=self.state, is_rented=True)
                 if rows.update(is_rented=False) != 1:
                     raise StaleState(f"virtual number {self.pk} has moved on")
-                self.record(self.state, reason=reason, actor=actor, old_state=self.state)
+                self.record_event(self.state, reason=reason, actor=actor, old_state=self.state)
                 self.is_rented = False
                 return self
-            to = NumberState.QUARANTINED if self.live else NumberState.RETIRED
-            return self.move(to, reason=reason, actor=actor, is_rented=False)
+            to = NumberState.QUARANTINED if self.live_pair_count else NumberState.RETIRED
+            return self.transition(to, reason=reason, actor=actor, is_rented=False)
 
     def retire(self, *, reason: str, actor: str = "") -> Self:
         """Take it out of service permanently. Raises StaleState if it has live pairs."""
         with transaction.atomic():
             # Assigning the number updates this row too, so it waits for this lock.
-            if VirtualNumber.objects.select_for_update(no_key=True).get(pk=self.pk).live:
+            if VirtualNumber.objects.select_for_update(no_key=True).get(pk=self.pk).live_pair_count:
                 raise StaleState(f"virtual number {self.pk} has live pairs")
-            return self.move(NumberState.RETIRED, reason=reason, actor=actor)
+            return self.transition(NumberState.RETIRED, reason=reason, actor=actor)
 
     def restore(self, *, reason: str, actor: str = "") -> Self:
         """Return it from draining to active, or from quarantine to its state before that.
@@ -292,19 +294,19 @@ class VirtualNumber(Stateful):
         if not self.is_rented:
             raise StaleState(f"virtual number {self.pk} is not rented any more")
         with transaction.atomic():
-            self.move(self._state_before(), reason=reason, actor=actor)
+            self.transition(self._state_before(), reason=reason, actor=actor)
             number_restored.send(type(self), number=self)
         return self
 
     def _state_before(self) -> str:
-        quarantined = self.events.into(NumberState.QUARANTINED).first()
+        quarantined = self.events.entering(NumberState.QUARANTINED).first()
         if self.state == NumberState.QUARANTINED and quarantined and quarantined.old_state in self.ALLOWED[self.state]:
             return str(quarantined.old_state)
         return NumberState.ACTIVE
 
 
 class NumberEventQuerySet(models.QuerySet["NumberEvent"]):
-    def into(self, state: NumberState) -> Self:
+    def entering(self, state: NumberState) -> Self:
         """Return the events that changed a number to this state from another, the newest first."""
         return self.filter(new_state=state).exclude(old_state=state).order_by("-pk")
 

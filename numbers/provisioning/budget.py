@@ -13,7 +13,7 @@ from numbers.models import NumberEvent, NumberOrder, NumberState, TopUp, Virtual
 from smsproxy.carriers.base import AvailableNumber
 
 
-class Obstacle(StrEnum):
+class PurchaseBlock(StrEnum):
     """Why an order may not buy a number that is for rent."""
 
     BEYOND_BUDGET = "beyond the budget"
@@ -26,20 +26,20 @@ class Obstacle(StrEnum):
     REFUSED = "refused"
 
 
-def obstacle(order: NumberOrder, candidate: AvailableNumber) -> Obstacle | None:
+def obstacle(order: NumberOrder, candidate: AvailableNumber) -> PurchaseBlock | None:
     """Return why the order may not pay for this number, or None if it may."""
     cap, cost = _cap(order), candidate.monthly_cost
     if cap is not None and cost is None:
-        return Obstacle.COST_UNKNOWN
+        return PurchaseBlock.COST_UNKNOWN
     if cap is not None and cost is not None and cost > cap:
-        return Obstacle.TOO_DEAR
-    if order.top_up is not None and cost is not None and cost > left(order.top_up):
-        return Obstacle.BEYOND_BUDGET
+        return PurchaseBlock.TOO_DEAR
+    if order.top_up is not None and cost is not None and cost > remaining_budget(order.top_up):
+        return PurchaseBlock.BEYOND_BUDGET
     paid = VirtualNumber.objects.filter(_paid_this_month(), number=candidate.number, order__top_up__isnull=False)
-    return Obstacle.PAID_BEFORE if paid.exists() else None
+    return PurchaseBlock.PAID_BEFORE if paid.exists() else None
 
 
-def committed(top_up: TopUp) -> Decimal:
+def spent_this_month(top_up: TopUp) -> Decimal:
     """Return the cost this month, in EUR, of the numbers it has bought, with purchases in doubt.
 
     If staff have since removed the cost of a number, the most that its order may pay counts.
@@ -51,25 +51,25 @@ def committed(top_up: TopUp) -> Decimal:
     return total or Decimal(0)
 
 
-def left(top_up: TopUp) -> Decimal:
+def remaining_budget(top_up: TopUp) -> Decimal:
     """Return what it may still spend this month, in EUR. Negative: the budget was cut since."""
-    return top_up.monthly_budget - committed(top_up)
+    return top_up.monthly_budget - spent_this_month(top_up)
 
 
-def told(order: NumberOrder, obstacles: Mapping[str, Obstacle]) -> str:
+def describe_blocks(order: NumberOrder, obstacles: Mapping[str, PurchaseBlock]) -> str:
     """Return in words why the order cannot buy all that it wants. obstacles: the reason for each number for rent."""
     counted = Counter(obstacles.values())
     reasons = []
-    if order.top_up is not None and counted[Obstacle.BEYOND_BUDGET]:
-        rest = f"EUR {left(order.top_up):.2f} of EUR {order.top_up.monthly_budget:.2f} a month is left"
+    if order.top_up is not None and counted[PurchaseBlock.BEYOND_BUDGET]:
+        rest = f"EUR {remaining_budget(order.top_up):.2f} of EUR {order.top_up.monthly_budget:.2f} a month is left"
         reasons.append(f"the budget is used up ({rest})")
-    if dear := counted[Obstacle.TOO_DEAR]:
+    if dear := counted[PurchaseBlock.TOO_DEAR]:
         reasons.append(f"{dear} for rent cost{'s' if dear == 1 else ''} more than EUR {_cap(order):.2f} a month")
-    if unknown := counted[Obstacle.COST_UNKNOWN]:
+    if unknown := counted[PurchaseBlock.COST_UNKNOWN]:
         reasons.append(f"the carrier does not say the cost of {unknown} for rent")
-    if paid := counted[Obstacle.PAID_BEFORE]:
+    if paid := counted[PurchaseBlock.PAID_BEFORE]:
         reasons.append(f"{paid} for rent {'was' if paid == 1 else 'were'} ours this month")
-    if refused := counted[Obstacle.REFUSED]:
+    if refused := counted[PurchaseBlock.REFUSED]:
         reasons.append(f"{refused} {'was' if refused == 1 else 'were'} refused")
     return "; ".join(reasons) or "the carrier has no more"
 

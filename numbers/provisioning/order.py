@@ -18,19 +18,19 @@ from django.utils import timezone
 
 from numbers.models import NumberOrder, NumberState, OrderState, Pool, VirtualNumber
 from numbers.provisioning import budget
-from numbers.provisioning.budget import Obstacle
+from numbers.provisioning.budget import PurchaseBlock
 from numbers.provisioning.configure import configure
 from numbers.provisioning.purchase import is_of_a_participant, purchase
 from numbers.provisioning.retry import search
-from numbers.provisioning.step import Step, StepKind
-from smsproxy.carriers.base import AvailableNumber, Feature, NumberType, PatternPlace, Refused
-from smsproxy.database.table_lock import hold_writers
+from numbers.provisioning.step import ProvisioningStep, StepKind
+from smsproxy.carriers.base import AvailableNumber, Feature, NumberType, PatternPosition, PermanentFailure
+from smsproxy.database.table_lock import lock_table
 from smsproxy.states import StaleState
 
 # More refusals in a row are no accident. Numbers of this country may need an address on file, for example.
-MOST_REFUSALS = 20
+MAX_REFUSALS = 20
 # Within this time after the end of an order, an identical request is a repeat of it.
-JUST_ENDED = timedelta(hours=1)
+SAME_REQUEST_WINDOW = timedelta(hours=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,7 @@ class OrderSpec:
     features: frozenset[Feature] = frozenset({Feature.SMS})
     type: NumberType | None = None
     pattern: str = ""
-    pattern_place: PatternPlace = PatternPlace.ANYWHERE
+    pattern_place: PatternPosition = PatternPosition.ANYWHERE
     max_monthly_cost: Decimal | None = None
     pool: Pool | None = None
 
@@ -94,7 +94,7 @@ class Approval:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class PurchasePlan:
     """What a run of the order would do now. begun: numbers that earlier runs have bought, or may have bought."""
 
     order: NumberOrder
@@ -127,48 +127,48 @@ def order_for(spec: OrderSpec, *, again: bool = False) -> NumberOrder:
     alike = NumberOrder.objects.filter(**spec.as_fields, top_up=None)
     begun = alike.filter(state=OrderState.OPEN).order_by("pk").first()
     if begun is None and not again:
-        ended = Q(events__new_state=F("state"), events__created_at__gte=timezone.now() - JUST_ENDED)
-        begun = next((order for order in alike.filter(ended) if _still_stands(order)), None)
+        ended = Q(events__new_state=F("state"), events__created_at__gte=timezone.now() - SAME_REQUEST_WINDOW)
+        begun = next((order for order in alike.filter(ended) if _is_still_fulfilled(order)), None)
     return begun or NumberOrder(**spec.as_fields)
 
 
-def _still_stands(order: NumberOrder) -> bool:
+def _is_still_fulfilled(order: NumberOrder) -> bool:
     """Return whether the ended order still holds: its numbers have not been released since."""
     if order.state == OrderState.COMPLETE:
-        return order.numbers.ours().count() >= order.count
+        return order.numbers.rented().count() >= order.count
     return order.state == OrderState.SHORT
 
 
 def find_or_open_order(spec: OrderSpec, *, again: bool = False) -> NumberOrder:
     """Return `order_for`, saved. Two runs that begin at once share one order."""
     with transaction.atomic():
-        hold_writers(NumberOrder)
+        lock_table(NumberOrder)
         order = order_for(spec, again=again)
         if order._state.adding:
             order.save(force_insert=True)
-            order.record(order.state, reason="opened")
+            order.record_event(order.state, reason="opened")
     return order
 
 
-def plan(order: NumberOrder) -> Plan:
+def plan(order: NumberOrder) -> PurchasePlan:
     """Return what `fulfil` would buy now, to show before it does. The order need not be saved."""
-    begun = [] if order._state.adding else list(order.numbers.in_pool())
+    begun = [] if order._state.adding else list(order.numbers.rented_or_ordered())
     room = max(order.count - len(begun), 0) if order.state == OrderState.OPEN else 0
     candidates = islice(_candidates(order, {}), room)
-    return Plan(order=order, begun=begun, candidates=list(candidates))
+    return PurchasePlan(order=order, begun=begun, candidates=list(candidates))
 
 
-def fulfil(order: NumberOrder, *, approval: Approval | None = None) -> Iterator[Step]:
+def fulfil(order: NumberOrder, *, approval: Approval | None = None) -> Iterator[ProvisioningStep]:
     """Buy and configure what the order still lacks, and yield each step. After a crash, run it again.
 
     approval: the bounds of what may be bought. If the carrier has only other numbers left, the order stays open. With
     None, only the order's own limits hold. Purchases in doubt are always settled, since they may be ours already.
     Raises CarrierError if it cannot continue. The order then stays open.
     """
-    obstacles: dict[str, Obstacle] = {}
+    obstacles: dict[str, PurchaseBlock] = {}
     for step in settle(order):
         if step.kind == StepKind.REFUSED:
-            obstacles[step.number.number] = Obstacle.REFUSED
+            obstacles[step.number.number] = PurchaseBlock.REFUSED
         if approval is not None and step.kind == StepKind.BOUGHT:
             approval = approval.after(step.number.monthly_cost)
         yield step
@@ -185,7 +185,7 @@ def fulfil(order: NumberOrder, *, approval: Approval | None = None) -> Iterator[
             if not approval.count:
                 break
             continue
-        intended = _intend(order, candidate)
+        intended = _record_intent(order, candidate)
         if intended is None:
             if found := budget.obstacle(order, candidate):  # Another run has just spent the rest.
                 obstacles[candidate.number] = found
@@ -193,39 +193,39 @@ def fulfil(order: NumberOrder, *, approval: Approval | None = None) -> Iterator[
         for step in _buy_and_configure(intended, in_doubt=False):
             refusals = refusals + 1 if step.kind == StepKind.REFUSED else 0
             if step.kind == StepKind.REFUSED:
-                obstacles[intended.number] = Obstacle.REFUSED
+                obstacles[intended.number] = PurchaseBlock.REFUSED
             if approval is not None and step.kind == StepKind.BOUGHT:
                 approval = approval.after(intended.monthly_cost)
             yield step
-        if refusals == MOST_REFUSALS:
-            raise Refused(f"the carrier refused {refusals} numbers in a row, the last because: {step.detail}")
-    end(order, budget.told(order, obstacles) if is_wanting and not has_uncovered else "")
+        if refusals == MAX_REFUSALS:
+            raise PermanentFailure(f"the carrier refused {refusals} numbers in a row, the last because: {step.detail}")
+    close_order(order, budget.describe_blocks(order, obstacles) if is_wanting and not has_uncovered else "")
 
 
-def settle(order: NumberOrder) -> Iterator[Step]:
+def settle(order: NumberOrder) -> Iterator[ProvisioningStep]:
     """Settle the purchases that were begun, configure what is bought, and yield each step. Begin no purchase."""
     yield from configure(order.numbers.filter(state=NumberState.CONFIGURING))
     for number in order.numbers.filter(state=NumberState.ORDERED):
         yield from _buy_and_configure(number, in_doubt=True)
 
 
-def end(order: NumberOrder, why_short: str = "") -> None:
+def close_order(order: NumberOrder, why_short: str = "") -> None:
     """Close the order, unless another run is still buying for it. That run closes it then.
 
     why_short: why it cannot buy more. With "", an order that lacks numbers stays open.
     """
     with transaction.atomic():
         locked = NumberOrder.objects.select_for_update().get(pk=order.pk)
-        ours = locked.numbers.ours().count()
+        ours = locked.numbers.rented().count()
         is_being_bought = locked.numbers.being_bought().exists()
         if locked.state == OrderState.OPEN and ours >= locked.count:
-            locked.move(OrderState.COMPLETE, reason=_told_complete(ours, locked.count))
+            locked.transition(OrderState.COMPLETE, reason=_told_complete(ours, locked.count))
         elif locked.state == OrderState.OPEN and why_short and not is_being_bought:
-            locked.move(OrderState.SHORT, reason=f"{ours} of {locked.count} are ours: {why_short}")
+            locked.transition(OrderState.SHORT, reason=f"{ours} of {locked.count} are ours: {why_short}")
     order.refresh_from_db(fields=["state"])
 
 
-def _candidates(order: NumberOrder, obstacles: dict[str, Obstacle]) -> Iterator[AvailableNumber]:
+def _candidates(order: NumberOrder, obstacles: dict[str, PurchaseBlock]) -> Iterator[AvailableNumber]:
     """Yield numbers for rent that the order could take, each once. Store in obstacles why it cannot take the others.
 
     A number that we buy leaves the carrier's list, and later numbers move up, past the page that is fetched next. So
@@ -248,16 +248,16 @@ def _candidates(order: NumberOrder, obstacles: dict[str, Obstacle]) -> Iterator[
 
 def _is_taken(number: str) -> bool:
     """Return whether the number is in the pool or belongs to a participant."""
-    return VirtualNumber.objects.in_pool().filter(number=number).exists() or is_of_a_participant(number)
+    return VirtualNumber.objects.rented_or_ordered().filter(number=number).exists() or is_of_a_participant(number)
 
 
 def _has_room(order: NumberOrder) -> bool:
     # Reload the top-up too: staff may have changed the budget.
     order.refresh_from_db(fields=["state", "top_up"])
-    return order.state == OrderState.OPEN and order.numbers.in_pool().count() < order.count
+    return order.state == OrderState.OPEN and order.numbers.rented_or_ordered().count() < order.count
 
 
-def _intend(order: NumberOrder, candidate: AvailableNumber) -> VirtualNumber | None:
+def _record_intent(order: NumberOrder, candidate: AvailableNumber) -> VirtualNumber | None:
     """Store the intent to buy this number and return its row.
 
     Return None if the order has no more room or money, or if the number is taken.
@@ -284,15 +284,15 @@ def _intend(order: NumberOrder, candidate: AvailableNumber) -> VirtualNumber | N
                 if retired is not None:
                     names = ("country", "type", "can_sms", "monthly_cost", "order", "pool", "is_reserved")
                     changes = {name: getattr(row, name) for name in names}
-                    return retired.move(NumberState.ORDERED, reason=reason, webhook_url="", **changes)
+                    return retired.transition(NumberState.ORDERED, reason=reason, webhook_url="", **changes)
                 row.save(force_insert=True)
-                row.record(row.state, reason=reason)
+                row.record_event(row.state, reason=reason)
                 return row
         except (IntegrityError, StaleState):
             return None  # Another order has just taken the number.
 
 
-def _buy_and_configure(number: VirtualNumber, *, in_doubt: bool) -> Iterator[Step]:
+def _buy_and_configure(number: VirtualNumber, *, in_doubt: bool) -> Iterator[ProvisioningStep]:
     step = purchase(number, in_doubt=in_doubt)
     yield step
     if step.kind == StepKind.BOUGHT:

@@ -8,10 +8,10 @@ from django.db import transaction
 from numbers.models import NumberOrder, NumberState, RealNumber, VirtualNumber
 from numbers.models.top_up import ACTOR
 from numbers.provisioning import retry
-from numbers.provisioning.step import Step, StepKind
+from numbers.provisioning.step import ProvisioningStep, StepKind
 from numbers.usage import participants_among
 from smsproxy.carriers import get_carrier
-from smsproxy.carriers.base import OutcomeUnknown, Refused
+from smsproxy.carriers.base import OutcomeUnknown, PermanentFailure
 from smsproxy.states import StaleState
 
 
@@ -20,16 +20,16 @@ def is_of_a_participant(number: str) -> bool:
 
     Such a number may never become a virtual number. A stranger's number may, since nobody is reached through it.
     """
-    return bool(of_participants([number]))
+    return bool(participant_numbers([number]))
 
 
-def of_participants(numbers: Iterable[str]) -> set[str]:
+def participant_numbers(numbers: Iterable[str]) -> set[str]:
     """Those of these numbers that are."""
     people = participants_among(RealNumber.objects.with_number(*numbers))
     return {person.number for person in people}
 
 
-def purchase(number: VirtualNumber, *, in_doubt: bool) -> Step:
+def purchase(number: VirtualNumber, *, in_doubt: bool) -> ProvisioningStep:
     """Buy an ordered number and return BOUGHT, or retire it and return REFUSED if the carrier does not sell it.
 
     in_doubt: an earlier purchase of it may have gone through. Raises CarrierError if the outcome is still unknown. The
@@ -38,18 +38,18 @@ def purchase(number: VirtualNumber, *, in_doubt: bool) -> Step:
     refusal = _buy(number, in_doubt)
     if refusal:
         with suppress(StaleState):  # Another run of the same order got the same answer.
-            number.move(NumberState.RETIRED, reason=f"the carrier refused it: {refusal.detail}")
-        return Step(kind=StepKind.REFUSED, number=number, detail=refusal.detail)
+            number.transition(NumberState.RETIRED, reason=f"the carrier refused it: {refusal.detail}")
+        return ProvisioningStep(kind=StepKind.REFUSED, number=number, detail=refusal.detail)
     try:
         with transaction.atomic():
-            number.move(NumberState.CONFIGURING, reason="bought", is_rented=True)
-            note_purchase(number)
+            number.transition(NumberState.CONFIGURING, reason="bought", is_rented=True)
+            record_purchase(number)
     except StaleState:
-        return Step(kind=StepKind.BOUGHT, number=number, detail=_keep(number))
-    return Step(kind=StepKind.BOUGHT, number=number)
+        return ProvisioningStep(kind=StepKind.BOUGHT, number=number, detail=_adopt_purchased(number))
+    return ProvisioningStep(kind=StepKind.BOUGHT, number=number)
 
 
-def _keep(number: VirtualNumber) -> str:
+def _adopt_purchased(number: VirtualNumber) -> str:
     """Keep a number that another run of the same order has settled since. Return why it is one too many, or "".
 
     The carrier may have refused it to the other run, then sold it to us. We pay for it, so it is kept and counted. The
@@ -60,27 +60,27 @@ def _keep(number: VirtualNumber) -> str:
         number.refresh_from_db()
         if number.is_rented or number.state != NumberState.RETIRED:
             return ""
-        is_beyond = order and order.numbers.in_pool().count() >= order.count
+        is_beyond = order and order.numbers.rented_or_ordered().count() >= order.count
         why = f"beyond the {order.count} asked for: another run has filled its place" if order and is_beyond else ""
-        reason = f"bought after all, {why}" if why else "bought after all"
-        number.move(NumberState.CONFIGURING, reason=reason, is_rented=True)
-        note_purchase(number)
+        reason = f"purchase confirmed late, {why}" if why else "purchase confirmed late"
+        number.transition(NumberState.CONFIGURING, reason=reason, is_rented=True)
+        record_purchase(number)
     return why
 
 
-def note_purchase(number: VirtualNumber) -> None:
+def record_purchase(number: VirtualNumber) -> None:
     """Record on the order of a top-up what was bought and at what cost, since nobody watches it."""
     order = number.order
     if order is None or order.top_up_id is None:
         return
-    place = f"{order.numbers.ours().count()} of {order.count}"
+    place = f"{order.numbers.rented().count()} of {order.count}"
     # The cost may have changed since, even to unknown.
     cost = "at an unknown cost" if number.monthly_cost is None else f"EUR {number.monthly_cost:.2f} a month"
     reason = f"bought {number}: {place}, {cost}"
-    order.record(order.state, old_state=order.state, reason=reason, actor=ACTOR)
+    order.record_event(order.state, old_state=order.state, reason=reason, actor=ACTOR)
 
 
-def _buy(number: VirtualNumber, in_doubt: bool) -> Refused | None:
+def _buy(number: VirtualNumber, in_doubt: bool) -> PermanentFailure | None:
     """Return the carrier's refusal, or None if the number is ours. Raises OutcomeUnknown after the last retry.
 
     A purchase in doubt is retried with the same number, never with another. The carrier refuses to sell a number
@@ -90,8 +90,8 @@ def _buy(number: VirtualNumber, in_doubt: bool) -> Refused | None:
         if in_doubt and retry.find_owned(number.number):
             return None
         try:
-            retry.patiently(lambda: get_carrier().buy(number.number, number.country))
-        except Refused as refusal:
+            retry.with_retries(lambda: get_carrier().buy(number.number, number.country))
+        except PermanentFailure as refusal:
             return None if _is_ours(number, in_doubt) else refusal
         except OutcomeUnknown:
             if wait is None:

@@ -8,15 +8,15 @@ from django.db import transaction
 from django.db.models import Q
 
 from numbers.models import NumberState, VirtualNumber
-from numbers.provisioning.retry import find_owned, patiently
+from numbers.provisioning.retry import find_owned, with_retries
 from numbers.usage import live_pairs_of_number, unsettled_message_count
 from smsproxy.carriers import get_carrier
-from smsproxy.carriers.base import OutcomeUnknown, Refused
+from smsproxy.carriers.base import OutcomeUnknown, PermanentFailure
 from smsproxy.states import StaleState
 
 
 @dataclass(frozen=True, kw_only=True)
-class Use:
+class NumberUsage:
     """What a number is still needed for.
 
     open, cooling: its unreleased pairs. until: when the last cooling pair is released. unsettled: messages that may
@@ -49,9 +49,9 @@ class CannotRelease(Exception):
     """The number is in use or not ours. It stays as it is, and the message says why."""
 
 
-def use_of(number: VirtualNumber) -> Use:
+def use_of(number: VirtualNumber) -> NumberUsage:
     pairs = live_pairs_of_number(number)
-    return Use(
+    return NumberUsage(
         open=pairs.open,
         cooling=pairs.cooling,
         until=pairs.last_release_at,
@@ -71,16 +71,16 @@ def release(number: VirtualNumber) -> None:
         # Another run may have recorded the same.
         number.refresh_from_db(from_queryset=VirtualNumber.objects.select_for_update(no_key=True))
         if number.is_rented:
-            number.lose(reason="cancelled at the carrier")
+            number.mark_lost(reason="cancelled at the carrier")
 
 
 def retire_drained() -> int:
     """Retire drained numbers without live pairs and return their count. They stay rented if they were."""
     is_done = Q(state=NumberState.DRAINING) | Q(state=NumberState.QUARANTINED, is_rented=False)
     count = 0
-    for number in VirtualNumber.objects.filter(is_done, live=0):
+    for number in VirtualNumber.objects.filter(is_done, live_pair_count=0):
         with suppress(StaleState):
-            number.retire(reason="the last of its pairs is released")
+            number.retire(reason="drained: no live pairs left")
             count += 1
     return count
 
@@ -98,13 +98,13 @@ def _take_out_of_service(number: VirtualNumber) -> None:
         if use := use_of(locked):
             raise CannotRelease(f"{use}")
         if locked.state != NumberState.RETIRED:
-            locked.move(NumberState.RETIRED, reason="to be released")
+            locked.transition(NumberState.RETIRED, reason="to be released")
 
 
 def _cancel(number: VirtualNumber) -> None:
     try:
-        patiently(lambda: get_carrier().cancel(number.number, number.country))
-    except (Refused, OutcomeUnknown):
+        with_retries(lambda: get_carrier().cancel(number.number, number.country))
+    except (PermanentFailure, OutcomeUnknown):
         # An earlier run may have cancelled it, or the reply was lost. The carrier's list decides.
         if find_owned(number.number):
             raise

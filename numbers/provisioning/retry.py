@@ -10,24 +10,24 @@ from typing import TypeVar
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
 
 from smsproxy.carriers import get_carrier
-from smsproxy.carriers.base import AvailableNumber, NumberQuery, OwnedNumber, TryLater
+from smsproxy.carriers.base import AvailableNumber, NumberQuery, RentedNumber, TemporaryFailure
 
 # Seconds to wait if the carrier names no retry-after. The Numbers API takes about one request a second.
 WAITS = (1.0, 3.0, 6.0)
 # Seconds. If the carrier asks for more, the call fails at once: the next run is the better retry.
-LONGEST_WAIT = 60.0
+MAX_WAIT = 60.0
 
 T = TypeVar("T")
 
 _stop: ContextVar[threading.Event | None] = ContextVar("stop", default=None)
 
 
-class Stopped(Exception):
+class ShutdownRequested(Exception):
     """Shutdown requested. The next run resumes, as after a crash."""
 
 
 @contextmanager
-def unless(stop: threading.Event) -> Iterator[None]:
+def stop_on(stop: threading.Event) -> Iterator[None]:
     """Raise Stopped in this block, instead of calling the carrier or waiting for it, once `stop` is set."""
     before = _stop.set(stop)
     try:
@@ -36,11 +36,11 @@ def unless(stop: threading.Event) -> Iterator[None]:
         _stop.reset(before)
 
 
-def patiently(call: Callable[[], T]) -> T:
-    """Return the result of a call, retried after TryLater.
+def with_retries(call: Callable[[], T]) -> T:
+    """Return the result of a call, retried after TemporaryFailure.
 
-    The carrier's retry-after replaces the wait. Raises the last TryLater after as many retries as there are WAITS, and
-    Stopped (see `unless`).
+    The carrier's retry-after replaces the wait. Raises the last TemporaryFailure after one retry for each of WAITS, and
+    ShutdownRequested (see `stop_on`).
     """
     retrying = Retrying(
         retry=retry_if_exception(_is_worth_a_retry),
@@ -64,19 +64,19 @@ def search(query: NumberQuery) -> Iterator[AvailableNumber]:
             candidates = iter(get_carrier().search(query))
         try:
             return next((each for each in candidates if each.number not in seen), None)
-        except TryLater:
+        except TemporaryFailure:
             candidates = None  # A search that has failed cannot continue. Restart it, and skip what was seen.
             raise
 
-    while candidate := patiently(find_next):
+    while candidate := with_retries(find_next):
         _check()
         seen.add(candidate.number)
         yield candidate
 
 
-def find_owned(number: str) -> OwnedNumber | None:
+def find_owned(number: str) -> RentedNumber | None:
     """Return the number as the carrier lists it among those we rent, or None if it does not."""
-    return next(iter(patiently(lambda: list(get_carrier().owned(number)))), None)
+    return next(iter(with_retries(lambda: list(get_carrier().owned(number)))), None)
 
 
 def pause(seconds: float) -> None:
@@ -85,21 +85,21 @@ def pause(seconds: float) -> None:
     if stop is None:
         time.sleep(seconds)
     elif stop.wait(seconds):
-        raise Stopped
+        raise ShutdownRequested
 
 
 def _check() -> None:
     stop = _stop.get()
     if stop is not None and stop.is_set():
-        raise Stopped
+        raise ShutdownRequested
 
 
 def _is_worth_a_retry(error: BaseException) -> bool:
-    return isinstance(error, TryLater) and (error.retry_after or 0) <= LONGEST_WAIT
+    return isinstance(error, TemporaryFailure) and (error.retry_after or 0) <= MAX_WAIT
 
 
 def _wait(attempt: RetryCallState) -> float:
     error = attempt.outcome.exception() if attempt.outcome else None
-    if isinstance(error, TryLater) and error.retry_after is not None:
+    if isinstance(error, TemporaryFailure) and error.retry_after is not None:
         return error.retry_after
     return WAITS[min(attempt.attempt_number, len(WAITS)) - 1]

@@ -17,7 +17,7 @@ class StepKind(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Step:
+class ProvisioningStep:
     """One step. detail: why it failed, or what is unusual about it."""
 
     kind: StepKind

@@ -15,20 +15,20 @@ from django.db import DatabaseError, InterfaceError, transaction
 from django.db.models import Count, Q, QuerySet, Sum
 from django.utils import timezone
 
-from numbers.assignment.policy import Policy
+from numbers.assignment.policy import AssignmentPolicy
 from numbers.models import NumberOrder, NumberState, OrderState, TopUp, VirtualNumber
 from numbers.models.top_up import ACTOR
 from numbers.models.virtual_number import ASSIGNABLE, VirtualNumberQuerySet
 from numbers.provisioning.configure import configure
-from numbers.provisioning.order import OrderSpec, end, fulfil, settle
-from numbers.provisioning.retry import Stopped
+from numbers.provisioning.order import OrderSpec, close_order, fulfil, settle
+from numbers.provisioning.retry import ShutdownRequested
 from numbers.usage import most_live_pairs_of_one_person
-from smsproxy.carriers.base import CarrierError, NumberType, Refused
+from smsproxy.carriers.base import CarrierError, NumberType, PermanentFailure
 
 log = logging.getLogger(__name__)
 
 # The lease of a worker on a rule, renewed after each step. Longer than the longest wait for the carrier in one step.
-LEASE = timedelta(minutes=30)
+TOP_UP_LEASE = timedelta(minutes=30)
 # Backoff of a rule that could not buy all it wanted: the first wait, and the longest.
 AFTER_SHORT = timedelta(hours=1)
 AFTER_SHORT_AGAIN = timedelta(hours=6)
@@ -39,18 +39,18 @@ AFTER_FAULT = timedelta(minutes=1)
 # Numbers that will be assignable soon: perhaps bought, or ours and not configured yet.
 _COMING = Q(state__in=[NumberState.ORDERED, NumberState.CONFIGURING], can_sms=True, is_reserved=False)
 # The fields of a rule that staff may change at any time.
-_TERMS = ("is_enabled", "low_water", "target", "monthly_budget", "max_monthly_cost", "type")
+_STAFF_FIELDS = ("is_enabled", "low_threshold", "target", "monthly_budget", "max_monthly_cost", "type")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class TopUpResult:
     """The result of a round for a rule. trouble: what staff must know. retry_at: it buys nothing before that."""
 
     trouble: str = ""
     retry_at: datetime | None = None
 
 
-class _TakenAway(Exception):
+class _LeaseLost(Exception):
     """The rule was disabled, or another worker holds its lease."""
 
 
@@ -59,13 +59,13 @@ def top_up_all() -> None:
     for rule in TopUp.objects.select_related("pool"):
         try:
             top_up(rule)
-        except Stopped:
+        except ShutdownRequested:
             raise
         except Exception as error:  # noqa: BLE001
             # The lease is kept, so the next attempt comes after it expires. The other rules go on.
             log.error("%s failed: %s", rule, type(error).__name__)  # noqa: TRY400
             with suppress(DatabaseError, InterfaceError):  # The database may be what failed.
-                TopUp.objects.filter(pk=rule.pk).update(trouble=f"an unexpected {type(error).__name__}, see the log")
+                TopUp.objects.filter(pk=rule.pk).update(last_error=f"an unexpected {type(error).__name__}, see the log")
 
 
 def top_up(rule: TopUp) -> None:
@@ -73,35 +73,35 @@ def top_up(rule: TopUp) -> None:
     if not _take(rule):
         return
     rule.refresh_from_db()  # Another worker may have changed it since it was read.
-    outcome = Outcome(trouble=rule.trouble, retry_at=rule.retry_at)
+    outcome = TopUpResult(trouble=rule.last_error, retry_at=rule.retry_at)
     try:
-        outcome = _go_about(rule)
-    except _TakenAway:
+        outcome = _top_up(rule)
+    except _LeaseLost:
         pass
     except CarrierError as error:
-        outcome = Outcome(trouble=f"carrier error: {error.detail}", retry_at=timezone.now() + AFTER_FAULT)
-    except Stopped:
+        outcome = TopUpResult(trouble=f"carrier error: {error.detail}", retry_at=timezone.now() + AFTER_FAULT)
+    except ShutdownRequested:
         _hand_back(rule, outcome)
         raise
     _hand_back(rule, outcome)
 
 
-def reserve(rule: TopUp) -> int:
+def free_numbers(rule: TopUp) -> int:
     """Return the numbers still free for the busiest person of its pool and country. Negative: a shortage.
 
     Used up are the live pairs of that person, or the numbers that the cap makes necessary if they are more. Numbers
     that take no new conversations do not count, even if somebody still has them.
     """
-    found = _there(rule).aggregate(count=Count("pk"), live=Sum("live"))
-    cap = Policy(pool=rule.pool).cap
+    found = _there(rule).aggregate(count=Count("pk"), live=Sum("live_pair_count"))
+    cap = AssignmentPolicy(pool=rule.pool).cap
     by_cap = -(-(found["live"] or 0) // cap) if cap else 0
     return int(found["count"]) - max(_most_of_one_person(rule), by_cap)
 
 
-def shortage(rule: TopUp) -> int:
+def numbers_to_buy(rule: TopUp) -> int:
     """Return the count of numbers to buy, 0 if enough are free."""
-    there = reserve(rule)
-    return rule.target - there if there < rule.low_water else 0
+    there = free_numbers(rule)
+    return rule.target - there if there < rule.low_threshold else 0
 
 
 def _there(rule: TopUp) -> VirtualNumberQuerySet:
@@ -114,28 +114,28 @@ def _most_of_one_person(rule: TopUp) -> int:
     return most_live_pairs_of_one_person(_there(rule), rule.country)
 
 
-def _go_about(rule: TopUp) -> Outcome:
-    missing = shortage(rule)
+def _top_up(rule: TopUp) -> TopUpResult:
+    missing = numbers_to_buy(rule)
     is_begun = rule.orders.filter(state=OrderState.OPEN).exists() or _unconfigured(rule).exists()
     if not missing and not is_begun:
-        return Outcome()
+        return TopUpResult()
     if not rule.is_enabled:
-        return Outcome(trouble=f"would buy {missing}, but is disabled" if missing else "")
+        return TopUpResult(trouble=f"would buy {missing}, but is disabled" if missing else "")
     if rule.retry_at is not None and rule.retry_at > timezone.now():
-        return Outcome(trouble=rule.trouble, retry_at=rule.retry_at)
-    _each_under_lease(rule, configure(_unconfigured(rule)))
-    if dated := _order_for_too_many(rule):
-        _each_under_lease(rule, settle(dated))
-        end(dated, "fewer numbers are missing now")
+        return TopUpResult(trouble=rule.last_error, retry_at=rule.retry_at)
+    _run_under_lease(rule, configure(_unconfigured(rule)))
+    if dated := _oversized_order(rule):
+        _run_under_lease(rule, settle(dated))
+        close_order(dated, "fewer numbers are missing now")
     if order := _order_to_fulfil(rule):
         _fulfil(rule, order)
         if order.state == OrderState.SHORT:
             why = order.events.filter(new_state=OrderState.SHORT).latest("pk").reason
-            return Outcome(trouble=why, retry_at=timezone.now() + _pause_after_short(rule))
+            return TopUpResult(trouble=why, retry_at=timezone.now() + _pause_after_short(rule))
     if waiting := _unconfigured(rule).count():
         told = f"{waiting} bought numbers do not reach us yet: does PUBLIC_URL answer from outside?"
-        return Outcome(trouble=told, retry_at=timezone.now() + AFTER_FAULT)
-    return Outcome()
+        return TopUpResult(trouble=told, retry_at=timezone.now() + AFTER_FAULT)
+    return TopUpResult()
 
 
 def _pause_after_short(rule: TopUp) -> timedelta:
@@ -150,15 +150,15 @@ def _unconfigured(rule: TopUp) -> "QuerySet[VirtualNumber]":
     return VirtualNumber.objects.filter(order__top_up=rule, state=NumberState.CONFIGURING)
 
 
-def _order_for_too_many(rule: TopUp) -> NumberOrder | None:
+def _oversized_order(rule: TopUp) -> NumberOrder | None:
     """Return the open order if it would buy more than is missing now, since numbers may have been added."""
     with transaction.atomic():
         # The lock keeps other runs from buying for it between the two counts.
         order = rule.orders.select_for_update().filter(state=OrderState.OPEN).first()
         if order is None:
             return None
-        lacking = order.count - order.numbers.in_pool().count()
-        return order if lacking > max(rule.target - reserve(rule), 0) else None
+        lacking = order.count - order.numbers.rented_or_ordered().count()
+        return order if lacking > max(rule.target - free_numbers(rule), 0) else None
 
 
 def _order_to_fulfil(rule: TopUp) -> NumberOrder | None:
@@ -167,7 +167,7 @@ def _order_to_fulfil(rule: TopUp) -> NumberOrder | None:
         locked = TopUp.objects.select_for_update(no_key=True).get(pk=rule.pk)
         if begun := locked.orders.filter(state=OrderState.OPEN).first():
             return begun
-        if not locked.is_enabled or not (missing := shortage(locked)):
+        if not locked.is_enabled or not (missing := numbers_to_buy(locked)):
             return None
         spec = OrderSpec(
             country=locked.country,
@@ -178,26 +178,26 @@ def _order_to_fulfil(rule: TopUp) -> NumberOrder | None:
         )
         order = NumberOrder(**spec.as_fields, top_up=locked)
         order.save(force_insert=True)
-        reason = f"opened: {locked.target - missing} in reserve, fewer than {locked.low_water}"
-        order.record(order.state, reason=reason, actor=ACTOR)
+        reason = f"opened: {locked.target - missing} in reserve, fewer than {locked.low_threshold}"
+        order.record_event(order.state, reason=reason, actor=ACTOR)
     return order
 
 
 def _fulfil(rule: TopUp, order: NumberOrder) -> None:
     """Buy what the order lacks. Raises CarrierError if it stays open."""
     try:
-        _each_under_lease(rule, fulfil(order))
-    except Refused as error:
-        end(order, error.detail)
+        _run_under_lease(rule, fulfil(order))
+    except PermanentFailure as error:
+        close_order(order, error.detail)
         if order.state == OrderState.OPEN:
             raise
 
 
-def _each_under_lease(rule: TopUp, steps: Iterable[object]) -> None:
-    """Do the steps, and renew the lease after each. Raises _TakenAway if it is lost or the rule is disabled."""
+def _run_under_lease(rule: TopUp, steps: Iterable[object]) -> None:
+    """Do the steps, and renew the lease after each. Raises _LeaseLost if it is lost or the rule is disabled."""
     for _ in steps:
         if not _hold(rule, TopUp.objects.filter(busy_until=rule.busy_until, is_enabled=True)):
-            raise _TakenAway
+            raise _LeaseLost
 
 
 def _take(rule: TopUp) -> bool:
@@ -206,16 +206,16 @@ def _take(rule: TopUp) -> bool:
 
 
 def _hold(rule: TopUp, rules: "QuerySet[TopUp]") -> bool:
-    until = timezone.now() + LEASE
+    until = timezone.now() + TOP_UP_LEASE
     is_ours = rules.filter(pk=rule.pk).update(busy_until=until) == 1
     if is_ours:
         rule.busy_until = until
     return is_ours
 
 
-def _hand_back(rule: TopUp, outcome: Outcome) -> None:
+def _hand_back(rule: TopUp, outcome: TopUpResult) -> None:
     """Release the lease and store the result. If staff have changed the rule since it was read, it does not wait."""
     ours = TopUp.objects.filter(pk=rule.pk, busy_until=rule.busy_until)
-    as_it_was = ours.filter(**{name: getattr(rule, name) for name in _TERMS})
-    if not as_it_was.update(busy_until=None, trouble=outcome.trouble[:300], retry_at=outcome.retry_at):
-        ours.update(busy_until=None, trouble=outcome.trouble[:300], retry_at=None)
+    as_it_was = ours.filter(**{name: getattr(rule, name) for name in _STAFF_FIELDS})
+    if not as_it_was.update(busy_until=None, last_error=outcome.trouble[:300], retry_at=outcome.retry_at):
+        ours.update(busy_until=None, last_error=outcome.trouble[:300], retry_at=None)

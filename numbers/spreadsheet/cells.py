@@ -14,7 +14,7 @@ YES_OR_NO = {"yes": True, "no": False, "true": True, "false": False, "1": True, 
 
 
 @dataclass(frozen=True)
-class Cell:
+class CsvValue:
     """A kind of value. `read` parses its text and may raise ValueError. `expected` says in words what it accepts."""
 
     read: Callable[[str], Any] = str
@@ -60,9 +60,9 @@ def _time(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="seconds")
 
 
-ANY = Cell()
-FLAG = Cell(_flag, "yes or no, or nothing to leave it as it is", lambda flag: "yes" if flag else "no")
-TYPE = Cell(_type, f"one of {', '.join(NumberType)}, or nothing")
-EUROS = Cell(_euros, "EUR a month, such as 1.25, or nothing")
-RATE = Cell(_rate, "segments a second, 0.01 or more, or nothing", lambda rate: repr(rate).removesuffix(".0"))
-TIME = Cell(write=_time)
+ANY = CsvValue()
+FLAG = CsvValue(_flag, "yes or no, or nothing to leave it as it is", lambda flag: "yes" if flag else "no")
+TYPE = CsvValue(_type, f"one of {', '.join(NumberType)}, or nothing")
+EUROS = CsvValue(_euros, "EUR a month, such as 1.25, or nothing")
+RATE = CsvValue(_rate, "segments a second, 0.01 or more, or nothing", lambda rate: repr(rate).removesuffix(".0"))
+TIME = CsvValue(write=_time)

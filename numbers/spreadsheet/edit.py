@@ -10,7 +10,7 @@ from django.db import transaction
 from numbers.models import NumberEvent, VirtualNumber
 
 # The fields that people may edit, with the names that people see.
-AMENDABLE = {
+EDITABLE_FIELDS = {
     "pool": "pool",
     "is_reserved": "reserved",
     "type": "type",
@@ -21,7 +21,7 @@ AMENDABLE = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Amendment:
+class NumberEdit:
     """An edit of one number. number: the row as it was read. changes: the new values, by field."""
 
     number: VirtualNumber
@@ -29,12 +29,16 @@ class Amendment:
 
     def __str__(self) -> str:
         return ", ".join(
-            f"{AMENDABLE[field]} {told(field, getattr(self.number, field))} → {told(field, value)}"
+            f"{EDITABLE_FIELDS[field]} {format_value(field, self.before(field))} → {format_value(field, value)}"
             for field, value in self.changes.items()
         )
 
+    def before(self, field: str) -> Any:
+        """Return the present value of a field."""
+        return getattr(self.number, field)
 
-def told(field: str, value: object) -> str:
+
+def format_value(field: str, value: object) -> str:
     """Return the value of an editable field in words."""
     if value is None or value == "":
         return "common" if field == "pool" else "none"
@@ -43,7 +47,7 @@ def told(field: str, value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def amend(amendments: Iterable[Amendment], *, why: str, actor: str) -> None:
+def apply_edits(amendments: Iterable[NumberEdit], *, why: str, actor: str) -> None:
     """Apply the edits in one transaction and record their events. Concurrent changes of other fields stay."""
     alike = defaultdict(list)
     for amendment in amendments:

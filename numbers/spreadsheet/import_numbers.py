@@ -15,17 +15,17 @@ import phonenumbers
 from django.db import IntegrityError, transaction
 
 from numbers.models import NumberEvent, NumberState, Pool, VirtualNumber
-from numbers.provisioning.purchase import of_participants
+from numbers.provisioning.purchase import participant_numbers
 from numbers.spreadsheet import csv_file
-from numbers.spreadsheet.cells import ANY, EUROS, FLAG, RATE, TIME, TYPE, Cell, e164
+from numbers.spreadsheet.cells import ANY, EUROS, FLAG, RATE, TIME, TYPE, CsvValue, e164
 from numbers.spreadsheet.csv_file import Rows
-from numbers.spreadsheet.edit import AMENDABLE, Amendment, amend, told
+from numbers.spreadsheet.edit import EDITABLE_FIELDS, NumberEdit, apply_edits, format_value
 from smsproxy.carriers.base import Feature
 from smsproxy.phone import NotE164, country_of, mask
 from smsproxy.states import StaleState
 
 # The columns of the file, in this order: the field of each and the kind of its values.
-COLUMNS: dict[str, tuple[str, Cell]] = {
+COLUMNS: dict[str, tuple[str, CsvValue]] = {
     "number": ("number", ANY),
     "country": ("country", ANY),
     "area": ("area", ANY),
@@ -38,25 +38,25 @@ COLUMNS: dict[str, tuple[str, Cell]] = {
     "can_text": ("can_sms", FLAG),
     "monthly_cost": ("monthly_cost", EUROS),
     "rate": ("rate", RATE),
-    "live_pairs": ("live", ANY),
+    "live_pairs": ("live_pair_count", ANY),
     "last_assigned_at": ("last_assigned_at", TIME),
     "created_at": ("created_at", TIME),
 }
 # The columns that an import reads; it ignores the others. The preview also shows the state, which may change.
-IMPORTED = ("number", "country", "rented", *AMENDABLE.values())
-PREVIEWED = ("number", "country", "state", "rented", *AMENDABLE.values())
+IMPORTED = ("number", "country", "rented", *EDITABLE_FIELDS.values())
+PREVIEWED = ("number", "country", "state", "rented", *EDITABLE_FIELDS.values())
 
-MOST_TOLD = 5
+MAX_LISTED = 5
 
 
-class Kind(StrEnum):
+class ChangeKind(StrEnum):
     NEW = "new"
     BACK = "rented again"
     """The number was given up, and the file says that we rent it."""
     CHANGED = "changed"
 
 
-class Meanwhile(Exception):
+class PreviewOutdated(Exception):
     """The pool has changed between preview and import. Nothing was imported."""
 
 
@@ -69,25 +69,25 @@ class BadCell(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
+class PlannedChange:
     """A planned change of one number. wanted: the row as it will be."""
 
-    kind: Kind
-    amendment: Amendment
+    kind: ChangeKind
+    amendment: NumberEdit
     wanted: VirtualNumber
 
     def __str__(self) -> str:
-        if self.kind == Kind.NEW:
-            values = {name: told(field, getattr(self.wanted, field)) for field, name in AMENDABLE.items()}
+        if self.kind == ChangeKind.NEW:
+            values = {name: format_value(field, getattr(self.wanted, field)) for field, name in EDITABLE_FIELDS.items()}
             shown = [f"{name} {value}" for name, value in values.items() if value != "none"]
             return f"{self.wanted} new: {', '.join([f'country {self.wanted.country}', *shown])}"
-        kind = f"{self.kind}: " if self.kind == Kind.BACK else ""
+        kind = f"{self.kind}: " if self.kind == ChangeKind.BACK else ""
         return f"{self.wanted} {kind}{self.amendment}".removesuffix(": ")
 
     @property
     def cells(self) -> list[tuple[str, str]]:
         """Each previewed value before and after the import. A new number has nothing before."""
-        before = None if self.kind == Kind.NEW else self.amendment.number
+        before = None if self.kind == ChangeKind.NEW else self.amendment.number
         fields = [COLUMNS[name] for name in PREVIEWED]
         return [
             (cell.render(getattr(before, field, None)), cell.render(getattr(self.wanted, field)))
@@ -99,14 +99,14 @@ class Entry:
 class Preview:
     """What a file would change. With faults, it changes nothing. unchanged: rows that already match the pool."""
 
-    entries: list[Entry]
+    entries: list[PlannedChange]
     faults: list[str]
     unchanged: int
 
     @property
     def summary(self) -> str:
         counted = Counter(entry.kind for entry in self.entries)
-        return ", ".join([*(f"{counted[kind]} {kind}" for kind in Kind), f"{self.unchanged} unchanged"])
+        return ", ".join([*(f"{counted[kind]} {kind}" for kind in ChangeKind), f"{self.unchanged} unchanged"])
 
     @property
     def fingerprint(self) -> str:
@@ -133,9 +133,9 @@ def preview(rows: Rows) -> Preview:
             numbers[place] = e164(cells["number"])
     known = VirtualNumber.objects.select_related("pool").in_bulk(set(numbers.values()), field_name="number")
     rented = {number for number, row in known.items() if row.is_rented}
-    people = of_participants(set(numbers.values()) - rented)
+    people = participant_numbers(set(numbers.values()) - rented)
     pool_cell = _pool_cell()
-    entries: list[Entry] = []
+    entries: list[PlannedChange] = []
     faults: list[str] = []
     places: dict[str, int] = {}
     for place, cells in rows.items():
@@ -160,18 +160,18 @@ def apply(rows: Rows, *, previewed: str, actor: str = "") -> Preview:
         with transaction.atomic():
             found = preview(rows)
             if found.faults:
-                raise Meanwhile(" ".join(found.faults[:MOST_TOLD]))
+                raise PreviewOutdated(" ".join(found.faults[:MAX_LISTED]))
             if found.fingerprint != previewed:
-                raise Meanwhile("The pool has changed since the preview. Check what the file would change now.")
+                raise PreviewOutdated("The pool has changed since the preview. Check what the file would change now.")
             _write(found.entries, actor=actor)
     except (IntegrityError, StaleState):
-        raise Meanwhile("The pool is changing at this moment. Check what the file would change now.") from None
+        raise PreviewOutdated("The pool is changing at this moment. Check what the file would change now.") from None
     return found
 
 
 def _entry(
-    number: str, cells: Mapping[str, str], known: VirtualNumber | None, pool_cell: Cell, *, is_of_a_person: bool
-) -> Entry | None:
+    number: str, cells: Mapping[str, str], known: VirtualNumber | None, pool_cell: CsvValue, *, is_of_a_person: bool
+) -> PlannedChange | None:
     """Return the planned change of a number, or None if the row changes nothing. Raises BadCell."""
     country = cells.get("country", "")
     if known is None:
@@ -192,11 +192,13 @@ def _entry(
         wanted.state, wanted.is_rented = NumberState.CONFIGURING, True
     _set_fields(wanted, cells, pool_cell)
     before = known or wanted
-    changes = {field: getattr(wanted, field) for field in AMENDABLE if getattr(wanted, field) != getattr(before, field)}
-    kind = Kind.NEW if known is None else Kind.BACK if is_back else Kind.CHANGED
-    if kind == Kind.CHANGED and not changes:
+    changes = {
+        field: getattr(wanted, field) for field in EDITABLE_FIELDS if getattr(wanted, field) != getattr(before, field)
+    }
+    kind = ChangeKind.NEW if known is None else ChangeKind.BACK if is_back else ChangeKind.CHANGED
+    if kind == ChangeKind.CHANGED and not changes:
         return None
-    return Entry(kind=kind, amendment=Amendment(number=before, changes=changes), wanted=wanted)
+    return PlannedChange(kind=kind, amendment=NumberEdit(number=before, changes=changes), wanted=wanted)
 
 
 def _number(text: str) -> str:
@@ -220,10 +222,10 @@ def _is_claimed(cells: Mapping[str, str], known: VirtualNumber | None) -> bool:
     raise BadCell({"rented": fault})
 
 
-def _set_fields(wanted: VirtualNumber, cells: Mapping[str, str], pool_cell: Cell) -> None:
+def _set_fields(wanted: VirtualNumber, cells: Mapping[str, str], pool_cell: CsvValue) -> None:
     """Set the editable fields for which the file has a column. Raises BadCell with all that is wrong."""
     faults = {}
-    for field, name in AMENDABLE.items():
+    for field, name in EDITABLE_FIELDS.items():
         if name not in cells:
             continue
         cell = pool_cell if name == "pool" else COLUMNS[name][1]
@@ -238,7 +240,7 @@ def _set_fields(wanted: VirtualNumber, cells: Mapping[str, str], pool_cell: Cell
         raise BadCell(faults)
 
 
-def _pool_cell() -> Cell:
+def _pool_cell() -> CsvValue:
     pools = {pool.name: pool for pool in Pool.objects.all()}
 
     def find(name: str) -> Pool | None:
@@ -247,7 +249,7 @@ def _pool_cell() -> Cell:
         return pools.get(name)
 
     names = list(pools) or ["the name of a pool, of which none exists yet"]
-    return Cell(find, ", ".join([*names, "or nothing for the common pool"]))
+    return CsvValue(find, ", ".join([*names, "or nothing for the common pool"]))
 
 
 def _country(number: str, text: str) -> str:
@@ -261,15 +263,15 @@ def _country(number: str, text: str) -> str:
     return country
 
 
-def _write(entries: list[Entry], *, actor: str) -> None:
-    amend([each.amendment for each in entries if each.kind == Kind.CHANGED], why="imported", actor=actor)
+def _write(entries: list[PlannedChange], *, actor: str) -> None:
+    apply_edits([each.amendment for each in entries if each.kind == ChangeKind.CHANGED], why="imported", actor=actor)
     for each in entries:
-        if each.kind == Kind.BACK:
+        if each.kind == ChangeKind.BACK:
             # Nobody has told us where its messages go now.
             changes = {"is_rented": True, "webhook_url": "", **each.amendment.changes}
             reason = f"imported: {each.amendment}".removesuffix(": ")
-            copy(each.amendment.number).move(NumberState.CONFIGURING, reason=reason, actor=actor, **changes)
-    new = VirtualNumber.objects.bulk_create(each.wanted for each in entries if each.kind == Kind.NEW)
+            copy(each.amendment.number).transition(NumberState.CONFIGURING, reason=reason, actor=actor, **changes)
+    new = VirtualNumber.objects.bulk_create(each.wanted for each in entries if each.kind == ChangeKind.NEW)
     NumberEvent.objects.bulk_create(
         NumberEvent(number=number, new_state=number.state, reason="imported", actor=actor) for number in new
     )

@@ -23,4 +23,4 @@ class ApiKeyAdmin(ReadOnlyAdmin):
             # A key has no events of its own, so Django's admin log records who revoked it.
             self.log_change(request, key, "Revoked.")
 
-        self.call_each(request, queryset, revoke)
+        self.apply_to_each(request, queryset, revoke)

@@ -8,7 +8,7 @@ from rest_framework import serializers
 from smsproxy.phone import NotE164, parse_e164
 from smsproxy.values import sentence
 
-MOST_UNKNOWN_FIELDS = 5  # that one response names
+MAX_UNKNOWN_FIELDS = 5  # that one response names
 
 
 class StrictSerializer(serializers.Serializer):
@@ -17,7 +17,7 @@ class StrictSerializer(serializers.Serializer):
     def to_internal_value(self, data: Any) -> Any:
         if isinstance(data, dict) and (unknown := sorted(str(key) for key in set(data) - set(self.fields))):
             known = ", ".join(self.fields) or "none"
-            told = unknown[:MOST_UNKNOWN_FIELDS]
+            told = unknown[:MAX_UNKNOWN_FIELDS]
             raise serializers.ValidationError({key: [f"Unknown field. Known fields: {known}."] for key in told})
         return super().to_internal_value(data)
 

@@ -47,10 +47,12 @@ class ApiKey(models.Model):
     name = models.CharField(
         max_length=100,
         unique=True,
-        help_text="Whose key it is, for people.",
-        error_messages={"unique": "There is a key of this name already: choose another name for the new one."},
+        help_text="The owner's name.",
+        error_messages={"unique": "A key of this name exists. Choose another name."},
     )
-    prefix = models.CharField(max_length=PREFIX_LENGTH, unique=True, help_text="The key's first part, to recognise it.")
+    prefix = models.CharField(
+        max_length=PREFIX_LENGTH, unique=True, help_text="The first part of the key, which identifies it."
+    )
     key_hash = models.CharField(max_length=64)
     created_at = models.DateTimeField(default=timezone.now)
     revoked_at = models.DateTimeField(null=True, blank=True)

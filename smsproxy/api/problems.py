@@ -17,7 +17,7 @@ from rest_framework.views import exception_handler as drf_exception_handler
 
 CONTENT_TYPE = "application/problem+json"
 RETRY_AFTER = "5"
-MOST_ERRORS = 20  # in one problem
+MAX_ERRORS = 20  # in one problem
 log = logging.getLogger(__name__)
 
 
@@ -103,7 +103,7 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
             _summary(errors),
             title="The request is not valid",
             code="invalid",
-            errors=errors[:MOST_ERRORS],
+            errors=errors[:MAX_ERRORS],
         )
     elif isinstance(exc, Problem):
         data = body(exc.status_code, str(exc.detail), title=exc.title, code=_code(exc), errors=exc.errors) | exc.extra

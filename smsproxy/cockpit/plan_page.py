@@ -8,16 +8,16 @@ from django import forms
 from django.http import QueryDict
 
 from conversations.planning import question_values
-from conversations.planning.advice import advice, country_name, terms_text
+from conversations.planning.advice import advice, assumptions_text, country_name
 from conversations.planning.columns import COSTS, NEEDS, cool_down_name
-from conversations.planning.deadline import Deadline, TooLong
-from conversations.planning.plan import DEFAULT_DAYS, CountryPlan, Plan, Question, Simulation, make_plan
+from conversations.planning.deadline import Deadline, DeadlineExceeded
+from conversations.planning.plan import DEFAULT_DAYS, CountryPlan, PoolPlan, Question, Simulation, make_plan
 from numbers.models import Pool
 from smsproxy import values
 from smsproxy.cockpit.plan_plot import Plot, draw
 
 # Seconds. Shorter than the database deadline of a request, after which its connection is closed.
-PATIENCE = 5.0
+TIME_LIMIT = 5.0
 TOO_LONG = (
     "The history is too long for a page. Choose fewer days or one country, or run manage.py plan_pool, which has no "
     "time limit."
@@ -88,21 +88,21 @@ def plan_context(asked: QueryDict) -> dict[str, Any]:
     if not _one_at_a_time.acquire(blocking=False):
         return {"form": form, "refusal": "Another plan is being calculated. Try again in a few seconds."}
     try:
-        plan = make_plan(form.question(), deadline=Deadline(PATIENCE))
-    except TooLong:
+        plan = make_plan(form.question(), deadline=Deadline(TIME_LIMIT))
+    except DeadlineExceeded:
         return {"form": form, "refusal": TOO_LONG}
     finally:
         _one_at_a_time.release()
     sections = [_section(country, plan) for country in plan.countries]
-    return {"form": form, "plan": plan, "terms": terms_text(plan), "sections": sections}
+    return {"form": form, "plan": plan, "terms": assumptions_text(plan), "sections": sections}
 
 
-def _section(country: CountryPlan, plan: Plan) -> Section:
+def _section(country: CountryPlan, plan: PoolPlan) -> Section:
     return Section(
         name=country_name(country.country),
         advice=advice(country, plan),
         plot=draw(country),
-        facts=[(column.told, column.cell(country)) for column in [*NEEDS, *COSTS]],
+        facts=[(column.long_heading, column.cell(country)) for column in [*NEEDS, *COSTS]],
         cool_downs=[(cool_down_name(each), each) for each in country.simulations],
         has_refused=not all(each.is_allowed for each in country.simulations),
     )

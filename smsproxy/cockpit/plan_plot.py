@@ -10,9 +10,9 @@ from conversations.planning.plan import CountryPlan
 
 WIDTH, HEIGHT = 720, 260
 LEFT, RIGHT, TOP, BOTTOM = 44, 704, 28, 226
-_MOST_DATES = 7
-_MOST_COUNTS = 5
-_LEAST_PAST = 4  # Past days are at least a quarter of the future, so that “today” has room beside the axis.
+_MAX_DATES = 7
+_MAX_COUNTS = 5
+_MIN_PAST = 4  # Past days are at least a quarter of the future, so that “today” has room beside the axis.
 _ROOM_FOR_A_DATE = 30  # Half the width of a date, so that the last one is not cut off.
 
 
@@ -58,12 +58,12 @@ class _Canvas:
         self.today = country.days[-1].date
         told = (self.today - country.days[0].date).days
         self.future = self._future(told)
-        self.past = max(told, self.future // _LEAST_PAST)
+        self.past = max(told, self.future // _MIN_PAST)
         self.first = self.today - timedelta(days=self.past)
         is_known = country.forecast.is_known
         self.forecast = [country.forecast.after(days) for days in range(self.future + 1)] if is_known else []
         most = max(country.needs.numbers, country.stock.numbers, *self.forecast)
-        self.step = _round_step(most, _MOST_COUNTS)
+        self.step = _round_step(most, _MAX_COUNTS)
         self.most = self.step * (int(most / self.step) + 1)  # One step more, so that nothing touches the upper edge.
 
     def _future(self, told: int) -> int:
@@ -99,7 +99,7 @@ class _Canvas:
         return " ".join(f"{self._x(day)},{self._y(count)}" for day, count in points)
 
     def _dates(self) -> Iterator[Tick]:
-        every = -(-(self.past + self.future) // _MOST_DATES)
+        every = -(-(self.past + self.future) // _MAX_DATES)
         for day in range(0, self.past + self.future + 1, every):
             if self._x(day) <= RIGHT - _ROOM_FOR_A_DATE:
                 yield Tick(self._x(day), str(self.first + timedelta(days=day)))

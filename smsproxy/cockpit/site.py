@@ -8,12 +8,12 @@ from django.http import HttpRequest
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, URLResolver, path, reverse
 
-from conversations.insight.status import Trouble, gather
+from conversations.insight.status import Trouble, collect_status
 from numbers.models import VirtualNumber
 from smsproxy.cockpit.plan_page import plan_context
 
 
-class Place(NamedTuple):
+class AdminLink(NamedTuple):
     """The list in which staff handle an alert, and the permission needed to see it."""
 
     permission: str
@@ -22,18 +22,18 @@ class Place(NamedTuple):
 
 
 PLACES = {
-    Trouble.PAUSED: Place("conversations.view_accountpace", "conversations_accountpace"),
-    Trouble.NO_WORKER: Place("conversations.view_worker", "conversations_worker"),
-    Trouble.WORKER_WAITS: Place("conversations.view_worker", "conversations_worker"),
-    Trouble.UNDECIDED: Place(
+    Trouble.PAUSED: AdminLink("conversations.view_accountratelimit", "conversations_accountratelimit"),
+    Trouble.NO_WORKER: AdminLink("conversations.view_worker", "conversations_worker"),
+    Trouble.WORKER_WAITS: AdminLink("conversations.view_worker", "conversations_worker"),
+    Trouble.UNDECIDED: AdminLink(
         "conversations.view_outboundmessage", "conversations_outboundmessage", "?state__exact=unknown"
     ),
-    Trouble.QUARANTINED: Place("numbers.view_virtualnumber", "numbers_virtualnumber", "?state__exact=quarantined"),
-    Trouble.SHORTAGES: Place("numbers.view_shortage", "numbers_shortage"),
-    Trouble.RENTED_BUT_RETIRED: Place(
+    Trouble.QUARANTINED: AdminLink("numbers.view_virtualnumber", "numbers_virtualnumber", "?state__exact=quarantined"),
+    Trouble.SHORTAGES: AdminLink("numbers.view_shortage", "numbers_shortage"),
+    Trouble.RENTED_BUT_RETIRED: AdminLink(
         "numbers.view_virtualnumber", "numbers_virtualnumber", "?state__exact=retired&is_rented__exact=1"
     ),
-    Trouble.TOP_UP: Place("numbers.view_topup", "numbers_topup", "?trouble__isempty=0"),
+    Trouble.TOP_UP: AdminLink("numbers.view_topup", "numbers_topup", "?last_error__isempty=0"),
 }
 
 
@@ -80,6 +80,6 @@ def _troubles(request: HttpRequest) -> list[tuple[str, str]]:
     """Return the alerts that the user may see, each with the URL of its list."""
     return [
         (told, reverse(f"admin:{PLACES[trouble].url_name}_changelist") + PLACES[trouble].query)
-        for trouble, told in gather().troubles.items()
+        for trouble, told in collect_status().troubles.items()
         if request.user.has_perm(PLACES[trouble].permission)
     ]

@@ -29,14 +29,14 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 # Seconds: how long nobody tries to connect after it failed; and what counts as "at once" for a dead connection, and as
 # slow for an answer.
 _PAUSE = 1.0
-_MOMENT = 1.0
+_SLOW_AFTER = 1.0
 # How often the watchdog looks.
 _TICK = 0.25
 # So many slow ones, of the eight threads in gunicorn.conf.py, and the next ones fail at once.
-_MOST_SLOW = 4
+_MAX_SLOW = 4
 
 
-class Lane(Enum):
+class RequestClass(Enum):
     """Who waits for the database. A jam in one lane turns nobody away in another."""
 
     WEBHOOKS = "webhooks"
@@ -46,7 +46,7 @@ class Lane(Enum):
 
 @dataclass
 class _Watch:
-    lane: Lane
+    lane: RequestClass
     began: float
     due: float
     """float("inf") while something else than the database is waited for."""
@@ -58,7 +58,7 @@ _watched: dict[BaseDatabaseWrapper, _Watch] = {}
 _watchdog: threading.Thread | None = None
 
 
-def fail_soon(work: Callable[[], None], *, seconds: float) -> None:
+def run_with_deadline(work: Callable[[], None], *, seconds: float) -> None:
     """Do this work of a webhook in the database, for so many seconds at most. It must bear being done twice.
 
     Raises OperationalError or InterfaceError: the database does not answer. What was done may be committed or not.
@@ -68,14 +68,14 @@ def fail_soon(work: Callable[[], None], *, seconds: float) -> None:
     try:
         _try(work, ours, seconds)
     except (OperationalError, InterfaceError):
-        has_just_died = was_connected and ours.connection is None and time.monotonic() - start < _MOMENT
+        has_just_died = was_connected and ours.connection is None and time.monotonic() - start < _SLOW_AFTER
         if not has_just_died:
             raise
         _try(work, ours, seconds)
 
 
 @contextmanager
-def in_time(*, seconds: float) -> Iterator[None]:
+def database_deadline(*, seconds: float) -> Iterator[None]:
     """Here the database is waited for so many seconds at most. Then it fails, as if the connection had been lost.
 
     Raises OperationalError: it did not answer a moment ago, or too many wait for it.
@@ -84,17 +84,17 @@ def in_time(*, seconds: float) -> Iterator[None]:
     if ours.connection is None and _next_trial is not None:
         _connect(ours)
     try:
-        with _deadline(ours, seconds, Lane.PEOPLE):
+        with _deadline(ours, seconds, RequestClass.PEOPLE):
             yield
     finally:
         if ours.errors_occurred:
             if ours.connection is None:
                 _note_outage()
-            _let_go(ours)
+            _close_broken(ours)
 
 
 @contextmanager
-def not_counted() -> Iterator[None]:
+def deadline_suspended() -> Iterator[None]:
     """In here something else than the database is waited for, outside of any transaction."""
     watch = _watched.get(connections[DEFAULT_DB_ALIAS])
     if watch is None:
@@ -113,14 +113,14 @@ def _try(work: Callable[[], None], ours: BaseDatabaseWrapper, seconds: float) ->
     if ours.connection is None:
         _connect(ours)
     try:
-        with _deadline(ours, seconds, Lane.WEBHOOKS):
+        with _deadline(ours, seconds, RequestClass.WEBHOOKS):
             work()
     except (DatabaseError, InterfaceError):
-        _let_go(ours)
+        _close_broken(ours)
         raise
 
 
-def _let_go(ours: BaseDatabaseWrapper) -> None:
+def _close_broken(ours: BaseDatabaseWrapper) -> None:
     """Else Django would ask the database, before the next request and without a deadline, whether it is there."""
     if not ours.in_atomic_block:
         ours.close()
@@ -147,7 +147,7 @@ def _note_outage() -> None:
 
 
 @contextmanager
-def _deadline(ours: BaseDatabaseWrapper, seconds: float, lane: Lane) -> Iterator[None]:
+def _deadline(ours: BaseDatabaseWrapper, seconds: float, lane: RequestClass) -> Iterator[None]:
     """Cut this thread's connection if it is still at work in here when the time is up."""
     global _watchdog
     if ours.vendor != "postgresql" or ours in _watched:
@@ -156,9 +156,10 @@ def _deadline(ours: BaseDatabaseWrapper, seconds: float, lane: Lane) -> Iterator
     now = time.monotonic()
     with _lock:
         slow = sum(
-            each.lane == lane and each.due != float("inf") and now - each.began > _MOMENT for each in _watched.values()
+            each.lane == lane and each.due != float("inf") and now - each.began > _SLOW_AFTER
+            for each in _watched.values()
         )
-        if slow >= _MOST_SLOW:
+        if slow >= _MAX_SLOW:
             raise OperationalError("the database is slow, and too many wait for it already")
         _watched[ours] = _Watch(lane, now, now + seconds)
         if _watchdog is None or not _watchdog.is_alive():  # Not alive: this process is a fork of the one that had it.

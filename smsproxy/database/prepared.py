@@ -6,7 +6,7 @@ import psycopg
 from django.db import DEFAULT_DB_ALIAS, connection, connections
 
 
-def serves() -> bool:
+def is_postgresql() -> bool:
     """Return whether the database is PostgreSQL, which alone has prepared statements."""
     return connection.vendor == "postgresql"
 
@@ -21,7 +21,7 @@ def execute(statement: str, parameters: dict[str, Any]) -> psycopg.Cursor[Any]:
 
 def fetch_all(statement: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
     """Return the rows of a statement that PostgreSQL and SQLite both understand."""
-    if serves():
+    if is_postgresql():
         return execute(statement, parameters).fetchall()
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)

@@ -3,7 +3,7 @@
 from django.db import connection, models
 
 
-def hold_writers(model: type[models.Model]) -> None:
+def lock_table(model: type[models.Model]) -> None:
     """Wait until nobody is writing to the table, and let nobody begin, until this transaction ends.
 
     For rare, short transactions only. On SQLite the transaction itself does that: writers come one by one.

@@ -26,7 +26,7 @@ class SimulatedHandset(models.Model):
 
     number_hash = models.CharField(max_length=64, unique=True, editable=False)
     number = EncryptedTextField(help_text="E.164.")
-    name = models.CharField(max_length=40, blank=True, help_text="Whose phone it is.")
+    name = models.CharField(max_length=40, blank=True, help_text="The owner's name.")
     created_at = models.DateTimeField(default=timezone.now)
 
     objects = SimulatedHandsetQuerySet.as_manager()
@@ -46,7 +46,9 @@ class SimulatedNumber(models.Model):
     type = models.CharField(max_length=20)
     features = models.CharField(max_length=40, help_text="Comma-separated.")
     monthly_cost = models.DecimalField(max_digits=8, decimal_places=2, help_text="EUR a month.")
-    webhook_url = models.CharField(max_length=500, blank=True, help_text="Where its inbound texts go; empty: nowhere.")
+    webhook_url = models.CharField(
+        max_length=500, blank=True, help_text="The inbound webhook. Empty: inbound messages are dropped."
+    )
 
     class Meta:
         ordering = ["id"]
@@ -65,9 +67,9 @@ class SimulatedText(models.Model):
 
     handset = models.ForeignKey(SimulatedHandset, models.CASCADE, related_name="texts")
     direction = models.CharField(max_length=4, choices=Direction.choices)
-    virtual_number = models.CharField(max_length=16, help_text="E.164: the other end, as far as the phone knows.")
+    virtual_number = models.CharField(max_length=16, help_text="The virtual number that this phone texts, E.164.")
     text = EncryptedTextField()
-    carrier_message_id = models.CharField(max_length=64, help_text="Of its first part.")
+    carrier_message_id = models.CharField(max_length=64, help_text="The id of the first part.")
     client_ref = models.CharField(max_length=100, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
 

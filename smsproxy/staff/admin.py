@@ -18,7 +18,7 @@ from smsproxy.states import StaleState
 log = logging.getLogger(__name__)
 
 
-class BoundedAdmin(admin.ModelAdmin):
+class BaseAdmin(admin.ModelAdmin):
     """A paginated list that tolerates an invalid query in its URL."""
 
     list_per_page = 50
@@ -27,9 +27,9 @@ class BoundedAdmin(admin.ModelAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         show = super().changelist_view
-        return self.or_back_to_the_list(request, lambda: show(request, extra_context))
+        return self.redirect_on_bad_filter(request, lambda: show(request, extra_context))
 
-    def or_back_to_the_list(self, request: HttpRequest, show: Callable[[], HttpResponse]) -> HttpResponse:
+    def redirect_on_bad_filter(self, request: HttpRequest, show: Callable[[], HttpResponse]) -> HttpResponse:
         """Return the page, or a redirect to the list with a warning if the filters are invalid, as Django does."""
         try:
             return show()
@@ -42,7 +42,7 @@ class BoundedAdmin(admin.ModelAdmin):
             return HttpResponseRedirect(f"{changelist}?{ERROR_FLAG}=1")
 
 
-class ReadOnlyAdmin(BoundedAdmin):
+class ReadOnlyAdmin(BaseAdmin):
     """A record that staff can view, and change only by actions that call a method of the model."""
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -61,7 +61,7 @@ class ReadOnlyAdmin(BoundedAdmin):
         """
         return request.user.has_perm(f"{self.opts.app_label}.{get_permission_codename('change', self.opts)}")
 
-    def call_each(self, request: HttpRequest, rows: "QuerySet[Any]", verb: Callable[[Any, str], object]) -> None:
+    def apply_to_each(self, request: HttpRequest, rows: "QuerySet[Any]", verb: Callable[[Any, str], object]) -> None:
         """Call verb(row, actor) on each row. Show how many rows changed and how many had an unsuitable state."""
         done = refused = 0
         for row in rows:
@@ -75,10 +75,10 @@ class ReadOnlyAdmin(BoundedAdmin):
         self.message_user(request, told)
 
 
-class LeavesATrace(ReadOnlyAdmin):
+class AuditedViewAdmin(ReadOnlyAdmin):
     """A record with personal data. Each view of that data is recorded in Django's admin log."""
 
-    def what_is_seen(self, request: HttpRequest, row: Any) -> str:
+    def describe_disclosure(self, request: HttpRequest, row: Any) -> str:
         """Describe the personal data that this user sees on this page, or return "" without any."""
         raise NotImplementedError
 
@@ -92,7 +92,7 @@ class LeavesATrace(ReadOnlyAdmin):
         form_url: str = "",
         obj: Any = None,
     ) -> HttpResponse:
-        if obj is not None and (seen := self.what_is_seen(request, obj)):
+        if obj is not None and (seen := self.describe_disclosure(request, obj)):
             self.log_change(request, obj, f"Saw {seen}.")
         return super().render_change_form(request, context, add, change, form_url, obj)
 

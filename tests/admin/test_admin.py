@@ -19,7 +19,7 @@ SECRET_WORDS = "meet me at the old lighthouse"
 
 @pytest.fixture
 def webhook(db):
-    return receive.keep_undecodable("m1", f'{{"msisdn": "{ALICE[1:]}", "text": "{SECRET_WORDS}"}}', "for the test")
+    return receive.store_undecodable("m1", f'{{"msisdn": "{ALICE[1:]}", "text": "{SECRET_WORDS}"}}', "for the test")
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_the_page_of_a_conversation_costs_the_same_however_many_take_part(admin_
     for index in range(5, 10):
         person = ten.participants.first()
         person.pk, person.position = None, index
-        person.real_number = RealNumber.objects.remember([f"+4477008{index:05}"])[f"+4477008{index:05}"]
+        person.real_number = RealNumber.objects.get_or_create_many([f"+4477008{index:05}"])[f"+4477008{index:05}"]
         person.save(force_insert=True)
     admin_client.get(page(two))  # What is remembered from the first page on.
 
@@ -151,7 +151,7 @@ def test_an_action_on_nonsense_is_no_500(admin_client, selected):
 
 def test_staff_can_close_for_good_what_is_closed_already(admin_client):
     add_numbers(2)
-    conversation = talk(ALICE, BOB, late_texts="reopen").close()
+    conversation = talk(ALICE, BOB, late_messages="reopen").close()
     data = {"action": "close", "_selected_action": conversation.pk}
 
     pages = [
@@ -160,7 +160,7 @@ def test_staff_can_close_for_good_what_is_closed_already(admin_client):
 
     assert ["1 done." in page.content.decode() for page in pages] == [True, False]
     conversation.refresh_from_db()
-    assert conversation.late_texts == "end"
+    assert conversation.late_messages == "end"
     assert conversation.events.first().actor == "admin"
 
 

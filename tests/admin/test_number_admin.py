@@ -19,7 +19,7 @@ MODELS = ["virtualnumber", "numberorder", "realnumber", "numberevent", "ordereve
 @pytest.fixture
 def order(db):
     order = NumberOrder.objects.create(country="GB", count=2, features="SMS", pattern_place="anywhere")
-    order.record(order.state, reason="opened")
+    order.record_event(order.state, reason="opened")
     return order
 
 
@@ -29,7 +29,7 @@ def pool(order):
     VirtualNumber.objects.filter(pk=rows[0].pk).update(webhook_url=inbound_sms_url(), order=order, monthly_cost="1.25")
     talk(ALICE, BOB)
     for row in rows:
-        row.record(row.state, reason="for the test")
+        row.record_event(row.state, reason="for the test")
     return list(VirtualNumber.objects.all())
 
 
@@ -77,7 +77,7 @@ def test_every_list_and_every_page_opens_and_no_state_can_be_edited(admin_client
 def test_the_list_of_numbers_says_how_many_live_pairs_each_has_and_whether_its_texts_reach_us(admin_client, pool):
     rows = admin_client.get(page("virtualnumber_changelist")).context["cl"].result_list
 
-    assert sum(row.live for row in rows) == 2
+    assert sum(row.live_pair_count for row in rows) == 2
     html = admin_client.get(page("virtualnumber_changelist"), {"q": pool[0].number}).content.decode()
     assert "icon-yes.svg" in html
     assert "1.25" in html
@@ -184,14 +184,14 @@ def test_the_list_of_numbers_is_filtered_by_what_they_are(admin_client, pool, co
 
 def test_each_change_on_the_page_of_a_number_leaves_an_event_with_what_it_was(admin_client, admin_user, pool):
     berlin = Pool.objects.create(name="berlin")
-    number = VirtualNumber.objects.filter(live__gt=0).first()
+    number = VirtualNumber.objects.filter(live_pair_count__gt=0).first()
 
     admin_client.post(
         page("virtualnumber_change", number.pk), {"pool": berlin.pk, "is_reserved": "on", "rate": "2.5", **NO_EVENTS}
     )
 
     number.refresh_from_db()
-    assert (number.pool, number.is_reserved, number.rate, number.live) == (berlin, True, 2.5, 1)
+    assert (number.pool, number.is_reserved, number.rate, number.live_pair_count) == (berlin, True, 2.5, 1)
     event = number.events.first()
     assert event.reason == "by staff: pool common → berlin, reserved no → yes, rate none → 2.5"
     assert (event.old_state, event.new_state, event.actor) == ("active", "active", admin_user.username)
@@ -209,13 +209,13 @@ def test_what_another_sets_meanwhile_stays(admin_client, pool, monkeypatch):
     """Each on the page of the same number, which shows both the same."""
 
     def reserved_meanwhile(self, *args, **kwargs):
-        VirtualNumber.objects.filter(pk=self.pk).update(is_reserved=True, live=7)
+        VirtualNumber.objects.filter(pk=self.pk).update(is_reserved=True, live_pair_count=7)
 
     monkeypatch.setattr(VirtualNumber, "full_clean", reserved_meanwhile)
     admin_client.post(page("virtualnumber_change", pool[2].pk), {"pool": "", "rate": "2.5", **NO_EVENTS})
 
     pool[2].refresh_from_db()
-    assert (pool[2].rate, pool[2].is_reserved, pool[2].live) == (2.5, True, 7)
+    assert (pool[2].rate, pool[2].is_reserved, pool[2].live_pair_count) == (2.5, True, 7)
 
 
 # People's numbers -----------------------------------------------------------------------------------------------------

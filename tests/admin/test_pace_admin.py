@@ -7,7 +7,7 @@ from django.urls import reverse
 from django.utils import timezone
 from selenium.webdriver.common.by import By
 
-from conversations.models import AccountPace, AccountState, NumberPace, OutboundMessage, Worker
+from conversations.models import AccountRateLimit, AccountState, NumberRateLimit, OutboundMessage, Worker
 from numbers.models import NumberState, VirtualNumber
 from tests.support.browser import chromium, soon, soon_at
 from tests.support.builders import add_numbers
@@ -24,15 +24,15 @@ def number(db):
     """A virtual number that the carrier refuses, so that it waits in quarantine."""
     [number] = add_numbers(1, start="+4477009007")
     number.quarantine(reason=NOT_ALLOWED)
-    NumberPace.objects.wait(number, 300, NOT_ALLOWED)
+    NumberRateLimit.objects.wait(number, 300, NOT_ALLOWED)
     return number
 
 
 @pytest.fixture
 def account(db):
     """The account, paused."""
-    AccountPace.pause(NO_CREDIT, 60, code="9")
-    return AccountPace.load()
+    AccountRateLimit.pause(NO_CREDIT, 60, code="9")
+    return AccountRateLimit.load()
 
 
 @pytest.fixture
@@ -59,33 +59,33 @@ def act(client, model, action, row):
 
 
 def waits(number):
-    pace = NumberPace.objects.get(number=number)
-    return pace.ready_at > timezone.now() and pace.why != ""
+    pace = NumberRateLimit.objects.get(number=number)
+    return pace.ready_at > timezone.now() and pace.pause_reason != ""
 
 
 # Send again now -------------------------------------------------------------------------------------------------------
 
 
 def test_staff_end_a_pause_and_their_name_is_kept(staff, account):
-    client = staff("view_accountpace", "change_accountpace")
+    client = staff("view_accountratelimit", "change_accountratelimit")
 
-    assert "1 done." in act(client, "accountpace", "resume", account)
+    assert "1 done." in act(client, "accountratelimit", "resume", account)
 
     account.refresh_from_db()
     assert account.state == AccountState.SENDING
     assert account.events.first().actor == "sam"
-    assert "0 done, 1 refused" in act(client, "accountpace", "resume", account)
+    assert "0 done, 1 refused" in act(client, "accountratelimit", "resume", account)
 
 
 def test_staff_end_the_wait_of_a_number_and_their_name_is_kept(staff, number):
-    client = staff("view_numberpace", "change_numberpace")
+    client = staff("view_numberratelimit", "change_numberratelimit")
 
-    assert "1 done." in act(client, "numberpace", "end_wait", number)
+    assert "1 done." in act(client, "numberratelimit", "end_wait", number)
 
     assert not waits(number)
     entry = LogEntry.objects.get()
     assert (entry.object_id, entry.user.username) == (str(number.pk), "sam")
-    assert "0 done, 1 refused" in act(client, "numberpace", "end_wait", number)
+    assert "0 done, 1 refused" in act(client, "numberratelimit", "end_wait", number)
 
 
 def test_a_number_that_staff_put_back_waits_no_longer(staff, number):
@@ -99,10 +99,10 @@ def test_a_number_that_staff_put_back_waits_no_longer(staff, number):
 
 
 def test_who_may_only_look_changes_nothing(staff, account, number):
-    client = staff("view_accountpace", "view_numberpace", "view_virtualnumber")
+    client = staff("view_accountratelimit", "view_numberratelimit", "view_virtualnumber")
 
-    act(client, "accountpace", "resume", account)
-    act(client, "numberpace", "end_wait", number)
+    act(client, "accountratelimit", "resume", account)
+    act(client, "numberratelimit", "end_wait", number)
     act(client, "virtualnumber", "restore", number)
     client.post(page("virtualnumber", number.pk), {"rate": "5"})
 
@@ -116,10 +116,15 @@ def test_who_may_only_look_changes_nothing(staff, account, number):
 # The pages ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("model", ["accountpace", "accountevent", "numberpace", "worker"])
+@pytest.mark.parametrize("model", ["accountratelimit", "accountevent", "numberratelimit", "worker"])
 def test_every_list_and_every_page_opens_and_nothing_can_be_edited(admin_client, account, number, model):
     worker = Worker.objects.create(name="host-a, process 1 (9f2e)", concurrency=20)
-    rows = {"accountpace": account, "accountevent": account.events.get(), "numberpace": number, "worker": worker}
+    rows = {
+        "accountratelimit": account,
+        "accountevent": account.events.get(),
+        "numberratelimit": number,
+        "worker": worker,
+    }
 
     assert admin_client.get(page(model)).status_code == 200
     detail = admin_client.get(page(model, rows[model].pk))
@@ -129,10 +134,10 @@ def test_every_list_and_every_page_opens_and_nothing_can_be_edited(admin_client,
 
 
 def test_a_pause_is_shown_with_its_history(admin_client, account):
-    AccountPace.resume("the carrier answers again")
-    AccountPace.pause("the carrier is out of service", 1, code="503")
+    AccountRateLimit.resume("the carrier answers again")
+    AccountRateLimit.pause("the carrier is out of service", 1, code="503")
 
-    html = admin_client.get(page("accountpace", account.pk)).content.decode()
+    html = admin_client.get(page("accountratelimit", account.pk)).content.decode()
 
     assert NO_CREDIT in html
     assert "the carrier answers again" in html
@@ -143,10 +148,10 @@ def test_a_pause_is_shown_with_its_history(admin_client, account):
 
 
 def test_who_may_change_numbers_gives_one_a_rate_of_its_own(staff, number, settings):
-    settings.NUMBER_RATES = {"*": 10.0, "GB": 7.5}
+    settings.NUMBER_SEGMENTS_PER_SECOND = {"*": 10.0, "GB": 7.5}
     client = staff("view_virtualnumber", "change_virtualnumber")
     assert (
-        "Leave empty for 7.5, as NUMBER_RATES says for GB."
+        "Leave empty for 7.5, as NUMBER_SEGMENTS_PER_SECOND says for GB."
         in client.get(page("virtualnumber", number.pk)).content.decode()
     )
 
@@ -193,7 +198,7 @@ def test_the_first_page_says_what_needs_staff_and_leads_there(admin_client, acco
 
     assert f"All sending is paused: {NO_CREDIT} (code 9)." in html
     for address in (
-        page("accountpace"),
+        page("accountratelimit"),
         f"{page('outboundmessage')}?state__exact=unknown",
         f"{page('virtualnumber')}?state__exact=quarantined",
     ):
@@ -220,7 +225,7 @@ def test_the_first_page_fits_a_phone(browse, account, number, dark):
         assert [NO_CREDIT in each.text for each in warnings] == [True, False]
         assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")
         warnings[0].find_element(By.TAG_NAME, "a").click()
-        soon_at(browser, page("accountpace"))
+        soon_at(browser, page("accountratelimit"))
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from django.db import connection
 from django.urls import reverse
 from selenium.webdriver.common.by import By
 
-from conversations.planning.deadline import Deadline, TooLong
+from conversations.planning.deadline import Deadline, DeadlineExceeded
 from conversations.planning.plan import make_plan
 from numbers.models import Pool
 from smsproxy.cockpit import plan_page
@@ -201,7 +201,7 @@ def luminance(colour):
 
 
 def test_what_takes_too_long_for_a_page_is_refused_with_what_to_do(admin_client, history, monkeypatch):
-    monkeypatch.setattr(plan_page, "PATIENCE", 0.0)
+    monkeypatch.setattr(plan_page, "TIME_LIMIT", 0.0)
 
     page = admin_client.get(PLAN)
 
@@ -214,7 +214,7 @@ def test_what_takes_too_long_for_a_page_is_refused_with_what_to_do(admin_client,
 
 @pytest.mark.postgres
 def test_the_database_gives_up_by_itself_what_takes_too_long(db):
-    with pytest.raises(TooLong), Deadline(0.2).for_database(), connection.cursor() as cursor:
+    with pytest.raises(DeadlineExceeded), Deadline(0.2).for_database(), connection.cursor() as cursor:
         cursor.execute("SELECT pg_sleep(10)")
 
     with connection.cursor() as cursor:  # Whatever comes next has all the time that it had.

@@ -37,12 +37,12 @@ def page(name, *args):
 
 
 def test_staff_make_a_pool_with_a_cool_down_and_a_cap_of_its_own(admin_client, settings):
-    data = {"name": "berlin", "cool_down": settings.SHORTEST_COOL_DOWN + 1, "number_cap": 50}
+    data = {"name": "berlin", "cool_down": settings.MIN_COOL_DOWN_SECONDS + 1, "number_cap": 50}
 
     admin_client.post(page("pool_add"), data)
 
     pool = Pool.objects.get()
-    assert (pool.name, pool.cool_down, pool.number_cap) == ("berlin", settings.SHORTEST_COOL_DOWN + 1, 50)
+    assert (pool.name, pool.cool_down, pool.number_cap) == ("berlin", settings.MIN_COOL_DOWN_SECONDS + 1, 50)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def with_an_order(pool):
 
 
 def with_a_shortage(pool):
-    Shortage.objects.create(pool=pool, able=0, in_use=0, needed=1, reason="for the test")
+    Shortage.objects.create(pool=pool, eligible_count=0, in_use=0, needed=1, reason="for the test")
 
 
 def with_a_conversation(pool):
@@ -112,7 +112,9 @@ def test_the_list_of_pools_says_how_many_numbers_each_has_and_how_busy_they_are(
     Pool.objects.create(name="paris")
     for row, is_rented, live in zip(add_numbers(3), [True, True, False], [2, 3, 0], strict=True):
         state = "active" if is_rented else "retired"
-        VirtualNumber.objects.filter(pk=row.pk).update(pool=berlin, is_rented=is_rented, live=live, state=state)
+        VirtualNumber.objects.filter(pk=row.pk).update(
+            pool=berlin, is_rented=is_rented, live_pair_count=live, state=state
+        )
 
     rows = admin_client.get(page("pool_changelist")).context["cl"].result_list
 
@@ -139,12 +141,12 @@ def test_nonsense_in_the_address_of_the_list_of_pools_is_no_500(admin_client, qu
 
 @pytest.fixture
 def shortage(berlin):
-    alice = RealNumber.objects.remember([ALICE])[ALICE]
+    alice = RealNumber.objects.get_or_create_many([ALICE])[ALICE]
     return Shortage.objects.create(
         pool=berlin,
         country="GB",
         real_number=alice,
-        able=3,
+        eligible_count=3,
         in_use=3,
         needed=4,
         next_release_at=timezone.now() + timedelta(hours=1),

@@ -9,7 +9,7 @@ from django.contrib.auth.models import Permission, User
 from django.urls import reverse
 from django.utils import timezone
 
-from conversations.insight.status import Trouble, gather
+from conversations.insight.status import Trouble, collect_status
 from numbers.models import NumberOrder, Pool, TopUp
 from numbers.provisioning.top_up import top_up_all
 from tests.support.builders import add_numbers
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db
 
 RULE = {
     "country": "gb",
-    "low_water": "2",
+    "low_threshold": "2",
     "target": "4",
     "monthly_budget": "20.00",
     "max_monthly_cost": "1.50",
@@ -91,13 +91,13 @@ def test_the_page_names_the_common_pool_and_says_nothing_of_what_is_not_there_ye
 
 def test_a_rule_that_staff_change_is_tried_at_once_and_keeps_what_a_worker_writes(admin_client):
     busy = timezone.now() + timedelta(minutes=5)
-    rule = add_rule(retry_at=timezone.now() + timedelta(hours=1), trouble="the budget is used up", busy_until=busy)
+    rule = add_rule(retry_at=timezone.now() + timedelta(hours=1), last_error="the budget is used up", busy_until=busy)
 
     admin_client.post(page("topup_change", rule.pk), RULE | {"is_enabled": "on", "monthly_budget": "30.00"})
 
     rule.refresh_from_db()
     assert (rule.monthly_budget, rule.retry_at, rule.busy_until) == (Decimal("30.00"), None, busy)
-    assert rule.trouble == "the budget is used up"
+    assert rule.last_error == "the budget is used up"
 
 
 def test_the_pool_and_the_country_of_a_rule_stay_as_they_are(admin_client):
@@ -144,11 +144,11 @@ def test_a_rule_that_could_not_buy_is_told_by_the_status_and_on_the_first_page(a
     assert code == 1
     assert told in output
     assert re.search(r"retries in \d+ min", output)
-    assert told in gather().troubles[Trouble.TOP_UP]
+    assert told in collect_status().troubles[Trouble.TOP_UP]
     html = admin_client.get(reverse("admin:index")).content.decode()
     assert told in html
-    assert f"{page('topup_changelist')}?trouble__isempty=0" in html
-    assert "berlin" in admin_client.get(page("topup_changelist"), {"trouble__isempty": "0"}).content.decode()
+    assert f"{page('topup_changelist')}?last_error__isempty=0" in html
+    assert "berlin" in admin_client.get(page("topup_changelist"), {"last_error__isempty": "0"}).content.decode()
 
 
 def test_a_rule_that_is_switched_off_and_would_buy_is_told_too(run, rentals):

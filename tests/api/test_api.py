@@ -105,7 +105,7 @@ def test_create_api_key_prints_the_key_once_and_stores_only_its_hash(capsys):
 def test_a_second_key_of_the_same_name_is_refused_with_words(capsys):
     call_command("create_api_key", "rides-backend")
 
-    with pytest.raises(BaseException, match="key of this name already"):
+    with pytest.raises(BaseException, match="A key of this name exists"):
         call_command("create_api_key", "rides-backend")
 
 
@@ -136,7 +136,7 @@ def test_a_reopening_with_options_is_refused(api):
     conversation = talk(ALICE, BOB)
     conversation.close()
 
-    told = is_problem(api.post(f"{URL}{conversation.public_id}/reopen/", {"for_good": True}), 400)
+    told = is_problem(api.post(f"{URL}{conversation.public_id}/reopen/", {"permanent": True}), 400)
 
     assert "Known fields: none." in told["errors"][0]["detail"]
 

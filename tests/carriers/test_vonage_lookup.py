@@ -8,7 +8,14 @@ import responses
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from smsproxy.carriers.base import AccountFault, CarrierError, LookupResult, LookupVerdict, Refused, TryLater
+from smsproxy.carriers.base import (
+    AccountFault,
+    CarrierError,
+    LookupResult,
+    LookupVerdict,
+    PermanentFailure,
+    TemporaryFailure,
+)
 from smsproxy.carriers.vonage.carrier import VonageCarrier
 from tests.support.openapi_check import check_request, check_schema
 from tests.support.signing import payload
@@ -81,7 +88,8 @@ def test_a_number_that_vonage_cannot_read_is_invalid(vonage, number_insight, sta
 
 
 @pytest.mark.parametrize(
-    ("status", "kind"), [(1, TryLater), (4, AccountFault), (9, AccountFault), (19, AccountFault), (999, Refused)]
+    ("status", "kind"),
+    [(1, TemporaryFailure), (4, AccountFault), (9, AccountFault), (19, AccountFault), (999, PermanentFailure)],
 )
 def test_every_other_status_says_who_is_at_fault(vonage, number_insight, status, kind):
     vonage.get(INSIGHT, json={"status": status, "status_message": f"about {ALICE[1:]}"})
@@ -93,7 +101,7 @@ def test_every_other_status_says_who_is_at_fault(vonage, number_insight, status,
 def test_an_unreadable_answer_can_be_asked_for_again(vonage, number_insight, answer):
     vonage.get(INSIGHT, body=answer)
 
-    fails(TryLater, lambda: number_insight.look_up(ALICE, "GB"))
+    fails(TemporaryFailure, lambda: number_insight.look_up(ALICE, "GB"))
 
 
 def test_identity_insights_knows_country_and_line_type(vonage, identity_insights):
@@ -144,9 +152,9 @@ def test_an_unknown_line_type_is_no_error(vonage, identity_insights, carrier):
     [
         ("UNAUTHORIZED", AccountFault),
         ("INVALID_PURPOSE", AccountFault),
-        ("INTERNAL_ERROR", TryLater),
-        ("SUPPLIER_ERROR", TryLater),
-        ("", TryLater),
+        ("INTERNAL_ERROR", TemporaryFailure),
+        ("SUPPLIER_ERROR", TemporaryFailure),
+        ("", TemporaryFailure),
     ],
 )
 def test_an_insight_without_a_verdict_says_who_is_at_fault(vonage, identity_insights, code, kind):
@@ -159,7 +167,7 @@ def test_an_insight_without_a_verdict_says_who_is_at_fault(vonage, identity_insi
 def test_unreadable_insights_can_be_asked_for_again(vonage, identity_insights, answer):
     vonage.post(IDENTITY, body=answer)
 
-    fails(TryLater, lambda: identity_insights.look_up(ALICE, "GB"))
+    fails(TemporaryFailure, lambda: identity_insights.look_up(ALICE, "GB"))
 
 
 @pytest.mark.parametrize("status", [401, 402, 403])

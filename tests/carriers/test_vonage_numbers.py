@@ -11,10 +11,10 @@ from smsproxy.carriers.base import (
     NumberQuery,
     NumberType,
     OutcomeUnknown,
-    OwnedNumber,
-    PatternPlace,
-    Refused,
-    TryLater,
+    PatternPosition,
+    PermanentFailure,
+    RentedNumber,
+    TemporaryFailure,
 )
 from smsproxy.carriers.vonage.carrier import VonageCarrier
 from tests.support.openapi_check import check_request, check_schema
@@ -113,7 +113,7 @@ def test_numbers_for_rent_are_found(vonage, carrier):
 
 
 @pytest.mark.parametrize("type_", NumberType)
-@pytest.mark.parametrize("place", PatternPlace)
+@pytest.mark.parametrize("place", PatternPosition)
 @pytest.mark.parametrize(
     "features", [set(), {Feature.SMS}, {Feature.MMS, Feature.VOICE}, {Feature.SMS, Feature.VOICE}, set(Feature)]
 )
@@ -189,7 +189,7 @@ def test_entries_that_are_not_phone_numbers_are_left_out(vonage, carrier):
     vonage.get(OWNED, json={"count": 7, "numbers": [*odd, good]})
 
     assert list(carrier.owned()) == [
-        OwnedNumber(number=OURS, country="", type=None, features=frozenset({Feature.SMS}), webhook_url="")
+        RentedNumber(number=OURS, country="", type=None, features=frozenset({Feature.SMS}), webhook_url="")
     ]
 
 
@@ -254,14 +254,14 @@ def test_a_number_is_pointed_at_us_or_at_nobody(vonage, carrier, url):
 def test_an_order_that_fails_is_refused(vonage, carrier, url, http, answer):
     vonage.post(url, status=http, json=answer)
 
-    assert fails(Refused, lambda: ORDERS[url](carrier)).code == "420"
+    assert fails(PermanentFailure, lambda: ORDERS[url](carrier)).code == "420"
 
 
 @pytest.mark.parametrize("http", [200, 420])
 def test_a_country_that_needs_an_address_is_named_as_the_reason(vonage, carrier, http):
     vonage.post(BUY, status=http, json=NEEDS_ADDRESS)
 
-    assert "address" in fails(Refused, lambda: carrier.buy(OURS, "FR")).detail
+    assert "address" in fails(PermanentFailure, lambda: carrier.buy(OURS, "FR")).detail
 
 
 @pytest.mark.parametrize("http", [200, 401])
@@ -284,12 +284,19 @@ def test_an_unreadable_answer_leaves_an_order_unknown(vonage, carrier, url, answ
 def test_an_unreadable_list_can_be_asked_for_again(vonage, carrier, url, answer):
     vonage.get(url, body=answer)
 
-    fails(TryLater, lambda: READS[url](carrier))
+    fails(TemporaryFailure, lambda: READS[url](carrier))
 
 
 @pytest.mark.parametrize("url", READS)
 @pytest.mark.parametrize(
-    ("status", "kind"), [(401, AccountFault), (403, AccountFault), (429, TryLater), (500, TryLater), (503, TryLater)]
+    ("status", "kind"),
+    [
+        (401, AccountFault),
+        (403, AccountFault),
+        (429, TemporaryFailure),
+        (500, TemporaryFailure),
+        (503, TemporaryFailure),
+    ],
 )
 def test_a_failed_list_says_who_is_at_fault(vonage, carrier, url, status, kind):
     vonage.get(url, status=status, body="<html>")
@@ -303,13 +310,13 @@ def test_an_error_on_a_later_page_comes_out_while_the_pages_are_consumed(vonage,
     found = carrier.search(NumberQuery(country="GB"))
 
     assert len([next(found) for _ in range(100)]) == 100
-    fails(TryLater, lambda: next(found))
+    fails(TemporaryFailure, lambda: next(found))
 
 
 @pytest.mark.parametrize("country", ["", "G", "GBR"])
 def test_a_country_that_is_none_is_refused_without_a_call(vonage, carrier, country):
-    fails(Refused, lambda: list(carrier.search(NumberQuery(country=country))))
-    fails(Refused, lambda: carrier.buy(OURS, country))
+    fails(PermanentFailure, lambda: list(carrier.search(NumberQuery(country=country))))
+    fails(PermanentFailure, lambda: carrier.buy(OURS, country))
 
     assert not vonage.calls
 
@@ -340,7 +347,7 @@ def test_nothing_private_is_logged(vonage, carrier, caplog, status):
     for order in (*ORDERS.values(), lambda carrier: list(carrier.owned(OURS))):
         try:
             order(carrier)
-        except (Refused, AccountFault, OutcomeUnknown, TryLater):
+        except (PermanentFailure, AccountFault, OutcomeUnknown, TemporaryFailure):
             continue
 
     assert_logs_private(caplog)

@@ -9,12 +9,12 @@ import responses
 
 from smsproxy.carriers.base import (
     AccountFault,
+    FaultScope,
     OutcomeUnknown,
-    Refused,
-    Scope,
+    PermanentFailure,
     SenderFault,
     SentPart,
-    TryLater,
+    TemporaryFailure,
 )
 from smsproxy.carriers.vonage.carrier import VonageCarrier
 from smsproxy.carriers.vonage.faults import SMS_STATUSES
@@ -131,8 +131,8 @@ def test_the_table_of_statuses_says_who_is_at_fault():
     def codes(kind):
         return {int(code) for code, (found, _) in SMS_STATUSES.items() if found is kind}
 
-    assert codes(TryLater) == {1, 5, 10, 13}
-    assert codes(Refused) == {2, 3, 6, 7, 12, 16, 20, 22, 29, 33, 34}
+    assert codes(TemporaryFailure) == {1, 5, 10, 13}
+    assert codes(PermanentFailure) == {2, 3, 6, 7, 12, 16, 20, 22, 29, 33, 34}
     assert codes(SenderFault) == {15}
     assert codes(AccountFault) == {4, 8, 9, 11, 14, 19, 23, 32}
 
@@ -140,26 +140,26 @@ def test_the_table_of_statuses_says_who_is_at_fault():
 def test_an_unknown_status_is_a_refusal(vonage, carrier):
     vonage.post(SMS, json=body(item("77", **{"error-text": "?"})))
 
-    assert fails(Refused, lambda: carrier.send(text())).code == "77"
+    assert fails(PermanentFailure, lambda: carrier.send(text())).code == "77"
 
 
 @pytest.mark.parametrize(
     ("answer", "scope", "seconds"),
     [
-        ({"json": payload("sms_throttled")}, Scope.NUMBER, 0.978),
-        ({"json": body(item("1", **{"error-text": "Throttled"}))}, Scope.NUMBER, None),
-        ({"json": body(item("10", **{"error-text": "Too many existing binds"}))}, Scope.ACCOUNT, None),
-        ({"json": body(item("5", **{"error-text": "Internal error"}))}, Scope.MESSAGE, None),
-        ({"status": 429}, Scope.ACCOUNT, None),
-        ({"status": 429, "headers": {"Retry-After": "7"}}, Scope.ACCOUNT, 7),
-        ({"status": 503}, Scope.ACCOUNT, None),
-        ({"status": 503, "headers": {"Retry-After": "7"}}, Scope.ACCOUNT, 7),
+        ({"json": payload("sms_throttled")}, FaultScope.NUMBER, 0.978),
+        ({"json": body(item("1", **{"error-text": "Throttled"}))}, FaultScope.NUMBER, None),
+        ({"json": body(item("10", **{"error-text": "Too many existing binds"}))}, FaultScope.ACCOUNT, None),
+        ({"json": body(item("5", **{"error-text": "Internal error"}))}, FaultScope.MESSAGE, None),
+        ({"status": 429}, FaultScope.ACCOUNT, None),
+        ({"status": 429, "headers": {"Retry-After": "7"}}, FaultScope.ACCOUNT, 7),
+        ({"status": 503}, FaultScope.ACCOUNT, None),
+        ({"status": 503, "headers": {"Retry-After": "7"}}, FaultScope.ACCOUNT, 7),
     ],
 )
 def test_a_passing_fault_says_what_must_wait_and_perhaps_for_how_long(vonage, carrier, answer, scope, seconds):
     vonage.post(SMS, **answer)
 
-    error = fails(TryLater, lambda: carrier.send(text()))
+    error = fails(TemporaryFailure, lambda: carrier.send(text()))
 
     assert (error.scope, error.retry_after) == (scope, seconds)
 
@@ -168,20 +168,20 @@ def test_a_passing_fault_says_what_must_wait_and_perhaps_for_how_long(vonage, ca
     ("status", "kind"),
     [
         (300, AccountFault),
-        (400, Refused),
+        (400, PermanentFailure),
         (401, AccountFault),
         (402, AccountFault),
         (403, AccountFault),
         (404, AccountFault),
-        (413, Refused),
-        (414, Refused),
+        (413, PermanentFailure),
+        (414, PermanentFailure),
         (420, AccountFault),
-        (422, Refused),
-        (429, TryLater),
+        (422, PermanentFailure),
+        (429, TemporaryFailure),
         (500, OutcomeUnknown),
         (502, OutcomeUnknown),
         # It alone of them says that nothing was done.
-        (503, TryLater),
+        (503, TemporaryFailure),
         (504, OutcomeUnknown),
     ],
 )
@@ -196,7 +196,7 @@ def test_every_http_status_is_classified(vonage, carrier, status, kind, answer):
 def test_too_many_requests_may_say_how_long_to_wait(vonage, carrier, header, seconds):
     vonage.post(SMS, status=429, headers={"Retry-After": header})
 
-    assert fails(TryLater, lambda: carrier.send(text())).retry_after == seconds
+    assert fails(TemporaryFailure, lambda: carrier.send(text())).retry_after == seconds
 
 
 @pytest.mark.parametrize(
@@ -275,7 +275,7 @@ def test_an_accepted_text_is_accepted_even_where_the_sdk_fails(vonage, carrier, 
     ],
 )
 def test_what_cannot_be_sent_is_refused_without_a_call(vonage, carrier, changes):
-    fails(Refused, lambda: carrier.send(text(**changes)))
+    fails(PermanentFailure, lambda: carrier.send(text(**changes)))
 
     assert not vonage.calls
 
@@ -355,7 +355,7 @@ def test_nothing_private_is_logged_or_raised(vonage, carrier, caplog, answer):
     if answer == {"json": payload("sms_accepted")}:
         carrier.send(text())
     else:
-        with pytest.raises((AccountFault, Refused, OutcomeUnknown)) as caught:
+        with pytest.raises((AccountFault, PermanentFailure, OutcomeUnknown)) as caught:
             carrier.send(text())
         assert caught.value.__context__ is None
         fails(type(caught.value), lambda: carrier.send(text()))

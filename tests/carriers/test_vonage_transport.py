@@ -12,7 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from smsproxy.carriers.base import AccountFault, NumberQuery, OutcomeUnknown, Refused, Scope, TryLater
+from smsproxy.carriers.base import (
+    AccountFault,
+    FaultScope,
+    NumberQuery,
+    OutcomeUnknown,
+    PermanentFailure,
+    TemporaryFailure,
+)
 from smsproxy.carriers.vonage import client as client_module
 from smsproxy.carriers.vonage.carrier import VonageCarrier
 from tests.support.stub_carrier import StubCarrier
@@ -29,7 +36,7 @@ def stub(tmp_path, settings, monkeypatch):
     with StubCarrier(tmp_path) as running:
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(running.ca))
         settings.VONAGE_REST_HOST = settings.VONAGE_API_HOST = running.host
-        settings.CARRIER_TIMEOUT = 5
+        settings.CARRIER_TIMEOUT_SECONDS = 5
         yield running
 
 
@@ -71,7 +78,7 @@ def test_a_server_that_hangs_up_on_a_used_connection_gets_each_text_once(stub, c
 
 def test_a_server_that_never_answers_gets_one_text_and_no_more(stub, carrier, settings, caplog):
     everything_logged(caplog)
-    settings.CARRIER_TIMEOUT = 1
+    settings.CARRIER_TIMEOUT_SECONDS = 1
     stub.behave(hang=True)
 
     fails(OutcomeUnknown, lambda: carrier.send(text()))
@@ -86,8 +93,8 @@ def test_a_server_that_asks_for_patience_is_not_waited_for(stub, carrier, status
 
     waits = []
     monkeypatch.setattr(time, "sleep", waits.append)
-    error = fails(TryLater, lambda: carrier.send(text()))
-    fails(TryLater, lambda: list(carrier.owned()))
+    error = fails(TemporaryFailure, lambda: carrier.send(text()))
+    fails(TemporaryFailure, lambda: list(carrier.owned()))
 
     assert max(waits, default=0) < 60
     assert len(stub.requests) == 1
@@ -114,9 +121,9 @@ def test_a_refused_connection_makes_this_worker_wait_and_no_other(stub, settings
         unused.bind(("127.0.0.1", 0))
         settings.VONAGE_REST_HOST = f"127.0.0.1:{unused.getsockname()[1]}"
 
-        error = fails(TryLater, lambda: VonageCarrier().send(text()))
+        error = fails(TemporaryFailure, lambda: VonageCarrier().send(text()))
 
-    assert (error.scope, error.retry_after) == (Scope.WORKER, None)
+    assert (error.scope, error.retry_after) == (FaultScope.WORKER, None)
     assert stub.requests == []
     assert_logs_private(caplog)
 
@@ -124,11 +131,11 @@ def test_a_refused_connection_makes_this_worker_wait_and_no_other(stub, settings
 def test_a_host_that_cannot_be_resolved_can_be_tried_again_later(stub, settings):
     settings.VONAGE_REST_HOST = "no-such-host.invalid"
 
-    fails(TryLater, lambda: VonageCarrier().send(text()))
+    fails(TemporaryFailure, lambda: VonageCarrier().send(text()))
 
 
 def test_a_connection_that_is_never_accepted_can_be_tried_again_later(stub, settings):
-    settings.CARRIER_TIMEOUT = 1
+    settings.CARRIER_TIMEOUT_SECONDS = 1
     with socket.socket() as full:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
@@ -140,7 +147,7 @@ def test_a_connection_that_is_never_accepted_can_be_tried_again_later(stub, sett
                 client.connect_ex(address)
             settings.VONAGE_REST_HOST = f"127.0.0.1:{address[1]}"
 
-            assert fails(TryLater, lambda: VonageCarrier().send(text())).scope == Scope.WORKER
+            assert fails(TemporaryFailure, lambda: VonageCarrier().send(text())).scope == FaultScope.WORKER
         finally:
             for client in waiting:
                 client.close()
@@ -149,7 +156,7 @@ def test_a_connection_that_is_never_accepted_can_be_tried_again_later(stub, sett
 def test_a_certificate_that_nobody_vouches_for_makes_this_worker_wait_and_no_other(stub, monkeypatch):
     monkeypatch.delenv("REQUESTS_CA_BUNDLE")
 
-    assert fails(TryLater, lambda: VonageCarrier().send(text())).scope == Scope.WORKER
+    assert fails(TemporaryFailure, lambda: VonageCarrier().send(text())).scope == FaultScope.WORKER
 
     assert stub.requests == []
 
@@ -157,7 +164,7 @@ def test_a_certificate_that_nobody_vouches_for_makes_this_worker_wait_and_no_oth
 def test_a_certificate_of_another_host_is_not_trusted(stub, settings):
     settings.VONAGE_REST_HOST = stub.host.replace("127.0.0.1", "127.1")  # The same place by another name.
 
-    assert fails(TryLater, lambda: VonageCarrier().send(text())).scope == Scope.WORKER
+    assert fails(TemporaryFailure, lambda: VonageCarrier().send(text())).scope == FaultScope.WORKER
 
     assert stub.requests == []
 
@@ -167,13 +174,13 @@ def test_a_proxy_that_refuses_connections_can_be_tried_again_later(stub, monkeyp
         unused.bind(("127.0.0.1", 0))
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{unused.getsockname()[1]}")
 
-        fails(TryLater, lambda: VonageCarrier().send(text()))
+        fails(TemporaryFailure, lambda: VonageCarrier().send(text()))
 
 
 def test_a_lost_answer_to_a_question_can_be_asked_again(stub, carrier):
     stub.behave(close=True)
 
-    fails(TryLater, lambda: list(carrier.search(NumberQuery(country="GB"))))
+    fails(TemporaryFailure, lambda: list(carrier.search(NumberQuery(country="GB"))))
 
 
 def test_a_lost_answer_to_an_order_leaves_it_unknown(stub, carrier):
@@ -226,7 +233,7 @@ def test_a_new_process_makes_its_own_connection(stub, carrier):
 def test_the_stub_refuses_texts_when_told_to(stub, carrier):
     stub.behave(sms_status="7")
 
-    assert fails(Refused, lambda: carrier.send(text())).code == "7"
+    assert fails(PermanentFailure, lambda: carrier.send(text())).code == "7"
 
 
 def test_the_stub_runs_as_a_process_of_its_own(tmp_path, settings, monkeypatch):

@@ -50,7 +50,7 @@ def test_a_text_is_read():
 def test_a_part_of_a_long_text_is_read():
     text = parse_inbound(payload("inbound_part"))
 
-    assert (text.group, text.part, text.parts) == ("17", 2, 3)
+    assert (text.concat_ref, text.part, text.parts) == ("17", 2, 3)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_a_part_of_a_long_text_is_read():
 def test_nonsense_about_parts_makes_it_a_whole_text(changes):
     text = parse_inbound({**payload("inbound_part"), **changes})
 
-    assert (text.group, text.part, text.parts, text.text) == ("", 1, 1, "the second part")
+    assert (text.concat_ref, text.part, text.parts, text.text) == ("", 1, 1, "the second part")
 
 
 def test_message_id_is_read_in_its_other_spelling():
@@ -222,7 +222,7 @@ def test_an_odd_client_ref_is_undecodable(client_ref):
             sender="+12025550100",
             recipient="+447700900000",
             text="😀",
-            group="7",
+            concat_ref="7",
             part=2,
             parts=3,
         ),

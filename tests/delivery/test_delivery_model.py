@@ -22,22 +22,22 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 from conversations.delivery import outbox
 from conversations.delivery.receipts import receive_receipt
 from conversations.delivery.relay import Relay
-from conversations.models import AccountEvent, AccountPace, OutboundMessage
-from conversations.models.outbound import MOST_RESENDS
-from conversations.models.pace import CATCH_UP
+from conversations.models import AccountEvent, AccountRateLimit, OutboundMessage
+from conversations.models.outbound import MAX_RESENDS
+from conversations.models.pace import BURST_SECONDS
 from conversations.worker.periodic_jobs import sweep
 from smsproxy.carriers.base import (
     AccountFault,
-    NotDone,
+    CarrierRejected,
+    FaultScope,
     OutcomeUnknown,
+    PermanentFailure,
     Receipt,
     ReceiptStatus,
-    Refused,
-    Scope,
     SenderFault,
     SendReply,
     SentPart,
-    TryLater,
+    TemporaryFailure,
 )
 from smsproxy.states import StaleState
 from tests.support.builders import ALICE, BOB, CHARLIE, add_numbers, members, talk
@@ -47,17 +47,17 @@ STEPS = 30
 WORKERS = 3
 
 NUMBER_RATE, ACCOUNT_RATE = 20, 20
-MAX_AGE, LEASE, UNKNOWN_AFTER = 2500, 60, 60
+MAX_AGE, SEND_LEASE_SECONDS, UNKNOWN_OUTCOME_TIMEOUT_SECONDS = 2500, 60, 60
 FINAL = {"sent", "delivered", "undelivered", "failed", "cancelled"}
 MOMENT = timedelta(milliseconds=1)  # What rounding may cost.
 
 ANSWERS = {
-    "throttled": TryLater("throttled"),
-    "throttled for 20 s": TryLater("throttled", retry_after=20),
-    "number throttled": TryLater("throttled", scope=Scope.NUMBER, retry_after=7),
-    "account throttled": TryLater("throttled", scope=Scope.ACCOUNT, retry_after=3),
-    "out of service": TryLater("out of service", scope=Scope.ACCOUNT),
-    "refused": Refused("barred"),
+    "throttled": TemporaryFailure("throttled"),
+    "throttled for 20 s": TemporaryFailure("throttled", retry_after=20),
+    "number throttled": TemporaryFailure("throttled", scope=FaultScope.NUMBER, retry_after=7),
+    "account throttled": TemporaryFailure("throttled", scope=FaultScope.ACCOUNT, retry_after=3),
+    "out of service": TemporaryFailure("out of service", scope=FaultScope.ACCOUNT),
+    "refused": PermanentFailure("barred"),
     "sender fault": SenderFault("not allowed"),
     "account fault": AccountFault("no credit"),
     "lost": OutcomeUnknown("no answer"),
@@ -156,7 +156,7 @@ class Delivery(RuleBasedStateMachine):
         end_with_a_crash=st.booleans(),
     )
     def begin(self, policy, lines, end_with_a_crash):
-        self.settings.UNKNOWN_POLICY = policy
+        self.settings.UNKNOWN_OUTCOME_POLICY = policy
         self.end_with_a_crash = end_with_a_crash
         self.queue(lines, long=False)
 
@@ -185,7 +185,7 @@ class Delivery(RuleBasedStateMachine):
             self.record_of(worker, len(worker.answers))
 
     def claim(self, worker, limit):
-        now, account = timezone.now(), AccountPace.load()
+        now, account = timezone.now(), AccountRateLimit.load()
         rows = {row.pk: row for row in OutboundMessage.objects.defer("text")}
         claimed, _ = self.workers[worker].relay._claim(limit)
 
@@ -197,10 +197,10 @@ class Delivery(RuleBasedStateMachine):
         if account.is_paused and claimed:
             assert len(claimed) == 1, "a paused account lets one text try"
             assert now >= self.probe_until, "one probe at a time"
-            self.probe_until = now + timedelta(seconds=LEASE)
+            self.probe_until = now + timedelta(seconds=SEND_LEASE_SECONDS)
         for message in claimed:
             text = self.texts[message.pk]
-            self.leases[message.pk, message.attempts] = now + timedelta(seconds=LEASE)
+            self.leases[message.pk, message.attempts] = now + timedelta(seconds=SEND_LEASE_SECONDS)
             assert rows[message.pk].state == "queued"
             assert now >= self.number_waits_until.get(text.number, now), "the number was to wait"
             for pk, earlier in self.texts.items():
@@ -231,7 +231,7 @@ class Delivery(RuleBasedStateMachine):
         assert outgoing.client_ref == f"{message.client_ref}.{message.attempts}"
         assert message.attempts not in text.calls, "an attempt is one call"
         assert all(earlier.is_over for earlier in text.calls.values()), "sent again blindly"
-        end = timezone.now() + timedelta(seconds=self.settings.CARRIER_TIMEOUT)
+        end = timezone.now() + timedelta(seconds=self.settings.CARRIER_TIMEOUT_SECONDS)
         assert end <= self.leases[message.pk, message.attempts], "the call may outlast its lease"
         assert timezone.now() - message.created_at <= timedelta(seconds=MAX_AGE), "too old to be sent"
         was_there_before = text.has_arrived
@@ -249,7 +249,7 @@ class Delivery(RuleBasedStateMachine):
 
     def record_of(self, worker, count):
         recorded, worker.answers = worker.answers[:count], worker.answers[count:]
-        before, now = AccountPace.load(), timezone.now()
+        before, now = AccountRateLimit.load(), timezone.now()
         changes_before = AccountEvent.objects.count()
         given_up = {row.pk for row in OutboundMessage.objects.filter(state="unknown", due_at__lte=now)}
         for result, _ in recorded:
@@ -260,10 +260,10 @@ class Delivery(RuleBasedStateMachine):
         assert not worker.relay._unrecorded
         back = OutboundMessage.objects.filter(pk__in=given_up, state="queued")
         assert not back.exists(), "its line has gone on, and it comes back by itself"
-        account = AccountPace.load()
+        account = AccountRateLimit.load()
         for result, call in recorded:
             text = self.texts[result.message.pk]
-            if not result.is_ours and isinstance(ANSWERS.get(call.answer), NotDone):
+            if not result.is_ours and isinstance(ANSWERS.get(call.answer), CarrierRejected):
                 call.is_over = True
             if not result.is_ours and call.answer in NUMBER_WAITS:
                 until = now + timedelta(seconds=NUMBER_WAITS[call.answer]) - MOMENT
@@ -296,9 +296,9 @@ class Delivery(RuleBasedStateMachine):
                 assert row.lease_until
                 assert now >= row.lease_until
             if row.state == "unknown" and after.state == "queued":
-                assert self.settings.UNKNOWN_POLICY == "resend"
+                assert self.settings.UNKNOWN_OUTCOME_POLICY == "resend"
                 assert now >= row.due_at
-                assert after.resends == row.resends + 1 <= MOST_RESENDS
+                assert after.resends == row.resends + 1 <= MAX_RESENDS
                 self.is_sent_again(after.pk)
 
     def wait(self, seconds):
@@ -340,7 +340,7 @@ class Delivery(RuleBasedStateMachine):
                 row.resend(reason="again", actor="sam")
 
     def staff_resume(self):
-        if AccountPace.resume("paid the bill", actor="sam"):
+        if AccountRateLimit.resume("paid the bill", actor="sam"):
             self.account_waits_until = self.probe_until = timezone.now()
             self.account_claims.clear()
 
@@ -350,13 +350,13 @@ class Delivery(RuleBasedStateMachine):
         """Is it over, or left to staff? Else the later ones of its line wait for it."""
         if row.state != "unknown":
             return row.state in FINAL
-        if self.settings.UNKNOWN_POLICY == "resend" and row.resends < MOST_RESENDS:
+        if self.settings.UNKNOWN_OUTCOME_POLICY == "resend" and row.resends < MAX_RESENDS:
             return row.created_at <= now - timedelta(seconds=MAX_AGE)
-        return row.events.first().created_at <= now - timedelta(seconds=UNKNOWN_AFTER)
+        return row.events.first().created_at <= now - timedelta(seconds=UNKNOWN_OUTCOME_TIMEOUT_SECONDS)
 
     def keep_rate(self, claims, cost, rate, now):
         """Whichever earlier claim a window begins with, what has left since is no more than the rate allows."""
-        spent, caught_up = 0, max(0, CATCH_UP - 1 / rate)
+        spent, caught_up = 0, max(0, BURST_SECONDS - 1 / rate)
         for at, earlier_cost in reversed(claims):
             spent += earlier_cost
             assert spent <= rate * (caught_up + (now - at + MOMENT).total_seconds()), "faster than its rate"
@@ -372,7 +372,7 @@ class Delivery(RuleBasedStateMachine):
 
     def is_settled(self, row):
         if row.state == "unknown":
-            is_held = self.settings.UNKNOWN_POLICY == "hold" or row.resends == MOST_RESENDS
+            is_held = self.settings.UNKNOWN_OUTCOME_POLICY == "hold" or row.resends == MAX_RESENDS
             return is_held or row.is_too_old(timezone.now())
         return row.state in FINAL
 
@@ -411,7 +411,7 @@ class Delivery(RuleBasedStateMachine):
         for row in OutboundMessage.objects.defer("text").prefetch_related("events"):
             self.check_end(row)
             self.check_history(row)
-        for earlier, event in pairwise(AccountPace.load().events.order_by("id")):
+        for earlier, event in pairwise(AccountRateLimit.load().events.order_by("id")):
             assert event.old_state == earlier.new_state
 
     def claims_more(self):
@@ -449,9 +449,13 @@ class Delivery(RuleBasedStateMachine):
 
 @pytest.mark.django_db
 def test_whatever_happens_each_text_is_sent_once_in_its_order_at_its_rate_and_nothing_is_stuck(carrier, settings):
-    settings.NUMBER_RATES = {"*": NUMBER_RATE}
-    settings.CARRIER_RATE = ACCOUNT_RATE
-    settings.MESSAGE_MAX_AGE, settings.LEASE, settings.UNKNOWN_AFTER = MAX_AGE, LEASE, UNKNOWN_AFTER
+    settings.NUMBER_SEGMENTS_PER_SECOND = {"*": NUMBER_RATE}
+    settings.CARRIER_REQUESTS_PER_SECOND = ACCOUNT_RATE
+    settings.MESSAGE_MAX_AGE_SECONDS, settings.SEND_LEASE_SECONDS, settings.UNKNOWN_OUTCOME_TIMEOUT_SECONDS = (
+        MAX_AGE,
+        SEND_LEASE_SECONDS,
+        UNKNOWN_OUTCOME_TIMEOUT_SECONDS,
+    )
     # Two numbers, each with a line to two people.
     add_numbers(2)
     people = [person for other in (BOB, CHARLIE) for person in members(talk(ALICE, other))]

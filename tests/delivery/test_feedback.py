@@ -8,7 +8,15 @@ from conversations.delivery.relay import Relay
 from conversations.intake import receive
 from conversations.models import OutboundMessage
 from conversations.worker.periodic_jobs import sweep
-from smsproxy.carriers.base import InboundText, Receipt, ReceiptStatus, Refused, SendReply, SentPart, TryLater
+from smsproxy.carriers.base import (
+    InboundText,
+    PermanentFailure,
+    Receipt,
+    ReceiptStatus,
+    SendReply,
+    SentPart,
+    TemporaryFailure,
+)
 from tests.support.builders import ALICE, BOB, CHARLIE, add_numbers, members, proxies, talk
 from tests.support.outbox import later, state_of
 
@@ -31,7 +39,7 @@ def says(conversation, words="hello"):
     """Alice texts the others; what was sent to each of them."""
     to = proxies(conversation)[0]
     receive.receive(InboundText(carrier_message_id=words[:80], sender=ALICE, recipient=to, text=words))
-    Relay().drain()
+    Relay().send_due()
     return list(OutboundMessage.objects.filter(inbound__carrier_message_id=words[:80]).order_by("pk"))
 
 
@@ -66,7 +74,7 @@ def test_who_wrote_a_text_of_which_the_carrier_refuses_a_part_is_told(carrier, c
 
 
 def test_who_wrote_a_text_that_the_carrier_refuses_is_told(carrier, conversation):
-    carrier.script = [Refused("an invalid recipient", code="6")]
+    carrier.script = [PermanentFailure("an invalid recipient", code="6")]
 
     [relay] = says(conversation)
 
@@ -75,11 +83,11 @@ def test_who_wrote_a_text_that_the_carrier_refuses_is_told(carrier, conversation
 
 
 def test_who_wrote_a_text_that_grew_too_old_is_told(carrier, conversation, settings, time_machine):
-    carrier.script = [TryLater("busy", retry_after=settings.MESSAGE_MAX_AGE + 1)]
+    carrier.script = [TemporaryFailure("busy", retry_after=settings.MESSAGE_MAX_AGE_SECONDS + 1)]
     [relay] = says(conversation)
-    later(time_machine, settings.MESSAGE_MAX_AGE + 2)
+    later(time_machine, settings.MESSAGE_MAX_AGE_SECONDS + 2)
 
-    Relay().drain()
+    Relay().send_due()
 
     assert state_of(relay) == "failed"
     assert len(told()) == 1
@@ -101,7 +109,7 @@ def test_each_is_told_once_in_a_while_at_most(carrier, conversation, settings, t
     later(time_machine, 120)  # Past the full hour.
     is_lost(second)
     assert len(told()) == 1
-    later(time_machine, settings.UNDELIVERED_NOTICE_EVERY)
+    later(time_machine, settings.UNDELIVERED_NOTICE_INTERVAL_SECONDS)
     is_lost(third)
 
     assert len(told()) == 2
@@ -130,7 +138,7 @@ def test_a_second_word_on_the_same_text_is_not_told(carrier, conversation, time_
 
 def test_a_notice_that_is_lost_is_told_to_nobody(carrier, conversation):
     notice = outbox.queue_notice(members(conversation)[1], "hello")
-    Relay().drain()
+    Relay().send_due()
     notice.refresh_from_db()
 
     is_lost(notice)
@@ -142,7 +150,7 @@ def test_a_notice_that_is_lost_is_told_to_nobody(carrier, conversation):
 def test_the_notice_itself_is_told_to_nobody_when_it_is_lost(carrier, conversation):
     [relay] = says(conversation)
     is_lost(relay)
-    Relay().drain()
+    Relay().send_due()
 
     is_lost(OutboundMessage.objects.get(kind="notice"))
 
@@ -152,7 +160,7 @@ def test_the_notice_itself_is_told_to_nobody_when_it_is_lost(carrier, conversati
 def test_nobody_is_told_from_a_number_that_stands_for_others_by_now(carrier, conversation, settings, time_machine):
     [relay] = says(conversation)
     conversation.close()
-    later(time_machine, settings.COOL_DOWN + 1)
+    later(time_machine, settings.COOL_DOWN_SECONDS + 1)
     sweep()
 
     is_lost(relay)
@@ -174,7 +182,7 @@ def test_a_message_that_failed_is_told_of_and_not_again_when_its_receipt_comes(c
     [relay] = says(conversation)
     OutboundMessage.objects.filter(pk=relay.pk).update(state="queued")
     relay.refresh_from_db()
-    undelivered_notice.tell_sender(relay.fail(reason="refused"))
+    undelivered_notice.notify_sender(relay.fail(reason="refused"))
     assert len(told()) == 1
     later(time_machine, 48 * 3600)
 
@@ -188,7 +196,7 @@ def test_a_failure_that_turns_out_delivered_does_no_harm(carrier, conversation):
     [relay] = says(conversation)
     OutboundMessage.objects.filter(pk=relay.pk).update(state="queued")
     relay.refresh_from_db()
-    undelivered_notice.tell_sender(relay.fail(reason="refused"))
+    undelivered_notice.notify_sender(relay.fail(reason="refused"))
 
     is_lost(relay, ReceiptStatus.DELIVERED)
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from conversations.delivery import outbox
 from conversations.delivery.claim import claim
-from conversations.models import AccountPace, Kind, NumberPace, OutboundMessage
-from conversations.models.pace import CATCH_UP
+from conversations.models import AccountRateLimit, MessageKind, NumberRateLimit, OutboundMessage
+from conversations.models.pace import BURST_SECONDS
 from numbers.models import RealNumber, VirtualNumber
 from tests.support.builders import add_numbers
 from tests.support.hypothesis_profiles import examples
@@ -29,20 +29,20 @@ def clock(time_machine):
 @pytest.fixture
 def rates(settings):
     def rates(account=100_000, **by_country):
-        settings.CARRIER_RATE = account
-        settings.NUMBER_RATES = {"*": 100_000.0, **by_country}
+        settings.CARRIER_REQUESTS_PER_SECOND = account
+        settings.NUMBER_SEGMENTS_PER_SECOND = {"*": 100_000.0, **by_country}
 
     return rates
 
 
 def people(count):
-    return list(RealNumber.objects.remember(f"+4477007{index:05}" for index in range(count)).values())
+    return list(RealNumber.objects.get_or_create_many(f"+4477007{index:05}" for index in range(count)).values())
 
 
 def queue(sender, recipients, text="hello"):
     """A text to each of them: each its own line."""
     for recipient in recipients:
-        outbox._queue(Kind.NOTICE, sender.pk, recipient.pk, text)
+        outbox._queue(MessageKind.NOTICE, sender.pk, recipient.pk, text)
 
 
 def claimed(limit=1000):
@@ -184,10 +184,10 @@ def test_the_rate_is_one_for_all_workers(clock, rates):
 )
 def test_in_no_stretch_of_time_is_more_sent_than_the_rates_allow(db, time_machine, settings, rate, account, steps):
     """steps: milliseconds that pass, and how many texts a worker would take."""
-    settings.CARRIER_RATE, settings.NUMBER_RATES = account, {"*": rate}
+    settings.CARRIER_REQUESTS_PER_SECOND, settings.NUMBER_SEGMENTS_PER_SECOND = account, {"*": rate}
     OutboundMessage.objects.all().delete()
-    NumberPace.objects.all().delete()
-    AccountPace.objects.all().delete()
+    NumberRateLimit.objects.all().delete()
+    AccountRateLimit.objects.all().delete()
     numbers = list(VirtualNumber.objects.all()) or add_numbers(2)
     recipients = people(60)
     for number in numbers:
@@ -206,7 +206,7 @@ def test_in_no_stretch_of_time_is_more_sent_than_the_rates_allow(db, time_machin
             total = 0
             for at, cost in events[index:]:
                 total += cost
-                assert total <= rate * (at - begin + CATCH_UP) + largest + 1e-6
+                assert total <= rate * (at - begin + BURST_SECONDS) + largest + 1e-6
 
     most([(at, 1) for at, _, _ in sent], account, 1)
     for number in numbers:

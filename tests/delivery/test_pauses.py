@@ -8,9 +8,16 @@ from django.utils import timezone
 
 from conversations.delivery.claim import claim
 from conversations.delivery.results import Result, record
-from conversations.models import AccountPace, NumberPace, OutboundMessage
+from conversations.models import AccountRateLimit, NumberRateLimit, OutboundMessage
 from numbers.models import NumberState
-from smsproxy.carriers.base import AccountFault, OutcomeUnknown, Refused, Scope, SenderFault, TryLater
+from smsproxy.carriers.base import (
+    AccountFault,
+    FaultScope,
+    OutcomeUnknown,
+    PermanentFailure,
+    SenderFault,
+    TemporaryFailure,
+)
 from tests.support.builders import add_numbers, members, talk
 from tests.support.outbox import history, later, queue, state_of, work
 
@@ -49,8 +56,8 @@ class TestTheAccount:
         "fault",
         [
             AccountFault("no credit", code="9"),
-            TryLater("out of service", code="503", scope=Scope.ACCOUNT),
-            TryLater("throttled", code="429", retry_after=3, scope=Scope.ACCOUNT),
+            TemporaryFailure("out of service", code="503", scope=FaultScope.ACCOUNT),
+            TemporaryFailure("throttled", code="429", retry_after=3, scope=FaultScope.ACCOUNT),
         ],
     )
     def test_when_it_is_at_fault_all_sending_is_paused_and_nothing_is_lost(self, people, carrier, time_machine, fault):
@@ -61,8 +68,8 @@ class TestTheAccount:
 
         assert len(carrier.sent) == 1
         assert {state_of(message) for message in messages} == {"queued"}
-        account = AccountPace.load()
-        assert (account.state, account.why, account.code) == ("paused", fault.detail, fault.code)
+        account = AccountRateLimit.load()
+        assert (account.state, account.pause_reason, account.code) == ("paused", fault.detail, fault.code)
         assert account.paused_at is not None
         assert account.events.get().reason == fault.detail
         later(time_machine, 61)
@@ -81,11 +88,11 @@ class TestTheAccount:
         work()
 
         assert len(carrier.sent) == 4 + len(people)
-        events = AccountPace.load().events.order_by("id").values_list("new_state", flat=True)
+        events = AccountRateLimit.load().events.order_by("id").values_list("new_state", flat=True)
         assert list(events) == ["paused", "sending"]
 
     def test_while_the_probe_is_under_way_nothing_else_is_sent(self, people, carrier, time_machine):
-        AccountPace.pause("no credit", 60)
+        AccountRateLimit.pause("no credit", 60)
         for person in people:
             queue(person, "hello")
         later(time_machine, 61)
@@ -96,18 +103,18 @@ class TestTheAccount:
         assert claim(10).messages == []
 
     def test_a_probe_whose_worker_died_is_followed_by_another(self, people, carrier, time_machine, settings):
-        AccountPace.pause("no credit", 60)
+        AccountRateLimit.pause("no credit", 60)
         for person in people:
             queue(person, "hello")
         later(time_machine, 61)
         claim(10)
 
-        later(time_machine, settings.LEASE + 1)
+        later(time_machine, settings.SEND_LEASE_SECONDS + 1)
 
         assert len(claim(10).messages) == 1
 
     def test_a_probe_that_is_refused_for_what_it_is_shows_that_the_account_is_well(self, people, carrier, time_machine):
-        carrier.script = [AccountFault("no credit", code="9"), Refused("barred", code="7")]
+        carrier.script = [AccountFault("no credit", code="9"), PermanentFailure("barred", code="7")]
         for person in people:
             queue(person, "hello")
         work()
@@ -115,12 +122,12 @@ class TestTheAccount:
 
         work()
 
-        assert not AccountPace.load().is_paused
+        assert not AccountRateLimit.load().is_paused
         assert OutboundMessage.objects.filter(state="sent").count() == 5
 
     def test_a_probe_that_is_not_sent_after_all_lets_another_try(self, people, carrier, time_machine, settings):
-        settings.MESSAGE_MAX_AGE = 30
-        AccountPace.pause("no credit", 60)
+        settings.MESSAGE_MAX_AGE_SECONDS = 30
+        AccountRateLimit.pause("no credit", 60)
         [too_old] = queue(people[0], "too old")
         later(time_machine, 61)
         for person in people[1:]:
@@ -136,9 +143,9 @@ class TestTheAccount:
             queue(person, "hello")
         under_way = claim(10).messages
         for message in under_way:
-            record(Result(message, TryLater("out of service", retry_after=10, scope=Scope.ACCOUNT)))
+            record(Result(message, TemporaryFailure("out of service", retry_after=10, scope=FaultScope.ACCOUNT)))
 
-        account = AccountPace.load()
+        account = AccountRateLimit.load()
 
         assert account.failures == 0
         assert account.ready_at <= timezone.now() + timedelta(seconds=10)
@@ -151,7 +158,7 @@ class TestTheAccount:
 
         record(Result(second, carrier.accept(second)))
 
-        assert AccountPace.load().is_paused
+        assert AccountRateLimit.load().is_paused
 
     @pytest.mark.parametrize(
         ("end", "expected"), [(min, [1, 1, 2, 4, 8, 16, 30, 30, 30]), (max, [1, 2, 4, 8, 16, 32, 60, 60, 60])]
@@ -160,19 +167,19 @@ class TestTheAccount:
         self, people, carrier, clock, monkeypatch, end, expected
     ):
         monkeypatch.setattr("random.uniform", lambda low, high: end(low, high))
-        carrier.script = [TryLater("unreachable", scope=Scope.ACCOUNT)] * 10
+        carrier.script = [TemporaryFailure("unreachable", scope=FaultScope.ACCOUNT)] * 10
         queue(people[0], "hello")
         waits = []
 
         for _ in expected:
             work()
-            waits.append(AccountPace.load().ready_at - timezone.now())
+            waits.append(AccountRateLimit.load().ready_at - timezone.now())
             clock(waits[-1])
 
         assert [wait.total_seconds() for wait in waits] == expected
 
     def test_a_probe_of_which_nobody_knows_what_became_keeps_the_pause(self, people, carrier, time_machine):
-        AccountPace.pause("no credit", 60)
+        AccountRateLimit.pause("no credit", 60)
         for person in people:
             queue(person, "hello")
         later(time_machine, 61)
@@ -180,20 +187,20 @@ class TestTheAccount:
 
         work()
 
-        account = AccountPace.load()
+        account = AccountRateLimit.load()
         assert len(carrier.sent) == 1
         assert account.is_paused
         assert account.failures == 1
 
     def test_staff_can_end_it(self, people, carrier):
-        AccountPace.pause("no credit", 3600)
+        AccountRateLimit.pause("no credit", 3600)
         queue(people[0], "hello")
 
-        assert AccountPace.resume("topped up", actor="sam")
+        assert AccountRateLimit.resume("topped up", actor="sam")
         work()
 
         assert texts(carrier) == ["hello"]
-        assert AccountPace.load().events.first().actor == "sam"
+        assert AccountRateLimit.load().events.first().actor == "sam"
 
     def test_a_pause_uses_nothing_up_and_keeps_the_order(self, people, carrier, time_machine):
         carrier.script = [AccountFault("no credit", code="9")] * 20
@@ -208,20 +215,21 @@ class TestTheAccount:
         assert state_of(message) == "sent"
 
     def test_a_pause_of_days_tries_as_often_as_one_of_minutes(self, people):
-        AccountPace.pause("no credit", 60)
-        AccountPace.objects.update(failures=5000, probe="the probe")
+        AccountRateLimit.pause("no credit", 60)
+        AccountRateLimit.objects.update(failures=5000, probe="the probe")
 
-        AccountPace.pause("no credit", 60, carrier_ref="the probe")
+        AccountRateLimit.pause("no credit", 60, carrier_ref="the probe")
 
-        assert AccountPace.load().ready_at <= timezone.now() + timedelta(seconds=60)
+        assert AccountRateLimit.load().ready_at <= timezone.now() + timedelta(seconds=60)
 
     def test_a_carrier_that_asks_for_days_is_asked_again_after_an_hour(self, people):
-        AccountPace.pause("maintenance", 86400)
+        AccountRateLimit.pause("maintenance", 86400)
 
-        assert AccountPace.load().ready_at <= timezone.now() + timedelta(hours=1)
+        assert AccountRateLimit.load().ready_at <= timezone.now() + timedelta(hours=1)
 
     @pytest.mark.parametrize(
-        "fault", [TryLater("throttled", code="1", scope=Scope.NUMBER), SenderFault("not allowed", code="15")]
+        "fault",
+        [TemporaryFailure("throttled", code="1", scope=FaultScope.NUMBER), SenderFault("not allowed", code="15")],
     )
     def test_a_probe_whose_number_is_at_fault_shows_that_the_account_is_well(
         self, people, carrier, time_machine, fault
@@ -234,7 +242,7 @@ class TestTheAccount:
 
         work()
 
-        assert not AccountPace.load().is_paused
+        assert not AccountRateLimit.load().is_paused
         assert OutboundMessage.objects.filter(state="sent").exists()
 
 
@@ -253,7 +261,9 @@ class TestANumber:
     def test_when_it_is_throttled_it_waits_as_long_as_the_carrier_asks_and_the_others_go_on(
         self, people, carrier, time_machine
     ):
-        self.refuse_once(carrier, people[0], TryLater("throttled", code="1", retry_after=30, scope=Scope.NUMBER))
+        self.refuse_once(
+            carrier, people[0], TemporaryFailure("throttled", code="1", retry_after=30, scope=FaultScope.NUMBER)
+        )
         mine = from_one_number(people)
         [throttled] = queue(people[0], "throttled")
         for person in people[1:]:
@@ -268,7 +278,7 @@ class TestANumber:
         later(time_machine, 30)
         work()
         assert history(throttled) == ["queued", "sending", "queued", "sending", "sent"]
-        assert not NumberPace.objects.exclude(why="").exists()
+        assert not NumberRateLimit.objects.exclude(pause_reason="").exists()
 
     def test_when_the_carrier_refuses_it_it_waits_takes_no_new_conversations_and_loses_nothing(
         self, people, carrier, time_machine
@@ -284,8 +294,8 @@ class TestANumber:
         assert len(carrier.sent) == 1
         assert number.state == NumberState.QUARANTINED
         assert number.events.get().reason == "not allowed"
-        pace = NumberPace.objects.get(number=number)
-        assert pace.why == "not allowed"
+        pace = NumberRateLimit.objects.get(number=number)
+        assert pace.pause_reason == "not allowed"
         assert pace.waits_since is not None
         later(time_machine, 301)
         work()
@@ -296,26 +306,26 @@ class TestANumber:
             queue(person, "hello")
         refused, throttled = claim(10).messages
         record(Result(refused, SenderFault("not allowed", code="15")))
-        ready_at = NumberPace.objects.get().ready_at
+        ready_at = NumberRateLimit.objects.get().ready_at
 
-        record(Result(throttled, TryLater("throttled", code="1", retry_after=7, scope=Scope.NUMBER)))
+        record(Result(throttled, TemporaryFailure("throttled", code="1", retry_after=7, scope=FaultScope.NUMBER)))
 
-        pace = NumberPace.objects.get()
+        pace = NumberRateLimit.objects.get()
         assert (pace.ready_at, pace.failures) == (ready_at, 0)
 
     def test_a_carrier_that_asks_for_days_is_asked_again_after_an_hour(self, people, clock):
         number = people[0].proxy_number
         hour = timezone.now() + timedelta(hours=1)
 
-        NumberPace.objects.wait(number, 86400, "throttled")
-        assert NumberPace.objects.get().ready_at == hour
-        NumberPace.objects.wait(number, 86400, "throttled: a word that comes late")
+        NumberRateLimit.objects.wait(number, 86400, "throttled")
+        assert NumberRateLimit.objects.get().ready_at == hour
+        NumberRateLimit.objects.wait(number, 86400, "throttled: a word that comes late")
 
-        assert NumberPace.objects.get().ready_at == hour
+        assert NumberRateLimit.objects.get().ready_at == hour
 
     def probe(self, people, time_machine):
         """The one text of the number, of two that are queued, that is taken after its wait."""
-        NumberPace.objects.wait(people[0].proxy_number, 10, "throttled")
+        NumberRateLimit.objects.wait(people[0].proxy_number, 10, "throttled")
         for person in from_one_number(people):
             queue(person, "hello")
         later(time_machine, 11)
@@ -339,8 +349,8 @@ class TestANumber:
 
         assert texts(carrier) == ["hello"]
         assert set(OutboundMessage.objects.values_list("state", flat=True)) == {"sent"}
-        pace = NumberPace.objects.get()
-        assert (pace.why, pace.waits_since, pace.failures) == ("", None, 0)
+        pace = NumberRateLimit.objects.get()
+        assert (pace.pause_reason, pace.waits_since, pace.failures) == ("", None, 0)
 
     def test_when_the_text_that_tried_is_refused_again_the_wait_has_doubled(
         self, people, carrier, time_machine, monkeypatch
@@ -349,9 +359,9 @@ class TestANumber:
         probe = self.probe(people, time_machine)
         time_machine.move_to(timezone.now(), tick=False)
 
-        record(Result(probe, TryLater("throttled", code="1", retry_after=10, scope=Scope.NUMBER)))
+        record(Result(probe, TemporaryFailure("throttled", code="1", retry_after=10, scope=FaultScope.NUMBER)))
 
-        pace = NumberPace.objects.get()
+        pace = NumberRateLimit.objects.get()
         assert pace.failures == 1
         assert pace.ready_at - timezone.now() == timedelta(seconds=20)
         work()
@@ -360,7 +370,7 @@ class TestANumber:
     def test_when_the_worker_of_the_text_that_tried_died_another_one_tries(self, people, time_machine, settings):
         probe = self.probe(people, time_machine)
 
-        later(time_machine, settings.LEASE + 1)
+        later(time_machine, settings.SEND_LEASE_SECONDS + 1)
 
         [another] = claim(10).messages
         assert another.pk != probe.pk
@@ -369,10 +379,10 @@ class TestANumber:
     def test_when_the_text_that_tries_is_not_sent_after_all_another_one_tries_at_once(
         self, people, carrier, time_machine, settings
     ):
-        settings.MESSAGE_MAX_AGE = 30
+        settings.MESSAGE_MAX_AGE_SECONDS = 30
         first, second = from_one_number(people)
         [too_old] = queue(first, "too old")
-        NumberPace.objects.wait(first.proxy_number, 60, "throttled")
+        NumberRateLimit.objects.wait(first.proxy_number, 60, "throttled")
         later(time_machine, 61)
         work()
         assert state_of(too_old) == "failed"
@@ -395,7 +405,7 @@ class TestANumber:
 
 
 def test_a_fault_of_one_message_makes_no_other_wait(people, carrier):
-    carrier.script = [TryLater("internal error", code="5")]
+    carrier.script = [TemporaryFailure("internal error", code="5")]
     for person in people:
         queue(person, "hello")
 
@@ -405,11 +415,11 @@ def test_a_fault_of_one_message_makes_no_other_wait(people, carrier):
 
 
 def test_with_the_policy_resend_one_in_doubt_that_is_too_old_holds_up_nothing(people, carrier, time_machine, settings):
-    settings.UNKNOWN_POLICY = "resend"
+    settings.UNKNOWN_OUTCOME_POLICY = "resend"
     carrier.script = [OutcomeUnknown("read timeout")]
     queue(people[0], "in doubt")
     work()
-    later(time_machine, settings.MESSAGE_MAX_AGE + 1)
+    later(time_machine, settings.MESSAGE_MAX_AGE_SECONDS + 1)
     queue(people[0], "later")
 
     work()

@@ -5,19 +5,19 @@ from contextlib import contextmanager
 import pytest
 from django.utils import timezone
 
-from conversations.delivery.circuit_breaker import SILENCES
+from conversations.delivery.circuit_breaker import FAILURE_THRESHOLD
 from conversations.delivery.claim import claim
 from conversations.delivery.heartbeat import Heartbeat
 from conversations.delivery.relay import Relay
-from conversations.insight.status import Trouble, gather
-from conversations.models import AccountPace, OutboundMessage, Worker
-from smsproxy.carriers.base import AccountFault, OutcomeUnknown, Scope, TryLater
+from conversations.insight.status import Trouble, collect_status
+from conversations.models import AccountRateLimit, OutboundMessage, Worker
+from smsproxy.carriers.base import AccountFault, FaultScope, OutcomeUnknown, TemporaryFailure
 from tests.support.builders import ALICE, BOB, add_numbers, members, talk
 from tests.support.outbox import later, queue, state_of, work
 
 pytestmark = pytest.mark.django_db
 
-UNREACHABLE = TryLater("the carrier cannot be reached", scope=Scope.WORKER)
+UNREACHABLE = TemporaryFailure("the carrier cannot be reached", scope=FaultScope.WORKER)
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_the_others_send_what_it_could_not(people, carrier):
 
     with always(carrier, UNREACHABLE):
         assert turn(cut_off) == 4
-    assert not AccountPace.load().is_paused
+    assert not AccountRateLimit.load().is_paused
     work()
 
     assert {state_of(message) for message in messages} == {"sent"}
@@ -88,7 +88,7 @@ def test_while_the_account_is_paused_it_leaves_the_trying_to_others(people, carr
 
     with always(carrier, UNREACHABLE):
         assert turn(cut_off) == 1
-    assert AccountPace.load().failures == 0
+    assert AccountRateLimit.load().failures == 0
     work()
 
     assert {state_of(message) for message in messages} == {"sent"}
@@ -103,9 +103,9 @@ def test_a_carrier_that_never_answers_leaves_a_few_texts_in_doubt_and_not_all(pe
         while turn(worker, limit=1):
             pass
 
-    assert OutboundMessage.objects.filter(state="unknown").count() == SILENCES
-    assert OutboundMessage.objects.filter(state="queued").count() == len(people) - SILENCES
-    assert not AccountPace.load().is_paused
+    assert OutboundMessage.objects.filter(state="unknown").count() == FAILURE_THRESHOLD
+    assert OutboundMessage.objects.filter(state="queued").count() == len(people) - FAILURE_THRESHOLD
+    assert not AccountRateLimit.load().is_paused
 
 
 def test_silences_with_an_answer_in_between_are_no_outage(people, carrier):
@@ -124,14 +124,14 @@ def test_staff_are_told(people, carrier):
     queue(people[0], "hello")
     worker = Relay()
     worker._heartbeat.beat(0, worker._reach.trouble)
-    assert Trouble.WORKER_WAITS not in gather().troubles
+    assert Trouble.WORKER_WAITS not in collect_status().troubles
 
     with always(carrier, UNREACHABLE):
         turn(worker)
     worker._heartbeat.beat(0, worker._reach.trouble)
 
     assert Worker.objects.get().trouble == "the carrier cannot be reached"
-    assert "the carrier cannot be reached" in gather().troubles[Trouble.WORKER_WAITS]
+    assert "the carrier cannot be reached" in collect_status().troubles[Trouble.WORKER_WAITS]
 
 
 @pytest.mark.postgres

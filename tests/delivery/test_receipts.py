@@ -35,7 +35,7 @@ def parts(*ids):
 def sent(carrier, bob, *ids, text="hello"):
     carrier.script = [lambda outgoing: parts(*ids)]
     message = outbox.queue_notice(bob, text)
-    Relay().drain()
+    Relay().send_due()
     message.refresh_from_db()
     assert message.state == "sent"
     return message
@@ -141,7 +141,7 @@ def test_before_the_carrier_has_answered_a_long_message_has_as_many_parts_as_we_
         return parts("a", "b")
 
     carrier.script = [receipts_first]
-    Relay().drain()
+    Relay().send_due()
 
     assert state_of(message) == "delivered"
     assert message.parts.count() == 2
@@ -164,7 +164,7 @@ def test_a_receipt_may_come_before_the_carrier_has_answered_us(carrier, bob):
     carrier.script = [receipt_first]
     message = outbox.queue_notice(bob, "hello")
 
-    Relay().drain()
+    Relay().send_due()
 
     assert state_of(message) == "delivered"
     assert [part.carrier_message_id for part in message.parts.all()] == ["a"]
@@ -188,7 +188,7 @@ def test_a_receipt_without_reference_that_comes_too_early_is_matched_later(carri
 def test_a_receipt_settles_an_unknown_outcome(carrier, bob, status, state):
     carrier.script = [OutcomeUnknown("read timeout")]
     message = outbox.queue_notice(bob, "hello")
-    Relay().drain()
+    Relay().send_due()
     assert state_of(message) == "unknown"
 
     receipt(status, "a", ref=message.client_ref)
@@ -199,12 +199,12 @@ def test_a_receipt_settles_an_unknown_outcome(carrier, bob, status, state):
 def test_a_receipt_stops_the_sending_again_of_what_did_arrive(carrier, bob):
     carrier.script = [OutcomeUnknown("read timeout")]
     message = outbox.queue_notice(bob, "hello")
-    Relay().drain()
+    Relay().send_due()
     message.refresh_from_db()
     message.resend(reason="policy")
 
     receipt(DELIVERED, "a", ref=message.client_ref)
-    Relay().drain()
+    Relay().send_due()
 
     assert len(carrier.sent) == 1
     assert state_of(message) == "delivered"
@@ -222,7 +222,7 @@ class TestWhenItWasSentAgain:
         """Under way; of the first one nobody knows what became."""
         message = self.writes(bob, "hello")
         carrier.script = [OutcomeUnknown("read timeout")]
-        Relay().drain()
+        Relay().send_due()
         message.refresh_from_db()
         message.resend(reason="policy")
         [attempt] = claim(1).messages

@@ -16,12 +16,12 @@ from conversations.worker.periodic_jobs import sweep
 from numbers.models import NumberState, VirtualNumber
 from smsproxy.carriers.base import (
     AccountFault,
-    Refused,
-    Scope,
+    FaultScope,
+    PermanentFailure,
     SenderFault,
     SendReply,
     SentPart,
-    TryLater,
+    TemporaryFailure,
 )
 from smsproxy.crypto import encrypt
 from smsproxy.database import prepared
@@ -44,8 +44,8 @@ def test_a_queued_message_is_sent_once_and_keeps_every_part_s_id(bob, carrier):
     ]
     [message] = queue(bob, "x" * 200)
 
-    Relay().drain()
-    Relay().drain()
+    Relay().send_due()
+    Relay().send_due()
 
     assert [text.text for text in carrier.sent] == ["x" * 200]
     assert carrier.sent[0].client_ref == f"{message.client_ref}.1"
@@ -74,23 +74,23 @@ def test_sending_is_committed_and_no_transaction_is_open_while_the_carrier_is_ca
 
     carrier.script = [look_from_outside]
 
-    Relay().drain()
+    Relay().send_due()
 
     assert seen == ["sending"]
 
 
 def test_try_later_waits_as_long_as_the_carrier_asks_and_then_sends(bob, carrier, time_machine):
-    carrier.script = [TryLater("throttled", code="1", retry_after=30)]
+    carrier.script = [TemporaryFailure("throttled", code="1", retry_after=30)]
     [message] = queue(bob, "hello")
 
-    Relay().drain()
+    Relay().send_due()
     assert state_of(message) == "queued"
     assert message.error_code == "1"
     later(time_machine, 29)
-    Relay().drain()
+    Relay().send_due()
     assert len(carrier.sent) == 1
     later(time_machine, 2)
-    Relay().drain()
+    Relay().send_due()
 
     assert len(carrier.sent) == 2
     assert state_of(message) == "sent"
@@ -101,7 +101,7 @@ def test_each_failure_of_a_text_doubles_the_longest_time_until_it_is_tried_again
     bob, carrier, clock, monkeypatch, end, waits
 ):
     monkeypatch.setattr("random.uniform", lambda low, high: end(low, high))
-    carrier.script = [TryLater("internal error", code="5")] * len(waits)
+    carrier.script = [TemporaryFailure("internal error", code="5")] * len(waits)
     [message] = queue(bob, "hello")
 
     for wait in waits:
@@ -117,10 +117,10 @@ def test_each_failure_of_a_text_doubles_the_longest_time_until_it_is_tried_again
 
 def test_what_its_number_or_the_account_is_to_blame_for_does_not_put_a_text_off(bob, carrier, clock, monkeypatch):
     monkeypatch.setattr("random.uniform", max)
-    its_own_fault = TryLater("internal error", code="5")
+    its_own_fault = TemporaryFailure("internal error", code="5")
     others_fault = [
-        TryLater("throttled", scope=Scope.NUMBER),
-        TryLater("out of service", scope=Scope.ACCOUNT),
+        TemporaryFailure("throttled", scope=FaultScope.NUMBER),
+        TemporaryFailure("out of service", scope=FaultScope.ACCOUNT),
         AccountFault("no credit"),
         SenderFault("not allowed"),
     ]
@@ -139,7 +139,7 @@ def test_what_its_number_or_the_account_is_to_blame_for_does_not_put_a_text_off(
 
 
 def test_a_text_that_the_carrier_puts_off_for_a_day_is_tried_again_within_five_minutes(bob, carrier, clock):
-    carrier.script = [TryLater("maintenance", retry_after=86400)]
+    carrier.script = [TemporaryFailure("maintenance", retry_after=86400)]
     [message] = queue(bob, "hello")
     work()
 
@@ -170,7 +170,7 @@ class TestWhatEachPartCosts:
 
     @pytest.mark.parametrize("by_hand", [pytest.param(True, marks=pytest.mark.postgres), False])
     def test_is_kept_when_several_answers_are_recorded_at_once(self, bob, monkeypatch, by_hand):
-        monkeypatch.setattr(prepared, "serves", lambda: by_hand)
+        monkeypatch.setattr(prepared, "is_postgresql", lambda: by_hand)
 
         assert record_all(self.claimed(bob.conversation))
 
@@ -184,12 +184,12 @@ class TestWhatEachPartCosts:
 
 
 def test_refused_is_final(bob, carrier, time_machine):
-    carrier.script = [Refused("barred", code="7")]
+    carrier.script = [PermanentFailure("barred", code="7")]
     [message] = queue(bob, "hello")
 
-    Relay().drain()
+    Relay().send_due()
     later(time_machine, 10**6)
-    Relay().drain()
+    Relay().send_due()
 
     assert state_of(message) == "failed"
     assert message.error_code == "7"
@@ -200,14 +200,14 @@ def test_a_sender_at_fault_takes_no_new_conversations_and_loses_nothing(bob, car
     carrier.script = [SenderFault("not allowed", code="15")]
     [message] = queue(bob, "hello")
 
-    Relay().drain()
+    Relay().send_due()
 
     bob.proxy_number.refresh_from_db()
     assert bob.proxy_number.state == NumberState.QUARANTINED
     assert bob.proxy_number not in VirtualNumber.objects.active()
     assert state_of(message) == "queued"
     later(time_machine, 301)
-    Relay().drain()
+    Relay().send_due()
     assert state_of(message) == "sent"
 
 
@@ -216,7 +216,7 @@ def test_an_account_at_fault_loses_nothing(bob, carrier, time_machine):
     [message] = queue(bob, "hello")
 
     for _ in range(4):
-        Relay().drain()
+        Relay().send_due()
         later(time_machine, 61)
 
     assert state_of(message) == "sent"
@@ -224,9 +224,9 @@ def test_an_account_at_fault_loses_nothing(bob, carrier, time_machine):
 
 def test_a_message_that_is_too_old_is_not_sent(bob, carrier, time_machine, settings):
     [message] = queue(bob, "I am outside")
-    later(time_machine, settings.MESSAGE_MAX_AGE + 1)
+    later(time_machine, settings.MESSAGE_MAX_AGE_SECONDS + 1)
 
-    Relay().drain()
+    Relay().send_due()
 
     assert carrier.sent == []
     assert state_of(message) == "failed"
@@ -237,7 +237,7 @@ def test_a_part_that_the_carrier_refused_makes_the_message_undelivered(bob, carr
     carrier.script = [lambda text: SendReply(parts=parts)]
     [message] = queue(bob, "x" * 200)
 
-    Relay().drain()
+    Relay().send_due()
 
     assert state_of(message) == "undelivered"
     assert message.error_code == "5"
@@ -247,7 +247,7 @@ def test_an_accepted_text_is_sent_even_if_the_carrier_gives_it_the_id_of_another
     carrier.script = [lambda text: SendReply(parts=(SentPart(carrier_message_id="same"),))] * 2
     first, second = queue(bob, "first", "second")
 
-    Relay().drain()
+    Relay().send_due()
 
     assert (state_of(first), state_of(second)) == ("sent", "sent")
     assert first.parts.count() == 1
@@ -261,7 +261,7 @@ def test_a_message_that_cannot_be_decrypted_stops_no_other_and_is_tried_again(ca
     with connection.cursor() as cursor:
         cursor.execute("UPDATE conversations_outboundmessage SET text = 'no token' WHERE id = %s", [broken.pk])
 
-    Relay(concurrency=5).drain()
+    Relay(concurrency=5).send_due()
 
     def state(message):
         return OutboundMessage.objects.values_list("state", flat=True).get(pk=message.pk)
@@ -272,7 +272,7 @@ def test_a_message_that_cannot_be_decrypted_stops_no_other_and_is_tried_again(ca
     with connection.cursor() as cursor:
         cursor.execute("UPDATE conversations_outboundmessage SET text = %s WHERE id = %s", [encrypt("now"), broken.pk])
     later(time_machine, 301)
-    Relay().drain()
+    Relay().send_due()
     assert [text.text for text in carrier.sent] == ["hello", "now"]
 
 
@@ -280,7 +280,7 @@ def test_a_text_never_leaves_once_its_numbers_stand_for_others(bob, carrier):
     [message] = queue(bob, "to Bob, of old")
     Participant.objects.filter(pk=bob.pk).update(released_at=timezone.now())
 
-    Relay().drain()
+    Relay().send_due()
 
     assert carrier.sent == []
     assert state_of(message) == "failed"
@@ -290,7 +290,7 @@ def test_a_failed_call_logs_neither_number_nor_text_whatever_the_exception_says(
     carrier.script = [ZeroDivisionError(f"{BOB} secret words")]
     queue(bob, "secret words")
 
-    Relay().drain()
+    Relay().send_due()
 
     # The records themselves, before any masking.
     said = " ".join(f"{record.getMessage()} {record.exc_info}" for record in caplog.records)

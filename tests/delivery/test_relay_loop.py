@@ -12,7 +12,7 @@ from conversations.delivery import relay, results, wakeup
 from conversations.delivery.heartbeat import Heartbeat
 from conversations.delivery.relay import Relay
 from conversations.intake import receive
-from conversations.models import AccountPace, Conversation, OutboundMessage, Participant, Worker
+from conversations.models import AccountRateLimit, Conversation, OutboundMessage, Participant, Worker
 from conversations.worker import periodic_jobs
 from conversations.worker.periodic_jobs import sweep
 from smsproxy.carriers.base import InboundText
@@ -131,7 +131,7 @@ def test_a_sweep_that_fails_does_not_stop_the_others(bob, monkeypatch):
     def fail():
         raise OperationalError("statement timeout")
 
-    monkeypatch.setattr(periodic_jobs, "SWEEPS", [fail, periodic_jobs.close_expired])
+    monkeypatch.setattr(periodic_jobs, "JOBS", [fail, periodic_jobs.close_expired])
     conversation = bob.conversation
     Conversation.objects.filter(pk=conversation.pk).update(expires_at=timezone.now())
 
@@ -142,7 +142,7 @@ def test_a_sweep_that_fails_does_not_stop_the_others(bob, monkeypatch):
 
 
 def test_a_sweep_takes_a_bite_at_a_time(db, monkeypatch):
-    monkeypatch.setattr(periodic_jobs, "BITE", 2)
+    monkeypatch.setattr(periodic_jobs, "BATCH_SIZE", 2)
     add_numbers(10)
     for index in range(5):
         talk(ALICE, f"+4477007{index:05}")
@@ -154,10 +154,10 @@ def test_a_sweep_takes_a_bite_at_a_time(db, monkeypatch):
 
 
 def test_a_text_that_grew_too_old_in_a_pause_is_given_up_and_who_wrote_it_is_told(db, carrier, time_machine, settings):
-    settings.MESSAGE_MAX_AGE = 60
+    settings.MESSAGE_MAX_AGE_SECONDS = 60
     add_numbers(2)
     to = proxies(talk(ALICE, BOB))[0]
-    AccountPace.pause("no credit", 600)
+    AccountRateLimit.pause("no credit", 600)
     receive.receive(InboundText(carrier_message_id="hello", sender=ALICE, recipient=to, text="hello"))
     relayed = OutboundMessage.objects.get()
     later(time_machine, 61)
@@ -175,7 +175,7 @@ def test_a_sweep_releases_only_what_has_cooled_down(carrier, time_machine, setti
     add_numbers(4)
     still_open, cooling, cold = talk(ALICE, BOB), talk(ALICE, CHARLIE), talk(BOB, CHARLIE)
     cold.close()
-    later(time_machine, settings.COOL_DOWN - 10)
+    later(time_machine, settings.COOL_DOWN_SECONDS - 10)
     cooling.close()
     later(time_machine, 20)
 

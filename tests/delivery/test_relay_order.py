@@ -14,11 +14,11 @@ from numbers.models import NumberState, VirtualNumber
 from smsproxy.carriers.base import (
     AccountFault,
     OutcomeUnknown,
-    Refused,
+    PermanentFailure,
     SenderFault,
     SendReply,
     SentPart,
-    TryLater,
+    TemporaryFailure,
 )
 from tests.support.builders import ALICE, BOB, CHARLIE, add_numbers, members, talk
 from tests.support.hypothesis_profiles import examples
@@ -42,7 +42,7 @@ def test_only_the_head_of_a_line_is_claimed_and_lines_do_not_wait_for_each_other
 def test_a_message_that_waits_for_its_retry_holds_up_its_line_only(carrier, time_machine):
     add_numbers(4)
     bob, charlie = members(talk(ALICE, BOB))[1], members(talk(ALICE, CHARLIE))[1]
-    accept, faults = carrier.accept, [TryLater("throttled", retry_after=60)]
+    accept, faults = carrier.accept, [TemporaryFailure("throttled", retry_after=60)]
 
     def answer(text):
         if text.text == "1" and faults:
@@ -53,10 +53,10 @@ def test_a_message_that_waits_for_its_retry_holds_up_its_line_only(carrier, time
     queue(bob, "1", "2")
     queue(charlie, "a")
 
-    Relay().drain()
+    Relay().send_due()
     assert sorted(text.text for text in carrier.sent) == ["1", "a"]
     later(time_machine, 61)
-    Relay().drain()
+    Relay().send_due()
 
     assert [text.text for text in carrier.sent[2:]] == ["1", "2"]
 
@@ -64,11 +64,11 @@ def test_a_message_that_waits_for_its_retry_holds_up_its_line_only(carrier, time
 def test_two_lines_to_one_person_do_not_wait_for_each_other(bob, carrier):
     other = members(talk(ALICE, BOB))[1]
     assert other.proxy_number != bob.proxy_number
-    carrier.script = [TryLater("throttled", retry_after=60)]
+    carrier.script = [TemporaryFailure("throttled", retry_after=60)]
     queue(bob, "one line")
     queue(other, "the other")
 
-    Relay().drain()
+    Relay().send_due()
 
     assert {text.text for text in carrier.sent} == {"one line", "the other"}
 
@@ -76,12 +76,12 @@ def test_two_lines_to_one_person_do_not_wait_for_each_other(bob, carrier):
 def test_with_the_policy_resend_nothing_of_the_line_slips_past_before_it_is_queued_again(
     bob, carrier, time_machine, settings
 ):
-    settings.UNKNOWN_POLICY = "resend"
+    settings.UNKNOWN_OUTCOME_POLICY = "resend"
     carrier.script = [OutcomeUnknown("read timeout")]
     queue(bob, "first", "second")
-    Relay().drain()
+    Relay().send_due()
 
-    later(time_machine, settings.UNKNOWN_AFTER + 1)
+    later(time_machine, settings.UNKNOWN_OUTCOME_TIMEOUT_SECONDS + 1)
 
     assert claim(10).messages == []
 
@@ -108,17 +108,17 @@ def test_whatever_the_carrier_answers_each_line_stays_in_order_and_nothing_accep
     carrier.accept = accept
     scripted: dict[str, Any] = {
         "accept": accept,
-        "later": TryLater("throttled", retry_after=5),
+        "later": TemporaryFailure("throttled", retry_after=5),
         "sender": SenderFault("no"),
         "account": AccountFault("no"),
-        "refused": Refused("no"),
+        "refused": PermanentFailure("no"),
         "unknown": OutcomeUnknown("timeout"),
     }
     carrier.script = [scripted[answer] for answer in answers]
     messages = [queue(people[line], f"{index}")[0] for index, line in enumerate(lines)]
 
     for _ in range(30):
-        Relay().drain()
+        Relay().send_due()
         sweep()
         later(time_machine, 301)
 

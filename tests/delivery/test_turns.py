@@ -3,10 +3,10 @@
 import pytest
 from django.db import OperationalError, connection
 
-from conversations.delivery.claim import ClaimInDoubt, claim
+from conversations.delivery.claim import ClaimOutcomeUnknown, claim
 from conversations.delivery.relay import Relay
 from conversations.models import OutboundMessage
-from conversations.models.outbound import MOST_RESENDS
+from conversations.models.outbound import MAX_RESENDS
 from conversations.worker.periodic_jobs import settle_unknown
 from smsproxy.carriers.base import OutcomeUnknown
 from tests.support.builders import ALICE, BOB, CHARLIE, add_numbers, members, talk
@@ -64,20 +64,20 @@ class TestLines:
 def test_a_text_that_is_never_answered_is_sent_again_a_few_times_and_then_left_to_staff(
     bob, carrier, settings, time_machine
 ):
-    settings.UNKNOWN_POLICY = "resend"
+    settings.UNKNOWN_OUTCOME_POLICY = "resend"
     carrier.script = [OutcomeUnknown("no answer")] * 100
     [message] = queue(bob, "hello")
 
-    for _ in range(MOST_RESENDS + 3):
+    for _ in range(MAX_RESENDS + 3):
         work()
-        later(time_machine, settings.UNKNOWN_AFTER + 1)
+        later(time_machine, settings.UNKNOWN_OUTCOME_TIMEOUT_SECONDS + 1)
         settle_unknown()
     carrier.script = []
     [later_one] = queue(bob, "the next of the line")
     work()
 
     assert state_of(message) == "unknown"
-    assert [text.text for text in carrier.sent] == ["hello"] * (1 + MOST_RESENDS) + ["the next of the line"]
+    assert [text.text for text in carrier.sent] == ["hello"] * (1 + MAX_RESENDS) + ["the next of the line"]
     assert state_of(later_one) == "sent"
     message.resend(reason="it matters", actor="sam")
     work()
@@ -97,11 +97,11 @@ def test_what_was_taken_in_a_claim_whose_answer_was_lost_is_handed_back_and_sent
 
     with monkeypatch.context() as patch:
         patch.setattr(connection, "commit", commit_and_lose_the_answer)
-        with pytest.raises(ClaimInDoubt):
+        with pytest.raises(ClaimOutcomeUnknown):
             worker._claim(5)
     assert state_of(message) == "sending"
     worker._hand_back()
-    worker.drain()
+    worker.send_due()
 
     assert [text.text for text in carrier.sent] == ["hello"]
     assert history(message) == ["queued", "sending", "queued", "sending", "sent"]
@@ -118,7 +118,7 @@ def test_a_claim_that_was_not_committed_has_taken_nothing(bob, carrier, monkeypa
 
     with monkeypatch.context() as patch:
         patch.setattr(connection, "commit", fail)
-        with pytest.raises(ClaimInDoubt):
+        with pytest.raises(ClaimOutcomeUnknown):
             worker._claim(5)
     worker._hand_back()
 

@@ -12,12 +12,12 @@ from conversations.delivery.results import Result, record
 from conversations.worker.periodic_jobs import sweep
 from smsproxy.carriers.base import (
     OutcomeUnknown,
+    PermanentFailure,
     Receipt,
     ReceiptStatus,
-    Refused,
     SendReply,
     SentPart,
-    TryLater,
+    TemporaryFailure,
 )
 from smsproxy.states import StaleState
 from tests.support.outbox import history, later, queue, state_of
@@ -29,11 +29,11 @@ def test_an_unknown_outcome_is_never_sent_again_by_itself(bob, carrier, time_mac
     carrier.script = [OutcomeUnknown("read timeout")]
     [message] = queue(bob, "hello")
 
-    Relay().drain()
+    Relay().send_due()
     for _ in range(3):
         later(time_machine, 10**5)
         sweep()
-        Relay().drain()
+        Relay().send_due()
 
     assert state_of(message) == "unknown"
     assert len(carrier.sent) == 1
@@ -43,22 +43,22 @@ def test_a_bug_in_the_carrier_s_code_is_an_unknown_outcome(bob, carrier):
     carrier.script = [ZeroDivisionError("+447700900002")]
     [message] = queue(bob, "hello")
 
-    Relay().drain()
+    Relay().send_due()
 
     assert state_of(message) == "unknown"
     assert "447700900002" not in str(list(message.events.values()))
 
 
 def test_with_the_policy_resend_an_unknown_outcome_is_sent_again_after_its_time(bob, carrier, time_machine, settings):
-    settings.UNKNOWN_POLICY = "resend"
+    settings.UNKNOWN_OUTCOME_POLICY = "resend"
     carrier.script = [OutcomeUnknown("read timeout")]
     [first, _] = queue(bob, "first", "second")
 
-    Relay().drain()
+    Relay().send_due()
     assert len(carrier.sent) == 1
-    later(time_machine, settings.UNKNOWN_AFTER + 1)
+    later(time_machine, settings.UNKNOWN_OUTCOME_TIMEOUT_SECONDS + 1)
     sweep()
-    Relay().drain()
+    Relay().send_due()
 
     assert [text.text for text in carrier.sent] == ["first", "first", "second"]
     assert state_of(first) == "sent"
@@ -69,10 +69,10 @@ def test_with_the_policy_hold_the_line_goes_on_after_the_time_for_a_receipt(bob,
     carrier.script = [OutcomeUnknown("read timeout")]
     queue(bob, "first", "second")
 
-    Relay().drain()
+    Relay().send_due()
     assert [text.text for text in carrier.sent] == ["first"]
-    later(time_machine, settings.UNKNOWN_AFTER + 1)
-    Relay().drain()
+    later(time_machine, settings.UNKNOWN_OUTCOME_TIMEOUT_SECONDS + 1)
+    Relay().send_due()
 
     assert [text.text for text in carrier.sent] == ["first", "second"]
 
@@ -80,11 +80,11 @@ def test_with_the_policy_hold_the_line_goes_on_after_the_time_for_a_receipt(bob,
 def test_staff_send_an_unknown_one_again_or_drop_it(bob, carrier):
     carrier.script = [OutcomeUnknown("read timeout")]
     [message] = queue(bob, "hello")
-    Relay().drain()
+    Relay().send_due()
     message.refresh_from_db()
 
     message.resend(reason="asked the recipient", actor="sam")
-    Relay().drain()
+    Relay().send_due()
 
     assert len(carrier.sent) == 2
     assert message.events.filter(actor="sam").exists()
@@ -105,35 +105,35 @@ def test_an_expired_lease_becomes_unknown_and_is_not_sent_again(bob, carrier, ti
 
     sweep()
     assert state_of(message) == "sending"
-    later(time_machine, settings.LEASE + 1)
+    later(time_machine, settings.SEND_LEASE_SECONDS + 1)
     sweep()
-    Relay().drain()
+    Relay().send_due()
 
     assert state_of(message) == "unknown"
     assert carrier.sent == []
 
 
 def test_a_lease_that_is_about_to_run_out_is_not_begun_to_be_used(bob, carrier, settings):
-    """The call may take as long as CARRIER_TIMEOUT, and must end before others take the message for one in doubt."""
+    """A call may take CARRIER_TIMEOUT_SECONDS, and must end before the message counts as unknown."""
     queue(bob, "hello")
     [claimed] = claim(1).messages
-    claimed.lease_until = timezone.now() + timedelta(seconds=settings.CARRIER_TIMEOUT - 1)
+    claimed.lease_until = timezone.now() + timedelta(seconds=settings.CARRIER_TIMEOUT_SECONDS - 1)
 
-    assert isinstance(Relay()._refusal_of_ours(claimed), TryLater)
-    claimed.lease_until = timezone.now() + timedelta(seconds=settings.CARRIER_TIMEOUT + 1)
-    assert Relay()._refusal_of_ours(claimed) is None
+    assert isinstance(Relay()._precheck(claimed), TemporaryFailure)
+    claimed.lease_until = timezone.now() + timedelta(seconds=settings.CARRIER_TIMEOUT_SECONDS + 1)
+    assert Relay()._precheck(claimed) is None
 
 
 def test_a_worker_that_slept_until_its_line_had_gone_on_does_not_break_the_order(bob, carrier, time_machine, settings):
     first, _ = queue(bob, "first", "second")
     [claimed] = claim(1).messages
-    later(time_machine, settings.LEASE + 1)
+    later(time_machine, settings.SEND_LEASE_SECONDS + 1)
     sweep()
-    later(time_machine, settings.UNKNOWN_AFTER + 1)
-    Relay().drain()
+    later(time_machine, settings.UNKNOWN_OUTCOME_TIMEOUT_SECONDS + 1)
+    Relay().send_due()
 
-    record(Result(claimed, TryLater("its lease was about to run out")))
-    Relay().drain()
+    record(Result(claimed, TemporaryFailure("its lease was about to run out")))
+    Relay().send_due()
 
     assert [text.text for text in carrier.sent] == ["second"]
     assert state_of(first) == "unknown"
@@ -146,13 +146,13 @@ def test_a_worker_that_slept_through_its_lease_does_not_send(bob, carrier, time_
     def claim_and_sleep(relay, limit):
         claimed = claim(relay, limit)
         if not message.events.filter(new_state="unknown").exists():
-            later(time_machine, settings.LEASE + 1)
+            later(time_machine, settings.SEND_LEASE_SECONDS + 1)
             sweep()
         return claimed
 
     with monkeypatch.context() as sleepy:
         sleepy.setattr(Relay, "_claim", claim_and_sleep)
-        Relay().drain()
+        Relay().send_due()
 
     assert len(carrier.sent) == 1
     assert state_of(message) == "sent"
@@ -162,7 +162,7 @@ def test_a_worker_that_slept_through_its_lease_does_not_send(bob, carrier, time_
 def test_a_worker_that_reports_after_its_lease_still_settles_the_message(bob, carrier, time_machine, settings):
     [message] = queue(bob, "hello")
     [claimed] = claim(1).messages
-    later(time_machine, settings.LEASE + 1)
+    later(time_machine, settings.SEND_LEASE_SECONDS + 1)
     sweep()
 
     record(Result(claimed, carrier.accept(claimed.as_outgoing())))
@@ -173,26 +173,26 @@ def test_a_worker_that_reports_after_its_lease_still_settles_the_message(bob, ca
 def test_a_late_failure_report_of_an_earlier_attempt_does_not_touch_the_next_attempt(
     bob, carrier, time_machine, settings
 ):
-    settings.UNKNOWN_POLICY = "resend"
+    settings.UNKNOWN_OUTCOME_POLICY = "resend"
     [message] = queue(bob, "hello")
     [first] = claim(1).messages
-    later(time_machine, settings.LEASE + 1)
+    later(time_machine, settings.SEND_LEASE_SECONDS + 1)
     sweep()
-    later(time_machine, settings.UNKNOWN_AFTER + 1)
+    later(time_machine, settings.UNKNOWN_OUTCOME_TIMEOUT_SECONDS + 1)
     sweep()
     claim(1)
 
-    record(Result(first, Refused("barred")))
+    record(Result(first, PermanentFailure("barred")))
 
     assert state_of(message) == "sending"
 
 
 def test_nothing_too_old_is_sent_again_by_staff_or_policy(bob, carrier, time_machine, settings):
-    settings.UNKNOWN_POLICY = "resend"
+    settings.UNKNOWN_OUTCOME_POLICY = "resend"
     carrier.script = [OutcomeUnknown("read timeout")]
     [message] = queue(bob, "I am outside")
-    Relay().drain()
-    later(time_machine, settings.MESSAGE_MAX_AGE + 1)
+    Relay().send_due()
+    later(time_machine, settings.MESSAGE_MAX_AGE_SECONDS + 1)
     message.refresh_from_db()
 
     with pytest.raises(StaleState):
@@ -203,12 +203,12 @@ def test_nothing_too_old_is_sent_again_by_staff_or_policy(bob, carrier, time_mac
 
 
 def test_a_refused_second_attempt_does_not_hide_that_the_first_arrived(bob, carrier):
-    carrier.script = [OutcomeUnknown("read timeout"), Refused("barred", code="7")]
+    carrier.script = [OutcomeUnknown("read timeout"), PermanentFailure("barred", code="7")]
     [message] = queue(bob, "hello")
-    Relay().drain()
+    Relay().send_due()
     message.refresh_from_db()
     message.resend(reason="staff")
-    Relay().drain()
+    Relay().send_due()
     assert state_of(message) == "failed"
 
     receive_receipt(
@@ -222,10 +222,10 @@ def test_of_two_attempts_the_better_counts_and_their_parts_are_not_mixed(bob, ca
     long = (SentPart(carrier_message_id="b1"), SentPart(carrier_message_id="b2"))
     carrier.script = [OutcomeUnknown("read timeout"), lambda text: SendReply(parts=long)]
     [message] = queue(bob, "x" * 200)
-    Relay().drain()
+    Relay().send_due()
     message.refresh_from_db()
     message.resend(reason="staff")
-    Relay().drain()
+    Relay().send_due()
 
     def tell(part, attempt, status):
         ref = f"{message.client_ref}.{attempt}"

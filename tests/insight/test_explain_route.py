@@ -17,7 +17,7 @@ from conversations.insight.explain_route import explain_route
 from conversations.lifecycle.request import NoNumberFree
 from conversations.models import ConversationEvent, InboundMessage, OutboundMessage, Participant
 from conversations.worker.periodic_jobs import sweep
-from numbers.assignment.policy import UsedUp
+from numbers.assignment.policy import ExhaustionPolicy
 from numbers.models import NumberState, Pool, RealNumber, VirtualNumber
 from smsproxy.states import StaleState
 from tests.support.builders import ALICE, BOB, CHARLIE, STRANGER, add_numbers, members, proxies, talk
@@ -154,10 +154,12 @@ def test_of_a_closed_conversation_it_tells_when_its_numbers_go_to_others(client)
 
 
 @pytest.mark.parametrize(("option", "how"), [("ttl", "expired"), ("idle_ttl", "nobody wrote")])
-@pytest.mark.parametrize(("late_texts", "outcome"), [("end", "ended"), ("reopen", "relayed")])
-def test_one_whose_time_is_up_has_ended_even_before_the_sweep(client, time_machine, option, how, late_texts, outcome):
+@pytest.mark.parametrize(("late_messages", "outcome"), [("end", "ended"), ("reopen", "relayed")])
+def test_one_whose_time_is_up_has_ended_even_before_the_sweep(
+    client, time_machine, option, how, late_messages, outcome
+):
     add_numbers(2)
-    options: dict[str, Any] = {option: HOUR, "late_texts": late_texts}
+    options: dict[str, Any] = {option: HOUR, "late_messages": late_messages}
     conversation = talk(ALICE, BOB, **options)
     later(time_machine, HOUR + 1)
 
@@ -170,7 +172,7 @@ def test_one_whose_time_is_up_has_ended_even_before_the_sweep(client, time_machi
 
 def test_a_late_text_that_opens_its_conversation_again_is_announced(client):
     add_numbers(2)
-    conversation = talk(ALICE, BOB, late_texts="reopen")
+    conversation = talk(ALICE, BOB, late_messages="reopen")
     conversation.close()
 
     first, second = (said_and_done(client, ALICE, proxies(conversation)[0]) for _ in range(2))
@@ -183,9 +185,9 @@ def test_a_late_text_that_opens_its_conversation_again_is_announced(client):
 
 def test_a_conversation_that_lost_a_number_is_not_opened_again_and_it_says_why(client):
     add_numbers(1)
-    conversation = talk(ALICE, BOB, late_texts="reopen")
+    conversation = talk(ALICE, BOB, late_messages="reopen")
     conversation.close()
-    talk(ALICE, CHARLIE, used_up=UsedUp.SOFT)
+    talk(ALICE, CHARLIE, on_exhausted=ExhaustionPolicy.SOFT)
 
     said = said_and_done(client, BOB, proxies(conversation)[1])
 
@@ -201,7 +203,7 @@ def test_of_a_pair_that_was_released_it_tells_for_what_it_stood_last_and_until_w
     add_numbers(2)
     conversation = talk(ALICE, BOB, reference="order-42")
     conversation.close()
-    later(time_machine, settings.COOL_DOWN + 1)
+    later(time_machine, settings.COOL_DOWN_SECONDS + 1)
     sweep()
 
     said = said_and_done(client, ALICE, proxies(conversation)[0])
@@ -291,14 +293,16 @@ class History:
         self.client, self.time_machine = client, time_machine
         self.made = []
 
-    def talk(self, people, how_many, late_texts, times):
+    def talk(self, people, how_many, late_messages, times):
         with suppress(NoNumberFree):
-            self.made.append(talk(*people[:how_many], late_texts=late_texts, used_up=UsedUp.SOFT, **times))
+            self.made.append(
+                talk(*people[:how_many], late_messages=late_messages, on_exhausted=ExhaustionPolicy.SOFT, **times)
+            )
 
-    def close(self, index, for_good):
+    def close(self, index, permanent):
         for conversation in self._one(index):
             if conversation.state == "open":
-                conversation.close(for_good=for_good)
+                conversation.close(permanent=permanent)
 
     def reopen(self, index):
         for conversation in self._one(index):

@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from conversations.insight import metrics
 from conversations.lifecycle.request import NoNumberFree
-from conversations.models import AccountPace, Worker
+from conversations.models import AccountRateLimit, Worker
 from conversations.worker.periodic_jobs import sweep
 from numbers.models import NumberState, Pool, Shortage, VirtualNumber
 from tests.support.builders import ALICE, BOB, CHARLIE, add_numbers, talk
@@ -115,14 +115,14 @@ def test_what_waits_and_for_how_long(scrape, bob, time_machine):
     found = scrape()
 
     assert found[of("texts_queued")] == found[of("texts_ready")] == 3
-    assert found[of("texts_in_flight")] == found[of("texts_unknown")] == found[of("texts_undecided")] == 0
+    assert found[of("texts_in_flight")] == found[of("texts_unknown")] == found[of("messages_awaiting_decision")] == 0
     assert found[of("oldest_queued_text_age_seconds")] == pytest.approx(90, abs=20)
     assert found[of("workers_alive")] == 1
 
 
 def test_each_kind_of_trouble_is_0_or_1(scrape, bob):
     queue(bob, "one")
-    AccountPace.pause("the account has no credit", 60)
+    AccountRateLimit.pause("the account has no credit", 60)
 
     found = scrape()
 
@@ -192,7 +192,7 @@ def test_with_the_database_away_it_is_a_503_and_no_half_of_the_figures(api, monk
     def away():
         raise OperationalError("connection to +447700900001 refused")
 
-    monkeypatch.setattr(metrics, "gather", away)
+    monkeypatch.setattr(metrics, "collect_status", away)
 
     answer = api.get(URL)
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from conversations.lifecycle.replace_number import replace
 from conversations.models import Participant
 from conversations.planning.forecast import Forecast, monthly, slope
-from conversations.planning.history import NEVER, Demand, Span
+from conversations.planning.history import FAR_FUTURE, Demand, PairLifetime
 from conversations.planning.peaks import DAY
-from conversations.planning.plan import Limit, Question, make_plan
+from conversations.planning.plan import Constraint, Question, make_plan
 from numbers.models import Pool, VirtualNumber
 from tests.support.builders import ALICE, BOB, CHARLIE, add_numbers, talk
 from tests.support.history import NOW, WEEK, ago, sent, spare_number, talked
@@ -51,10 +51,10 @@ UNTIL = DAYS * DAY - 5 * HOUR
 # Hours, so that ends and beginnings often meet, and now and then a moment beside them.
 MOMENTS = st.builds(lambda hours, off: hours * HOUR + off, st.integers(-60, DAYS * 24), st.sampled_from([-1, 0, 0, 1]))
 SPANS = st.builds(
-    lambda begun, closed, let_go: Span(begun, max(begun, closed), max(begun, let_go)),
+    lambda begun, closed, let_go: PairLifetime(begun, max(begun, closed), max(begun, let_go)),
     MOMENTS,
-    st.just(NEVER) | MOMENTS,
-    st.just(NEVER) | MOMENTS,
+    st.just(FAR_FUTURE) | MOMENTS,
+    st.just(FAR_FUTURE) | MOMENTS,
 )
 CROWDS = st.lists(st.lists(SPANS, max_size=6), max_size=5)
 
@@ -138,7 +138,7 @@ class TestTheHistory:
         time_machine.move_to(ago(40), tick=False)
         conversation = talk(ALICE, BOB)
         time_machine.move_to(ago(20), tick=False)
-        list(replace(conversation.people[0].proxy_number))
+        list(replace(conversation.loaded_participants[0].proxy_number))
         time_machine.move_to(ago(15), tick=False)
         conversation.refresh_from_db()
         conversation.close()
@@ -192,27 +192,27 @@ class TestTheLimits:
     @pytest.fixture
     def crowd(self, settings):
         """Alice has two conversations, Bob and Charlie one each."""
-        settings.NUMBER_RATES = {"*": 10.0}
+        settings.NUMBER_SEGMENTS_PER_SECOND = {"*": 10.0}
         return [talked(ALICE, ago(3)), talked(ALICE, ago(2)), talked(BOB, ago(2)), talked(CHARLIE, ago(2))]
 
     def test_the_busiest_person(self, crowd):
         needs = gb().needs
-        assert (needs.numbers, needs.limit) == (2, Limit.BUSIEST)
+        assert (needs.numbers, needs.limit) == (2, Constraint.BUSIEST)
         assert (needs.busiest, needs.cap, needs.rate) == (2, None, 0)
 
     def test_the_cap(self, crowd, settings):
         settings.NUMBER_CAP = 2
-        assert gb().needs.limit == Limit.BUSIEST
+        assert gb().needs.limit == Constraint.BUSIEST
 
         talked("+447700900004", ago(1))
         needs = gb().needs
-        assert (needs.numbers, needs.limit, needs.cap) == (3, Limit.CAP, 3)
+        assert (needs.numbers, needs.limit, needs.cap) == (3, Constraint.CAP, 3)
 
     def test_the_cap_of_the_pool(self):
         berlin = Pool.objects.create(name="berlin", number_cap=1)
         for person in (ALICE, BOB, CHARLIE):
             talked(person, ago(1), pool=berlin)
-        assert (gb(pool=berlin).needs.cap, gb(pool=berlin).needs.limit) == (3, Limit.CAP)
+        assert (gb(pool=berlin).needs.cap, gb(pool=berlin).needs.limit) == (3, Constraint.CAP)
 
     def test_the_rate(self, crowd):
         minute = ago(1).replace(second=0)
@@ -220,7 +220,7 @@ class TestTheLimits:
         sent(crowd[2], minute + timedelta(seconds=59), 800)
         sent(crowd[3], minute + timedelta(seconds=60), 900)
         assert (gb().segments, gb().needs.rate) == (1800, 3)
-        assert gb().needs.limit == Limit.RATE
+        assert gb().needs.limit == Constraint.RATE
 
         sent(crowd[0], minute + timedelta(seconds=1))
         assert gb().needs.rate == 4

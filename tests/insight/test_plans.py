@@ -9,11 +9,18 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from conversations.delivery import claim, outbox, receipts
-from conversations.delivery.receipts import note_part
+from conversations.delivery.receipts import update_part
 from conversations.intake import read_arrival
 from conversations.lifecycle.create import create_conversation
-from conversations.lifecycle.request import Person, Terms
-from conversations.models import Conversation, DeliveryReceipt, LongText, NumberPace, OutboundMessage, Participant
+from conversations.lifecycle.request import ConversationSpec, ParticipantSpec
+from conversations.models import (
+    Conversation,
+    DeliveryReceipt,
+    LongMessage,
+    NumberRateLimit,
+    OutboundMessage,
+    Participant,
+)
 from numbers.health import measure
 from smsproxy.carriers.base import ReceiptStatus
 from smsproxy.crypto import keyed_hash
@@ -41,16 +48,16 @@ def test_the_sweeps_and_the_webhooks_use_the_indexes_made_for_them():
     conversation = talk(ALICE, BOB)
     to = proxies(conversation)[0]
     message = outbox.queue_notice(members(conversation)[1], "hello")
-    note_part(message, 1, "a", ReceiptStatus.UNKNOWN)
+    update_part(message, 1, "a", ReceiptStatus.UNKNOWN)
     now = timezone.now()
     sweeps = {
         "outbound_leased": OutboundMessage.objects.with_expired_lease(now),
-        "outbound_unknown": OutboundMessage.objects.to_settle(now),
+        "outbound_unknown": OutboundMessage.objects.due_for_resend(now),
         "outbound_aging": OutboundMessage.objects.too_old(now)[:500],
         "conversation_expiring": Conversation.objects.expired(now)[:500],
         "conversation_idle": Conversation.objects.idle(now)[:500],
-        "long_text_due": LongText.objects.due(now)[:500],
-        "participant_cooling_down": Participant.objects.cooled_down(now).order_by("release_at")[:500],
+        "long_text_due": LongMessage.objects.due(now)[:500],
+        "participant_cooling_down": Participant.objects.due_for_release(now).order_by("release_at")[:500],
     }
 
     with transaction.atomic(), connection.cursor() as cursor:
@@ -60,7 +67,7 @@ def test_the_sweeps_and_the_webhooks_use_the_indexes_made_for_them():
         inbound_by_hand = plan_of(
             read_arrival._READ, {"sender": ALICE, "sender_hash": keyed_hash(ALICE), "recipient": to}
         )
-        inbound = plans_of_look_ups(lambda: Participant.objects.route(ALICE, to))
+        inbound = plans_of_look_ups(lambda: Participant.objects.find_author(ALICE, to))
         by_our_reference = plans_of_look_ups(lambda: receipts._find(DeliveryReceipt(client_ref=message.client_ref)))
         by_their_id = plans_of_look_ups(lambda: receipts._find(DeliveryReceipt(carrier_message_id="a")))
 
@@ -117,8 +124,8 @@ def test_a_claim_reads_neither_what_was_sent_nor_what_waits_behind_another(monke
     soon, later = now + timedelta(minutes=1), now + timedelta(hours=1)
     people = []
     for index, number in enumerate(add_numbers(20)):
-        bob = Person(number=f"+4477007{index:05}", proxy_number=number.number)
-        people += members(create_conversation([Person(number=ALICE), bob], Terms(notify=False)))[1:]
+        bob = ParticipantSpec(number=f"+4477007{index:05}", proxy_number=number.number)
+        people += members(create_conversation([ParticipantSpec(number=ALICE), bob], ConversationSpec(notify=False)))[1:]
     stuck, *others = sorted(people, key=lambda person: person.proxy_number_id)
     in_doubt, behind = outbox.queue_notice(stuck, "in doubt"), outbox.queue_notice(stuck, "behind")
     OutboundMessage.objects.filter(pk=in_doubt.pk).update(state="unknown", due_at=later)
@@ -126,18 +133,18 @@ def test_a_claim_reads_neither_what_was_sent_nor_what_waits_behind_another(monke
     multiply(behind, 20_000, "queued")
     free = [outbox.queue_notice(person, "hello").pk for person in others]
     OutboundMessage.objects.filter(pk__in=free).update(due_at=now)
-    NumberPace.objects.bulk_create(NumberPace(number=person.proxy_number, ready_at=soon) for person in people)
+    NumberRateLimit.objects.bulk_create(NumberRateLimit(number=person.proxy_number, ready_at=soon) for person in people)
     asked, rows = [], claim._rows
     monkeypatch.setattr(claim, "_rows", lambda *question: asked.append(question) or rows(*question))
 
-    assert sorted(claim._heads(soon, 50)) == free
-    assert sorted(claim._heads(soon, 50, of=[person.proxy_number_id for person in people])) == free
-    assert claim._soonest_number(now) == soon
+    assert sorted(claim._sendable_heads(soon, 50)) == free
+    assert sorted(claim._sendable_heads(soon, 50, of=[person.proxy_number_id for person in people])) == free
+    assert claim._next_ready_at(now) == soon
 
     for is_known in (False, True):
         if is_known:
             with connection.cursor() as cursor:
-                cursor.execute("ANALYZE conversations_outboundmessage, conversations_numberpace")
+                cursor.execute("ANALYZE conversations_outboundmessage, conversations_numberratelimit")
         for planned in ("custom", "generic"):
             nodes = [nodes_on_messages(*question, planned=planned) for question in asked]
             turns, again, soonest = [{node.get("Index Name") for node in each} for each in nodes]
@@ -162,10 +169,10 @@ def add_receipts(number, count, *, begin, every):
 
 def test_the_health_of_all_numbers_is_read_from_the_receipts_of_the_window_alone(settings):
     """As PostgreSQL plans it by itself, whether it knows the table or not."""
-    settings.HEALTH_WINDOW = 3600
+    settings.HEALTH_WINDOW_SECONDS = 3600
     now = timezone.now()
     for number in add_numbers(10):
-        number.record("active", old_state="configuring", reason="for the test")
+        number.record_event("active", old_state="configuring", reason="for the test")
         add_receipts(number, 5_000, begin=now - timedelta(days=8), every=timedelta(minutes=2))
         # After it went into service, however long the rest of this takes.
         add_receipts(number, 20, begin=now + timedelta(hours=1), every=timedelta(seconds=1))

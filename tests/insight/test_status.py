@@ -10,11 +10,11 @@ from django.utils import timezone
 
 from conversations.delivery.relay import Relay
 from conversations.insight import status
-from conversations.insight.status import gather
-from conversations.models import AccountPace, NumberPace, OutboundMessage, Worker
-from conversations.models.outbound import MOST_RESENDS
+from conversations.insight.status import collect_status
+from conversations.models import AccountRateLimit, NumberRateLimit, OutboundMessage, Worker
+from conversations.models.outbound import MAX_RESENDS
 from numbers.models import NumberState, Pool, Shortage, VirtualNumber
-from smsproxy.carriers.base import AccountFault, OutcomeUnknown, Scope, SenderFault, TryLater
+from smsproxy.carriers.base import AccountFault, FaultScope, OutcomeUnknown, SenderFault, TemporaryFailure
 from tests.support.builders import ALICE, BOB, add_numbers
 from tests.support.outbox import later, queue
 
@@ -43,7 +43,7 @@ def test_before_the_first_text_all_is_well(run):
 
     assert code == 0
     assert "SENDING is active" in output
-    assert not AccountPace.objects.exists()
+    assert not AccountRateLimit.objects.exists()
 
 
 def test_texts_that_wait_for_their_turn_are_no_trouble_while_a_worker_lives(run, bob, worker):
@@ -84,7 +84,7 @@ def test_a_worker_that_lives_and_sends_nothing_is_told_with_its_reason(run, work
 
     assert code == 1
     assert re.search(r"host-a, process 1 \(9f2e\) +sends nothing +it does not reach the carrier", output)
-    assert list(gather().troubles) == [status.Trouble.WORKER_WAITS]
+    assert list(collect_status().troubles) == [status.Trouble.WORKER_WAITS]
 
 
 def test_the_trouble_of_a_worker_that_was_killed_is_no_longer_one(run, worker, time_machine):
@@ -103,7 +103,7 @@ def test_a_pause_is_told_with_its_reason_its_code_since_when_and_when_a_text_tri
     time_machine.move_to(timezone.now(), tick=False)
     carrier.script = [NO_CREDIT]
     queue(bob, "Hello")
-    Relay().drain()
+    Relay().send_due()
     time_machine.shift(15)
 
     code, output = told(run)
@@ -119,18 +119,18 @@ def test_each_probe_that_failed_is_counted(bob, carrier, time_machine):
     carrier.script = [NO_CREDIT, NO_CREDIT, NO_CREDIT]
     queue(bob, "Hello")
     for _ in range(3):
-        Relay().drain()
+        Relay().send_due()
         later(time_machine, 61)
 
-    assert gather().account.failed_probes == 2
+    assert collect_status().account.failed_probes == 2
 
 
 def test_a_number_that_the_carrier_refuses_is_told_with_what_waits_behind_it(run, bob, worker, carrier):
     carrier.script = [NOT_ALLOWED]
     queue(bob, "Hello", "Are you there?")
-    Relay().drain()
+    Relay().send_due()
 
-    [waiting] = gather().waiting_numbers
+    [waiting] = collect_status().waiting_numbers
     code, output = told(run)
 
     assert (waiting.number, waiting.state, waiting.queued) == (bob.proxy_number.number, NumberState.QUARANTINED, 2)
@@ -141,9 +141,9 @@ def test_a_number_that_the_carrier_refuses_is_told_with_what_waits_behind_it(run
 
 
 def test_a_number_that_was_too_fast_needs_nobody(run, bob, worker, carrier):
-    carrier.script = [TryLater("throttled", scope=Scope.NUMBER, retry_after=30)]
+    carrier.script = [TemporaryFailure("throttled", scope=FaultScope.NUMBER, retry_after=30)]
     queue(bob, "Hello")
-    Relay().drain()
+    Relay().send_due()
 
     code, output = told(run)
 
@@ -154,10 +154,10 @@ def test_a_number_that_was_too_fast_needs_nobody(run, bob, worker, carrier):
 def test_a_number_in_quarantine_that_sends_again_still_needs_staff(bob):
     bob.proxy_number.quarantine(reason="the carrier refuses it")
 
-    [waiting] = gather().waiting_numbers
+    [waiting] = collect_status().waiting_numbers
 
     assert (waiting.why, waiting.until) == ("the carrier refuses it", None)
-    assert status.Trouble.QUARANTINED in gather().troubles
+    assert status.Trouble.QUARANTINED in collect_status().troubles
 
 
 def test_a_number_in_quarantine_is_told_with_the_reason_of_the_newest_time(run, bob):
@@ -165,7 +165,7 @@ def test_a_number_in_quarantine_is_told_with_the_reason_of_the_newest_time(run, 
     number.quarantine(reason="by staff")
     number.restore(reason="by staff")
     number.quarantine(reason="its texts do not arrive")
-    number.record(number.state, old_state=number.state, reason="pointed at another address")
+    number.record_event(number.state, old_state=number.state, reason="pointed at another address")
 
     assert re.search(r"quarantined .* gets no new conversations +its texts do not arrive", told(run)[1])
     [waiting] = json.JSONDecoder().raw_decode(told(run, "--json")[1])[0]["waiting_numbers"]
@@ -176,16 +176,16 @@ def test_a_number_that_was_in_quarantine_and_now_waits_for_its_rate_is_told_with
     number = bob.proxy_number
     number.quarantine(reason="by staff")
     number.restore(reason="by staff")
-    NumberPace.objects.wait(number, 300, "throttled")
+    NumberRateLimit.objects.wait(number, 300, "throttled")
 
-    assert [waiting.why for waiting in gather().waiting_numbers] == ["throttled"]
+    assert [waiting.why for waiting in collect_status().waiting_numbers] == ["throttled"]
 
 
 def test_a_number_that_was_given_back_waits_for_nothing(bob):
-    NumberPace.objects.wait(bob.proxy_number, 300, "throttled")
-    bob.proxy_number.move(NumberState.RETIRED, reason="for the test", is_rented=False)
+    NumberRateLimit.objects.wait(bob.proxy_number, 300, "throttled")
+    bob.proxy_number.transition(NumberState.RETIRED, reason="for the test", is_rented=False)
 
-    assert gather().waiting_numbers == []
+    assert collect_status().waiting_numbers == []
 
 
 # How much waits -------------------------------------------------------------------------------------------------------
@@ -198,12 +198,12 @@ def test_each_text_is_counted_by_what_it_waits_for_and_the_oldest_is_told(bob, t
         OutboundMessage.objects.filter(pk__in=[message.pk for message in messages]).update(sender=sender)
     later(time_machine, 60)
     soon = timezone.now() + timedelta(seconds=30)
-    NumberPace.objects.create(number=busy, ready_at=soon)
-    NumberPace.objects.wait(throttled, 30, "throttled")
+    NumberRateLimit.objects.create(number=busy, ready_at=soon)
+    NumberRateLimit.objects.wait(throttled, 30, "throttled")
     OutboundMessage.objects.filter(pk=backing_off.pk).update(due_at=soon)
     OutboundMessage.objects.filter(pk=fast[0].pk).update(created_at=ready.created_at - timedelta(hours=1))
 
-    texts = gather().texts
+    texts = collect_status().texts
 
     assert (texts.queued, texts.ready, texts.behind_their_rate, texts.behind_a_wait, texts.backing_off) == (
         5,
@@ -218,33 +218,33 @@ def test_each_text_is_counted_by_what_it_waits_for_and_the_oldest_is_told(bob, t
 def test_an_unknown_outcome_waits_for_its_receipt_and_then_for_staff(run, bob, worker, carrier, time_machine, settings):
     carrier.script = [OutcomeUnknown("no answer")]
     queue(bob, "Hello")
-    Relay().drain()
+    Relay().send_due()
 
-    assert (gather().texts.unknown, gather().texts.undecided) == (1, 0)
+    assert (collect_status().texts.unknown, collect_status().texts.undecided) == (1, 0)
     assert told(run)[0] == 0
-    later(time_machine, settings.UNKNOWN_AFTER + 1)
-    assert gather().texts.undecided == 1
+    later(time_machine, settings.UNKNOWN_OUTCOME_TIMEOUT_SECONDS + 1)
+    assert collect_status().texts.undecided == 1
     assert told(run)[0] == 1
-    settings.UNKNOWN_POLICY = "resend"
-    assert gather().texts.undecided == 0
+    settings.UNKNOWN_OUTCOME_POLICY = "resend"
+    assert collect_status().texts.undecided == 0
 
 
-@pytest.mark.parametrize(("resends", "undecided"), [(MOST_RESENDS - 1, 0), (MOST_RESENDS, 1)])
+@pytest.mark.parametrize(("resends", "undecided"), [(MAX_RESENDS - 1, 0), (MAX_RESENDS, 1)])
 def test_what_is_not_sent_again_any_more_waits_for_staff(run, bob, worker, settings, resends, undecided):
-    settings.UNKNOWN_POLICY = "resend"
+    settings.UNKNOWN_OUTCOME_POLICY = "resend"
     queue(bob, "Hello")
     OutboundMessage.objects.update(state="unknown", due_at=timezone.now(), resends=resends)
 
-    assert (gather().texts.unknown, gather().texts.undecided) == (1, undecided)
+    assert (collect_status().texts.unknown, collect_status().texts.undecided) == (1, undecided)
     assert told(run)[0] == undecided
 
 
 def test_counting_ends_somewhere(run, bob, worker, monkeypatch):
-    monkeypatch.setattr(status, "MOST", 3)
-    monkeypatch.setattr("conversations.management.status_table.MOST", 3)
+    monkeypatch.setattr(status, "MAX_COUNT", 3)
+    monkeypatch.setattr("conversations.management.status_table.MAX_COUNT", 3)
     queue(bob, *"abcde")
 
-    assert gather().texts.queued == 3
+    assert collect_status().texts.queued == 3
     assert "3 or more" in told(run)[1]
 
 
@@ -255,7 +255,7 @@ def test_conversations_that_found_no_number_free_are_told_for_an_hour(run, time_
     time_machine.move_to("2026-11-25T12:00:00Z", tick=False)
     berlin = Pool.objects.create(name="berlin")
     for pool, country in ((None, "FR"), (berlin, "GB")):
-        Shortage.objects.create(pool=pool, country=country, able=3, in_use=3, needed=4, reason="for the test")
+        Shortage.objects.create(pool=pool, country=country, eligible_count=3, in_use=3, needed=4, reason="for the test")
 
     code, output = told(run)
 
@@ -264,19 +264,19 @@ def test_conversations_that_found_no_number_free_are_told_for_an_hour(run, time_
         "Conversations without a free number in the last hour: 2, the last at 2026-11-25 12:00 UTC for pool "
         "berlin, country GB."
     ) in output
-    assert gather().shortages == status.Shortages(count=2, last_at=timezone.now(), pool="berlin", country="GB")
+    assert collect_status().shortages == status.Shortages(count=2, last_at=timezone.now(), pool="berlin", country="GB")
     later(time_machine, 3601)
     assert told(run)[0] == 0
-    assert gather().shortages.count == 0
+    assert collect_status().shortages.count == 0
 
 
 def test_shortages_are_counted_up_to_a_bound(monkeypatch):
-    monkeypatch.setattr(status, "MOST", 3)
+    monkeypatch.setattr(status, "MAX_COUNT", 3)
     for _ in range(5):
-        Shortage.objects.create(able=0, in_use=0, needed=1, reason="for the test")
+        Shortage.objects.create(eligible_count=0, in_use=0, needed=1, reason="for the test")
 
-    assert gather().shortages.count == 3
-    assert "in the last hour: 3 or more, the last at" in gather().troubles[status.Trouble.SHORTAGES]
+    assert collect_status().shortages.count == 3
+    assert "in the last hour: 3 or more, the last at" in collect_status().troubles[status.Trouble.SHORTAGES]
 
 
 def test_retired_numbers_that_are_still_rented_are_told_with_what_they_cost(run):
@@ -302,7 +302,7 @@ def test_retired_numbers_that_are_still_rented_are_told_with_what_they_cost(run)
 
 def test_programs_get_json(run, bob, worker):
     queue(bob, "Hello")
-    AccountPace.pause("the account has no credit", 60, code="9")
+    AccountRateLimit.pause("the account has no credit", 60, code="9")
 
     code, output = told(run, "--json")
     found, _ = json.JSONDecoder().raw_decode(output)
@@ -319,7 +319,7 @@ def test_programs_get_json(run, bob, worker):
 def test_nothing_of_a_person_is_told(run, bob, carrier):
     carrier.script = [NOT_ALLOWED]
     queue(bob, SECRET_WORDS)
-    Relay().drain()
+    Relay().send_due()
 
     for options in ([], ["--json"]):
         output = told(run, *options)[1]
@@ -337,7 +337,7 @@ def test_no_question_reads_the_messages_of_the_past(bob, django_assert_max_num_q
     # Too small a table is read whole whatever its indexes are.
     with connection.cursor() as cursor, django_assert_max_num_queries(20) as asked:
         cursor.execute("SET LOCAL enable_seqscan = off")
-        gather()
+        collect_status()
     questions = [query["sql"] for query in asked.captured_queries if "conversations_outboundmessage" in query["sql"]]
     assert questions
     for question in questions:

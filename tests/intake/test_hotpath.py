@@ -39,7 +39,7 @@ def everything():
     return {model: rows(model) for model in (InboundMessage, OutboundMessage, MessageEvent, Conversation)}
 
 
-def take_back():
+def remove_live_pairs():
     MessageEvent.objects.all().delete()
     OutboundMessage.objects.all().delete()
     InboundMessage.objects.all().delete()
@@ -56,9 +56,9 @@ def test_both_ways_write_the_same_rows_field_by_field(people, idle_ttl, monkeypa
 
     receive.receive(text)
     fast = everything()
-    take_back()
+    remove_live_pairs()
     Conversation.objects.update(idle_at=None)
-    monkeypatch.setattr(fast_path, "serves", lambda: False)
+    monkeypatch.setattr(fast_path, "is_available", lambda: False)
     receive.receive(text)
 
     assert fast == everything()
@@ -129,7 +129,7 @@ def test_a_pair_of_numbers_that_was_given_to_others_stands_for_them_alone(time_m
     add_numbers(1)
     first = talk(ALICE, BOB)
     first.close()
-    later(time_machine, settings.COOL_DOWN + 1)
+    later(time_machine, settings.COOL_DOWN_SECONDS + 1)
     sweep()
     second = talk(ALICE, CHARLIE)
     assert proxies(second) == proxies(first)
@@ -154,7 +154,7 @@ def test_a_conversation_that_ends_after_it_was_read_gets_nothing_more(end):
         Conversation.objects.update(**{end: timezone.now() - timedelta(seconds=1)})
 
     assert context.is_open
-    assert fast_path.take_in(text, context) is fast_path.Taken.NOT_ANY_MORE
+    assert fast_path.write_relayed(text, context) is fast_path.RelayResult.CONFLICT
 
     assert not InboundMessage.objects.exists()
     assert not OutboundMessage.objects.exists()

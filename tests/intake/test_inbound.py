@@ -151,7 +151,7 @@ def test_a_stranger_reaches_nobody_and_is_told_once_a_day(text, settings):
     assert first.text == "who is this?"
     notice = OutboundMessage.objects.get()
     assert notice.kind == "notice"
-    assert notice.text == settings.STRANGER_NOTICE
+    assert notice.text == settings.NO_ROUTE_NOTICE
     assert (notice.sender.number, notice.recipient.number) == (to, STRANGER)
 
 
@@ -167,7 +167,7 @@ def test_the_next_day_a_stranger_is_told_again(text, time_machine):
 
 
 def test_without_a_notice_in_the_settings_a_stranger_is_told_nothing(text, settings):
-    settings.STRANGER_NOTICE = ""
+    settings.NO_ROUTE_NOTICE = ""
     add_numbers(2)
 
     inbound = text(STRANGER, proxies(talk(ALICE, BOB))[0], "hello?")
@@ -215,14 +215,16 @@ def test_a_late_reply_in_the_cool_down_never_reaches_the_next_conversation_of_th
     text(ALICE, proxies(first)[0], "late")
 
     assert set(proxies(first)[:1]).isdisjoint(proxies(second)[:1])
-    assert not OutboundMessage.objects.filter(recipient__number_hash=RealNumber.of(CHARLIE).number_hash).exists()
+    assert not OutboundMessage.objects.filter(
+        recipient__number_hash=RealNumber.from_number(CHARLIE).number_hash
+    ).exists()
 
 
 def test_after_the_cool_down_the_pair_is_free_again(time_machine, settings):
     add_numbers(1)
     talk(ALICE, BOB).close()
 
-    time_machine.move_to(timezone.now() + timedelta(seconds=settings.COOL_DOWN + 1))
+    time_machine.move_to(timezone.now() + timedelta(seconds=settings.COOL_DOWN_SECONDS + 1))
     sweep()
 
     assert not Participant.objects.unreleased().exists()
@@ -355,4 +357,4 @@ def test_the_parts_of_a_long_message_keep_their_place(text):
 
     inbound = text(ALICE, proxies(talk(ALICE, BOB))[0], "middle", **fields)
 
-    assert (inbound.group, inbound.part, inbound.parts) == ("7", 2, 3)
+    assert (inbound.concat_ref, inbound.part, inbound.parts) == ("7", 2, 3)

@@ -97,20 +97,20 @@ def test_even_before_the_sweep_has_closed_it(time_machine, option):
     ],
 )
 def test_what_becomes_of_it_is_as_the_request_says_or_else_the_setting(api, settings, setting, asked, outcome):
-    settings.LATE_TEXTS = setting
+    settings.LATE_MESSAGE_POLICY = setting
     add_numbers(2)
-    body = {"participants": [{"number": ALICE}, {"number": BOB}], "notify": False, "late_texts": asked}
+    body = {"participants": [{"number": ALICE}, {"number": BOB}], "notify": False, "late_messages": asked}
     answer = api.post(URL, body).json()
-    settings.LATE_TEXTS = "end"  # What it was when the conversation was made counts.
+    settings.LATE_MESSAGE_POLICY = "end"  # What it was when the conversation was made counts.
     conversation = Conversation.objects.get()
     conversation.close()
 
     assert says(0, conversation).outcome == outcome
-    assert answer["late_texts"] == (asked or setting)
+    assert answer["late_messages"] == (asked or setting)
 
 
 def test_it_reaches_the_others_and_so_does_the_answer(api):
-    conversation = made(late_texts="reopen")
+    conversation = made(late_messages="reopen")
     conversation.close()
 
     assert says(0, conversation).outcome == says(1, conversation).outcome == "relayed"
@@ -127,7 +127,7 @@ def test_in_a_pool_too_for_as_long_as_the_pool_cools_down(time_machine):
     pool = Pool.objects.create(name="berlin", cool_down=3 * 24 * HOUR)
     add_numbers(2)
     VirtualNumber.objects.update(pool=pool)
-    conversation = talk(ALICE, BOB, pool=pool, late_texts="reopen")
+    conversation = talk(ALICE, BOB, pool=pool, late_messages="reopen")
 
     conversation.close()
     pass_time(time_machine, 3 * 24 * HOUR - 1)
@@ -142,7 +142,7 @@ def test_in_a_pool_too_for_as_long_as_the_pool_cools_down(time_machine):
 
 def test_a_text_that_is_not_passed_on_does_not_open_it(settings):
     settings.MAX_SEGMENTS = 1
-    conversation = made(late_texts="reopen")
+    conversation = made(late_messages="reopen")
     conversation.close()
     to = proxies(conversation)[0]
 
@@ -155,7 +155,7 @@ def test_a_text_that_is_not_passed_on_does_not_open_it(settings):
 
 
 def test_a_repeated_webhook_opens_it_once():
-    conversation = made(late_texts="reopen")
+    conversation = made(late_messages="reopen")
     conversation.close()
     late = InboundText(carrier_message_id="late", sender=ALICE, recipient=proxies(conversation)[0], text="hello?")
 
@@ -171,7 +171,7 @@ def test_a_repeated_webhook_opens_it_once():
 
 
 def test_its_times_begin_anew_and_do_not_grow_however_often(time_machine):
-    conversation = made(late_texts="reopen", ttl=10 * HOUR, idle_ttl=2 * HOUR)
+    conversation = made(late_messages="reopen", ttl=10 * HOUR, idle_ttl=2 * HOUR)
 
     for _ in range(3):
         pass_time(time_machine, HOUR)
@@ -186,7 +186,7 @@ def test_its_times_begin_anew_and_do_not_grow_however_often(time_machine):
 
 
 def test_one_that_expired_and_is_opened_before_the_sweep_has_its_whole_time_again(time_machine):
-    conversation = made(late_texts="reopen", ttl=HOUR)
+    conversation = made(late_messages="reopen", ttl=HOUR)
     pass_time(time_machine, 3 * HOUR)
 
     assert says(0, conversation).outcome == "relayed"
@@ -201,7 +201,7 @@ def test_one_that_expired_and_is_opened_before_the_sweep_has_its_whole_time_agai
 
 
 def test_one_that_was_idle_is_closed_again_when_nobody_writes(time_machine):
-    conversation = made(late_texts="reopen", idle_ttl=HOUR)
+    conversation = made(late_messages="reopen", idle_ttl=HOUR)
     pass_time(time_machine, 3 * HOUR)
 
     assert says(0, conversation).outcome == "relayed"
@@ -213,7 +213,7 @@ def test_one_that_was_idle_is_closed_again_when_nobody_writes(time_machine):
 
 
 def test_one_without_an_end_has_none_afterwards():
-    conversation = made(late_texts="reopen")
+    conversation = made(late_messages="reopen")
     conversation.close()
     says(0, conversation)
 
@@ -221,9 +221,9 @@ def test_one_without_an_end_has_none_afterwards():
 
 
 def test_its_numbers_cool_down_anew_after_the_next_end(time_machine, settings):
-    conversation = made(late_texts="reopen")
+    conversation = made(late_messages="reopen")
     conversation.close()
-    pass_time(time_machine, settings.COOL_DOWN - HOUR)
+    pass_time(time_machine, settings.COOL_DOWN_SECONDS - HOUR)
     says(0, conversation)
     again(conversation).close()
     pass_time(time_machine, 2 * HOUR)
@@ -236,21 +236,21 @@ def test_its_numbers_cool_down_anew_after_the_next_end(time_machine, settings):
 
 
 def closed_for_good(api, conversation):
-    return api.post(f"{URL}{conversation.public_id}/close/", {"for_good": True})
+    return api.post(f"{URL}{conversation.public_id}/close/", {"permanent": True})
 
 
 def test_closed_for_good_it_is_opened_by_no_text(api):
-    conversation = made(late_texts="reopen")
+    conversation = made(late_messages="reopen")
 
     answer = closed_for_good(api, conversation)
 
-    assert (answer.status_code, answer.json()["late_texts"]) == (200, "end")
+    assert (answer.status_code, answer.json()["late_messages"]) == (200, "end")
     assert says(0, conversation).outcome == "ended"
 
 
 @pytest.mark.parametrize("is_swept", [True, False])
 def test_for_good_may_be_said_afterwards_and_again(api, time_machine, is_swept):
-    conversation = made(late_texts="reopen", ttl=HOUR)
+    conversation = made(late_messages="reopen", ttl=HOUR)
     pass_time(time_machine, HOUR)
     if is_swept:
         sweep()
@@ -258,40 +258,40 @@ def test_for_good_may_be_said_afterwards_and_again(api, time_machine, is_swept):
     answers = [closed_for_good(api, conversation).json() for _ in range(2)]
 
     assert answers[0] == answers[1]
-    assert (answers[0]["status"], answers[0]["late_texts"]) == ("closed", "end")
+    assert (answers[0]["status"], answers[0]["late_messages"]) == ("closed", "end")
     assert says(0, conversation).outcome == "ended"
 
 
 def test_for_good_even_if_a_late_text_has_just_opened_it():
-    conversation = made(late_texts="reopen").close()
+    conversation = made(late_messages="reopen").close()
     stale = Conversation.objects.get()
     says(0, conversation)
 
-    stale.close_for_good(actor="staff")
+    stale.close_permanently(actor="staff")
 
-    assert (again(conversation).state, conversation.late_texts) == ("closed", "end")
+    assert (again(conversation).state, conversation.late_messages) == ("closed", "end")
 
 
 def test_for_good_is_recorded_of_a_closed_one_too_and_once():
-    conversation = made(late_texts="reopen").close()
+    conversation = made(late_messages="reopen").close()
 
-    conversation.close_for_good(actor="staff")
+    conversation.close_permanently(actor="staff")
     with pytest.raises(StaleState):
-        conversation.close_for_good(actor="somebody else")
+        conversation.close_permanently(actor="somebody else")
 
     event = conversation.events.first()
     assert (event.old_state, event.new_state, event.actor) == ("closed", "closed", "staff")
 
 
-@pytest.mark.parametrize("body", [{"for_good": False}, {}, None])
+@pytest.mark.parametrize("body", [{"permanent": False}, {}, None])
 def test_without_it_a_late_text_still_opens_it(api, body):
-    conversation = made(late_texts="reopen")
+    conversation = made(late_messages="reopen")
 
     assert api.post(f"{URL}{conversation.public_id}/close/", body).status_code == 200
     assert says(0, conversation).outcome == "relayed"
 
 
-@pytest.mark.parametrize("body", [{"for_ever": True}, {"for_good": "perhaps"}, {"for_good": None}, [True]])
+@pytest.mark.parametrize("body", [{"for_ever": True}, {"permanent": "perhaps"}, {"permanent": None}, [True]])
 def test_a_wrong_body_closes_nothing(api, body):
     conversation = made()
 
@@ -301,9 +301,9 @@ def test_a_wrong_body_closes_nothing(api, body):
 
 def test_one_of_whose_cool_downs_one_was_cut_short_has_ended_for_both():
     add_numbers(1)
-    conversation = talk(ALICE, BOB, late_texts="reopen")
+    conversation = talk(ALICE, BOB, late_messages="reopen")
     conversation.close()
-    with_charlie = talk(ALICE, CHARLIE, used_up="soft")
+    with_charlie = talk(ALICE, CHARLIE, on_exhausted="soft")
 
     from_bob, from_alice = says(1, conversation), says(0, conversation)
 
@@ -317,11 +317,11 @@ def test_one_of_whose_cool_downs_one_was_cut_short_has_ended_for_both():
 # After the cool-down --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("late_texts", ["end", "reopen"])
-def test_after_the_cool_down_it_reaches_nobody(time_machine, settings, late_texts):
-    conversation = made(late_texts=late_texts)
+@pytest.mark.parametrize("late_messages", ["end", "reopen"])
+def test_after_the_cool_down_it_reaches_nobody(time_machine, settings, late_messages):
+    conversation = made(late_messages=late_messages)
     conversation.close()
-    pass_time(time_machine, settings.COOL_DOWN + 1)
+    pass_time(time_machine, settings.COOL_DOWN_SECONDS + 1)
     sweep()
     strangers = talk(CHARLIE, "+447700900004")
     assert set(proxies(strangers)) == set(proxies(conversation))
@@ -335,9 +335,9 @@ def test_after_the_cool_down_it_reaches_nobody(time_machine, settings, late_text
 
 def test_or_the_person_s_own_next_conversation(time_machine, settings):
     add_numbers(1)
-    conversation = talk(ALICE, BOB, late_texts="reopen")
+    conversation = talk(ALICE, BOB, late_messages="reopen")
     conversation.close()
-    pass_time(time_machine, settings.COOL_DOWN + 1)
+    pass_time(time_machine, settings.COOL_DOWN_SECONDS + 1)
     sweep()
     mine = talk(ALICE, CHARLIE)
 
@@ -349,7 +349,7 @@ def test_or_the_person_s_own_next_conversation(time_machine, settings):
 def test_while_it_cools_down_its_numbers_go_to_no_other_conversation_of_theirs(time_machine, settings):
     conversation = made()
     conversation.close()
-    pass_time(time_machine, settings.COOL_DOWN - HOUR)
+    pass_time(time_machine, settings.COOL_DOWN_SECONDS - HOUR)
     sweep()
 
     assert proxies(talk(ALICE, CHARLIE))[0] != proxies(conversation)[0]
@@ -362,9 +362,9 @@ def reopen(api, conversation):
     return api.post(f"{URL}{conversation.public_id}/reopen/")
 
 
-@pytest.mark.parametrize("late_texts", ["end", "reopen"])
-def test_the_marketplace_may_open_it_whatever_becomes_of_late_texts(api, late_texts):
-    conversation = made(late_texts=late_texts, ttl=HOUR)
+@pytest.mark.parametrize("late_messages", ["end", "reopen"])
+def test_the_marketplace_may_open_it_whatever_becomes_of_late_texts(api, late_messages):
+    conversation = made(late_messages=late_messages, ttl=HOUR)
     before = proxies(conversation)
     closed_for_good(api, conversation)
 
@@ -433,8 +433,8 @@ def test_one_that_is_opened_in_the_same_moment_is_not_closed_by_the_sweep(time_m
 
 @pytest.mark.parametrize("gone", [0, 1])
 def test_with_a_number_that_is_not_ours_any_more_it_is_opened_by_nobody(api, gone):
-    conversation = made(late_texts="reopen").close()
-    members(conversation)[gone].proxy_number.lose(reason="cancelled at the carrier")
+    conversation = made(late_messages="reopen").close()
+    members(conversation)[gone].proxy_number.mark_lost(reason="cancelled at the carrier")
 
     answer = reopen(api, conversation)
 
@@ -446,7 +446,7 @@ def test_with_a_number_that_is_not_ours_any_more_it_is_opened_by_nobody(api, gon
 def test_without_its_numbers_it_cannot_be_opened(api, time_machine, settings):
     conversation = made()
     conversation.close()
-    pass_time(time_machine, settings.COOL_DOWN + 1)
+    pass_time(time_machine, settings.COOL_DOWN_SECONDS + 1)
     sweep()
 
     for _ in range(2):
@@ -461,7 +461,7 @@ def test_nor_with_one_of_them_and_then_the_other_goes_on_cooling_down(api):
     add_numbers(1)
     conversation = talk(ALICE, BOB)
     conversation.close()
-    talk(ALICE, CHARLIE, used_up="soft")
+    talk(ALICE, CHARLIE, on_exhausted="soft")
 
     assert reopen(api, conversation).status_code == 409
 

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conversations.intake import long_messages
-from conversations.models import Conversation, InboundMessage, LongText, OutboundMessage
-from conversations.worker.periodic_jobs import pass_on_incomplete, sweep
+from conversations.models import Conversation, InboundMessage, LongMessage, OutboundMessage
+from conversations.worker.periodic_jobs import relay_incomplete_long_messages, sweep
 from numbers.models import NumberState, RealNumber, VirtualNumber
 from smsproxy.carriers.base import InboundText
 from smsproxy.carriers.gsm7 import split
@@ -111,8 +111,8 @@ def test_the_whole_is_a_message_of_its_own_to_which_its_parts_belong(comes, alic
     assert (whole.sender.number, whole.virtual_number.number) == (ALICE, alices)
     assert whole.participant.label == "Alice"
     assert OutboundMessage.objects.get().inbound == whole
-    assert {part.long_text for part in parts} == {whole.long_text}
-    assert whole.long_text.closed_at
+    assert {part.long_message for part in parts} == {whole.long_message}
+    assert whole.long_message.closed_at
 
 
 @pytest.mark.parametrize("is_last", [False, True])
@@ -120,13 +120,13 @@ def test_a_webhook_that_is_repeated_changes_nothing(comes, is_last):
     comes("one ", 1, 2, id="first")
     if is_last:
         comes("two", 2, 2, id="last")
-    before = InboundMessage.objects.count(), LongText.objects.count(), relayed()
+    before = InboundMessage.objects.count(), LongMessage.objects.count(), relayed()
 
     comes("one ", 1, 2, id="first")
     if is_last:
         comes("two", 2, 2, id="last")
 
-    assert (InboundMessage.objects.count(), LongText.objects.count(), relayed()) == before
+    assert (InboundMessage.objects.count(), LongMessage.objects.count(), relayed()) == before
 
 
 def test_a_webhook_that_is_repeated_a_day_later_begins_no_long_text(comes, time_machine):
@@ -136,7 +136,7 @@ def test_a_webhook_that_is_repeated_a_day_later_begins_no_long_text(comes, time_
 
     comes("one ", 1, 2, id="first")
 
-    assert LongText.objects.count() == 1
+    assert LongMessage.objects.count() == 1
 
 
 def test_a_part_that_the_network_brings_twice_is_ignored(comes):
@@ -151,15 +151,15 @@ def test_a_part_that_the_network_brings_twice_is_ignored(comes):
 
 def test_a_part_that_is_brought_again_after_the_text_was_passed_on_is_ignored(comes, time_machine, settings):
     comes("one ", 1, 2)
-    whole = comes("two", 2, 2).long_text
-    later(time_machine, long_messages.MEMORY.total_seconds() - 5)
+    whole = comes("two", 2, 2).long_message
+    later(time_machine, long_messages.DUPLICATE_WINDOW.total_seconds() - 5)
 
     repeated = comes("one ", 1, 2)
 
-    time_passes(time_machine, settings.CONCAT_TIMEOUT + 1)
-    assert (repeated.outcome, repeated.long_text) == ("duplicate_part", whole)
+    time_passes(time_machine, settings.LONG_MESSAGE_TIMEOUT_SECONDS + 1)
+    assert (repeated.outcome, repeated.long_message) == ("duplicate_part", whole)
     assert relayed() == ["one two"]
-    assert LongText.objects.count() == 1
+    assert LongMessage.objects.count() == 1
 
 
 def test_a_phone_may_use_a_group_s_number_again(comes):
@@ -178,7 +178,7 @@ def test_texts_that_begin_alike_under_the_same_number_all_go_on_whole(comes, tim
     comes("Your order: ", 1, 2)
     comes("salad", 2, 2)
 
-    time_passes(time_machine, settings.CONCAT_TIMEOUT + 1)
+    time_passes(time_machine, settings.LONG_MESSAGE_TIMEOUT_SECONDS + 1)
     assert relayed() == ["Your order: pizza", "Your order: salad"]
     assert [whole.missing_parts for whole in wholes()] == [0, 0]
 
@@ -195,7 +195,7 @@ def test_a_part_of_a_new_text_under_the_same_number_does_not_wait_for_the_old_on
 def test_long_after_its_time_a_text_that_still_waits_is_not_mixed_with_a_new_one(comes, time_machine, settings):
     """No worker has run, and meanwhile the phone's counter has come round."""
     comes("yesterday ", 1, 2)
-    later(time_machine, settings.CONCAT_TIMEOUT + long_messages.MEMORY.total_seconds() + 1)
+    later(time_machine, settings.LONG_MESSAGE_TIMEOUT_SECONDS + long_messages.DUPLICATE_WINDOW.total_seconds() + 1)
 
     comes("today", 2, 2)
     comes("this is ", 1, 2)
@@ -220,7 +220,7 @@ def test_long_texts_of_different_people_numbers_groups_and_lengths_are_not_mixed
         comes(f"{index} ends", 2, 2, **fields)
 
     assert relayed() == [f"{index} begins {index} ends" for index in (3, 2, 1, 0)]
-    assert LongText.objects.filter(closed_at=None).get().parts == 3
+    assert LongMessage.objects.filter(closed_at=None).get().parts == 3
 
 
 def test_parts_without_their_place_stay_texts_of_their_own_in_the_order_they_came(client, alices):
@@ -273,14 +273,14 @@ def test_what_there_is_of_a_long_text_is_passed_on_in_time_with_a_mark_for_what_
 ):
     for part, words in here.items():
         comes(words, part, 4)
-    time_passes(time_machine, settings.CONCAT_TIMEOUT - 5)
+    time_passes(time_machine, settings.LONG_MESSAGE_TIMEOUT_SECONDS - 5)
     assert relayed() == []
 
     time_passes(time_machine, 6)
 
     assert relayed() == [expected]
     assert [whole.missing_parts for whole in wholes()] == [4 - len(here)]
-    time_passes(time_machine, settings.CONCAT_TIMEOUT)
+    time_passes(time_machine, settings.LONG_MESSAGE_TIMEOUT_SECONDS)
     assert relayed() == [expected]
 
 
@@ -288,7 +288,7 @@ def test_the_mark_never_makes_a_text_take_more_sms(comes, time_machine, settings
     for part in (1, 2, 3, 5, 6):
         comes("x" * 153, part, 6)
 
-    time_passes(time_machine, settings.CONCAT_TIMEOUT + 1)
+    time_passes(time_machine, settings.LONG_MESSAGE_TIMEOUT_SECONDS + 1)
 
     relay = OutboundMessage.objects.get()
     assert (relay.kind, relay.segments) == ("relay", 6)
@@ -296,10 +296,10 @@ def test_the_mark_never_makes_a_text_take_more_sms(comes, time_machine, settings
 
 def test_a_part_that_comes_too_late_is_passed_on_too(comes, time_machine, settings):
     comes("one ", 1, 2)
-    time_passes(time_machine, settings.CONCAT_TIMEOUT + 1)
+    time_passes(time_machine, settings.LONG_MESSAGE_TIMEOUT_SECONDS + 1)
 
     late = comes("two", 2, 2)
-    time_passes(time_machine, settings.CONCAT_TIMEOUT + 1)
+    time_passes(time_machine, settings.LONG_MESSAGE_TIMEOUT_SECONDS + 1)
 
     assert late.outcome == "part"
     assert relayed() == ["one [...]", "[...]two"]
@@ -309,7 +309,7 @@ def test_a_part_that_comes_after_its_time_but_before_a_worker_looks_still_comple
     comes, time_machine, settings
 ):
     comes("one ", 1, 2)
-    later(time_machine, settings.CONCAT_TIMEOUT + 1)
+    later(time_machine, settings.LONG_MESSAGE_TIMEOUT_SECONDS + 1)
 
     comes("two", 2, 2)
 
@@ -321,7 +321,7 @@ def test_a_text_that_no_worker_passed_on_in_time_is_not_sent_any_more_and_its_se
 ):
     comes("one ", 1, 2)
 
-    time_passes(time_machine, settings.MESSAGE_MAX_AGE + 1)
+    time_passes(time_machine, settings.MESSAGE_MAX_AGE_SECONDS + 1)
     work()
 
     assert relayed() == ["one [...]"]
@@ -334,10 +334,10 @@ def test_a_long_text_that_cannot_be_read_does_not_keep_the_others_waiting(comes,
         cursor.execute("UPDATE conversations_inboundmessage SET text = 'not encrypted' WHERE id = %s", [part.pk])
     comes("here ", 1, 2, group="2")
 
-    time_passes(time_machine, settings.CONCAT_TIMEOUT + 1)
+    time_passes(time_machine, settings.LONG_MESSAGE_TIMEOUT_SECONDS + 1)
 
     assert relayed() == ["here [...]"]
-    assert LongText.objects.get(closed_at=None) == part.long_text
+    assert LongMessage.objects.get(closed_at=None) == part.long_message
 
 
 # Who is not joined, and who is told -----------------------------------------------------------------------------------
@@ -359,12 +359,12 @@ def test_a_part_for_an_ended_conversation_whose_numbers_are_given_to_others_mean
 ):
     VirtualNumber.objects.exclude(number=alices).update(state=NumberState.DRAINING)
     Conversation.objects.get().close()
-    later(time_machine, settings.COOL_DOWN - 10)
+    later(time_machine, settings.COOL_DOWN_SECONDS - 10)
     comes("for Bob ", 1, 2)
     time_passes(time_machine, 20)
     assert proxies(talk(ALICE, CHARLIE)) == [alices, alices]
 
-    time_passes(time_machine, settings.CONCAT_TIMEOUT)
+    time_passes(time_machine, settings.LONG_MESSAGE_TIMEOUT_SECONDS)
 
     [whole] = wholes()
     assert (whole.outcome, whole.participant) == ("no_route", None)
@@ -378,7 +378,7 @@ def test_a_stranger_s_long_text_is_kept_whole_and_answered_once(comes, settings)
 
     [whole] = wholes()
     assert (whole.outcome, whole.text) == ("no_route", "12")
-    assert [message.text for message in OutboundMessage.objects.all()] == [settings.STRANGER_NOTICE]
+    assert [message.text for message in OutboundMessage.objects.all()] == [settings.NO_ROUTE_NOTICE]
 
 
 def test_a_long_text_from_one_of_our_own_numbers_is_not_joined_and_never_answered(comes, alices):
@@ -387,7 +387,7 @@ def test_a_long_text_from_one_of_our_own_numbers_is_not_joined_and_never_answere
     message = comes("echo", 1, 2, sender=ours.number)
 
     assert message.outcome == "loop"
-    assert not LongText.objects.exists()
+    assert not LongMessage.objects.exists()
     assert not OutboundMessage.objects.exists()
 
 
@@ -397,7 +397,7 @@ def test_a_part_between_ends_that_we_cannot_store_as_numbers_is_kept_as_it_came(
 
     assert (message.outcome, message.part, message.parts) == ("no_route", 1, 2)
     assert "one " in message.raw
-    assert not LongText.objects.exists()
+    assert not LongMessage.objects.exists()
     assert not OutboundMessage.objects.exists()
 
 
@@ -419,7 +419,7 @@ class Typed:
             sender=self.sender,
             recipient=self.to,
             text=self.parts[number - 1],
-            group=self.group,
+            concat_ref=self.group,
             part=number,
             parts=len(self.parts),
         )
@@ -446,9 +446,9 @@ def arrivals(draw):
 def test_whatever_the_order_and_the_repeats_each_text_goes_on_once_and_no_part_is_lost(alices, settings, come):
     OutboundMessage.objects.all().delete()
     InboundMessage.objects.all().delete()
-    LongText.objects.all().delete()
+    LongMessage.objects.all().delete()
     lengths, order = come
-    bobs = RealNumber.objects.remember([BOB])[BOB].participants.get().proxy_number.number
+    bobs = RealNumber.objects.get_or_create_many([BOB])[BOB].participants.get().proxy_number.number
     texts = [
         Typed(
             (ALICE, BOB)[index % 2],
@@ -465,8 +465,8 @@ def test_whatever_the_order_and_the_repeats_each_text_goes_on_once_and_no_part_i
     complete = {text for text, parts in here.items() if len(parts) == lengths[text]}
     assert sorted(relayed()) == sorted("".join(texts[text].parts) for text in complete)
 
-    LongText.objects.filter(closed_at=None).update(due_at=timezone.now() - timedelta(seconds=1))
-    while pass_on_incomplete():
+    LongMessage.objects.filter(closed_at=None).update(due_at=timezone.now() - timedelta(seconds=1))
+    while relay_incomplete_long_messages():
         pass
 
     gone = "".join(relayed())
@@ -493,7 +493,7 @@ def test_parts_that_come_at_the_same_moment_make_one_text():
     at_once(len(bodies), lambda index: post(bodies[index]))
 
     assert relayed() == ["".join(f"<{part}>" for part in range(1, 9))]
-    assert LongText.objects.count() == 1
+    assert LongMessage.objects.count() == 1
     assert InboundMessage.objects.filter(outcome="part").count() == 8
     assert InboundMessage.objects.filter(outcome="duplicate_part").count() == 16
 
@@ -508,11 +508,11 @@ def test_the_last_part_and_the_end_of_its_time_at_the_same_moment_make_one_text(
     for time in range(10):
         first, last = (params(f"<{time}.{part}>", part, 2, to=to) for part in (1, 2))
         post(first)
-        LongText.objects.filter(closed_at=None).update(due_at=timezone.now())
+        LongMessage.objects.filter(closed_at=None).update(due_at=timezone.now())
 
         at_once(5, lambda index, last=last: sweep() if index else post(last))
 
-        LongText.objects.filter(closed_at=None).update(due_at=timezone.now())
+        LongMessage.objects.filter(closed_at=None).update(due_at=timezone.now())
         sweep()
         gone = "".join(relayed())
         assert (gone.count(f"<{time}.1>"), gone.count(f"<{time}.2>")) == (1, 1)
@@ -525,11 +525,11 @@ def test_staff_see_what_a_long_text_was_made_of_and_what_is_missing_but_no_text(
     admin_client, comes, time_machine, settings
 ):
     comes("the secret", 1, 2)
-    time_passes(time_machine, settings.CONCAT_TIMEOUT + 1)
+    time_passes(time_machine, settings.LONG_MESSAGE_TIMEOUT_SECONDS + 1)
     [whole] = wholes()
 
-    lists = admin_client.get(reverse("admin:conversations_longtext_changelist"))
-    page = admin_client.get(reverse("admin:conversations_longtext_change", args=[whole.long_text.pk]))
+    lists = admin_client.get(reverse("admin:conversations_longmessage_changelist"))
+    page = admin_client.get(reverse("admin:conversations_longmessage_change", args=[whole.long_message.pk]))
     message = admin_client.get(reverse("admin:conversations_inboundmessage_change", args=[whole.pk]))
 
     for answer in (lists, page):
@@ -537,4 +537,4 @@ def test_staff_see_what_a_long_text_was_made_of_and_what_is_missing_but_no_text(
         assert "the secret" not in answer.text
         assert ALICE[1:] not in answer.text
     assert reverse("admin:conversations_inboundmessage_change", args=[whole.pk]) in page.text
-    assert reverse("admin:conversations_longtext_change", args=[whole.long_text.pk]) in message.text
+    assert reverse("admin:conversations_longmessage_change", args=[whole.long_message.pk]) in message.text

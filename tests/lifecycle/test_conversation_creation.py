@@ -8,12 +8,12 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from conversations.lifecycle.create import create_conversation
-from conversations.lifecycle.request import Person
+from conversations.lifecycle.request import ParticipantSpec
 from conversations.models import Conversation, OutboundMessage, Participant
-from numbers.assignment.choose import Choice, Preference
+from numbers.assignment.choose import Assignment, Preference
 from numbers.lookup import look_up
 from numbers.models import NumberState, RealNumber, VirtualNumber
-from smsproxy.carriers.base import LookupResult, LookupVerdict, TryLater
+from smsproxy.carriers.base import LookupResult, LookupVerdict, TemporaryFailure
 from tests.support.builders import ALICE, BOB, CHARLIE, add_numbers, proxies, talk
 
 URL = "/api/v1/conversations/"
@@ -186,11 +186,11 @@ def test_a_phone_that_no_number_of_the_pool_can_text_is_told_from_a_pool_that_is
     add_numbers(1)
     american = api.post(URL, {"participants": people(ALICE, "+12125550101")}).json()["detail"]
     talk(ALICE, BOB)
-    used_up = api.post(URL, request()).json()["detail"]
+    on_exhausted = api.post(URL, request()).json()["detail"]
 
     assert "country GB needs an active number of any country, and the pool has none" in nowhere
     assert "country US needs an active number of US, CA, and the pool has none" in american
-    assert "each of the 1 that can text this participant (of any country) serves another conversation" in used_up
+    assert "each of the 1 that can text this participant (of any country) serves another conversation" in on_exhausted
 
 
 def test_a_phone_without_a_country_is_not_told_that_there_are_no_numbers_at_all(api):
@@ -368,7 +368,7 @@ class TestLookup:
         add_numbers(4)
 
         def away(number):
-            raise TryLater("away")
+            raise TemporaryFailure("away")
 
         carrier.lookup = away
 
@@ -391,8 +391,8 @@ def test_a_number_that_stops_being_active_between_the_choice_and_the_insert_is_l
     VirtualNumber.objects.filter(pk=draining.pk).update(state=NumberState.DRAINING)
     choices = iter([[draining, active], [active, active]])
     monkeypatch.setattr(
-        "conversations.lifecycle.choose_numbers.best_numbers",
-        lambda *args, **kwargs: [Choice(number, Preference.OWN_COUNTRY) for number in next(choices)],
+        "conversations.lifecycle.choose_numbers.assign_numbers",
+        lambda *args, **kwargs: [Assignment(number, Preference.OWN_COUNTRY) for number in next(choices)],
     )
 
     conversation = talk(ALICE, BOB)
@@ -418,7 +418,7 @@ def test_a_conversation_of_newcomers_takes_as_many_queries_however_many_they_are
 ):
     """Two of them are a savepoint, which is the transaction outside of tests."""
     add_numbers(20)
-    group = [Person(number=f"+44770090001{index}") for index in range(count)]
+    group = [ParticipantSpec(number=f"+44770090001{index}") for index in range(count)]
 
     with django_assert_max_num_queries(12):
         create_conversation(group)

@@ -111,7 +111,7 @@ def end(*conversations):
     """They are over, and their numbers released."""
     for conversation in conversations:
         conversation.close()
-    VirtualNumber.objects.take_back(
+    VirtualNumber.objects.remove_live_pairs(
         Counter(Participant.objects.cooling().values_list("proxy_number", flat=True)),
     )
     Participant.objects.cooling().update(released_at=timezone.now())
@@ -233,7 +233,7 @@ def test_what_is_not_a_number_is_a_400(create, wrong):
     assert answer.json()["errors"][0]["pointer"] == "/participants/1/proxy_number"
 
 
-@pytest.mark.parametrize("option", ["geography", "stickiness", "used_up", "late_texts"])
+@pytest.mark.parametrize("option", ["geography", "stickiness", "on_exhausted", "late_messages"])
 @pytest.mark.parametrize("value", ["perhaps", "", 1, [], {}, True, "\x00", "\ud800", "+447700900001", "x" * 9999])
 def test_an_option_has_one_of_its_values(api, option, value):
     answer = api.post(URL, json.dumps(asked_for(**{option: value})), content_type="application/json")
@@ -247,7 +247,7 @@ def test_an_option_has_one_of_its_values(api, option, value):
     assert b"+447700900001" not in answer.content
 
 
-@pytest.mark.parametrize("option", ["pool", "geography", "stickiness", "used_up", "late_texts"])
+@pytest.mark.parametrize("option", ["pool", "geography", "stickiness", "on_exhausted", "late_messages"])
 def test_null_is_as_if_it_were_not_said(create, option):
     add_numbers(2)
 
@@ -261,8 +261,8 @@ OPTIONS = {
     "pool": "berlin",
     "geography": "any",
     "stickiness": "avoid-sticky",
-    "used_up": "soft",
-    "late_texts": "reopen",
+    "on_exhausted": "soft",
+    "late_messages": "reopen",
 }
 
 
@@ -290,7 +290,7 @@ def test_a_request_with_every_option_may_be_repeated(repeat):
     assert Conversation.objects.count() == 1
 
 
-@pytest.mark.parametrize(("option", "other"), [("pool", "paris"), ("geography", "prefer"), ("late_texts", "end")])
+@pytest.mark.parametrize(("option", "other"), [("pool", "paris"), ("geography", "prefer"), ("late_messages", "end")])
 def test_with_another_option_it_is_a_mix_up(repeat, option, other):
     first, again = repeat(asked_for(**OPTIONS), asked_for(**{**OPTIONS, option: other}))
 

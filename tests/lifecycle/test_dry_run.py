@@ -5,7 +5,7 @@ import json
 import pytest
 
 from conversations.lifecycle import create
-from conversations.lifecycle.choose_numbers import Overtaken, choose_numbers
+from conversations.lifecycle.choose_numbers import Conflict, choose_numbers
 from conversations.management.commands.explain_assignment import WHY
 from conversations.models import Conversation, ConversationEvent, OutboundMessage, Participant
 from numbers.assignment.choose import Preference
@@ -70,7 +70,12 @@ def test_nor_is_anything_if_no_number_is_free_and_the_problem_is_that_of_a_creat
     assert not Shortage.objects.exists()
     assert answer["Content-Type"] == "application/problem+json"
     body = answer.json()
-    assert (body["participant"], body["numbers_able"], body["numbers_in_use"], body["numbers_needed"]) == (1, 1, 1, 2)
+    assert (body["participant"], body["numbers_eligible"], body["numbers_in_use"], body["numbers_needed"]) == (
+        1,
+        1,
+        1,
+        2,
+    )
 
 
 def test_the_same_problem_as_a_creation(api):
@@ -87,7 +92,7 @@ def test_a_cool_down_that_would_be_cut_short_is_not(api, unchanged):
     talk(ALICE, BOB).close()
     unchanged()
 
-    answer = api.post(URL, asked_for(ALICE, CHARLIE, used_up="soft"))
+    answer = api.post(URL, asked_for(ALICE, CHARLIE, on_exhausted="soft"))
 
     assert answer.json()["participants"][0]["chosen_by"] == "cut short"
 
@@ -113,7 +118,7 @@ def test_somebody_who_is_made_known_at_the_same_moment_is_asked_for_again(api, m
     def overtaken_twice(*args):
         if faster:
             faster.pop()
-            raise Overtaken
+            raise Conflict
         return choose_numbers(*args)
 
     monkeypatch.setattr(create, "choose_numbers", overtaken_twice)
@@ -123,7 +128,7 @@ def test_somebody_who_is_made_known_at_the_same_moment_is_asked_for_again(api, m
 
 def test_if_others_are_always_faster_the_answer_is_a_503(api, monkeypatch):
     def overtaken(*args):
-        raise Overtaken
+        raise Conflict
 
     monkeypatch.setattr(create, "choose_numbers", overtaken)
 
@@ -178,7 +183,7 @@ def test_options_are_those_of_a_request(run):
     assert told()[0] == 3
     assert (
         f"the cool-down of this one would be cut short, of conversation {ended.public_id}"
-        in told("--used-up", "soft")[1]
+        in told("--on-exhausted", "soft")[1]
     )
 
 
@@ -192,7 +197,7 @@ def test_a_shortage_is_told_with_all_its_figures_and_is_not_recorded(run):
     as_json = json.JSONDecoder().raw_decode(run("explain_assignment", CHARLIE, ALICE, "--json")[1])[0]
 
     assert code == 3
-    for figure in ("participant      1", "country          GB", "numbers_able     1", "numbers_in_use   1"):
+    for figure in ("participant      1", "country          GB", "numbers_eligible 1", "numbers_in_use   1"):
         assert figure in told
     assert "numbers_needed   2" in told
     assert next_release in told

@@ -5,7 +5,7 @@ from django.db.models import Count, F, Q
 from django.test import Client
 
 from conversations.lifecycle.create import create_conversation
-from conversations.lifecycle.request import NamedNumberTaken, NoNumberFree, Person, Terms
+from conversations.lifecycle.request import ConversationSpec, NoNumberFree, ParticipantSpec, RequestedNumberTaken
 from conversations.models import InboundMessage, OutboundMessage, Participant
 from numbers.models import NumberState, VirtualNumber
 from smsproxy.states import StaleState
@@ -25,7 +25,7 @@ def ended():
 
 def counts_are_right():
     live = Count("participants", filter=Q(participants__released_at=None))
-    return not VirtualNumber.objects.annotate(counted=live).exclude(counted=F("live")).exists()
+    return not VirtualNumber.objects.annotate(counted=live).exclude(counted=F("live_pair_count")).exists()
 
 
 @pytest.mark.parametrize("people", [(ALICE, BOB), (BOB, ALICE)])
@@ -110,8 +110,8 @@ def test_a_number_that_nobody_is_given_any_more_is_not_given_to_them_either(ende
 
 
 def named_for_alice(number, other=BOB):
-    people = [Person(number=ALICE, proxy_number=number.number), Person(number=other)]
-    return create_conversation(people, Terms(notify=False))
+    people = [ParticipantSpec(number=ALICE, proxy_number=number.number), ParticipantSpec(number=other)]
+    return create_conversation(people, ConversationSpec(notify=False))
 
 
 def test_a_reserved_number_is_theirs_again_if_the_request_names_it_again():
@@ -125,7 +125,7 @@ def test_a_reserved_number_is_theirs_again_if_the_request_names_it_again():
     assert [each.chosen_by for each in members(again)] == ["named", "last used"]
     assert counts_are_right()
     again.close()
-    with pytest.raises(NamedNumberTaken):
+    with pytest.raises(RequestedNumberTaken):
         named_for_alice(reserved, CHARLIE)
 
 

@@ -30,7 +30,7 @@ def test_a_number_has_no_more_live_participants_than_its_cap(create, settings):
     made = [create(f"+4477007{index:05}", f"+4477008{index:05}") for index in range(4)]
 
     assert [answer.status_code for answer in made] == [201, 201, 201, 409]
-    assert set(VirtualNumber.objects.values_list("live", flat=True)) == {3}
+    assert set(VirtualNumber.objects.values_list("live_pair_count", flat=True)) == {3}
     told = is_refused(made[-1], 409, "no_number_free")["detail"]
     assert (
         "0 serve other conversations of theirs, and the others have as many live participants as a number may" in told
@@ -93,7 +93,7 @@ def test_what_cools_down_counts_until_it_is_released(create, settings, time_mach
     Conversation.objects.get().close()
     assert create(CHARLIE, "+447700900004").status_code == 409
 
-    later(time_machine, settings.COOL_DOWN + 1)
+    later(time_machine, settings.COOL_DOWN_SECONDS + 1)
     sweep()
 
     assert create(CHARLIE, "+447700900004").status_code == 201
@@ -128,6 +128,6 @@ def test_sixteen_creators_at_once_never_fill_a_number_beyond_its_cap(settings):
         list(pool.map(create_four, range(16)))
 
     # 5 times 7 places, of which two that cannot be filled by one conversation stay free at most.
-    assert set(VirtualNumber.objects.values_list("live", flat=True)) <= {6, 7}
+    assert set(VirtualNumber.objects.values_list("live_pair_count", flat=True)) <= {6, 7}
     assert Participant.objects.count() == 34
     assert counts_are_right()

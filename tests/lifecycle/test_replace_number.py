@@ -10,10 +10,17 @@ from django.test import Client
 from django.utils import timezone
 
 from conversations.api.serializers import ConversationSerializer
-from conversations.delivery.undelivered_notice import tell_sender
+from conversations.delivery.undelivered_notice import notify_sender
 from conversations.lifecycle import replace_number
 from conversations.lifecycle.replace_number import preview, replace
-from conversations.models import Conversation, InboundMessage, OutboundMessage, OutboundState, Outcome, Participant
+from conversations.models import (
+    Conversation,
+    InboundMessage,
+    InboundOutcome,
+    OutboundMessage,
+    OutboundState,
+    Participant,
+)
 from conversations.worker.periodic_jobs import sweep
 from numbers.assignment.policy import Geography
 from numbers.management.exit_codes import ExitCode
@@ -82,17 +89,17 @@ def test_the_old_pair_is_given_to_nobody_else_until_it_has_cooled_down(talking, 
     old = number_of(talking)
     list(replace(old))
     old.refresh_from_db()
-    assert old.live == 1
+    assert old.live_pair_count == 1
     old.restore(reason="test")
 
     assert old.number not in {proxies(talk(ALICE, f"+4477007000{index:02}"))[0] for index in range(2)}
-    later(time_machine, settings.COOL_DOWN + 1)
+    later(time_machine, settings.COOL_DOWN_SECONDS + 1)
     sweep()
 
     # The conversation goes on, and the old number means it no more.
     assert not old.participants.unreleased().filter(conversation=talking).exists()
     text(ALICE, old.number)
-    assert InboundMessage.objects.get().outcome == Outcome.NO_ROUTE
+    assert InboundMessage.objects.get().outcome == InboundOutcome.NO_ROUTE
     assert talking.is_live()
 
 
@@ -100,14 +107,14 @@ def test_the_old_pair_cools_down_with_the_conversation_if_that_ends_meanwhile(ta
     """A late text to the old number is answered for as long as one to the new."""
     old = number_of(talking)
     list(replace(old))
-    later(time_machine, settings.COOL_DOWN - 60)
+    later(time_machine, settings.COOL_DOWN_SECONDS - 60)
     Conversation.objects.get(pk=talking.pk).close()
-    later(time_machine, settings.COOL_DOWN - 60)
+    later(time_machine, settings.COOL_DOWN_SECONDS - 60)
     sweep()
 
     text(ALICE, old.number)
 
-    assert InboundMessage.objects.get().outcome == Outcome.ENDED
+    assert InboundMessage.objects.get().outcome == InboundOutcome.ENDED
 
 
 def test_a_replaced_number_retires_itself_once_the_old_pairs_have_cooled_down(talking, time_machine, settings):
@@ -116,7 +123,7 @@ def test_a_replaced_number_retires_itself_once_the_old_pairs_have_cooled_down(ta
     sweep()
     assert states()[old.number] == NumberState.DRAINING
 
-    later(time_machine, settings.COOL_DOWN + 1)
+    later(time_machine, settings.COOL_DOWN_SECONDS + 1)
     sweep()
 
     assert states()[old.number] == NumberState.RETIRED
@@ -146,7 +153,7 @@ def test_the_preview_knows_that_numbers_get_full(run, settings):
 
     code, output = run("replace_number", old.number, "--dry-run")
 
-    assert code == ExitCode.FEWER
+    assert code == ExitCode.PARTIAL
     assert "3 of 4 people would get another number" in output
     assert "3 notices, 3 SMS" in output
     assert sum(moved.to is not None for moved in replace(old)) == 3
@@ -175,7 +182,7 @@ def test_whoever_has_no_other_number_stays_and_is_moved_by_the_next_run(run):
     old = number_of(conversation)
 
     code, output = run("replace_number", old.number, "--yes")
-    assert code == ExitCode.FEWER
+    assert code == ExitCode.PARTIAL
     assert "2 of them have no other number yet" in output
     assert "no virtual number is free" in output
     assert number_of(conversation) == old
@@ -225,7 +232,7 @@ def test_one_that_cannot_text_somebody_does_not_take_its_place_for_them(run):
 
     code, output = run("replace_number", old.number, "--with", "+447700900500", "--yes")
 
-    assert code == ExitCode.FEWER
+    assert code == ExitCode.PARTIAL
     assert "cannot text this participant" in output
     assert number_of(conversation) == old
 
@@ -268,7 +275,7 @@ def test_two_who_meet_again_get_the_number_that_took_its_place(talking, time_mac
     list(replace(old))
     has, had = proxies(talking), [number_of(talking).number, old.number]
     talking.close()
-    later(time_machine, settings.COOL_DOWN + 1)
+    later(time_machine, settings.COOL_DOWN_SECONDS + 1)
     sweep()
     VirtualNumber.objects.filter(pk=old.pk).update(state=NumberState.ACTIVE)
 
@@ -299,7 +306,7 @@ def test_the_new_number_is_of_a_country_that_the_conversation_was_created_for(ru
     code, output = run("replace_number", str(old), "--yes")
 
     assert (number_of(conversation) != old) is is_moved
-    assert (code == ExitCode.FEWER) is not is_moved
+    assert (code == ExitCode.PARTIAL) is not is_moved
     assert ("needs an active number of GB" in output) is not is_moved
 
 
@@ -361,9 +368,9 @@ def test_who_wrote_to_the_old_number_is_told_from_the_new_one_that_it_did_not_ar
     relay = OutboundMessage.objects.get(kind="relay")
     relay.fail(reason="refused")
 
-    tell_sender(relay)
+    notify_sender(relay)
 
-    told = OutboundMessage.objects.filter(once_key__startswith="undelivered").get()
+    told = OutboundMessage.objects.filter(dedup_key__startswith="undelivered").get()
     assert told.sender == number_of(talking)
 
 
@@ -375,9 +382,9 @@ def test_but_not_from_one_that_stands_for_another_conversation_of_theirs_by_now(
     relay.fail(reason="refused")
     Participant.objects.filter(pk=members(talking)[0].pk).update(released_at=timezone.now())
 
-    tell_sender(relay)
+    notify_sender(relay)
 
-    assert not OutboundMessage.objects.filter(once_key__startswith="undelivered").exists()
+    assert not OutboundMessage.objects.filter(dedup_key__startswith="undelivered").exists()
 
 
 def test_a_conversation_can_be_closed_and_reopened_afterwards(talking):

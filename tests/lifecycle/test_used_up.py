@@ -19,7 +19,7 @@ from conversations.models import (
     OutboundState,
     Participant,
 )
-from numbers.assignment.policy import UsedUp
+from numbers.assignment.policy import ExhaustionPolicy
 from numbers.models import NumberEvent, RealNumber, Shortage, VirtualNumber
 from smsproxy.carriers.base import InboundText
 from tests.support.api_requests import URL, asked_for, chosen_by, counts_are_right, given, is_refused
@@ -46,7 +46,7 @@ def cooling(db, time_machine):
 
 
 def test_strict_is_a_409(create, cooling):
-    is_refused(create(ALICE, "+447700900005", used_up="strict"), 409, "no_number_free")
+    is_refused(create(ALICE, "+447700900005", on_exhausted="strict"), 409, "no_number_free")
 
     assert not Participant.objects.exclude(released_at=None).exists()
 
@@ -54,7 +54,7 @@ def test_strict_is_a_409(create, cooling):
 def test_soft_cuts_the_oldest_cool_down_short_and_records_it_with_both_conversations(create, cooling):
     oldest = cooling[0]
 
-    answers = [create(ALICE, f"+44770090001{index}", used_up="soft") for index in range(3)]
+    answers = [create(ALICE, f"+44770090001{index}", on_exhausted="soft") for index in range(3)]
 
     assert [given(answer)[0] for answer in answers] == [proxies(each)[0] for each in cooling]
     assert {chosen_by(answer)[0] for answer in answers} == {"cut short"}
@@ -64,15 +64,15 @@ def test_soft_cuts_the_oldest_cool_down_short_and_records_it_with_both_conversat
     assert (event.old_state, event.new_state) == ("closed", "closed")
     assert "the cool-down of participant 0 was cut short" in event.reason
     assert counts_are_right()
-    is_refused(create(ALICE, "+447700900019", used_up="soft"), 409, "no_number_free")
+    is_refused(create(ALICE, "+447700900019", on_exhausted="soft"), 409, "no_number_free")
 
 
 def test_the_oldest_is_the_one_that_ended_first_whatever_its_cool_down_was(create, cooling, settings, time_machine):
-    settings.COOL_DOWN -= 3600
+    settings.COOL_DOWN_SECONDS -= 3600
     newest = cooling[2].reopen().close()
     assert Participant.objects.cooling().earliest("release_at").conversation == newest
 
-    answer = create(ALICE, "+447700900005", used_up="soft")
+    answer = create(ALICE, "+447700900005", on_exhausted="soft")
 
     assert given(answer)[0] == proxies(cooling[0])[0]
 
@@ -80,7 +80,7 @@ def test_the_oldest_is_the_one_that_ended_first_whatever_its_cool_down_was(creat
 def test_soft_takes_a_free_number_where_there_is_one(create, cooling):
     add_numbers(1, start="+4477009006")
 
-    assert chosen_by(create(ALICE, "+447700900005", used_up="soft"))[0] == "own country"
+    assert chosen_by(create(ALICE, "+447700900005", on_exhausted="soft"))[0] == "own country"
     assert not ConversationEvent.objects.filter(reason__contains="cut short").exists()
 
 
@@ -89,11 +89,11 @@ def test_a_number_from_which_a_text_is_still_under_way_is_not_taken(create, cool
     [message] = queue(members(cooling[0])[0], "Are you there?")
     OutboundMessage.objects.filter(pk=message.pk).update(state=state, lease_until=timezone.now())
 
-    answer = create(ALICE, "+447700900005", used_up="soft")
+    answer = create(ALICE, "+447700900005", on_exhausted="soft")
 
     assert given(answer)[0] == proxies(cooling[1])[0]
     OutboundMessage.objects.filter(pk=message.pk).update(state=OutboundState.SENT, lease_until=None)
-    assert given(create(ALICE, "+447700900006", used_up="soft"))[0] == proxies(cooling[0])[0]
+    assert given(create(ALICE, "+447700900006", on_exhausted="soft"))[0] == proxies(cooling[0])[0]
 
 
 def test_nor_one_from_which_we_are_about_to_say_that_the_conversation_has_ended(create, cooling, settings):
@@ -102,7 +102,7 @@ def test_nor_one_from_which_we_are_about_to_say_that_the_conversation_has_ended(
     receive.receive(InboundText(carrier_message_id="late", sender=ALICE, recipient=to, text="hello?"))
     assert OutboundMessage.objects.get().text == settings.ENDED_NOTICE
 
-    assert given(create(ALICE, "+447700900005", used_up="soft"))[0] == proxies(cooling[1])[0]
+    assert given(create(ALICE, "+447700900005", on_exhausted="soft"))[0] == proxies(cooling[1])[0]
 
 
 def test_nor_one_that_was_replaced_in_a_conversation_that_goes_on(create):
@@ -115,13 +115,13 @@ def test_nor_one_that_was_replaced_in_a_conversation_that_goes_on(create):
     old.refresh_from_db()
     old.restore(reason="it is well again")
 
-    is_refused(create(ALICE, CHARLIE, used_up="soft"), 409, "no_number_free")
+    is_refused(create(ALICE, CHARLIE, on_exhausted="soft"), 409, "no_number_free")
 
 
 @pytest.fixture
 def meanwhile(monkeypatch):
     """Has something happen once, beside the creation, between the choice of a pair that cools down and its release."""
-    release = cut_cool_down.cut_short
+    release = cut_cool_down.release_early
 
     def when(happens):
         def work():
@@ -153,7 +153,7 @@ def test_nor_if_that_conversation_is_opened_again_in_the_same_moment(create, mea
     conversation.close()
     meanwhile(Conversation.objects.get().reopen)
 
-    is_refused(create(ALICE, CHARLIE, used_up="soft"), 409, "no_number_free")
+    is_refused(create(ALICE, CHARLIE, on_exhausted="soft"), 409, "no_number_free")
     assert not Participant.objects.released().exists()
 
 
@@ -163,18 +163,18 @@ def test_nor_one_to_which_a_late_text_has_come_in_the_same_moment(create, coolin
     late = InboundText(carrier_message_id="late", sender=ALICE, recipient=proxies(cooling[0])[0], text="hello?")
     meanwhile(lambda: receive.receive(late))
 
-    assert given(create(ALICE, "+447700900005", used_up="soft"))[0] == proxies(cooling[1])[0]
+    assert given(create(ALICE, "+447700900005", on_exhausted="soft"))[0] == proxies(cooling[1])[0]
 
 
 def test_what_is_open_is_never_taken(create):
     add_numbers(1)
     talk(ALICE, BOB)
 
-    is_refused(create(ALICE, CHARLIE, used_up="soft"), 409, "no_number_free")
+    is_refused(create(ALICE, CHARLIE, on_exhausted="soft"), 409, "no_number_free")
 
 
 def test_after_that_the_old_conversation_cannot_be_reopened(api, create, cooling):
-    create(ALICE, "+447700900005", used_up="soft")
+    create(ALICE, "+447700900005", on_exhausted="soft")
 
     is_refused(api.post(f"{URL}{cooling[0].public_id}/reopen/"), 409, "numbers_released")
     assert api.post(f"{URL}{cooling[1].public_id}/reopen/").status_code == 200
@@ -183,14 +183,14 @@ def test_after_that_the_old_conversation_cannot_be_reopened(api, create, cooling
 def test_soft_frees_the_number_that_was_asked_for_and_no_other(create, cooling):
     newest = proxies(cooling[2])[0]
 
-    answer = create({"number": ALICE, "proxy_number": newest}, "+447700900005", used_up="soft")
+    answer = create({"number": ALICE, "proxy_number": newest}, "+447700900005", on_exhausted="soft")
 
     assert given(answer)[0] == newest
     assert [each.participants.released().count() for each in cooling] == [0, 0, 1]
 
 
 def test_a_repeat_of_what_cut_a_cool_down_short_cuts_no_other(api, cooling):
-    body, headers = asked_for(ALICE, "+447700900005", used_up="soft"), {"Idempotency-Key": "order-42"}
+    body, headers = asked_for(ALICE, "+447700900005", on_exhausted="soft"), {"Idempotency-Key": "order-42"}
 
     answers = [api.post(URL, body, headers=headers).json() for _ in range(2)]
 
@@ -208,7 +208,7 @@ def test_sixteen_who_cut_cool_downs_short_at_once_never_share_a_pair():
     def create(worker):
         try:
             with suppress(NoNumberFree):
-                return talk(ALICE, f"+4477008000{worker:02}", used_up=UsedUp.SOFT)
+                return talk(ALICE, f"+4477008000{worker:02}", on_exhausted=ExhaustionPolicy.SOFT)
         finally:
             connection.close()
 
@@ -238,12 +238,12 @@ def test_the_problem_has_all_the_figures_and_they_are_kept_as_an_event(create):
     body = is_refused(create(CHARLIE, {"number": ALICE, "label": "Rider"}), 409, "no_number_free")
 
     release_at = members(ended)[0].release_at
-    figures = {"country": "GB", "numbers_able": 2, "numbers_in_use": 2, "numbers_needed": 3}
+    figures = {"country": "GB", "numbers_eligible": 2, "numbers_in_use": 2, "numbers_needed": 3}
     assert body.items() >= (figures | {"participant": 1}).items()
     assert datetime.fromisoformat(body["next_release_at"]) == release_at
     assert body["detail"].startswith("Participant 1 (Rider): no virtual number is free")
     shortage = Shortage.objects.get()
-    assert (shortage.country, shortage.able, shortage.in_use, shortage.needed) == ("GB", 2, 2, 3)
+    assert (shortage.country, shortage.eligible_count, shortage.in_use, shortage.needed) == ("GB", 2, 2, 3)
     assert (shortage.pool, shortage.next_release_at) == (None, release_at)
     assert shortage.real_number.number == ALICE
     assert ALICE[1:] not in shortage.reason
@@ -258,7 +258,7 @@ def test_of_somebody_who_is_not_known_yet_the_event_names_nobody(create):
     is_refused(create(), 409, "no_number_free")
 
     shortage = Shortage.objects.get()
-    assert (shortage.real_number, shortage.able, shortage.in_use, shortage.needed) == (None, 0, 0, 1)
+    assert (shortage.real_number, shortage.eligible_count, shortage.in_use, shortage.needed) == (None, 0, 0, 1)
 
 
 def test_with_nothing_cooling_down_it_is_not_known_when_the_next_number_is_free(create):

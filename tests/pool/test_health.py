@@ -12,7 +12,7 @@ from django.utils import timezone
 from conversations.delivery.relay import Relay
 from conversations.models import DeliveryReceipt, OutboundMessage
 from conversations.worker import periodic_jobs
-from conversations.worker.periodic_jobs import at_most_every
+from conversations.worker.periodic_jobs import throttled
 from numbers.health import Health, measure, quarantine_outliers
 from numbers.models import NumberEvent, NumberState, VirtualNumber
 from smsproxy.carriers.base import Feature, NumberType, ReceiptStatus
@@ -28,7 +28,11 @@ NETWORK, ANOTHER = "23410", "23415"
 
 @pytest.fixture(autouse=True)
 def _limits(settings):
-    settings.HEALTH_LEAST, settings.HEALTH_THRESHOLD, settings.HEALTH_WINDOW = LEAST, THRESHOLD, WINDOW
+    settings.HEALTH_MIN_RECEIPTS, settings.HEALTH_MAX_FAILURE_PERCENT, settings.HEALTH_WINDOW_SECONDS = (
+        LEAST,
+        THRESHOLD,
+        WINDOW,
+    )
 
 
 @pytest.fixture
@@ -106,32 +110,32 @@ def test_when_a_whole_network_is_down_no_number_is_to_blame(numbers):
     assert quarantined() == []
 
 
-@pytest.mark.parametrize(("lost_of_the_others", "stands_out"), [(40, True), (41, False)])
-def test_it_must_fare_twice_as_badly_as_the_others(numbers, lost_of_the_others, stands_out):
+@pytest.mark.parametrize(("lost_of_the_others", "is_outlier"), [(40, True), (41, False)])
+def test_it_must_fare_twice_as_badly_as_the_others(numbers, lost_of_the_others, is_outlier):
     bad, *others = numbers
     receipts(bad, delivered=120, lost=80)
     receipts(others[0], delivered=100)
     receipts(others[1], delivered=100 - lost_of_the_others, lost=lost_of_the_others)
 
-    assert (bad in quarantined()) is stands_out
+    assert (bad in quarantined()) is is_outlier
 
 
-@pytest.mark.parametrize(("lost", "stands_out"), [(30, True), (29, False)])
-def test_a_share_below_the_threshold_is_borne(numbers, lost, stands_out):
+@pytest.mark.parametrize(("lost", "is_outlier"), [(30, True), (29, False)])
+def test_a_share_below_the_threshold_is_borne(numbers, lost, is_outlier):
     bad, good, _ = numbers
     receipts(bad, delivered=100 - lost, lost=lost)
     receipts(good, delivered=100)
 
-    assert (bad in quarantined()) is stands_out
+    assert (bad in quarantined()) is is_outlier
 
 
-@pytest.mark.parametrize(("sent", "others_sent", "stands_out"), [(20, 20, True), (19, 20, False), (20, 19, False)])
-def test_of_too_few_sms_nothing_is_concluded(numbers, sent, others_sent, stands_out):
+@pytest.mark.parametrize(("sent", "others_sent", "is_outlier"), [(20, 20, True), (19, 20, False), (20, 19, False)])
+def test_of_too_few_sms_nothing_is_concluded(numbers, sent, others_sent, is_outlier):
     bad, good, _ = numbers
     receipts(bad, lost=sent)
     receipts(good, delivered=others_sent)
 
-    assert quarantined() == ([bad] if stands_out else [])
+    assert quarantined() == ([bad] if is_outlier else [])
 
 
 @pytest.mark.parametrize("lost_of_100", [3, 5, 10, 15, 20, 25])
@@ -142,7 +146,7 @@ def test_a_number_that_is_as_good_as_the_others_is_hardly_ever_blamed_for_bad_lu
     for _ in range(10_000):
         lost = sum(luck.random() * 100 < lost_of_100 for _ in range(LEAST))
         others = {"others_sent": 100_000, "others_lost": 1000 * lost_of_100}
-        blamed += Health(number_id=1, network=NETWORK, sent=LEAST, lost=lost, **others).stands_out
+        blamed += Health(number_id=1, network=NETWORK, sent=LEAST, lost=lost, **others).is_outlier
 
     assert blamed <= 10
 
@@ -188,7 +192,7 @@ def test_one_phone_that_gets_nothing_does_not_condemn_the_number_that_texts_it(n
 
 
 def test_a_number_is_judged_by_as_few_sms_as_ever_if_several_phones_get_nothing(numbers):
-    """Without the one phone that is left out there are fewer than HEALTH_LEAST."""
+    """Without the one phone that is left out there are fewer than HEALTH_MIN_RECEIPTS."""
     number, good, _ = numbers
     receipts(good, delivered=500)
     for person in members(talk(ALICE, BOB)):
@@ -318,7 +322,7 @@ def test_what_is_within_the_window_is_added_up(numbers, time_machine):
 
 
 def test_without_a_window_nothing_is_watched(numbers, settings, time_machine):
-    settings.HEALTH_WINDOW = 0
+    settings.HEALTH_WINDOW_SECONDS = 0
     time_machine.move_to(timezone.now(), tick=False)
     bad, good, _ = numbers
     receipts(bad, lost=LEAST)
@@ -349,7 +353,7 @@ def test_a_number_that_is_pointed_at_us_anew_is_judged_by_all_of_it(numbers, tim
     receipts(bad, lost=LEAST)
     receipts(good, delivered=LEAST)
     later(time_machine, 60)
-    bad.record(bad.state, old_state=bad.state, reason="pointed at our webhook")
+    bad.record_event(bad.state, old_state=bad.state, reason="pointed at our webhook")
 
     assert quarantined() == [bad]
 
@@ -368,12 +372,12 @@ def test_what_was_held_against_a_restored_number_is_not_held_against_the_others(
 
 
 def test_the_sweeps_of_a_worker_look_after_it_now_and_then():
-    assert "quarantine_outliers" in [each.__name__ for each in periodic_jobs.SWEEPS]
+    assert "quarantine_outliers" in [each.__name__ for each in periodic_jobs.JOBS]
 
 
 def test_a_sweep_that_is_dear_is_left_out_until_its_time_has_come():
     clock, done = [100.0], []
-    sweep = at_most_every(300, lambda: done.append(clock[0]) or 7, clock=lambda: clock[0])
+    sweep = throttled(300, lambda: done.append(clock[0]) or 7, clock=lambda: clock[0])
 
     found = []
     for clock[0] in (100, 101, 399, 400, 401, 700):
@@ -389,7 +393,7 @@ def test_one_that_fails_waits_for_its_time_like_any_other():
     def fail():
         raise RuntimeError
 
-    sweep = at_most_every(300, fail, clock=lambda: clock[0])
+    sweep = throttled(300, fail, clock=lambda: clock[0])
 
     with pytest.raises(RuntimeError):
         sweep()
@@ -402,7 +406,7 @@ def test_one_that_fails_waits_for_its_time_like_any_other():
 @pytest.mark.django_db(transaction=True)
 def test_a_number_whose_texts_the_network_loses_gets_no_new_conversations(settings):
     """Over the simulated network, whose receipts come by our signed webhook."""
-    settings.HEALTH_LEAST = 6
+    settings.HEALTH_MIN_RECEIPTS = 6
     carrier = SimulatorCarrier()
     numbers = []
     for index in range(3):
@@ -421,7 +425,7 @@ def test_a_number_whose_texts_the_network_loses_gets_no_new_conversations(settin
             SimulatedFault.objects.create(verb=Verb.SEND, kind=FaultKind.UNDELIVERED, remaining=12)
         texts = [text for person in people for text in queue(person, *"123456")]
         OutboundMessage.objects.filter(pk__in=[each.pk for each in texts]).update(sender=sender)
-        Relay().drain()
+        Relay().send_due()
 
     assert quarantined() == [bad]
     assert bad.events.first().reason.startswith("on network 23410, 12 of 12 SMS")
@@ -469,10 +473,10 @@ def test_the_page_of_a_number_in_quarantine_says_why_and_since_when(admin_client
 
 def test_a_page_without_receipts_says_so(admin_client, numbers, settings):
     assert "no delivery receipts within 6 h" in page_of(admin_client, numbers[0])
-    settings.HEALTH_WINDOW = 90 * 60
+    settings.HEALTH_WINDOW_SECONDS = 90 * 60
     assert "no delivery receipts within 90 min" in page_of(admin_client, numbers[0])
-    settings.HEALTH_WINDOW = 0
-    assert "HEALTH_WINDOW is 0" in page_of(admin_client, numbers[0])
+    settings.HEALTH_WINDOW_SECONDS = 0
+    assert "HEALTH_WINDOW_SECONDS is 0" in page_of(admin_client, numbers[0])
 
 
 def test_the_list_shows_the_worst_share_of_each_number(admin_client, numbers):

@@ -30,12 +30,12 @@ def test_allowed_changes_happen_and_leave_an_event_and_no_others_happen(model, o
     if new in model.ALLOWED[old]:
         # Whether it is rented changes with the state, where it does, and is for the caller to say.
         changes = {"is_rented": new != NumberState.ORDERED} if model is VirtualNumber else {}
-        row.move(new, reason="because", actor="alice", **changes)
+        row.transition(new, reason="because", actor="alice", **changes)
         event = row.events.get()
         assert (event.old_state, event.new_state, event.reason, event.actor) == (old, new, "because", "alice")
     else:
         with pytest.raises(StaleState):
-            row.move(new, reason="because")
+            row.transition(new, reason="because")
         new = old
         assert not row.events.exists()
     assert row.state == model.objects.get().state == new
@@ -56,10 +56,10 @@ def test_every_state_has_its_arrows():
 def test_whoever_acts_on_what_is_no_longer_so_is_refused(model, old, new, other):
     make(model, old)
     first, second = model.objects.get(), model.objects.get()
-    first.move(new, reason="first")
+    first.transition(new, reason="first")
 
     with pytest.raises(StaleState):
-        second.move(other, reason="second")
+        second.transition(other, reason="second")
 
     assert model.objects.get().state == new
     assert [event.reason for event in first.events.all()] == ["first"]

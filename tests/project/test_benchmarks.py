@@ -91,7 +91,10 @@ def test_both_sides_on_one_number_can_need_more_than_the_least_possible():
 
 def test_a_number_is_free_again_in_the_minute_in_which_its_conversation_has_cooled_down():
     first = trip(0, 1, 11)
-    too_early, in_time = trip(600 + day.COOL_DOWN - 1, 1, 11), trip(600 + day.COOL_DOWN, 1, 11)
+    too_early, in_time = (
+        trip(600 + day.COOL_DOWN_SECONDS - 1, 1, 11),
+        trip(600 + day.COOL_DOWN_SECONDS, 1, 11),
+    )
 
     assert first.released_at == in_time.begin
     assert day.busiest([first, too_early])[1] == 2

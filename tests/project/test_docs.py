@@ -27,7 +27,7 @@ from conversations.api.serializers import (
 from conversations.insight.explain_route import RouteExplanation
 from conversations.insight.metrics import PoolCollector, SendingCollector
 from conversations.insight.status import Trouble
-from conversations.models import ConversationState, OutboundState, Outcome
+from conversations.models import ConversationState, InboundOutcome, OutboundState
 from numbers.assignment.choose import Preference
 from numbers.management.exit_codes import ExitCode
 from numbers.models import NumberState, OrderState, VirtualNumber
@@ -434,7 +434,7 @@ def test_every_metric_and_every_kind_of_alert_is_in_the_tables_and_no_other(db):
 def test_every_state_is_in_the_tables_and_no_other():
     states = section(doc("architecture.md"), "States")
     tables = [first_cells(table) for table in re.split(r"^\*\*", states, flags=re.MULTILINE)]
-    kinds = [OutboundState, Outcome, ConversationState, OrderState]
+    kinds = [OutboundState, InboundOutcome, ConversationState, OrderState]
 
     assert [set(table) for table in tables if table] == [set(kind.values) for kind in kinds]
     assert set(first_cells(section(doc("pool.md"), "Which number a person gets"))) == {

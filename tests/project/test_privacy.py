@@ -46,7 +46,7 @@ def talked(db, client, carrier):
         assert client.post(INBOUND, params, "application/json").status_code == 200
     client.post(INBOUND, {**signed_inbound(msisdn=ALICE[1:], text=SECRET_WORDS), "to": "1"}, "application/json")
     client.post(INBOUND, signed_inbound(msisdn=ALICE[1:], to="x", text=SECRET_WORDS, messageId="b"), "application/json")
-    Relay().drain()
+    Relay().send_due()
     return conversation
 
 
@@ -74,7 +74,7 @@ def test_nothing_is_logged_of_numbers_or_texts(db, client, carrier, caplog):
         {**signed_inbound(msisdn=ALICE[1:], text=SECRET_WORDS), "sig": "wrong"},
     ):
         client.post(INBOUND, params, "application/json")
-    Relay().drain()
+    Relay().send_due()
 
     formatter = RedactingFormatter("%(message)s")
     lines = [
@@ -171,7 +171,7 @@ class TestEncryption:
     def test_the_hash_depends_on_the_key(self, settings):
         before = keyed_hash(ALICE)
         assert keyed_hash(ALICE) == before
-        settings.LOOKUP_KEY = "another key of more than thirty-two characters"
+        settings.NUMBER_HASH_KEY = "another key of more than thirty-two characters"
 
         assert keyed_hash(ALICE) != before
 

@@ -10,6 +10,7 @@ import pytest
 from django.core.checks import run_checks
 from django.core.management import CommandError, call_command
 
+from smsproxy.environment import RENAMED
 from tests.support.demo_process import ROOT
 from tests.support.settings_file import GOOD, VONAGE, good_but, read_settings, start
 
@@ -39,6 +40,20 @@ def test_a_wrong_environment_ends_the_program_without_a_traceback():
     assert "Traceback" not in output
 
 
+def test_each_variable_that_was_renamed_is_refused_with_its_new_name():
+    for old, new in RENAMED.items():
+        code, output = start(**{old: "1"})
+
+        assert code == 1
+        assert f"{old} is now called {new}" in output
+
+
+def test_each_new_name_is_a_setting():
+    settings = read_settings()
+
+    assert [new for new in RENAMED.values() if new not in settings] == []
+
+
 def test_with_vonage_it_starts_too():
     assert start(**VONAGE)[0] == 0
 
@@ -50,30 +65,52 @@ def test_with_vonage_it_starts_too():
         ({"SECRET_KEY": "  "}, "SECRET_KEY is not set"),
         ({"ENCRYPTION_KEYS": None}, "ENCRYPTION_KEYS is not set. Expected Fernet keys"),
         ({"ENCRYPTION_KEYS": "sesame"}, "ENCRYPTION_KEYS: entry 1 has the wrong format"),
-        ({"LOOKUP_KEY": None}, "LOOKUP_KEY is not set. Create one"),
-        ({"LOOKUP_KEY": "short"}, "LOOKUP_KEY: expected 32 characters or more, found 5"),
+        ({"NUMBER_HASH_KEY": None}, "NUMBER_HASH_KEY is not set. Create one"),
+        ({"NUMBER_HASH_KEY": "short"}, "NUMBER_HASH_KEY: expected 32 characters or more, found 5"),
         ({"DEBUG": "perhaps"}, "DEBUG: expected true or false, found 'perhaps'"),
         ({"CARRIER": "pigeon"}, "CARRIER: expected one of simulator, vonage; found 'pigeon'"),
         ({"LOOKUP": "magic"}, "LOOKUP: expected one of"),
         ({"VONAGE_SIGNATURE_METHOD": "rot13"}, "VONAGE_SIGNATURE_METHOD: expected one of"),
         ({"PUBLIC_URL": "sms.example.com"}, "PUBLIC_URL: expected a URL that begins with https://"),
-        ({"COOL_DOWN": "a week"}, "COOL_DOWN: expected a whole number of seconds, 0 or more; found 'a week'"),
-        ({"COOL_DOWN": "-1"}, "COOL_DOWN: expected"),
+        (
+            {"COOL_DOWN_SECONDS": "a week"},
+            "COOL_DOWN_SECONDS: expected a whole number of seconds, 0 or more; found 'a week'",
+        ),
+        ({"COOL_DOWN_SECONDS": "-1"}, "COOL_DOWN_SECONDS: expected"),
         ({"DATABASE_URL": "oracle://x"}, "DATABASE_URL: expected postgres://"),
         ({"DATABASE_URL": "nonsense"}, "DATABASE_URL: expected postgres://"),
-        ({"LEASE": "5"}, "LEASE: expected more than twice CARRIER_TIMEOUT"),
-        ({"CARRIER_TIMEOUT": "0"}, "CARRIER_TIMEOUT: expected a whole number of seconds, 1 or more; found '0'"),
-        ({"SIGNATURE_MAX_AGE": "0"}, "SIGNATURE_MAX_AGE: expected a whole number of seconds, 1 or more"),
-        ({"MESSAGE_MAX_AGE": "0"}, "MESSAGE_MAX_AGE: expected a whole number of seconds, 1 or more"),
-        ({"UNKNOWN_AFTER": "0"}, "UNKNOWN_AFTER: expected a whole number of seconds, 1 or more"),
-        ({"COOL_DOWN": "86460"}, "COOL_DOWN: expected more than MESSAGE_MAX_AGE and LEASE together (86460 seconds)"),
-        ({"MESSAGE_MAX_AGE": "604800"}, "COOL_DOWN: expected more than MESSAGE_MAX_AGE and LEASE together"),
-        ({"CARRIER_RATE": "0"}, "CARRIER_RATE: expected a whole number, 1 or more; found '0'"),
-        ({"NUMBER_RATES": "US=1,CA=1"}, 'NUMBER_RATES: expected a rate for "*"'),
-        ({"NUMBER_RATES": "*=0"}, "NUMBER_RATES: expected a list such as *=10,US=1,CA=1; found '*=0' in it"),
-        ({"NUMBER_RATES": "*=10,US=0.000"}, "NUMBER_RATES: expected a list such as"),
-        ({"NUMBER_RATES": "*=10,USA=1"}, "NUMBER_RATES: expected a list such as"),
-        ({"NUMBER_RATES": "slowly"}, "NUMBER_RATES: expected a list such as"),
+        ({"SEND_LEASE_SECONDS": "5"}, "SEND_LEASE_SECONDS: expected more than twice CARRIER_TIMEOUT_SECONDS"),
+        (
+            {"CARRIER_TIMEOUT_SECONDS": "0"},
+            "CARRIER_TIMEOUT_SECONDS: expected a whole number of seconds, 1 or more; found '0'",
+        ),
+        ({"WEBHOOK_MAX_AGE_SECONDS": "0"}, "WEBHOOK_MAX_AGE_SECONDS: expected a whole number of seconds, 1 or more"),
+        ({"MESSAGE_MAX_AGE_SECONDS": "0"}, "MESSAGE_MAX_AGE_SECONDS: expected a whole number of seconds, 1 or more"),
+        (
+            {"UNKNOWN_OUTCOME_TIMEOUT_SECONDS": "0"},
+            "UNKNOWN_OUTCOME_TIMEOUT_SECONDS: expected a whole number of seconds, 1 or more",
+        ),
+        (
+            {"COOL_DOWN_SECONDS": "86460"},
+            "COOL_DOWN_SECONDS: expected more than MESSAGE_MAX_AGE_SECONDS and SEND_LEASE_SECONDS together "
+            "(86460 seconds)",
+        ),
+        (
+            {"MESSAGE_MAX_AGE_SECONDS": "604800"},
+            "COOL_DOWN_SECONDS: expected more than MESSAGE_MAX_AGE_SECONDS and SEND_LEASE_SECONDS together",
+        ),
+        (
+            {"CARRIER_REQUESTS_PER_SECOND": "0"},
+            "CARRIER_REQUESTS_PER_SECOND: expected a whole number, 1 or more; found '0'",
+        ),
+        ({"NUMBER_SEGMENTS_PER_SECOND": "US=1,CA=1"}, 'NUMBER_SEGMENTS_PER_SECOND: expected a rate for "*"'),
+        (
+            {"NUMBER_SEGMENTS_PER_SECOND": "*=0"},
+            "NUMBER_SEGMENTS_PER_SECOND: expected a list such as *=10,US=1,CA=1; found '*=0' in it",
+        ),
+        ({"NUMBER_SEGMENTS_PER_SECOND": "*=10,US=0.000"}, "NUMBER_SEGMENTS_PER_SECOND: expected a list such as"),
+        ({"NUMBER_SEGMENTS_PER_SECOND": "*=10,USA=1"}, "NUMBER_SEGMENTS_PER_SECOND: expected a list such as"),
+        ({"NUMBER_SEGMENTS_PER_SECOND": "slowly"}, "NUMBER_SEGMENTS_PER_SECOND: expected a list such as"),
         ({"PUBLIC_URL": "https://[::1"}, "PUBLIC_URL: expected a URL"),
         ({"PUBLIC_URL": "https://sms.example.com:port"}, "PUBLIC_URL: expected a URL"),
         ({"PUBLIC_URL": "https://"}, "PUBLIC_URL: expected a URL"),
@@ -100,7 +137,7 @@ def test_a_wrong_environment_is_refused_with_the_name_and_the_fix(changes, says)
 def test_unless_told_otherwise_the_account_makes_thirty_requests_a_second_and_north_america_gets_one_text():
     names = read_settings()
 
-    carrier_rate, number_rates = names["CARRIER_RATE"], dict(names["NUMBER_RATES"])
+    carrier_rate, number_rates = names["CARRIER_REQUESTS_PER_SECOND"], dict(names["NUMBER_SEGMENTS_PER_SECOND"])
     others = number_rates.pop("*")
     assert carrier_rate == 30
     assert number_rates == {"US": 1, "CA": 1}
@@ -210,4 +247,4 @@ def test_the_example_file_names_only_settings_that_exist_and_all_that_are_requir
     named = set(re.findall(r"^#? ?([A-Z_]+)=", (ROOT / ".env.example").read_text(), flags=re.MULTILINE))
 
     assert named <= _variables()
-    assert {"SECRET_KEY", "ENCRYPTION_KEYS", "LOOKUP_KEY"} <= named
+    assert {"SECRET_KEY", "ENCRYPTION_KEYS", "NUMBER_HASH_KEY"} <= named

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 
-from conversations.demo.transcript import play, promises
+from conversations.demo.transcript import checks, play
 from smsproxy.simulator.models import POSSIBLE_FAULTS, FaultKind, SimulatedFault, Verb
 from tests.support.demo_process import BARE, ROOT, Demo
 
@@ -69,7 +69,7 @@ def test_the_transcript_touches_nothing_of_the_developers(tmp_path):
         DATABASE_URL=f"sqlite:///{real}",
         DJANGO_SETTINGS_MODULE="no.such.settings",
         CONFIRMATION_TEXT="Something else",
-        LEASE="nonsense",
+        SEND_LEASE_SECONDS="nonsense",
     )
     assert done.returncode == 0, done.stderr
     assert "Reply to this SMS to talk to Driver" in done.stdout
@@ -94,14 +94,14 @@ HARMLESS = {FaultKind.DUPLICATE_RECEIPT, FaultKind.LOST_REPLY}
 def test_each_fault_of_the_network_breaks_a_promise(kind):
     # Again and again: on a slow machine a single one is over before the play is.
     SimulatedFault.objects.create(verb=Verb.SEND, kind=kind, remaining=100)
-    assert not all(is_kept for _, is_kept in promises(play()))
+    assert not all(is_kept for _, is_kept in checks(play()))
 
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("kind", sorted(HARMLESS))
 def test_a_receipt_that_comes_twice_and_a_reply_that_is_lost_break_none(kind):
     SimulatedFault.objects.create(verb=Verb.SEND, kind=kind, remaining=100)
-    assert [promise for promise, is_kept in promises(play()) if not is_kept] == []
+    assert [promise for promise, is_kept in checks(play()) if not is_kept] == []
 
 
 # The server -----------------------------------------------------------------------------------------------------------

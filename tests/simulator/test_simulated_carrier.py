@@ -15,10 +15,10 @@ from smsproxy.carriers.base import (
     NumberQuery,
     NumberType,
     OutcomeUnknown,
-    PatternPlace,
-    Refused,
+    PatternPosition,
+    PermanentFailure,
     SenderFault,
-    TryLater,
+    TemporaryFailure,
 )
 from smsproxy.phone import country_of, parse_e164
 from smsproxy.simulator.carrier import SimulatorCarrier
@@ -38,9 +38,9 @@ from tests.support.simulated import OURS, arrived, fault, text
 pytestmark = pytest.mark.django_db(transaction=True)
 
 ERRORS = {
-    FaultKind.THROTTLED: TryLater,
-    FaultKind.UNREACHABLE: TryLater,
-    FaultKind.REFUSED: Refused,
+    FaultKind.THROTTLED: TemporaryFailure,
+    FaultKind.UNREACHABLE: TemporaryFailure,
+    FaultKind.REFUSED: PermanentFailure,
     FaultKind.SENDER_FAULT: SenderFault,
     FaultKind.ACCOUNT_FAULT: AccountFault,
     FaultKind.LOST_REQUEST: OutcomeUnknown,
@@ -72,13 +72,13 @@ def test_search_filters():
     assert {offer.type for offer in search(type=NumberType.TOLL_FREE)} == {NumberType.TOLL_FREE}
     assert all(Feature.VOICE in offer.features for offer in search(features=frozenset({Feature.SMS, Feature.VOICE})))
     assert search(features=frozenset({Feature.MMS})) == []
-    assert [o.number for o in search(pattern="07", pattern_place=PatternPlace.END)] == ["+447700900107"]
-    assert search(pattern="07", pattern_place=PatternPlace.START) == []
-    assert len(search(pattern="4477", pattern_place=PatternPlace.START)) == len(search())
+    assert [o.number for o in search(pattern="07", pattern_place=PatternPosition.END)] == ["+447700900107"]
+    assert search(pattern="07", pattern_place=PatternPosition.START) == []
+    assert len(search(pattern="4477", pattern_place=PatternPosition.START)) == len(search())
 
 
 def test_a_number_is_bought_once(network):
-    with pytest.raises(Refused) as refusal:
+    with pytest.raises(PermanentFailure) as refusal:
         network.buy(OURS, "GB")
     assert refusal.value.code == "420"
     assert OURS not in {offer.number for offer in network.search(NumberQuery(country="GB"))}
@@ -87,7 +87,7 @@ def test_a_number_is_bought_once(network):
 
 @pytest.mark.parametrize(("number", "country"), [("+447700900001", "GB"), (OURS, "DE")])
 def test_what_is_not_for_rent_is_refused(number, country):
-    with pytest.raises(Refused):
+    with pytest.raises(PermanentFailure):
         SimulatorCarrier().buy(number, country)
 
 
@@ -96,7 +96,7 @@ def test_a_cancelled_number_is_for_rent_again(network):
     assert list(network.owned()) == []
     assert OURS in {offer.number for offer in network.search(NumberQuery(country="GB"))}
     for verb in (network.cancel, lambda *who: network.configure(*who, "https://sms.example.com/")):
-        with pytest.raises(Refused):
+        with pytest.raises(PermanentFailure):
             verb(OURS, "GB")
 
 
@@ -158,7 +158,7 @@ def test_every_verb_fails_in_every_way_and_then_works(network, verb, kind):
         calls(network)[verb]()
     assert type(error.value) is ERRORS[kind]
     if kind == FaultKind.THROTTLED:
-        assert isinstance(error.value, TryLater)
+        assert isinstance(error.value, TemporaryFailure)
         assert error.value.retry_after
     # What was lost after it happened cannot always happen again.
     if not (kind == FaultKind.LOST_REPLY and verb in (Verb.BUY, Verb.CANCEL)):

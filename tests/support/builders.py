@@ -5,9 +5,9 @@ from dataclasses import fields
 from itertools import count
 
 from conversations.lifecycle.create import create_conversation
-from conversations.lifecycle.request import Person, Terms
+from conversations.lifecycle.request import ConversationSpec, ParticipantSpec
 from conversations.models import Conversation, Participant
-from numbers.assignment.policy import Policy
+from numbers.assignment.policy import AssignmentPolicy
 from numbers.models import NumberState, VirtualNumber
 from smsproxy.carriers.base import (
     AvailableNumber,
@@ -17,7 +17,7 @@ from smsproxy.carriers.base import (
     NumberQuery,
     NumberType,
     OutgoingText,
-    OwnedNumber,
+    RentedNumber,
     SendReply,
     SentPart,
 )
@@ -54,10 +54,10 @@ def add_number(number: str, state: NumberState, country: str = "GB", **fields: o
 def talk(*numbers: str, notify: bool = False, **options: object) -> Conversation:
     """A conversation between these people, labelled Alice, Bob and Charlie by their place."""
     labels = ["Alice", "Bob", "Charlie", "Dora", "Emil"]
-    people = [Person(number=number, label=labels[place]) for place, number in enumerate(numbers)]
+    people = [ParticipantSpec(number=number, label=labels[place]) for place, number in enumerate(numbers)]
     asked = {name: options.pop(name) for name in ("created_by", "request_id") if name in options}
-    policies = {field.name: options.pop(field.name) for field in fields(Policy) if field.name in options}
-    terms = Terms(notify=notify, policy=Policy(**policies), **options)  # type: ignore[arg-type]
+    policies = {field.name: options.pop(field.name) for field in fields(AssignmentPolicy) if field.name in options}
+    terms = ConversationSpec(notify=notify, policy=AssignmentPolicy(**policies), **options)  # type: ignore[arg-type]
     return create_conversation(people, terms, **asked)  # type: ignore[arg-type]
 
 
@@ -105,7 +105,7 @@ class ScriptedCarrier(VonageWebhooks):
     def configure(self, number: str, country: str, webhook_url: str) -> None:
         raise NotImplementedError
 
-    def owned(self, number: str = "") -> Iterator[OwnedNumber]:
+    def owned(self, number: str = "") -> Iterator[RentedNumber]:
         raise NotImplementedError
 
     def cancel(self, number: str, country: str) -> None:

@@ -29,10 +29,17 @@ from django.db.models import QuerySet
 from conversations.intake.receive import receive
 from conversations.lifecycle.create import create_conversation
 from conversations.lifecycle.replace_number import replace
-from conversations.lifecycle.request import NoNumberFree, Person, Terms
-from conversations.models import Conversation, InboundMessage, LateTexts, OutboundMessage, OutboundState, Participant
+from conversations.lifecycle.request import ConversationSpec, NoNumberFree, ParticipantSpec
+from conversations.models import (
+    Conversation,
+    InboundMessage,
+    LateMessagePolicy,
+    OutboundMessage,
+    OutboundState,
+    Participant,
+)
 from conversations.worker.periodic_jobs import close_expired, release_cooled_down
-from numbers.assignment.policy import Policy, UsedUp
+from numbers.assignment.policy import AssignmentPolicy, ExhaustionPolicy
 from numbers.models import NumberState, VirtualNumber
 from smsproxy.carriers.base import InboundText
 from smsproxy.states import StaleState
@@ -125,7 +132,7 @@ class Crowd:
 def main() -> None:
     plan = Plan(**json.loads(sys.argv[1]))
     # Shorter than the settings allow, so that there is much to release.
-    settings.COOL_DOWN = plan.cool_down
+    settings.COOL_DOWN_SECONDS = plan.cool_down
     with multiprocessing.get_context("fork").Pool(PROCESSES) as pool:
         for done in pool.starmap(_work, [(plan, which) for which in range(PROCESSES)], chunksize=1):
             sys.stdout.write(json.dumps(done) + "\n")
@@ -146,11 +153,11 @@ def _work(plan: Plan, which: int) -> "Counter[str]":
 
 
 def _create(chance: random.Random, plan: Plan) -> str:
-    people = [Person(number=number) for number in chance.sample(plan.people, chance.choice([2, 2, 2, 3]))]
-    terms = Terms(
+    people = [ParticipantSpec(number=number) for number in chance.sample(plan.people, chance.choice([2, 2, 2, 3]))]
+    terms = ConversationSpec(
         notify=False,
-        policy=Policy(used_up=chance.choice(list(UsedUp))),
-        late_texts=chance.choice(list(LateTexts)),
+        policy=AssignmentPolicy(on_exhausted=chance.choice(list(ExhaustionPolicy))),
+        late_messages=chance.choice(list(LateMessagePolicy)),
         ttl=chance.choice([None, 1]),
     )
     try:

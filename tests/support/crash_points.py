@@ -12,7 +12,7 @@ from django.db import transaction
 from numbers.models import NumberOrder, NumberState, OrderState, VirtualNumber
 from numbers.provisioning.order import OrderSpec, find_or_open_order, fulfil
 from smsproxy.carriers.base import OutcomeUnknown
-from smsproxy.states import Stateful
+from smsproxy.states import StateMachine
 from tests.support.fake_rental_carrier import LOST
 
 TWO = OrderSpec(country="GB", count=2)
@@ -62,8 +62,8 @@ def steps_of_ours(monkeypatch) -> Steps:
 
         monkeypatch.setattr(owner, name, wrapper)
 
-    watch(Stateful, "move")
-    watch(Stateful, "record")
+    watch(StateMachine, "transition")
+    watch(StateMachine, "record_event")
     watch(VirtualNumber, "save")
     watch(NumberOrder, "save")
     return steps

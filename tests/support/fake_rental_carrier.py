@@ -13,9 +13,9 @@ from smsproxy.carriers.base import (
     NumberQuery,
     NumberType,
     OutcomeUnknown,
-    OwnedNumber,
-    PatternPlace,
-    Refused,
+    PatternPosition,
+    PermanentFailure,
+    RentedNumber,
 )
 from smsproxy.webhook_urls import inbound_sms_url
 from tests.support.builders import ScriptedCarrier
@@ -78,7 +78,7 @@ class Rentals(ScriptedCarrier):
         lost = self._begin("buy", number)
         with self._lock:
             if number in self.gone or number in self.account:
-                raise Refused("the number is gone, is ours already, or is not ours", code="420")
+                raise PermanentFailure("the number is gone, is ours already, or is not ours", code="420")
             self.account[number] = ""
             self.bought.append(number)
         self._end("buy", lost)
@@ -86,18 +86,18 @@ class Rentals(ScriptedCarrier):
     def configure(self, number: str, country: str, webhook_url: str) -> None:
         lost = self._begin("configure", number)
         if number not in self.account:
-            raise Refused("not ours", code="420")
+            raise PermanentFailure("not ours", code="420")
         self.account[number] = webhook_url
         self._end("configure", lost)
 
-    def owned(self, number: str = "") -> Iterator[OwnedNumber]:
+    def owned(self, number: str = "") -> Iterator[RentedNumber]:
         self._begin("owned", number)
         if self.lag:
             self.lag -= 1
             return
         for each, webhook_url in list(self.account.items()):
             if number in ("", each):
-                yield OwnedNumber(
+                yield RentedNumber(
                     number=each,
                     country="GB",
                     type=NumberType.MOBILE,
@@ -108,7 +108,7 @@ class Rentals(ScriptedCarrier):
     def cancel(self, number: str, country: str) -> None:
         lost = self._begin("cancel", number)
         if self.account.pop(number, None) is None:
-            raise Refused("not ours", code="420")
+            raise PermanentFailure("not ours", code="420")
         self._end("cancel", lost)
 
     def reaching_us(self) -> set[str]:
@@ -144,8 +144,8 @@ def in_transaction() -> bool:
 def _matches(each: AvailableNumber, query: NumberQuery) -> bool:
     digits = each.number.removeprefix("+")
     found = {
-        PatternPlace.START: digits.startswith,
-        PatternPlace.ANYWHERE: digits.__contains__,
-        PatternPlace.END: digits.endswith,
+        PatternPosition.START: digits.startswith,
+        PatternPosition.ANYWHERE: digits.__contains__,
+        PatternPosition.END: digits.endswith,
     }[query.pattern_place](query.pattern)
     return found and each.country == query.country and query.features <= each.features

@@ -24,9 +24,9 @@ from tests.support.terminal import Terminal
 @pytest.fixture
 def no_hurry(monkeypatch):
     """More threads in one process than a web server has may take a slow machine longer than Vonage waits."""
-    monkeypatch.setattr(views, "PATIENCE", 60.0)
-    monkeypatch.setattr(middleware, "PATIENCE", 60.0)
-    monkeypatch.setattr(deadline, "_MOST_SLOW", 1000)
+    monkeypatch.setattr(views, "DATABASE_TIMEOUT", 60.0)
+    monkeypatch.setattr(middleware, "DATABASE_TIMEOUT", 60.0)
+    monkeypatch.setattr(deadline, "_MAX_SLOW", 1000)
 
 
 @pytest.fixture

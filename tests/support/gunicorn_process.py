@@ -24,7 +24,7 @@ class Gunicorn:
             "ENV_FILE": "/no/such/file",
             "SECRET_KEY": "a secret key for tests",
             "ENCRYPTION_KEYS": "tHqO0P5cwAq3b5xhrnbwIs1oTTPgTDkhbRYBbIHzUcM=",
-            "LOOKUP_KEY": "a lookup key for tests only, 32 characters or more",
+            "NUMBER_HASH_KEY": "a lookup key for tests only, 32 characters or more",
             "DATABASE_URL": f"sqlite:///{directory}/db.sqlite3",
             "VONAGE_SIGNATURE_SECRET": SIGNATURE_SECRET,
         }

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
-from conversations.models import Conversation, ConversationState, Kind, OutboundMessage, Participant
+from conversations.models import Conversation, ConversationState, MessageKind, OutboundMessage, Participant
 from numbers.models import RealNumber, VirtualNumber
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -18,7 +18,7 @@ def ago(days: float) -> datetime:
 
 
 def remember(number: str) -> RealNumber:
-    return RealNumber.objects.remember([number])[number]
+    return RealNumber.objects.get_or_create_many([number])[number]
 
 
 def talked(number, begun, closed=None, *, number_of_ours=None, cool_down=WEEK, pool=None, **fields):
@@ -46,7 +46,7 @@ def spare_number() -> VirtualNumber:
 
 def sent(participant, at, segments=1):
     return OutboundMessage.objects.create(
-        kind=Kind.NOTICE,
+        kind=MessageKind.NOTICE,
         participant=participant,
         sender=participant.proxy_number,
         recipient=participant.real_number,

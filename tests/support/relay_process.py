@@ -17,7 +17,7 @@ _AS_MANAGE_PY = "from django.core.management import execute_from_command_line as
 
 
 class Relays:
-    """`with Relays(directory, stub, LEASE="5") as relays`: relays.start() starts one more.
+    """`with Relays(directory, stub, SEND_LEASE_SECONDS="5") as relays`: relays.start() starts one more.
 
     It works on the database of the test, unless DATABASE_URL says otherwise. What they log is in relays.log.
     """
@@ -30,7 +30,7 @@ class Relays:
             "ENV_FILE": "/no/such/file",
             "SECRET_KEY": "a secret key for tests",
             "ENCRYPTION_KEYS": "tHqO0P5cwAq3b5xhrnbwIs1oTTPgTDkhbRYBbIHzUcM=",
-            "LOOKUP_KEY": "a lookup key for tests only, 32 characters or more",
+            "NUMBER_HASH_KEY": "a lookup key for tests only, 32 characters or more",
             "ALLOWED_HOSTS": "sms.example.com",
             "PUBLIC_URL": "https://sms.example.com",
             "CARRIER": "vonage",
@@ -39,11 +39,11 @@ class Relays:
             "VONAGE_SIGNATURE_SECRET": "mySignatureSecret0123456789abcdef",
             "VONAGE_REST_HOST": stub.host,
             "REQUESTS_CA_BUNDLE": str(stub.ca),
-            "CARRIER_RATE": "100000",
-            "NUMBER_RATES": "*=100000",
-            "LEASE": "5",
-            "CARRIER_TIMEOUT": "2",
-            "UNKNOWN_AFTER": "1",
+            "CARRIER_REQUESTS_PER_SECOND": "100000",
+            "NUMBER_SEGMENTS_PER_SECOND": "*=100000",
+            "SEND_LEASE_SECONDS": "5",
+            "CARRIER_TIMEOUT_SECONDS": "2",
+            "UNKNOWN_OUTCOME_TIMEOUT_SECONDS": "1",
             **settings,
         }
         self.environment.setdefault("DATABASE_URL", url_of_the_test())

@@ -18,7 +18,7 @@ GOOD = {
     "ENV_FILE": "/no/such/file",
     "SECRET_KEY": "a secret key for tests",
     "ENCRYPTION_KEYS": "tHqO0P5cwAq3b5xhrnbwIs1oTTPgTDkhbRYBbIHzUcM=",
-    "LOOKUP_KEY": "a lookup key for tests only, 32 characters or more",
+    "NUMBER_HASH_KEY": "a lookup key for tests only, 32 characters or more",
     "DATABASE_URL": "sqlite:////tmp/smsproxy-no-such-folder-is-needed/db.sqlite3",
 }
 VONAGE = {

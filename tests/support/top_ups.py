@@ -4,10 +4,10 @@ from decimal import Decimal
 
 from numbers.models import TopUp, VirtualNumber
 from numbers.provisioning.top_up import top_up_all
-from smsproxy.carriers.base import TryLater
+from smsproxy.carriers.base import TemporaryFailure
 from tests.support.fake_rental_carrier import offer
 
-UNREACHABLE = TryLater("the carrier is unreachable")
+UNREACHABLE = TemporaryFailure("the carrier is unreachable")
 
 
 def add_rule(**fields):
@@ -15,7 +15,7 @@ def add_rule(**fields):
     rule = {
         "country": "GB",
         "is_enabled": True,
-        "low_water": 2,
+        "low_threshold": 2,
         "target": 2,
         "monthly_budget": Decimal("100.00"),
         "max_monthly_cost": Decimal("2.00"),
@@ -27,7 +27,7 @@ def round_of(rule):
     """One round of a worker; what it has to say of the rule."""
     top_up_all()
     rule.refresh_from_db()
-    return rule.trouble
+    return rule.last_error
 
 
 def let_time_pass():
@@ -40,4 +40,4 @@ def offers(*costs):
 
 
 def bought():
-    return VirtualNumber.objects.ours().filter(order__top_up__isnull=False).count()
+    return VirtualNumber.objects.rented().filter(order__top_up__isnull=False).count()

@@ -341,7 +341,7 @@ def test_a_body_of_which_a_part_is_missing_is_a_503_so_that_it_is_sent_again(cli
 def test_the_id_of_what_is_kept_for_staff_cannot_be_guessed_from_a_number_and_a_text(client, settings):
     params = signed_inbound(messageId=None)
     as_json(client, INBOUND, params)
-    settings.LOOKUP_KEY = "another key of more than thirty-two characters"
+    settings.NUMBER_HASH_KEY = "another key of more than thirty-two characters"
     as_json(client, INBOUND, params)
 
     first, second = InboundMessage.objects.values_list("carrier_message_id", flat=True)

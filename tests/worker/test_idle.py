@@ -85,7 +85,7 @@ def test_when_its_time_is_up_the_sweep_closes_it_and_says_why(time_machine, sett
     conversation.refresh_from_db()
     assert (conversation.state, conversation.closed_reason) == ("closed", "idle")
     assert conversation.events.first().reason == "idle"
-    cool = timezone.now() + timedelta(seconds=settings.COOL_DOWN)
+    cool = timezone.now() + timedelta(seconds=settings.COOL_DOWN_SECONDS)
     assert not conversation.participants.filter(release_at__lt=cool - timedelta(seconds=10)).exists()
     assert not conversation.participants.filter(release_at=None).exists()
     assert close_idle() == 0
@@ -143,7 +143,7 @@ def test_a_text_that_comes_in_the_very_moment_of_the_sweep_keeps_it_open():
 
     with transaction.atomic():
         # The text was in time, and its transaction is about to commit.
-        Participant.objects.route(ALICE, proxies(conversation)[0]).conversation.restart_idle_time()
+        Participant.objects.find_author(ALICE, proxies(conversation)[0]).conversation.touch()
         beside = threading.Thread(target=sweep_beside)
         beside.start()
         wait_for_a_lock()

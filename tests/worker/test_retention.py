@@ -1,4 +1,4 @@
-"""What people wrote is erased after TEXT_RETENTION; what became of it stays."""
+"""What people wrote is erased after TEXT_RETENTION_SECONDS; what became of it stays."""
 
 import re
 
@@ -9,7 +9,7 @@ from django.test.utils import CaptureQueriesContext
 from conversations.delivery import outbox
 from conversations.delivery.relay import Relay
 from conversations.intake import long_messages, receive
-from conversations.models import InboundMessage, LongText, OutboundMessage, TextErasure
+from conversations.models import InboundMessage, LongMessage, OutboundMessage, TextErasure
 from conversations.retention import erase_texts
 from conversations.retention.erase_texts import erase_old_texts
 from conversations.worker.periodic_jobs import sweep
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def _a_month(settings):
-    settings.TEXT_RETENTION = 30 * DAY
+    settings.TEXT_RETENTION_SECONDS = 30 * DAY
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def alices(db):
 def says(alices, carrier):
     def says(id, words=WORDS):
         receive.receive(InboundText(carrier_message_id=id, sender=ALICE, recipient=alices, text=words))
-        Relay().drain()
+        Relay().send_due()
 
     return says
 
@@ -74,7 +74,7 @@ def test_before_their_time_they_are_kept(says, time_machine):
 
 
 def test_without_a_retention_in_the_settings_they_are_kept_for_ever(says, time_machine, settings):
-    settings.TEXT_RETENTION = 0
+    settings.TEXT_RETENTION_SECONDS = 0
     says("one")
     later(time_machine, 1000 * DAY)
 
@@ -84,7 +84,7 @@ def test_without_a_retention_in_the_settings_they_are_kept_for_ever(says, time_m
 
 
 def test_a_webhook_that_was_kept_as_it_came_is_erased_too(db, time_machine):
-    receive.keep_undecodable("m1", WORDS, "for the test")
+    receive.store_undecodable("m1", WORDS, "for the test")
     later(time_machine, 31 * DAY)
 
     erase_old_texts()
@@ -120,7 +120,9 @@ def test_a_text_whose_outcome_nobody_knows_is_too_old_to_be_sent_again_and_is_er
 
 def test_the_parts_of_a_long_text_that_no_worker_has_passed_on_yet_are_kept(alices, time_machine):
     long_messages.take_in(
-        InboundText(carrier_message_id="p1", sender=ALICE, recipient=alices, text=WORDS, group="7", part=1, parts=2)
+        InboundText(
+            carrier_message_id="p1", sender=ALICE, recipient=alices, text=WORDS, concat_ref="7", part=1, parts=2
+        )
     )
     later(time_machine, 31 * DAY)
     erase_old_texts()
@@ -134,7 +136,9 @@ def test_the_parts_of_a_long_text_that_no_worker_has_passed_on_yet_are_kept(alic
 
 def test_a_long_text_that_can_never_be_read_does_not_keep_the_others_from_being_erased(alices, says, time_machine):
     long_messages.take_in(
-        InboundText(carrier_message_id="p1", sender=ALICE, recipient=alices, text=WORDS, group="7", part=1, parts=2)
+        InboundText(
+            carrier_message_id="p1", sender=ALICE, recipient=alices, text=WORDS, concat_ref="7", part=1, parts=2
+        )
     )
     with connection.cursor() as cursor:
         cursor.execute("UPDATE conversations_inboundmessage SET text = 'not encrypted'")
@@ -146,7 +150,7 @@ def test_a_long_text_that_can_never_be_read_does_not_keep_the_others_from_being_
     sweep()
 
     assert texts(InboundMessage) == ["", ""]
-    assert LongText.objects.get().closed_at
+    assert LongMessage.objects.get().closed_at
 
 
 def test_a_pass_erases_a_bite_and_the_next_goes_on(says, time_machine, monkeypatch):
@@ -210,10 +214,12 @@ def explain(question):
 
 
 def test_a_retention_in_which_a_text_may_still_be_sent_is_refused(settings):
-    needed = settings.MESSAGE_MAX_AGE + settings.LEASE + settings.CONCAT_TIMEOUT + 600
+    needed = (
+        settings.MESSAGE_MAX_AGE_SECONDS + settings.SEND_LEASE_SECONDS + settings.LONG_MESSAGE_TIMEOUT_SECONDS + 600
+    )
 
-    code, output = start(TEXT_RETENTION=f"{needed}")
+    code, output = start(TEXT_RETENTION_SECONDS=f"{needed}")
 
     assert code != 0
-    assert "TEXT_RETENTION: expected 0, or more than MESSAGE_MAX_AGE" in output
-    assert start(TEXT_RETENTION=f"{needed + 1}")[0] == 0
+    assert "TEXT_RETENTION_SECONDS: expected 0, or more than MESSAGE_MAX_AGE_SECONDS" in output
+    assert start(TEXT_RETENTION_SECONDS=f"{needed + 1}")[0] == 0

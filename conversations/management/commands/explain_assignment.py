@@ -7,13 +7,13 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rest_framework.utils.encoders import JSONEncoder
 
-from conversations.lifecycle.choose_numbers import Chosen
+from conversations.lifecycle.choose_numbers import ChosenNumber
 from conversations.lifecycle.create import dry_run
-from conversations.lifecycle.request import CannotCreate, NoNumberFree, Person, TooManyAtOnce
+from conversations.lifecycle.request import CannotCreate, ContentionError, NoNumberFree, ParticipantSpec
 from conversations.management.number_argument import HOW_TO_HIDE, number_argument
 from conversations.models.conversation import MAX_PARTICIPANTS
 from numbers.assignment.choose import Preference
-from numbers.assignment.policy import Geography, Stickiness, UsedUp, policy_of
+from numbers.assignment.policy import ExhaustionPolicy, Geography, Stickiness, policy_of
 from numbers.management.arguments import find_pool
 from numbers.models import Pool
 from smsproxy.text_table import line
@@ -26,7 +26,7 @@ WHY: Mapping[Preference, str] = {
     Preference.OWN_COUNTRY: "it is from their own country",
     Preference.OTHER_COUNTRY: "no number of their own country is free, and the policy allows other countries",
     Preference.ANY: "the policy ignores countries",
-    Preference.CUT_SHORT: "all other numbers are used up: the cool-down of this one would be cut short",
+    Preference.COOL_DOWN_CUT: "all other numbers are used up: the cool-down of this one would be cut short",
     Preference.REPLACEMENT: "it replaces another of their numbers",
 }
 
@@ -43,7 +43,7 @@ class Command(BaseCommand):
         parser.add_argument("--pool", type=find_pool, default=None, metavar="NAME", help="default: the common pool")
         parser.add_argument("--geography", choices=list(Geography), help="default: NUMBER_GEOGRAPHY")
         parser.add_argument("--stickiness", choices=list(Stickiness), help="default: NUMBER_STICKINESS")
-        parser.add_argument("--used-up", choices=list(UsedUp), help="default: NUMBERS_USED_UP")
+        parser.add_argument("--on-exhausted", choices=list(ExhaustionPolicy), help="default: ON_EXHAUSTED")
         parser.add_argument("--json", action="store_true", help="for programs")
 
     def handle(
@@ -53,15 +53,15 @@ class Command(BaseCommand):
         pool: Pool | None,
         geography: str | None,
         stickiness: str | None,
-        used_up: str | None,
+        on_exhausted: str | None,
         json: bool,
         **options: Any,
     ) -> None:
         if not 2 <= len(people) <= MAX_PARTICIPANTS:
             raise CommandError(f"Expected 2 to {MAX_PARTICIPANTS} people, found {len(people)}.", returncode=2)
-        asked = [Person(number=number_argument(text, f"PERSON {place}")) for place, text in enumerate(people)]
+        asked = [ParticipantSpec(number=number_argument(text, f"PERSON {place}")) for place, text in enumerate(people)]
         try:
-            policy = policy_of(pool, geography=geography, stickiness=stickiness, used_up=used_up)
+            policy = policy_of(pool, geography=geography, stickiness=stickiness, on_exhausted=on_exhausted)
             chosen = dry_run(asked, policy)
         except NoNumberFree as error:
             if json:
@@ -73,7 +73,7 @@ class Command(BaseCommand):
             raise CommandError(f"Participant {error.position}: {error.detail}.", returncode=3) from None
         except CannotCreate as error:
             raise CommandError(f"Participant {error.position}: {error.detail}.", returncode=2) from None
-        except TooManyAtOnce:
+        except ContentionError:
             raise CommandError("Concurrent requests took every free number. Run the command again.") from None
         if json:
             self._write_json({"participants": [_figures(each) for each in chosen]})
@@ -84,7 +84,7 @@ class Command(BaseCommand):
         self.stdout.write(json.dumps(found, cls=JSONEncoder, indent=2))
 
 
-def _lines(chosen: Sequence[Chosen]) -> list[str]:
+def _lines(chosen: Sequence[ChosenNumber]) -> list[str]:
     return [
         line(
             [
@@ -99,12 +99,12 @@ def _lines(chosen: Sequence[Chosen]) -> list[str]:
     ]
 
 
-def _why(each: Chosen) -> str:
+def _why(each: ChosenNumber) -> str:
     ended = f", of conversation {each.cut_short.conversation.public_id}" if each.cut_short else ""
     return f"{WHY[each.preference]}{ended}"
 
 
-def _figures(each: Chosen) -> dict[str, Any]:
+def _figures(each: ChosenNumber) -> dict[str, Any]:
     return {
         "proxy_number": each.number.number,
         "proxy_country": each.number.country,

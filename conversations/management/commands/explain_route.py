@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rest_framework.utils.encoders import JSONEncoder
 
-from conversations.insight.explain_route import ConversationFound, Place, RouteExplanation, explain_route
+from conversations.insight.explain_route import ConversationFound, ParticipantView, RouteExplanation, explain_route
 from conversations.management.number_argument import HOW_TO_HIDE, number_argument
 
 
@@ -73,7 +73,7 @@ def _conversation(conversation: ConversationFound) -> str:
     return f"{conversation.id}{reference}, {conversation.state}, {_pool(conversation.pool)}"
 
 
-def _place(place: Place) -> str:
+def _place(place: ParticipantView) -> str:
     label = f" ({place.label})" if place.label else ""
     return f"participant {place.position}{label}, whose proxy number is {place.proxy_number}"
 

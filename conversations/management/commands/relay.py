@@ -11,10 +11,10 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.serializers.json import DjangoJSONEncoder
 
 from conversations.delivery.relay import Relay
-from conversations.insight.status import MOST, gather
+from conversations.insight.status import MAX_COUNT, collect_status
 from conversations.management import status_table
 from conversations.worker.periodic_jobs import sweep
-from conversations.worker.sqlite_lock import SecondWorker, alone_on_sqlite
+from conversations.worker.sqlite_lock import WorkerAlreadyRunning, alone_on_sqlite
 from numbers.management.arguments import argument
 from numbers.provisioning.top_up import top_up_all
 from smsproxy.checks import TAG
@@ -45,7 +45,7 @@ class Command(BaseCommand):
             "1: sending is paused, or something needs a person, and the last line, on standard error, says what",
         )
         parser.add_argument(
-            "--json", action="store_true", help=f"the status, for programs. Counts of texts end at {MOST}"
+            "--json", action="store_true", help=f"the status, for programs. Counts of texts end at {MAX_COUNT}"
         )
 
     def handle(self, *, concurrency: int, once: bool, status: bool, json: bool, **options: Any) -> None:
@@ -57,14 +57,14 @@ class Command(BaseCommand):
         relay = Relay(concurrency=concurrency)
         try:
             self._work(relay, concurrency, once=once)
-        except SecondWorker as error:
+        except WorkerAlreadyRunning as error:
             raise CommandError(str(error)) from None
 
     def _work(self, relay: Relay, concurrency: int, *, once: bool) -> None:
         if once:
             with alone_on_sqlite():
                 sweep()
-                relay.drain()
+                relay.send_due()
                 top_up_all()
             return
         stop = threading.Event()
@@ -79,7 +79,7 @@ class Command(BaseCommand):
         self.stdout.write("The relay has stopped: nothing is in flight.")
 
     def _show_status(self, *, as_json: bool) -> None:
-        status = gather()
+        status = collect_status()
         if as_json:
             self.stdout.write(
                 json.dumps({**asdict(status), "troubles": status.troubles}, cls=DjangoJSONEncoder, indent=2)

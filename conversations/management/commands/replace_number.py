@@ -5,10 +5,10 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 
-from conversations.lifecycle.replace_number import Preview, preview, replace
+from conversations.lifecycle.replace_number import ReplacementPreview, preview, replace
 from numbers.management.arguments import number
 from numbers.management.exit_codes import ExitCode
-from numbers.management.pool_command import PoolCommand, pick
+from numbers.management.pool_command import PoolCommand, get_numbers
 from numbers.models import NumberState, VirtualNumber
 
 
@@ -35,8 +35,8 @@ class Command(PoolCommand):
         parser.add_argument("--yes", action="store_true", help="do not ask for confirmation")
 
     def handle(self, *, number: str, successors: list[str], dry_run: bool, yes: bool, **options: Any) -> None:
-        [old] = pick([number])
-        others = pick(successors)
+        [old] = get_numbers([number])
+        others = get_numbers(successors)
         self._refuse_nonsense(old, others)
         planned = preview(old, others)
         self._show(old, planned)
@@ -48,11 +48,11 @@ class Command(PoolCommand):
             if stuck:
                 raise CommandError(
                     f"{stuck} of them have no other number yet. Add numbers, then run the same command again.",
-                    returncode=ExitCode.FEWER,
+                    returncode=ExitCode.PARTIAL,
                 )
             self.stdout.write(self.style.SUCCESS(f"No open conversation uses {old} any more."))
         if dry_run and planned.stuck:
-            raise CommandError(f"No other number is free for {planned.stuck} of them.", returncode=ExitCode.FEWER)
+            raise CommandError(f"No other number is free for {planned.stuck} of them.", returncode=ExitCode.PARTIAL)
 
     def _refuse_nonsense(self, old: VirtualNumber, others: list[VirtualNumber]) -> None:
         if old.state in (NumberState.ORDERED, NumberState.RETIRED):
@@ -65,7 +65,7 @@ class Command(PoolCommand):
                     returncode=ExitCode.USAGE,
                 )
 
-    def _show(self, old: VirtualNumber, planned: Preview) -> None:
+    def _show(self, old: VirtualNumber, planned: ReplacementPreview) -> None:
         self.stdout.write(f"{old} is {old.get_state_display()}.")
         self.stdout.write(f"  {planned.people - planned.stuck} of {planned.people} people would get another number")
         if settings.REPLACED_NOTICE:
@@ -76,13 +76,13 @@ class Command(PoolCommand):
         if planned.cooling:
             self.stdout.write(f"  {planned.cooling} pairs of ended conversations stay until their cool-down ends")
 
-    def _replace(self, old: VirtualNumber, others: list[VirtualNumber], planned: Preview) -> int:
+    def _replace(self, old: VirtualNumber, others: list[VirtualNumber], planned: ReplacementPreview) -> int:
         stuck = 0
         with self.progress(planned.people) as progress:
             for moved in replace(old, others):
                 who = f"conversation {moved.participant.conversation.public_id}, {moved.participant.name}"
                 stuck += moved.to is None
                 told = f"has {moved.to}" if moved.to else f"stays: {moved.why}"
-                progress.tell(f"{who} {told}", is_trouble=moved.to is None)
+                progress.log(f"{who} {told}", is_trouble=moved.to is None)
                 progress.advance()
         return stuck

@@ -6,7 +6,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from numbers.management.arguments import number
 from numbers.management.exit_codes import ExitCode
-from numbers.management.pool_command import PoolCommand, pick
+from numbers.management.pool_command import PoolCommand, get_numbers
 from numbers.models import NumberState, VirtualNumber
 from numbers.provisioning.configure import configure
 from numbers.provisioning.step import StepKind
@@ -35,7 +35,7 @@ class Command(PoolCommand):
                 is_failure = step.kind == StepKind.NOT_CONFIGURED
                 failures += is_failure
                 line = f"not configured: {step.detail}" if is_failure else "its messages reach us"
-                progress.tell(f"{step.number} {line}", is_trouble=is_failure)
+                progress.log(f"{step.number} {line}", is_trouble=is_failure)
                 progress.advance()
         if failures:
             raise CommandError(
@@ -49,9 +49,9 @@ class Command(PoolCommand):
         if numbers and all:
             raise CommandError("Expected numbers or --all, found both.", returncode=ExitCode.USAGE)
         if not numbers:
-            ours = VirtualNumber.objects.ours()
+            ours = VirtualNumber.objects.rented()
             return list(ours if all else ours.filter(state=NumberState.CONFIGURING))
-        chosen = pick(numbers)
+        chosen = get_numbers(numbers)
         for each in chosen:
             if not each.is_rented:
                 raise CommandError(

@@ -8,8 +8,8 @@ from django.core.management.base import CommandError, CommandParser
 from numbers.management.exit_codes import ExitCode
 from numbers.management.pool_command import PoolCommand
 from numbers.models import NumberState, VirtualNumber
-from numbers.spreadsheet.csv_file import MOST_BYTES, Rows, Unreadable
-from numbers.spreadsheet.import_numbers import Meanwhile, apply, preview, read
+from numbers.spreadsheet.csv_file import MAX_BYTES, InvalidCsv, Rows
+from numbers.spreadsheet.import_numbers import PreviewOutdated, apply, preview, read
 
 
 class Command(PoolCommand):
@@ -42,7 +42,7 @@ class Command(PoolCommand):
         self.confirm("Import this?", yes=yes)
         try:
             apply(rows, previewed=found.fingerprint)
-        except Meanwhile as error:
+        except PreviewOutdated as error:
             raise CommandError(f"Nothing was imported. {error}", returncode=ExitCode.USAGE) from None
         waiting = VirtualNumber.objects.filter(state=NumberState.CONFIGURING).count()
         next_step = f" {waiting} not configured yet: run manage.py configure_numbers." if waiting else ""
@@ -51,8 +51,8 @@ class Command(PoolCommand):
     def _read(self, file: Path) -> Rows:
         try:
             with file.open("rb") as opened:
-                return read(opened.read(MOST_BYTES + 1))
+                return read(opened.read(MAX_BYTES + 1))
         except OSError as error:
             raise CommandError(f"Cannot read {file}: {error.strerror}.", returncode=ExitCode.USAGE) from None
-        except Unreadable as error:
+        except InvalidCsv as error:
             raise CommandError(f"Nothing was imported. {error}", returncode=ExitCode.USAGE) from None

@@ -9,9 +9,9 @@ from numbers.management.arguments import add_query_arguments, count, euros, find
 from numbers.management.exit_codes import ExitCode
 from numbers.management.pool_command import PoolCommand, cost_text, numbers_text, total_text
 from numbers.models import NumberOrder, NumberState, OrderState, Pool
-from numbers.provisioning.order import OrderSpec, Plan, find_or_open_order, fulfil, order_for, plan
+from numbers.provisioning.order import OrderSpec, PurchasePlan, find_or_open_order, fulfil, order_for, plan
 from numbers.provisioning.step import StepKind
-from smsproxy.carriers.base import Feature, NumberType, PatternPlace
+from smsproxy.carriers.base import Feature, NumberType, PatternPosition
 from smsproxy.text_table import INDENT, line
 
 _WORDS = {
@@ -56,7 +56,7 @@ class Command(PoolCommand):
         features: frozenset[Feature],
         type: NumberType | None,
         pattern: str,
-        pattern_place: PatternPlace,
+        pattern_place: PatternPosition,
         max_monthly_cost: Decimal | None,
         pool: Pool | None,
         again: bool,
@@ -78,11 +78,11 @@ class Command(PoolCommand):
         self._show(planned)
         is_open = planned.order.state == OrderState.OPEN
         if is_open and not planned.begun and not planned.candidates:
-            raise CommandError("Nothing to buy: the carrier has no such number for rent.", returncode=ExitCode.FEWER)
+            raise CommandError("Nothing to buy: the carrier has no such number for rent.", returncode=ExitCode.PARTIAL)
         if dry_run:
             self.stdout.write("Nothing was bought: --dry-run.")
             if planned.missing > 0:
-                raise CommandError("The carrier has fewer numbers than requested.", returncode=ExitCode.FEWER)
+                raise CommandError("The carrier has fewer numbers than requested.", returncode=ExitCode.PARTIAL)
             return
         if planned.costs:
             self.confirm(f"Buy {len(planned.costs)}?", yes=yes)
@@ -92,7 +92,7 @@ class Command(PoolCommand):
         self._fulfil(order, planned)
         self._sum_up(order)
 
-    def _show(self, planned: Plan) -> None:
+    def _show(self, planned: PurchasePlan) -> None:
         order, begun = planned.order, planned.begun
         if order.state != OrderState.OPEN:
             self.stdout.write(f"Order {order.pk} for exactly this has just ended. To buy as many more, add --again.")
@@ -116,18 +116,18 @@ class Command(PoolCommand):
                 f"The carrier has no more such numbers: {planned.missing} of {order.count} will be missing."
             )
 
-    def _fulfil(self, order: NumberOrder, planned: Plan) -> None:
-        ready = order.numbers.ours().exclude(state=NumberState.CONFIGURING).count()
+    def _fulfil(self, order: NumberOrder, planned: PurchasePlan) -> None:
+        ready = order.numbers.rented().exclude(state=NumberState.CONFIGURING).count()
         with self.progress(order.count, ready) as progress:
             for step in fulfil(order, approval=planned.approval):
                 is_trouble = step.kind in (StepKind.REFUSED, StepKind.NOT_CONFIGURED) or bool(step.detail)
                 why = f": {step.detail}" if step.detail else ""
-                progress.tell(f"{step.number} {_WORDS[step.kind]}{why}", is_trouble=is_trouble)
+                progress.log(f"{step.number} {_WORDS[step.kind]}{why}", is_trouble=is_trouble)
                 if step.kind in (StepKind.CONFIGURED, StepKind.NOT_CONFIGURED):
                     progress.advance()
 
     def _sum_up(self, order: NumberOrder) -> None:
-        ours = order.numbers.ours()
+        ours = order.numbers.rented()
         unconfigured = ours.filter(state=NumberState.CONFIGURING).count()
         bought = f"Order {order.pk}: {ours.count()} of {numbers_text(order.count)} bought"
         if order.state == OrderState.OPEN:
@@ -137,9 +137,9 @@ class Command(PoolCommand):
                 if is_being_bought
                 else "the carrier's other numbers were not shown, or cost more. Run the same command again to see them."
             )
-            raise CommandError(f"{bought}; {rest}", returncode=ExitCode.FEWER)
+            raise CommandError(f"{bought}; {rest}", returncode=ExitCode.PARTIAL)
         if order.state != OrderState.COMPLETE:
-            raise CommandError(f"{bought}: the carrier has no more such numbers.", returncode=ExitCode.FEWER)
+            raise CommandError(f"{bought}: the carrier has no more such numbers.", returncode=ExitCode.PARTIAL)
         if unconfigured:
             raise CommandError(
                 f"{bought}, but {unconfigured} do not reach us yet. Does PUBLIC_URL answer from outside? "

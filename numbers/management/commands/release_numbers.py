@@ -6,7 +6,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from numbers.management.arguments import number
 from numbers.management.exit_codes import ExitCode
-from numbers.management.pool_command import PoolCommand, cost_text, pick
+from numbers.management.pool_command import PoolCommand, cost_text, get_numbers
 from numbers.models import NumberState, VirtualNumber
 from numbers.provisioning.release import CannotRelease, release, use_of
 
@@ -40,13 +40,15 @@ class Command(PoolCommand):
             self.confirm(f"Cancel {len(free)} for good?", yes=yes)
             stuck += len(free) - self._release(free)
         if stuck:
-            raise CommandError(f"{stuck} of {len(picked)} cannot be released.", returncode=ExitCode.FEWER)
+            raise CommandError(f"{stuck} of {len(picked)} cannot be released.", returncode=ExitCode.PARTIAL)
 
     def _pick(self, numbers: list[str], retired: bool) -> list[VirtualNumber]:
         if bool(numbers) == retired:
             found = "both" if numbers else "neither"
             raise CommandError(f"Expected numbers or --retired, found {found}.", returncode=ExitCode.USAGE)
-        return list(VirtualNumber.objects.ours().filter(state=NumberState.RETIRED)) if retired else pick(numbers)
+        return (
+            list(VirtualNumber.objects.rented().filter(state=NumberState.RETIRED)) if retired else get_numbers(numbers)
+        )
 
     def _is_released(self, each: VirtualNumber) -> bool:
         is_released = each.state == NumberState.RETIRED and not each.is_rented
@@ -67,9 +69,9 @@ class Command(PoolCommand):
                 try:
                     release(each)
                 except CannotRelease as error:
-                    progress.tell(f"{each} cannot be released: {error}", is_trouble=True)
+                    progress.log(f"{each} cannot be released: {error}", is_trouble=True)
                 else:
                     released += 1
-                    progress.tell(f"{each} is released")
+                    progress.log(f"{each} is released")
                 progress.advance()
         return released

@@ -9,7 +9,7 @@ from numbers.management.arguments import add_query_arguments, count
 from numbers.management.exit_codes import ExitCode
 from numbers.management.pool_command import PoolCommand, cost_text
 from numbers.provisioning.retry import search
-from smsproxy.carriers.base import Feature, NumberQuery, NumberType, PatternPlace
+from smsproxy.carriers.base import Feature, NumberQuery, NumberType, PatternPosition
 from smsproxy.text_table import line
 
 
@@ -28,7 +28,7 @@ class Command(PoolCommand):
         features: frozenset[Feature],
         type: NumberType | None,
         pattern: str,
-        pattern_place: PatternPlace,
+        pattern_place: PatternPosition,
         limit: int,
         **options: Any,
     ) -> None:
@@ -40,6 +40,6 @@ class Command(PoolCommand):
             cost = cost_text(number.monthly_cost)
             self.stdout.write(line([number.number, number.type or "unknown", capable, cost], widths=[17, 11, 15]))
         if not found:
-            raise CommandError("The carrier has no such number for rent.", returncode=ExitCode.FEWER)
+            raise CommandError("The carrier has no such number for rent.", returncode=ExitCode.PARTIAL)
         if found == limit:
             self.stderr.write(f"The carrier may have more than these {limit}: raise --limit to list more.")

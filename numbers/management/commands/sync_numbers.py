@@ -33,7 +33,7 @@ class Command(PoolCommand):
             counted[finding.kind] += 1
             drift += finding.is_drift
         told = ", ".join(f"{count} {kind}" for kind, count in counted.items()) or "no difference"
-        ours = VirtualNumber.objects.ours().count()
+        ours = VirtualNumber.objects.rented().count()
         summary = f"{numbers_text(ours)} {'is' if ours == 1 else 'are'} ours; {told}."
         if drift:
             raise CommandError(f"{summary} Fix the differences above.", returncode=ExitCode.DRIFT)

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conversations.lifecycle.create import create_conversation
-from conversations.lifecycle.request import NoNumberFree, Person
+from conversations.lifecycle.request import NoNumberFree, ParticipantSpec
 from conversations.models import Conversation, Participant
-from numbers.assignment.choose import best_numbers, sender_countries
-from numbers.assignment.policy import Policy
+from numbers.assignment.choose import assign_numbers, sender_countries
+from numbers.assignment.policy import AssignmentPolicy
 from numbers.models import NumberState, RealNumber, VirtualNumber
 from smsproxy.carriers.base import Feature
 from tests.support.builders import ALICE, BOB, CHARLIE, add_numbers, members, proxies, talk
@@ -26,11 +26,11 @@ CANADIAN = "+14165550101"
 
 
 def person(number):
-    return RealNumber.objects.remember([number])[number]
+    return RealNumber.objects.get_or_create_many([number])[number]
 
 
 def best_for(number):
-    [best] = best_numbers([person(number)], Policy())
+    [best] = assign_numbers([person(number)], AssignmentPolicy())
     return best and best.number.number
 
 
@@ -79,7 +79,7 @@ def test_any_prefers_no_country(settings):
     settings.NUMBER_GEOGRAPHY = "any"
     french = add_numbers(1, "FR", start="+33700000")[0]
     add_numbers(1)
-    VirtualNumber.objects.filter(country="GB").update(live=1)
+    VirtualNumber.objects.filter(country="GB").update(live_pair_count=1)
 
     assert best_for(ALICE) == french.number
 
@@ -136,7 +136,7 @@ def test_the_two_sides_of_a_conversation_get_different_numbers_where_there_are_e
 def test_a_large_group_is_spread_over_a_small_pool():
     add_numbers(3)
 
-    conversation = create_conversation([Person(number=f"+44770090001{index}") for index in range(9)])
+    conversation = create_conversation([ParticipantSpec(number=f"+44770090001{index}") for index in range(9)])
 
     assert set(Counter(proxies(conversation)).values()) == {3}
 
@@ -160,7 +160,7 @@ def test_somebody_with_very_many_conversations_gets_the_one_number_that_is_left(
 
     assert {best_for(ALICE)} == {each.number for each in left}
     # Even if the first rows are of no use to them.
-    VirtualNumber.objects.filter(pk__in=[each.pk for each in left]).update(live=99)
+    VirtualNumber.objects.filter(pk__in=[each.pk for each in left]).update(live_pair_count=99)
     assert {best_for(ALICE)} == {each.number for each in left}
 
 
@@ -194,7 +194,7 @@ def test_each_gets_the_best_of_all_numbers_that_are_free_for_them(db, settings, 
             None,
             frozenset({Feature.SMS}),
             state=NumberState.ACTIVE,
-            live=live or 0,
+            live_pair_count=live or 0,
         )
         for index, (prefix, live) in enumerate(pool)
     ]
@@ -226,11 +226,11 @@ def test_each_gets_the_best_of_all_numbers_that_are_free_for_them(db, settings, 
             matters and bool(one.area) and number.area != one.area,
             matters and bool(one.region) and number.region != one.region,
             given[number.pk],
-            number.live,
+            number.live_pair_count,
         )
 
-    policy = Policy()
-    for one, choice in zip(people, best_numbers(people, policy), strict=True):
+    policy = AssignmentPolicy()
+    for one, choice in zip(people, assign_numbers(people, policy), strict=True):
         best = choice and choice.number
         countries = sender_countries(one.country, policy) or set(_PREFIXES.values())
         free = [each for each in numbers if each.country in countries and (one.pk, each.pk) not in live]
@@ -262,7 +262,7 @@ def test_creation_fails_exactly_when_somebody_has_used_up_every_number(db, steps
             continue
         people = [f"+44770090001{each}" for each in (one, other)]
         live = Counter(Participant.objects.unreleased().values_list("real_number__number_hash", flat=True))
-        is_full = any(live[RealNumber.of(each).number_hash] == pool for each in people)
+        is_full = any(live[RealNumber.from_number(each).number_hash] == pool for each in people)
         if is_full:
             with pytest.raises(NoNumberFree):
                 talk(*people)

@@ -13,8 +13,8 @@ from django.utils import timezone
 
 from conversations.models import Participant
 from conversations.worker.periodic_jobs import release_cooled_down
-from numbers.assignment.choose import best_numbers
-from numbers.assignment.policy import Policy, Stickiness
+from numbers.assignment.choose import assign_numbers
+from numbers.assignment.policy import AssignmentPolicy, Stickiness
 from numbers.models import Pool, RealNumber, VirtualNumber
 from tests.support.builders import ALICE, BOB, add_numbers, members, talk
 
@@ -66,11 +66,11 @@ def add_many_numbers(*, britain=0, california=0, texas=0, pool=None):
 def test_the_best_number_is_among_the_first_rows_of_an_index(geography, number, numbers, indexes, name, cap):
     pool = Pool.objects.create(name=name, number_cap=cap) if name else None
     add_many_numbers(**numbers, pool=pool)
-    person = RealNumber.objects.remember([number])[number]
+    person = RealNumber.objects.get_or_create_many([number])[number]
 
     with override_settings(NUMBER_CAP=cap or 0):
-        policy = Policy(pool=pool, geography=geography)
-        found = plans(lambda: list(best_numbers([person], policy, newcomers=[person])))
+        policy = AssignmentPolicy(pool=pool, geography=geography)
+        found = plans(lambda: list(assign_numbers([person], policy, newcomers=[person])))
 
     # The first rows, then those without what was found among them, where it was nothing.
     assert {index for plan in found for index in re.findall(r"virtual_number_of_(\w+)", plan)} == indexes
@@ -83,9 +83,9 @@ def test_two_who_have_met_get_the_same_numbers_or_others_from_the_first_rows_of_
     had = members(talk(ALICE, BOB))
     Participant.objects.update(released_at=timezone.now())
     people = [each.real_number for each in had]
-    policy = Policy(stickiness=stickiness)
+    policy = AssignmentPolicy(stickiness=stickiness)
 
-    found = plans(lambda: list(best_numbers(people, policy)))
+    found = plans(lambda: list(assign_numbers(people, policy)))
 
     of_numbers = [plan for plan in found if plan.startswith("Limit") and "conversations_participant" not in plan]
     assert of_numbers
@@ -100,8 +100,8 @@ def test_counting_and_releasing_pairs_looks_up_the_rows_that_change_and_no_other
     talk(ALICE, BOB).close()
     Participant.objects.update(release_at=timezone.now())
 
-    given = plans(lambda: VirtualNumber.objects.give({one: 1, other: 2}, cap=50))
-    taken_back = plans(lambda: VirtualNumber.objects.take_back({one: 1, other: 2}))
+    given = plans(lambda: VirtualNumber.objects.add_live_pairs({one: 1, other: 2}, cap=50))
+    taken_back = plans(lambda: VirtualNumber.objects.remove_live_pairs({one: 1, other: 2}))
     released = plans(release_cooled_down)
 
     for each in (given, taken_back, released):
@@ -115,12 +115,12 @@ def test_somebody_who_has_all_of_the_first_rows_gets_the_next_one_from_the_index
     add_numbers(30)
     for index in range(15):
         talk(ALICE, f"+4477007{index:05}")
-    alice = RealNumber.objects.remember([ALICE])[ALICE]
+    alice = RealNumber.objects.get_or_create_many([ALICE])[ALICE]
     theirs = VirtualNumber.objects.filter(participants__real_number=alice)
     VirtualNumber.objects.update(last_assigned_at=timezone.now())
     VirtualNumber.objects.filter(pk__in=theirs.values("pk")).update(last_assigned_at=None)
 
-    *_, beyond = plans(lambda: list(best_numbers([alice], Policy())))
+    *_, beyond = plans(lambda: list(assign_numbers([alice], AssignmentPolicy())))
 
     assert "one_live_route" in beyond
     assert "virtual_number_of_" in beyond

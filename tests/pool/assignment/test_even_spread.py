@@ -14,8 +14,8 @@ from django.utils import timezone
 
 from conversations.models import Conversation, Participant
 from conversations.worker.periodic_jobs import release_cooled_down
-from numbers.assignment.choose import best_numbers
-from numbers.assignment.policy import Policy
+from numbers.assignment.choose import assign_numbers
+from numbers.assignment.policy import AssignmentPolicy
 from numbers.models import RealNumber, VirtualNumber
 from tests.support.builders import add_numbers
 
@@ -26,14 +26,14 @@ class Crowd:
     """Groups of people who all have never had a conversation before."""
 
     def __init__(self):
-        self.newcomers = map(RealNumber.of, (f"+4474{index:08}" for index in count()))
+        self.newcomers = map(RealNumber.from_number, (f"+4474{index:08}" for index in count()))
 
     def come(self, how_many):
         participants = []
         for _ in range(how_many // GROUP):
             people = [next(self.newcomers) for _ in range(GROUP)]
-            numbers = [choice.number for choice in best_numbers(people, Policy(), newcomers=people)]
-            assert VirtualNumber.objects.give(Counter(number.pk for number in numbers))
+            numbers = [choice.number for choice in assign_numbers(people, AssignmentPolicy(), newcomers=people)]
+            assert VirtualNumber.objects.add_live_pairs(Counter(number.pk for number in numbers))
             conversation = Conversation()
             participants += [
                 Participant(conversation=conversation, position=position, real_number=person, proxy_number=number)

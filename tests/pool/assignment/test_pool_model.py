@@ -24,7 +24,7 @@ from smsproxy.states import StaleState
 from tests.support.builders import add_numbers, talk
 from tests.support.hypothesis_profiles import model_examples
 
-COOL_DOWN = timedelta(days=7)
+COOL_DOWN_SECONDS = timedelta(days=7)
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 
 PEOPLE = [f"+44770090000{index}" for index in range(6)]
@@ -37,7 +37,9 @@ STEP = st.one_of(
     OPEN.map(lambda step: step),  # Twice, since hypothesis takes equal ones for one.
     st.tuples(st.just("close"), WHICH),
     st.tuples(st.just("reopen"), WHICH),
-    st.tuples(st.just("wait"), st.sampled_from([timedelta(hours=1), timedelta(days=2), timedelta(days=5), COOL_DOWN])),
+    st.tuples(
+        st.just("wait"), st.sampled_from([timedelta(hours=1), timedelta(days=2), timedelta(days=5), COOL_DOWN_SECONDS])
+    ),
 )
 HISTORY = st.integers(5, 30).flatmap(lambda count: st.lists(STEP, min_size=count, max_size=count))
 
@@ -74,7 +76,7 @@ class Model:
 
     def close(self, which):
         if (found := self.pick(which)) and found.release_at is None:
-            found.release_at = self.now + COOL_DOWN
+            found.release_at = self.now + COOL_DOWN_SECONDS
 
     def reopen(self, which):
         if (found := self.pick(which)) and not found.is_released:
@@ -155,7 +157,7 @@ class Reality:
         }
         assert max(Counter((person, number) for _, person, number, _ in pairs).values(), default=1) == 1, "live twice"
         counted = Counter(number for *_, number, _ in pairs)
-        assert all(live == counted[pk] for pk, live in rows("SELECT id, live FROM numbers_virtualnumber"))
+        assert all(live == counted[pk] for pk, live in rows("SELECT id, live_pair_count FROM numbers_virtualnumber"))
 
     def check_routes(self, model):
         """A text from each person to each number that they ever had reaches the conversation that it stands for now."""
@@ -163,7 +165,7 @@ class Reality:
         unreleased = {(each.real_number_id, each.proxy_number_id): each for each in ever.unreleased()}
         assert len(unreleased) == len(model.live())
         for each in ever:
-            found = Participant.objects.route(each.real_number.number, each.proxy_number.number)
+            found = Participant.objects.find_author(each.real_number.number, each.proxy_number.number)
             assert found == unreleased.get((each.real_number_id, each.proxy_number_id))
 
 
@@ -191,7 +193,7 @@ def replay(history, numbers):
 def test_as_many_numbers_as_the_busiest_person_has_live_conversations_are_enough_and_one_less_is_not(
     db, settings, history
 ):
-    settings.COOL_DOWN = COOL_DOWN.total_seconds()
+    settings.COOL_DOWN_SECONDS = COOL_DOWN_SECONDS.total_seconds()
     delta = delta_of(history)
     event(f"Δ = {delta}")
     if delta == 0:
@@ -209,7 +211,7 @@ def test_the_model_refuses_exactly_whom_a_number_is_missing_for():
         ("open", [alice, charlie]),
         ("close", 0),
         ("open", [bob, charlie]),
-        ("wait", COOL_DOWN),
+        ("wait", COOL_DOWN_SECONDS),
         ("open", [alice, bob]),
         ("reopen", 0),
     ]

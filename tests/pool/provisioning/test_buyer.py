@@ -13,9 +13,9 @@ from conversations.worker import top_up_thread
 from conversations.worker.top_up_thread import Buyer
 from numbers.models import NumberOrder, OrderState, TopUp, VirtualNumber
 from numbers.provisioning import retry
-from numbers.provisioning.retry import Stopped, patiently, search, unless
+from numbers.provisioning.retry import ShutdownRequested, search, stop_on, with_retries
 from numbers.provisioning.top_up import top_up_all
-from smsproxy.carriers.base import TryLater
+from smsproxy.carriers.base import TemporaryFailure
 from smsproxy.simulator.models import SimulatedFault, SimulatedNumber
 from tests.support.demo_process import PATIENCE
 from tests.support.relay_process import Relays, wait_until
@@ -32,7 +32,7 @@ from numbers.provisioning import top_up
 from smsproxy.simulator.carrier import SimulatorCarrier as Simulator
 from smsproxy.simulator.models import SimulatedNumber
 top_up_thread.EVERY = 0.1
-top_up.LEASE = timedelta(seconds=5)
+top_up.SEND_LEASE_SECONDS = timedelta(seconds=5)
 buy = Simulator.buy
 def slowly(self, *number):
     while SimulatedNumber.objects.count() >= MOST:
@@ -84,7 +84,7 @@ class TestTheThread:
         assert "+447700900001" not in caplog.text
 
     def test_it_buys_when_the_pool_runs_low(self, rentals, start):
-        rule = add_rule(low_water=1, target=1)
+        rule = add_rule(low_threshold=1, target=1)
         start()
         wait_until(VirtualNumber.objects.active().exists)
 
@@ -105,21 +105,21 @@ class TestStopping:
                 return super().wait(timeout)
 
         def call():
-            raise TryLater("throttled", retry_after=50)
+            raise TemporaryFailure("throttled", retry_after=50)
 
         monkeypatch.setattr(time, "sleep", lambda seconds: pytest.fail("nothing ends this wait"))
-        with pytest.raises(Stopped), unless(ToldWhileItIsWaitedFor()):
-            patiently(call)
+        with pytest.raises(ShutdownRequested), stop_on(ToldWhileItIsWaitedFor()):
+            with_retries(call)
         assert waits == [50]
 
     def test_who_was_told_to_stop_does_not_call_the_carrier_any_more(self, rentals):
         stop = threading.Event()
         stop.set()
 
-        with unless(stop):
-            with pytest.raises(Stopped):
+        with stop_on(stop):
+            with pytest.raises(ShutdownRequested):
                 retry.find_owned("+447700900700")
-            with pytest.raises(Stopped):
+            with pytest.raises(ShutdownRequested):
                 next(search(NumberOrder(country="GB", features="SMS", pattern_place="anywhere").query))
 
         assert rentals.calls == []
@@ -155,7 +155,7 @@ def relays(transactional_db, tmp_path):
 @pytest.mark.xdist_group("processes")
 @pytest.mark.postgres
 def test_workers_that_are_killed_again_and_again_fill_the_pool_and_buy_no_number_too_many(relays):
-    rule = add_rule(low_water=20, target=20, monthly_budget=Decimal("30.00"))
+    rule = add_rule(low_threshold=20, target=20, monthly_budget=Decimal("30.00"))
     SimulatedFault.objects.create(verb="buy", kind="lost_reply", remaining=2)
 
     for rented in (2, 5, 8):
@@ -178,13 +178,13 @@ def test_workers_that_are_killed_again_and_again_fill_the_pool_and_buy_no_number
 @pytest.mark.xdist_group("processes")
 @pytest.mark.postgres
 def test_two_workers_fill_the_pool_up_to_the_budget_and_stop_at_it(relays):
-    rule = add_rule(low_water=12, target=12, monthly_budget=Decimal("6.00"), max_monthly_cost=Decimal("1.20"))
+    rule = add_rule(low_threshold=12, target=12, monthly_budget=Decimal("6.00"), max_monthly_cost=Decimal("1.20"))
 
     # Nobody is killed here, and so no lease may run out: a slow machine would open more orders.
-    patient = f"{IN_A_HURRY}\nMOST = 100\ntop_up.LEASE = timedelta(minutes=5)"
+    patient = f"{IN_A_HURRY}\nMOST = 100\ntop_up.SEND_LEASE_SECONDS = timedelta(minutes=5)"
     for process in [relays.start(changes=patient) for _ in range(2)]:
         relays.wait_for(process)
-    wait_until(lambda: TopUp.objects.get().trouble)
+    wait_until(lambda: TopUp.objects.get().last_error)
 
     costs = SimulatedNumber.objects.values_list("monthly_cost", flat=True)
     assert Decimal("5.10") < sum(costs) <= Decimal("6.00")

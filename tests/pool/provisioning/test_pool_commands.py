@@ -12,7 +12,7 @@ from conversations.worker.periodic_jobs import sweep
 from numbers.management.exit_codes import ExitCode
 from numbers.models import NumberState, RealNumber, VirtualNumber
 from numbers.provisioning.release import CannotRelease, release
-from smsproxy.carriers.base import OutcomeUnknown, Refused
+from smsproxy.carriers.base import OutcomeUnknown, PermanentFailure
 from smsproxy.states import StaleState
 from smsproxy.webhook_urls import inbound_sms_url
 from tests.support.builders import ALICE, BOB, add_number, add_numbers, proxies, talk
@@ -42,7 +42,7 @@ def test_all_numbers_can_be_pointed_at_a_new_public_url(rentals, run, settings):
 
 def test_numbers_that_cannot_be_configured_are_counted(rentals, run):
     for each in add_numbers(2):
-        each.move(NumberState.CONFIGURING, reason="test")
+        each.transition(NumberState.CONFIGURING, reason="test")
 
     code, output = run("configure_numbers")
 
@@ -165,7 +165,7 @@ def test_purchases_and_configurations_in_doubt_are_settled(rentals, run):
 
 
 def test_a_number_of_a_stranger_who_once_texted_us_is_brought_in(rentals, run):
-    RealNumber.objects.remember([ALICE])
+    RealNumber.objects.get_or_create_many([ALICE])
     rentals.rent(ALICE)
 
     assert run("sync_numbers")[0] == ExitCode.DONE
@@ -221,14 +221,14 @@ def test_a_number_that_serves_people_is_refused_with_how_many_and_until_when(ren
     used = set(proxies(conversation))
 
     code, output = run("release_numbers", *rented, "--yes")
-    assert code == ExitCode.FEWER
+    assert code == ExitCode.PARTIAL
     assert "it serves 1 person in open conversations" in output
     assert used <= set(rentals.account)
 
     conversation.close()
     code, output = run("release_numbers", *used, "--yes")
-    until = timezone.now() + timedelta(seconds=settings.COOL_DOWN)
-    assert code == ExitCode.FEWER
+    until = timezone.now() + timedelta(seconds=settings.COOL_DOWN_SECONDS)
+    assert code == ExitCode.PARTIAL
     assert f"1 of its pairs cools down until {until:%Y-%m-%d}" in output
     assert used <= set(rentals.account)
     assert set(states().values()) == {"active"}
@@ -249,14 +249,14 @@ def test_a_number_that_serves_many_people_is_told_so(rentals, rented, run):
 @pytest.mark.parametrize("state", [OutboundState.QUEUED, OutboundState.SENDING, OutboundState.UNKNOWN])
 def test_a_number_with_texts_still_to_be_sent_is_refused_with_how_many(rentals, rented, run, state):
     number = VirtualNumber.objects.get(number=rented[0])
-    person = RealNumber.objects.remember([ALICE])[ALICE]
+    person = RealNumber.objects.get_or_create_many([ALICE])[ALICE]
     for each in (state, OutboundState.DELIVERED):
         OutboundMessage.objects.create(
             kind="notice", text="hello", segments=1, sender=number, recipient=person, state=each
         )
 
     code, output = run("release_numbers", rented[0], "--yes")
-    assert code == ExitCode.FEWER
+    assert code == ExitCode.PARTIAL
     assert "1 message is still queued on it" in output
     # The command asks first; the release itself asks too, and under its lock.
     with pytest.raises(CannotRelease, match="1 message is still queued"):
@@ -267,7 +267,7 @@ def test_a_number_with_texts_still_to_be_sent_is_refused_with_how_many(rentals, 
     assert run("release_numbers", rented[0], "--yes")[0] == ExitCode.DONE
 
 
-@pytest.mark.parametrize("fault", [LOST, Refused("not ours")], ids=["lost reply", "refused"])
+@pytest.mark.parametrize("fault", [LOST, PermanentFailure("not ours")], ids=["lost reply", "refused"])
 def test_a_cancellation_in_doubt_is_settled_by_listing(rentals, rented, run, fault):
     rentals.fail("cancel", fault)
     if fault is not LOST:
@@ -326,11 +326,11 @@ def test_a_number_is_not_released_under_a_conversation_that_is_just_being_create
 
     thread = threading.Thread(target=release_it)
     with transaction.atomic():
-        person = RealNumber.objects.remember([ALICE])[ALICE]
+        person = RealNumber.objects.get_or_create_many([ALICE])[ALICE]
         conversation = Conversation.objects.create()
         Participant.objects.create(conversation=conversation, position=0, real_number=person, proxy_number=number)
         # As conversations.creation does as its last step.
-        assert VirtualNumber.objects.give({number.pk: 1})
+        assert VirtualNumber.objects.add_live_pairs({number.pk: 1})
         thread.start()
         wait_for_a_lock()
     thread.join(60)
@@ -346,4 +346,4 @@ def test_a_number_that_is_being_released_cannot_be_given_to_anybody(rentals):
     rentals.rent(number.number)
     release(number)
 
-    assert not VirtualNumber.objects.give({number.pk: 1})
+    assert not VirtualNumber.objects.add_live_pairs({number.pk: 1})

@@ -5,7 +5,7 @@ import pytest
 from numbers.management.exit_codes import EPILOG, ExitCode
 from numbers.management.pool_command import PoolCommand
 from numbers.models import NumberOrder, Pool, VirtualNumber
-from smsproxy.carriers.base import AccountFault, OutcomeUnknown, Refused, TryLater
+from smsproxy.carriers.base import AccountFault, OutcomeUnknown, PermanentFailure, TemporaryFailure
 from tests.support.fake_rental_carrier import offer
 from tests.support.terminal import TWO, states
 
@@ -108,13 +108,13 @@ def test_fewer_numbers_than_asked_for_is_an_exit_code_of_its_own(rentals, run):
     arguments = ["provision_numbers", "--country", "GB", "--count", "11"]
 
     code, output = run(*arguments, "--dry-run")
-    assert code == ExitCode.FEWER
+    assert code == ExitCode.PARTIAL
     code, output = run(*arguments, "--yes")
 
-    assert code == ExitCode.FEWER
+    assert code == ExitCode.PARTIAL
     assert "1 will be missing" in output
     assert "10 of 11 numbers bought" in output
-    assert run("provision_numbers", "--country", "US", "--count", "1", "--yes")[0] == ExitCode.FEWER
+    assert run("provision_numbers", "--country", "US", "--count", "1", "--yes")[0] == ExitCode.PARTIAL
 
 
 def test_with_nothing_to_show_nothing_is_bought_even_if_something_comes_on_offer_meanwhile(rentals, run):
@@ -129,7 +129,7 @@ def test_with_nothing_to_show_nothing_is_bought_even_if_something_comes_on_offer
     rentals.at_step = comes_on_offer
     code, output = run(*TWO, types="y\n")
 
-    assert code == ExitCode.FEWER
+    assert code == ExitCode.PARTIAL
     assert "1 of 2 will be missing" in output
     assert "Resume this order?" in output
     assert "1 of 2 numbers bought; the carrier's other numbers were not shown, or cost more." in output
@@ -151,7 +151,7 @@ def test_no_more_are_bought_than_it_asked_for_a_yes_to(rentals, run, monkeypatch
     monkeypatch.setattr(PoolCommand, "confirm", confirm)
     code, output = run("provision_numbers", "--country", "GB", "--count", "3", types="y\n")
 
-    assert code == ExitCode.FEWER
+    assert code == ExitCode.PARTIAL
     assert "2 of 3 will be missing" in output
     assert "Buy 1? [y/N]" in output
     assert rentals.bought == ["+447700900700"]
@@ -166,7 +166,7 @@ def test_one_number_is_told_as_one(rentals, run):
 
 
 def test_bought_and_not_configured_is_an_exit_code_of_its_own_and_configuring_mends_it(rentals, run):
-    rentals.fail("configure", Refused("the webhook does not answer"))
+    rentals.fail("configure", PermanentFailure("the webhook does not answer"))
 
     code, output = run(*TWO, "--yes")
     assert code == ExitCode.NOT_CONFIGURED
@@ -179,7 +179,7 @@ def test_bought_and_not_configured_is_an_exit_code_of_its_own_and_configuring_me
     assert "Nothing to do" in run("configure_numbers")[1]
 
 
-@pytest.mark.parametrize("fault", [TryLater("throttled", retry_after=900), OutcomeUnknown("no answer")])
+@pytest.mark.parametrize("fault", [TemporaryFailure("throttled", retry_after=900), OutcomeUnknown("no answer")])
 def test_a_carrier_that_cannot_do_it_says_to_run_the_same_command_again(rentals, run, fault):
     rentals.fail("search", fault)
 
@@ -246,7 +246,7 @@ def test_search_lists_numbers_and_costs_and_buys_nothing(rentals, run):
     assert "+447700900702" not in output
     assert "raise --limit to list more" in output
     assert rentals.account == {}
-    assert run("search_numbers", "--country", "US")[0] == ExitCode.FEWER
+    assert run("search_numbers", "--country", "US")[0] == ExitCode.PARTIAL
 
 
 @pytest.mark.parametrize("fault", [AccountFault("no credit"), OutcomeUnknown("no answer")])

@@ -8,10 +8,25 @@ from django.db import transaction
 from django.utils import timezone
 
 from numbers.models import NumberOrder, NumberState, OrderState, RealNumber, VirtualNumber
-from numbers.provisioning.order import JUST_ENDED, MOST_REFUSALS, OrderSpec, find_or_open_order, fulfil, order_for, plan
+from numbers.provisioning.order import (
+    MAX_REFUSALS,
+    SAME_REQUEST_WINDOW,
+    OrderSpec,
+    find_or_open_order,
+    fulfil,
+    order_for,
+    plan,
+)
 from numbers.provisioning.release import release
 from numbers.provisioning.step import StepKind
-from smsproxy.carriers.base import AccountFault, Feature, OutcomeUnknown, PatternPlace, Refused, TryLater
+from smsproxy.carriers.base import (
+    AccountFault,
+    Feature,
+    OutcomeUnknown,
+    PatternPosition,
+    PermanentFailure,
+    TemporaryFailure,
+)
 from smsproxy.webhook_urls import inbound_sms_url
 from tests.support.builders import ALICE, add_number, add_numbers, talk
 from tests.support.fake_rental_carrier import LOST, Rentals, offer
@@ -124,16 +139,16 @@ def test_a_purchase_that_cannot_be_settled_stops_the_run_and_the_next_run_settle
 
 def test_a_listing_that_is_refused_is_not_taken_for_a_number_that_is_refused(rentals):
     rentals.fail("buy", LOST)
-    rentals.fail("owned", Refused("the carrier cannot use this request", code="400"))
+    rentals.fail("owned", PermanentFailure("the carrier cannot use this request", code="400"))
 
-    with pytest.raises(Refused):
+    with pytest.raises(PermanentFailure):
         run()
 
     assert pool(NumberState.ORDERED) == {"+447700900700"}
 
 
 def test_a_busy_carrier_is_asked_again_after_1_3_and_6_seconds(rentals, pauses):
-    rentals.fail("buy", *[TryLater("throttled", code="429")] * 3)
+    rentals.fail("buy", *[TemporaryFailure("throttled", code="429")] * 3)
 
     order, _ = run()
 
@@ -142,7 +157,7 @@ def test_a_busy_carrier_is_asked_again_after_1_3_and_6_seconds(rentals, pauses):
 
 
 def test_a_busy_carrier_is_given_the_time_it_asks_for(rentals, pauses):
-    rentals.fail("buy", TryLater("throttled", retry_after=17))
+    rentals.fail("buy", TemporaryFailure("throttled", retry_after=17))
 
     run()
 
@@ -150,12 +165,14 @@ def test_a_busy_carrier_is_given_the_time_it_asks_for(rentals, pauses):
 
 
 @pytest.mark.parametrize(
-    "faults", [[TryLater("throttled")] * 4, [TryLater("throttled", retry_after=7200)]], ids=["always", "for hours"]
+    "faults",
+    [[TemporaryFailure("throttled")] * 4, [TemporaryFailure("throttled", retry_after=7200)]],
+    ids=["always", "for hours"],
 )
 def test_a_carrier_that_stays_busy_stops_the_run_and_nothing_is_lost(rentals, faults):
     rentals.fail("buy", None, *faults)
 
-    with pytest.raises(TryLater):
+    with pytest.raises(TemporaryFailure):
         run()
 
     assert pool() == {"+447700900700"}
@@ -164,7 +181,7 @@ def test_a_carrier_that_stays_busy_stops_the_run_and_nothing_is_lost(rentals, fa
 
 
 def test_a_search_that_is_interrupted_goes_on_where_it_was(rentals):
-    rentals.fail("search", None, TryLater("throttled"))
+    rentals.fail("search", None, TemporaryFailure("throttled"))
 
     order, _ = run(OrderSpec(country="GB", count=5))
 
@@ -182,7 +199,7 @@ def test_an_account_at_fault_stops_the_run_at_once(rentals):
 
 
 def test_a_number_that_cannot_be_configured_is_counted_and_the_run_goes_on(rentals):
-    rentals.fail("configure", Refused("the webhook does not answer"))
+    rentals.fail("configure", PermanentFailure("the webhook does not answer"))
 
     order, steps = run()
 
@@ -216,7 +233,7 @@ def test_refusals_without_end_stop_the_run_and_say_why(monkeypatch, rentals):
     rentals.offers = [offer(f"+4477009008{index:02}") for index in range(40)]
     rentals.gone.update(each.number for each in rentals.offers)
 
-    with pytest.raises(Refused, match=f"{MOST_REFUSALS} numbers in a row"):
+    with pytest.raises(PermanentFailure, match=f"{MAX_REFUSALS} numbers in a row"):
         run()
 
 
@@ -252,7 +269,7 @@ def test_the_number_of_a_participant_never_becomes_a_virtual_number(rentals):
 
 
 def test_a_number_of_a_stranger_who_once_texted_us_may_be_bought(rentals):
-    RealNumber.objects.remember(["+447700900700"])
+    RealNumber.objects.get_or_create_many(["+447700900700"])
 
     assert plan(order_for(TWO)).candidates[0].number == "+447700900700"
     run(OrderSpec(country="GB", count=1))
@@ -270,7 +287,7 @@ def test_only_an_unfinished_order_for_exactly_the_same_is_gone_on_with(rentals):
         OrderSpec(country="US", count=2),
         OrderSpec(country="GB", count=2, features=frozenset({Feature.SMS, Feature.VOICE})),
         OrderSpec(country="GB", count=2, pattern="7700"),
-        OrderSpec(country="GB", count=2, pattern_place=PatternPlace.END),
+        OrderSpec(country="GB", count=2, pattern_place=PatternPosition.END),
         OrderSpec(country="GB", count=2, max_monthly_cost=Decimal("1.50")),
     ):
         assert find_or_open_order(other) != order
@@ -289,7 +306,7 @@ def test_asking_for_the_same_right_after_the_end_is_the_same_request_unless_said
 
 def test_asking_for_the_same_later_or_after_its_numbers_were_released_is_a_new_request(rentals):
     order, _ = run()
-    order.events.update(created_at=timezone.now() - JUST_ENDED - timedelta(seconds=1))
+    order.events.update(created_at=timezone.now() - SAME_REQUEST_WINDOW - timedelta(seconds=1))
     assert order_for(TWO).pk is None
 
     order.events.update(created_at=timezone.now())
@@ -302,7 +319,7 @@ def test_an_order_that_was_given_up_meanwhile_buys_no_more(rentals):
     order = find_or_open_order(TWO)
     steps = fulfil(order)
     next(steps)
-    NumberOrder.objects.get().move(OrderState.ABANDONED, reason="not needed")
+    NumberOrder.objects.get().transition(OrderState.ABANDONED, reason="not needed")
 
     list(steps)
 
@@ -336,5 +353,5 @@ def test_the_fake_carrier_is_not_to_be_called_within_a_transaction(call):
 def test_the_fake_carrier_refuses_a_second_purchase_as_the_real_one_does():
     rentals = Rentals()
     rentals.buy("+447700900700", "GB")
-    with pytest.raises(Refused):
+    with pytest.raises(PermanentFailure):
         rentals.buy("+447700900700", "GB")

@@ -19,7 +19,7 @@ def test_the_budget_may_be_used_up_to_the_last_cent_and_not_exceeded(rentals):
 
     trouble = round_of(rule)
 
-    assert budget.committed(rule) == Decimal("3.75")
+    assert budget.spent_this_month(rule) == Decimal("3.75")
     assert len(rentals.account) == 3
     assert trouble == "3 of 5 are ours: the budget is used up (EUR 0.00 of EUR 3.75 a month is left)"
 
@@ -65,7 +65,7 @@ def test_a_cap_that_was_lowered_holds_for_the_order_that_is_open(rentals):
 
 @pytest.mark.parametrize(("monthly_budget", "count"), [("1.25", 1), ("2.50", 2)])
 def test_a_budget_that_is_changed_in_the_middle_holds_for_the_next_number(rentals, monthly_budget, count):
-    rule = add_rule(low_water=3, target=3, monthly_budget=Decimal("1.50"))
+    rule = add_rule(low_threshold=3, target=3, monthly_budget=Decimal("1.50"))
     rentals.at_step = lambda name: name == "after buy" and TopUp.objects.update(monthly_budget=monthly_budget)
 
     trouble = round_of(rule)
@@ -135,30 +135,30 @@ def test_a_number_that_was_bought_earlier_costs_in_the_month_in_which_it_is_give
 def test_a_purchase_that_was_refused_costs_nothing(rentals):
     rentals.offers = offers("1.25", "1.25")
     rentals.gone = {"+447700900700"}
-    rule = add_rule(low_water=1, target=1, monthly_budget=Decimal("1.25"))
+    rule = add_rule(low_threshold=1, target=1, monthly_budget=Decimal("1.25"))
 
     assert round_of(rule) == ""
 
     assert rentals.bought == ["+447700900701"]
-    assert budget.committed(rule) == Decimal("1.25")
+    assert budget.spent_this_month(rule) == Decimal("1.25")
 
 
 def test_a_number_that_was_given_up_is_not_bought_again_in_the_same_month(rentals, time_machine):
     """Else what it has cost before would be forgotten."""
     time_machine.move_to(datetime(2026, 5, 20, tzinfo=UTC), tick=False)
-    rule = add_rule(low_water=1, target=1, monthly_budget=Decimal("2.50"))
+    rule = add_rule(low_threshold=1, target=1, monthly_budget=Decimal("2.50"))
     round_of(rule)
     release(VirtualNumber.objects.get())
 
     round_of(rule)
 
     assert rentals.bought == ["+447700900700", "+447700900701"]
-    assert budget.committed(rule) == Decimal("2.50")
+    assert budget.spent_this_month(rule) == Decimal("2.50")
 
 
 def test_where_the_carrier_has_no_others_than_those_given_up_it_says_so(rentals):
     rentals.offers = offers("1.25")
-    rule = add_rule(low_water=1, target=1)
+    rule = add_rule(low_threshold=1, target=1)
     round_of(rule)
     release(VirtualNumber.objects.get())
 

@@ -9,8 +9,8 @@ from django.utils import timezone as clock
 from numbers.models import NumberOrder, OrderState, TopUp, VirtualNumber
 from numbers.provisioning import budget, top_up
 from numbers.provisioning.sync import sync
-from numbers.provisioning.top_up import reserve, top_up_all
-from smsproxy.carriers.base import AccountFault, OutcomeUnknown, Refused
+from numbers.provisioning.top_up import free_numbers, top_up_all
+from smsproxy.carriers.base import AccountFault, OutcomeUnknown, PermanentFailure
 from tests.support.builders import add_numbers
 from tests.support.fake_rental_carrier import LOST, offer
 from tests.support.outbox import later
@@ -172,7 +172,7 @@ def test_an_order_that_waited_for_the_carrier_buys_nothing_that_others_have_boug
 
 
 def test_an_order_of_which_a_part_is_still_missing_is_followed_by_one_for_that(rentals):
-    rule = add_rule(low_water=5, target=5)
+    rule = add_rule(low_threshold=5, target=5)
     rentals.fail("search", *[UNREACHABLE] * 4)
     round_of(rule)
     add_numbers(3)
@@ -181,7 +181,7 @@ def test_an_order_of_which_a_part_is_still_missing_is_followed_by_one_for_that(r
     assert round_of(rule) == ""
 
     assert len(rentals.bought) == 2
-    assert reserve(rule) == 5
+    assert free_numbers(rule) == 5
     assert list(rule.orders.order_by("pk").values_list("count", "state")) == [(5, "short"), (2, "complete")]
 
 
@@ -200,7 +200,7 @@ def test_a_purchase_in_doubt_of_an_order_for_too_many_is_settled(rentals):
     assert rule.orders.get().state == OrderState.SHORT
 
 
-@pytest.mark.parametrize("fault", [AccountFault("no credit"), Refused("this country is not for rent")])
+@pytest.mark.parametrize("fault", [AccountFault("no credit"), PermanentFailure("this country is not for rent")])
 def test_whatever_the_carrier_says_it_is_told(rentals, fault):
     rentals.fail("search", fault)
 
@@ -220,7 +220,7 @@ def test_a_purchase_whose_reply_is_lost_is_made_once(rentals):
 
 
 def test_a_purchase_that_a_sync_settles_is_an_event_of_the_order_too(rentals):
-    rule = add_rule(low_water=1, target=1)
+    rule = add_rule(low_threshold=1, target=1)
     rentals.fail("buy", LOST)
     rentals.fail("owned", OutcomeUnknown("no answer"))
     round_of(rule)
@@ -240,16 +240,16 @@ def test_a_purchase_in_doubt_counts_against_the_budget(rentals):
 
     round_of(rule)
 
-    assert budget.committed(rule) == Decimal("1.25")
+    assert budget.spent_this_month(rule) == Decimal("1.25")
 
 
 def test_a_purchase_in_doubt_is_settled_though_its_cost_was_made_unknown_meanwhile(rentals):
     """As an import of numbers can."""
-    rule = add_rule(low_water=1, target=1)
+    rule = add_rule(low_threshold=1, target=1)
     rentals.fail("buy", *[OutcomeUnknown("no answer")] * 4)
     round_of(rule)
     VirtualNumber.objects.update(monthly_cost=None)
-    assert budget.committed(rule) == Decimal("2.00")  # Its cap.
+    assert budget.spent_this_month(rule) == Decimal("2.00")  # Its cap.
     let_time_pass()
 
     assert round_of(rule) == ""
@@ -261,7 +261,7 @@ def test_a_purchase_in_doubt_is_settled_though_its_cost_was_made_unknown_meanwhi
 
 def test_numbers_whose_texts_do_not_reach_us_are_not_bought_again(rentals):
     rule = add_rule()
-    rentals.fail("configure", *[Refused("the address does not answer")] * 3)
+    rentals.fail("configure", *[PermanentFailure("the address does not answer")] * 3)
 
     trouble = round_of(rule)
     assert trouble == "2 bought numbers do not reach us yet: does PUBLIC_URL answer from outside?"
@@ -277,11 +277,11 @@ def test_numbers_whose_texts_do_not_reach_us_are_not_bought_again(rentals):
 def test_a_fault_of_one_rule_holds_up_no_other(rentals, monkeypatch, caplog):
     add_rule(country="DE")
     add_rule()
-    real = top_up.shortage
-    monkeypatch.setattr(top_up, "shortage", lambda rule: 1 / 0 if rule.country == "DE" else real(rule))
+    real = top_up.numbers_to_buy
+    monkeypatch.setattr(top_up, "numbers_to_buy", lambda rule: 1 / 0 if rule.country == "DE" else real(rule))
 
     top_up_all()
 
     assert len(rentals.account) == 2
     assert "top-up of common, DE failed: ZeroDivisionError" in caplog.text
-    assert TopUp.objects.get(country="DE").trouble == "an unexpected ZeroDivisionError, see the log"
+    assert TopUp.objects.get(country="DE").last_error == "an unexpected ZeroDivisionError, see the log"

@@ -8,7 +8,7 @@ from django.utils import timezone as clock
 
 from numbers.models import NumberOrder, NumberState, OrderState, Pool, TopUp, VirtualNumber
 from numbers.provisioning import top_up
-from numbers.provisioning.top_up import reserve, top_up_all
+from numbers.provisioning.top_up import free_numbers, top_up_all
 from smsproxy.crypto import keyed_hash
 from tests.support.builders import ALICE, BOB, CHARLIE, add_number, add_numbers, talk
 from tests.support.outbox import later
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.django_db
 def test_an_untouched_pool_has_all_its_numbers_in_reserve():
     add_numbers(3)
 
-    assert reserve(add_rule()) == 3
+    assert free_numbers(add_rule()) == 3
 
 
 def test_the_reserve_is_what_the_busiest_person_has_left():
@@ -31,7 +31,7 @@ def test_the_reserve_is_what_the_busiest_person_has_left():
     talk(ALICE, BOB)
     talk(ALICE, CHARLIE)
 
-    assert reserve(add_rule()) == 3
+    assert free_numbers(add_rule()) == 3
 
 
 def test_conversations_that_cool_down_use_up_the_reserve_and_those_that_have_do_not():
@@ -39,11 +39,11 @@ def test_conversations_that_cool_down_use_up_the_reserve_and_those_that_have_do_
     conversation = talk(ALICE, BOB)
     conversation.close()
     rule = add_rule()
-    assert reserve(rule) == 4
+    assert free_numbers(rule) == 4
 
     conversation.participants.update(released_at=clock.now())
 
-    assert reserve(rule) == 5
+    assert free_numbers(rule) == 5
 
 
 def test_people_of_other_countries_use_up_nothing_of_a_country_s_reserve():
@@ -51,8 +51,8 @@ def test_people_of_other_countries_use_up_nothing_of_a_country_s_reserve():
     add_numbers(1, country="DE", start="+4915223432")
     talk("+4915223433333", "+33612345678")
 
-    assert reserve(add_rule()) == 5
-    assert reserve(add_rule(country="DE")) == 0
+    assert free_numbers(add_rule()) == 5
+    assert free_numbers(add_rule(country="DE")) == 0
 
 
 def test_each_pool_has_a_reserve_of_its_own():
@@ -64,8 +64,8 @@ def test_each_pool_has_a_reserve_of_its_own():
     )
     talk(ALICE, BOB, pool=berlin)
 
-    assert reserve(add_rule(pool=berlin)) == 3
-    assert reserve(add_rule()) == 2
+    assert free_numbers(add_rule(pool=berlin)) == 3
+    assert free_numbers(add_rule()) == 2
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_each_pool_has_a_reserve_of_its_own():
 def test_what_can_be_given_out_or_soon_can_is_in_reserve(state, fields, counts):
     add_number("+447700900500", state, **fields)
 
-    assert reserve(add_rule()) == counts
+    assert free_numbers(add_rule()) == counts
 
 
 def test_who_still_has_a_number_that_is_given_to_nobody_any_more_uses_up_none_of_the_others():
@@ -93,22 +93,22 @@ def test_who_still_has_a_number_that_is_given_to_nobody_any_more_uses_up_none_of
     for number in VirtualNumber.objects.filter(participants__real_number__number_hash=keyed_hash(ALICE))[:3]:
         number.drain(reason="for the test")
 
-    assert reserve(add_rule()) == 2  # Of the three that are left, Alice has one.
+    assert free_numbers(add_rule()) == 2  # Of the three that are left, Alice has one.
 
 
 def test_those_who_still_have_such_a_number_count_against_no_cap(settings):
     settings.NUMBER_CAP = 3
     first, *_ = add_numbers(4)
-    VirtualNumber.objects.filter(pk=first.pk).update(live=9, state=NumberState.DRAINING)
+    VirtualNumber.objects.filter(pk=first.pk).update(live_pair_count=9, state=NumberState.DRAINING)
 
-    assert reserve(add_rule()) == 3
+    assert free_numbers(add_rule()) == 3
 
 
 def test_a_number_that_cannot_text_is_not_in_reserve():
     add_numbers(1)
     VirtualNumber.objects.update(can_sms=False)
 
-    assert reserve(add_rule()) == 0
+    assert free_numbers(add_rule()) == 0
 
 
 def test_a_cap_of_live_participants_uses_up_numbers_too(settings):
@@ -116,11 +116,11 @@ def test_a_cap_of_live_participants_uses_up_numbers_too(settings):
     for person in range(4):
         talk(f"+44770090010{person}", f"+44770090020{person}")
     rule = add_rule()
-    assert reserve(rule) == 3  # Nobody has more than one.
+    assert free_numbers(rule) == 3  # Nobody has more than one.
 
     settings.NUMBER_CAP = 3
 
-    assert reserve(rule) == 1  # 8 live participants, 3 to a number: 3 numbers.
+    assert free_numbers(rule) == 1  # 8 live participants, 3 to a number: 3 numbers.
 
 
 # Buying ---------------------------------------------------------------------------------------------------------------
@@ -132,7 +132,7 @@ def test_it_buys_exactly_up_to_the_target_and_then_no_more(rentals):
     assert round_of(rule) == ""
     assert round_of(rule) == ""
 
-    assert reserve(rule) == 3
+    assert free_numbers(rule) == 3
     assert VirtualNumber.objects.active().count() == 3
     assert set(rentals.account) == rentals.reaching_us()
     assert NumberOrder.objects.get().state == OrderState.COMPLETE
@@ -150,11 +150,11 @@ def test_it_buys_for_what_the_busiest_person_needs(rentals):
     add_numbers(2)
     talk(ALICE, BOB)
     talk(ALICE, CHARLIE)
-    rule = add_rule(low_water=1, target=2)
+    rule = add_rule(low_threshold=1, target=2)
 
     round_of(rule)
 
-    assert reserve(rule) == 2
+    assert free_numbers(rule) == 2
     assert len(rentals.bought) == 2
 
 
@@ -187,7 +187,7 @@ def test_each_purchase_is_an_event_of_the_order_with_its_cost(rentals):
 
 
 def test_it_is_off_until_it_is_switched_on_and_says_what_it_would_buy(rentals):
-    rule = TopUp.objects.create(country="GB", low_water=1, target=3, monthly_budget=100, max_monthly_cost=2)
+    rule = TopUp.objects.create(country="GB", low_threshold=1, target=3, monthly_budget=100, max_monthly_cost=2)
 
     assert round_of(rule) == "would buy 3, but is disabled"
 
@@ -230,11 +230,11 @@ def test_without_a_rule_a_round_is_one_query(django_assert_num_queries):
 
 
 def test_a_rule_that_a_worker_is_at_is_left_to_it_until_its_lease_has_run_out(rentals, time_machine):
-    rule = add_rule(busy_until=clock.now() + top_up.LEASE)
+    rule = add_rule(busy_until=clock.now() + top_up.TOP_UP_LEASE)
 
     round_of(rule)
     assert rentals.calls == []
-    later(time_machine, top_up.LEASE.total_seconds() + 1)
+    later(time_machine, top_up.TOP_UP_LEASE.total_seconds() + 1)
     round_of(rule)
 
     assert len(rentals.account) == 2
@@ -243,8 +243,8 @@ def test_a_rule_that_a_worker_is_at_is_left_to_it_until_its_lease_has_run_out(re
 
 def test_a_worker_whose_rule_was_taken_over_stops_and_says_nothing(rentals):
     rule = add_rule()
-    theirs = clock.now() + top_up.LEASE
-    rentals.at_step = lambda name: name == "after buy" and TopUp.objects.update(busy_until=theirs, trouble="theirs")
+    theirs = clock.now() + top_up.TOP_UP_LEASE
+    rentals.at_step = lambda name: name == "after buy" and TopUp.objects.update(busy_until=theirs, last_error="theirs")
 
     assert round_of(rule) == "theirs"
 

@@ -16,12 +16,12 @@ from tests.support.terminal import states
 def test_a_number_whose_state_changes_meanwhile_keeps_its_new_state(admin_client, number):
     answer = upload(admin_client, f"number,state,rate\n{number},active,5\n")
     number.quarantine(reason="meanwhile")
-    VirtualNumber.objects.update(live=3)
+    VirtualNumber.objects.update(live_pair_count=3)
 
     confirm(admin_client, answer)
 
     number.refresh_from_db()
-    assert (number.state, number.live, number.rate) == (NumberState.QUARANTINED, 3, 5)
+    assert (number.state, number.live_pair_count, number.rate) == (NumberState.QUARANTINED, 3, 5)
     assert number.events.first().new_state == NumberState.QUARANTINED
 
 

@@ -30,7 +30,9 @@ def test_what_is_exported_changes_nothing_when_it_is_imported(berlin):
 
 
 def test_the_export_says_what_an_operator_wants_to_know_of_each_number(berlin, number):
-    VirtualNumber.objects.update(pool=berlin, monthly_cost="1.25", live=3, last_assigned_at="2026-11-24T12:00:00Z")
+    VirtualNumber.objects.update(
+        pool=berlin, monthly_cost="1.25", live_pair_count=3, last_assigned_at="2026-11-24T12:00:00Z"
+    )
 
     [row] = table(exported())
 
@@ -128,7 +130,7 @@ def test_a_file_that_cannot_be_read_says_why(admin_client, db, content, told):
 
 
 def test_what_compresses_so_badly_that_a_form_cannot_hold_it_is_refused(admin_client, db, monkeypatch):
-    monkeypatch.setattr("numbers.admin.csv_import.MOST_CARRIED", 10)
+    monkeypatch.setattr("numbers.admin.csv_import.MAX_CARRIED", 10)
 
     answer = upload(admin_client, f"number\n{NEW}\n")
 

@@ -6,7 +6,7 @@ import pytest
 
 from numbers.models import NumberState, VirtualNumber
 from numbers.spreadsheet import csv_file, import_numbers
-from numbers.spreadsheet.edit import amend
+from numbers.spreadsheet.edit import apply_edits
 from smsproxy.webhook_urls import inbound_sms_url
 from tests.support.builders import ALICE, BOB, add_numbers, talk
 from tests.support.number_csv import NEW, confirm, exported, pool_of_every_kind, preview, take_in, upload
@@ -76,7 +76,7 @@ def test_a_number_leaves_its_pool_for_the_common_one_and_keeps_its_pairs(admin_c
     take_in(admin_client, exported().replace(",berlin,", ",,"))
 
     for row in VirtualNumber.objects.all():
-        assert (row.pool, row.live, row.state) == (None, 1, "active")
+        assert (row.pool, row.live_pair_count, row.state) == (None, 1, "active")
 
 
 def test_state_and_live_pairs_are_for_reading_only(admin_client, number):
@@ -85,7 +85,7 @@ def test_state_and_live_pairs_are_for_reading_only(admin_client, number):
     take_in(admin_client, content)
 
     number.refresh_from_db()
-    assert (number.state, number.live, number.area, number.rate) == ("active", 0, "", 5)
+    assert (number.state, number.live_pair_count, number.area, number.rate) == ("active", 0, "", 5)
 
 
 def test_a_number_that_was_given_up_is_rented_again_as_the_file_says(admin_client, admin_user, berlin, number):
@@ -182,9 +182,9 @@ def test_what_is_wrong_at_the_end_undoes_what_was_right_before(admin_client, num
     def also_imported_meanwhile(*args, **kwargs):
         monkeypatch.undo()
         VirtualNumber.of(NEW, "GB", None, frozenset(), state=NumberState.CONFIGURING).save()
-        return amend(*args, **kwargs)
+        return apply_edits(*args, **kwargs)
 
-    monkeypatch.setattr(import_numbers, "amend", also_imported_meanwhile)
+    monkeypatch.setattr(import_numbers, "apply_edits", also_imported_meanwhile)
     html = confirm(admin_client, answer).content.decode()
 
     assert "Nothing was imported. The pool is changing at this moment." in html
@@ -270,7 +270,7 @@ def test_the_command_does_what_was_shown_or_nothing(run, number, file, monkeypat
     [
         ("number,rate\n+447700900500,x\n", "Row 2, rate: expected segments a second"),
         ("pool\nberlin\n", "Nothing was imported. Expected a column “number”"),
-        (f"number\n{'1' * csv_file.MOST_BYTES}\n", "Nothing was imported. Expected at most 1,000,000 bytes"),
+        (f"number\n{'1' * csv_file.MAX_BYTES}\n", "Nothing was imported. Expected at most 1,000,000 bytes"),
     ],
 )
 def test_the_command_says_what_is_wrong_with_the_file(run, number, file, content, told):

@@ -76,7 +76,7 @@ def test_a_release_killed_at_any_step_and_run_again_ends_with_the_number_given_b
 
 
 def is_ours(number):
-    return VirtualNumber.objects.ours().filter(pk=number.pk).exists()
+    return VirtualNumber.objects.rented().filter(pk=number.pk).exists()
 
 
 # With a real process, and a real kill -9 -----------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import pytest
 
 from numbers.models import NumberOrder, OrderState, VirtualNumber
 from numbers.provisioning import budget
-from numbers.provisioning.top_up import reserve, top_up_all
+from numbers.provisioning.top_up import free_numbers, top_up_all
 from tests.support.crash_points import MISHAPS, STRIDE, plain, request_is_lost, steps_to_try, world
 from tests.support.fake_rental_carrier import LOST
 from tests.support.top_ups import add_rule, let_time_pass, round_of
@@ -26,9 +26,9 @@ def test_killed_at_any_step_and_gone_on_with_it_buys_once_for_one_shortage(renta
             for _ in range(3):
                 let_time_pass()
                 round_of(rule)
-            assert rule.trouble == ""
+            assert rule.last_error == ""
             assert len(rentals.account) == len(rentals.bought) == 2
-            assert reserve(rule) == 2
+            assert free_numbers(rule) == 2
             assert NumberOrder.objects.get().state == OrderState.COMPLETE
             told = NumberOrder.objects.get().events.filter(reason__startswith="bought ", actor="top-up")
             assert told.count() == 2
@@ -53,8 +53,8 @@ def test_killed_at_any_step_it_never_costs_more_than_the_budget(rentals, steps, 
                 round_of(rule)
                 assert len(rentals.account) <= 2
             assert len(rentals.bought) == 2
-            assert budget.committed(rule) == Decimal("2.50")
-            assert rule.trouble == "" or "the budget is used up" in rule.trouble
+            assert budget.spent_this_month(rule) == Decimal("2.50")
+            assert rule.last_error == "" or "the budget is used up" in rule.last_error
         if not killed:
             break
     assert step > 20
@@ -90,4 +90,4 @@ def test_reply_after_reply_is_lost_and_yet_each_number_is_bought_once(rentals):
         round_of(rule)
 
     assert len(rentals.bought) == len(rentals.account) == 4
-    assert budget.committed(rule) == Decimal("5.00")
+    assert budget.spent_this_month(rule) == Decimal("5.00")

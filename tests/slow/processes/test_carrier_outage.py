@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from conversations.delivery import outbox
-from conversations.models import AccountPace, MessageEvent, OutboundMessage
+from conversations.models import AccountRateLimit, MessageEvent, OutboundMessage
 from tests.support.builders import ALICE, add_numbers, members, talk
 from tests.support.flow import assert_in_order, texts_keep_coming
 from tests.support.relay_process import Relays, wait_until
@@ -29,11 +29,18 @@ def people():
 
 
 def relays(tmp_path, stub, **settings):
-    return Relays(tmp_path, stub, CARRIER_TIMEOUT="10", LEASE="30", UNKNOWN_AFTER="60", **settings)
+    return Relays(
+        tmp_path,
+        stub,
+        CARRIER_TIMEOUT_SECONDS="10",
+        SEND_LEASE_SECONDS="30",
+        UNKNOWN_OUTCOME_TIMEOUT_SECONDS="60",
+        **settings,
+    )
 
 
 def test_an_outage_loses_nothing_hammers_nobody_and_ends_without_a_burst(tmp_path, stub, people):
-    rates = {"CARRIER_RATE": str(ACCOUNT_RATE), "NUMBER_RATES": f"*={NUMBER_RATE}"}
+    rates = {"CARRIER_REQUESTS_PER_SECOND": str(ACCOUNT_RATE), "NUMBER_SEGMENTS_PER_SECOND": f"*={NUMBER_RATE}"}
     with relays(tmp_path, stub, **rates) as workers:
         for worker in [workers.start("--concurrency", str(CALLS_AT_ONCE)) for _ in range(WORKERS)]:
             workers.wait_for(worker)
@@ -68,7 +75,7 @@ def test_a_carrier_that_names_a_time_hears_nothing_for_so_long_and_then_one_text
     outbox.queue_notice(people[0], "first")
     with relays(tmp_path, stub) as workers:
         workers.start()
-        wait_until(AccountPace.objects.filter(state="paused").exists)
+        wait_until(AccountRateLimit.objects.filter(state="paused").exists)
         stub.behave(latency=0.5)
         for person in people[1:]:
             outbox.queue_notice(person, "and all the others")
@@ -94,7 +101,7 @@ def test_a_throttled_number_waits_as_long_as_it_is_told_and_the_others_go_on(tmp
         workers.start()
         wait_until(lambda: OutboundMessage.objects.filter(state="sent").count() == len(others))
         wait_until(lambda: len(from_busy()) > 1)
-        assert not AccountPace.objects.filter(state="paused").exists()
+        assert not AccountRateLimit.objects.filter(state="paused").exists()
         stub.behave()
         wait_until(lambda: not OutboundMessage.objects.unfinished().exists())
 

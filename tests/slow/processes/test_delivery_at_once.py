@@ -55,7 +55,7 @@ def test_workers_that_claim_at_once_never_take_the_same_message_or_two_of_a_line
 def test_what_staff_or_a_receipt_changed_just_before_it_was_taken_is_not_taken(monkeypatch, change, state):
     add_numbers(2)
     message = outbox.queue_notice(members(talk(ALICE, BOB))[1], "hello")
-    heads, changes = claim_module._heads, [change]
+    heads, changes = claim_module._sendable_heads, [change]
 
     def look(*args, **options):
         found = heads(*args, **options)
@@ -63,7 +63,7 @@ def test_what_staff_or_a_receipt_changed_just_before_it_was_taken_is_not_taken(m
             at_once(1, lambda _: changes.pop()(message))
         return found
 
-    monkeypatch.setattr(claim_module, "_heads", look)
+    monkeypatch.setattr(claim_module, "_sendable_heads", look)
 
     assert claim(10).messages == []
 
@@ -104,8 +104,8 @@ def start_worker(stub, tmp_path):
         "TEST_DATABASE_URL": url_of_the_test(),
         "STUB_CARRIER": stub.host,
         "REQUESTS_CA_BUNDLE": str(stub.ca),
-        "LEASE": "5",
-        "CARRIER_TIMEOUT": "2",
+        "SEND_LEASE_SECONDS": "5",
+        "CARRIER_TIMEOUT_SECONDS": "2",
     }
     workers = []
 

@@ -37,7 +37,7 @@ def test_texts_of_one_conversation_become_visible_in_the_order_of_their_ids():
         connection.close()
 
     with transaction.atomic():
-        assert Participant.objects.route(ALICE, to)
+        assert Participant.objects.find_author(ALICE, to)
         waiting = threading.Thread(target=post, args=["second"])
         waiting.start()
         wait_for_a_lock()
@@ -59,7 +59,7 @@ def test_two_texts_at_the_same_moment_both_begin_the_time_anew_after_which_their
         connection.close()
 
     with transaction.atomic():
-        Participant.objects.route(ALICE, to).conversation.restart_idle_time()
+        Participant.objects.find_author(ALICE, to).conversation.touch()
         first = Conversation.objects.get().idle_at
         assert first
         waiting = threading.Thread(target=post)

@@ -15,11 +15,11 @@ from conversations.delivery import claim as claim_module
 from conversations.delivery import outbox, postgres, wakeup
 from conversations.delivery.claim import claim
 from conversations.delivery.results import Result, record
-from conversations.models import AccountPace, NumberPace, OutboundMessage, Worker
-from conversations.models.worker import SILENCE
+from conversations.models import AccountRateLimit, NumberRateLimit, OutboundMessage, Worker
+from conversations.models.worker import DEAD_AFTER
 from conversations.worker import periodic_jobs
 from conversations.worker.periodic_jobs import sweep
-from smsproxy.carriers.base import TryLater
+from smsproxy.carriers.base import TemporaryFailure
 from tests.support.builders import ALICE, BOB, CHARLIE, add_numbers, members, talk
 from tests.support.concurrency import at_once
 from tests.support.gunicorn_process import Gunicorn
@@ -68,7 +68,7 @@ class TestOnPostgreSQL:
 
         assert f"process {killed.pid} " in row.name
         assert Worker.objects.count() == 1
-        assert not Worker.objects.alive(timezone.now() + timedelta(seconds=SILENCE)).exists()
+        assert not Worker.objects.alive(timezone.now() + timedelta(seconds=DEAD_AFTER)).exists()
 
     def test_a_worker_makes_no_more_calls_at_once_than_it_may(self, relays, stub):
         latency = 1.0  # Long enough for a slow machine to begin three calls in it.
@@ -148,7 +148,7 @@ wakeup.Listener._listen = late
             sweep()
             connection.close()
 
-        monkeypatch.setattr(periodic_jobs, "SWEEPS", [slowly])
+        monkeypatch.setattr(periodic_jobs, "JOBS", [slowly])
         first = threading.Thread(target=sweep_and_close)
         first.start()
         assert started.wait(60)
@@ -163,7 +163,7 @@ wakeup.Listener._listen = late
 
     def test_a_number_that_is_told_to_wait_just_while_another_worker_claims_from_it_waits(self, monkeypatch):
         bob = a_person()
-        AccountPace.load()
+        AccountRateLimit.load()
         outbox.queue_notice(bob, "first")
         is_claiming, told = threading.Event(), threading.Event()
         write = postgres.write_paces
@@ -181,26 +181,26 @@ wakeup.Listener._listen = late
         other = threading.Thread(target=claim_and_close)
         other.start()
         assert is_claiming.wait(60)
-        NumberPace.objects.wait(bob.proxy_number, 30, "throttled")
+        NumberRateLimit.objects.wait(bob.proxy_number, 30, "throttled")
         told.set()
         other.join()
 
-        assert NumberPace.objects.get().ready_at > timezone.now() + timedelta(seconds=20)
+        assert NumberRateLimit.objects.get().ready_at > timezone.now() + timedelta(seconds=20)
 
     def test_workers_that_claim_at_once_keep_the_rate_of_the_account(self, monkeypatch, settings):
-        settings.CARRIER_RATE = 1
-        AccountPace.load()
+        settings.CARRIER_REQUESTS_PER_SECOND = 1
+        AccountRateLimit.load()
         numbers = add_numbers(8)
         for number in numbers:
             queue(members(talk(ALICE, f"+4477007{number.pk:05}"))[0], "hello")
-        heads, all_look, places = claim_module._heads, threading.Barrier(8), iter(numbers)
+        heads, all_look, places = claim_module._sendable_heads, threading.Barrier(8), iter(numbers)
 
         def look(now, limit, **options):
             with suppress(threading.BrokenBarrierError):
                 all_look.wait(0.5)  # Not for longer: they may have to wait for us.
             return heads(now, limit, of=[next(places).pk])
 
-        monkeypatch.setattr(claim_module, "_heads", look)
+        monkeypatch.setattr(claim_module, "_sendable_heads", look)
         began = time.monotonic()
         taken = [message for messages in at_once(8, lambda _: claim(1).messages) for message in messages]
         seconds = time.monotonic() - began
@@ -238,14 +238,14 @@ def test_a_probe_that_slept_until_there_was_another_does_not_let_a_third_one_go(
     other = members(talk(ALICE, CHARLIE))[1]
     queue(bob, "first probe")
     queue(other, "second probe")
-    AccountPace.pause("out of service", 1)
+    AccountRateLimit.pause("out of service", 1)
     later(time_machine, 2)
     [slept] = claim(2).messages
-    later(time_machine, settings.LEASE + 1)
+    later(time_machine, settings.SEND_LEASE_SECONDS + 1)
     [probe] = claim(2).messages
     assert probe.pk != slept.pk
 
-    record(Result(slept, TryLater("its lease was about to run out"), is_ours=True))
+    record(Result(slept, TemporaryFailure("its lease was about to run out"), is_ours=True))
     later(time_machine, 2)
 
     assert claim(2).messages == []

@@ -11,7 +11,7 @@ from django.db import connection, transaction
 
 from conversations.lifecycle.request import NoNumberFree
 from conversations.models import Conversation, Participant
-from numbers.assignment.policy import UsedUp
+from numbers.assignment.policy import ExhaustionPolicy
 from numbers.models import VirtualNumber
 from smsproxy.states import StaleState
 from tests.support.builders import ALICE, BOB, add_numbers, members, talk
@@ -116,7 +116,7 @@ def test_a_cool_down_is_cut_short_only_once_whoever_reopens_the_conversation_is_
 
     def create():
         try:
-            answers.append(talk(ALICE, BOB, used_up=UsedUp.SOFT))
+            answers.append(talk(ALICE, BOB, on_exhausted=ExhaustionPolicy.SOFT))
         except Exception as error:  # noqa: BLE001
             answers.append(type(error))
         connection.close()
@@ -151,11 +151,11 @@ def test_a_number_does_not_retire_under_somebody_who_is_just_being_given_it(verb
 
     thread = threading.Thread(target=take_it_away)
     with transaction.atomic():
-        assert VirtualNumber.objects.give({number.pk: 1})
+        assert VirtualNumber.objects.add_live_pairs({number.pk: 1})
         thread.start()
         wait_for_a_lock()
     thread.join(60)
 
     number.refresh_from_db()
-    assert (number.state, number.live) == (state, 1)
+    assert (number.state, number.live_pair_count) == (state, 1)
     assert len(failures) == (verb == "retire")

@@ -8,7 +8,7 @@ from django.db import connection
 
 from numbers.models import NumberOrder, NumberState, OrderState, VirtualNumber
 from numbers.provisioning import order as order_module
-from numbers.provisioning.order import OrderSpec, end, find_or_open_order, fulfil
+from numbers.provisioning.order import OrderSpec, close_order, find_or_open_order, fulfil
 from numbers.provisioning.step import StepKind
 from tests.support.orders import pool, run
 
@@ -65,7 +65,7 @@ def test_two_runs_that_count_at_the_same_moment_do_not_both_take_the_last_place(
 
     def work(candidate):
         try:
-            intended.append(order_module._intend(order, candidate))
+            intended.append(order_module._record_intent(order, candidate))
         except Exception as error:  # noqa: BLE001
             failures.append(error)
         finally:
@@ -84,12 +84,12 @@ def test_two_runs_that_count_at_the_same_moment_do_not_both_take_the_last_place(
 def test_a_run_that_finds_no_more_leaves_an_order_open_for_which_another_is_still_buying(rentals):
     """Else what the other buys would belong to an order that has ended, and nobody would go on with it."""
     order = find_or_open_order(OrderSpec(country="GB", count=2))
-    number = order_module._intend(order, rentals.offers[0])
+    number = order_module._record_intent(order, rentals.offers[0])
 
-    end(order, "the carrier has no more")
+    close_order(order, "the carrier has no more")
     assert order.state == OrderState.OPEN
-    number.move(NumberState.RETIRED, reason="refused")
-    end(order, "the carrier has no more")
+    number.transition(NumberState.RETIRED, reason="refused")
+    close_order(order, "the carrier has no more")
 
     assert order.state == OrderState.SHORT
 
@@ -100,7 +100,7 @@ def refused_to_another_run(rentals, *, then=lambda: None):
     def another_run(name):
         if name == "after buy":
             rentals.at_step = lambda name: None
-            VirtualNumber.objects.get(number=rentals.bought[0]).move(NumberState.RETIRED, reason="refused")
+            VirtualNumber.objects.get(number=rentals.bought[0]).transition(NumberState.RETIRED, reason="refused")
             then()
 
     rentals.at_step = another_run
@@ -126,5 +126,5 @@ def test_a_number_bought_after_all_whose_place_is_filled_is_kept_counted_and_tol
     assert steps[0].kind == StepKind.BOUGHT
     assert steps[0].detail == "beyond the 1 asked for, as its place was filled meanwhile"
     events = VirtualNumber.objects.get(number="+447700900700").events.values_list("reason", flat=True)
-    assert f"bought after all, {steps[0].detail}" in events
-    assert order.numbers.ours().count() == 2
+    assert f"purchase confirmed late, {steps[0].detail}" in events
+    assert order.numbers.rented().count() == 2

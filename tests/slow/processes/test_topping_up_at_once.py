@@ -14,7 +14,7 @@ from numbers.models import NumberOrder, TopUp
 from numbers.provisioning import budget
 from numbers.provisioning import order as order_module
 from numbers.provisioning import top_up as top_up_module
-from numbers.provisioning.top_up import reserve, top_up
+from numbers.provisioning.top_up import free_numbers, top_up
 from tests.support.orders import pool
 from tests.support.top_ups import add_rule
 
@@ -60,7 +60,7 @@ def test_workers_at_once_buy_no_more_than_is_missing(rentals, no_lease, round_):
 
     workers_at(rule)
 
-    assert reserve(rule) == 5
+    assert free_numbers(rule) == 5
     assert NumberOrder.objects.count() == 1
     assert pool() == set(rentals.account) == rentals.reaching_us()
     assert len(rentals.bought) == 5
@@ -74,7 +74,7 @@ def test_workers_at_once_spend_no_more_than_the_budget(rentals, no_lease, round_
     workers_at(rule)
 
     assert len(rentals.bought) == len(rentals.account) == 3
-    assert budget.committed(rule) == Decimal("3.75")
+    assert budget.spent_this_month(rule) == Decimal("3.75")
 
 
 def test_two_that_count_the_money_at_the_same_moment_do_not_both_spend_the_last_of_it(rentals, monkeypatch):
@@ -93,10 +93,10 @@ def test_two_that_count_the_money_at_the_same_moment_do_not_both_spend_the_last_
 
     monkeypatch.setattr(budget, "obstacle", count_and_wait)
 
-    all_at_once(lambda candidate: order_module._intend(order, candidate), rentals.offers[:2])
+    all_at_once(lambda candidate: order_module._record_intent(order, candidate), rentals.offers[:2])
 
     assert order.numbers.count() == 1
-    assert budget.committed(rule) == Decimal("1.25")
+    assert budget.spent_this_month(rule) == Decimal("1.25")
 
 
 def test_only_one_worker_takes_a_rule(rentals):

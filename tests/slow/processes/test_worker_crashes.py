@@ -25,7 +25,10 @@ DOUBT = "3"
 
 
 def test_twenty_killed_workers_lose_nothing_keep_the_order_and_send_twice_only_what_was_in_doubt(tmp_path):
-    with StubCarrier(tmp_path) as stub, Relays(tmp_path, stub, UNKNOWN_POLICY="resend", UNKNOWN_AFTER=DOUBT) as relays:
+    with (
+        StubCarrier(tmp_path) as stub,
+        Relays(tmp_path, stub, UNKNOWN_OUTCOME_POLICY="resend", UNKNOWN_OUTCOME_TIMEOUT_SECONDS=DOUBT) as relays,
+    ):
         kill_again_and_again(20, relays, stub)
 
         assert set(OutboundMessage.objects.values_list("state", flat=True)) == {"sent"}
@@ -40,7 +43,7 @@ def test_twenty_killed_workers_lose_nothing_keep_the_order_and_send_twice_only_w
 
 
 def test_with_the_policy_hold_nothing_arrives_twice_and_what_may_not_have_arrived_is_listed(tmp_path):
-    with StubCarrier(tmp_path) as stub, Relays(tmp_path, stub, UNKNOWN_AFTER=DOUBT) as relays:
+    with StubCarrier(tmp_path) as stub, Relays(tmp_path, stub, UNKNOWN_OUTCOME_TIMEOUT_SECONDS=DOUBT) as relays:
         kill_again_and_again(8, relays, stub)
 
         arrivals = Counter(each.message for each in arrived(stub))
@@ -75,7 +78,7 @@ def kill_again_and_again(times, relays, stub):
 
 
 def unsettled(relays):
-    return ["queued", "sending", "unknown"] if "UNKNOWN_POLICY" in relays.environment else ["queued", "sending"]
+    return ["queued", "sending", "unknown"] if "UNKNOWN_OUTCOME_POLICY" in relays.environment else ["queued", "sending"]
 
 
 class Arrival(str):
