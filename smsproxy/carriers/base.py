@@ -118,7 +118,7 @@ class InboundText:
     """An inbound message, or one part of a long one, as the carrier's webhook describes it.
 
     sender: E.164, or None if the sender is not a phone number but, for example, an alphanumeric id.
-    concat_ref, part, parts: the place in a long message, of which each part has a webhook of its own. part counts from 1.
+    concat_ref, part, parts: the place in a long message, each part of which has its own webhook. part counts from 1.
     parts is 1 for a whole message.
     """
 
@@ -167,8 +167,8 @@ class Receipt:
 class CarrierError(Exception):
     """A call to the carrier failed.
 
-    The class says whether the request took effect: `CarrierRejected` means no, `OutcomeUnknown` that nobody knows. Subclasses
-    say what is at fault. `code` is the carrier's own code. The text holds no numbers, texts or credentials.
+    The class says whether the request took effect: `CarrierRejected` means no, `OutcomeUnknown` that nobody knows.
+    Subclasses say what is at fault. `code` is the carrier's own code. The text holds no numbers, texts or credentials.
     """
 
     def __init__(self, detail: str, *, code: str = "") -> None:

@@ -21,7 +21,7 @@ _PLACES = {PatternPosition.START: 0, PatternPosition.ANYWHERE: 1, PatternPositio
 
 
 def write_number(number: str) -> str:
-    """Return E.164 without its "+". Raise PermanentFailure for any other form: it could be the number of somebody else."""
+    """Return E.164 without its "+". Raise PermanentFailure for any other form: it may be somebody's number."""
     digits = number.removeprefix("+")
     if not _NUMBER.fullmatch(digits):
         raise PermanentFailure("a number that is not in E.164 form")
