@@ -216,8 +216,8 @@ LATE_MESSAGE_POLICY = env.choice("LATE_MESSAGE_POLICY", ["end", "reopen"], defau
 # How long the numbers of an ended conversation are not assigned to other people.
 COOL_DOWN_SECONDS = env.seconds("COOL_DOWN_SECONDS", default=7 * 24 * 3600)
 
-# Number health. A number goes into quarantine if at least HEALTH_MAX_FAILURE_PERCENT of its messages to one network were
-# not delivered. That takes HEALTH_MIN_RECEIPTS or more within HEALTH_WINDOW_SECONDS. The share must be at least twice
+# Number health. A number goes into quarantine if at least HEALTH_MAX_FAILURE_PERCENT of its messages to one network
+# were not delivered. That takes HEALTH_MIN_RECEIPTS or more within HEALTH_WINDOW_SECONDS. The share must be at least twice
 # that of the other numbers, and not chance. Half of the numbers of a pool and country always stay in service.
 # HEALTH_WINDOW_SECONDS=0 switches this off.
 HEALTH_WINDOW_SECONDS = env.seconds("HEALTH_WINDOW_SECONDS", default=6 * 3600)
@@ -261,8 +261,8 @@ NUMBER_SEGMENTS_PER_SECOND = env.rates("NUMBER_SEGMENTS_PER_SECOND", default="*=
 SEND_LEASE_SECONDS = env.seconds("SEND_LEASE_SECONDS", default=60)
 if SEND_LEASE_SECONDS <= 2 * CARRIER_TIMEOUT_SECONDS:
     raise ImproperlyConfigured(
-        f"SEND_LEASE_SECONDS: expected more than twice CARRIER_TIMEOUT_SECONDS ({2 * CARRIER_TIMEOUT_SECONDS} seconds), "
-        f"found {SEND_LEASE_SECONDS}."
+        "SEND_LEASE_SECONDS: expected more than twice CARRIER_TIMEOUT_SECONDS "
+        f"({2 * CARRIER_TIMEOUT_SECONDS} seconds), found {SEND_LEASE_SECONDS}."
     )
 # How long to try to deliver a message.
 MESSAGE_MAX_AGE_SECONDS = env.seconds("MESSAGE_MAX_AGE_SECONDS", default=24 * 3600, at_least=1)

@@ -48,5 +48,5 @@ def _read(stream: Any, most: int) -> tuple[bytes, bool]:
 
 
 application = with_chunked_bodies(get_wsgi_application())
-# Every webhook asks it. Its SDK takes a fifth of a second to import: before the first request, not during it.
+# Every webhook needs it: load it before the first request.
 get_carrier()

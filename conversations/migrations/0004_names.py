@@ -363,7 +363,7 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='participant',
             name='replaced_by',
-            field=models.ForeignKey(blank=True, db_index=False, help_text='The same person with the number that replaced this one. Until the cool-down ends, this one works, too.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='replaces', to='conversations.participant'),
+            field=models.ForeignKey(blank=True, db_index=False, help_text='The same person with the number that replaced this one. Until the cool-down ends, both work.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='replaces', to='conversations.participant'),
         ),
         migrations.AlterField(
             model_name='texterasure',

@@ -82,7 +82,7 @@ class Participant(models.Model):
         blank=True,
         db_index=False,
         related_name="replaces",
-        help_text="The same person with the number that replaced this one. Until the cool-down ends, this one works, too.",
+        help_text="The same person with the number that replaced this one. Until the cool-down ends, both work.",
     )
     replaced_at = models.DateTimeField(null=True, blank=True)
     release_at = models.DateTimeField(null=True, blank=True, help_text="The end of the cool-down, after closing.")

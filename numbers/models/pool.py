@@ -60,8 +60,8 @@ class Pool(models.Model):
         if self.cool_down is not None and self.cool_down <= settings.MIN_COOL_DOWN_SECONDS:
             raise ValidationError(
                 {
-                    "cool_down": f"Expected more than {settings.MIN_COOL_DOWN_SECONDS} seconds, MESSAGE_MAX_AGE_SECONDS and "
-                    "SEND_LEASE_SECONDS together. A message of an ended conversation may be in flight as long."
+                    "cool_down": f"Expected more than {settings.MIN_COOL_DOWN_SECONDS} seconds, "
+                    "MESSAGE_MAX_AGE_SECONDS and SEND_LEASE_SECONDS together. A message of an ended conversation may be in flight as long."
                 }
             )
 

@@ -30,7 +30,7 @@ def override(carrier: Carrier) -> Iterator[None]:
     try:
         yield
     finally:
-        _overrides.remove(carrier)
+        _overrides.pop()
 
 
 @cache
