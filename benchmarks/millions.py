@@ -40,7 +40,8 @@ def write_conversations(conversations: int, numbers: int) -> list[Line]:
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE numbers_virtualnumber SET live_pair_count = counted.live "
-            "FROM (SELECT proxy_number_id, count(*) AS live FROM conversations_participant WHERE released_at IS NULL GROUP BY 1) AS counted "
+            "FROM (SELECT proxy_number_id, count(*) AS live FROM conversations_participant "
+            "WHERE released_at IS NULL GROUP BY 1) AS counted "
             "WHERE numbers_virtualnumber.id = proxy_number_id"
         )
         cursor.execute("VACUUM ANALYZE")

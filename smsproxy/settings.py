@@ -217,8 +217,8 @@ LATE_MESSAGE_POLICY = env.choice("LATE_MESSAGE_POLICY", ["end", "reopen"], defau
 COOL_DOWN_SECONDS = env.seconds("COOL_DOWN_SECONDS", default=7 * 24 * 3600)
 
 # Number health. A number goes into quarantine if at least HEALTH_MAX_FAILURE_PERCENT of its messages to one network
-# were not delivered. That takes HEALTH_MIN_RECEIPTS or more within HEALTH_WINDOW_SECONDS. The share must be at least twice
-# that of the other numbers, and not chance. Half of the numbers of a pool and country always stay in service.
+# were not delivered, of HEALTH_MIN_RECEIPTS or more within HEALTH_WINDOW_SECONDS. The share must be at least twice that
+# of the other numbers, and not chance. Half of the numbers of a pool and country always stay in service.
 # HEALTH_WINDOW_SECONDS=0 switches this off.
 HEALTH_WINDOW_SECONDS = env.seconds("HEALTH_WINDOW_SECONDS", default=6 * 3600)
 HEALTH_MAX_FAILURE_PERCENT = env.number("HEALTH_MAX_FAILURE_PERCENT", default=30, at_least=1)

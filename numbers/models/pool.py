@@ -61,7 +61,8 @@ class Pool(models.Model):
             raise ValidationError(
                 {
                     "cool_down": f"Expected more than {settings.MIN_COOL_DOWN_SECONDS} seconds, "
-                    "MESSAGE_MAX_AGE_SECONDS and SEND_LEASE_SECONDS together. A message of an ended conversation may be in flight as long."
+                    "MESSAGE_MAX_AGE_SECONDS and SEND_LEASE_SECONDS together. "
+                    "A message of an ended conversation may be in flight as long."
                 }
             )
 

@@ -152,7 +152,7 @@ def preview(rows: Rows) -> Preview:
 
 
 def apply(rows: Rows, *, previewed: str, actor: str = "") -> Preview:
-    """Import the rows and return what changed. Raises Meanwhile if that is not what was previewed.
+    """Import the rows and return what changed. Raises PreviewOutdated if that is not what was previewed.
 
     previewed: the fingerprint of the preview that somebody has agreed to.
     """
@@ -253,7 +253,7 @@ def _pool_cell() -> CsvValue:
 
 
 def _country(number: str, text: str) -> str:
-    """Return the country of a new number: from the file if it fits the calling code, else from the number itself."""
+    """Return the country of a new number: from the file if it fits the calling code, otherwise from the number."""
     country = text.upper() or country_of(number)
     code = phonenumbers.country_code_for_region(country)
     if not country or not code or not number.startswith(f"+{code}"):

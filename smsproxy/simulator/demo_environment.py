@@ -18,6 +18,8 @@ from urllib.parse import quote
 
 from cryptography.fernet import Fernet
 
+from smsproxy.environment import RENAMED
+
 DEFAULT_PORT = 8000
 _KEPT = ("PATH", "HOME", "LANG", "TZ", "TERM", "TMPDIR", "COLUMNS", "LINES", "NO_COLOR")
 _KEPT_BEGINNINGS = ("LC_", "PYTHON", "COVERAGE")
@@ -92,7 +94,9 @@ def _keys(file: Path, database: Path) -> dict[str, str]:
             "NUMBER_HASH_KEY": secrets.token_urlsafe(32),
         }
         _write(file, made, overwrite=False)
-    return dict(line.split("=", 1) for line in file.read_text().splitlines())
+    found = dict(line.split("=", 1) for line in file.read_text().splitlines())
+    # A demo of an earlier version wrote the old names.
+    return {RENAMED.get(name, name): value for name, value in found.items()}
 
 
 def _write(file: Path, values: dict[str, str], *, overwrite: bool = True) -> None:

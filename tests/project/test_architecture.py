@@ -1,8 +1,11 @@
-"""Where things may be known: the rules of the layout, read from the syntax tree."""
+"""The rules of the layout, read from the syntax tree: who may import whom, and who may know which words."""
 
 import ast
 import subprocess
 import sys
+from collections.abc import Iterator
+from functools import cache
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -10,53 +13,158 @@ from django.apps import apps
 from django.contrib import admin
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-APPS = ["smsproxy", "numbers", "conversations"]
 VONAGE = ROOT / "smsproxy" / "carriers" / "vonage"
-# Only these know everything.
-KNOW_ALL = {
-    "smsproxy/urls.py",
-    "smsproxy/cockpit/site.py",
-    "smsproxy/cockpit/plan_page.py",
-    "smsproxy/cockpit/plan_plot.py",
-    "smsproxy/__init__.py",
-}
+APPS = ["smsproxy", "numbers", "conversations"]
+
+# From the roof down to the ground. A module imports its own room and the floors below it: never up, never sideways.
+FLOORS = [
+    ["smsproxy.cockpit", "smsproxy.urls", "smsproxy.wsgi"],  # the roof: knows all
+    ["conversations.management", "conversations.urls"],
+    ["conversations.demo"],
+    ["conversations.admin", "conversations.api", "conversations.webhooks"],  # the doors: parse, call, format
+    ["conversations.worker"],  # the process: threads and periodic jobs
+    ["conversations.insight", "conversations.planning", "conversations.retention"],
+    ["conversations.lifecycle", "conversations.intake"],  # the use cases
+    ["conversations.trust"],  # rules that the use cases ask
+    ["conversations.delivery"],  # the outbox, sending, receipts
+    ["conversations.models"],
+    ["numbers.management"],
+    ["numbers.admin", "numbers.api"],
+    ["numbers.spreadsheet"],
+    ["numbers.provisioning", "numbers.health", "numbers.lookup"],
+    ["numbers.assignment"],
+    ["numbers.usage"],  # the one window onto the rows of conversations
+    ["numbers.models"],
+    ["smsproxy.simulator"],
+    ["smsproxy.events"],
+    ["smsproxy.api"],
+    ["smsproxy.staff"],
+    ["smsproxy.services"],
+    ["smsproxy.carriers"],
+    ["smsproxy", "numbers.apps", "conversations.apps"],  # the ground: settings, database, phone, crypto, states, ...
+]
+FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+
+# Conversation and participant point to each other, as their tables do.
+ALLOWED_CIRCLE = {"conversations.models.conversation", "conversations.models.participant"}
 
 
-def modules(*folders):
+def source_files(*folders: str) -> list[Path]:
     return [
         path for folder in folders for path in sorted((ROOT / folder).rglob("*.py")) if "migrations" not in path.parts
     ]
 
 
-def imports(path):
-    """Every module that the file imports, anywhere in it."""
+def module_name(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+@cache
+def imports(path: Path) -> tuple[str, ...]:
+    """Return the full name of everything that the file imports, anywhere in it."""
     package = path.relative_to(ROOT).parent.parts
+    found: list[str] = []
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             base = ".".join(package[: len(package) - node.level + 1]) if node.level else ""
-            yield ".".join(filter(None, [base, node.module]))
+            module = ".".join(filter(None, [base, node.module]))
+            found += [f"{module}.{alias.name}" for alias in node.names]
+    return tuple(found)
 
 
-def reaches(path, *forbidden):
-    return [name for name in imports(path) if any(name == each or name.startswith(f"{each}.") for each in forbidden)]
+def room_of(name: str) -> str | None:
+    """Return the narrowest room of the table that holds this name, or None for a name that is not ours."""
+    parts = name.split(".")
+    prefixes = (".".join(parts[:length]) for length in range(len(parts), 0, -1))
+    return next((prefix for prefix in prefixes if prefix in FLOOR_OF), None)
 
 
-def test_imports_point_one_way():
-    """conversations → numbers → smsproxy."""
-    found = {}
-    for path in modules("smsproxy"):
-        if str(path.relative_to(ROOT)) not in KNOW_ALL:
-            found[path] = reaches(path, "numbers", "conversations")
-    for path in modules("numbers"):
-        found[path] = reaches(path, "conversations")
+def wrong_imports(module: str, names: tuple[str, ...]) -> Iterator[str]:
+    room = room_of(module)
+    for name in names:
+        target = room_of(name)
+        if room and target and target != room and FLOOR_OF[target] <= FLOOR_OF[room]:
+            yield f"{module} imports {name}: {target} is not below {room}"
 
-    assert {str(path): names for path, names in found.items() if names} == {}
+
+def test_imports_point_down_only():
+    wrong = chain.from_iterable(wrong_imports(module_name(path), imports(path)) for path in source_files(*APPS))
+
+    assert list(wrong) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "imported"),
+    [
+        ("conversations.delivery.relay", "conversations.worker.process.run"),
+        ("conversations.intake.receive", "conversations.lifecycle.create.create_conversation"),
+        ("conversations.planning.plan", "conversations.management.question_values"),
+        ("numbers.models.virtual_number", "numbers.usage.free_for"),
+        ("numbers.provisioning.order", "conversations.models.Participant"),
+        ("smsproxy.carriers.base", "smsproxy.simulator.carrier"),
+        ("smsproxy.phone", "smsproxy.api.problems"),
+    ],
+)
+def test_an_import_that_points_up_or_sideways_is_found(module, imported):
+    assert list(wrong_imports(module, (imported,)))
+
+
+def test_every_package_of_ours_has_a_floor():
+    packages = {
+        f"{folder}.{path.name}"
+        for folder in APPS
+        for path in (ROOT / folder).iterdir()
+        if path.is_dir() and any(path.rglob("*.py")) and path.name not in ("migrations", "database")
+    }
+
+    assert packages - set(FLOOR_OF) == set()
+
+
+def import_graph() -> dict[str, set[str]]:
+    files = {module_name(path): path for path in source_files(*APPS)}
+    graph: dict[str, set[str]] = {}
+    for module, path in files.items():
+        targets = {name if name in files else name.rpartition(".")[0] for name in imports(path)}
+        # A package's __init__ that imports its modules makes no circle by that.
+        graph[module] = {target for target in targets & set(files) if not module.startswith(f"{target}.")} - {module}
+    return graph
+
+
+def circles(graph: dict[str, set[str]]) -> list[set[str]]:
+    """Return the groups of modules of which each reaches every other by imports."""
+
+    def reachable(start: str) -> set[str]:
+        seen: set[str] = set()
+        waiting = [start]
+        while waiting:
+            for target in graph[waiting.pop()] - seen:
+                seen.add(target)
+                waiting.append(target)
+        return seen
+
+    reach = {module: reachable(module) for module in graph}
+    groups = {frozenset({other for other in reach[module] if module in reach[other]}) for module in graph}
+    return [set(group) for group in groups if len(group) > 1]
+
+
+def test_no_imports_go_in_a_circle():
+    assert [circle for circle in circles(import_graph()) if circle != ALLOWED_CIRCLE] == []
+
+
+def test_a_circle_is_found():
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) == [{"a", "b", "c"}]
+
+
+def reaches(path: Path, package: str) -> bool:
+    return any(name == package or name.startswith(f"{package}.") for name in imports(path))
 
 
 def test_only_the_carriers_know_the_sdk():
-    users = [path for path in modules(*APPS) if any(name.split(".")[0].startswith("vonage") for name in imports(path))]
+    users = [
+        path for path in source_files(*APPS) if any(name.split(".")[0].startswith("vonage") for name in imports(path))
+    ]
 
     assert users
     assert all(path.parent == VONAGE for path in users)
@@ -64,7 +172,7 @@ def test_only_the_carriers_know_the_sdk():
 
 def test_only_the_simulator_speaks_as_vonage_does():
     """All others ask the carrier interface, so that a second carrier is one folder and a row in CARRIERS."""
-    users = {path.parent for path in modules(*APPS) if reaches(path, "smsproxy.carriers.vonage")}
+    users = {path.parent for path in source_files(*APPS) if reaches(path, "smsproxy.carriers.vonage")}
 
     assert users == {VONAGE, ROOT / "smsproxy" / "simulator"}
 
@@ -83,7 +191,7 @@ def test_only_the_carriers_know_vonage_s_field_names():
         *("client-ref", "api-key", "message-timestamp", "message-price", "error-code-label"),
         *("concat", "concat-ref", "concat-total", "concat-part", "sig", "timestamp", "nonce"),
     }
-    known = {path: fields.intersection(strings(ast.parse(path.read_text()))) for path in modules(*APPS)}
+    known = {path: fields.intersection(strings(ast.parse(path.read_text()))) for path in source_files(*APPS)}
 
     assert {str(path): words for path, words in known.items() if words and path.parent != VONAGE} == {}
     assert set().union(*known.values()) == fields
@@ -99,7 +207,7 @@ def test_only_the_carriers_know_vonage_s_settings_and_name():
     }
     row = ["vonage", "smsproxy.carriers.vonage.carrier.VonageCarrier"]
     found = {}
-    for path in modules(*APPS):
+    for path in source_files(*APPS):
         if path.parent != VONAGE and str(path.relative_to(ROOT)) not in allowed:
             tree = ast.parse(path.read_text())
             names = [node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
@@ -116,11 +224,13 @@ def test_staff_can_see_every_model():
 
 
 def test_no_module_is_named_for_nothing():
-    assert [path for path in modules(*APPS) if path.stem in ("utils", "services", "helpers", "common", "misc")] == []
+    assert [
+        path for path in source_files(*APPS) if path.stem in ("utils", "services", "helpers", "common", "misc")
+    ] == []
 
 
 def test_nothing_prints_and_nothing_is_left_for_later():
-    for path in modules(*APPS):
+    for path in source_files(*APPS):
         text = path.read_text()
         assert "TODO" not in text, path
         assert "FIXME" not in text, path
