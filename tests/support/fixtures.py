@@ -12,7 +12,7 @@ from conversations.delivery import relay
 from conversations.webhooks import views
 from numbers import lookup
 from numbers.provisioning import configure, purchase, release, retry, sync
-from smsproxy import middleware
+from smsproxy.api import middleware
 from smsproxy.api.models import ApiKey
 from smsproxy.database import deadline
 from tests.support.builders import ALICE, BOB, ScriptedCarrier, add_numbers, members, talk
