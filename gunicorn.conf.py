@@ -1,4 +1,4 @@
-"""How gunicorn serves the site: `gunicorn smsproxy.wsgi` in this folder finds it. Options on its command line win."""
+"""Configuration of gunicorn, found by `gunicorn smsproxy.wsgi` in this folder. Command line options override it."""
 
 import logging
 import os
@@ -9,15 +9,15 @@ from typing import Any
 bind = "127.0.0.1:8000"
 workers = 2
 threads = 8
-# A queue of connections for each process. With one for both, the process that wakes first takes most of those that a
-# proxy keeps open, and the other idles.
+# Each process has its own queue of connections. With a shared queue, the process that wakes first takes most of the
+# connections that a proxy keeps open, and the other one idles.
 reuse_port = True
 
 
 def on_starting(server: Any) -> None:
-    """With reuse_port the system would let a second server, a forgotten one say, share the port in silence."""
+    """Exit if the port is in use: with reuse_port the system would let a forgotten server share it silently."""
     if "GUNICORN_FD" in os.environ:
-        return  # It takes over the sockets of its predecessor.
+        return  # This server takes over the sockets of its predecessor.
     for address in server.cfg.address:
         if isinstance(address, tuple):
             with socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET) as trial:
@@ -28,15 +28,15 @@ def on_starting(server: Any) -> None:
                     sys.exit(f"{address[0]} port {address[1]} cannot be used: {error.strerror}.")
 
 
-# With --access-logfile: the path without the query, which may hold numbers and texts.
+# For --access-logfile: the path without the query, which may hold numbers and texts.
 access_log_format = '%(h)s %(t)s "%(m)s %(U)s" %(s)s %(b)s'
 
-# The lines of gunicorn that quote a request, or the error of one, whose text and traceback may do so.
+# Log lines of gunicorn that quote a request, or an error whose text or traceback may quote one.
 _ABOUT_A_REQUEST = ("Invalid request", "Error handling", "Socket error processing request", "Error parsing")
 
 
 class WithoutRequests(logging.Filter):
-    """Numbers and texts may be anywhere in a request: of a bad one, only its sender and the kind of error are told."""
+    """Reduce lines about bad requests to the sender and the kind of error: a request may hold numbers and texts."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         message = str(record.msg)

@@ -55,7 +55,7 @@ MIDDLEWARE = [
     "smsproxy.middleware.webhooks_first",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "smsproxy.middleware.database_deadline_middleware",
+    "smsproxy.api.middleware.database_deadline_middleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",

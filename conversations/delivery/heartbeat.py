@@ -1,4 +1,7 @@
-"""A worker's signs of life, for people: leases, not they, recover what a dead worker held. And a look at its clock."""
+"""A worker's heartbeat, which people read, and the check of its clock.
+
+Leases, not heartbeats, recover what a dead worker held.
+"""
 
 import logging
 import os
@@ -15,22 +18,25 @@ from conversations.models.worker import HEARTBEAT
 
 log = logging.getLogger(__name__)
 
-# Seconds by which this machine's clock may differ from that of the database's.
+# Seconds by which the clocks of this machine and of the database may differ.
 MAX_CLOCK_SKEW = 5.0
 
 
 class Heartbeat:
-    """concurrency: how many calls this worker may have in flight."""
+    """The heartbeat of one worker. concurrency: the calls that it may have in flight."""
 
     def __init__(self, concurrency: int) -> None:
-        # The same process may be worker number one on every host, and again after a restart.
+        # Host and process number may repeat after a restart.
         self._name = f"{socket.gethostname()}, process {os.getpid()} ({secrets.token_hex(2)})"
         self._concurrency = concurrency
         self._beat_at = float("-inf")
         self._trouble = self._clock_trouble = ""
 
     def beat(self, in_flight: int, trouble: str) -> bool:
-        """trouble: why it sends nothing, if it does not. Is this machine's clock wrong, so that it must not work?"""
+        """Store a heartbeat if one is due or the trouble changed. Return whether the clock is too wrong to work.
+
+        trouble: why the worker sends nothing, or "".
+        """
         is_due = time.monotonic() - self._beat_at >= HEARTBEAT
         if is_due:
             self._clock_trouble = _clock_trouble()
@@ -47,13 +53,16 @@ class Heartbeat:
         return bool(self._clock_trouble)
 
     def end(self) -> None:
-        """Sign off. Without a database nobody hears it, which does no harm."""
+        """Remove this worker from the list. Without a database it falls silent instead, which does no harm."""
         with suppress(DatabaseError, InterfaceError):
             Worker.objects.filter(name=self._name).delete()
 
 
 def _clock_trouble() -> str:
-    """Leases, waits and rates are moments that workers read which others wrote: their clocks must agree."""
+    """Return how far the clock is off, or "". Log the difference.
+
+    Workers read the leases, waits and rates that other workers wrote, so their clocks must agree.
+    """
     if connection.vendor != "postgresql":
         return ""
     before = timezone.now()

@@ -1,4 +1,4 @@
-"""Putting texts into the outbox, in the caller's transaction, and waking the workers once it commits."""
+"""Queue messages in the outbox, in the caller's transaction, and wake the workers after its commit."""
 
 from collections.abc import Iterable
 
@@ -12,16 +12,17 @@ from smsproxy.carriers.gsm7 import segments
 
 
 def queue_relay(inbound: InboundMessage, to: Participant, text: str) -> OutboundMessage:
-    """It is as old as what it passes on."""
+    """Queue a message that relays an inbound message, and is as old as that one."""
     return _queue(MessageKind.RELAY, to.proxy_number_id, to.real_number_id, text, participant=to, inbound=inbound)
 
 
 def queue_notice(to: Participant, text: str) -> OutboundMessage:
+    """Queue a notice to a participant."""
     return _queue(MessageKind.NOTICE, to.proxy_number_id, to.real_number_id, text, participant=to)
 
 
 def queue_notices(notices: Iterable[tuple[Participant, str]]) -> None:
-    """Several at once, in as many queries as one takes."""
+    """Queue several notices with as many queries as one takes."""
     messages = OutboundMessage.objects.bulk_create(
         OutboundMessage(
             kind=MessageKind.NOTICE,
@@ -42,7 +43,7 @@ def queue_notices(notices: Iterable[tuple[Participant, str]]) -> None:
 
 
 def queue_notice_once(dedup_key: str, sender: VirtualNumber, recipient: RealNumber, text: str) -> bool:
-    """Queue a notice unless one with this key was queued before. Was it?"""
+    """Queue a notice unless one with this key exists. Return whether it was queued."""
     try:
         with transaction.atomic():
             _queue(MessageKind.NOTICE, sender.pk, recipient.pk, text, dedup_key=dedup_key)

@@ -1,7 +1,7 @@
-"""Delivery receipts: kept as they come, and told to the message that they are about.
+"""Store delivery receipts and update the messages that they are about.
 
-They come more than once, in any order, sometimes before our own call to the carrier has returned. A part's status only
-ever rises in rank, and the first final one stays.
+Receipts arrive repeatedly and in any order, sometimes before our own call to the carrier has returned. The status of a
+part only rises in rank, and the first final status stays.
 """
 
 import logging
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 def receive_receipt(receipt: Receipt) -> bool:
-    """Take in one receipt. False: it was taken in before, and nothing happens."""
+    """Store one receipt and apply it. Return False, with nothing changed, if it is a repeat."""
     row = DeliveryReceipt(
         carrier_message_id=receipt.carrier_message_id,
         status=receipt.status,
@@ -32,7 +32,7 @@ def receive_receipt(receipt: Receipt) -> bool:
             row.save(force_insert=True)
             _apply(row)
     except IntegrityError:
-        # Not asked beforehand, since it is rare.
+        # Repeats are rare, so they are not looked up beforehand.
         known = DeliveryReceipt.objects.filter(
             carrier_message_id=row.carrier_message_id, status=row.status, error_code=row.error_code
         )
@@ -43,7 +43,10 @@ def receive_receipt(receipt: Receipt) -> bool:
 
 
 def match_late_receipts(receipts: DeliveryReceiptQuerySet) -> int:
-    """Receipts without a client-ref which came before we knew the carrier's id: find their messages now. How many?"""
+    """Apply receipts that arrived before we knew the carrier's message id. Return how many were matched.
+
+    Only receipts without a client-ref can arrive too early to match.
+    """
     known = OutboundPart.objects.values("carrier_message_id")
     late = list(receipts.unmatched().filter(carrier_message_id__in=known).order_by("received_at")[:100])
     for row in late:
@@ -62,7 +65,7 @@ def update_part(
     error_code: str = "",
     price: Decimal | None = None,
 ) -> None:
-    """Write down what is known of one part of a message whose row the caller has locked; a rank is never lowered."""
+    """Store what is known of one message part. Never lower its rank. The caller has locked the message's row."""
     part, _ = OutboundPart.objects.get_or_create(
         carrier_message_id=carrier_message_id, defaults={"message": message, "attempt": attempt, "price": price}
     )
@@ -76,10 +79,10 @@ def update_part(
 
 
 def update_state_from_parts(message: OutboundMessage) -> None:
-    """Draw the message's state from its parts; if it is lost by that, its sender is told. The row is locked."""
+    """Derive the message's state from its parts, and notify its author of a loss. The caller has locked the row."""
     before = message.state
     message.update_from_parts()
-    if message.state != before and before != OutboundState.FAILED:  # Of that its sender was told already.
+    if message.state != before and before != OutboundState.FAILED:  # The author was notified of the failure.
         undelivered_notice.notify_sender(message)
 
 
@@ -89,7 +92,7 @@ def _match(row: DeliveryReceipt) -> None:
 
 
 def _find(row: DeliveryReceipt) -> OutboundMessage | None:
-    """The message that the receipt is about, locked: by our reference, or by the carrier's id of one of its parts."""
+    """Return the message of the receipt, locked. Find it by our client-ref, or by the carrier's id of a part."""
     locked = OutboundMessage.objects.select_for_update(no_key=True).defer("text")
     if row.client_ref:
         found = locked.filter(client_ref=row.client_ref.partition(".")[0]).first()

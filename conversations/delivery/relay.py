@@ -1,17 +1,14 @@
-"""The worker: claim due texts, commit, call the carrier, record what became of each.
+"""The relay: claim due messages, commit, call the carrier, record each result.
 
-No transaction is open and no lock is held while the carrier is called. If this process dies in between, the message's
-lease runs out and its outcome is unknown: `sweeps.recover_leases` says so, and nothing sends it again blindly.
+No transaction is open and no lock is held while the carrier is called. If this process dies during a call, the lease of
+the message expires. The job `recover_leases` then marks it unknown, and nothing resends it blindly.
 """
 
 import logging
 import queue
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -21,31 +18,34 @@ from django.utils import timezone
 from conversations.delivery import wakeup
 from conversations.delivery.circuit_breaker import CircuitBreaker
 from conversations.delivery.claim import Claim, ClaimOutcomeUnknown, claim, requeue_claim
+from conversations.delivery.claimed import Claimed
 from conversations.delivery.heartbeat import Heartbeat
-from conversations.delivery.results import Result, record_all
-from conversations.models import AccountRateLimit, OutboundMessage
-from conversations.worker.periodic_jobs import PeriodicJobs
-from conversations.worker.sqlite_lock import alone_on_sqlite
-from conversations.worker.top_up_thread import Buyer
+from conversations.delivery.result import Result
+from conversations.delivery.results import record_all
+from conversations.models import AccountRateLimit
 from smsproxy.carriers import get_carrier
-from smsproxy.carriers.base import CarrierError, OutcomeUnknown, PermanentFailure, SendReply, TemporaryFailure
+from smsproxy.carriers.base import (
+    CarrierError,
+    OutcomeUnknown,
+    OutgoingText,
+    PermanentFailure,
+    SendReply,
+    TemporaryFailure,
+)
 
 log = logging.getLogger(__name__)
 
-# Seconds. POLL: how soon a worker looks by itself if nothing wakes it.
+# Seconds between polls while nothing wakes the worker.
 POLL = 0.5
-# From one turn to the next at least, since many messages are claimed and written down as cheaply as one. The more are
-# in flight, the longer, up to twice as long: then there is more to do in each turn.
+# Seconds between two turns, at least: many messages cost hardly more to claim and record than one. The interval grows
+# with the calls in flight, up to twice this value.
 BATCH_INTERVAL = 0.015
-# How long a thread may compute while others wait for their turn. At Python's own 5 ms the many threads that wait for
-# the network hold up the one that owns the database, and it them.
-THREAD_SWITCH_INTERVAL = 0.0005
 
 
 class Relay:
-    """One worker: a loop that owns the database, and a pool of threads that call the carrier.
+    """One worker: a loop that owns the database connection, and a pool of threads that call the carrier.
 
-    concurrency: how many calls may be in flight at once.
+    concurrency: the calls that may be in flight at once.
     """
 
     def __init__(self, *, concurrency: int = 20) -> None:
@@ -57,45 +57,34 @@ class Relay:
         self._reach = CircuitBreaker()
         self._heartbeat = Heartbeat(concurrency)
 
-    def run(self, stop: threading.Event, *, started: Callable[[], None] = lambda: None) -> None:
-        """Work until `stop` is set, then wait for what is in flight and record it.
+    def work(self, stop: threading.Event) -> None:
+        """Send until `stop` is set, then wait for the calls in flight and record them."""
+        with self._pool() as pool:
+            while not stop.is_set():
+                self._iterate(pool, claim=True)
+            # Waiting longer than a lease is useless: what cannot be recorded by then is `unknown`.
+            end = time.monotonic() + settings.SEND_LEASE_SECONDS
+            while (self._in_flight or self._unrecorded or self._in_doubt) and time.monotonic() < end:
+                self._iterate(pool, claim=False)
 
-        started: called once it works. Raises WorkerAlreadyRunning: on SQLite, there is one already.
-        """
-        with alone_on_sqlite(), _switching_threads_often():
-            started()
-            listener = wakeup.Listener()
-            listener.start()
-            beside = [PeriodicJobs(stop), Buyer(stop)]
-            for thread in beside:
-                thread.start()
-            with self._pool() as pool:
-                while not stop.is_set():
-                    self._iterate(pool, claim=True)
-                # Longer than a lease it is of no use: what cannot be recorded by then is `unknown`.
-                end = time.monotonic() + settings.SEND_LEASE_SECONDS
-                while (self._in_flight or self._unrecorded or self._in_doubt) and time.monotonic() < end:
-                    self._iterate(pool, claim=False)
-            for thread in beside:
-                thread.join()
-            listener.stop()
-            self._heartbeat.end()
-            connection.close()
+    def sign_off(self) -> None:
+        """Remove this worker from the list of live workers."""
+        self._heartbeat.end()
 
     def send_due(self) -> None:
-        """Send what is due, one after the other in this thread, until nothing is."""
+        """Send all due messages in this thread, one after the other."""
         while True:
             messages, next_at = self._claim(1)
-            for message in messages:
-                self._send(message)
+            for claimed in messages:
+                self._send(claimed)
             if not self._record_results():
-                # A rate is waited for, but not what the carrier has told to wait.
+                # Wait for a rate limit, but not for the end of a pause.
                 if next_at is None or AccountRateLimit.load().is_paused:
                     return
                 time.sleep(max(0.0, (next_at - timezone.now()).total_seconds()))
 
     def _pool(self) -> ThreadPoolExecutor:
-        """With all its threads: one that cannot be started later would leave a claimed text behind."""
+        """Return a pool with all threads started. A later failure to start one would strand a claimed message."""
         pool = ThreadPoolExecutor(max_workers=self._concurrency, thread_name_prefix="carrier")
         all_here = threading.Barrier(self._concurrency + 1)
         try:
@@ -103,18 +92,18 @@ class Relay:
                 pool.submit(all_here.wait)
             all_here.wait()
         except BaseException:
-            all_here.abort()  # Else those that are there would wait for ever.
+            all_here.abort()  # Otherwise the started threads would wait forever.
             raise
         return pool
 
     def _iterate(self, pool: ThreadPoolExecutor, *, claim: bool) -> None:
-        """One turn of the loop, which must not end the worker: answers are kept until they are recorded."""
+        """Run one turn of the loop. An error does not end the worker: results are kept until they are recorded."""
         began = time.monotonic()
         wakeup.wake.clear()
         try:
             wait = self._step(pool, claim=claim)
         except Exception as error:  # noqa: BLE001
-            # Mostly the database, which is away or restarts. Whatever it is, a worker that ends sends nothing at all.
+            # Mostly the database is away or restarts. Go on after any error: a worker that ends sends nothing.
             hint = " (is DATABASE_URL right, and has manage.py migrate been run?)" if _is_of_database(error) else ""
             log.error("a step of the relay failed: %s%s; trying again", type(error).__name__, hint)  # noqa: TRY400
             connection.close()
@@ -122,11 +111,11 @@ class Relay:
             return
         gather = BATCH_INTERVAL * (1 + min(1, 4 * self._in_flight / self._concurrency))
         time.sleep(max(0.0, began + gather - time.monotonic()))
-        # Whatever has come in since the turn began has set it again.
+        # The event is already set if a message or a result arrived since the turn began.
         wakeup.wake.wait(wait)
 
     def _step(self, pool: ThreadPoolExecutor, *, claim: bool) -> float:
-        """Record what has come back, send what may be sent. How long is there nothing to do, if nothing wakes us?"""
+        """Record results and send messages. Return the seconds for which nothing is due unless something wakes us."""
         close_old_connections()
         clock_is_off = self._heartbeat.beat(self._in_flight, self._reach.trouble)
         self._hand_back()
@@ -134,8 +123,8 @@ class Relay:
         if not claim or clock_is_off:
             return POLL
         messages, next_at = self._claim(self._concurrency - self._in_flight)
-        for message in messages:
-            pool.submit(self._send_in_thread, message)
+        for claimed in messages:
+            pool.submit(self._send_in_thread, claimed)
         if next_at is None:
             return POLL
         return min(POLL, max(0.0, (next_at - timezone.now()).total_seconds()))
@@ -145,63 +134,68 @@ class Relay:
         if not limit:
             return Claim([], None)
         try:
-            claimed = claim(limit)
+            taken = claim(limit)
         except ClaimOutcomeUnknown as error:
             self._in_doubt.append(error.lease_until)
             raise
-        self._in_flight += len(claimed.messages)
-        return claimed
+        self._in_flight += len(taken.messages)
+        return taken
 
     def _hand_back(self) -> None:
-        """What was perhaps taken, in a claim whose answer was lost."""
+        """Requeue the messages of claims whose outcome is unknown."""
         while self._in_doubt:
             requeue_claim(self._in_doubt[0])
             self._in_doubt.pop(0)
 
-    def _send_in_thread(self, message: OutboundMessage) -> None:
+    def _send_in_thread(self, claimed: Claimed) -> None:
         try:
-            self._send(message)
+            self._send(claimed)
         finally:
             connection.close()  # This thread's own, if the carrier used one.
 
-    def _send(self, message: OutboundMessage) -> None:
-        """Call the carrier, and hand what it says to the loop, whatever happens."""
-        refusal = self._precheck(message)
-        answer = refusal or self._call_carrier(message)
-        self._results.put(Result(message, answer, is_ours=refusal is not None))
+    def _send(self, claimed: Claimed) -> None:
+        """Call the carrier and pass its answer to the loop, whatever happens."""
+        text = self._precheck(claimed) or self._read(claimed)
+        if isinstance(text, CarrierError):
+            result = Result(claimed, text, is_ours=True)
+        else:
+            result = Result(claimed, self._call_carrier(claimed, text))
+        self._results.put(result)
         wakeup.wake.set()
 
-    def _call_carrier(self, message: OutboundMessage) -> SendReply | CarrierError:
+    def _call_carrier(self, claimed: Claimed, text: OutgoingText) -> SendReply | CarrierError:
         try:
-            return get_carrier().send(message.as_outgoing())
+            return get_carrier().send(text)
         except CarrierError as error:
             return error
         except Exception as error:  # noqa: BLE001
-            # A bug of ours, before or after the text went out: nobody knows. Its words may hold numbers.
-            log.error("sending message %s failed: %s", message.pk, type(error).__name__)  # noqa: TRY400
+            # A bug of ours, perhaps after the message was sent. The exception's text may hold numbers: do not log it.
+            log.error("sending message %s failed: %s", claimed.message.pk, type(error).__name__)  # noqa: TRY400
             return OutcomeUnknown(f"an unexpected {type(error).__name__}")
 
-    def _precheck(self, message: OutboundMessage) -> CarrierError | None:
-        """Why the carrier must not be called for it after all."""
-        now = timezone.now()
+    def _precheck(self, claimed: Claimed) -> CarrierError | None:
+        """Return why the carrier must not be called for this message after all, or None."""
+        now, message = timezone.now(), claimed.message
         if message.is_too_old(now):
             return PermanentFailure("older than MESSAGE_MAX_AGE_SECONDS: it was not sent")
         if message.lease_until is None or now > message.lease_until - timedelta(
             seconds=settings.CARRIER_TIMEOUT_SECONDS
         ):
-            # This process slept between claim and call: others may soon take the message for one in doubt.
+            # This process slept between claim and call. Other workers may soon mark the message unknown.
             return TemporaryFailure("its lease was about to run out: it was not sent", retry_after=0)
-        if message.released_at:
-            return PermanentFailure("its numbers stand for other people by now: it was not sent")
-        try:
-            message.decrypt()
-        except Exception as error:  # noqa: BLE001
-            log.error("message %s cannot be read: %s", message.pk, type(error).__name__)  # noqa: TRY400
-            return TemporaryFailure(f"it cannot be read ({type(error).__name__})")
+        if claimed.is_released:
+            return PermanentFailure("its pair of numbers was given to other people: not sent")
         return None
 
+    def _read(self, claimed: Claimed) -> OutgoingText | CarrierError:
+        try:
+            return claimed.as_outgoing()
+        except Exception as error:  # noqa: BLE001
+            log.error("message %s cannot be read: %s", claimed.message.pk, type(error).__name__)  # noqa: TRY400
+            return TemporaryFailure(f"it cannot be read ({type(error).__name__})")
+
     def _record_results(self) -> int:
-        """Write down what has come back. How many answers?"""
+        """Record the results that have arrived. Return their count."""
         while not self._results.empty():
             result = self._results.get()
             self._unrecorded.append(result)
@@ -217,28 +211,21 @@ class Relay:
         return count
 
     def _try_to_record(self, results: list[Result]) -> bool:
-        """Raises what the database's absence raises: then they are recorded later. False: they are not, or not all."""
+        """Record these results. Return False if that failed for good, at least for some of them.
+
+        Raises the error of an unavailable database: the caller tries again later.
+        """
         try:
             return record_all(results)
         except Exception as error:
-            # Of the database's errors only these are about the answer itself. With any other, it is away or read-only.
+            # These two errors are about the result itself. After any other, the database is away or read-only.
             if _is_of_database(error) and not isinstance(error, (DataError, IntegrityError)):
                 raise
-            # An answer that cannot be written down must not stop all others. Its lease runs out: it is `unknown`.
+            # A result that cannot be recorded must not stop the others. Its lease expires: it becomes `unknown`.
             pks = ", ".join(str(result.message.pk) for result in results)
-            log.error("the answer to message %s cannot be recorded: %s", pks, type(error).__name__)  # noqa: TRY400
+            log.error("the result of message %s cannot be recorded: %s", pks, type(error).__name__)  # noqa: TRY400
             return False
 
 
 def _is_of_database(error: Exception) -> bool:
     return isinstance(error, (DatabaseError, InterfaceError))
-
-
-@contextmanager
-def _switching_threads_often() -> Iterator[None]:
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(THREAD_SWITCH_INTERVAL)
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(before)

@@ -1,43 +1,36 @@
-"""What an answer of the carrier does to a message, to its virtual number, and to the account: the table of failures.
+"""Apply a carrier's answer to the message, to its virtual number and to the account, by this table.
 
 | answer                      | the message                   | its number      | the account                     |
 |-----------------------------|-------------------------------|-----------------|---------------------------------|
 | accepted                    | sent                          |                 |                                 |
-| Refused                     | failed; its sender is told    |                 |                                 |
-| TemporaryFailure, of the message    | queued, backing off           |                 |                                 |
-| TemporaryFailure, of the number     | queued                        | waits           |                                 |
-| TemporaryFailure, of the account    | queued                        |                 | paused, then a probe            |
+| PermanentFailure            | failed; its author is notified|                 |                                 |
+| TemporaryFailure: message   | queued, with backoff          |                 |                                 |
+| TemporaryFailure: number    | queued                        | waits           |                                 |
+| TemporaryFailure: account   | queued                        |                 | paused, then a probe            |
 | SenderFault                 | queued                        | waits, no new   |                                 |
 |                             |                               | conversations   |                                 |
 | AccountFault                | queued                        |                 | paused, then a probe            |
-| TemporaryFailure, of the worker     | queued; the worker waits      |                 |                                 |
-| OutcomeUnknown              | unknown: never again blindly; |                 |                                 |
+| TemporaryFailure: worker    | queued; the worker waits      |                 |                                 |
+| OutcomeUnknown              | unknown, not resent blindly;  |                 |                                 |
 |                             | after several the worker waits|                 |                                 |
 
-Which code of Vonage is what: smsproxy/carriers/vonage/faults.py. How a worker waits: circuit_breaker.py.
-A message that is queued again keeps its place in its line; older than MESSAGE_MAX_AGE_SECONDS, it fails. What waits or is
-paused uses nothing up.
+The codes of Vonage are in smsproxy/carriers/vonage/faults.py, the waits of a worker in circuit_breaker.py. A requeued
+message keeps its place in its line, and fails once it is older than MESSAGE_MAX_AGE_SECONDS. A wait or a pause does
+not count as a failed attempt.
 """
 
 import logging
 import random
-from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
-from conversations.delivery import postgres, undelivered_notice
+from conversations.delivery import undelivered_notice
+from conversations.delivery.claimed import Claimed
 from conversations.delivery.receipts import update_part, update_state_from_parts
-from conversations.models import (
-    AccountRateLimit,
-    MessageEvent,
-    NumberRateLimit,
-    OutboundMessage,
-    OutboundPart,
-    OutboundState,
-)
+from conversations.delivery.result import Result
+from conversations.models import AccountRateLimit, NumberRateLimit, OutboundMessage, OutboundState
 from smsproxy.carriers.base import (
     AccountFault,
     CarrierError,
@@ -47,7 +40,6 @@ from smsproxy.carriers.base import (
     ReceiptStatus,
     SenderFault,
     SendReply,
-    SentPart,
     TemporaryFailure,
 )
 from smsproxy.database import prepared
@@ -63,30 +55,26 @@ ACCOUNT_WAIT = 1.0
 ACCOUNT_FAULT_WAIT = 60.0
 UNKNOWN_WAIT = 5.0
 
-
-@dataclass(frozen=True)
-class Result:
-    """What the carrier said to one message: its reply, or how the call failed.
-
-    is_ours: the carrier was not asked. We refused to send it, or could not.
-    """
-
-    message: OutboundMessage
-    answer: SendReply | CarrierError
-    is_ours: bool = False
-
-    @property
-    def parts(self) -> Sequence[SentPart]:
-        return self.answer.parts if isinstance(self.answer, SendReply) else ()
-
-    @property
-    def is_fully_accepted(self) -> bool:
-        """Every part was accepted: so it is with nearly all of them."""
-        return bool(self.parts) and all(part.accepted for part in self.parts)
+# Once a turn, on both databases. The ORM form costs 0.5 ms more CPU per message, at 5 messages a turn.
+_SENT = """
+    UPDATE conversations_outboundmessage SET state = 'sent', lease_until = NULL, error_code = '', part_count = column3
+    FROM (VALUES {answers}) AS answer WHERE id = column1 AND state = 'sending' AND attempts = column2
+    RETURNING id
+"""
+_PARTS = """
+    INSERT INTO conversations_outboundpart (message_id, attempt, carrier_message_id, price, status, error_code)
+    SELECT column1, column2, column3, CAST(column4 AS numeric), 'unknown', '' FROM (VALUES {parts}) AS part
+    RETURNING id
+"""
+_EVENTS = """
+    INSERT INTO conversations_messageevent (message_id, old_state, new_state, reason, actor, created_at)
+    SELECT column1, 'sending', 'sent', 'accepted', '', %(now)s FROM (VALUES {sent}) AS sent
+    RETURNING id
+"""
 
 
 def record_all(results: Sequence[Result]) -> bool:
-    """Write down what became of these claimed messages. False: they must be recorded one by one."""
+    """Record these results. Return False, with nothing written, if they must be recorded one by one."""
     if all(result.is_fully_accepted for result in results) and _record_sent(results):
         _clear_waits(results)
         return True
@@ -97,13 +85,13 @@ def record_all(results: Sequence[Result]) -> bool:
 
 
 def _record_sent(results: Sequence[Result]) -> bool:
-    """Many plain results at once. False: one is not so plain after all, and nothing was written.
+    """Record many accepted messages at once. Return False, with nothing written, if one needs `record`.
 
-    A lease may have expired, or a receipt been first. `record` looks at each by itself, and can do all of it.
+    Its lease may have expired, or a receipt may have arrived first.
     """
     try:
         with transaction.atomic():
-            count = postgres.mark_sent(results) if prepared.is_postgresql() else _mark_sent_with_orm(results)
+            count = _mark_sent(results)
             if count != len(results):
                 raise StaleState("a message is no longer being sent")
     except (StaleState, IntegrityError):
@@ -111,36 +99,37 @@ def _record_sent(results: Sequence[Result]) -> bool:
     return True
 
 
-def _mark_sent_with_orm(results: Sequence[Result]) -> int:
-    groups: dict[tuple[int, int], list[int]] = defaultdict(list)
-    for result in results:
-        groups[result.message.attempts, len(result.parts)].append(result.message.pk)
-    count = 0
-    for (attempts, part_count), pks in groups.items():
-        sending = OutboundMessage.objects.filter(pk__in=pks, state=OutboundState.SENDING, attempts=attempts)
-        count += sending.update(state=OutboundState.SENT, lease_until=None, error_code="", part_count=part_count)
-    OutboundPart.objects.bulk_create(
-        OutboundPart(
-            message=result.message,
-            attempt=result.message.attempts,
-            carrier_message_id=part.carrier_message_id,
-            price=part.price,
+def _mark_sent(results: Sequence[Result]) -> int:
+    """Mark these as sent, with their parts and events. Return how many were still being sent.
+
+    If that is not all of them, the caller rolls back.
+    """
+    answers, parameters = prepared.values(
+        (result.message.pk, result.message.attempts, len(result.parts)) for result in results
+    )
+    count = len(prepared.fetch_all(_SENT.format(answers=answers), parameters))
+    if count != len(results):
+        return count
+    parts, parameters = prepared.values(
+        (
+            result.message.pk,
+            result.message.attempts,
+            part.carrier_message_id,
+            None if part.price is None else str(part.price),
         )
         for result in results
         for part in result.parts
     )
-    MessageEvent.objects.bulk_create(
-        MessageEvent(
-            message=result.message, old_state=OutboundState.SENDING, new_state=OutboundState.SENT, reason="accepted"
-        )
-        for result in results
-    )
+    prepared.fetch_all(_PARTS.format(parts=parts), parameters)
+    sent, parameters = prepared.values([result.message.pk] for result in results)
+    parameters["now"] = connection.ops.adapt_datetimefield_value(timezone.now())
+    prepared.fetch_all(_EVENTS.format(sent=sent), parameters)
     return count
 
 
 def record(result: Result) -> None:
-    """Write down what became of a claimed message, whatever it is."""
-    # Before the message is queued again: else it would be claimed at once.
+    """Record any result of a claimed message."""
+    # Before the message is requeued, or it would be claimed again at once.
     _apply_backpressure(result)
     with transaction.atomic():
         message = (
@@ -157,7 +146,7 @@ def record(result: Result) -> None:
 
 
 def _record_reply(message: OutboundMessage, attempt: int, reply: SendReply) -> None:
-    """It was sent: that first of all, whatever else of the reply can be kept."""
+    """Record that the message was sent first, then as much of the reply as can be stored."""
     if OutboundState.SENT in message.ALLOWED[message.state]:
         message.transition(
             OutboundState.SENT, reason="accepted", lease_until=None, error_code="", part_count=len(reply.parts)
@@ -190,7 +179,7 @@ def _record_failure(message: OutboundMessage, error: CarrierError) -> None:
 
 def _queue_again(message: OutboundMessage, error: CarrierError, after: float, *, is_failure: bool = False) -> None:
     if message.state == OutboundState.UNKNOWN and message.due_at <= timezone.now():
-        return  # We slept so long that its line has gone on. Staff or UNKNOWN_OUTCOME_POLICY decide, as for the others.
+        return  # This worker slept until the line had gone on. Staff or UNKNOWN_OUTCOME_POLICY decide.
     if message.is_too_old(timezone.now()):
         _fail(message, f"older than MESSAGE_MAX_AGE_SECONDS; last: {error.detail}", error.code)
     else:
@@ -203,71 +192,73 @@ def _fail(message: OutboundMessage, reason: str, code: str) -> None:
 
 
 def _apply_backpressure(result: Result) -> None:
-    """Let the number, or the account, wait if it is to; or end its waiting."""
-    message, error = result.message, result.answer
+    """Start or end the waits of the number and of the account."""
+    claimed, error = result.claimed, result.answer
     match error:
         case _ if result.is_ours:
-            _release_probe(message)
+            _release_probe(claimed)
         case TemporaryFailure(scope=FaultScope.WORKER):
-            _release_probe(message)
+            _release_probe(claimed)
         case TemporaryFailure(scope=FaultScope.NUMBER):
-            _let_number_wait(message, error, error.retry_after or NUMBER_WAIT)
+            _let_number_wait(claimed, error, error.retry_after or NUMBER_WAIT)
         case SenderFault():
-            _quarantine_sender(message, error)
-            _let_number_wait(message, error, SENDER_FAULT_WAIT)
+            _quarantine_sender(claimed.message, error)
+            _let_number_wait(claimed, error, SENDER_FAULT_WAIT)
         case TemporaryFailure(scope=FaultScope.ACCOUNT):
-            pause(error, error.retry_after or ACCOUNT_WAIT, message)
+            pause(error, error.retry_after or ACCOUNT_WAIT, claimed.message)
         case AccountFault():
-            pause(error, ACCOUNT_FAULT_WAIT, message)
+            pause(error, ACCOUNT_FAULT_WAIT, claimed.message)
         case OutcomeUnknown():
-            if message.is_probe:
-                pause(error, UNKNOWN_WAIT, message)
-            if message.is_probe_of_number:
-                NumberRateLimit.objects.release_probe(message)
+            if claimed.is_probe:
+                pause(error, UNKNOWN_WAIT, claimed.message)
+            if claimed.is_probe_of_number:
+                NumberRateLimit.objects.release_probe(claimed.message.sender, claimed.number_ready_at)
         case _:
             _clear_waits([result])
 
 
-def _release_probe(message: OutboundMessage) -> None:
-    """It was not sent: if it was to be a probe, another is."""
-    if message.is_probe:
-        AccountRateLimit.release_probe(message.carrier_ref)
-    if message.is_probe_of_number:
-        NumberRateLimit.objects.release_probe(message)
+def _release_probe(claimed: Claimed) -> None:
+    """Let another message be the probe, if this one was: it was not sent."""
+    if claimed.is_probe:
+        AccountRateLimit.release_probe(claimed.message.carrier_ref)
+    if claimed.is_probe_of_number:
+        NumberRateLimit.objects.release_probe(claimed.message.sender, claimed.number_ready_at)
 
 
-def _let_number_wait(message: OutboundMessage, error: CarrierError, seconds: float) -> None:
-    NumberRateLimit.objects.wait(message.sender, seconds, error.detail, is_probe=message.is_probe_of_number)
-    _end_pause([message])  # With the account all is well, then.
+def _let_number_wait(claimed: Claimed, error: CarrierError, seconds: float) -> None:
+    NumberRateLimit.objects.wait(claimed.message.sender, seconds, error.detail, is_probe=claimed.is_probe_of_number)
+    _end_pause([claimed])  # The fault shows that the account itself works.
 
 
 def _clear_waits(results: Sequence[Result]) -> None:
-    """The carrier took these, or refused them for what they are: neither the account nor their numbers are at fault."""
-    messages = [result.message for result in results]
+    """End the pause and the waits that these messages probed: neither the account nor the numbers are at fault."""
+    messages = [result.claimed for result in results]
     _end_pause(messages)
-    NumberRateLimit.objects.end_waits(message for message in messages if message.is_probe_of_number)
+    for claimed in messages:
+        if claimed.is_probe_of_number:
+            NumberRateLimit.objects.resume(claimed.message.sender, claimed.number_ready_at)
 
 
-def _end_pause(messages: Sequence[OutboundMessage]) -> None:
-    if any(message.is_probe for message in messages):
+def _end_pause(messages: Sequence[Claimed]) -> None:
+    if any(claimed.is_probe for claimed in messages):
         AccountRateLimit.resume("the carrier answers again")
 
 
 def pause(error: CarrierError, seconds: float, message: OutboundMessage) -> None:
-    """Send nothing for so long. `message` is the one that failed."""
+    """Pause all sending. seconds: the first wait. message: the one that failed."""
     if AccountRateLimit.pause(error.detail, seconds, code=error.code, carrier_ref=message.carrier_ref):
         log.error("all sending is paused: %s (code %s)", error.detail, error.code or "none")
 
 
 def _quarantine_sender(message: OutboundMessage, error: CarrierError) -> None:
-    # Its id: our own filter would mask the number.
+    # Log the id: our log filter would mask the number.
     log.error("the carrier refuses virtual number %s: %s (code %s)", message.sender_id, error.detail, error.code)
     try:
         message.sender.quarantine(reason=error.detail)
     except StaleState:
-        return  # It is already, or has been given up.
+        return  # The number is already in quarantine, or no longer in service.
 
 
 def backoff(attempts: int) -> float:
-    """Seconds to wait after so many attempts: doubling, with full jitter, so that failures do not come back in step."""
+    """Return the seconds to wait after this many attempts: exponential, with jitter to spread the retries."""
     return random.uniform(0.5, min(MAX_BACKOFF, 2.0 ** min(attempts, 10)))  # noqa: S311

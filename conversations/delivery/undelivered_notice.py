@@ -1,4 +1,4 @@
-"""Telling people that what they wrote did not arrive after all."""
+"""Notify people that a message of theirs was not delivered."""
 
 from datetime import timedelta
 
@@ -12,9 +12,9 @@ _NOT_DELIVERED = [OutboundState.FAILED, OutboundState.UNDELIVERED]
 
 
 def notify_sender(message: OutboundMessage) -> None:
-    """Of a message that has just failed or turned out undelivered: tell who wrote it, in the caller's transaction.
+    """Notify the author of a message that has just failed or become undelivered, in the caller's transaction.
 
-    Once for each text, however many it was for, and each person at most once in UNDELIVERED_NOTICE_INTERVAL_SECONDS.
+    A message to several people causes one notice. A person gets at most one in UNDELIVERED_NOTICE_INTERVAL_SECONDS.
     """
     if not settings.UNDELIVERED_NOTICE or message.kind != MessageKind.RELAY or message.state not in _NOT_DELIVERED:
         return
@@ -23,7 +23,7 @@ def notify_sender(message: OutboundMessage) -> None:
         return
     wrote = Participant.objects.filter(inbound_messages=message.inbound_id).first()
     author = wrote.current if wrote else None
-    # Not from a number that may stand for another conversation of theirs by now.
+    # A released number may stand for another conversation of the same person.
     if author is not None and author.released_at is None:
         _tell(author)
 
@@ -32,7 +32,7 @@ def _tell(author: Participant) -> None:
     now = timezone.now()
     every = settings.UNDELIVERED_NOTICE_INTERVAL_SECONDS
     bucket = int(now.timestamp()) // every
-    # Towards the end of the one before they may have been told, too.
+    # The last notice may date from late in the previous bucket.
     told_before = OutboundMessage.objects.filter(
         dedup_key=_dedup_key(author, bucket - 1), created_at__gt=now - timedelta(seconds=every)
     )

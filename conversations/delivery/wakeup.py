@@ -1,4 +1,4 @@
-"""Waking the workers as soon as something is queued. All of it is for speed: a worker that is not woken polls."""
+"""Wake the workers as soon as a message is queued. This only saves time: a worker that is not woken polls."""
 
 import logging
 import threading
@@ -10,20 +10,18 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 log = logging.getLogger(__name__)
 
 CHANNEL = "smsproxy_outbox"
-# Set when something was queued. A worker in this process waits for it.
+# Set when a message was queued. The worker in this process waits for it.
 wake = threading.Event()
 
-# Seconds: how often to make sure that the connection lives and that nobody has said stop, and how soon to try again
-# without one.
+# Seconds: how often the listener checks its connection and the request to stop, and how soon it reconnects.
 _LISTEN = 1.0
 _RETRY = 2.0
 
 
 def wake_workers() -> None:
-    """Wake the workers of all processes. Call it after the commit.
+    """Wake the workers of all processes. Raise nothing: the message is stored. Call it after the commit.
 
-    Not within the transaction: PostgreSQL commits transactions with a NOTIFY one after the other. And never an error:
-    what was queued is safe already.
+    Within a transaction it would cost: PostgreSQL serialises the commits of transactions with a NOTIFY.
     """
     wake.set()
     if connection.vendor == "postgresql":
@@ -32,15 +30,16 @@ def wake_workers() -> None:
 
 
 class Listener(threading.Thread):
-    """Turns each NOTIFY into a wake-up of this process, until it is told to stop."""
+    """A thread that turns each NOTIFY into a wake-up of this process, until `stop` is called."""
 
     def __init__(self) -> None:
         super().__init__(name="listener", daemon=True)
         self._stopping = threading.Event()
 
     def stop(self) -> None:
+        """Stop the thread and wait for it briefly."""
         self._stopping.set()
-        self.join(2 * _LISTEN)  # Not for longer: the database may be silent, and there is nothing to lose.
+        self.join(2 * _LISTEN)  # Not longer: the database may be silent.
 
     def run(self) -> None:
         if connection.vendor != "postgresql":
@@ -49,20 +48,20 @@ class Listener(threading.Thread):
             try:
                 self._listen()
             except (DatabaseError, InterfaceError, OSError) as error:
-                log.warning("not listening for new messages (%s): polling until it works again", type(error).__name__)
+                log.warning("not listening for new messages (%s): polling until it reconnects", type(error).__name__)
                 self._stopping.wait(_RETRY)
 
     def _listen(self) -> None:
-        # A connection of its own, which is neither reused nor pooled.
+        # A separate connection, which is neither reused nor pooled.
         own = connections.create_connection("default")
         try:
             self._subscribe(own)
-            wake.set()  # Something may have been queued while nobody listened.
+            wake.set()  # Messages may have been queued while this thread did not listen.
             while not self._stopping.is_set():
-                with own.wrap_database_errors:  # These are not Django's: psycopg's own errors would end the thread.
+                with own.wrap_database_errors:  # Otherwise psycopg's own exceptions would end the thread.
                     for _ in own.connection.notifies(timeout=_LISTEN):
                         wake.set()
-                self._subscribe(own)  # Again, which does nothing but show that the connection lives.
+                self._subscribe(own)  # Repeated only to check the connection.
         finally:
             own.close()
 

@@ -11,6 +11,7 @@ from django.core.wsgi import get_wsgi_application
 
 from conversations.delivery import wakeup
 from conversations.delivery.relay import Relay
+from conversations.worker import process
 
 HOST = "127.0.0.1"
 
@@ -40,7 +41,7 @@ def serve(server: ThreadedWSGIServer, stop: threading.Event) -> None:
 
     def relay() -> None:
         try:
-            Relay().run(stop)
+            process.run(Relay(), stop)
         finally:
             stop.set()  # Without its relay the demo is useless.
 

@@ -1,14 +1,13 @@
-"""Who may send when: each virtual number, and the account as a whole. Shared by all workers.
+"""Rate limits of each virtual number and of the account, shared by all workers.
 
-Both keep one moment, `ready_at`: before it, nothing is sent. Each text moves it on by what it costs, and a wait that
-the carrier asks for, or a pause, moves it further. (The field's name for it: GCRA, "virtual scheduling", ITU-T I.371.)
+The algorithm is GCRA ("virtual scheduling", ITU-T I.371). Nothing is sent before the moment `ready_at`. Each message
+moves this moment on by its cost. A pause, or a wait that the carrier asks for, moves it further.
 """
 
-import random
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from datetime import datetime, timedelta
+from typing import Any, ClassVar, Self
 
 from django.conf import settings
 from django.db import models, transaction
@@ -18,86 +17,15 @@ from django.utils import timezone
 from numbers.models import VirtualNumber, number_restored
 from smsproxy.states import Event, StaleState, StateMachine
 
-if TYPE_CHECKING:
-    from .outbound import OutboundMessage
-
-# Seconds of unused rate that may be caught up on at once: the time that a worker may take to look again.
-BURST_SECONDS = 0.1
-# Seconds. The first wait is the carrier's word, or the length given; each text that tries in vain doubles it, up to
-# this.
-MAX_PAUSE = 60.0
-# And the carrier's word is not believed beyond this: asking earlier costs one request, waiting for days every text.
-MAX_WAIT = 3600.0
-# No wait is as long as this. A `ready_at` so far ahead comes from a clock that was wrong, and counts for nothing.
-MAX_PLAUSIBLE_WAIT = timedelta(seconds=2 * MAX_WAIT)
-_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
-
-
-def _start(ready_at: datetime, now: datetime, rate: float) -> datetime:
-    """From when on the rate has been unused, as far as it may be caught up on.
-
-    No more than BURST_SECONDS, less one text: so a number with a rate of up to 10 a second is never early, and a fast one is
-    not slowed down by how often a worker looks.
-    """
-    latest = ready_at if ready_at < now + MAX_PLAUSIBLE_WAIT else now
-    return max(latest, now - timedelta(seconds=max(0.0, BURST_SECONDS - 1 / rate)))
-
-
-def _advanced(ready_at: datetime, now: datetime, cost: int, rate: float) -> datetime:
-    """`ready_at` after sending. cost: segments or requests. rate: as many a second."""
-    return _start(ready_at, now, rate) + timedelta(seconds=cost / rate)
-
-
-def _after(message: "OutboundMessage") -> datetime:
-    """When its virtual number is ready again, by its rate."""
-    return _advanced(_EPOCH, message.claimed_at, message.segments, message.sender.current_rate)
-
-
-def exponential_backoff(seconds: float, failures: int) -> timedelta:
-    """How long to wait, after so many that have tried in vain since. seconds: the first wait, and the least."""
-    seconds = min(seconds, MAX_WAIT)
-    longer = min(MAX_PAUSE, seconds * 2 ** min(failures, 10))
-    # Half of it at random, so that those who wait do not come back in step.
-    return timedelta(seconds=max(seconds, longer * random.uniform(0.5, 1)))  # noqa: S311
+from .gcra import LONG_AGO, MAX_PLAUSIBLE_WAIT, MAX_WAIT, advance, exponential_backoff, unused_since
 
 
 class NumberRateLimitQuerySet(models.QuerySet["NumberRateLimit"]):
-    def consume(
-        self,
-        messages: "Sequence[OutboundMessage]",
-        now: datetime,
-        *,
-        write: "Callable[[list[NumberRateLimit]], None] | None" = None,
-    ) -> None:
-        """These are being sent: each from another virtual number, whose pace has been read along.
-
-        After a wait, the first one is the number's probe: the others wait for what becomes of it.
-        write: a faster way to store the paces.
-        """
-        paces = []
-        for message in messages:
-            pace = message.pace or NumberRateLimit(number=message.sender)
-            message.is_probe_of_number = bool(pace.pause_reason)
-            if message.is_probe_of_number:
-                # If nobody ever says what became of it, the next one goes when its lease has run out.
-                pace.ready_at = now + timedelta(seconds=settings.SEND_LEASE_SECONDS)
-            else:
-                pace.ready_at = _advanced(pace.ready_at, now, message.segments, message.sender.current_rate)
-            pace.last_recipient_id = message.recipient_id
-            message.pace = pace
-            paces.append(pace)
-        (write or self._store)(paces)
-
-    def _store(self, paces: "list[NumberRateLimit]") -> None:
-        NumberRateLimit.objects.bulk_create(
-            paces, update_conflicts=True, unique_fields=["number"], update_fields=["ready_at", "last_recipient_id"]
-        )
-
     def wait(self, number: VirtualNumber, seconds: float, why: str, *, is_probe: bool = False) -> None:
-        """Send nothing from this number for so long, then let one text try: the probe.
+        """Send nothing from this number for some seconds, then one probe.
 
-        Each probe that fails doubles the wait, up to MAX_PAUSE. is_probe: it is one that says so. What others say
-        who were under way when the wait began does not lengthen it, but for the carrier's own word.
+        Each failed probe doubles the wait, up to MAX_PAUSE. is_probe: the failed message was the probe. A message
+        that was in flight when the wait began extends it only to the time that the carrier asked for.
         """
         now = timezone.now()
         with self.locked(number) as pace:
@@ -108,37 +36,38 @@ class NumberRateLimitQuerySet(models.QuerySet["NumberRateLimit"]):
                 pace.ready_at = now + exponential_backoff(seconds, pace.failures)
             pace.pause_reason, pace.waits_since = why[:200], pace.waits_since or now
 
-    def release_probe(self, probe: "OutboundMessage") -> None:
-        """The number's probe was not sent, or nobody knows: let the next text try."""
-        with self.locked(probe.sender) as pace:
+    def release_probe(self, number: VirtualNumber, ready_at: datetime) -> None:
+        """Let the next message try at `ready_at`: the number's probe was not sent, or its outcome is unknown."""
+        with self.locked(number) as pace:
             if pace.pause_reason:
-                pace.ready_at = _after(probe)
+                pace.ready_at = ready_at
 
-    def end_waits(self, probes: "Iterable[OutboundMessage]") -> None:
-        """The carrier took these: their numbers send again."""
-        for probe in probes:
-            with self.locked(probe.sender) as pace:
-                pace.end(_after(probe))
+    def resume(self, number: VirtualNumber, ready_at: datetime) -> None:
+        """End the wait of this number, whose probe the carrier accepted. It sends again from `ready_at`."""
+        with self.locked(number) as pace:
+            pace.end(ready_at)
 
     @contextmanager
     def locked(self, number: VirtualNumber) -> "Iterator[NumberRateLimit]":
+        """Yield the locked row of this number, and save it afterwards."""
         with transaction.atomic():
             AccountRateLimit.load(
                 lock=True
-            )  # Else a worker that is just claiming from it would write over what we write.
+            )  # Otherwise a worker that claims at the same moment would overwrite the row.
             pace, _ = self.select_for_update(no_key=True).get_or_create(number=number)
             yield pace
             pace.save()
 
     def paused(self) -> Self:
-        return self.exclude(why="")
+        """Return the numbers that wait for another reason than their rate."""
+        return self.exclude(pause_reason="")
 
 
 class NumberRateLimit(models.Model):
-    """When a virtual number may send next, and why it waits, if it was told to."""
+    """The moment when a virtual number may send next, and the reason if it waits."""
 
     number = models.OneToOneField(VirtualNumber, models.CASCADE, primary_key=True, related_name="pace")
-    ready_at = models.DateTimeField(default=_EPOCH)
+    ready_at = models.DateTimeField(default=LONG_AGO)
     pause_reason = models.CharField(max_length=200, blank=True, help_text="The reason for a pause. Empty: not paused.")
     waits_since = models.DateTimeField(null=True, blank=True)
     failures = models.PositiveIntegerField(default=0, help_text="Failed probes in this pause.")
@@ -154,12 +83,26 @@ class NumberRateLimit(models.Model):
     def __str__(self) -> str:
         return f"pace of virtual number {self.pk}"
 
+    def consume(self, segments: int, now: datetime, *, recipient_id: int) -> bool:
+        """Count a message that is being sent. Return whether it is the probe that ends a wait. The caller saves.
+
+        All other messages of the number wait for the probe's outcome.
+        """
+        self.last_recipient_id = recipient_id
+        is_probe = bool(self.pause_reason)
+        if is_probe:
+            # If its outcome never comes, the next message goes when the lease of this one has run out.
+            self.ready_at = now + timedelta(seconds=settings.SEND_LEASE_SECONDS)
+        else:
+            self.ready_at = advance(self.ready_at, now, segments, self.number.current_rate)
+        return is_probe
+
     def end(self, ready_at: datetime) -> None:
-        """The wait, of this row that the caller has locked and saves."""
+        """End the wait. The caller has locked the row and saves it."""
         self.ready_at, self.pause_reason, self.waits_since, self.failures = ready_at, "", None, 0
 
     def end_wait(self) -> None:
-        """Let it send at once, whatever it was told. Raises StaleState: it was told nothing."""
+        """Let the number send at once. Raises StaleState if it does not wait."""
         with NumberRateLimit.objects.locked(self.number) as pace:
             if not pace.pause_reason:
                 raise StaleState(f"virtual number {self.pk} does not wait")
@@ -174,13 +117,13 @@ def _end_wait(number: VirtualNumber, **kwargs: Any) -> None:
 
 class AccountState(models.TextChoices):
     SENDING = "sending", "sending"
-    """As fast as CARRIER_REQUESTS_PER_SECOND allows."""
+    """At most CARRIER_REQUESTS_PER_SECOND requests a second."""
     PAUSED = "paused", "paused"
-    """The carrier refuses everything, or cannot be reached. At `ready_at` one text tries: the probe."""
+    """The carrier refuses everything, or cannot be reached. At `ready_at` one message is sent as a probe."""
 
 
 class AccountRateLimit(StateMachine):
-    """The one row that says whether, and when, anything may be sent. Whoever claims messages holds its lock."""
+    """The single row that limits all sending. A worker holds its lock while it claims messages."""
 
     ALLOWED: ClassVar = {
         AccountState.SENDING: frozenset({AccountState.PAUSED}),
@@ -188,7 +131,7 @@ class AccountRateLimit(StateMachine):
     }
 
     state = models.CharField(max_length=20, choices=AccountState.choices, default=AccountState.SENDING)
-    ready_at = models.DateTimeField(default=_EPOCH)
+    ready_at = models.DateTimeField(default=LONG_AGO)
     pause_reason = models.CharField(max_length=200, blank=True, help_text="The reason for the pause.")
     code = models.CharField(max_length=20, blank=True, help_text="The carrier's code for the error.")
     paused_at = models.DateTimeField(null=True, blank=True)
@@ -204,7 +147,7 @@ class AccountRateLimit(StateMachine):
 
     @classmethod
     def load(cls, *, lock: bool = False) -> "AccountRateLimit":
-        """The row. lock: until the transaction ends, so that one worker claims at a time."""
+        """Return the row. lock: hold it until the transaction ends, so that one worker claims at a time."""
         rows = AccountRateLimit.objects.select_for_update(no_key=True) if lock else AccountRateLimit.objects.all()
         row, _ = rows.get_or_create(pk=1)
         return row
@@ -214,41 +157,34 @@ class AccountRateLimit(StateMachine):
         return self.state == AccountState.PAUSED
 
     def available_requests(self, now: datetime) -> int:
-        """How many requests may be made at this moment."""
+        """Return how many requests the rate limit allows at this moment."""
         if now < self.ready_at < now + MAX_PLAUSIBLE_WAIT:
             return 0
         if self.is_paused:
             return 1
-        unused = now - _start(self.ready_at, now, settings.CARRIER_REQUESTS_PER_SECOND)
+        unused = now - unused_since(self.ready_at, now, settings.CARRIER_REQUESTS_PER_SECOND)
         return int(unused.total_seconds() * settings.CARRIER_REQUESTS_PER_SECOND) + 1
 
-    def spend(
-        self,
-        messages: "Sequence[OutboundMessage]",
-        now: datetime,
-        *,
-        write: "Callable[[AccountRateLimit], None] | None" = None,
-    ) -> None:
-        """These are being sent. The caller holds the lock. write: a faster way to store the row."""
-        self.last_number_id = messages[-1].sender_id
+    def spend(self, requests: int, now: datetime, *, carrier_ref: str, number_id: int) -> bool:
+        """Count messages that are being sent. Return whether the first is the probe. The caller locks and saves.
+
+        carrier_ref: of the first message. number_id: the virtual number of the last.
+        """
+        self.last_number_id = number_id
         if self.is_paused:
-            messages[0].is_probe = True
-            # If nobody ever says what became of the probe, the next one goes when its lease has run out.
-            self.probe = messages[0].carrier_ref
+            # If its outcome never comes, the next probe goes when the lease of this one has run out.
+            self.probe = carrier_ref
             self.ready_at = now + timedelta(seconds=settings.SEND_LEASE_SECONDS)
         else:
-            self.ready_at = _advanced(self.ready_at, now, len(messages), settings.CARRIER_REQUESTS_PER_SECOND)
-        if write:
-            write(self)
-        else:
-            self.save(update_fields=["last_number_id", "probe", "ready_at"])
+            self.ready_at = advance(self.ready_at, now, requests, settings.CARRIER_REQUESTS_PER_SECOND)
+        return self.is_paused
 
     @classmethod
     def pause(cls, why: str, seconds: float, *, code: str = "", carrier_ref: str = "") -> bool:
-        """Send nothing for so long, then let one text try: the probe. Is it a new pause?
+        """Send nothing for some seconds, then one probe. Return whether a new pause began.
 
-        Each probe that fails doubles the wait, up to MAX_PAUSE. carrier_ref: of the text that failed. During a
-        pause only the probe's word counts: others were under way before.
+        Each failed probe doubles the wait, up to MAX_PAUSE. carrier_ref: of the failed message. During a pause only
+        the probe counts, since the other messages were in flight before it.
         """
         with transaction.atomic():
             account = cls.load(lock=True)
@@ -272,7 +208,7 @@ class AccountRateLimit(StateMachine):
 
     @classmethod
     def resume(cls, reason: str, *, actor: str = "") -> bool:
-        """Send again. Was it paused?"""
+        """End the pause. Return whether there was one."""
         with transaction.atomic():
             account = cls.load(lock=True)
             if not account.is_paused:
@@ -292,7 +228,7 @@ class AccountRateLimit(StateMachine):
 
     @classmethod
     def release_probe(cls, carrier_ref: str) -> None:
-        """This probe was never sent: let the next text be it, unless another is already."""
+        """Let the next message be the probe, since this one was never sent. Do nothing if another is the probe."""
         paused = AccountRateLimit.objects.filter(state=AccountState.PAUSED, probe=carrier_ref)
         paused.update(ready_at=timezone.now(), probe="")
 

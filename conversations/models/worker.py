@@ -1,4 +1,4 @@
-"""Which workers live, as they say themselves."""
+"""The live workers, by their own heartbeats."""
 
 from datetime import datetime, timedelta
 from typing import Self
@@ -6,7 +6,7 @@ from typing import Self
 from django.db import models
 from django.utils import timezone
 
-# Seconds between two signs of life, and the time without one after which a worker is taken for dead.
+# Seconds between two heartbeats, and seconds without one after which a worker counts as dead.
 HEARTBEAT = 5.0
 DEAD_AFTER = 20.0
 PURGE_AFTER = timedelta(days=1)
@@ -14,11 +14,12 @@ PURGE_AFTER = timedelta(days=1)
 
 class WorkerQuerySet(models.QuerySet["Worker"]):
     def alive(self, at: datetime) -> Self:
+        """Return the workers whose heartbeat is recent at this moment."""
         return self.filter(seen_at__gt=at - timedelta(seconds=DEAD_AFTER))
 
 
 class Worker(models.Model):
-    """A process that runs `manage.py relay`. It signs off when it stops; one that was killed falls silent."""
+    """A process that runs `manage.py relay`. It deletes its row when it stops; a killed one falls silent."""
 
     name = models.CharField(max_length=200, unique=True, help_text="Host and process.")
     concurrency = models.PositiveIntegerField(help_text="The maximum number of concurrent calls to the carrier.")

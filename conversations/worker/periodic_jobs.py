@@ -1,15 +1,14 @@
-"""What time does to rows: leases run out, conversations expire, cool-downs end. Run by the workers, in bites.
+"""Periodic jobs, run by the workers in small batches: expire leases and conversations, end cool-downs, and more.
 
-A sweep is a function that does one thing to a bounded number of rows and says to how many; SWEEPS, at the end, lists
-them.
+A job is a function that changes a bounded number of rows and returns their count. SWEEPS, at the end, lists the jobs.
 """
 
 import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from functools import wraps
 from typing import Any
@@ -27,28 +26,29 @@ from conversations.retention.erase_texts import erase_old_texts
 from numbers.health import quarantine_outliers
 from numbers.models import Shortage, VirtualNumber
 from numbers.provisioning.release import retire_drained
+from smsproxy.database.advisory_lock import advisory_lock
 from smsproxy.states import StaleState
 
 log = logging.getLogger(__name__)
 
-# What one sweep does in one pass at most, so that none holds up the others: rows, and seconds.
+# The limits of one job in one pass, rows and seconds, so that no job delays the others.
 BATCH_SIZE = 500
 TIME_BUDGET = 0.5
-# A receipt whose message was being written down in the very moment it came is matched within this time.
+# For this long, receipts that arrived before their message was recorded are matched again.
 LATE_RECEIPTS = timedelta(minutes=10)
-# How long it is kept who found no number free.
+# How long shortages are kept.
 SHORTAGES_KEPT = timedelta(days=90)
 
 # Seconds between two passes.
 INTERVAL = 1.0
-# Seconds between two readings of the health of all numbers, which takes all receipts of its window.
+# Seconds between two checks of the numbers' health. A check reads all receipts of its window.
 HEALTH_EVERY = 300.0
-# Any number that nobody else uses for an advisory lock in the same database.
+# The key of the advisory lock: any number that no other lock in the same database uses.
 _LOCK = 0x736D7370726F7879
 
 
 class PeriodicJobs(threading.Thread):
-    """Sweeps until `stop` is set, beside the sending of texts, with a connection of its own."""
+    """A thread that runs the jobs until `stop` is set, with its own database connection."""
 
     def __init__(self, stop: threading.Event) -> None:
         super().__init__(name="sweeper")
@@ -62,43 +62,27 @@ class PeriodicJobs(threading.Thread):
 
 
 def sweep() -> None:
-    """All sweeps, one pass each; nothing, if another worker is at it just now."""
+    """Run each job once. Do nothing if another worker is running them."""
     try:
-        with _advisory_lock() as is_alone:
+        with advisory_lock(_LOCK) as is_alone:
             if is_alone:
                 for each in JOBS:
                     _run(each)
     except (DatabaseError, InterfaceError) as error:
-        log.error("sweeping failed: %s; trying again", type(error).__name__)  # noqa: TRY400
+        log.error("the periodic jobs failed: %s; trying again", type(error).__name__)  # noqa: TRY400
         connection.close()
-
-
-@contextmanager
-def _advisory_lock() -> Iterator[bool]:
-    """Is no other worker sweeping, over all machines? An advisory lock of this connection, which dies with it."""
-    if connection.vendor != "postgresql":
-        yield True
-        return
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s)", [_LOCK])
-        [is_alone] = cursor.fetchone()
-        try:
-            yield is_alone
-        finally:
-            if is_alone:
-                cursor.execute("SELECT pg_advisory_unlock(%s)", [_LOCK])
 
 
 def _run(each: Callable[[], int]) -> None:
     try:
         each()
     except Exception as error:  # noqa: BLE001
-        # One that fails must not keep the others from going on.
-        log.error("the sweep %s failed: %s", each.__name__, type(error).__name__)  # noqa: TRY400
+        # A job that fails must not stop the others.
+        log.error("the periodic job %s failed: %s", each.__name__, type(error).__name__)  # noqa: TRY400
 
 
 def recover_leases() -> int:
-    """A worker that held a message is gone: whether the carrier had the text is unknown. How many?"""
+    """Mark messages whose lease has expired as unknown: their worker is gone. Return their count."""
     late = OutboundMessage.objects.with_expired_lease(timezone.now())[:BATCH_SIZE]
     count = _each(late, lambda message: message.mark_unknown(reason="lease expired"))
     if count:
@@ -107,7 +91,7 @@ def recover_leases() -> int:
 
 
 def fail_expired_messages() -> int:
-    """Nobody would send them any more, and they would hold up others. How many?"""
+    """Fail queued messages older than MESSAGE_MAX_AGE_SECONDS, which block their lines. Return their count."""
 
     def give_up(message: OutboundMessage) -> None:
         with transaction.atomic():
@@ -118,7 +102,10 @@ def fail_expired_messages() -> int:
 
 
 def settle_unknown() -> int:
-    """No receipt has settled them in time. `resend` sends them again; `hold` leaves them to staff. How many?"""
+    """Resend messages that no receipt has settled in time, if UNKNOWN_OUTCOME_POLICY is `resend`. Return their count.
+
+    With `hold` they wait for a decision of staff.
+    """
     if settings.UNKNOWN_OUTCOME_POLICY != "resend":
         return 0
     late = OutboundMessage.objects.due_for_resend(timezone.now())[:BATCH_SIZE]
@@ -126,26 +113,26 @@ def settle_unknown() -> int:
 
 
 def match_receipts() -> int:
-    """How many?"""
+    """Match recent receipts that arrived before their message was recorded. Return their count."""
     return match_late_receipts(DeliveryReceipt.objects.since(timezone.now() - LATE_RECEIPTS))
 
 
 def close_expired() -> int:
-    """How many?"""
+    """Close conversations that have reached their end. Return their count."""
     expired = Conversation.objects.expired(timezone.now())[:BATCH_SIZE]
     return _each(expired, lambda conversation: conversation.close_expired())
 
 
 def close_idle() -> int:
-    """How many?"""
+    """Close conversations that have been idle too long. Return their count."""
     return _each(Conversation.objects.idle(timezone.now())[:BATCH_SIZE], lambda conversation: conversation.close_idle())
 
 
 def release_cooled_down() -> int:
-    """From now on the pairs of numbers may be given to others. How many?"""
+    """Release pairs whose cool-down has ended, so that they can be assigned again. Return their count."""
     now = timezone.now()
     with transaction.atomic():
-        # One that is being opened again, or cut short, is left to whoever does it.
+        # Skip a pair that another transaction is reopening or cutting short.
         late = Participant.objects.due_for_release(now).order_by("release_at")
         bite = dict(
             late.select_for_update(skip_locked=True, no_key=True).values_list("pk", "proxy_number")[:BATCH_SIZE]
@@ -156,17 +143,17 @@ def release_cooled_down() -> int:
 
 
 def relay_incomplete_long_messages() -> int:
-    """Long texts of which a part did not come in time. How many?"""
+    """Relay long messages whose missing parts did not arrive in time. Return their count."""
     return _each(LongMessage.objects.due(timezone.now())[:BATCH_SIZE], long_messages.relay_incomplete)
 
 
 def forget_dead_workers() -> int:
-    """Those that have been silent for a day. How many?"""
+    """Delete workers that have been silent for a day. Return their count."""
     return Worker.objects.filter(seen_at__lt=timezone.now() - PURGE_AFTER).delete()[0]
 
 
 def purge_shortages() -> int:
-    """Those of which nobody asks any more. How many?"""
+    """Delete shortages older than SHORTAGES_KEPT. Return their count."""
     old = Shortage.objects.before(timezone.now() - SHORTAGES_KEPT).values_list("pk", flat=True)
     return Shortage.objects.filter(pk__in=list(old[:BATCH_SIZE])).delete()[0]
 
@@ -174,7 +161,7 @@ def purge_shortages() -> int:
 def throttled(
     pause: float, sweep: Callable[[], int], *, clock: Callable[[], float] = time.monotonic
 ) -> Callable[[], int]:
-    """A sweep that is too dear for every pass: for so many seconds after one, this process leaves it out."""
+    """Return an expensive job that does nothing for `pause` seconds after each run in this process."""
     next_at = clock()
 
     @wraps(sweep)
@@ -189,7 +176,7 @@ def throttled(
 
 
 def _each(rows: Iterable[Any], verb: Callable[[Any], object]) -> int:
-    """Call the verb on each row while there is time. How many changed? Another worker may have been first."""
+    """Call the verb on each row until the time is up. Return how many rows changed: another worker may be first."""
     count, end = 0, time.monotonic() + TIME_BUDGET
     for row in rows:
         if time.monotonic() > end:
@@ -207,7 +194,7 @@ JOBS: Sequence[Callable[[], int]] = (
     match_receipts,
     close_expired,
     close_idle,
-    # Before the numbers of those who wrote them may be given to others.
+    # Before the numbers of their authors can be assigned to other people.
     relay_incomplete_long_messages,
     release_cooled_down,
     retire_drained,

@@ -1,4 +1,4 @@
-"""SQLite is for one worker: a second is refused. PostgreSQL is for any number."""
+"""Refuse a second worker on SQLite. PostgreSQL allows any number of workers."""
 
 import fcntl
 from collections.abc import Iterator
@@ -9,14 +9,14 @@ from django.db import connection
 
 
 class WorkerAlreadyRunning(Exception):
-    """There is a worker on this SQLite database already."""
+    """Another worker uses this SQLite database."""
 
 
 @contextmanager
 def alone_on_sqlite() -> Iterator[None]:
-    """Raises WorkerAlreadyRunning.
+    """Hold a lock on a file beside the SQLite database. Raises WorkerAlreadyRunning if another process holds it.
 
-    It holds a lock on a file beside the database, which the kernel lets go when this process ends, however it ends.
+    The kernel releases the lock when this process ends, even after a crash.
     """
     if connection.vendor != "sqlite":
         yield
@@ -27,7 +27,7 @@ def alone_on_sqlite() -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise WorkerAlreadyRunning(
-                f"A relay is already working on this SQLite database (it holds {path}), and SQLite is for one. Stop it "
-                "first, or use PostgreSQL (DATABASE_URL), where any number of relays share the work."
+                f"A relay is already working on this SQLite database (it holds {path}). SQLite allows only one. Stop "
+                "it first, or use PostgreSQL (DATABASE_URL), where any number of relays share the work."
             ) from None
         yield

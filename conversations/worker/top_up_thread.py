@@ -1,5 +1,6 @@
-"""The buyer: tops up the pools now and then, beside the sending of texts. It waits for the carrier, so nobody waits for
-it: no lock is held meanwhile, and the sweeps go on.
+"""Top up the pools from time to time, in a separate thread.
+
+The thread waits for the carrier without holding a lock, so the periodic jobs and the sending go on.
 """
 
 import logging
@@ -12,12 +13,12 @@ from numbers.provisioning.top_up import top_up_all
 
 log = logging.getLogger(__name__)
 
-# Seconds between two rounds.
+# Seconds between two rounds of top-ups.
 EVERY = 60.0
 
 
 class Buyer(threading.Thread):
-    """Buys until `stop` is set. Then it finishes at most the one call to the carrier that is under way."""
+    """A thread that tops up until `stop` is set. At most the carrier call in flight is finished then."""
 
     def __init__(self, stop: threading.Event) -> None:
         super().__init__(name="buyer")
@@ -26,7 +27,7 @@ class Buyer(threading.Thread):
     def run(self) -> None:
         while not self._stopping.is_set():
             self._round()
-            # Not kept for a minute of doing nothing.
+            # No idle connection between two rounds.
             connection.close()
             self._stopping.wait(EVERY)
 
@@ -37,5 +38,5 @@ class Buyer(threading.Thread):
         except ShutdownRequested:
             pass
         except Exception as error:  # noqa: BLE001
-            # Mostly the database, which is away.
+            # Mostly the database is away.
             log.error("topping up failed: %s; trying again", type(error).__name__)  # noqa: TRY400

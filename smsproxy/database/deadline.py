@@ -1,16 +1,15 @@
-"""What waits for the database fails soon when the database does not answer, so that whoever called us is told in time.
+"""Fail fast when the database does not answer, so that the caller gets its error response in time.
 
-There are four ways not to answer, and a limit for each:
-- No connection can be made. After one that failed, nobody tries for a second, and then one does: the others fail at
-  once instead of waiting for `connect_timeout` each.
-- A connection has died since it was last used. What may be done twice is done again, once, over a new one. (Django
-  would rather ask the database before each request whether it is there: a query more, for something that happens once
-  a month.)
-- A connection stays silent: the server is frozen, or the network swallows everything. No timeout of PostgreSQL's helps
-  then. A watchdog on our side of the wire cuts the connection when the time is up. (The server notices, too, by
-  `client_connection_check_interval`: else its half would live on, and soon there would be no connection left.)
-- All answers are slow. Then those who wait in the web server's own queue would be told far too late. So while half of
-  this process's threads have been at it for more than a moment, those who come after them fail at once.
+There are four ways for it not to answer, each with its own limit:
+- No connection can be made. After a failure nobody connects for a second, then one thread tries. The other threads
+  fail at once instead of waiting for `connect_timeout` each.
+- A connection has died since its last use. Work that may be repeated is repeated once, over a new connection. (Django's
+  own check would add a query to each request, for an event that happens once a month.)
+- A connection stays silent: the server is frozen, or the network drops everything. No timeout of PostgreSQL helps here.
+  A watchdog on our side cuts the connection at the deadline. (The server notices by `client_connection_check_interval`.
+  Otherwise its side would stay open, and the server would run out of connections.)
+- All answers are slow. Requests in the web server's queue would then fail far too late. While half of this process's
+  threads wait for slow answers, new requests fail at once.
 """
 
 import os
@@ -26,18 +25,18 @@ import psycopg
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, OperationalError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-# Seconds: how long nobody tries to connect after it failed; and what counts as "at once" for a dead connection, and as
-# slow for an answer.
+# Seconds without a new attempt after a failed connection. Seconds up to which a dead connection fails "at once", and
+# after which an answer is slow.
 _PAUSE = 1.0
 _SLOW_AFTER = 1.0
-# How often the watchdog looks.
+# Seconds between two checks of the watchdog.
 _TICK = 0.25
-# So many slow ones, of the eight threads in gunicorn.conf.py, and the next ones fail at once.
+# New requests fail at once while this many are slow, half of the eight threads in gunicorn.conf.py.
 _MAX_SLOW = 4
 
 
 class RequestClass(Enum):
-    """Who waits for the database. A jam in one lane turns nobody away in another."""
+    """A class of requests. Slow requests in one lane do not make another lane fail."""
 
     WEBHOOKS = "webhooks"
     PEOPLE = "people"
@@ -49,19 +48,19 @@ class _Watch:
     lane: RequestClass
     began: float
     due: float
-    """float("inf") while something else than the database is waited for."""
+    """float("inf") while the thread waits for something other than the database."""
 
 
 _lock = threading.Lock()
-_next_trial: float | None = None  # None: the database is there, as far as we know.
+_next_trial: float | None = None  # None: as far as we know the database is up.
 _watched: dict[BaseDatabaseWrapper, _Watch] = {}
 _watchdog: threading.Thread | None = None
 
 
 def run_with_deadline(work: Callable[[], None], *, seconds: float) -> None:
-    """Do this work of a webhook in the database, for so many seconds at most. It must bear being done twice.
+    """Do the database work of a webhook within this many seconds. The work must be repeatable.
 
-    Raises OperationalError or InterfaceError: the database does not answer. What was done may be committed or not.
+    Raises OperationalError or InterfaceError if the database does not answer. The work may be committed or not.
     """
     ours = connections[DEFAULT_DB_ALIAS]
     was_connected, start = ours.connection is not None, time.monotonic()
@@ -76,9 +75,9 @@ def run_with_deadline(work: Callable[[], None], *, seconds: float) -> None:
 
 @contextmanager
 def database_deadline(*, seconds: float) -> Iterator[None]:
-    """Here the database is waited for so many seconds at most. Then it fails, as if the connection had been lost.
+    """Limit the wait for the database in this block. At the deadline it fails as if the connection were lost.
 
-    Raises OperationalError: it did not answer a moment ago, or too many wait for it.
+    Raises OperationalError if the database did not answer a moment ago, or if too many requests wait for it.
     """
     ours = connections[DEFAULT_DB_ALIAS]
     if ours.connection is None and _next_trial is not None:
@@ -95,7 +94,7 @@ def database_deadline(*, seconds: float) -> Iterator[None]:
 
 @contextmanager
 def deadline_suspended() -> Iterator[None]:
-    """In here something else than the database is waited for, outside of any transaction."""
+    """Stop the clock in this block, which waits for something other than the database, outside any transaction."""
     watch = _watched.get(connections[DEFAULT_DB_ALIAS])
     if watch is None:
         yield
@@ -108,7 +107,7 @@ def deadline_suspended() -> Iterator[None]:
 
 
 def _try(work: Callable[[], None], ours: BaseDatabaseWrapper, seconds: float) -> None:
-    # Django's own check is not needed here, see above.
+    # Skip Django's own check: the work is repeated instead.
     ours.health_check_done = True  # type: ignore[attr-defined]
     if ours.connection is None:
         _connect(ours)
@@ -121,7 +120,7 @@ def _try(work: Callable[[], None], ours: BaseDatabaseWrapper, seconds: float) ->
 
 
 def _close_broken(ours: BaseDatabaseWrapper) -> None:
-    """Else Django would ask the database, before the next request and without a deadline, whether it is there."""
+    """Close a broken connection. Otherwise Django would check it before the next request, without a deadline."""
     if not ours.in_atomic_block:
         ours.close()
 
@@ -131,8 +130,8 @@ def _connect(ours: BaseDatabaseWrapper) -> None:
     with _lock:
         if _next_trial is not None:
             if time.monotonic() < _next_trial:
-                raise OperationalError("the database was away a moment ago")
-            _next_trial = float("inf")  # We try. Until something comes of it, nobody else does.
+                raise OperationalError("the database was unreachable a moment ago")
+            _next_trial = float("inf")  # This thread tries. No other does until it has finished.
     try:
         ours.ensure_connection()
     except BaseException:
@@ -148,10 +147,10 @@ def _note_outage() -> None:
 
 @contextmanager
 def _deadline(ours: BaseDatabaseWrapper, seconds: float, lane: RequestClass) -> Iterator[None]:
-    """Cut this thread's connection if it is still at work in here when the time is up."""
+    """Cut this thread's connection if the block still runs at the deadline."""
     global _watchdog
     if ours.vendor != "postgresql" or ours in _watched:
-        yield  # There is no server that could be silent; or there is a deadline already.
+        yield  # SQLite has no server that could be silent. Or a deadline is already set.
         return
     now = time.monotonic()
     with _lock:
@@ -160,9 +159,9 @@ def _deadline(ours: BaseDatabaseWrapper, seconds: float, lane: RequestClass) -> 
             for each in _watched.values()
         )
         if slow >= _MAX_SLOW:
-            raise OperationalError("the database is slow, and too many wait for it already")
+            raise OperationalError("the database is slow, and too many requests already wait for it")
         _watched[ours] = _Watch(lane, now, now + seconds)
-        if _watchdog is None or not _watchdog.is_alive():  # Not alive: this process is a fork of the one that had it.
+        if _watchdog is None or not _watchdog.is_alive():  # Not alive: a forked process has no watchdog.
             _watchdog = threading.Thread(target=_watch, name="watchdog", daemon=True)
             _watchdog.start()
     try:
@@ -185,7 +184,7 @@ def _watch() -> None:
 
 
 def _cut(theirs: BaseDatabaseWrapper) -> None:
-    """End the wait of the thread that has it: its socket says that all is over. The rest is for that thread to do."""
+    """Shut down the socket, so that the waiting thread fails. That thread cleans up."""
     held = theirs.connection
     with suppress(OSError, psycopg.Error):
         if held is not None:

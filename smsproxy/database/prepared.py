@@ -1,9 +1,11 @@
 """Hand-written SQL: prepared on PostgreSQL, where planning a statement costs more than running it."""
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import psycopg
 from django.db import DEFAULT_DB_ALIAS, connection, connections
+from psycopg.types.numeric import Int8
 
 
 def is_postgresql() -> bool:
@@ -26,3 +28,19 @@ def fetch_all(statement: str, parameters: dict[str, Any]) -> list[tuple[Any, ...
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
         return list(cursor.fetchall())
+
+
+def values(rows: Iterable[Sequence[Any]]) -> tuple[str, dict[str, Any]]:
+    """Return the text of a VALUES list with these rows, and its parameters.
+
+    Both databases name the columns of such a list column1, column2 and so on.
+    """
+    parameters: dict[str, Any] = {}
+    texts = []
+    for row in rows:
+        names = [f"value_{len(parameters) + place}" for place in range(len(row))]
+        # The driver sends small integers as another type than large ones, and each mix of types is another statement.
+        same_types = [Int8(value) if isinstance(value, int) else value for value in row]
+        parameters.update(zip(names, same_types, strict=True))
+        texts.append(f"({', '.join(f'%({name})s' for name in names)})")
+    return ", ".join(texts), parameters

@@ -1,12 +1,12 @@
-"""A lock for decisions that hang on rows which another transaction may be inserting."""
+"""A table lock, for decisions that depend on rows which another transaction may be inserting."""
 
 from django.db import connection, models
 
 
 def lock_table(model: type[models.Model]) -> None:
-    """Wait until nobody is writing to the table, and let nobody begin, until this transaction ends.
+    """Block all other writers of the table until this transaction ends. Wait for those that have begun.
 
-    For rare, short transactions only. On SQLite the transaction itself does that: writers come one by one.
+    For rare, short transactions only. On SQLite the transaction itself does this: it has one writer at a time.
     """
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:

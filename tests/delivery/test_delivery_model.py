@@ -23,8 +23,8 @@ from conversations.delivery import outbox
 from conversations.delivery.receipts import receive_receipt
 from conversations.delivery.relay import Relay
 from conversations.models import AccountEvent, AccountRateLimit, OutboundMessage
+from conversations.models.gcra import BURST_SECONDS
 from conversations.models.outbound import MAX_RESENDS
-from conversations.models.pace import BURST_SECONDS
 from conversations.worker.periodic_jobs import sweep
 from smsproxy.carriers.base import (
     AccountFault,
@@ -179,15 +179,16 @@ class Delivery(RuleBasedStateMachine):
         self.claim(worker, 4)
         worker = self.workers[worker]
         if until != "the claim":
-            for message, answer in zip(list(worker.claimed), answers, strict=False):
-                self.call_for(worker, message, answer)
+            for claimed, answer in zip(list(worker.claimed), answers, strict=False):
+                self.call_for(worker, claimed, answer)
         if until == "the end":
             self.record_of(worker, len(worker.answers))
 
     def claim(self, worker, limit):
         now, account = timezone.now(), AccountRateLimit.load()
         rows = {row.pk: row for row in OutboundMessage.objects.defer("text")}
-        claimed, _ = self.workers[worker].relay._claim(limit)
+        taken, _ = self.workers[worker].relay._claim(limit)
+        claimed = [each.message for each in taken]
 
         assert len(claimed) <= limit
         lines = [self.texts[message.pk].line for message in claimed]
@@ -208,19 +209,20 @@ class Delivery(RuleBasedStateMachine):
                     assert self.may_be_overtaken(rows[pk], now), "an earlier one of its line may still go"
             self.keep_rate(self.number_claims.setdefault(text.number, []), message.segments, NUMBER_RATE, now)
             self.keep_rate(self.account_claims, 1, ACCOUNT_RATE, now)
-        self.workers[worker].claimed += claimed
+        self.workers[worker].claimed += taken
 
     def call(self, which, answer):
-        worker, message = self.pick(which, "claimed")
+        worker, claimed = self.pick(which, "claimed")
         if worker:
-            self.call_for(worker, message, answer)
+            self.call_for(worker, claimed, answer)
 
-    def call_for(self, worker, message, answer):
-        worker.claimed.remove(message)
+    def call_for(self, worker, claimed, answer):
+        worker.claimed.remove(claimed)
+        message = claimed.message
         text, call = self.texts[message.pk], Call(answer)
         self.carrier.sent.clear()
         self.carrier.script = [self.scripted(call, message)]
-        worker.relay._send(message)
+        worker.relay._send(claimed)
         result = worker.relay._results.get()
         worker.answers.append((result, call))
         if not self.carrier.sent:

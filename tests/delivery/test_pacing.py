@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from conversations.delivery import outbox
 from conversations.delivery.claim import claim
 from conversations.models import AccountRateLimit, MessageKind, NumberRateLimit, OutboundMessage
-from conversations.models.pace import BURST_SECONDS
+from conversations.models.gcra import BURST_SECONDS
 from numbers.models import RealNumber, VirtualNumber
 from tests.support.builders import add_numbers
 from tests.support.hypothesis_profiles import examples
@@ -46,7 +46,7 @@ def queue(sender, recipients, text="hello"):
 
 
 def claimed(limit=1000):
-    return [message.sender for message in claim(limit).messages]
+    return [claimed.message.sender for claimed in claim(limit).messages]
 
 
 def test_a_number_sends_as_many_segments_a_second_as_its_rate_allows(clock, rates):
@@ -198,7 +198,8 @@ def test_in_no_stretch_of_time_is_more_sent_than_the_rates_allow(db, time_machin
     for milliseconds, limit in steps:
         moment += milliseconds / 1000
         time_machine.move_to(start + timedelta(seconds=moment), tick=False)
-        sent += [(moment, message.sender_id, message.segments) for message in claim(limit).messages]
+        messages = [claimed.message for claimed in claim(limit).messages]
+        sent += [(moment, message.sender_id, message.segments) for message in messages]
 
     def most(events, rate, largest):
         """No window holds more than its length allows, plus what may be caught up on, plus one text."""

@@ -7,7 +7,8 @@ import pytest
 from django.utils import timezone
 
 from conversations.delivery.claim import claim
-from conversations.delivery.results import Result, record
+from conversations.delivery.result import Result
+from conversations.delivery.results import record
 from conversations.models import AccountRateLimit, NumberRateLimit, OutboundMessage
 from numbers.models import NumberState
 from smsproxy.carriers.base import (
@@ -156,7 +157,7 @@ class TestTheAccount:
         first, second, *_ = claim(10).messages
         record(Result(first, AccountFault("no credit", code="9")))
 
-        record(Result(second, carrier.accept(second)))
+        record(Result(second, carrier.accept(second.as_outgoing())))
 
         assert AccountRateLimit.load().is_paused
 
@@ -337,14 +338,14 @@ class TestANumber:
         [other] = queue(people[-1], "of another number")
         assert other.sender != people[0].proxy_number
 
-        assert claim(10).messages == [other]
+        assert [claimed.message for claimed in claim(10).messages] == [other]
 
         assert OutboundMessage.objects.get(state="queued").sender == people[0].proxy_number
 
     def test_when_the_carrier_takes_the_text_that_tried_the_others_go(self, people, carrier, time_machine):
         probe = self.probe(people, time_machine)
 
-        record(Result(probe, carrier.accept(probe)))
+        record(Result(probe, carrier.accept(probe.as_outgoing())))
         work()
 
         assert texts(carrier) == ["hello"]
@@ -373,8 +374,8 @@ class TestANumber:
         later(time_machine, settings.SEND_LEASE_SECONDS + 1)
 
         [another] = claim(10).messages
-        assert another.pk != probe.pk
-        assert another.sender == probe.sender
+        assert another.message.pk != probe.message.pk
+        assert another.message.sender == probe.message.sender
 
     def test_when_the_text_that_tries_is_not_sent_after_all_another_one_tries_at_once(
         self, people, carrier, time_machine, settings

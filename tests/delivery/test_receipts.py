@@ -8,7 +8,8 @@ from conversations.delivery import outbox
 from conversations.delivery.claim import claim
 from conversations.delivery.receipts import receive_receipt
 from conversations.delivery.relay import Relay
-from conversations.delivery.results import Result, record
+from conversations.delivery.result import Result
+from conversations.delivery.results import record
 from conversations.intake import receive
 from conversations.models import DeliveryReceipt, OutboundMessage
 from conversations.worker.periodic_jobs import match_receipts
@@ -225,27 +226,29 @@ class TestWhenItWasSentAgain:
         Relay().send_due()
         message.refresh_from_db()
         message.resend(reason="policy")
-        [attempt] = claim(1).messages
-        assert attempt.attempts == 2
-        return attempt
+        [claimed] = claim(1).messages
+        assert claimed.message.attempts == 2
+        return claimed
 
     def test_that_the_first_attempt_was_in_vain_says_nothing_of_the_second(self, carrier, bob):
-        attempt = self.second_attempt(carrier, bob)
+        claimed = self.second_attempt(carrier, bob)
+        attempt = claimed.message
         later_text = self.writes(bob, "later")
 
         receipt(UNDELIVERED, "a", ref=f"{attempt.client_ref}.1", code="1")
 
         assert state_of(attempt) == "sending"
         assert claim(10).messages == []
-        record(Result(attempt, parts("b")))
+        record(Result(claimed, parts("b")))
         assert state_of(attempt) == "sent"
         receipt(DELIVERED, "b", ref=f"{attempt.client_ref}.2")
         assert state_of(attempt) == "delivered"
         assert set(OutboundMessage.objects.all()) == {attempt, later_text}, "somebody was told"
 
     def test_it_is_delivered_if_the_first_attempt_was_though_the_second_was_in_vain(self, carrier, bob):
-        attempt = self.second_attempt(carrier, bob)
-        record(Result(attempt, parts("b")))
+        claimed = self.second_attempt(carrier, bob)
+        attempt = claimed.message
+        record(Result(claimed, parts("b")))
         receipt(UNDELIVERED, "b", ref=f"{attempt.client_ref}.2", code="1")
         assert state_of(attempt) == "undelivered"
 

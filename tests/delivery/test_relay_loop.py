@@ -13,7 +13,7 @@ from conversations.delivery.heartbeat import Heartbeat
 from conversations.delivery.relay import Relay
 from conversations.intake import receive
 from conversations.models import AccountRateLimit, Conversation, OutboundMessage, Participant, Worker
-from conversations.worker import periodic_jobs
+from conversations.worker import periodic_jobs, process
 from conversations.worker.periodic_jobs import sweep
 from smsproxy.carriers.base import InboundText
 from tests.support.builders import ALICE, BOB, CHARLIE, add_numbers, members, proxies, talk
@@ -32,7 +32,7 @@ class TestTheLoop:
         threads = []
 
         def run():
-            thread = threading.Thread(target=Relay(concurrency=4).run, args=[stop])
+            thread = threading.Thread(target=process.run, args=[Relay(concurrency=4), stop])
             threads.append(thread)
             thread.start()
             return thread
@@ -68,7 +68,7 @@ class TestTheLoop:
 
         carrier.script = [slowly]
         [message, waiting] = queue(bob, "in flight", "waiting")
-        worker = threading.Thread(target=Relay().run, args=[stop])
+        worker = threading.Thread(target=process.run, args=[Relay(), stop])
         worker.start()
         assert started.wait(60)
 

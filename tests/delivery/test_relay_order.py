@@ -35,7 +35,7 @@ def test_only_the_head_of_a_line_is_claimed_and_lines_do_not_wait_for_each_other
 
     claimed = claim(10).messages
 
-    assert {message.pk for message in claimed} == {first.pk, other.pk}
+    assert {each.message.pk for each in claimed} == {first.pk, other.pk}
     assert claim(10).messages == []
 
 

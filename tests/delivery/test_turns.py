@@ -29,7 +29,7 @@ class TestLines:
         queue(busy, *["again"] * 50)
         queue(other, "at last")
 
-        claims = [claim(1).messages[0].recipient_id for _ in range(2)]
+        claims = [claim(1).messages[0].message.recipient_id for _ in range(2)]
 
         assert set(claims) == {busy.real_number_id, other.real_number_id}
 

@@ -8,7 +8,8 @@ from django.utils import timezone
 from conversations.delivery.claim import claim
 from conversations.delivery.receipts import receive_receipt
 from conversations.delivery.relay import Relay
-from conversations.delivery.results import Result, record
+from conversations.delivery.result import Result
+from conversations.delivery.results import record
 from conversations.worker.periodic_jobs import sweep
 from smsproxy.carriers.base import (
     OutcomeUnknown,
@@ -94,7 +95,7 @@ def test_nobody_can_send_again_what_is_not_unknown(bob, carrier):
     [message] = queue(bob, "hello")
     [claimed] = claim(1).messages
 
-    for each in (message, claimed):
+    for each in (message, claimed.message):
         with pytest.raises(StaleState):
             each.resend(reason="impatient")
 
@@ -117,10 +118,10 @@ def test_a_lease_that_is_about_to_run_out_is_not_begun_to_be_used(bob, carrier, 
     """A call may take CARRIER_TIMEOUT_SECONDS, and must end before the message counts as unknown."""
     queue(bob, "hello")
     [claimed] = claim(1).messages
-    claimed.lease_until = timezone.now() + timedelta(seconds=settings.CARRIER_TIMEOUT_SECONDS - 1)
+    claimed.message.lease_until = timezone.now() + timedelta(seconds=settings.CARRIER_TIMEOUT_SECONDS - 1)
 
     assert isinstance(Relay()._precheck(claimed), TemporaryFailure)
-    claimed.lease_until = timezone.now() + timedelta(seconds=settings.CARRIER_TIMEOUT_SECONDS + 1)
+    claimed.message.lease_until = timezone.now() + timedelta(seconds=settings.CARRIER_TIMEOUT_SECONDS + 1)
     assert Relay()._precheck(claimed) is None
 
 

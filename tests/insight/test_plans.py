@@ -24,6 +24,7 @@ from conversations.models import (
 from numbers.health import measure
 from smsproxy.carriers.base import ReceiptStatus
 from smsproxy.crypto import keyed_hash
+from smsproxy.database import prepared
 from tests.support.builders import ALICE, BOB, add_numbers, members, proxies, talk
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.postgres]
@@ -134,8 +135,8 @@ def test_a_claim_reads_neither_what_was_sent_nor_what_waits_behind_another(monke
     free = [outbox.queue_notice(person, "hello").pk for person in others]
     OutboundMessage.objects.filter(pk__in=free).update(due_at=now)
     NumberRateLimit.objects.bulk_create(NumberRateLimit(number=person.proxy_number, ready_at=soon) for person in people)
-    asked, rows = [], claim._rows
-    monkeypatch.setattr(claim, "_rows", lambda *question: asked.append(question) or rows(*question))
+    asked, rows = [], prepared.fetch_all
+    monkeypatch.setattr(prepared, "fetch_all", lambda *question: asked.append(question) or rows(*question))
 
     assert sorted(claim._sendable_heads(soon, 50)) == free
     assert sorted(claim._sendable_heads(soon, 50, of=[person.proxy_number_id for person in people])) == free

@@ -10,7 +10,7 @@ from rest_framework.test import APIClient
 
 from conversations.webhooks import views
 from numbers.provisioning import retry
-from smsproxy import middleware
+from smsproxy.api import middleware
 from smsproxy.api.models import ApiKey
 from smsproxy.carriers import override
 from smsproxy.database import deadline

@@ -1,4 +1,4 @@
-"""The worker: sends what is in the outbox, until it is told to stop. And what there is to say of all workers."""
+"""`manage.py relay`: run a worker until it is told to stop, or show the status of all workers."""
 
 import json
 import signal
@@ -13,6 +13,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from conversations.delivery.relay import Relay
 from conversations.insight.status import MAX_COUNT, collect_status
 from conversations.management import status_table
+from conversations.worker import process
 from conversations.worker.periodic_jobs import sweep
 from conversations.worker.sqlite_lock import WorkerAlreadyRunning, alone_on_sqlite
 from numbers.management.arguments import argument
@@ -22,11 +23,11 @@ from smsproxy.values import whole_number
 
 
 class Command(BaseCommand):
-    # Django's own load all pages, forms and views, for which a worker has no use.
+    # Django's own checks load all pages, forms and views, which a worker does not need.
     requires_system_checks = (TAG,)
     help = (
-        "Send the texts in the outbox, do what time asks for (leases, expiry, cool-downs), and top up the pools, until "
-        "SIGTERM or Ctrl-C; what is in flight then is finished first."
+        "Send the messages in the outbox, run the periodic jobs (leases, expiry, cool-downs) and top up the pools, "
+        "until SIGTERM or Ctrl-C. Calls in flight are finished first."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -37,15 +38,16 @@ class Command(BaseCommand):
             help="calls to the carrier at once (default 20)",
         )
         instead = parser.add_mutually_exclusive_group()
-        instead.add_argument("--once", action="store_true", help="do what is due now, and end")
+        instead.add_argument("--once", action="store_true", help="do what is due now, then exit")
         instead.add_argument(
             "--status",
             action="store_true",
-            help="send nothing: show what is paused, why, since when, and how much waits. Exit code 0: all is well; "
-            "1: sending is paused, or something needs a person, and the last line, on standard error, says what",
+            help="send nothing: show what is paused, why, since when, and how many messages wait. Exit code 0: all is "
+            "well. Exit code 1: sending is paused or something needs a person; the last line on standard error says "
+            "what",
         )
         parser.add_argument(
-            "--json", action="store_true", help=f"the status, for programs. Counts of texts end at {MAX_COUNT}"
+            "--json", action="store_true", help=f"print the status as JSON. Counts of messages end at {MAX_COUNT}"
         )
 
     def handle(self, *, concurrency: int, once: bool, status: bool, json: bool, **options: Any) -> None:
@@ -70,12 +72,12 @@ class Command(BaseCommand):
         stop = threading.Event()
 
         def ask_to_stop(*args: object) -> None:
-            stop.set()  # And no more: to wake the loop takes a lock, which the loop may be holding just now.
+            stop.set()  # Do not wake the loop: that takes a lock which the loop may hold.
 
         signal.signal(signal.SIGTERM, ask_to_stop)
         signal.signal(signal.SIGINT, ask_to_stop)
         working = f"The relay is working, {concurrency} calls at once. Ctrl-C stops it."
-        relay.run(stop, started=lambda: self.stdout.write(working))
+        process.run(relay, stop, started=lambda: self.stdout.write(working))
         self.stdout.write("The relay has stopped: nothing is in flight.")
 
     def _show_status(self, *, as_json: bool) -> None:

@@ -37,7 +37,7 @@ def test_workers_that_claim_at_once_never_take_the_same_message_or_two_of_a_line
         outbox.queue_notice(bob, "1")
         outbox.queue_notice(bob, "2")
 
-    claims = at_once(8, lambda _: [message.pk for message in claim(10).messages])
+    claims = at_once(8, lambda _: [claimed.message.pk for claimed in claim(10).messages])
 
     taken = [pk for claim in claims for pk in claim]
     assert len(taken) == len(set(taken))

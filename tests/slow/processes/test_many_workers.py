@@ -12,9 +12,10 @@ from django.db import connection
 from django.utils import timezone
 
 from conversations.delivery import claim as claim_module
-from conversations.delivery import outbox, postgres, wakeup
+from conversations.delivery import outbox, wakeup
 from conversations.delivery.claim import claim
-from conversations.delivery.results import Result, record
+from conversations.delivery.result import Result
+from conversations.delivery.results import record
 from conversations.models import AccountRateLimit, NumberRateLimit, OutboundMessage, Worker
 from conversations.models.worker import DEAD_AFTER
 from conversations.worker import periodic_jobs
@@ -166,7 +167,7 @@ wakeup.Listener._listen = late
         AccountRateLimit.load()
         outbox.queue_notice(bob, "first")
         is_claiming, told = threading.Event(), threading.Event()
-        write = postgres.write_paces
+        write = claim_module._store
 
         def write_late(paces):
             is_claiming.set()
@@ -177,7 +178,7 @@ wakeup.Listener._listen = late
             claim(1)
             connection.close()
 
-        monkeypatch.setattr(postgres, "write_paces", write_late)
+        monkeypatch.setattr(claim_module, "_store", write_late)
         other = threading.Thread(target=claim_and_close)
         other.start()
         assert is_claiming.wait(60)
@@ -243,7 +244,7 @@ def test_a_probe_that_slept_until_there_was_another_does_not_let_a_third_one_go(
     [slept] = claim(2).messages
     later(time_machine, settings.SEND_LEASE_SECONDS + 1)
     [probe] = claim(2).messages
-    assert probe.pk != slept.pk
+    assert probe.message.pk != slept.message.pk
 
     record(Result(slept, TemporaryFailure("its lease was about to run out"), is_ours=True))
     later(time_machine, 2)

@@ -1,0 +1,28 @@
+"""Middleware that limits how long a request waits for the database."""
+
+from collections.abc import Callable
+
+from django.db import OperationalError
+from django.http import HttpRequest, HttpResponseBase
+
+from smsproxy.api.problems import unavailable
+from smsproxy.database.deadline import database_deadline
+
+Respond = Callable[[HttpRequest], HttpResponseBase]
+
+# Seconds for the database. Together with a webhook's own limit, this is below Vonage's 15 seconds. Requests that hold
+# all threads of the web server must not delay a webhook any longer.
+DATABASE_TIMEOUT = 8.0
+
+
+def database_deadline_middleware(get_response: Respond) -> Respond:
+    """Answer 503 when the database does not respond in time, so that the thread is free for other requests."""
+
+    def respond(request: HttpRequest) -> HttpResponseBase:
+        try:
+            with database_deadline(seconds=DATABASE_TIMEOUT):
+                return get_response(request)
+        except OperationalError:
+            return unavailable(request)
+
+    return respond
