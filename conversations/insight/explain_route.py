@@ -113,14 +113,14 @@ def explain_route(sender: str, recipient: str) -> RouteExplanation:
     participant = context.author
     outcome = decide(context)
     number = _number(recipient)
-    person = RealNumber.objects.with_number(sender).first()
     if participant is not None:
+        conversation = Conversation.objects.select_related("pool").get(pk=participant.conversation_id)
         return RouteExplanation(
             outcome=outcome,
-            why=_explain_found(outcome, context, participant),
+            why=_explain_found(outcome, context, participant, conversation),
             virtual_number=number,
             sender_is_known=True,
-            conversation=ConversationFound.of(participant.conversation),
+            conversation=ConversationFound.of(conversation),
             author=ParticipantView.of(participant),
             recipients=[ParticipantView.of(other) for other in context.others]
             if outcome == InboundOutcome.RELAYED
@@ -131,11 +131,11 @@ def explain_route(sender: str, recipient: str) -> RouteExplanation:
     last = None if context.is_loop else _last(sender, recipient)
     return RouteExplanation(
         outcome=outcome,
-        why=_explain_missing(outcome, number, person, last),
+        why=_explain_missing(outcome, number, context.sender, last),
         virtual_number=number,
-        sender_is_known=person is not None,
+        sender_is_known=context.sender is not None,
         last=last,
-        ways=list(islice(_ways(person), MAX_WAYS)) if person and not context.is_loop else (),
+        ways=list(islice(_ways(sender, context.sender), MAX_WAYS)) if context.sender and not context.is_loop else (),
     )
 
 
@@ -153,7 +153,7 @@ def _last(sender: str, recipient: str) -> FormerRoute | None:
     return FormerRoute(conversation=ConversationFound.of(last.conversation), until=last.released_at)
 
 
-def _ways(person: RealNumber) -> Iterator[AlternativeRoute]:
+def _ways(sender: str, person: RealNumber) -> Iterator[AlternativeRoute]:
     """Return the numbers by which this person reaches a conversation, newest conversation first."""
     perhaps = Q(conversation__in=Conversation.objects.open_now()) | Q(
         conversation__late_messages=LateMessagePolicy.REOPEN
@@ -161,17 +161,19 @@ def _ways(person: RealNumber) -> Iterator[AlternativeRoute]:
     theirs = person.participants.unreleased().filter(perhaps).select_related("conversation", "proxy_number")
     for participant in theirs.order_by("-conversation_id", "-pk"):
         number = participant.proxy_number.number
-        if decide(read_arrival(person.number, number, _PROBE)) == InboundOutcome.RELAYED:
+        if decide(read_arrival(sender, number, _PROBE)) == InboundOutcome.RELAYED:
             yield AlternativeRoute(number=number, conversation_id=participant.conversation.public_id)
 
 
-def _explain_found(outcome: InboundOutcome, context: InboundContext, participant: Participant) -> str:
+def _explain_found(
+    outcome: InboundOutcome, context: InboundContext, participant: Participant, conversation: Conversation
+) -> str:
     if outcome == InboundOutcome.ENDED:
-        return f"{_ended(participant.conversation)}, and {_not_reopened(participant.conversation)}."
+        return f"{_ended(conversation)}, and {_not_reopened(conversation)}."
     if outcome != InboundOutcome.RELAYED:
         return f"The pair belongs to participant {participant.position}, but a gate stops the text: {outcome.label}."
     if context.reopens:
-        return f"{_ended(participant.conversation)}; a late text reopens it and goes to the other participants."
+        return f"{_ended(conversation)}; a late text reopens it and goes to the other participants."
     number = ""
     if participant.replaced_by_id:
         number = " They have another number now; this one still reaches the others until its cool-down ends."

@@ -66,7 +66,8 @@ class InboundContext:
     """A text, and all that the gates look at. They read nothing of their own.
 
     is_loop: the sender is a virtual number of ours. sender: None if we do not know this real number. author: the
-    participant who wrote it, with the conversation, or None if the pair of numbers stands for no conversation.
+    participant who wrote it, with the conversation. It is None for a loop, and if no conversation has this pair of
+    numbers now.
     others: the recipients. has_lost_number: somebody in the conversation has a number that may be somebody's in
     another conversation.
     """
@@ -115,12 +116,11 @@ def read_arrival(sender: str | None, recipient: str, text: str) -> InboundContex
     [is_loop, sender_id], *columns = _split(rows[0])
     number, author, conversation, *_ = columns
     virtual_number = instance(VirtualNumber, _NUMBER, number) if number[0] is not None else None
-    if is_loop:
-        return InboundContext(text=text, is_loop=True, virtual_number=virtual_number)
     known = instance(RealNumber, ("id",), [sender_id]) if sender_id is not None else None
-    if author[0] is None:
-        return InboundContext(text=text, virtual_number=virtual_number, sender=known)
+    if is_loop or virtual_number is None or author[0] is None:
+        return InboundContext(text=text, is_loop=bool(is_loop), virtual_number=virtual_number, sender=known)
     participant = instance(Participant, _PARTICIPANT, author)
+    participant.proxy_number = virtual_number
     participant.conversation = instance(Conversation, _CONVERSATION, conversation)
     members = [_member(*_split(row)[4:]) for row in rows]
     return InboundContext(

@@ -57,9 +57,7 @@ def process_message(
     if long_message and context.author and context.author.pair_was_reassigned_since(received_at):
         # While we waited for its parts, the pair of numbers was given to another conversation.
         context = context.without_author()
-    sender = context.sender
-    if text.sender and sender is None and not context.is_loop:
-        sender = RealNumber.objects.get_or_create_many([text.sender])[text.sender]
+    sender = _stored_sender(text, context)
     message = InboundMessage(
         carrier_message_id=text.carrier_message_id,
         outcome=decide(context),
@@ -77,6 +75,13 @@ def process_message(
         received_at=received_at,
     )
     return message if _write(message, context) else None
+
+
+def _stored_sender(text: InboundText, context: InboundContext) -> RealNumber | None:
+    """Return the sender, stored if they are new. Return None for a virtual number of ours, or without a number."""
+    if context.is_loop or not text.sender:
+        return None
+    return context.sender or RealNumber.objects.get_or_create_many([text.sender])[text.sender]
 
 
 def _write(message: InboundMessage, context: InboundContext) -> bool:
