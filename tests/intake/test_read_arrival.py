@@ -1,5 +1,7 @@
 """One statement reads all that decides about an inbound message, and the gates read nothing more."""
 
+import dataclasses
+
 import pytest
 from django.db import transaction
 from django.utils import timezone
@@ -92,6 +94,8 @@ def test_one_statement_reads_all_that_the_gates_look_at(case, outcome):
     with recorded_statements() as statements:
         context = read_arrival(sender, recipient, "hello")
         decided = decide(context)
+        for text in (" ", "x" * 5000):  # A gate may look at more if the text is blank or long.
+            decide(dataclasses.replace(context, text=text))
 
     assert decided == outcome
     assert [statement.split()[0] for statement in statements] == ["SELECT"]
