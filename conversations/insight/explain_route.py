@@ -1,6 +1,6 @@
-"""Explain which conversation a text would reach now, or why it would reach none. Writes nothing.
+"""Explain which conversation a message would reach now, or why it would reach none. Writes nothing.
 
-The read and the gates are those of a real inbound text, so the answer is what would happen.
+The read and the gates are those of a real inbound message, so the answer is what would happen.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ from conversations.intake.read_arrival import InboundContext, read_arrival
 from conversations.models import Conversation, InboundOutcome, LateMessagePolicy, Participant
 from numbers.models import RealNumber, VirtualNumber
 
-# A text whose content no gate stops.
+# A body that no gate stops.
 _PROBE = "?"
 MAX_WAYS = 20
 
@@ -85,9 +85,9 @@ class AlternativeRoute:
 class RouteExplanation:
     """The explanation. It contains virtual numbers, and no real number.
 
-    virtual_number: None if the number is not ours. recipients: who would receive the text. reopens: whether the text
-    would reopen the conversation. cools_down_until: the end of the pair's cool-down. Without a conversation: last is
-    the latest one of the pair, and ways are other numbers, at most MAX_WAYS, by which the sender reaches somebody.
+    virtual_number: None if the number is not ours. recipients: who would receive the message. reopens: whether the
+    message would reopen the conversation. cools_down_until: the end of the pair's cool-down. Without a conversation:
+    last is the latest one of the pair. ways are at most MAX_WAYS other numbers by which the sender reaches somebody.
     """
 
     outcome: InboundOutcome
@@ -108,7 +108,7 @@ class RouteExplanation:
 
 
 def explain_route(sender: str, recipient: str) -> RouteExplanation:
-    """Explain the outcome of a text from this real number to this virtual number, both E.164."""
+    """Explain the outcome of a message from this real number to this virtual number, both E.164."""
     context = read_arrival(sender, recipient, _PROBE)
     participant = context.author
     outcome = decide(context)
