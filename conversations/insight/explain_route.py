@@ -1,6 +1,6 @@
-"""Explain which conversation a text would reach now, or why it would reach none. Writes nothing.
+"""Explain which conversation a message would reach now, or why it would reach none. Writes nothing.
 
-The read and the gates are those of a real inbound text, so the answer is what would happen.
+The read and the gates are those of a real inbound message, so the answer is what would happen.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ from conversations.intake.read_arrival import InboundContext, read_arrival
 from conversations.models import Conversation, InboundOutcome, LateMessagePolicy, Participant
 from numbers.models import RealNumber, VirtualNumber
 
-# A text whose content no gate stops.
+# A body that no gate stops.
 _PROBE = "?"
 MAX_WAYS = 20
 
@@ -85,9 +85,9 @@ class AlternativeRoute:
 class RouteExplanation:
     """The explanation. It contains virtual numbers, and no real number.
 
-    virtual_number: None if the number is not ours. recipients: who would receive the text. reopens: whether the text
-    would reopen the conversation. cools_down_until: the end of the pair's cool-down. Without a conversation: last is
-    the latest one of the pair, and ways are other numbers, at most MAX_WAYS, by which the sender reaches somebody.
+    virtual_number: None if the number is not ours. recipients: who would receive the message. reopens: whether the
+    message would reopen the conversation. cools_down_until: the end of the pair's cool-down. Without a conversation:
+    last is the latest one of the pair. ways are at most MAX_WAYS other numbers by which the sender reaches somebody.
     """
 
     outcome: InboundOutcome
@@ -108,19 +108,19 @@ class RouteExplanation:
 
 
 def explain_route(sender: str, recipient: str) -> RouteExplanation:
-    """Explain the outcome of a text from this real number to this virtual number, both E.164."""
+    """Explain the outcome of a message from this real number to this virtual number, both E.164."""
     context = read_arrival(sender, recipient, _PROBE)
     participant = context.author
     outcome = decide(context)
     number = _number(recipient)
-    person = RealNumber.objects.with_number(sender).first()
     if participant is not None:
+        conversation = Conversation.objects.select_related("pool").get(pk=participant.conversation_id)
         return RouteExplanation(
             outcome=outcome,
-            why=_explain_found(outcome, context, participant),
+            why=_explain_found(outcome, context, participant, conversation),
             virtual_number=number,
             sender_is_known=True,
-            conversation=ConversationFound.of(participant.conversation),
+            conversation=ConversationFound.of(conversation),
             author=ParticipantView.of(participant),
             recipients=[ParticipantView.of(other) for other in context.others]
             if outcome == InboundOutcome.RELAYED
@@ -131,11 +131,11 @@ def explain_route(sender: str, recipient: str) -> RouteExplanation:
     last = None if context.is_loop else _last(sender, recipient)
     return RouteExplanation(
         outcome=outcome,
-        why=_explain_missing(outcome, number, person, last),
+        why=_explain_missing(outcome, number, context.sender, last),
         virtual_number=number,
-        sender_is_known=person is not None,
+        sender_is_known=context.sender is not None,
         last=last,
-        ways=list(islice(_ways(person), MAX_WAYS)) if person and not context.is_loop else (),
+        ways=list(islice(_ways(sender, context.sender), MAX_WAYS)) if context.sender and not context.is_loop else (),
     )
 
 
@@ -153,7 +153,7 @@ def _last(sender: str, recipient: str) -> FormerRoute | None:
     return FormerRoute(conversation=ConversationFound.of(last.conversation), until=last.released_at)
 
 
-def _ways(person: RealNumber) -> Iterator[AlternativeRoute]:
+def _ways(sender: str, person: RealNumber) -> Iterator[AlternativeRoute]:
     """Return the numbers by which this person reaches a conversation, newest conversation first."""
     perhaps = Q(conversation__in=Conversation.objects.open_now()) | Q(
         conversation__late_messages=LateMessagePolicy.REOPEN
@@ -161,17 +161,19 @@ def _ways(person: RealNumber) -> Iterator[AlternativeRoute]:
     theirs = person.participants.unreleased().filter(perhaps).select_related("conversation", "proxy_number")
     for participant in theirs.order_by("-conversation_id", "-pk"):
         number = participant.proxy_number.number
-        if decide(read_arrival(person.number, number, _PROBE)) == InboundOutcome.RELAYED:
+        if decide(read_arrival(sender, number, _PROBE)) == InboundOutcome.RELAYED:
             yield AlternativeRoute(number=number, conversation_id=participant.conversation.public_id)
 
 
-def _explain_found(outcome: InboundOutcome, context: InboundContext, participant: Participant) -> str:
+def _explain_found(
+    outcome: InboundOutcome, context: InboundContext, participant: Participant, conversation: Conversation
+) -> str:
     if outcome == InboundOutcome.ENDED:
-        return f"{_ended(participant.conversation)}, and {_not_reopened(participant.conversation)}."
+        return f"{_ended(conversation)}, and {_not_reopened(conversation)}."
     if outcome != InboundOutcome.RELAYED:
         return f"The pair belongs to participant {participant.position}, but a gate stops the text: {outcome.label}."
     if context.reopens:
-        return f"{_ended(participant.conversation)}; a late text reopens it and goes to the other participants."
+        return f"{_ended(conversation)}; a late text reopens it and goes to the other participants."
     number = ""
     if participant.replaced_by_id:
         number = " They have another number now; this one still reaches the others until its cool-down ends."

@@ -1,1 +1,1 @@
-"""An inbound text becomes one recorded outcome."""
+"""An inbound message becomes one recorded outcome."""

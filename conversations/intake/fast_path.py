@@ -1,6 +1,6 @@
-"""The fast write of an inbound text on PostgreSQL: record it and queue its relays in one statement.
+"""The fast write of an inbound message on PostgreSQL: record it and queue its relays in one statement.
 
-Nearly all texts are simply relayed. `receive` writes those here, in a quarter of the time that the ORM takes. A test
+Nearly all messages are simply relayed. `receive` writes those here, in a quarter of the time that the ORM takes. A test
 compares the rows that both ways write, field by field.
 
 No lock is held while Python decides on what `read_arrival` returned. Only two later changes matter: the conversation
@@ -19,7 +19,7 @@ from smsproxy.crypto import encrypt
 from smsproxy.database import prepared
 
 # Each step takes its rows from the one before: nothing is written unless the conversation is open and the message new.
-# Ids of outbound messages are drawn under the conversation's lock, so messages become visible in the order of their
+# Ids of outbound messages are drawn under the conversation's lock. So messages become visible in the order of their
 # ids, which is the order of sending. And nothing is queued once `Conversation.close` has returned.
 _RELAY = """
     WITH conversation AS (
@@ -66,9 +66,9 @@ _RELAY = """
 
 class RelayResult(Enum):
     DONE = "done"
-    DUPLICATE = "seen before"
+    DUPLICATE = "duplicate"
     """This carrier message id is stored already. Nothing was written."""
-    CONFLICT = "not any more"
+    CONFLICT = "conflict"
     """The conversation ended or its numbers changed after the read. Nothing was written."""
 
 

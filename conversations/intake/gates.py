@@ -1,7 +1,7 @@
-"""Gates decide the outcome of an inbound text. The first one that returns an outcome wins; otherwise it is relayed.
+"""Gates decide the outcome of an inbound message. The first one that returns an outcome wins; otherwise it is relayed.
 
 To add a gate, write a function here and list it in GATES at its place. What it looks at is a field of `InboundContext`
-(read_arrival.py). What the sender of a stopped text is told is in `receive._notice`.
+(read_arrival.py). `receive._notice` chooses the notice to the sender of a stopped message.
 """
 
 from collections.abc import Callable, Sequence
@@ -44,5 +44,5 @@ GATES: Sequence[Gate] = (
 
 
 def decide(context: InboundContext) -> InboundOutcome:
-    """Return the outcome of a text in this context."""
+    """Return the outcome of a message in this context."""
     return next((outcome for gate in GATES if (outcome := gate(context))), InboundOutcome.RELAYED)

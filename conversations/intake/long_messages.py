@@ -1,8 +1,8 @@
 """Long messages: join parts that arrive one by one, in any order, some of them twice.
 
 Each part is an inbound message: committed before it is acknowledged, and stored once. The last part completes the long
-message, which is processed like any other text, as the inbound message `long:<id>`. After LONG_MESSAGE_TIMEOUT_SECONDS
-it is processed without its missing parts. A part that comes later begins a new long message, so nothing is lost.
+message, which is processed like any other, as the inbound message `long:<id>`. After LONG_MESSAGE_TIMEOUT_SECONDS it
+is processed without its missing parts. A part that comes later begins a new long message, so nothing is lost.
 """
 
 import logging
@@ -66,7 +66,7 @@ def relay_incomplete(late: LongMessage) -> None:
     except (StaleState, OperationalError, InterfaceError, InternalError):
         raise  # Faults of the database, not of this message: the next run retries.
     except Exception as error:  # noqa: BLE001
-        log.error("%s cannot be passed on: %s", late, type(error).__name__)  # noqa: TRY400
+        log.error("%s cannot be relayed: %s", late, type(error).__name__)  # noqa: TRY400
         _postpone(late)
 
 

@@ -1,4 +1,4 @@
-"""Read what decides the outcome of an inbound text: all of it, in one statement, and nowhere else.
+"""Read what decides the outcome of an inbound message: all of it, in one statement, and nowhere else.
 
 The fast path, the general path, long messages and `explain_route` all decide on an `InboundContext`. A gate that needs
 more gets a column in `_READ` and a field here.
@@ -63,10 +63,11 @@ _TABLES = (("is_loop", "sender_id"), _NUMBER, _PARTICIPANT, _CONVERSATION, _MEMB
 
 @dataclass(frozen=True, kw_only=True)
 class InboundContext:
-    """A text, and all that the gates look at. They read nothing of their own.
+    """The body of a message, and all that the gates look at. They read nothing of their own.
 
     is_loop: the sender is a virtual number of ours. sender: None if we do not know this real number. author: the
-    participant who wrote it, with the conversation, or None if the pair of numbers stands for no conversation.
+    participant who wrote it, with the conversation. It is None for a loop, and if no conversation has this pair of
+    numbers now.
     others: the recipients. has_lost_number: somebody in the conversation has a number that may be somebody's in
     another conversation.
     """
@@ -81,7 +82,7 @@ class InboundContext:
 
     @cached_property
     def relayed_text(self) -> str:
-        """The text as the others receive it. In a group, it says who wrote it."""
+        """The body as the others receive it. In a group, it says who wrote it."""
         if self.author is None or len(self.others) < 2:
             return self.text
         return f"{self.author.name}: {self.text}"
@@ -97,30 +98,29 @@ class InboundContext:
 
     @property
     def reopens(self) -> bool:
-        """Whether this late text reopens its conversation, if no other gate stops it."""
+        """Whether this late message reopens its conversation, if no other gate stops it."""
         if self.author is None or self.is_open or self.has_lost_number:
             return False
         return self.author.conversation.late_messages == LateMessagePolicy.REOPEN
 
     def without_author(self) -> Self:
-        """Return the context of a text whose pair of numbers stands for no conversation."""
+        """Return the context of a message whose pair of numbers belongs to no conversation."""
         return replace(self, author=None, others=(), has_lost_number=False)
 
 
 def read_arrival(sender: str | None, recipient: str, text: str) -> InboundContext:
-    """Return the context of a text from a real number (None: not a number) to a virtual number, both E.164."""
+    """Return the context of a message from a real number (None: not a number) to a virtual number, both E.164."""
     rows = fetch_all(
         _READ, {"sender": sender, "sender_hash": keyed_hash(sender) if sender else None, "recipient": recipient}
     )
     [is_loop, sender_id], *columns = _split(rows[0])
     number, author, conversation, *_ = columns
     virtual_number = instance(VirtualNumber, _NUMBER, number) if number[0] is not None else None
-    if is_loop:
-        return InboundContext(text=text, is_loop=True, virtual_number=virtual_number)
     known = instance(RealNumber, ("id",), [sender_id]) if sender_id is not None else None
-    if author[0] is None:
-        return InboundContext(text=text, virtual_number=virtual_number, sender=known)
+    if is_loop or virtual_number is None or author[0] is None:
+        return InboundContext(text=text, is_loop=bool(is_loop), virtual_number=virtual_number, sender=known)
     participant = instance(Participant, _PARTICIPANT, author)
+    participant.proxy_number = virtual_number
     participant.conversation = instance(Conversation, _CONVERSATION, conversation)
     members = [_member(*_split(row)[4:]) for row in rows]
     return InboundContext(

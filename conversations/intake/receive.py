@@ -1,4 +1,4 @@
-"""Process an inbound text: read, decide, write, commit. Only then may the webhook answer 200."""
+"""Process an inbound message: read, decide, write, commit. Only then may the webhook answer 200."""
 
 from datetime import datetime
 
@@ -18,7 +18,7 @@ from smsproxy.states import StaleState
 
 
 def receive(text: InboundText, *, raw: str = "") -> None:
-    """Process a text that came in one piece, committed on return. A repeat of a processed text has no effect.
+    """Process a message that came in one piece, committed on return. A repeat of it has no effect.
 
     raw: the whole webhook, stored if the sender or the recipient is not a number that we can store as such.
     """
@@ -29,7 +29,7 @@ def receive(text: InboundText, *, raw: str = "") -> None:
 
 
 def _try_fast_path(text: InboundText) -> bool:
-    """Relay an ordinary text. Return False, with nothing written, if the general path must handle it."""
+    """Relay an ordinary message. Return False, with nothing written, if the general path must handle it."""
     context = read_arrival(text.sender, text.recipient, text.text)
     if decide(context) != InboundOutcome.RELAYED or not context.is_open:
         return False
@@ -47,7 +47,7 @@ def process_message(
     received_at: datetime | None = None,
     raw: str = "",
 ) -> InboundMessage | None:
-    """Record a text with its outcome, and queue its relays or a notice, in the caller's transaction.
+    """Record a message with its outcome, and queue its relays or a notice, in the caller's transaction.
 
     Return None if this carrier message id is stored already. long_message: the long message that it was joined from.
     missing_parts: the number of its parts that never came. received_at: the arrival of its last part; None: now.
@@ -57,9 +57,7 @@ def process_message(
     if long_message and context.author and context.author.pair_was_reassigned_since(received_at):
         # While we waited for its parts, the pair of numbers was given to another conversation.
         context = context.without_author()
-    sender = context.sender
-    if text.sender and sender is None and not context.is_loop:
-        sender = RealNumber.objects.get_or_create_many([text.sender])[text.sender]
+    sender = _stored_sender(text, context)
     message = InboundMessage(
         carrier_message_id=text.carrier_message_id,
         outcome=decide(context),
@@ -77,6 +75,13 @@ def process_message(
         received_at=received_at,
     )
     return message if _write(message, context) else None
+
+
+def _stored_sender(text: InboundText, context: InboundContext) -> RealNumber | None:
+    """Return the sender, stored if they are new. Return None for a virtual number of ours, or without a number."""
+    if context.is_loop or not text.sender:
+        return None
+    return context.sender or RealNumber.objects.get_or_create_many([text.sender])[text.sender]
 
 
 def _write(message: InboundMessage, context: InboundContext) -> bool:
@@ -115,7 +120,7 @@ def store_undecodable(carrier_message_id: str, raw: str, reason: str) -> Inbound
 
 
 def _queue_notice(message: InboundMessage, context: InboundContext) -> None:
-    """Tell a person that nobody received their text. Numbers of ours and senders without a number get no notice."""
+    """Tell a person that nobody received their message. Numbers of ours and senders without a number get no notice."""
     notice, dedup_key = _notice(message, context)
     if notice and message.sender and message.virtual_number and message.virtual_number.can_sms:
         queue_notice_once(dedup_key, message.virtual_number, message.sender, notice)

@@ -28,7 +28,7 @@ class ConversationState(models.TextChoices):
 
 
 class LateMessagePolicy(models.TextChoices):
-    """The policy for a text that arrives after the end, while the numbers cool down."""
+    """The policy for a message that arrives after the end, while the numbers cool down."""
 
     END = "end", "reply “conversation ended”"
     """Nobody receives it, and its sender gets ENDED_NOTICE."""
@@ -202,7 +202,7 @@ class Conversation(StateMachine):
             # A reopening and an inbound message hold this lock, too: each of them moves the end.
             found = ending.select_for_update(no_key=True).filter(pk=self.pk).first()
             if found is None:
-                raise StaleState(f"conversation {self.pk} goes on, or is closed already")
+                raise StaleState(f"conversation {self.pk} is not due to end, or is closed already")
             found.close(reason=reason)
 
     def close(self, *, reason: str = "closed", actor: str = "", permanent: bool = False) -> Self:

@@ -51,10 +51,10 @@ class ParticipantQuerySet(models.QuerySet["Participant"]):
         return self.unreleased().of_pair(sender, recipient)
 
     def find_author(self, sender: str, recipient: str) -> "Participant | None":
-        """Return the author of a text from this real number to this virtual number, with the conversation locked.
+        """Return the author of a message from this real number to this virtual number, with the conversation locked.
 
         The lock lasts until the transaction ends. So messages of one conversation become visible in the order of
-        their ids, which is the order of sending, and nothing is queued once `close` has returned.
+        their ids, which is the order of sending. And nothing is queued once `close` has returned.
         """
         return self.by_live_pair(sender, recipient).select_for_update(no_key=True, of=("conversation",)).first()
 

@@ -5,6 +5,7 @@ from dataclasses import fields
 from itertools import count
 
 from conversations.lifecycle.create import create_conversation
+from conversations.lifecycle.replace_number import replace
 from conversations.lifecycle.request import ConversationSpec, ParticipantSpec
 from conversations.models import Conversation, Participant
 from numbers.assignment.policy import AssignmentPolicy
@@ -68,6 +69,17 @@ def proxies(conversation: Conversation) -> list[str]:
 
 def members(conversation: Conversation) -> list[Participant]:
     return list(conversation.participants.current().select_related("proxy_number", "real_number").order_by("position"))
+
+
+def replace_number_of(participant: Participant) -> VirtualNumber:
+    """Give the participant a number that nobody in their conversation has, as staff do. Return it."""
+    spare = VirtualNumber.objects.active().exclude(number__in=proxies(participant.conversation)).first()
+    assert spare
+    moved = {each.participant.pk: each.to for each in replace(participant.proxy_number, [spare])}
+    assert moved[participant.pk] == spare
+    participant.refresh_from_db()
+    assert participant.replaced_by
+    return spare
 
 
 class ScriptedCarrier(VonageWebhooks):
