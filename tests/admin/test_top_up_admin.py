@@ -45,7 +45,7 @@ def page(name, *args):
     return reverse(f"admin:numbers_{name}", args=args)
 
 
-def test_a_rule_that_staff_make_buys_nothing_until_they_switch_it_on(staff, rentals):
+def test_a_new_rule_buys_nothing_until_staff_enable_it(staff, rentals):
     client = staff("add_topup", "change_topup", "view_topup")
 
     assert client.post(page("topup_add"), RULE).status_code == 302
@@ -59,14 +59,14 @@ def test_a_rule_that_staff_make_buys_nothing_until_they_switch_it_on(staff, rent
     assert len(rentals.account) == 4
 
 
-def test_a_target_below_the_low_water_mark_is_refused(admin_client):
+def test_a_target_below_the_low_water_mark_is_rejected(admin_client):
     answer = admin_client.post(page("topup_add"), RULE | {"target": "1"})
 
     assert "Expected the low-water mark, or more." in answer.content.decode()
     assert not TopUp.objects.exists()
 
 
-def test_a_second_rule_for_the_same_pool_and_country_is_refused(admin_client):
+def test_a_second_rule_for_the_same_pool_and_country_is_rejected(admin_client):
     add_rule()
 
     answer = admin_client.post(page("topup_add"), RULE)
@@ -76,7 +76,7 @@ def test_a_second_rule_for_the_same_pool_and_country_is_refused(admin_client):
     assert TopUp.objects.count() == 1
 
 
-def test_the_page_names_the_common_pool_and_says_nothing_of_what_is_not_there_yet(admin_client):
+def test_the_page_names_the_common_pool_and_a_new_rule_shows_no_reserve(admin_client):
     rule = add_rule()
 
     made = admin_client.get(page("topup_add")).content.decode()
@@ -89,7 +89,7 @@ def test_the_page_names_the_common_pool_and_says_nothing_of_what_is_not_there_ye
     assert "In reserve" in changed
 
 
-def test_a_rule_that_staff_change_is_tried_at_once_and_keeps_what_a_worker_writes(admin_client):
+def test_a_changed_rule_is_retried_at_once_and_keeps_the_worker_s_fields(admin_client):
     busy = timezone.now() + timedelta(minutes=5)
     rule = add_rule(retry_at=timezone.now() + timedelta(hours=1), last_error="the budget is used up", busy_until=busy)
 
@@ -100,7 +100,7 @@ def test_a_rule_that_staff_change_is_tried_at_once_and_keeps_what_a_worker_write
     assert rule.last_error == "the budget is used up"
 
 
-def test_the_pool_and_the_country_of_a_rule_stay_as_they_are(admin_client):
+def test_the_pool_and_country_of_a_rule_cannot_change(admin_client):
     rule = add_rule()
     paris = Pool.objects.create(name="paris")
 
@@ -110,7 +110,7 @@ def test_the_pool_and_the_country_of_a_rule_stay_as_they_are(admin_client):
     assert (rule.country, rule.pool) == ("GB", None)
 
 
-def test_who_may_only_look_sees_the_reserve_the_cost_the_trouble_and_the_orders(staff, rentals):
+def test_view_permissions_show_the_reserve_the_trouble_and_the_orders(staff, rentals):
     rule = add_rule(monthly_budget=Decimal("1.25"))
     top_up_all()
     order = NumberOrder.objects.get()
@@ -133,7 +133,7 @@ def test_who_may_only_look_sees_the_reserve_the_cost_the_trouble_and_the_orders(
 # Where trouble is told ------------------------------------------------------------------------------------------------
 
 
-def test_a_rule_that_could_not_buy_is_told_by_the_status_and_on_the_first_page(admin_client, rentals, run):
+def test_a_failed_top_up_is_reported_by_the_status_and_on_the_first_page(admin_client, rentals, run):
     berlin = Pool.objects.create(name="berlin")
     add_rule(pool=berlin, monthly_budget=Decimal("1.25"))
     top_up_all()
@@ -151,7 +151,7 @@ def test_a_rule_that_could_not_buy_is_told_by_the_status_and_on_the_first_page(a
     assert "berlin" in admin_client.get(page("topup_changelist"), {"last_error__isempty": "0"}).content.decode()
 
 
-def test_a_rule_that_is_switched_off_and_would_buy_is_told_too(run, rentals):
+def test_a_disabled_rule_that_would_buy_is_reported(run, rentals):
     add_rule(is_enabled=False)
     top_up_all()
 
@@ -161,7 +161,7 @@ def test_a_rule_that_is_switched_off_and_would_buy_is_told_too(run, rentals):
     assert "common, GB: would buy 2, but is disabled." in output
 
 
-def test_a_rule_whose_reserve_is_fine_is_no_trouble(run):
+def test_a_rule_with_enough_reserve_is_no_trouble(run):
     add_numbers(2)
     add_rule()
     top_up_all()

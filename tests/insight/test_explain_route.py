@@ -87,7 +87,7 @@ def replace(participant, number):
 # Where it goes --------------------------------------------------------------------------------------------------------
 
 
-def test_of_an_open_conversation_it_tells_who_writes_to_whom_and_in_which_one(client):
+def test_an_open_conversation_is_explained_with_author_and_recipients(client):
     add_numbers(3)
     conversation = talk(ALICE, BOB, reference="order-42")
     alice_texts, bob_gets_from = proxies(conversation)
@@ -102,7 +102,7 @@ def test_of_an_open_conversation_it_tells_who_writes_to_whom_and_in_which_one(cl
     assert said.ways == ()
 
 
-def test_in_a_group_it_goes_to_everybody_else(client):
+def test_a_group_message_goes_to_all_other_participants(client):
     add_numbers(3)
 
     said = said_and_done(client, BOB, proxies(talk(ALICE, BOB, CHARLIE))[1])
@@ -110,7 +110,7 @@ def test_in_a_group_it_goes_to_everybody_else(client):
     assert [to.label for to in said.recipients] == ["Alice", "Charlie"]
 
 
-def test_it_names_the_pool(client):
+def test_the_explanation_names_the_pool(client):
     pool = Pool.objects.create(name="berlin")
     add_numbers(2)
     VirtualNumber.objects.update(pool=pool)
@@ -120,7 +120,7 @@ def test_it_names_the_pool(client):
     assert (said.conversation.pool, said.virtual_number.pool) == ("berlin", "berlin")
 
 
-def test_a_number_that_was_replaced_still_reaches_the_others_and_it_says_so(client):
+def test_a_replaced_number_still_reaches_the_others_and_the_explanation_says_so(client):
     numbers = add_numbers(3)
     alice, bob = members(talk(ALICE, BOB))
     [spare] = set(numbers) - {alice.proxy_number, bob.proxy_number}
@@ -139,7 +139,7 @@ def test_a_number_that_was_replaced_still_reaches_the_others_and_it_says_so(clie
 # After the end --------------------------------------------------------------------------------------------------------
 
 
-def test_of_a_closed_conversation_it_tells_when_its_numbers_go_to_others(client):
+def test_a_closed_conversation_is_explained_with_the_end_of_its_cool_down(client):
     add_numbers(3)
     conversation = talk(ALICE, BOB)
     conversation.close()
@@ -155,7 +155,7 @@ def test_of_a_closed_conversation_it_tells_when_its_numbers_go_to_others(client)
 
 @pytest.mark.parametrize(("option", "how"), [("ttl", "expired"), ("idle_ttl", "nobody wrote")])
 @pytest.mark.parametrize(("late_messages", "outcome"), [("end", "ended"), ("reopen", "relayed")])
-def test_one_whose_time_is_up_has_ended_even_before_the_sweep(
+def test_an_expired_conversation_has_ended_even_before_the_periodic_job(
     client, time_machine, option, how, late_messages, outcome
 ):
     add_numbers(2)
@@ -170,7 +170,7 @@ def test_one_whose_time_is_up_has_ended_even_before_the_sweep(
     assert how in said.why
 
 
-def test_a_late_text_that_opens_its_conversation_again_is_announced(client):
+def test_a_late_message_that_reopens_its_conversation_is_announced(client):
     add_numbers(2)
     conversation = talk(ALICE, BOB, late_messages="reopen")
     conversation.close()
@@ -183,7 +183,7 @@ def test_a_late_text_that_opens_its_conversation_again_is_announced(client):
     assert [to.label for to in first.recipients] == ["Bob"]
 
 
-def test_a_conversation_that_lost_a_number_is_not_opened_again_and_it_says_why(client):
+def test_a_conversation_that_lost_a_number_is_not_reopened_and_the_explanation_says_why(client):
     add_numbers(1)
     conversation = talk(ALICE, BOB, late_messages="reopen")
     conversation.close()
@@ -199,7 +199,7 @@ def test_a_conversation_that_lost_a_number_is_not_opened_again_and_it_says_why(c
 # Nowhere --------------------------------------------------------------------------------------------------------------
 
 
-def test_of_a_pair_that_was_released_it_tells_for_what_it_stood_last_and_until_when(client, time_machine, settings):
+def test_a_released_pair_is_explained_with_its_last_conversation(client, time_machine, settings):
     add_numbers(2)
     conversation = talk(ALICE, BOB, reference="order-42")
     conversation.close()
@@ -215,7 +215,7 @@ def test_of_a_pair_that_was_released_it_tells_for_what_it_stood_last_and_until_w
     assert said.sender_is_known
 
 
-def test_who_texts_the_wrong_number_is_told_by_which_they_reach_whom(client):
+def test_a_wrong_number_is_explained_with_the_sender_s_open_routes(client):
     add_numbers(4)
     with_bob, with_charlie, ended = talk(ALICE, BOB), talk(ALICE, CHARLIE), talk(ALICE, "+447700900004")
     ended.close()
@@ -232,7 +232,7 @@ def test_who_texts_the_wrong_number_is_told_by_which_they_reach_whom(client):
     ]
 
 
-def test_a_stranger_a_number_that_is_none_of_ours_and_a_number_of_ours_that_texts_are_told_apart(client):
+def test_an_unknown_sender_an_unknown_number_and_our_own_number_are_distinguished(client):
     ours, other, retired = add_numbers(3)
     VirtualNumber.objects.filter(pk=retired.pk).update(state=NumberState.RETIRED)
     talk(ALICE, BOB)
@@ -250,7 +250,7 @@ def test_a_stranger_a_number_that_is_none_of_ours_and_a_number_of_ours_that_text
     assert explain_route(ALICE, retired.number).virtual_number.state == "retired"
 
 
-def test_a_participant_whose_number_has_become_ours_is_ourselves_and_reaches_nobody(client):
+def test_a_participant_whose_number_became_virtual_is_a_loop(client):
     add_numbers(2)
     to = proxies(talk("+447700900100", BOB))[0]
     add_numbers(1, start="+4477009001")
@@ -340,7 +340,7 @@ class History:
 @pytest.mark.slow
 @examples(fast=12, thorough=12)
 @given(first=_TALK, steps=_STEPS)
-def test_whatever_happened_before_what_it_says_is_what_becomes_of_the_text(db, client, time_machine, first, steps):
+def test_the_explanation_matches_the_outcome_after_any_history(db, client, time_machine, first, steps):
     time_machine.move_to("2026-11-24T12:00:00Z", tick=True)
     with transaction.atomic():
         add_numbers(len(_NUMBERS))
@@ -353,7 +353,7 @@ def test_whatever_happened_before_what_it_says_is_what_becomes_of_the_text(db, c
 # It only reads --------------------------------------------------------------------------------------------------------
 
 
-def test_it_writes_nothing_and_locks_nothing():
+def test_an_explanation_writes_nothing_and_locks_nothing():
     add_numbers(2)
     to = proxies(talk(ALICE, BOB))[0]
 
@@ -384,7 +384,7 @@ def no_number_of_a_person_in(told):
     return True
 
 
-def test_the_command_says_in_words_where_it_goes_and_ends_with_0(run, to):
+def test_the_command_prints_the_route_and_exits_with_0(run, to):
     code, told = run("explain_route", ALICE, to)
 
     assert code == 0
@@ -395,7 +395,7 @@ def test_the_command_says_in_words_where_it_goes_and_ends_with_0(run, to):
     assert no_number_of_a_person_in(told)
 
 
-def test_it_ends_with_3_if_the_text_would_reach_nobody(run, to):
+def test_the_command_exits_with_3_if_the_message_would_reach_nobody(run, to):
     code, told = run("explain_route", STRANGER, to)
 
     assert code == 3
@@ -403,7 +403,7 @@ def test_it_ends_with_3_if_the_text_would_reach_nobody(run, to):
     assert no_number_of_a_person_in(told)
 
 
-def test_the_person_s_number_may_come_from_standard_input(run, to):
+def test_the_real_number_can_come_from_standard_input(run, to):
     assert run("explain_route", "-", to, types=f"{ALICE}\n")[0] == 0
     assert run("explain_route", "-", to, types="")[0] == 2
 
@@ -418,7 +418,7 @@ def test_the_person_s_number_may_come_from_standard_input(run, to):
         ["+4477009000427700900042", "+447700900500"],
     ],
 )
-def test_wrong_numbers_are_wrong_usage_and_are_not_repeated(run, db, wrong):
+def test_an_invalid_number_is_a_usage_error_that_does_not_quote_it(run, db, wrong):
     code, told = run("explain_route", *wrong)
 
     assert code == 2
@@ -433,7 +433,7 @@ def ask(api, sender, to, **query):
     return api.get(URL, {"to": to, **query}, headers={"From-Number": sender})
 
 
-def test_the_api_tells_the_same_as_the_command(api, run, to):
+def test_the_api_returns_the_json_of_the_command(api, run, to):
     for sender in (ALICE, STRANGER):
         answer = ask(api, sender, to)
 
@@ -444,7 +444,7 @@ def test_the_api_tells_the_same_as_the_command(api, run, to):
         assert no_number_of_a_person_in(answer.content.decode())
 
 
-def test_its_answer_has_what_a_program_needs(api, to):
+def test_the_api_response_has_the_documented_fields(api, to):
     found = ask(api, ALICE, to).json()
 
     assert found["outcome"] == "relayed"
@@ -455,7 +455,7 @@ def test_its_answer_has_what_a_program_needs(api, to):
 
 
 @pytest.mark.parametrize("name", ["from", "number", "From-Number", "msisdn", "x", ALICE])
-def test_a_person_s_number_in_the_address_is_refused_and_not_repeated(api, to, name):
+def test_a_real_number_in_the_url_is_rejected_and_not_quoted(api, to, name):
     answer = ask(api, ALICE, to, **{name: ALICE})
 
     assert answer.status_code == 400
@@ -475,7 +475,7 @@ def test_a_person_s_number_in_the_address_is_refused_and_not_repeated(api, to, n
         ({"From-Number": ALICE}, "to=%00", "to_not_e164"),
     ],
 )
-def test_what_is_missing_or_wrong_is_a_400_that_says_what_was_expected(api, headers, query, code):
+def test_an_invalid_request_is_a_400_that_says_what_was_expected(api, headers, query, code):
     answer = api.get(f"{URL}?{query}", headers=headers)
 
     assert (answer.status_code, answer.json()["code"]) == (400, code)
@@ -483,14 +483,14 @@ def test_what_is_missing_or_wrong_is_a_400_that_says_what_was_expected(api, head
     assert "900042" not in answer.content.decode()
 
 
-def test_a_person_s_number_where_the_virtual_one_belongs_is_not_repeated(api, to):
+def test_a_real_number_in_place_of_the_virtual_one_is_not_quoted(api, to):
     answer = ask(api, to, ALICE)
 
     assert answer.json()["virtual_number"] is None
     assert no_number_of_a_person_in(answer.content.decode())
 
 
-def test_it_needs_a_key(client, to):
+def test_the_api_requires_a_key(client, to):
     answer = client.get(URL, {"to": to}, headers={"From-Number": ALICE})
 
     assert answer.status_code == 401

@@ -42,7 +42,7 @@ def plans_of_look_ups(work):
     return "\n".join(plan_of(each["sql"]) for each in statements if each["sql"].startswith("SELECT"))
 
 
-def test_the_sweeps_and_the_webhooks_use_the_indexes_made_for_them():
+def test_the_periodic_jobs_and_the_webhooks_use_their_indexes():
     """Seen by the plans of a database that is told to avoid reading whole tables, as a large one is anyway."""
     add_numbers(2)
     conversation = talk(ALICE, BOB)
@@ -118,7 +118,7 @@ def multiply(message, count, state):
         )
 
 
-def test_a_claim_reads_neither_what_was_sent_nor_what_waits_behind_another(monkeypatch):
+def test_a_claim_reads_neither_sent_nor_blocked_messages(monkeypatch):
     """As PostgreSQL plans it by itself, whether it knows the table or not."""
     now = timezone.now()
     soon, later = now + timedelta(minutes=1), now + timedelta(hours=1)
@@ -167,7 +167,7 @@ def add_receipts(number, count, *, begin, every):
         )
 
 
-def test_the_health_of_all_numbers_is_read_from_the_receipts_of_the_window_alone(settings):
+def test_number_health_reads_only_the_receipts_of_its_window(settings):
     """As PostgreSQL plans it by itself, whether it knows the table or not."""
     settings.HEALTH_WINDOW_SECONDS = 3600
     now = timezone.now()

@@ -38,7 +38,7 @@ def told(run, *options):
 # Is all well? ---------------------------------------------------------------------------------------------------------
 
 
-def test_before_the_first_text_all_is_well(run):
+def test_the_status_of_a_new_deployment_is_healthy(run):
     code, output = told(run)
 
     assert code == 0
@@ -46,7 +46,7 @@ def test_before_the_first_text_all_is_well(run):
     assert not AccountRateLimit.objects.exists()
 
 
-def test_texts_that_wait_for_their_turn_are_no_trouble_while_a_worker_lives(run, bob, worker):
+def test_queued_messages_are_no_trouble_while_a_worker_is_alive(run, bob, worker):
     queue(bob, "Hello", "Are you there?")
 
     code, output = told(run)
@@ -56,7 +56,7 @@ def test_texts_that_wait_for_their_turn_are_no_trouble_while_a_worker_lives(run,
     assert "5 of 20 calls in flight" in output
 
 
-def test_texts_that_nobody_sends_are_trouble(run, bob):
+def test_queued_messages_without_a_worker_are_trouble(run, bob):
     queue(bob, "Hello")
 
     code, output = told(run)
@@ -65,7 +65,7 @@ def test_texts_that_nobody_sends_are_trouble(run, bob):
     assert "Start manage.py relay" in output
 
 
-def test_a_worker_that_was_killed_is_told_and_after_a_day_forgotten(run, bob, worker, time_machine):
+def test_a_killed_worker_is_reported_for_a_day(run, bob, worker, time_machine):
     queue(bob, "Hello")
     later(time_machine, 180)
 
@@ -77,7 +77,7 @@ def test_a_worker_that_was_killed_is_told_and_after_a_day_forgotten(run, bob, wo
     assert "host-a" not in told(run)[1]
 
 
-def test_a_worker_that_lives_and_sends_nothing_is_told_with_its_reason(run, worker):
+def test_a_live_worker_that_sends_nothing_is_reported_with_its_reason(run, worker):
     Worker.objects.update(trouble="it does not reach the carrier")
 
     code, output = told(run)
@@ -87,7 +87,7 @@ def test_a_worker_that_lives_and_sends_nothing_is_told_with_its_reason(run, work
     assert list(collect_status().troubles) == [status.Trouble.WORKER_WAITS]
 
 
-def test_the_trouble_of_a_worker_that_was_killed_is_no_longer_one(run, worker, time_machine):
+def test_the_trouble_of_a_killed_worker_is_no_longer_reported(run, worker, time_machine):
     Worker.objects.update(trouble="it does not reach the carrier")
     later(time_machine, 180)
 
@@ -97,9 +97,7 @@ def test_the_trouble_of_a_worker_that_was_killed_is_no_longer_one(run, worker, t
 # What is paused -------------------------------------------------------------------------------------------------------
 
 
-def test_a_pause_is_told_with_its_reason_its_code_since_when_and_when_a_text_tries(
-    run, bob, worker, carrier, time_machine
-):
+def test_a_pause_is_reported_with_its_reason_its_duration_and_the_next_probe(run, bob, worker, carrier, time_machine):
     time_machine.move_to(timezone.now(), tick=False)
     carrier.script = [NO_CREDIT]
     queue(bob, "Hello")
@@ -115,7 +113,7 @@ def test_a_pause_is_told_with_its_reason_its_code_since_when_and_when_a_text_tri
     assert "sent as soon as sending resumes" in output
 
 
-def test_each_probe_that_failed_is_counted(bob, carrier, time_machine):
+def test_each_failed_probe_is_counted(bob, carrier, time_machine):
     carrier.script = [NO_CREDIT, NO_CREDIT, NO_CREDIT]
     queue(bob, "Hello")
     for _ in range(3):
@@ -125,7 +123,7 @@ def test_each_probe_that_failed_is_counted(bob, carrier, time_machine):
     assert collect_status().account.failed_probes == 2
 
 
-def test_a_number_that_the_carrier_refuses_is_told_with_what_waits_behind_it(run, bob, worker, carrier):
+def test_a_number_refused_by_the_carrier_is_reported_with_its_queue(run, bob, worker, carrier):
     carrier.script = [NOT_ALLOWED]
     queue(bob, "Hello", "Are you there?")
     Relay().send_due()
@@ -140,7 +138,7 @@ def test_a_number_that_the_carrier_refuses_is_told_with_what_waits_behind_it(run
     assert "Virtual numbers in quarantine: 1." in output
 
 
-def test_a_number_that_was_too_fast_needs_nobody(run, bob, worker, carrier):
+def test_a_throttled_number_needs_no_staff(run, bob, worker, carrier):
     carrier.script = [TemporaryFailure("throttled", scope=FaultScope.NUMBER, retry_after=30)]
     queue(bob, "Hello")
     Relay().send_due()
@@ -151,7 +149,7 @@ def test_a_number_that_was_too_fast_needs_nobody(run, bob, worker, carrier):
     assert "throttled" in output
 
 
-def test_a_number_in_quarantine_that_sends_again_still_needs_staff(bob):
+def test_a_quarantined_number_that_can_send_still_needs_staff(bob):
     bob.proxy_number.quarantine(reason="the carrier refuses it")
 
     [waiting] = collect_status().waiting_numbers
@@ -160,7 +158,7 @@ def test_a_number_in_quarantine_that_sends_again_still_needs_staff(bob):
     assert status.Trouble.QUARANTINED in collect_status().troubles
 
 
-def test_a_number_in_quarantine_is_told_with_the_reason_of_the_newest_time(run, bob):
+def test_a_quarantined_number_is_reported_with_its_latest_reason(run, bob):
     number = bob.proxy_number
     number.quarantine(reason="by staff")
     number.restore(reason="by staff")
@@ -172,7 +170,7 @@ def test_a_number_in_quarantine_is_told_with_the_reason_of_the_newest_time(run, 
     assert waiting["why"] == "its texts do not arrive"
 
 
-def test_a_number_that_was_in_quarantine_and_now_waits_for_its_rate_is_told_with_nothing_of_the_past(bob):
+def test_a_throttled_number_is_not_reported_with_the_reason_of_a_past_quarantine(bob):
     number = bob.proxy_number
     number.quarantine(reason="by staff")
     number.restore(reason="by staff")
@@ -181,7 +179,7 @@ def test_a_number_that_was_in_quarantine_and_now_waits_for_its_rate_is_told_with
     assert [waiting.why for waiting in collect_status().waiting_numbers] == ["throttled"]
 
 
-def test_a_number_that_was_given_back_waits_for_nothing(bob):
+def test_a_released_number_is_not_reported_as_waiting(bob):
     NumberRateLimit.objects.wait(bob.proxy_number, 300, "throttled")
     bob.proxy_number.transition(NumberState.RETIRED, reason="for the test", is_rented=False)
 
@@ -191,7 +189,7 @@ def test_a_number_that_was_given_back_waits_for_nothing(bob):
 # How much waits -------------------------------------------------------------------------------------------------------
 
 
-def test_each_text_is_counted_by_what_it_waits_for_and_the_oldest_is_told(bob, time_machine):
+def test_each_queued_message_is_counted_by_the_cause_of_its_wait(bob, time_machine):
     ready, *fast, told_to, backing_off = queue(bob, *"abcde")
     plain, busy, throttled = VirtualNumber.objects.all()
     for sender, messages in ((plain, [ready, backing_off]), (busy, fast), (throttled, [told_to])):
@@ -215,7 +213,7 @@ def test_each_text_is_counted_by_what_it_waits_for_and_the_oldest_is_told(bob, t
     assert texts.oldest_queued_at == ready.created_at - timedelta(hours=1)
 
 
-def test_an_unknown_outcome_waits_for_its_receipt_and_then_for_staff(run, bob, worker, carrier, time_machine, settings):
+def test_an_unknown_outcome_waits_for_a_receipt_and_then_for_staff(run, bob, worker, carrier, time_machine, settings):
     carrier.script = [OutcomeUnknown("no answer")]
     queue(bob, "Hello")
     Relay().send_due()
@@ -230,7 +228,7 @@ def test_an_unknown_outcome_waits_for_its_receipt_and_then_for_staff(run, bob, w
 
 
 @pytest.mark.parametrize(("resends", "undecided"), [(MAX_RESENDS - 1, 0), (MAX_RESENDS, 1)])
-def test_what_is_not_sent_again_any_more_waits_for_staff(run, bob, worker, settings, resends, undecided):
+def test_a_message_that_exhausted_its_resends_waits_for_staff(run, bob, worker, settings, resends, undecided):
     settings.UNKNOWN_OUTCOME_POLICY = "resend"
     queue(bob, "Hello")
     OutboundMessage.objects.update(state="unknown", due_at=timezone.now(), resends=resends)
@@ -239,7 +237,7 @@ def test_what_is_not_sent_again_any_more_waits_for_staff(run, bob, worker, setti
     assert told(run)[0] == undecided
 
 
-def test_counting_ends_somewhere(run, bob, worker, monkeypatch):
+def test_counts_are_bounded(run, bob, worker, monkeypatch):
     monkeypatch.setattr(status, "MAX_COUNT", 3)
     monkeypatch.setattr("conversations.management.status_table.MAX_COUNT", 3)
     queue(bob, *"abcde")
@@ -251,7 +249,7 @@ def test_counting_ends_somewhere(run, bob, worker, monkeypatch):
 # The pool -------------------------------------------------------------------------------------------------------------
 
 
-def test_conversations_that_found_no_number_free_are_told_for_an_hour(run, time_machine):
+def test_shortages_are_reported_for_an_hour(run, time_machine):
     time_machine.move_to("2026-11-25T12:00:00Z", tick=False)
     berlin = Pool.objects.create(name="berlin")
     for pool, country in ((None, "FR"), (berlin, "GB")):
@@ -279,7 +277,7 @@ def test_shortages_are_counted_up_to_a_bound(monkeypatch):
     assert "in the last hour: 3 or more, the last at" in collect_status().troubles[status.Trouble.SHORTAGES]
 
 
-def test_retired_numbers_that_are_still_rented_are_told_with_what_they_cost(run):
+def test_retired_numbers_that_are_still_rented_are_reported_with_their_cost(run):
     rows = add_numbers(4)
     for row, cost in zip(rows, ["1.25", "1.45", None, "9"], strict=True):
         VirtualNumber.objects.filter(pk=row.pk).update(monthly_cost=cost)
@@ -300,7 +298,7 @@ def test_retired_numbers_that_are_still_rented_are_told_with_what_they_cost(run)
 # For whom -------------------------------------------------------------------------------------------------------------
 
 
-def test_programs_get_json(run, bob, worker):
+def test_the_status_is_available_as_json(run, bob, worker):
     queue(bob, "Hello")
     AccountRateLimit.pause("the account has no credit", 60, code="9")
 
@@ -316,7 +314,7 @@ def test_programs_get_json(run, bob, worker):
     assert found["still_rented"] == {"count": 0, "cost": "0", "of_unknown_cost": 0}
 
 
-def test_nothing_of_a_person_is_told(run, bob, carrier):
+def test_the_status_contains_no_real_number_and_no_text(run, bob, carrier):
     carrier.script = [NOT_ALLOWED]
     queue(bob, SECRET_WORDS)
     Relay().send_due()
@@ -328,12 +326,12 @@ def test_nothing_of_a_person_is_told(run, bob, carrier):
         assert BOB not in output
 
 
-def test_json_is_of_the_status_only(run):
+def test_json_requires_the_status_option(run):
     assert run("relay", "--json")[0] == 2
 
 
 @pytest.mark.postgres
-def test_no_question_reads_the_messages_of_the_past(bob, django_assert_max_num_queries):
+def test_no_status_query_reads_past_messages(bob, django_assert_max_num_queries):
     # Too small a table is read whole whatever its indexes are.
     with connection.cursor() as cursor, django_assert_max_num_queries(20) as asked:
         cursor.execute("SET LOCAL enable_seqscan = off")

@@ -78,7 +78,7 @@ def test_the_best_number_is_among_the_first_rows_of_an_index(geography, number, 
 
 
 @pytest.mark.parametrize("stickiness", Stickiness)
-def test_two_who_have_met_get_the_same_numbers_or_others_from_the_first_rows_of_an_index(stickiness):
+def test_sticky_assignment_reads_the_first_rows_of_an_index(stickiness):
     add_many_numbers(britain=20, texas=900)
     had = members(talk(ALICE, BOB))
     Participant.objects.update(released_at=timezone.now())
@@ -94,7 +94,7 @@ def test_two_who_have_met_get_the_same_numbers_or_others_from_the_first_rows_of_
     assert any("virtual_number_of_country" in plan for plan in of_numbers) == (stickiness == Stickiness.AVOID_STICKY)
 
 
-def test_counting_and_releasing_pairs_looks_up_the_rows_that_change_and_no_others():
+def test_counting_and_releasing_pairs_reads_only_the_changed_rows():
     add_many_numbers(britain=20, texas=900)
     one, other = VirtualNumber.objects.values_list("pk", flat=True)[:2]
     talk(ALICE, BOB).close()
@@ -111,7 +111,7 @@ def test_counting_and_releasing_pairs_looks_up_the_rows_that_change_and_no_other
     assert not Participant.objects.unreleased().exists()
 
 
-def test_somebody_who_has_all_of_the_first_rows_gets_the_next_one_from_the_index():
+def test_a_person_who_holds_all_first_rows_gets_the_next_one_from_the_index():
     add_numbers(30)
     for index in range(15):
         talk(ALICE, f"+4477007{index:05}")
@@ -128,7 +128,7 @@ def test_somebody_who_has_all_of_the_first_rows_gets_the_next_one_from_the_index
     assert "Seq Scan" not in beyond
 
 
-def test_no_statement_of_a_creation_reads_a_whole_table():
+def test_creating_a_conversation_reads_no_whole_table():
     add_numbers(8)
     talk(ALICE, BOB)
 

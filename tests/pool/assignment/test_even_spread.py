@@ -61,7 +61,7 @@ def busiest_to_mean():
 
 
 @pytest.mark.django_db
-def test_the_busiest_of_a_hundred_numbers_has_at_most_a_fifth_more_than_the_mean_of_ten_thousand_live_people():
+def test_the_busiest_number_carries_at_most_a_fifth_more_than_the_mean():
     add_numbers(NUMBERS)
     chance, crowd = random.Random(1), Crowd()
 

@@ -190,9 +190,7 @@ def replay(history, numbers):
 
 @model_examples(fast=5, thorough=25)
 @given(history=HISTORY)
-def test_as_many_numbers_as_the_busiest_person_has_live_conversations_are_enough_and_one_less_is_not(
-    db, settings, history
-):
+def test_the_pool_needs_exactly_the_live_conversations_of_the_busiest_person(db, settings, history):
     settings.COOL_DOWN_SECONDS = COOL_DOWN_SECONDS.total_seconds()
     delta = delta_of(history)
     event(f"Δ = {delta}")
@@ -203,7 +201,7 @@ def test_as_many_numbers_as_the_busiest_person_has_live_conversations_are_enough
     assert replay(history, delta - 1) != []
 
 
-def test_the_model_refuses_exactly_whom_a_number_is_missing_for():
+def test_the_model_refuses_exactly_the_people_without_a_free_number():
     """The oracle itself, by hand."""
     alice, bob, charlie, *_ = PEOPLE
     history = [
@@ -224,7 +222,7 @@ def test_the_model_refuses_exactly_whom_a_number_is_missing_for():
 
 
 @pytest.mark.django_db
-def test_the_last_number_serves_any_number_of_people_who_have_none_in_common():
+def test_one_number_serves_any_number_of_disjoint_pairs_of_people():
     """Δ is 1, whatever the number of conversations."""
     history = [("open", [f"+4477007{2 * index:05}", f"+4477007{2 * index + 1:05}"]) for index in range(30)]
 

@@ -45,7 +45,7 @@ Simulator.buy = slowly
 
 
 @pytest.mark.django_db
-def test_relay_once_does_one_round(rentals):
+def test_relay_once_runs_one_top_up_round(rentals):
     add_rule()
 
     call_command("relay", "--once")
@@ -66,7 +66,7 @@ class TestTheThread:
         thread.join(60)
         assert not thread.is_alive()
 
-    def test_a_round_that_fails_is_logged_by_its_kind_and_the_next_one_comes(self, rentals, start, monkeypatch, caplog):
+    def test_a_failed_round_is_logged_by_exception_type_and_retried(self, rentals, start, monkeypatch, caplog):
         failures = iter([OperationalError("+447700900001")])
 
         def fail_once():
@@ -83,7 +83,7 @@ class TestTheThread:
         assert "topping up failed: OperationalError; trying again" in caplog.text
         assert "+447700900001" not in caplog.text
 
-    def test_it_buys_when_the_pool_runs_low(self, rentals, start):
+    def test_the_thread_buys_when_the_pool_runs_low(self, rentals, start):
         rule = add_rule(low_threshold=1, target=1)
         start()
         wait_until(VirtualNumber.objects.active().exists)
@@ -95,7 +95,7 @@ class TestTheThread:
 
 
 class TestStopping:
-    def test_who_is_told_to_stop_while_it_waits_for_the_carrier_does_not_wait_any_longer(self, monkeypatch):
+    def test_a_shutdown_ends_the_wait_for_a_retry(self, monkeypatch):
         waits = []
 
         class ToldWhileItIsWaitedFor(threading.Event):
@@ -112,7 +112,7 @@ class TestStopping:
             with_retries(call)
         assert waits == [50]
 
-    def test_who_was_told_to_stop_does_not_call_the_carrier_any_more(self, rentals):
+    def test_the_carrier_is_not_called_after_a_shutdown_request(self, rentals):
         stop = threading.Event()
         stop.set()
 
@@ -126,7 +126,7 @@ class TestStopping:
         assert retry.find_owned("+447700900700") is None  # Others are not meant.
 
     @pytest.mark.django_db
-    def test_told_to_stop_after_a_purchase_it_hands_the_rule_back_for_the_next_worker(self, rentals, monkeypatch):
+    def test_a_shutdown_after_a_purchase_releases_the_lease_for_the_next_worker(self, rentals, monkeypatch):
         stop = threading.Event()
         rentals.at_step = lambda name: name == "after buy" and stop.set()
         rule = add_rule()
@@ -154,7 +154,7 @@ def relays(transactional_db, tmp_path):
 @pytest.mark.slow
 @pytest.mark.xdist_group("processes")
 @pytest.mark.postgres
-def test_workers_that_are_killed_again_and_again_fill_the_pool_and_buy_no_number_too_many(relays):
+def test_repeatedly_killed_workers_fill_the_pool_without_buying_too_many(relays):
     rule = add_rule(low_threshold=20, target=20, monthly_budget=Decimal("30.00"))
     SimulatedFault.objects.create(verb="buy", kind="lost_reply", remaining=2)
 
@@ -177,7 +177,7 @@ def test_workers_that_are_killed_again_and_again_fill_the_pool_and_buy_no_number
 @pytest.mark.slow
 @pytest.mark.xdist_group("processes")
 @pytest.mark.postgres
-def test_two_workers_fill_the_pool_up_to_the_budget_and_stop_at_it(relays):
+def test_two_workers_fill_the_pool_up_to_the_budget(relays):
     rule = add_rule(low_threshold=12, target=12, monthly_budget=Decimal("6.00"), max_monthly_cost=Decimal("1.20"))
 
     # Nobody is killed here, and so no lease may run out: a slow machine would open more orders.
@@ -195,7 +195,7 @@ def test_two_workers_fill_the_pool_up_to_the_budget_and_stop_at_it(relays):
 @pytest.mark.slow
 @pytest.mark.xdist_group("processes")
 @pytest.mark.postgres
-def test_sigterm_ends_a_worker_within_seconds_though_it_waits_for_the_carrier(relays):
+def test_sigterm_ends_a_worker_that_waits_for_the_carrier_within_seconds(relays):
     rule = add_rule()
     SimulatedFault.objects.create(verb="search", kind="unreachable", remaining=100)
     process = relays.start(changes="from numbers.provisioning import retry; retry.WAITS = (300.0,)")
