@@ -1,4 +1,4 @@
-"""What the pages for staff share: traces, actions, and what they answer to nonsense in their address."""
+"""Features shared by the admin pages: audit entries, actions, and answers to invalid queries."""
 
 import pytest
 from django.contrib.admin.models import LogEntry
@@ -38,7 +38,7 @@ def page(row, name="change"):
     return reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_{name}", args=[row.pk])
 
 
-# Traces ---------------------------------------------------------------------------------------------------------------
+# Audit entries --------------------------------------------------------------------------------------------------------
 
 
 def test_reading_a_text_leaves_an_audit_entry(client, message):
@@ -91,7 +91,7 @@ def test_a_conversation_page_takes_the_same_number_of_queries_for_any_group_size
         person.pk, person.position = None, index
         person.real_number = RealNumber.objects.get_or_create_many([f"+4477008{index:05}"])[f"+4477008{index:05}"]
         person.save(force_insert=True)
-    admin_client.get(page(two))  # What is remembered from the first page on.
+    admin_client.get(page(two))  # Fill the caches before counting.
 
     costs = []
     for conversation in (two, ten):

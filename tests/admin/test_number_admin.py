@@ -1,4 +1,4 @@
-"""The pool in the admin: seen, not edited; people's numbers masked."""
+"""The number pool in the admin: mostly read-only, with real numbers masked."""
 
 import pytest
 from django.contrib.admin.models import LogEntry
@@ -10,7 +10,7 @@ from smsproxy.carriers.base import Feature, NumberType
 from smsproxy.webhook_urls import inbound_sms_url
 from tests.support.builders import ALICE, BOB, add_numbers, talk
 
-# What of a number can be set on its page, and what its form says of the records below it.
+# Editable fields of a number, and the management form of its event inline.
 EDITABLE = {"pool", "is_reserved", "rate"}
 NO_EVENTS = {"events-TOTAL_FORMS": 0, "events-INITIAL_FORMS": 0}
 MODELS = ["virtualnumber", "numberorder", "realnumber", "numberevent", "orderevent"]
@@ -35,7 +35,7 @@ def pool(order):
 
 @pytest.fixture
 def staff(client, db):
-    """Logs in a member of staff with these permissions."""
+    """Return a function that logs in a staff user with the given permissions."""
 
     def log_in(*permissions):
         user = User.objects.create_user("sam", password="x", is_staff=True)
@@ -114,7 +114,7 @@ def test_staff_can_abandon_an_order_unless_a_purchase_is_in_progress(admin_clien
 
 
 @pytest.mark.parametrize(
-    ("action", "state", "told", "after"),
+    ("action", "state", "expected", "after"),
     [
         ("quarantine", NumberState.ACTIVE, "3 done.", NumberState.QUARANTINED),
         ("drain", NumberState.ACTIVE, "3 done.", NumberState.DRAINING),
@@ -127,7 +127,7 @@ def test_staff_can_abandon_an_order_unless_a_purchase_is_in_progress(admin_clien
     ],
 )
 def test_each_action_changes_the_state_and_reports_the_counts(
-    admin_client, admin_user, pool, action, state, told, after
+    admin_client, admin_user, pool, action, state, expected, after
 ):
     VirtualNumber.objects.update(state=state, is_rented=state != NumberState.ORDERED)
 
@@ -135,9 +135,9 @@ def test_each_action_changes_the_state_and_reports_the_counts(
         page("virtualnumber_changelist"), {"action": action, "_selected_action": [row.pk for row in pool]}, follow=True
     )
 
-    assert told in response.content.decode()
+    assert expected in response.content.decode()
     assert set(VirtualNumber.objects.values_list("state", flat=True)) == {after}
-    if told.startswith("3"):
+    if expected.startswith("3"):
         assert pool[0].events.all()[0].actor == admin_user.username
 
 
@@ -181,7 +181,7 @@ def test_the_list_of_numbers_can_be_filtered_by_each_column(admin_client, pool, 
     assert list(found.context["cl"].result_list) == [wanted]
 
 
-# What staff set of a number -------------------------------------------------------------------------------------------
+# Editing a number -----------------------------------------------------------------------------------------------------
 
 
 def test_a_change_on_a_number_page_records_an_event_with_old_and_new_values(admin_client, admin_user, pool):
@@ -208,19 +208,19 @@ def test_saving_a_page_without_a_change_records_no_event(admin_client, pool):
 
 
 def test_a_concurrent_change_of_another_field_is_kept(admin_client, pool, monkeypatch):
-    """Each on the page of the same number, which shows both the same."""
+    """Two staff users save the same page, which showed both the same values."""
 
-    def reserved_meanwhile(self, *args, **kwargs):
+    def reserve_concurrently(self, *args, **kwargs):
         VirtualNumber.objects.filter(pk=self.pk).update(is_reserved=True, live_pair_count=7)
 
-    monkeypatch.setattr(VirtualNumber, "full_clean", reserved_meanwhile)
+    monkeypatch.setattr(VirtualNumber, "full_clean", reserve_concurrently)
     admin_client.post(page("virtualnumber_change", pool[2].pk), {"pool": "", "rate": "2.5", **NO_EVENTS})
 
     pool[2].refresh_from_db()
     assert (pool[2].rate, pool[2].is_reserved, pool[2].live_pair_count) == (2.5, True, 7)
 
 
-# People's numbers -----------------------------------------------------------------------------------------------------
+# Real numbers ---------------------------------------------------------------------------------------------------------
 
 
 def test_a_real_number_is_masked_on_every_page(staff, pool):

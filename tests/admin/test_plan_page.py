@@ -1,4 +1,4 @@
-"""Staff see the plan of a pool in the admin, with a plot: the same as the command tells."""
+"""The plan page in the admin shows the same plan as the command, with a plot."""
 
 import re
 from xml.etree import ElementTree
@@ -23,7 +23,7 @@ LIST = "/admin/numbers/virtualnumber/"
 
 @pytest.fixture
 def history(db, time_machine):
-    """Alice had one conversation more every sixth day, and the pool lasts for another month."""
+    """Give Alice one more conversation every sixth day; the pool lasts for another month."""
     time_machine.move_to(NOW, tick=False)
     record()
 
@@ -36,7 +36,7 @@ def record():
 
 @pytest.fixture
 def staff(client, db):
-    """Logs in a member of staff with these permissions."""
+    """Return a function that logs in a staff user with the given permissions."""
 
     def log_in(*permissions):
         user = User.objects.create_user("sam", is_staff=True)
@@ -103,9 +103,9 @@ def test_the_plot_of_a_first_day_shows_one_point_and_today(admin_client, db, tim
 
 
 def test_the_page_explains_which_cool_downs_are_not_allowed(admin_client, history):
-    told = "in grey: not allowed, because a message may be in transit for as long"
+    explanation = "in grey: not allowed, because a message may be in transit for as long"
 
-    assert told in admin_client.get(PLAN).content.decode()
+    assert explanation in admin_client.get(PLAN).content.decode()
 
 
 def test_a_country_without_a_history_has_no_plot(admin_client, db):
@@ -136,7 +136,7 @@ def test_the_form_accepts_the_options_of_the_command(admin_client, history):
 
 
 @pytest.mark.parametrize(
-    ("asked", "told"),
+    ("query", "expected"),
     [
         ({"pool": "paris"}, "That choice is not one of the available choices."),
         ({"pool": "\0"}, "Null characters are not allowed."),
@@ -149,13 +149,13 @@ def test_the_form_accepts_the_options_of_the_command(admin_client, history):
         ({"days": "<b>"}, "found &#x27;&lt;b&gt;&#x27;."),
     ],
 )
-def test_an_invalid_value_is_reported_at_its_field(admin_client, history, asked, told):
-    response = admin_client.get(PLAN, asked)
+def test_an_invalid_value_is_reported_at_its_field(admin_client, history, query, expected):
+    response = admin_client.get(PLAN, query)
 
     assert response.status_code == 200
     html = response.content.decode()
-    assert list(response.context["form"].errors) == list(asked)
-    assert told in html
+    assert list(response.context["form"].errors) == list(query)
+    assert expected in html
     assert svgs(html) == []
 
 
@@ -182,12 +182,12 @@ def test_the_plot_is_readable_and_the_page_fits_a_phone(browse, time_machine, da
             assert size * plot.size["width"] / 720 > 9
         browser.find_element(By.NAME, "growth").send_keys("fast")
         browser.find_element(By.CSS_SELECTOR, ".plan-form [type=submit]").click()
-        [told] = soon(browser, ".errorlist")
-        assert "Expected percent a month" in told.text
+        [error] = soon(browser, ".errorlist")
+        assert "Expected percent a month" in error.text
 
 
 def contrast(one, other):
-    """As WCAG 2 has it."""
+    """Return the contrast ratio of two CSS colours, as defined by WCAG 2."""
     lighter, darker = sorted((luminance(one), luminance(other)), reverse=True)
     return (lighter + 0.05) / (darker + 0.05)
 
@@ -217,7 +217,7 @@ def test_the_database_cancels_a_statement_at_the_deadline(db):
     with pytest.raises(DeadlineExceeded), Deadline(0.2).for_database(), connection.cursor() as cursor:
         cursor.execute("SELECT pg_sleep(10)")
 
-    with connection.cursor() as cursor:  # Whatever comes next has all the time that it had.
+    with connection.cursor() as cursor:  # The next statement has no deadline.
         cursor.execute("SHOW statement_timeout")
         assert cursor.fetchone() == ("0",)
 
@@ -234,11 +234,11 @@ def test_a_deadline_without_a_limit_optimises_for_reading_all_rows(db):
 def test_only_one_plan_is_calculated_at_a_time(admin_client, history, monkeypatch):
     seen = []
 
-    def make_meanwhile(question, **options):
+    def make_plan_concurrently(question, **options):
         seen.append(admin_client.get(PLAN).content.decode())
         return make_plan(question, **options)
 
-    monkeypatch.setattr(plan_page, "make_plan", make_meanwhile)
+    monkeypatch.setattr(plan_page, "make_plan", make_plan_concurrently)
     first = admin_client.get(PLAN).content.decode()
 
     assert len(svgs(first)) == 1

@@ -1,4 +1,4 @@
-"""Pools and shortages in the admin: who may do what, what a pool that is in use keeps, and no number of a person."""
+"""Pools and shortages in the admin: permissions, protected fields, and masked real numbers."""
 
 from datetime import timedelta
 
@@ -18,7 +18,7 @@ def berlin(db):
 
 @pytest.fixture
 def staff(client, db):
-    """Logs in a member of staff with these permissions."""
+    """Return a function that logs in a staff user with the given permissions."""
 
     def log_in(*permissions):
         user = User.objects.create_user("sam", is_staff=True)

@@ -1,4 +1,4 @@
-"""Staff see what is paused and why, say when to send again, and give a number a rate of its own."""
+"""Staff see each pause with its reason, resume sending, and set the rate of a number."""
 
 import pytest
 from django.contrib.admin.models import LogEntry
@@ -15,13 +15,13 @@ from tests.support.outbox import queue
 
 NOT_ALLOWED = "this sender is not allowed"
 NO_CREDIT = "the account has no credit"
-# What the form of a number says of the records below it.
+# Management form of the event inline on a number page.
 NO_EVENTS = {"events-TOTAL_FORMS": 0, "events-INITIAL_FORMS": 0}
 
 
 @pytest.fixture
 def number(db):
-    """A virtual number that the carrier refuses, so that it waits in quarantine."""
+    """Return a virtual number that the carrier refuses: quarantined and waiting."""
     [number] = add_numbers(1, start="+4477009007")
     number.quarantine(reason=NOT_ALLOWED)
     NumberRateLimit.objects.wait(number, 300, NOT_ALLOWED)
@@ -30,14 +30,14 @@ def number(db):
 
 @pytest.fixture
 def account(db):
-    """The account, paused."""
+    """Return the rate limit of the paused account."""
     AccountRateLimit.pause(NO_CREDIT, 60, code="9")
     return AccountRateLimit.load()
 
 
 @pytest.fixture
 def staff(client, db):
-    """Logs in a member of staff with these permissions."""
+    """Return a function that logs in a staff user with the given permissions."""
 
     def log_in(*permissions):
         user = User.objects.create_user("sam", is_staff=True)
@@ -63,7 +63,7 @@ def waits(number):
     return pace.ready_at > timezone.now() and pace.pause_reason != ""
 
 
-# Send again now -------------------------------------------------------------------------------------------------------
+# Resuming -------------------------------------------------------------------------------------------------------------
 
 
 def test_resuming_the_account_records_the_staff_member(staff, account):
@@ -173,10 +173,10 @@ def test_an_invalid_rate_is_rejected(admin_client, number, rate):
 
 
 def test_a_new_rate_keeps_a_concurrent_change_of_state(admin_client, number, monkeypatch):
-    def restored_meanwhile(self, *args, **kwargs):
-        VirtualNumber.objects.get(pk=self.pk).restore(reason="meanwhile")
+    def restore_concurrently(self, *args, **kwargs):
+        VirtualNumber.objects.get(pk=self.pk).restore(reason="for the test")
 
-    monkeypatch.setattr(VirtualNumber, "full_clean", restored_meanwhile)
+    monkeypatch.setattr(VirtualNumber, "full_clean", restore_concurrently)
     admin_client.post(page("virtualnumber", number.pk), {"rate": "2.5", **NO_EVENTS})
 
     number.refresh_from_db()
@@ -236,8 +236,8 @@ def test_a_rate_can_be_set_in_the_browser(browse, number):
         browse(browser, page("virtualnumber", number.pk))
         browser.find_element(By.NAME, "rate").send_keys("2.5")
         browser.find_element(By.NAME, "_save").click()
-        [told] = soon(browser, ".messagelist .success")
-        assert "was changed successfully" in told.text
+        [notice] = soon(browser, ".messagelist .success")
+        assert "was changed successfully" in notice.text
 
     number.refresh_from_db()
     assert (number.state, number.rate) == (NumberState.QUARANTINED, 2.5)

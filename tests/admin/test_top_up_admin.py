@@ -1,4 +1,4 @@
-"""Staff make the rules by which pools fill themselves, and see what became of them."""
+"""Staff manage top-up rules and see their results."""
 
 import re
 from datetime import timedelta
@@ -30,7 +30,7 @@ RULE = {
 
 @pytest.fixture
 def staff(client):
-    """Logs in a member of staff with these permissions."""
+    """Return a function that logs in a staff user with the given permissions."""
 
     def log_in(*permissions):
         user = User.objects.create_user("sam", is_staff=True)
@@ -79,12 +79,12 @@ def test_a_second_rule_for_the_same_pool_and_country_is_rejected(admin_client):
 def test_the_page_names_the_common_pool_and_a_new_rule_shows_no_reserve(admin_client):
     rule = add_rule()
 
-    made = admin_client.get(page("topup_add")).content.decode()
+    added = admin_client.get(page("topup_add")).content.decode()
     changed = admin_client.get(page("topup_change", rule.pk)).content.decode()
 
-    assert '<option value="" selected>the common pool</option>' in made
-    assert "None" not in made
-    assert "In reserve" not in made
+    assert '<option value="" selected>the common pool</option>' in added
+    assert "None" not in added
+    assert "In reserve" not in added
     assert '<div class="readonly">common</div>' in changed
     assert "In reserve" in changed
 
@@ -130,23 +130,23 @@ def test_view_permissions_show_the_reserve_the_trouble_and_the_orders(staff, ren
     assert client.get(page("topup_add")).status_code == 403
 
 
-# Where trouble is told ------------------------------------------------------------------------------------------------
+# Where trouble is reported --------------------------------------------------------------------------------------------
 
 
 def test_a_failed_top_up_is_reported_by_the_status_and_on_the_first_page(admin_client, rentals, run):
     berlin = Pool.objects.create(name="berlin")
     add_rule(pool=berlin, monthly_budget=Decimal("1.25"))
     top_up_all()
-    told = "Top-ups that failed to buy: 1. berlin, GB: 1 of 2 are ours: the budget is used up"
+    trouble = "Top-ups that failed to buy: 1. berlin, GB: 1 of 2 are ours: the budget is used up"
 
     code, output = run("relay", "--status")
 
     assert code == 1
-    assert told in output
+    assert trouble in output
     assert re.search(r"retries in \d+ min", output)
-    assert told in collect_status().troubles[Trouble.TOP_UP]
+    assert trouble in collect_status().troubles[Trouble.TOP_UP]
     html = admin_client.get(reverse("admin:index")).content.decode()
-    assert told in html
+    assert trouble in html
     assert f"{page('topup_changelist')}?last_error__isempty=0" in html
     assert "berlin" in admin_client.get(page("topup_changelist"), {"last_error__isempty": "0"}).content.decode()
 

@@ -1,4 +1,4 @@
-"""What holds for the whole API: keys, problems, lists, and whatever the world may throw at it."""
+"""Rules of the whole API: keys, problem responses, lists, and invalid input."""
 
 import base64
 import json
@@ -125,10 +125,10 @@ def test_the_list_is_newest_first_and_filters_by_reference_and_status(api):
 
 
 def test_an_unknown_filter_is_rejected(api):
-    """It would otherwise show what was not asked for."""
-    told = is_problem(api.get(URL, {"pool": "berlin"}), 400)
+    """An ignored filter would return conversations that the caller did not request."""
+    problem = is_problem(api.get(URL, {"pool": "berlin"}), 400)
 
-    assert "reference, status, cursor, page_size" in told["errors"][0]["detail"]
+    assert "reference, status, cursor, page_size" in problem["errors"][0]["detail"]
 
 
 def test_reopening_with_options_is_rejected(api):
@@ -136,9 +136,9 @@ def test_reopening_with_options_is_rejected(api):
     conversation = talk(ALICE, BOB)
     conversation.close()
 
-    told = is_problem(api.post(f"{URL}{conversation.public_id}/reopen/", {"permanent": True}), 400)
+    problem = is_problem(api.post(f"{URL}{conversation.public_id}/reopen/", {"permanent": True}), 400)
 
-    assert "Known fields: none." in told["errors"][0]["detail"]
+    assert "Known fields: none." in problem["errors"][0]["detail"]
 
     conversation.refresh_from_db()
     assert conversation.state == "closed"
@@ -202,16 +202,16 @@ def test_closing_is_idempotent_and_records_the_actor(api):
 def test_an_idempotency_key_from_before_idle_ttl_can_be_retried(api):
     add_numbers(2)
     body = {"participants": [{"number": ALICE}, {"number": BOB}]}
-    made = api.post(URL, body, headers={"Idempotency-Key": "order-42"})
-    # What the versions without it wrote down.
+    created = api.post(URL, body, headers={"Idempotency-Key": "order-42"})
+    # The request hash as stored by versions without idle_ttl.
     people = f'[{{"label": "", "number": "{ALICE}"}}, {{"label": "", "number": "{BOB}"}}]'
-    asked = f'{{"notify": true, "participants": {people}, "reference": "", "ttl": null}}'
-    Conversation.objects.update(request_hash=keyed_hash(asked))
+    stored = f'{{"notify": true, "participants": {people}, "reference": "", "ttl": null}}'
+    Conversation.objects.update(request_hash=keyed_hash(stored))
 
     repeated = api.post(URL, body, headers={"Idempotency-Key": "order-42"})
 
-    assert (made.status_code, repeated.status_code) == (201, 201)
-    assert repeated.json()["id"] == made.json()["id"]
+    assert (created.status_code, repeated.status_code) == (201, 201)
+    assert repeated.json()["id"] == created.json()["id"]
 
 
 def test_an_expired_conversation_shows_as_closed_at_once(api, time_machine):
@@ -345,10 +345,10 @@ def test_an_unknown_host_is_a_400_problem(api):
 
 
 def test_the_api_answers_503_without_the_database(api, monkeypatch):
-    def away(*args, **kwargs):
+    def fail(*args, **kwargs):
         raise OperationalError("connection to +447700900001 refused")
 
-    monkeypatch.setattr(conversations_api, "create_conversation", away)
+    monkeypatch.setattr(conversations_api, "create_conversation", fail)
 
     response = api.post(URL, {"participants": [{"number": ALICE}, {"number": BOB}]})
 
@@ -356,10 +356,10 @@ def test_the_api_answers_503_without_the_database(api, monkeypatch):
 
 
 def test_other_pages_answer_503_without_the_database(admin_client, monkeypatch):
-    def away(*args, **kwargs):
+    def fail(*args, **kwargs):
         raise OperationalError("connection to +447700900001 refused")
 
-    monkeypatch.setattr(ConversationAdmin, "get_queryset", away)
+    monkeypatch.setattr(ConversationAdmin, "get_queryset", fail)
     admin_client.raise_request_exception = False
 
     response = admin_client.get("/admin/conversations/conversation/")

@@ -1,4 +1,4 @@
-"""GET /metrics: what Prometheus is told."""
+"""GET /metrics: the figures for Prometheus."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def scrape(api):
-    """Each figure by its name and labels."""
+    """Return a function that scrapes and returns each figure by name and labels."""
 
     def scrape():
         answer = api.get(URL)
@@ -52,7 +52,7 @@ def test_an_empty_deployment_has_no_trouble(scrape):
 
 
 def test_numbers_live_pairs_and_costs_are_reported_by_pool_country_and_state(scrape):
-    pool = Pool.objects.create(name="common")  # The common one has no name at all, so none can be mistaken for it.
+    pool = Pool.objects.create(name="common")  # The common pool has no name, so no named pool can be mistaken for it.
     add_numbers(3)
     add_numbers(2, "US", start="+1212555010")
     VirtualNumber.objects.filter(country="US").update(pool=pool)
@@ -136,11 +136,11 @@ def test_metrics_contain_no_real_number_and_no_text(api, bob):
     with pytest.raises(NoNumberFree):
         [talk(ALICE, f"+4477007{index:05}") for index in range(4)]
 
-    told = api.get(URL).content.decode()
+    content = api.get(URL).content.decode()
 
-    assert "smsproxy_shortages_total" in told
-    assert "7700" not in told
-    assert "lighthouse" not in told
+    assert "smsproxy_shortages_total" in content
+    assert "7700" not in content
+    assert "lighthouse" not in content
 
 
 @pytest.mark.parametrize(
@@ -189,10 +189,10 @@ def test_metrics_require_a_key(client):
 
 
 def test_a_scrape_without_the_database_is_a_503_without_partial_figures(api, monkeypatch):
-    def away():
+    def fail():
         raise OperationalError("connection to +447700900001 refused")
 
-    monkeypatch.setattr(metrics, "collect_status", away)
+    monkeypatch.setattr(metrics, "collect_status", fail)
 
     answer = api.get(URL)
 

@@ -1,4 +1,4 @@
-"""A pool needs as many numbers as its people really had going on at once; when they run out follows from that."""
+"""A plan derives the numbers that a pool needs, and the day it runs out, from its real history."""
 
 import json
 from datetime import date, timedelta
@@ -23,17 +23,17 @@ NEW_YORKER = "+12125550101"
 TODAY = NOW.date()
 
 
-def plan(**asked):
-    return make_plan(Question(**asked), at=NOW)
+def plan(**options):
+    return make_plan(Question(**options), at=NOW)
 
 
-def gb(**asked):
-    [country] = plan(country="GB", **asked).countries
+def gb(**options):
+    [country] = plan(country="GB", **options).countries
     return country
 
 
 def on(country, days_ago):
-    """What is told of that day."""
+    """Return the figures of one day."""
     [day] = [day for day in country.days if day.date == TODAY - timedelta(days=days_ago)]
     return day
 
@@ -43,12 +43,12 @@ def needed_with(country, cool_down):
     return simulation.needs.numbers
 
 
-# Against a model that counts every moment -----------------------------------------------------------------------------
+# Compared with a model that counts every moment -----------------------------------------------------------------------
 
 DAYS = 4
 HOUR = DAY // 24
 UNTIL = DAYS * DAY - 5 * HOUR
-# Hours, so that ends and beginnings often meet, and now and then a moment beside them.
+# Whole hours, so that ends and beginnings often coincide, sometimes off by one unit.
 MOMENTS = st.builds(lambda hours, off: hours * HOUR + off, st.integers(-60, DAYS * 24), st.sampled_from([-1, 0, 0, 1]))
 SPANS = st.builds(
     lambda begun, closed, let_go: PairLifetime(begun, max(begun, closed), max(begun, let_go)),
@@ -64,7 +64,7 @@ def live_at(moment, spans, cool_down):
 
 
 def counted(crowd, cool_down, of):
-    """The highest count of each day: one cannot be higher than at midnight, or when something has just begun."""
+    """Return the highest count of each day. A count can peak only at midnight or at a beginning."""
     beginnings = [span.begun for spans in crowd for span in spans]
     highest = []
     for day in range(DAYS):
@@ -191,7 +191,7 @@ class TestTheHistory:
 class TestTheLimits:
     @pytest.fixture
     def crowd(self, settings):
-        """Alice has two conversations, Bob and Charlie one each."""
+        """Return four pairs: two of Alice, one each of Bob and Charlie."""
         settings.NUMBER_SEGMENTS_PER_SECOND = {"*": 10.0}
         return [talked(ALICE, ago(3)), talked(ALICE, ago(2)), talked(BOB, ago(2)), talked(CHARLIE, ago(2))]
 
@@ -240,7 +240,7 @@ class TestTheLimits:
 
 @pytest.mark.django_db
 def test_another_cool_down_is_simulated_on_the_same_history():
-    # One conversation of an hour every two days: with a cool-down of c days, those of the last c days are live, too.
+    # One conversation of an hour every two days. A cool-down of c days keeps those of the last c days live.
     for days in range(2, 42, 2):
         talked(ALICE, ago(days), ago(days) + timedelta(hours=1))
     country = gb(cool_down=timedelta(days=20))
@@ -301,7 +301,7 @@ class TestTheForecast:
         for days in range(30):
             talked(ALICE, ago(days), ago(days))
         assert gb().trend == 0
-        # Nor if it began before the days that are looked at.
+        # The same holds if it began before the analysed days.
         assert [gb(days=days).trend for days in (29, 27, 25, 15)] == [0, 0, 0, 0]
 
     @pytest.mark.django_db
@@ -310,7 +310,7 @@ class TestTheForecast:
         assert (gb().trend, gb().forecast.is_known, gb(growth=Decimal(5)).forecast.is_known) == (None, False, True)
 
 
-# What there is, and its cost ------------------------------------------------------------------------------------------
+# The stock and its cost -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.django_db
@@ -357,7 +357,7 @@ class TestTheStock:
 
 @pytest.fixture
 def history(db, time_machine):
-    """Alice had one conversation more every sixth day; she lives on."""
+    """Give Alice one more conversation every sixth day."""
     time_machine.move_to(NOW, tick=False)
     add_numbers(20)
     VirtualNumber.objects.filter(country="GB").update(monthly_cost="1.25")
@@ -368,13 +368,13 @@ def history(db, time_machine):
 def test_the_table_ends_with_advice_for_each_country(run, history):
     add_numbers(1, "FR", start="+336390098")
 
-    code, told = run("plan_pool")
+    code, output = run("plan_pool")
 
     assert code == 0
-    assert max(map(len, told.splitlines())) <= 100
-    assert told.startswith("POOL common: 2026-08-25 to 2026-11-22 12:00 UTC, cool-down 7 days\n")
-    assert "  country  1 day  3 days  7 days*  14 days\n" in told
-    flat = " ".join(told.split())
+    assert max(map(len, output.splitlines())) <= 100
+    assert output.startswith("POOL common: 2026-08-25 to 2026-11-22 12:00 UTC, cool-down 7 days\n")
+    assert "  country  1 day  3 days  7 days*  14 days\n" in output
+    flat = " ".join(output.split())
     assert "GB 20 15 Δ 15 - 0 +5.00 +5.00 2026-12-23" in flat
     assert "GB 25.00 0 18.75 0 0.00" in flat
     assert (
@@ -385,8 +385,8 @@ def test_the_table_ends_with_advice_for_each_country(run, history):
 
 
 def test_the_json_output_has_every_day(run, history):
-    code, told = run("plan_pool", "--json", "--cool-down", "172800", "--growth", "12.5", "--days", "30")
-    found = json.loads(told)
+    code, output = run("plan_pool", "--json", "--cool-down", "172800", "--growth", "12.5", "--days", "30")
+    found = json.loads(output)
     [country] = found["countries"]
 
     assert code == 0
@@ -404,9 +404,9 @@ def test_the_json_output_has_every_day(run, history):
 def test_a_shortfall_is_reported_with_its_price(run, history):
     VirtualNumber.objects.filter(number__gt="+447700900505").update(state="retired")
 
-    told = " ".join(run("plan_pool", "--country", "gb")[1].split())
+    output = " ".join(run("plan_pool", "--country", "gb")[1].split())
 
-    assert "too few: buy 9 now, for EUR 11.25 a month." in told
+    assert "too few: buy 9 now, for EUR 11.25 a month." in output
 
 
 def test_an_empty_pool_has_a_clear_message(run, db):
@@ -418,7 +418,7 @@ def test_an_empty_pool_has_a_clear_message(run, db):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "expected"),
     [
         (["--pool", "paris"], "expected one of the pools berlin (omit it for the common pool), found 'paris'"),
         (["--country", "Britain"], "expected the two letters of a country"),
@@ -432,9 +432,9 @@ def test_an_empty_pool_has_a_clear_message(run, db):
         (["--days", "1000"], "expected a whole number of days from 1 to 366"),
     ],
 )
-def test_an_invalid_argument_is_rejected_with_what_was_expected(run, db, arguments, told):
+def test_an_invalid_argument_is_rejected_with_what_was_expected(run, db, arguments, expected):
     Pool.objects.create(name="berlin")
-    code, said = run("plan_pool", *arguments)
+    code, output = run("plan_pool", *arguments)
 
     assert code != 0
-    assert told in said
+    assert expected in output

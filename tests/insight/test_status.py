@@ -1,4 +1,4 @@
-"""What operators and programs are told of sending: what is paused, why, since when, and how much waits."""
+"""The sending status for operators and programs: pauses with reason and duration, and queue lengths."""
 
 import json
 import re
@@ -27,19 +27,20 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def worker():
-    """A worker that lives."""
+    """Return a live worker."""
     return Worker.objects.create(name="host-a, process 1 (9f2e)", concurrency=20, in_flight=5)
 
 
-def told(run, *options):
+def status_of(run, *options):
+    """Return the exit code and output of relay --status."""
     return run("relay", "--status", *options)
 
 
-# Is all well? ---------------------------------------------------------------------------------------------------------
+# Workers --------------------------------------------------------------------------------------------------------------
 
 
 def test_the_status_of_a_new_deployment_is_healthy(run):
-    code, output = told(run)
+    code, output = status_of(run)
 
     assert code == 0
     assert "SENDING is active" in output
@@ -49,7 +50,7 @@ def test_the_status_of_a_new_deployment_is_healthy(run):
 def test_queued_messages_are_no_trouble_while_a_worker_is_alive(run, bob, worker):
     queue(bob, "Hello", "Are you there?")
 
-    code, output = told(run)
+    code, output = status_of(run)
 
     assert code == 0
     assert "host-a, process 1 (9f2e)" in output
@@ -59,7 +60,7 @@ def test_queued_messages_are_no_trouble_while_a_worker_is_alive(run, bob, worker
 def test_queued_messages_without_a_worker_are_trouble(run, bob):
     queue(bob, "Hello")
 
-    code, output = told(run)
+    code, output = status_of(run)
 
     assert code == 1
     assert "Start manage.py relay" in output
@@ -69,18 +70,18 @@ def test_a_killed_worker_is_reported_for_a_day(run, bob, worker, time_machine):
     queue(bob, "Hello")
     later(time_machine, 180)
 
-    code, output = told(run)
+    code, output = status_of(run)
 
     assert code == 1
     assert "silent for 3 min" in output
     later(time_machine, 86400)
-    assert "host-a" not in told(run)[1]
+    assert "host-a" not in status_of(run)[1]
 
 
 def test_a_live_worker_that_sends_nothing_is_reported_with_its_reason(run, worker):
     Worker.objects.update(trouble="it does not reach the carrier")
 
-    code, output = told(run)
+    code, output = status_of(run)
 
     assert code == 1
     assert re.search(r"host-a, process 1 \(9f2e\) +sends nothing +it does not reach the carrier", output)
@@ -91,10 +92,10 @@ def test_the_trouble_of_a_killed_worker_is_no_longer_reported(run, worker, time_
     Worker.objects.update(trouble="it does not reach the carrier")
     later(time_machine, 180)
 
-    assert told(run)[0] == 0
+    assert status_of(run)[0] == 0
 
 
-# What is paused -------------------------------------------------------------------------------------------------------
+# Pauses ---------------------------------------------------------------------------------------------------------------
 
 
 def test_a_pause_is_reported_with_its_reason_its_duration_and_the_next_probe(run, bob, worker, carrier, time_machine):
@@ -104,7 +105,7 @@ def test_a_pause_is_reported_with_its_reason_its_duration_and_the_next_probe(run
     Relay().send_due()
     time_machine.shift(15)
 
-    code, output = told(run)
+    code, output = status_of(run)
 
     assert code == 1
     assert "for 15 s: the account has no credit (code 9)" in output
@@ -129,7 +130,7 @@ def test_a_number_refused_by_the_carrier_is_reported_with_its_queue(run, bob, wo
     Relay().send_due()
 
     [waiting] = collect_status().waiting_numbers
-    code, output = told(run)
+    code, output = status_of(run)
 
     assert (waiting.number, waiting.state, waiting.queued) == (bob.proxy_number.number, NumberState.QUARANTINED, 2)
     assert code == 1
@@ -143,7 +144,7 @@ def test_a_throttled_number_needs_no_staff(run, bob, worker, carrier):
     queue(bob, "Hello")
     Relay().send_due()
 
-    code, output = told(run)
+    code, output = status_of(run)
 
     assert code == 0
     assert "throttled" in output
@@ -165,8 +166,8 @@ def test_a_quarantined_number_is_reported_with_its_latest_reason(run, bob):
     number.quarantine(reason="its texts do not arrive")
     number.record_event(number.state, old_state=number.state, reason="pointed at another address")
 
-    assert re.search(r"quarantined .* gets no new conversations +its texts do not arrive", told(run)[1])
-    [waiting] = json.JSONDecoder().raw_decode(told(run, "--json")[1])[0]["waiting_numbers"]
+    assert re.search(r"quarantined .* gets no new conversations +its texts do not arrive", status_of(run)[1])
+    [waiting] = json.JSONDecoder().raw_decode(status_of(run, "--json")[1])[0]["waiting_numbers"]
     assert waiting["why"] == "its texts do not arrive"
 
 
@@ -186,13 +187,13 @@ def test_a_released_number_is_not_reported_as_waiting(bob):
     assert collect_status().waiting_numbers == []
 
 
-# How much waits -------------------------------------------------------------------------------------------------------
+# Queue lengths --------------------------------------------------------------------------------------------------------
 
 
 def test_each_queued_message_is_counted_by_the_cause_of_its_wait(bob, time_machine):
-    ready, *fast, told_to, backing_off = queue(bob, *"abcde")
+    ready, *fast, throttled_one, backing_off = queue(bob, *"abcde")
     plain, busy, throttled = VirtualNumber.objects.all()
-    for sender, messages in ((plain, [ready, backing_off]), (busy, fast), (throttled, [told_to])):
+    for sender, messages in ((plain, [ready, backing_off]), (busy, fast), (throttled, [throttled_one])):
         OutboundMessage.objects.filter(pk__in=[message.pk for message in messages]).update(sender=sender)
     later(time_machine, 60)
     soon = timezone.now() + timedelta(seconds=30)
@@ -219,10 +220,10 @@ def test_an_unknown_outcome_waits_for_a_receipt_and_then_for_staff(run, bob, wor
     Relay().send_due()
 
     assert (collect_status().texts.unknown, collect_status().texts.undecided) == (1, 0)
-    assert told(run)[0] == 0
+    assert status_of(run)[0] == 0
     later(time_machine, settings.UNKNOWN_OUTCOME_TIMEOUT_SECONDS + 1)
     assert collect_status().texts.undecided == 1
-    assert told(run)[0] == 1
+    assert status_of(run)[0] == 1
     settings.UNKNOWN_OUTCOME_POLICY = "resend"
     assert collect_status().texts.undecided == 0
 
@@ -234,7 +235,7 @@ def test_a_message_that_exhausted_its_resends_waits_for_staff(run, bob, worker, 
     OutboundMessage.objects.update(state="unknown", due_at=timezone.now(), resends=resends)
 
     assert (collect_status().texts.unknown, collect_status().texts.undecided) == (1, undecided)
-    assert told(run)[0] == undecided
+    assert status_of(run)[0] == undecided
 
 
 def test_counts_are_bounded(run, bob, worker, monkeypatch):
@@ -243,7 +244,7 @@ def test_counts_are_bounded(run, bob, worker, monkeypatch):
     queue(bob, *"abcde")
 
     assert collect_status().texts.queued == 3
-    assert "3 or more" in told(run)[1]
+    assert "3 or more" in status_of(run)[1]
 
 
 # The pool -------------------------------------------------------------------------------------------------------------
@@ -255,7 +256,7 @@ def test_shortages_are_reported_for_an_hour(run, time_machine):
     for pool, country in ((None, "FR"), (berlin, "GB")):
         Shortage.objects.create(pool=pool, country=country, eligible_count=3, in_use=3, needed=4, reason="for the test")
 
-    code, output = told(run)
+    code, output = status_of(run)
 
     assert code == 1
     assert (
@@ -264,7 +265,7 @@ def test_shortages_are_reported_for_an_hour(run, time_machine):
     ) in output
     assert collect_status().shortages == status.Shortages(count=2, last_at=timezone.now(), pool="berlin", country="GB")
     later(time_machine, 3601)
-    assert told(run)[0] == 0
+    assert status_of(run)[0] == 0
     assert collect_status().shortages.count == 0
 
 
@@ -284,7 +285,7 @@ def test_retired_numbers_that_are_still_rented_are_reported_with_their_cost(run)
     for row in rows[:3]:
         row.retire(reason="for the test")
 
-    code, output = told(run)
+    code, output = status_of(run)
 
     assert code == 1
     assert (
@@ -292,17 +293,17 @@ def test_retired_numbers_that_are_still_rented_are_reported_with_their_cost(run)
         "manage.py release_numbers --retired gives them back."
     ) in output
     VirtualNumber.objects.update(state=NumberState.RETIRED, is_rented=False)
-    assert told(run)[0] == 0
+    assert status_of(run)[0] == 0
 
 
-# For whom -------------------------------------------------------------------------------------------------------------
+# Output ---------------------------------------------------------------------------------------------------------------
 
 
 def test_the_status_is_available_as_json(run, bob, worker):
     queue(bob, "Hello")
     AccountRateLimit.pause("the account has no credit", 60, code="9")
 
-    code, output = told(run, "--json")
+    code, output = status_of(run, "--json")
     found, _ = json.JSONDecoder().raw_decode(output)
 
     assert code == 1
@@ -320,7 +321,7 @@ def test_the_status_contains_no_real_number_and_no_text(run, bob, carrier):
     Relay().send_due()
 
     for options in ([], ["--json"]):
-        output = told(run, *options)[1]
+        output = status_of(run, *options)[1]
         assert SECRET_WORDS not in output
         assert ALICE not in output
         assert BOB not in output
@@ -332,15 +333,15 @@ def test_json_requires_the_status_option(run):
 
 @pytest.mark.postgres
 def test_no_status_query_reads_past_messages(bob, django_assert_max_num_queries):
-    # Too small a table is read whole whatever its indexes are.
-    with connection.cursor() as cursor, django_assert_max_num_queries(20) as asked:
+    # Without this PostgreSQL reads a small table whole, even with an index.
+    with connection.cursor() as cursor, django_assert_max_num_queries(20) as captured:
         cursor.execute("SET LOCAL enable_seqscan = off")
         collect_status()
-    questions = [query["sql"] for query in asked.captured_queries if "conversations_outboundmessage" in query["sql"]]
-    assert questions
-    for question in questions:
+    queries = [query["sql"] for query in captured.captured_queries if "conversations_outboundmessage" in query["sql"]]
+    assert queries
+    for query in queries:
         with connection.cursor() as cursor:
-            cursor.execute(f"EXPLAIN {question}")
+            cursor.execute(f"EXPLAIN {query}")
             plan = "\n".join(row for [row] in cursor.fetchall())
         assert "outbound_" in plan
         assert "Seq Scan on conversations_outboundmessage" not in plan

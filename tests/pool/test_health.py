@@ -1,4 +1,4 @@
-"""The health of numbers: one whose SMS do not arrive, while those of the others do, gets no new conversations."""
+"""Number health: a number whose SMS fail far more often than the others' gets no new conversations."""
 
 import random
 from datetime import timedelta
@@ -37,7 +37,7 @@ def _limits(settings):
 
 @pytest.fixture
 def numbers(db):
-    """Three in service, since yesterday."""
+    """Return three numbers, in service since yesterday."""
     rows = add_numbers(3)
     yesterday = timezone.now() - timedelta(days=1)
     NumberEvent.objects.bulk_create(
@@ -47,7 +47,7 @@ def numbers(db):
 
 
 def receipts(number, *, delivered=0, lost=0, network=NETWORK, code="1", status=None):
-    """What the carrier says of this many SMS of a number, now."""
+    """Store delivery receipts for SMS from a number, received now."""
     words = [(status or ReceiptStatus.DELIVERED, "")] * delivered + [(ReceiptStatus.UNDELIVERED, code)] * lost
     first = DeliveryReceipt.objects.count()
     DeliveryReceipt.objects.bulk_create(
@@ -68,14 +68,14 @@ def quarantined():
 
 
 def to_person(number, person, *, delivered=0, lost=0, network=NETWORK):
-    """What the carrier says of so many SMS to this participant."""
+    """Store delivery receipts for SMS from a number to this participant."""
     before = DeliveryReceipt.objects.latest("pk").pk if DeliveryReceipt.objects.exists() else 0
     receipts(number, delivered=delivered, lost=lost, network=network)
     [message] = queue(person, "Hello")
     DeliveryReceipt.objects.filter(pk__gt=before).update(message=message)
 
 
-# Who stands out -------------------------------------------------------------------------------------------------------
+# Outliers -------------------------------------------------------------------------------------------------------------
 
 
 def test_a_number_whose_sms_are_not_delivered_is_quarantined_with_the_figures(numbers):
@@ -140,7 +140,7 @@ def test_too_few_receipts_quarantine_no_number(numbers, sent, others_sent, is_ou
 
 @pytest.mark.parametrize("lost_of_100", [3, 5, 10, 15, 20, 25])
 def test_a_healthy_number_is_almost_never_an_outlier_by_chance(lost_of_100):
-    """Of ten thousand looks at numbers with as few SMS as are judged at all: else half a pool would go in a month."""
+    """At most 10 of 10,000 checks at the minimum of receipts: otherwise half a pool would go in a month."""
     luck = random.Random(lost_of_100)
     blamed = 0
     for _ in range(10_000):
@@ -152,7 +152,7 @@ def test_a_healthy_number_is_almost_never_an_outlier_by_chance(lost_of_100):
 
 
 def test_at_least_half_of_a_pool_stays_in_service(numbers, caplog):
-    """Two of three lose all that they send, each to another network."""
+    """Two of three numbers lose nearly all their SMS, each on another network."""
     worst, bad, good = numbers
     receipts(worst, lost=LEAST)
     receipts(bad, delivered=LEAST)
@@ -169,7 +169,7 @@ def test_at_least_half_of_a_pool_stays_in_service(numbers, caplog):
 
 
 def test_the_only_number_of_a_country_stays_in_service(numbers):
-    """Its texts abroad may fare worse than those of the numbers there; at home it may be the best there is."""
+    """Its SMS abroad may fail more often than those of local numbers; at home it may be the best number."""
     [alone] = add_numbers(1, country="US", start="+12125550")
     receipts(alone, lost=LEAST)
     receipts(numbers[0], delivered=LEAST)
@@ -192,7 +192,7 @@ def test_one_unreachable_phone_does_not_quarantine_a_number(numbers):
 
 
 def test_several_unreachable_phones_need_no_additional_receipts(numbers):
-    """Without the one phone that is left out there are fewer than HEALTH_MIN_RECEIPTS."""
+    """Without the excluded phone fewer than HEALTH_MIN_RECEIPTS receipts remain."""
     number, good, _ = numbers
     receipts(good, delivered=500)
     for person in members(talk(ALICE, BOB)):
@@ -224,7 +224,7 @@ def test_an_unreachable_phone_on_another_network_is_no_excuse(numbers):
 
 
 def test_the_excluded_person_is_the_one_with_most_failures_not_most_receipts(numbers):
-    """The one who got the most is not the one who lost the most."""
+    """The person with the most receipts is not the person with the most failures."""
     number, good, _ = numbers
     alice, bob = members(talk(ALICE, BOB))
     receipts(good, delivered=500)
@@ -252,7 +252,7 @@ def test_failures_on_one_network_are_enough_for_a_quarantine(numbers):
 
 
 def test_receipts_of_an_unknown_network_quarantine_no_number(numbers):
-    """It may be two."""
+    """Receipts without a network may come from two networks."""
     bad, good, _ = numbers
     receipts(bad, lost=LEAST, network="")
     receipts(good, delivered=LEAST, network="")
@@ -262,7 +262,7 @@ def test_receipts_of_an_unknown_network_quarantine_no_number(numbers):
 
 @pytest.mark.parametrize("code", ["2", "3", "4", "7", "9", "13", "15"])
 def test_failures_caused_by_the_recipient_do_not_count(numbers, code):
-    """Their phone is off, their number is dead, they have opted out ..."""
+    """The phone is off, the number is dead, the person has opted out ..."""
     number, good, _ = numbers
     receipts(number, lost=500, code=code)
     receipts(number, delivered=15, lost=5)
@@ -297,7 +297,7 @@ def test_a_draining_number_is_not_quarantined(numbers):
     assert quarantine_outliers() == 0
 
 
-# When -----------------------------------------------------------------------------------------------------------------
+# The window -----------------------------------------------------------------------------------------------------------
 
 
 def test_receipts_older_than_the_window_do_not_count(numbers, time_machine):
@@ -348,7 +348,7 @@ def test_a_restored_number_is_judged_only_by_later_receipts(numbers, time_machin
 
 
 def test_a_reconfigured_number_is_judged_by_the_whole_window(numbers, time_machine):
-    """Its configuration changes, and its state does not."""
+    """A new configuration is an event without a change of state."""
     bad, good, _ = numbers
     receipts(bad, lost=LEAST)
     receipts(good, delivered=LEAST)
@@ -359,7 +359,7 @@ def test_a_reconfigured_number_is_judged_by_the_whole_window(numbers, time_machi
 
 
 def test_failures_of_a_restored_number_do_not_hide_another_outlier(numbers, time_machine):
-    """Else the network would seem to fail, and who does fail would hide behind it."""
+    """Otherwise the whole network would seem to fail, and the failing number would go unnoticed."""
     restored, bad, good = numbers
     receipts(restored, lost=500)
     restored.quarantine(reason="for the test")
@@ -377,11 +377,11 @@ def test_the_health_check_is_a_periodic_job():
 
 def test_a_throttled_job_runs_once_per_interval():
     clock, done = [100.0], []
-    sweep = throttled(300, lambda: done.append(clock[0]) or 7, clock=lambda: clock[0])
+    job = throttled(300, lambda: done.append(clock[0]) or 7, clock=lambda: clock[0])
 
     found = []
     for clock[0] in (100, 101, 399, 400, 401, 700):
-        found.append(sweep())
+        found.append(job())
 
     assert done == [100, 400, 700]
     assert found == [7, 0, 0, 7, 0, 7]
@@ -393,11 +393,11 @@ def test_a_failed_throttled_job_waits_for_its_next_interval():
     def fail():
         raise RuntimeError
 
-    sweep = throttled(300, fail, clock=lambda: clock[0])
+    job = throttled(300, fail, clock=lambda: clock[0])
 
     with pytest.raises(RuntimeError):
-        sweep()
-    assert sweep() == 0
+        job()
+    assert job() == 0
 
 
 # End to end -----------------------------------------------------------------------------------------------------------
@@ -405,7 +405,7 @@ def test_a_failed_throttled_job_waits_for_its_next_interval():
 
 @pytest.mark.django_db(transaction=True)
 def test_a_number_whose_messages_the_network_loses_gets_no_new_conversations(settings):
-    """Over the simulated network, whose receipts come by our signed webhook."""
+    """Run on the simulated network, which delivers receipts through the signed webhook."""
     settings.HEALTH_MIN_RECEIPTS = 6
     carrier = SimulatorCarrier()
     numbers = []
@@ -432,7 +432,7 @@ def test_a_number_whose_messages_the_network_loses_gets_no_new_conversations(set
     assert set(proxies(talk(CHARLIE, STRANGER))) <= {number.number for number in good}
 
 
-# For staff ------------------------------------------------------------------------------------------------------------
+# The admin ------------------------------------------------------------------------------------------------------------
 
 
 def list_of_numbers(client, **filters):
@@ -482,7 +482,7 @@ def test_a_page_without_receipts_says_so(admin_client, numbers, settings):
 def test_the_list_shows_the_worst_failure_share_of_each_number(admin_client, numbers):
     bad, good, _ = numbers
     receipts(bad, delivered=11, lost=14)
-    receipts(bad, lost=1, network=ANOTHER)  # Of one SMS all were lost: that says nothing.
+    receipts(bad, lost=1, network=ANOTHER)  # A share of one SMS is meaningless.
     receipts(good, delivered=97, lost=3)
 
     page = list_of_numbers(admin_client).content.decode()

@@ -1,4 +1,4 @@
-"""How a number leaves: drained, retired, cancelled, or lost; and how it comes back."""
+"""The end of a number: drained, retired, cancelled or lost, and restored."""
 
 import pytest
 from django.utils import timezone
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def rented(rentals):
-    """Three active numbers of ours, as the carrier sees it too."""
+    """Return three active numbers, also rented at the carrier."""
     rows = add_numbers(3)
     for row in rows:
         rentals.rent(row.number, inbound_sms_url())
@@ -82,7 +82,7 @@ def test_a_number_assigned_since_it_was_read_cannot_be_retired():
 
 
 def test_a_wrong_live_pair_count_does_not_block_releases():
-    """As of a pair that was made by an older version, beside this one, while it was taken into service."""
+    """An older version that runs during an upgrade can create a pair without counting it."""
     add_numbers(2)
     conversation = talk(ALICE, BOB).close()
     wrong = members(conversation)[0].proxy_number
@@ -117,7 +117,7 @@ def test_a_sync_with_fix_removes_lost_numbers_and_configures_the_rest(rentals, r
 
     code, output = run("sync_numbers", "--fix")
 
-    assert code == ExitCode.DRIFT  # One still needs an operator.
+    assert code == ExitCode.DRIFT  # One number still needs an operator.
     assert f"manage.py replace_number {served}" in output
     assert states() == {served: "quarantined", unserved: "retired", repointed: "active", "+447700900799": "active"}
     assert rentals.reaching_us() == {repointed, "+447700900799"}
@@ -125,7 +125,7 @@ def test_a_sync_with_fix_removes_lost_numbers_and_configures_the_rest(rentals, r
     with pytest.raises(StaleState):
         VirtualNumber.objects.get(number=served).restore(reason="test")
 
-    # With the last of its pairs it retires.
+    # It retires with its last pair.
     conversation.close()
     Participant.objects.update(release_at=timezone.now())
     sweep()

@@ -1,4 +1,4 @@
-"""A state changes only along the arrows, once, and leaves a record of it."""
+"""A state changes only by an allowed transition, once, and records an event."""
 
 import itertools
 from typing import Any
@@ -28,7 +28,7 @@ def test_only_allowed_transitions_happen_and_each_records_an_event(model, old, n
     row = make(model, old)
 
     if new in model.ALLOWED[old]:
-        # Whether it is rented changes with the state, where it does, and is for the caller to say.
+        # is_rented must match the new state, and the caller sets it.
         changes = {"is_rented": new != NumberState.ORDERED} if model is VirtualNumber else {}
         row.transition(new, reason="because", actor="alice", **changes)
         event = row.events.get()

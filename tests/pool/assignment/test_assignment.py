@@ -1,4 +1,4 @@
-"""Which number a person gets."""
+"""The choice of a proxy number for each person."""
 
 from collections import Counter
 from datetime import timedelta
@@ -35,7 +35,7 @@ def best_for(number):
 
 
 def test_the_database_itself_refuses_a_second_live_pair():
-    """Rule 1: whatever the code does, one real number and one virtual number name one conversation."""
+    """Rule 1: one real number and one virtual number identify at most one live conversation."""
     add_numbers(1)
     alice, _ = members(talk(ALICE, BOB))
 
@@ -66,7 +66,7 @@ def test_numbers_of_the_person_s_country_come_first():
     assert best_for(ALICE).startswith("+33")
 
 
-def test_same_country_excludes_numbers_of_other_countries(settings):
+def test_geography_same_country_excludes_numbers_of_other_countries(settings):
     settings.NUMBER_GEOGRAPHY = "same-country"
     add_numbers(2, "FR", start="+33700000")
 
@@ -75,7 +75,7 @@ def test_same_country_excludes_numbers_of_other_countries(settings):
         talk(ALICE, BOB)
 
 
-def test_any_country_has_no_preference(settings):
+def test_geography_any_prefers_no_country(settings):
     settings.NUMBER_GEOGRAPHY = "any"
     french = add_numbers(1, "FR", start="+33700000")[0]
     add_numbers(1)
@@ -159,7 +159,7 @@ def test_a_person_with_many_conversations_gets_the_last_free_number():
     left = set(numbers) - {each.proxy_number for each in person(ALICE).participants.select_related("proxy_number")}
 
     assert {best_for(ALICE)} == {each.number for each in left}
-    # Even if the first rows are of no use to them.
+    # Also if the person already holds all the first rows.
     VirtualNumber.objects.filter(pk__in=[each.pk for each in left]).update(live_pair_count=99)
     assert {best_for(ALICE)} == {each.number for each in left}
 
@@ -181,7 +181,7 @@ _LAST_USED = st.none() | st.tuples(st.integers(0, 7), st.integers(0, 7))
     geography=st.sampled_from(["prefer", "same-country", "any"]),
 )
 def test_each_person_gets_the_best_of_their_free_numbers(db, settings, pool, who, taken, last_used, geography):
-    """As if all were sorted by the preferences, one after the other."""
+    """The choice equals the minimum of all free numbers sorted by preference."""
     settings.NUMBER_GEOGRAPHY = geography
     Participant.objects.all().delete()
     Conversation.objects.all().delete()
@@ -247,7 +247,7 @@ _STEPS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4), st.booleans())
 @examples(fast=10, thorough=40)
 @given(steps=_STEPS, pool=st.integers(1, 4))
 def test_creation_fails_exactly_when_a_person_has_exhausted_the_pool(db, steps, pool):
-    """As many numbers as the busiest person has live conversations are enough, in whatever order they come."""
+    """The live conversations of the busiest person are enough numbers, in any order of creation."""
     Participant.objects.all().delete()
     Conversation.objects.all().delete()
     VirtualNumber.objects.all().delete()

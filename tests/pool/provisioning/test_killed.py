@@ -1,4 +1,4 @@
-"""Provisioning that is killed, in short: tests/slow/crashes kills it at more steps, in more situations."""
+"""Provisioning survives a kill at any step. tests/slow/crashes covers more steps and situations."""
 
 import pytest
 

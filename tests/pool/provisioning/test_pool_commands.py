@@ -1,4 +1,4 @@
-"""The other commands of the pool, as an operator and as a script meet them."""
+"""The other pool commands, run by an operator and by a script."""
 
 import threading
 from datetime import timedelta
@@ -106,7 +106,7 @@ def test_a_sync_reports_drift_and_does_not_fix_it(rentals, run):
     assert fine not in output
     assert states() == dict.fromkeys([cancelled, repointed, fine], "active")
     assert rentals.account[repointed] == "https://elsewhere.example.com/sms"
-    # What it says to do, helps.
+    # The advised commands fix the drift.
     run("configure_numbers", repointed)
     assert run("release_numbers", cancelled, "--yes")[0] == ExitCode.DONE
     assert run("sync_numbers")[0] == ExitCode.DONE
@@ -114,7 +114,10 @@ def test_a_sync_reports_drift_and_does_not_fix_it(rentals, run):
 
 @pytest.mark.parametrize("lags", [False, True])
 def test_a_number_released_during_a_sync_is_not_imported_again(rentals, run, monkeypatch, lags):
-    """Or just before, if the list lags behind. It would be given to people, whose texts to it would be lost."""
+    """It would be assigned to people, and their messages to it would be lost.
+
+    With lags, the number is released just before, and the list is out of date.
+    """
     [number] = add_numbers(1)
     rentals.rent(number.number, inbound_sms_url())
     owned = rentals.owned
@@ -189,7 +192,7 @@ def test_a_sync_neither_imports_nor_shows_the_number_of_a_participant(rentals, r
 
 @pytest.fixture
 def rented(rentals):
-    """Two active numbers of ours, as the carrier sees it too."""
+    """Return two active numbers, also rented at the carrier."""
     rows = add_numbers(2)
     for row in rows:
         rentals.rent(row.number, inbound_sms_url())
@@ -258,7 +261,7 @@ def test_a_number_with_unsent_messages_is_not_released(rentals, rented, run, sta
     code, output = run("release_numbers", rented[0], "--yes")
     assert code == ExitCode.PARTIAL
     assert "1 message is still queued on it" in output
-    # The command asks first; the release itself asks too, and under its lock.
+    # The command checks first. The release itself checks again under its lock.
     with pytest.raises(CannotRelease, match="1 message is still queued"):
         release(number)
     assert states()[rented[0]] == "active"
@@ -292,7 +295,7 @@ def test_a_failed_cancellation_leaves_the_number_rented_and_can_be_retried(renta
 
 @pytest.mark.parametrize("moment", ["before cancel", "after cancel"])
 def test_a_number_cannot_be_restored_while_it_is_being_cancelled(rentals, rented, run, moment):
-    """Else somebody could be given it in that moment."""
+    """Otherwise it could be assigned in that moment."""
     refused = []
 
     def restore(name):
@@ -311,7 +314,7 @@ def test_a_number_cannot_be_restored_while_it_is_being_cancelled(rentals, rented
 @pytest.mark.postgres
 @pytest.mark.django_db(transaction=True)
 def test_a_release_waits_for_a_concurrent_conversation_and_is_then_rejected(rentals):
-    """The creator has its row in, and has not committed yet: the release waits for it, and then refuses."""
+    """The creator has inserted its row without committing. The release waits for the lock, then rejects."""
     [number] = add_numbers(1)
     rentals.rent(number.number)
     outcome = []
@@ -329,7 +332,7 @@ def test_a_release_waits_for_a_concurrent_conversation_and_is_then_rejected(rent
         person = RealNumber.objects.get_or_create_many([ALICE])[ALICE]
         conversation = Conversation.objects.create()
         Participant.objects.create(conversation=conversation, position=0, real_number=person, proxy_number=number)
-        # As conversations.creation does as its last step.
+        # The last step of conversations.lifecycle.create.
         assert VirtualNumber.objects.add_live_pairs({number.pk: 1})
         thread.start()
         wait_for_a_lock()
@@ -341,7 +344,7 @@ def test_a_release_waits_for_a_concurrent_conversation_and_is_then_rejected(rent
 
 
 def test_a_released_number_cannot_be_assigned(rentals):
-    """The other way round: the release was first, and the creator, who chose the number before, must begin again."""
+    """The release came first. The creator, which chose the number before, must retry."""
     [number] = add_numbers(1)
     rentals.rent(number.number)
     release(number)

@@ -1,4 +1,4 @@
-"""`manage.py search_numbers` and `provision_numbers`, as an operator and as a script meet them."""
+"""`manage.py search_numbers` and `provision_numbers`, run by an operator and by a script."""
 
 import pytest
 
@@ -14,8 +14,8 @@ pytestmark = pytest.mark.django_db
 
 def test_the_numbers_and_their_cost_are_shown_before_the_purchase(rentals, run):
     rentals.offers = [offer("+447700900700", "1.25"), offer("+447700900701", "0.90")]
-    said_before = []
-    rentals.at_step = lambda name: name == "before buy" and said_before.append(True)
+    purchases = []
+    rentals.at_step = lambda name: name == "before buy" and purchases.append(True)
 
     code, output = run(*TWO, "--dry-run")
 
@@ -24,7 +24,7 @@ def test_the_numbers_and_their_cost_are_shown_before_the_purchase(rentals, run):
     assert "+447700900701    EUR 0.90" in output
     assert "Total: EUR 2.15 a month" in output
     assert "Nothing was bought: --dry-run." in output
-    assert said_before == []
+    assert purchases == []
     assert not NumberOrder.objects.exists()
 
 
@@ -122,11 +122,11 @@ def test_a_number_offered_after_the_question_is_not_bought(rentals, run):
     rentals.fail("configure", AccountFault("the account has no credit", code="9"))
     run(*TWO, "--yes")
 
-    def comes_on_offer(name):
+    def offer_another(name):
         if name == "before configure":
             rentals.offers.append(offer("+447700900701", "500.00"))
 
-    rentals.at_step = comes_on_offer
+    rentals.at_step = offer_another
     code, output = run(*TWO, types="y\n")
 
     assert code == ExitCode.PARTIAL

@@ -1,4 +1,4 @@
-"""Numbers are bought as asked for, whatever the carrier answers."""
+"""An order buys the requested numbers, for every answer of the carrier."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -294,7 +294,7 @@ def test_only_an_unfinished_order_for_exactly_the_same_request_is_resumed(rental
 
 
 def test_a_repeat_right_after_the_end_is_the_same_request_without_again(rentals):
-    """Whoever was killed after the last step and runs the command again has not asked for more."""
+    """An operator whose run was killed after the last step repeats the command without wanting more."""
     order, _ = run()
 
     again, steps = run()

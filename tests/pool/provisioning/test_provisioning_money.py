@@ -1,4 +1,4 @@
-"""Money is spent knowingly: nothing is bought that was not shown, and nothing dearer."""
+"""A purchase stays within its approval: only shown numbers, at no higher cost."""
 
 from decimal import Decimal
 
@@ -114,7 +114,7 @@ def test_an_unknown_purchase_is_settled_even_without_an_approved_number(rentals)
 
 @pytest.mark.parametrize(("is_gone", "bought"), [(False, ["+447700900700"]), (True, ["+447700900702"])])
 def test_an_unknown_purchase_counts_towards_the_approval(rentals, is_gone, bought):
-    """Shown as perhaps to buy. It is bought, or one as cheap in its place; and not both."""
+    """The plan shows the unknown purchase. Either it or one as cheap is bought, not both."""
     rentals.fail("buy", *[OutcomeUnknown("no answer")] * 4)
     with pytest.raises(OutcomeUnknown):
         run()

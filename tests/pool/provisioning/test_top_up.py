@@ -1,4 +1,4 @@
-"""A pool that runs low fills itself: up to its target, and only where it is switched on."""
+"""A top-up fills a low pool up to its target, if its rule is enabled."""
 
 from decimal import Decimal
 
@@ -93,7 +93,7 @@ def test_a_pair_on_a_draining_number_does_not_reduce_the_reserve():
     for number in VirtualNumber.objects.filter(participants__real_number__number_hash=keyed_hash(ALICE))[:3]:
         number.drain(reason="for the test")
 
-    assert free_numbers(add_rule()) == 2  # Of the three that are left, Alice has one.
+    assert free_numbers(add_rule()) == 2  # Three numbers are left, and Alice has one of them.
 
 
 def test_a_pair_on_a_draining_number_does_not_count_towards_the_cap(settings):
@@ -116,11 +116,11 @@ def test_the_cap_of_live_participants_reduces_the_reserve(settings):
     for person in range(4):
         talk(f"+44770090010{person}", f"+44770090020{person}")
     rule = add_rule()
-    assert free_numbers(rule) == 3  # Nobody has more than one.
+    assert free_numbers(rule) == 3  # Each person has one live pair.
 
     settings.NUMBER_CAP = 3
 
-    assert free_numbers(rule) == 1  # 8 live participants, 3 to a number: 3 numbers.
+    assert free_numbers(rule) == 1  # 8 live participants at 3 per number need 3 numbers.
 
 
 # Buying ---------------------------------------------------------------------------------------------------------------
@@ -213,10 +213,10 @@ def test_a_rule_disabled_during_a_round_buys_no_further_number(rentals):
 
 
 def test_a_rule_disabled_just_before_its_order_opens_no_order(rentals):
-    as_it_was = add_rule()
+    stale_rule = add_rule()
     TopUp.objects.update(is_enabled=False)
 
-    assert top_up._order_to_fulfil(as_it_was) is None
+    assert top_up._order_to_fulfil(stale_rule) is None
 
     assert not NumberOrder.objects.exists()
 

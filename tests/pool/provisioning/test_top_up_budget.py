@@ -1,4 +1,4 @@
-"""A top-up costs no more than its budget and its price cap."""
+"""A top-up stays within its budget and its price cap."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -115,7 +115,7 @@ def test_a_released_number_counts_until_the_end_of_the_month(rentals, time_machi
 
 
 def test_a_number_bought_earlier_counts_in_the_month_of_its_release(rentals, time_machine):
-    """Else all could be given up and bought anew each month, at twice the budget."""
+    """Otherwise all numbers could be released and bought again each month, at twice the budget."""
     time_machine.move_to(datetime(2026, 5, 20, tzinfo=UTC), tick=False)
     rule = add_rule(monthly_budget=Decimal("2.50"))
     round_of(rule)
@@ -144,7 +144,7 @@ def test_a_refused_purchase_costs_nothing(rentals):
 
 
 def test_a_released_number_is_not_bought_again_in_the_same_month(rentals, time_machine):
-    """Else what it has cost before would be forgotten."""
+    """A second purchase would overwrite the cost of the first."""
     time_machine.move_to(datetime(2026, 5, 20, tzinfo=UTC), tick=False)
     rule = add_rule(low_threshold=1, target=1, monthly_budget=Decimal("2.50"))
     round_of(rule)

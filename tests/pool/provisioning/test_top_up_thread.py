@@ -1,4 +1,4 @@
-"""The worker tops up the pools: beside its work, once a minute, and whatever happens to it."""
+"""The worker tops up the pools once a minute in a thread of its own, and survives failures and kills."""
 
 import signal
 import threading
@@ -22,8 +22,8 @@ from tests.support.relay_process import Relays, wait_until
 from tests.support.stub_carrier import StubCarrier
 from tests.support.top_ups import add_rule
 
-# The worker as a process: it looks more often, and each purchase takes a while, so that a kill falls into one. With so
-# many numbers rented it stops, until it is killed.
+# Code for a worker process: frequent rounds and slow purchases, so that a kill hits a purchase. At MOST rented numbers
+# it stops buying until it is killed.
 IN_A_HURRY = """
 import time
 from datetime import timedelta
@@ -57,7 +57,7 @@ def test_relay_once_runs_one_top_up_round(rentals):
 class TestTheThread:
     @pytest.fixture
     def start(self, monkeypatch):
-        """The buyer in a thread, with rounds that follow each other closely, until the test ends."""
+        """Return the start method of a top-up thread with frequent rounds. It stops with the test."""
         monkeypatch.setattr(top_up_thread, "EVERY", 0.01)
         stop = threading.Event()
         thread = Buyer(stop)
@@ -98,7 +98,7 @@ class TestStopping:
     def test_a_shutdown_ends_the_wait_for_a_retry(self, monkeypatch):
         waits = []
 
-        class ToldWhileItIsWaitedFor(threading.Event):
+        class SetDuringWait(threading.Event):
             def wait(self, timeout=None):
                 waits.append(timeout)
                 self.set()
@@ -107,8 +107,8 @@ class TestStopping:
         def call():
             raise TemporaryFailure("throttled", retry_after=50)
 
-        monkeypatch.setattr(time, "sleep", lambda seconds: pytest.fail("nothing ends this wait"))
-        with pytest.raises(ShutdownRequested), stop_on(ToldWhileItIsWaitedFor()):
+        monkeypatch.setattr(time, "sleep", lambda seconds: pytest.fail("a shutdown request cannot end this wait"))
+        with pytest.raises(ShutdownRequested), stop_on(SetDuringWait()):
             with_retries(call)
         assert waits == [50]
 
@@ -123,7 +123,7 @@ class TestStopping:
                 next(search(NumberOrder(country="GB", features="SMS", pattern_place="anywhere").query))
 
         assert rentals.calls == []
-        assert retry.find_owned("+447700900700") is None  # Others are not meant.
+        assert retry.find_owned("+447700900700") is None  # Outside stop_on() calls work.
 
     @pytest.mark.django_db
     def test_a_shutdown_after_a_purchase_releases_the_lease_for_the_next_worker(self, rentals, monkeypatch):
@@ -180,7 +180,7 @@ def test_repeatedly_killed_workers_fill_the_pool_without_buying_too_many(relays)
 def test_two_workers_fill_the_pool_up_to_the_budget(relays):
     rule = add_rule(low_threshold=12, target=12, monthly_budget=Decimal("6.00"), max_monthly_cost=Decimal("1.20"))
 
-    # Nobody is killed here, and so no lease may run out: a slow machine would open more orders.
+    # No worker is killed, so no lease may expire: on a slow machine that would open more orders.
     patient = f"{IN_A_HURRY}\nMOST = 100\ntop_up.SEND_LEASE_SECONDS = timedelta(minutes=5)"
     for process in [relays.start(changes=patient) for _ in range(2)]:
         relays.wait_for(process)

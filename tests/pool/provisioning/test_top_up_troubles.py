@@ -1,4 +1,4 @@
-"""What keeps a top-up from buying is told, waited for, and gone on with."""
+"""A top-up that cannot buy reports the trouble, backs off and resumes."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -39,7 +39,7 @@ def test_a_top_up_without_offers_reports_it_and_retries_in_an_hour(rentals, time
 
 
 def test_a_rule_that_keeps_buying_nothing_backs_off(rentals, time_machine):
-    """Each time is an order that staff see."""
+    """Each attempt opens an order that staff see."""
     time_machine.move_to(clock.now(), tick=False)
     rule = add_rule(monthly_budget=Decimal(1))
     pauses = []
@@ -227,11 +227,11 @@ def test_a_purchase_settled_by_a_sync_is_recorded_as_an_event_of_the_order(renta
 
     list(sync())
 
-    told = rule.orders.get().events.filter(actor="top-up", reason__startswith="bought ")
-    assert told.get().reason == "bought +447700900700: 1 of 1, EUR 1.25 a month"
+    purchases = rule.orders.get().events.filter(actor="top-up", reason__startswith="bought ")
+    assert purchases.get().reason == "bought +447700900700: 1 of 1, EUR 1.25 a month"
     let_time_pass()
     assert round_of(rule) == ""
-    assert told.count() == len(rentals.bought) == 1
+    assert purchases.count() == len(rentals.bought) == 1
 
 
 def test_an_unknown_purchase_counts_against_the_budget(rentals):
@@ -244,19 +244,19 @@ def test_an_unknown_purchase_counts_against_the_budget(rentals):
 
 
 def test_an_unknown_purchase_is_settled_even_if_its_cost_became_unknown(rentals):
-    """As an import of numbers can."""
+    """A CSV import can clear the cost."""
     rule = add_rule(low_threshold=1, target=1)
     rentals.fail("buy", *[OutcomeUnknown("no answer")] * 4)
     round_of(rule)
     VirtualNumber.objects.update(monthly_cost=None)
-    assert budget.spent_this_month(rule) == Decimal("2.00")  # Its cap.
+    assert budget.spent_this_month(rule) == Decimal("2.00")  # The price cap of the rule.
     let_time_pass()
 
     assert round_of(rule) == ""
 
     assert len(rentals.account) == VirtualNumber.objects.active().count() == 1
-    told = NumberOrder.objects.get().events.get(reason__startswith="bought ")
-    assert told.reason == "bought +447700900700: 1 of 1, at an unknown cost"
+    purchase = NumberOrder.objects.get().events.get(reason__startswith="bought ")
+    assert purchase.reason == "bought +447700900700: 1 of 1, at an unknown cost"
 
 
 def test_unconfigured_numbers_are_retried_and_not_bought_again(rentals):

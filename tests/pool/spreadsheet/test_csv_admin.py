@@ -1,4 +1,4 @@
-"""The pool as CSV, for staff: what the preview shows is what is done, by those who may."""
+"""CSV import and export in the admin: an import does exactly what its preview shows."""
 
 import tempfile
 
@@ -15,7 +15,7 @@ from tests.support.terminal import states
 
 def test_an_import_keeps_a_state_changed_after_the_preview(admin_client, number):
     answer = upload(admin_client, f"number,state,rate\n{number},active,5\n")
-    number.quarantine(reason="meanwhile")
+    number.quarantine(reason="for the test")
     VirtualNumber.objects.update(live_pair_count=3)
 
     confirm(admin_client, answer)
@@ -26,19 +26,19 @@ def test_an_import_keeps_a_state_changed_after_the_preview(admin_client, number)
 
 
 @pytest.mark.parametrize(
-    "meanwhile",
+    "change",
     [{"rate": 2.5}, {"is_reserved": True}, {"state": NumberState.RETIRED, "is_rented": False}],
 )
-def test_an_import_that_differs_from_its_preview_is_rejected(admin_client, number, meanwhile):
+def test_an_import_that_differs_from_its_preview_is_rejected(admin_client, number, change):
     answer = upload(admin_client, f"number,reserved,rate\n{number},no,5\n")
-    VirtualNumber.objects.update(**meanwhile)
+    VirtualNumber.objects.update(**change)
 
     html = confirm(admin_client, answer).content.decode()
 
     assert "Nothing was imported. The pool has changed since the preview." in html
     number.refresh_from_db()
     assert number.rate != 5
-    assert {field: getattr(number, field) for field in meanwhile} == meanwhile
+    assert {field: getattr(number, field) for field in change} == change
 
 
 def test_a_preview_can_be_confirmed_only_once(admin_client, number):
@@ -50,12 +50,12 @@ def test_a_preview_can_be_confirmed_only_once(admin_client, number):
 
 
 def test_a_preview_changes_nothing_and_locks_nothing(admin_client, number, django_assert_max_num_queries):
-    with django_assert_max_num_queries(15) as asked:
+    with django_assert_max_num_queries(15) as captured:
         upload(admin_client, f"number,rate\n{number},5\n{NEW},\n")
 
-    words = {query["sql"].split()[0] for query in asked.captured_queries}
+    words = {query["sql"].split()[0] for query in captured.captured_queries}
     assert words <= {"SELECT", "SAVEPOINT", "RELEASE", "ROLLBACK"}
-    assert not any("FOR NO KEY UPDATE" in query["sql"] for query in asked.captured_queries)
+    assert not any("FOR NO KEY UPDATE" in query["sql"] for query in captured.captured_queries)
 
 
 def test_an_import_leaves_no_temporary_file(admin_client, db, monkeypatch, tmp_path):
@@ -82,9 +82,9 @@ def test_a_forged_confirmation_imports_nothing(admin_client, db, forged):
     answer = upload(admin_client, f"number\n{NEW}\n")
     fields = {**answer.context["confirm_form"].initial, **forged}
 
-    told = admin_client.post(CONFIRM, fields, follow=True)
+    answer = admin_client.post(CONFIRM, fields, follow=True)
 
-    assert "Nothing was imported. The preview is not valid any more." in told.content.decode()
+    assert "Nothing was imported. The preview is not valid any more." in answer.content.decode()
     assert not VirtualNumber.objects.exists()
 
 
@@ -141,7 +141,7 @@ def test_staff_can_review_and_confirm_an_import_in_the_browser(browse, file, dar
         assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")
         browser.find_element(By.NAME, "confirm").click()
 
-        [told] = soon(browser, ".messagelist .success")
-        assert told.text.startswith("Imported: 1 new, 0 rented again, 1 changed, 1 unchanged.")
+        [notice] = soon(browser, ".messagelist .success")
+        assert notice.text.startswith("Imported: 1 new, 0 rented again, 1 changed, 1 unchanged.")
     number.refresh_from_db()
     assert number.pool.name == "berlin"

@@ -1,4 +1,4 @@
-"""The pool as CSV: what is exported, and what a file must be."""
+"""The pool as CSV: the exported columns, and the checks of an uploaded file."""
 
 import csv
 import io
@@ -101,7 +101,7 @@ def test_a_number_is_read_in_every_form_that_spreadsheets_write(db, written):
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "expected"),
     [
         (b"\x89PNG\r\n\x1a\n" + b"\xff" * 300, "Expected a CSV file in UTF-8"),
         ("number,pool\n+447700900600,Köln\n".encode("latin-1"), "Expected a CSV file in UTF-8"),
@@ -121,11 +121,11 @@ def test_a_number_is_read_in_every_form_that_spreadsheets_write(db, written):
         (b"number\n" + b"+447700900600\n" * 200_000, "Expected a file of up to 1,000,000 bytes"),
     ],
 )
-def test_an_unreadable_file_is_rejected_with_the_reason(admin_client, db, content, told):
+def test_an_unreadable_file_is_rejected_with_the_reason(admin_client, db, content, expected):
     answer = upload(admin_client, content)
 
     assert answer.status_code == 200
-    assert told in str(answer.context["form"].errors)
+    assert expected in str(answer.context["form"].errors)
     assert not VirtualNumber.objects.exists()
 
 
@@ -141,9 +141,9 @@ def test_the_largest_import_fits_into_the_confirmation_form(admin_client, berlin
     rows = "".join(f"+4477{index * 7919 % 10**8:08},berlin,{index % 100}.{index % 99:02}\n" for index in range(5_000))
     answer = upload(admin_client, f"number,pool,monthly_cost\n{rows}")
 
-    told = confirm(admin_client, answer).content.decode()
+    html = confirm(admin_client, answer).content.decode()
 
-    assert "Imported: 5000 new" in told
+    assert "Imported: 5000 new" in html
 
 
 @pytest.mark.parametrize("rate", [1 / 3, 0.1 + 0.2, 10.0, 1e22])

@@ -1,4 +1,4 @@
-"""The pool from CSV. Nothing is imported unless all of it is."""
+"""CSV import: either every row is imported or none."""
 
 from decimal import Decimal
 
@@ -14,9 +14,9 @@ from tests.support.terminal import states
 
 
 def test_a_new_number_is_imported_and_waits_to_be_configured(admin_client, admin_user, berlin):
-    told = take_in(admin_client, f"number,pool,monthly_cost,type\n{NEW},berlin,1.25,mobile\n")
+    html = take_in(admin_client, f"number,pool,monthly_cost,type\n{NEW},berlin,1.25,mobile\n")
 
-    assert "Imported: 1 new, 0 rented again, 0 changed, 0 unchanged." in told
+    assert "Imported: 1 new, 0 rented again, 0 changed, 0 unchanged." in html
     [row] = VirtualNumber.objects.all()
     assert (row.number, row.country, row.state, row.is_rented) == (NEW, "GB", NumberState.CONFIGURING, True)
     assert (row.pool, row.monthly_cost, row.type, row.can_sms) == (berlin, Decimal("1.25"), "mobile", True)
@@ -53,9 +53,9 @@ def test_missing_columns_and_empty_cells_keep_the_stored_values(admin_client, be
 def test_editable_columns_are_set_and_an_event_records_old_and_new_values(admin_client, admin_user, berlin, number):
     content = f"number,pool,reserved,type,can_text,monthly_cost,rate\n{number},berlin,yes,landline,no,1.5,0.5\n"
 
-    told = take_in(admin_client, content)
+    html = take_in(admin_client, content)
 
-    assert "0 new, 0 rented again, 1 changed, 0 unchanged." in told
+    assert "0 new, 0 rented again, 1 changed, 0 unchanged." in html
     number.refresh_from_db()
     assert (number.pool, number.is_reserved, number.type, number.can_sms) == (berlin, True, "landline", False)
     assert (number.monthly_cost, number.rate) == (Decimal("1.50"), 0.5)
@@ -91,9 +91,9 @@ def test_state_live_pairs_and_area_are_read_only(admin_client, number):
 def test_a_retired_number_in_a_file_is_rented_again(admin_client, admin_user, berlin, number):
     VirtualNumber.objects.update(state=NumberState.RETIRED, is_rented=False, webhook_url=inbound_sms_url())
 
-    told = take_in(admin_client, f"number,pool\n{number},berlin\n")
+    html = take_in(admin_client, f"number,pool\n{number},berlin\n")
 
-    assert "0 new, 1 rented again, 0 changed" in told
+    assert "0 new, 1 rented again, 0 changed" in html
     number.refresh_from_db()
     assert (number.state, number.is_rented, number.pool) == (NumberState.CONFIGURING, True, berlin)
     assert number.webhook_url == ""
@@ -112,7 +112,7 @@ def test_a_retired_number_that_is_rented_stays_retired(admin_client, number):
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "expected"),
     [
         ("number\n07700900600\n", "Row 2, number: expected a number in E.164 form"),
         ("number\n4.477E+11\n", "Row 2, number: expected a number in E.164 form"),
@@ -141,15 +141,15 @@ def test_a_retired_number_that_is_rented_stays_retired(admin_client, number):
     ],
 )
 def test_an_invalid_row_is_rejected_with_its_reason_and_nothing_is_imported(
-    admin_client, berlin, number, content, told
+    admin_client, berlin, number, content, expected
 ):
     right = f"{content}+447700900601{',' * (content.splitlines()[0].count(','))}\n"
 
     answer = upload(admin_client, right)
 
     assert answer.status_code == 200
-    assert any(told in fault for fault in answer.context["result"].faults)
-    assert told in answer.content.decode()
+    assert any(expected in fault for fault in answer.context["result"].faults)
+    assert expected in answer.content.decode()
     assert "confirm_form" not in answer.context
     assert states() == {"+447700900500": "active"}
 
@@ -179,12 +179,12 @@ def test_the_number_of_a_participant_is_neither_imported_nor_shown(admin_client,
 def test_a_conflict_in_the_last_row_rolls_back_the_whole_import(admin_client, number, monkeypatch):
     answer = upload(admin_client, f"number,rate\n{number},5\n{NEW},\n")
 
-    def also_imported_meanwhile(*args, **kwargs):
+    def import_concurrently(*args, **kwargs):
         monkeypatch.undo()
         VirtualNumber.of(NEW, "GB", None, frozenset(), state=NumberState.CONFIGURING).save()
         return apply_edits(*args, **kwargs)
 
-    monkeypatch.setattr(import_numbers, "apply_edits", also_imported_meanwhile)
+    monkeypatch.setattr(import_numbers, "apply_edits", import_concurrently)
     html = confirm(admin_client, answer).content.decode()
 
     assert "Nothing was imported. The pool is changing at this moment." in html
@@ -227,18 +227,18 @@ def test_the_command_shows_each_change_and_imports_after_a_yes(run, berlin, numb
 
 
 @pytest.mark.parametrize(
-    ("options", "types", "code", "told"),
+    ("options", "types", "code", "expected"),
     [
         (["--dry-run"], None, 0, "Nothing was imported: --dry-run."),
         ([], "n\n", 2, "Nothing was done: the answer was not yes."),
         ([], None, 2, "no terminal to ask on"),
     ],
 )
-def test_the_command_imports_nothing_without_a_yes(run, number, file, options, types, code, told):
+def test_the_command_imports_nothing_without_a_yes(run, number, file, options, types, code, expected):
     found, output = run("import_numbers", file(f"number,rate\n{number},5\n"), *options, types=types)
 
     assert found == code
-    assert told in output
+    assert expected in output
     number.refresh_from_db()
     assert number.rate is None
 
@@ -253,10 +253,10 @@ def test_the_yes_option_imports_without_a_question(run, number, file):
 def test_the_command_imports_nothing_if_the_pool_changed_since_the_preview(run, number, file, monkeypatch):
     path = file(f"number,rate\n{number},5\n")
 
-    def agrees_after_somebody_else_came(*args, **kwargs):
+    def confirm_after_a_concurrent_change(*args, **kwargs):
         VirtualNumber.objects.update(rate=2.5)
 
-    monkeypatch.setattr("numbers.management.pool_command.PoolCommand.confirm", agrees_after_somebody_else_came)
+    monkeypatch.setattr("numbers.management.pool_command.PoolCommand.confirm", confirm_after_a_concurrent_change)
     code, output = run("import_numbers", path)
 
     assert code == 2
@@ -266,18 +266,18 @@ def test_the_command_imports_nothing_if_the_pool_changed_since_the_preview(run, 
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "expected"),
     [
         ("number,rate\n+447700900500,x\n", "Row 2, rate: expected segments a second"),
         ("pool\nberlin\n", "Nothing was imported. Expected a column “number”"),
         (f"number\n{'1' * csv_file.MAX_BYTES}\n", "Nothing was imported. Expected at most 1,000,000 bytes"),
     ],
 )
-def test_the_command_rejects_an_invalid_file_with_the_reason(run, number, file, content, told):
+def test_the_command_rejects_an_invalid_file_with_the_reason(run, number, file, content, expected):
     code, output = run("import_numbers", file(content), "--yes")
 
     assert code == 2
-    assert told in output
+    assert expected in output
 
 
 def test_the_command_reports_a_missing_file(run, db):
