@@ -24,7 +24,7 @@ from smsproxy.states import StaleState
 from tests.support.builders import add_numbers, talk
 from tests.support.hypothesis_profiles import model_examples
 
-COOL_DOWN_SECONDS = timedelta(days=7)
+COOL_DOWN = timedelta(days=7)
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 
 PEOPLE = [f"+44770090000{index}" for index in range(6)]
@@ -37,9 +37,7 @@ STEP = st.one_of(
     OPEN.map(lambda step: step),  # Twice as likely; hypothesis drops equal strategies.
     st.tuples(st.just("close"), WHICH),
     st.tuples(st.just("reopen"), WHICH),
-    st.tuples(
-        st.just("wait"), st.sampled_from([timedelta(hours=1), timedelta(days=2), timedelta(days=5), COOL_DOWN_SECONDS])
-    ),
+    st.tuples(st.just("wait"), st.sampled_from([timedelta(hours=1), timedelta(days=2), timedelta(days=5), COOL_DOWN])),
 )
 HISTORY = st.integers(5, 30).flatmap(lambda count: st.lists(STEP, min_size=count, max_size=count))
 
@@ -76,7 +74,7 @@ class Model:
 
     def close(self, which):
         if (found := self.pick(which)) and found.release_at is None:
-            found.release_at = self.now + COOL_DOWN_SECONDS
+            found.release_at = self.now + COOL_DOWN
 
     def reopen(self, which):
         if (found := self.pick(which)) and not found.is_released:
@@ -193,7 +191,7 @@ def replay(history, numbers):
 @model_examples(fast=5, thorough=25)
 @given(history=HISTORY)
 def test_the_pool_needs_exactly_as_many_numbers_as_the_busiest_person_has_live_conversations(db, settings, history):
-    settings.COOL_DOWN_SECONDS = COOL_DOWN_SECONDS.total_seconds()
+    settings.COOL_DOWN_SECONDS = COOL_DOWN.total_seconds()
     delta = delta_of(history)
     event(f"Δ = {delta}")
     if delta == 0:
@@ -211,7 +209,7 @@ def test_the_model_refuses_exactly_the_people_without_a_free_number():
         ("open", [alice, charlie]),
         ("close", 0),
         ("open", [bob, charlie]),
-        ("wait", COOL_DOWN_SECONDS),
+        ("wait", COOL_DOWN),
         ("open", [alice, bob]),
         ("reopen", 0),
     ]

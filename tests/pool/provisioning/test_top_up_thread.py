@@ -32,7 +32,7 @@ from numbers.provisioning import top_up
 from smsproxy.simulator.carrier import SimulatorCarrier as Simulator
 from smsproxy.simulator.models import SimulatedNumber
 top_up_thread.EVERY = 0.1
-top_up.SEND_LEASE_SECONDS = timedelta(seconds=5)
+top_up.TOP_UP_LEASE = timedelta(seconds=5)
 buy = Simulator.buy
 def slowly(self, *number):
     while SimulatedNumber.objects.count() >= MOST:
@@ -181,7 +181,7 @@ def test_two_workers_fill_the_pool_up_to_the_budget(relays):
     rule = add_rule(low_threshold=12, target=12, monthly_budget=Decimal("6.00"), max_monthly_cost=Decimal("1.20"))
 
     # No worker is killed, so no lease may expire: on a slow machine that would open more orders.
-    patient = f"{IN_A_HURRY}\nMOST = 100\ntop_up.SEND_LEASE_SECONDS = timedelta(minutes=5)"
+    patient = f"{IN_A_HURRY}\nMOST = 100\ntop_up.TOP_UP_LEASE = timedelta(minutes=5)"
     for process in [relays.start(changes=patient) for _ in range(2)]:
         relays.wait_for(process)
     wait_until(lambda: TopUp.objects.get().last_error)
