@@ -1,4 +1,4 @@
-"""What the pages for staff share: traces, actions, and what they answer to nonsense in their address."""
+"""Features shared by the admin pages: audit entries, actions, and answers to invalid queries."""
 
 import pytest
 from django.contrib.admin.models import LogEntry
@@ -38,10 +38,10 @@ def page(row, name="change"):
     return reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_{name}", args=[row.pk])
 
 
-# Traces ---------------------------------------------------------------------------------------------------------------
+# Audit entries --------------------------------------------------------------------------------------------------------
 
 
-def test_who_reads_a_text_leaves_a_trace(client, message):
+def test_reading_a_text_leaves_an_audit_entry(client, message):
     log_in(client, "view_inboundmessage", "read_message_text")
 
     assert SECRET_WORDS in client.get(page(message)).content.decode()
@@ -50,13 +50,13 @@ def test_who_reads_a_text_leaves_a_trace(client, message):
     assert (entry.object_id, entry.user.username, entry.change_message) == (str(message.pk), "sam", "Saw its text.")
 
 
-def test_who_reads_a_whole_webhook_leaves_a_trace(admin_client, webhook):
+def test_reading_a_raw_webhook_leaves_an_audit_entry(admin_client, webhook):
     assert SECRET_WORDS in admin_client.get(page(webhook)).content.decode()
 
     assert LogEntry.objects.get().change_message == "Saw its raw."
 
 
-def test_who_sees_no_text_leaves_none(client, message, webhook):
+def test_a_page_without_the_text_leaves_no_audit_entry(client, message, webhook):
     log_in(client, "view_inboundmessage")
 
     assert SECRET_WORDS not in client.get(page(message)).content.decode()
@@ -66,7 +66,7 @@ def test_who_sees_no_text_leaves_none(client, message, webhook):
 # Actions --------------------------------------------------------------------------------------------------------------
 
 
-def test_revoking_tells_how_many_were_and_keeps_who_did_it(admin_client, db):
+def test_revoking_keys_reports_the_counts_and_records_the_actor(admin_client, db):
     keys = [ApiKey.objects.issue(name)[0] for name in ("rides", "parcels")]
     keys[0].revoke()
     data = {"action": "revoke", "_selected_action": [key.pk for key in keys]}
@@ -82,7 +82,7 @@ def test_revoking_tells_how_many_were_and_keeps_who_did_it(admin_client, db):
 # Pages ----------------------------------------------------------------------------------------------------------------
 
 
-def test_the_page_of_a_conversation_costs_the_same_however_many_take_part(admin_client, db):
+def test_a_conversation_page_takes_the_same_number_of_queries_for_any_group_size(admin_client, db):
     add_numbers(12)
     two = talk(ALICE, BOB)
     ten = talk(*(f"+4477007{index:05}" for index in range(5)))
@@ -91,7 +91,7 @@ def test_the_page_of_a_conversation_costs_the_same_however_many_take_part(admin_
         person.pk, person.position = None, index
         person.real_number = RealNumber.objects.get_or_create_many([f"+4477008{index:05}"])[f"+4477008{index:05}"]
         person.save(force_insert=True)
-    admin_client.get(page(two))  # What is remembered from the first page on.
+    admin_client.get(page(two))  # Fill the caches before counting.
 
     costs = []
     for conversation in (two, ten):
@@ -105,7 +105,7 @@ def test_the_page_of_a_conversation_costs_the_same_however_many_take_part(admin_
 
 
 @pytest.mark.parametrize("model", ["simulatedhandset", "simulatednumber", "simulatedtext", "simulatedfault"])
-def test_with_a_real_carrier_the_simulated_network_has_no_pages(admin_client, db, settings, model):
+def test_simulator_pages_are_forbidden_with_a_real_carrier(admin_client, db, settings, model):
     lists, adds = (reverse(f"admin:simulator_{model}_{name}") for name in ("changelist", "add"))
     assert admin_client.get(lists).status_code == 200
     settings.CARRIER = "vonage"
@@ -130,7 +130,7 @@ def test_with_a_real_carrier_the_simulated_network_has_no_pages(admin_client, db
     ],
 )
 @pytest.mark.parametrize("model", ["conversation", "outboundmessage"])
-def test_nonsense_in_the_address_of_a_list_is_no_500(admin_client, model, query):
+def test_an_invalid_list_query_is_not_a_500(admin_client, model, query):
     add_numbers(2)
     talk(ALICE, BOB, notify=True)
 
@@ -141,7 +141,7 @@ def test_nonsense_in_the_address_of_a_list_is_no_500(admin_client, model, query)
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("selected", ["x", "\x00", "9" * 30])
-def test_an_action_on_nonsense_is_no_500(admin_client, selected):
+def test_an_action_on_an_invalid_selection_is_not_a_500(admin_client, selected):
     data = {"action": "close", "_selected_action": selected}
 
     answer = admin_client.post(reverse("admin:conversations_conversation_changelist"), data, follow=True)
@@ -149,7 +149,7 @@ def test_an_action_on_nonsense_is_no_500(admin_client, selected):
     assert answer.status_code == 200
 
 
-def test_staff_can_close_for_good_what_is_closed_already(admin_client):
+def test_staff_can_close_a_closed_conversation_permanently(admin_client):
     add_numbers(2)
     conversation = talk(ALICE, BOB, late_messages="reopen").close()
     data = {"action": "close", "_selected_action": conversation.pk}
@@ -164,7 +164,7 @@ def test_staff_can_close_for_good_what_is_closed_already(admin_client):
     assert conversation.events.first().actor == "admin"
 
 
-def test_a_fault_of_ours_is_still_a_500(admin_user, monkeypatch):
+def test_an_internal_error_is_still_a_500(admin_user, monkeypatch):
     client = Client(raise_request_exception=False)
     client.force_login(admin_user)
     monkeypatch.setattr("conversations.admin.conversations.ConversationAdmin.get_queryset", lambda *args: int("x"))

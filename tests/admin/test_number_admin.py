@@ -1,4 +1,4 @@
-"""The pool in the admin: seen, not edited; people's numbers masked."""
+"""The number pool in the admin: mostly read-only, with real numbers masked."""
 
 import pytest
 from django.contrib.admin.models import LogEntry
@@ -10,7 +10,7 @@ from smsproxy.carriers.base import Feature, NumberType
 from smsproxy.webhook_urls import inbound_sms_url
 from tests.support.builders import ALICE, BOB, add_numbers, talk
 
-# What of a number can be set on its page, and what its form says of the records below it.
+# Editable fields of a number, and the management form of its event inline.
 EDITABLE = {"pool", "is_reserved", "rate"}
 NO_EVENTS = {"events-TOTAL_FORMS": 0, "events-INITIAL_FORMS": 0}
 MODELS = ["virtualnumber", "numberorder", "realnumber", "numberevent", "orderevent"]
@@ -35,7 +35,7 @@ def pool(order):
 
 @pytest.fixture
 def staff(client, db):
-    """Logs in a member of staff with these permissions."""
+    """Return a function that logs in a staff user with the given permissions."""
 
     def log_in(*permissions):
         user = User.objects.create_user("sam", password="x", is_staff=True)
@@ -51,7 +51,7 @@ def page(name, *args):
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_every_list_and_every_page_opens_and_no_state_can_be_edited(admin_client, pool, model):
+def test_every_list_and_page_opens_and_no_state_can_be_edited(admin_client, pool, model):
     assert admin_client.get(page(f"{model}_changelist")).status_code == 200
     row = {
         "virtualnumber": pool[0],
@@ -74,7 +74,7 @@ def test_every_list_and_every_page_opens_and_no_state_can_be_edited(admin_client
     assert admin_client.post(page(f"{model}_delete", row.pk), {"post": "yes"}).status_code == 403
 
 
-def test_the_list_of_numbers_says_how_many_live_pairs_each_has_and_whether_its_texts_reach_us(admin_client, pool):
+def test_the_list_of_numbers_shows_live_pairs_webhook_status_and_cost(admin_client, pool):
     rows = admin_client.get(page("virtualnumber_changelist")).context["cl"].result_list
 
     assert sum(row.live_pair_count for row in rows) == 2
@@ -83,13 +83,13 @@ def test_the_list_of_numbers_says_how_many_live_pairs_each_has_and_whether_its_t
     assert "1.25" in html
 
 
-def test_a_list_takes_the_same_number_of_queries_however_long_it_is(admin_client, pool, django_assert_max_num_queries):
+def test_a_list_of_any_length_takes_a_bounded_number_of_queries(admin_client, pool, django_assert_max_num_queries):
     add_numbers(40, start="+4477009006")
     with django_assert_max_num_queries(12):
         admin_client.get(page("virtualnumber_changelist"))
 
 
-def test_the_list_of_orders_says_how_many_are_bought(admin_client, pool, order):
+def test_the_list_of_orders_shows_how_many_numbers_are_ours(admin_client, pool, order):
     VirtualNumber.objects.create(number="+447700900600", country="GB", order=order, state=NumberState.ORDERED)
     VirtualNumber.objects.create(number="+447700900601", country="GB", order=order, state=NumberState.RETIRED)
 
@@ -98,7 +98,7 @@ def test_the_list_of_orders_says_how_many_are_bought(admin_client, pool, order):
     assert row.ours == 1
 
 
-def test_staff_give_up_an_order_unless_one_of_its_numbers_is_just_being_bought(admin_client, admin_user, order):
+def test_staff_can_abandon_an_order_unless_a_purchase_is_in_progress(admin_client, admin_user, order):
     busy = NumberOrder.objects.create(country="GB", count=2, features="SMS")
     VirtualNumber.objects.create(number="+447700900600", country="GB", order=busy, state=NumberState.ORDERED)
 
@@ -114,7 +114,7 @@ def test_staff_give_up_an_order_unless_one_of_its_numbers_is_just_being_bought(a
 
 
 @pytest.mark.parametrize(
-    ("action", "state", "told", "after"),
+    ("action", "state", "expected", "after"),
     [
         ("quarantine", NumberState.ACTIVE, "3 done.", NumberState.QUARANTINED),
         ("drain", NumberState.ACTIVE, "3 done.", NumberState.DRAINING),
@@ -126,21 +126,23 @@ def test_staff_give_up_an_order_unless_one_of_its_numbers_is_just_being_bought(a
         ("quarantine", NumberState.RETIRED, "0 done, 3 refused", NumberState.RETIRED),
     ],
 )
-def test_actions_call_the_verbs_of_the_number_and_report(admin_client, admin_user, pool, action, state, told, after):
+def test_each_action_changes_the_state_and_reports_the_counts(
+    admin_client, admin_user, pool, action, state, expected, after
+):
     VirtualNumber.objects.update(state=state, is_rented=state != NumberState.ORDERED)
 
     response = admin_client.post(
         page("virtualnumber_changelist"), {"action": action, "_selected_action": [row.pk for row in pool]}, follow=True
     )
 
-    assert told in response.content.decode()
+    assert expected in response.content.decode()
     assert set(VirtualNumber.objects.values_list("state", flat=True)) == {after}
-    if told.startswith("3"):
+    if expected.startswith("3"):
         assert pool[0].events.all()[0].actor == admin_user.username
 
 
 @pytest.mark.parametrize("action", ["quarantine", "drain", "restore"])
-def test_staff_without_the_permission_have_no_actions(staff, pool, action):
+def test_staff_without_the_permission_cannot_run_actions(staff, pool, action):
     client = staff("view_virtualnumber")
     data = {"action": action, "_selected_action": [row.pk for row in pool]}
 
@@ -150,7 +152,7 @@ def test_staff_without_the_permission_have_no_actions(staff, pool, action):
     assert set(VirtualNumber.objects.values_list("state", flat=True)) == {NumberState.ACTIVE}
 
 
-def test_a_number_that_is_retired_and_still_rented_is_found_among_the_retired_ones(admin_client, pool):
+def test_a_filter_finds_retired_numbers_that_are_still_rented(admin_client, pool):
     VirtualNumber.objects.update(state=NumberState.RETIRED)
     VirtualNumber.objects.exclude(pk=pool[0].pk).update(is_rented=False)
 
@@ -160,7 +162,7 @@ def test_a_number_that_is_retired_and_still_rented_is_found_among_the_retired_on
 
 
 @pytest.mark.parametrize("column", ["pool__id__exact", "is_reserved__exact", "is_rented__exact", "country", "type"])
-def test_the_list_of_numbers_is_filtered_by_what_they_are(admin_client, pool, column):
+def test_the_list_of_numbers_can_be_filtered_by_each_column(admin_client, pool, column):
     berlin = Pool.objects.create(name="berlin")
     wanted = VirtualNumber.of(
         "+33700900500",
@@ -179,10 +181,10 @@ def test_the_list_of_numbers_is_filtered_by_what_they_are(admin_client, pool, co
     assert list(found.context["cl"].result_list) == [wanted]
 
 
-# What staff set of a number -------------------------------------------------------------------------------------------
+# Editing a number -----------------------------------------------------------------------------------------------------
 
 
-def test_each_change_on_the_page_of_a_number_leaves_an_event_with_what_it_was(admin_client, admin_user, pool):
+def test_a_change_on_a_number_page_records_an_event_with_old_and_new_values(admin_client, admin_user, pool):
     berlin = Pool.objects.create(name="berlin")
     number = VirtualNumber.objects.filter(live_pair_count__gt=0).first()
 
@@ -197,7 +199,7 @@ def test_each_change_on_the_page_of_a_number_leaves_an_event_with_what_it_was(ad
     assert (event.old_state, event.new_state, event.actor) == ("active", "active", admin_user.username)
 
 
-def test_a_page_that_is_saved_as_it_was_leaves_no_event(admin_client, pool):
+def test_saving_a_page_without_a_change_records_no_event(admin_client, pool):
     before = pool[1].events.count()
 
     admin_client.post(page("virtualnumber_change", pool[1].pk), {"pool": "", "rate": "", **NO_EVENTS})
@@ -205,23 +207,23 @@ def test_a_page_that_is_saved_as_it_was_leaves_no_event(admin_client, pool):
     assert pool[1].events.count() == before
 
 
-def test_what_another_sets_meanwhile_stays(admin_client, pool, monkeypatch):
-    """Each on the page of the same number, which shows both the same."""
+def test_a_concurrent_change_of_another_field_is_kept(admin_client, pool, monkeypatch):
+    """Two staff users save the same page, which showed both the same values."""
 
-    def reserved_meanwhile(self, *args, **kwargs):
+    def reserve_concurrently(self, *args, **kwargs):
         VirtualNumber.objects.filter(pk=self.pk).update(is_reserved=True, live_pair_count=7)
 
-    monkeypatch.setattr(VirtualNumber, "full_clean", reserved_meanwhile)
+    monkeypatch.setattr(VirtualNumber, "full_clean", reserve_concurrently)
     admin_client.post(page("virtualnumber_change", pool[2].pk), {"pool": "", "rate": "2.5", **NO_EVENTS})
 
     pool[2].refresh_from_db()
     assert (pool[2].rate, pool[2].is_reserved, pool[2].live_pair_count) == (2.5, True, 7)
 
 
-# People's numbers -----------------------------------------------------------------------------------------------------
+# Real numbers ---------------------------------------------------------------------------------------------------------
 
 
-def test_the_number_of_a_person_is_masked_everywhere(staff, pool):
+def test_a_real_number_is_masked_on_every_page(staff, pool):
     client = staff("view_realnumber")
     alice = RealNumber.objects.with_number(ALICE).get()
 
@@ -233,7 +235,7 @@ def test_the_number_of_a_person_is_masked_everywhere(staff, pool):
     assert not LogEntry.objects.exists()
 
 
-def test_who_may_reveal_a_number_sees_it_on_its_own_page_only_and_leaves_a_trace(staff, pool):
+def test_revealing_a_real_number_needs_a_permission_and_leaves_an_audit_entry(staff, pool):
     client = staff("view_realnumber", "reveal_realnumber")
     alice = RealNumber.objects.with_number(ALICE).get()
 
@@ -245,7 +247,7 @@ def test_who_may_reveal_a_number_sees_it_on_its_own_page_only_and_leaves_a_trace
     assert ALICE not in f"{entry.object_repr}{entry.change_message}"
 
 
-def test_real_numbers_are_not_searched_because_the_search_is_a_url(admin_client, pool):
+def test_real_numbers_cannot_be_searched_because_a_search_is_part_of_the_url(admin_client, pool):
     changelist = admin_client.get(page("realnumber_changelist"), {"q": ALICE}).context["cl"]
 
     assert changelist.search_fields == ()

@@ -1,4 +1,4 @@
-"""Staff see the plan of a pool in the admin, with a plot: the same as the command tells."""
+"""The plan page in the admin shows the same plan as the command, with a plot."""
 
 import re
 from xml.etree import ElementTree
@@ -23,7 +23,7 @@ LIST = "/admin/numbers/virtualnumber/"
 
 @pytest.fixture
 def history(db, time_machine):
-    """Alice had one conversation more every sixth day, and the pool lasts for another month."""
+    """Give Alice one more conversation every sixth day; the pool lasts for another month."""
     time_machine.move_to(NOW, tick=False)
     record()
 
@@ -36,7 +36,7 @@ def record():
 
 @pytest.fixture
 def staff(client, db):
-    """Logs in a member of staff with these permissions."""
+    """Return a function that logs in a staff user with the given permissions."""
 
     def log_in(*permissions):
         user = User.objects.create_user("sam", is_staff=True)
@@ -54,7 +54,7 @@ def svgs(html):
 
 
 @pytest.mark.parametrize("permission", ["view_virtualnumber", "change_virtualnumber"])
-def test_who_may_see_numbers_finds_the_plan_from_the_first_page_and_from_the_list(staff, history, permission):
+def test_staff_who_may_see_numbers_find_the_plan_from_the_first_page_and_the_list(staff, history, permission):
     client = staff(permission)
 
     for page in (reverse("admin:index"), LIST):
@@ -67,18 +67,18 @@ def test_who_may_see_numbers_finds_the_plan_from_the_first_page_and_from_the_lis
     assert "<script" not in html[html.index('id="content-main"') :].split("</main>")[0]
 
 
-def test_who_may_not_see_numbers_sees_no_plan(staff, history):
+def test_staff_who_may_not_see_numbers_cannot_open_the_plan(staff, history):
     client = staff("view_realnumber")
 
     assert client.get(PLAN).status_code == 403
     assert PLAN not in client.get(reverse("admin:index")).content.decode()
 
 
-def test_nobody_sees_it_without_logging_in(client, db):
+def test_the_plan_requires_a_login(client, db):
     assert client.get(PLAN).status_code == 302
 
 
-def test_the_plot_says_in_words_what_it_shows_and_marks_the_day(admin_client, history):
+def test_the_plot_describes_itself_in_words_and_marks_the_day_the_pool_runs_out(admin_client, history):
     [svg] = svgs(admin_client.get(PLAN).content.decode())
     words = ["".join(each.itertext()) for each in svg.iter("text")]
 
@@ -89,7 +89,7 @@ def test_the_plot_says_in_words_what_it_shows_and_marks_the_day(admin_client, hi
     assert {"needed", "forecast"} == {each.get("class") for each in svg.iter("polyline")}
 
 
-def test_on_the_first_day_the_plot_shows_what_is_needed_and_has_room_for_today(admin_client, db, time_machine):
+def test_the_plot_of_a_first_day_shows_one_point_and_today(admin_client, db, time_machine):
     time_machine.move_to(NOW, tick=False)
     add_numbers(20)
     talked(ALICE, ago(0.1))
@@ -102,10 +102,10 @@ def test_on_the_first_day_the_plot_shows_what_is_needed_and_has_room_for_today(a
     assert svg.find("polyline").get("points") == f"{dot.get('cx')},{dot.get('cy')}"
 
 
-def test_the_page_says_in_words_which_cool_downs_are_not_allowed(admin_client, history):
-    told = "in grey: not allowed, because a message may be in transit for as long"
+def test_the_page_explains_which_cool_downs_are_not_allowed(admin_client, history):
+    explanation = "in grey: not allowed, because a message may be in transit for as long"
 
-    assert told in admin_client.get(PLAN).content.decode()
+    assert explanation in admin_client.get(PLAN).content.decode()
 
 
 def test_a_country_without_a_history_has_no_plot(admin_client, db):
@@ -116,11 +116,11 @@ def test_a_country_without_a_history_has_no_plot(admin_client, db):
     assert "GB: 1 number, and no conversations in 90 days." in html
 
 
-def test_an_empty_pool_has_sensible_words(admin_client, db):
+def test_an_empty_pool_has_a_clear_message(admin_client, db):
     assert "there is nothing to plan from" in admin_client.get(PLAN).content.decode()
 
 
-def test_the_form_takes_what_the_command_takes(admin_client, history):
+def test_the_form_accepts_the_options_of_the_command(admin_client, history):
     Pool.objects.create(name="berlin", cool_down=100000)
 
     html = admin_client.get(
@@ -136,7 +136,7 @@ def test_the_form_takes_what_the_command_takes(admin_client, history):
 
 
 @pytest.mark.parametrize(
-    ("asked", "told"),
+    ("query", "expected"),
     [
         ({"pool": "paris"}, "That choice is not one of the available choices."),
         ({"pool": "\0"}, "Null characters are not allowed."),
@@ -149,13 +149,13 @@ def test_the_form_takes_what_the_command_takes(admin_client, history):
         ({"days": "<b>"}, "found &#x27;&lt;b&gt;&#x27;."),
     ],
 )
-def test_what_cannot_be_planned_is_told_at_its_field(admin_client, history, asked, told):
-    response = admin_client.get(PLAN, asked)
+def test_an_invalid_value_is_reported_at_its_field(admin_client, history, query, expected):
+    response = admin_client.get(PLAN, query)
 
     assert response.status_code == 200
     html = response.content.decode()
-    assert list(response.context["form"].errors) == list(asked)
-    assert told in html
+    assert list(response.context["form"].errors) == list(query)
+    assert expected in html
     assert svgs(html) == []
 
 
@@ -163,7 +163,7 @@ def test_what_cannot_be_planned_is_told_at_its_field(admin_client, history, aske
 @pytest.mark.browser
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("dark", [False, True])
-def test_the_plot_can_be_read_and_the_page_fits_a_phone(browse, time_machine, dark):
+def test_the_plot_is_readable_and_the_page_fits_a_phone(browse, time_machine, dark):
     time_machine.move_to(NOW, tick=True)
     record()
     with chromium(width=390, height=844, dark=dark) as browser:
@@ -182,12 +182,12 @@ def test_the_plot_can_be_read_and_the_page_fits_a_phone(browse, time_machine, da
             assert size * plot.size["width"] / 720 > 9
         browser.find_element(By.NAME, "growth").send_keys("fast")
         browser.find_element(By.CSS_SELECTOR, ".plan-form [type=submit]").click()
-        [told] = soon(browser, ".errorlist")
-        assert "Expected percent a month" in told.text
+        [error] = soon(browser, ".errorlist")
+        assert "Expected percent a month" in error.text
 
 
 def contrast(one, other):
-    """As WCAG 2 has it."""
+    """Return the contrast ratio of two CSS colours, as defined by WCAG 2."""
     lighter, darker = sorted((luminance(one), luminance(other)), reverse=True)
     return (lighter + 0.05) / (darker + 0.05)
 
@@ -200,7 +200,7 @@ def luminance(colour):
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
-def test_what_takes_too_long_for_a_page_is_refused_with_what_to_do(admin_client, history, monkeypatch):
+def test_a_plan_that_exceeds_the_time_limit_is_refused_with_advice(admin_client, history, monkeypatch):
     monkeypatch.setattr(plan_page, "TIME_LIMIT", 0.0)
 
     page = admin_client.get(PLAN)
@@ -213,17 +213,17 @@ def test_what_takes_too_long_for_a_page_is_refused_with_what_to_do(admin_client,
 
 
 @pytest.mark.postgres
-def test_the_database_gives_up_by_itself_what_takes_too_long(db):
+def test_the_database_cancels_a_statement_at_the_deadline(db):
     with pytest.raises(DeadlineExceeded), Deadline(0.2).for_database(), connection.cursor() as cursor:
         cursor.execute("SELECT pg_sleep(10)")
 
-    with connection.cursor() as cursor:  # Whatever comes next has all the time that it had.
+    with connection.cursor() as cursor:  # The next statement has no deadline.
         cursor.execute("SHOW statement_timeout")
         assert cursor.fetchone() == ("0",)
 
 
 @pytest.mark.postgres
-def test_a_long_history_is_read_by_the_plan_that_has_all_of_it_soonest(db):
+def test_a_deadline_without_a_limit_optimises_for_reading_all_rows(db):
     with Deadline().for_database(), connection.cursor() as cursor:
         cursor.execute("SHOW cursor_tuple_fraction")
         assert cursor.fetchone() == ("1",)
@@ -231,14 +231,14 @@ def test_a_long_history_is_read_by_the_plan_that_has_all_of_it_soonest(db):
         assert cursor.fetchone() == ("0",)
 
 
-def test_one_plan_at_a_time_is_made_so_that_all_else_has_its_turn(admin_client, history, monkeypatch):
+def test_only_one_plan_is_calculated_at_a_time(admin_client, history, monkeypatch):
     seen = []
 
-    def make_meanwhile(question, **options):
+    def make_plan_concurrently(question, **options):
         seen.append(admin_client.get(PLAN).content.decode())
         return make_plan(question, **options)
 
-    monkeypatch.setattr(plan_page, "make_plan", make_meanwhile)
+    monkeypatch.setattr(plan_page, "make_plan", make_plan_concurrently)
     first = admin_client.get(PLAN).content.decode()
 
     assert len(svgs(first)) == 1

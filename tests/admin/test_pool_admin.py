@@ -1,4 +1,4 @@
-"""Pools and shortages in the admin: who may do what, what a pool that is in use keeps, and no number of a person."""
+"""Pools and shortages in the admin: permissions, protected fields, and masked real numbers."""
 
 from datetime import timedelta
 
@@ -18,7 +18,7 @@ def berlin(db):
 
 @pytest.fixture
 def staff(client, db):
-    """Logs in a member of staff with these permissions."""
+    """Return a function that logs in a staff user with the given permissions."""
 
     def log_in(*permissions):
         user = User.objects.create_user("sam", is_staff=True)
@@ -36,7 +36,7 @@ def page(name, *args):
 # Pools ----------------------------------------------------------------------------------------------------------------
 
 
-def test_staff_make_a_pool_with_a_cool_down_and_a_cap_of_its_own(admin_client, settings):
+def test_staff_can_create_a_pool_with_its_own_cool_down_and_cap(admin_client, settings):
     data = {"name": "berlin", "cool_down": settings.MIN_COOL_DOWN_SECONDS + 1, "number_cap": 50}
 
     admin_client.post(page("pool_add"), data)
@@ -49,21 +49,21 @@ def test_staff_make_a_pool_with_a_cool_down_and_a_cap_of_its_own(admin_client, s
     ("field", "value"),
     [("name", "Berlin, East"), ("name", "=1+1"), ("number_cap", "0"), ("cool_down", "60"), ("cool_down", "-1")],
 )
-def test_a_pool_that_cannot_be_is_refused(admin_client, db, field, value):
+def test_an_invalid_pool_is_rejected(admin_client, db, field, value):
     answer = admin_client.post(page("pool_add"), {"name": "berlin", field: value})
 
     assert field in answer.context["adminform"].form.errors
     assert not Pool.objects.exists()
 
 
-def test_requests_call_a_pool_by_its_name_so_it_keeps_that(admin_client, berlin):
+def test_the_name_of_a_pool_cannot_change_because_requests_use_it(admin_client, berlin):
     admin_client.post(page("pool_change", berlin.pk), {"name": "paris", "cool_down": "", "number_cap": "5"})
 
     berlin.refresh_from_db()
     assert (berlin.name, berlin.number_cap) == ("berlin", 5)
 
 
-def test_a_pool_whose_shortages_are_forgotten_can_be_deleted(admin_client, berlin):
+def test_a_pool_with_only_shortage_counts_can_be_deleted(admin_client, berlin):
     ShortageCount.objects.add_one(berlin, "GB")
 
     assert admin_client.post(page("pool_delete", berlin.pk), {"post": "yes"}).status_code == 302
@@ -71,7 +71,7 @@ def test_a_pool_whose_shortages_are_forgotten_can_be_deleted(admin_client, berli
     assert not Pool.objects.exists()
 
 
-def test_a_pool_that_nothing_refers_to_can_be_deleted(admin_client, berlin):
+def test_an_unused_pool_can_be_deleted(admin_client, berlin):
     admin_client.post(page("pool_delete", berlin.pk), {"post": "yes"})
 
     assert not Pool.objects.exists()
@@ -97,7 +97,7 @@ def with_a_conversation(pool):
 
 
 @pytest.mark.parametrize("refer", [with_a_number, with_an_order, with_a_shortage, with_a_conversation])
-def test_a_pool_that_something_refers_to_cannot_be_deleted(admin_client, berlin, refer):
+def test_a_pool_in_use_cannot_be_deleted(admin_client, berlin, refer):
     refer(berlin)
 
     assert admin_client.post(page("pool_delete", berlin.pk), {"post": "yes"}).status_code == 403
@@ -108,7 +108,7 @@ def test_a_pool_that_something_refers_to_cannot_be_deleted(admin_client, berlin,
     assert b"deletelink" not in admin_client.get(page("pool_change", berlin.pk)).content
 
 
-def test_the_list_of_pools_says_how_many_numbers_each_has_and_how_busy_they_are(admin_client, berlin):
+def test_the_list_of_pools_shows_rented_numbers_and_live_pairs(admin_client, berlin):
     Pool.objects.create(name="paris")
     for row, is_rented, live in zip(add_numbers(3), [True, True, False], [2, 3, 0], strict=True):
         state = "active" if is_rented else "retired"
@@ -121,7 +121,7 @@ def test_the_list_of_pools_says_how_many_numbers_each_has_and_how_busy_they_are(
     assert [(row.name, row.ours, row.live) for row in rows] == [("berlin", 2, 5), ("paris", 0, 0)]
 
 
-def test_who_may_only_look_changes_no_pool(staff, berlin):
+def test_the_view_permission_allows_no_change_of_a_pool(staff, berlin):
     client = staff("view_pool")
 
     assert client.get(page("pool_change", berlin.pk)).status_code == 200
@@ -132,7 +132,7 @@ def test_who_may_only_look_changes_no_pool(staff, berlin):
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("query", ["q=%00", "p=" + "9" * 30, "o=9.9"])
-def test_nonsense_in_the_address_of_the_list_of_pools_is_no_500(admin_client, query):
+def test_an_invalid_query_of_the_list_of_pools_is_not_a_500(admin_client, query):
     assert admin_client.get(f"{page('pool_changelist')}?{query}", follow=True).status_code == 200
 
 
@@ -154,7 +154,7 @@ def shortage(berlin):
     )
 
 
-def test_a_shortage_is_shown_with_the_person_masked(admin_client, shortage):
+def test_a_shortage_shows_the_real_number_masked(admin_client, shortage):
     for address in (page("shortage_changelist"), page("shortage_change", shortage.pk)):
         html = admin_client.get(address).content.decode()
         assert "berlin" in html
@@ -164,18 +164,18 @@ def test_a_shortage_is_shown_with_the_person_masked(admin_client, shortage):
     assert "every number that can serve them is taken" in html
 
 
-def test_a_shortage_is_a_record_that_nobody_changes(admin_client, shortage):
+def test_a_shortage_is_read_only(admin_client, shortage):
     assert b'name="_save"' not in admin_client.get(page("shortage_change", shortage.pk)).content
     assert admin_client.post(page("shortage_change", shortage.pk), {"reason": "x"}).status_code == 403
     assert admin_client.post(page("shortage_delete", shortage.pk), {"post": "yes"}).status_code == 403
     assert admin_client.get(page("shortage_add")).status_code == 403
 
 
-def test_shortages_are_not_searched_because_the_search_is_a_url(admin_client, shortage):
+def test_shortages_cannot_be_searched_because_a_search_is_part_of_the_url(admin_client, shortage):
     assert admin_client.get(page("shortage_changelist"), {"q": ALICE}).context["cl"].search_fields == ()
 
 
-def test_a_list_of_shortages_takes_the_same_number_of_queries_however_long_it_is(
+def test_a_list_of_shortages_of_any_length_takes_a_bounded_number_of_queries(
     admin_client, shortage, django_assert_max_num_queries
 ):
     for _ in range(20):
@@ -186,7 +186,7 @@ def test_a_list_of_shortages_takes_the_same_number_of_queries_however_long_it_is
         admin_client.get(page("shortage_changelist"))
 
 
-def test_the_first_page_tells_of_shortages_and_of_retired_numbers_and_leads_there(admin_client, shortage):
+def test_the_first_page_links_to_shortages_and_retired_numbers(admin_client, shortage):
     [number] = add_numbers(1)
     number.retire(reason="for the test")
 
@@ -198,5 +198,5 @@ def test_the_first_page_tells_of_shortages_and_of_retired_numbers_and_leads_ther
     assert list(admin_client.get(retired).context["cl"].result_list) == [number]
 
 
-def test_the_first_page_tells_of_shortages_to_those_who_may_see_them(staff, shortage):
+def test_the_first_page_hides_shortages_from_staff_without_the_permission(staff, shortage):
     assert "no number free" not in staff("view_virtualnumber").get(reverse("admin:index")).content.decode()

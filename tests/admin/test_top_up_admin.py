@@ -1,4 +1,4 @@
-"""Staff make the rules by which pools fill themselves, and see what became of them."""
+"""Staff manage top-up rules and see their results."""
 
 import re
 from datetime import timedelta
@@ -30,7 +30,7 @@ RULE = {
 
 @pytest.fixture
 def staff(client):
-    """Logs in a member of staff with these permissions."""
+    """Return a function that logs in a staff user with the given permissions."""
 
     def log_in(*permissions):
         user = User.objects.create_user("sam", is_staff=True)
@@ -45,7 +45,7 @@ def page(name, *args):
     return reverse(f"admin:numbers_{name}", args=args)
 
 
-def test_a_rule_that_staff_make_buys_nothing_until_they_switch_it_on(staff, rentals):
+def test_a_new_rule_buys_nothing_until_staff_enable_it(staff, rentals):
     client = staff("add_topup", "change_topup", "view_topup")
 
     assert client.post(page("topup_add"), RULE).status_code == 302
@@ -59,14 +59,14 @@ def test_a_rule_that_staff_make_buys_nothing_until_they_switch_it_on(staff, rent
     assert len(rentals.account) == 4
 
 
-def test_a_target_below_the_low_water_mark_is_refused(admin_client):
+def test_a_target_below_the_low_water_mark_is_rejected(admin_client):
     answer = admin_client.post(page("topup_add"), RULE | {"target": "1"})
 
     assert "Expected the low-water mark, or more." in answer.content.decode()
     assert not TopUp.objects.exists()
 
 
-def test_a_second_rule_for_the_same_pool_and_country_is_refused(admin_client):
+def test_a_second_rule_for_the_same_pool_and_country_is_rejected(admin_client):
     add_rule()
 
     answer = admin_client.post(page("topup_add"), RULE)
@@ -76,20 +76,20 @@ def test_a_second_rule_for_the_same_pool_and_country_is_refused(admin_client):
     assert TopUp.objects.count() == 1
 
 
-def test_the_page_names_the_common_pool_and_says_nothing_of_what_is_not_there_yet(admin_client):
+def test_the_page_names_the_common_pool_and_a_new_rule_shows_no_reserve(admin_client):
     rule = add_rule()
 
-    made = admin_client.get(page("topup_add")).content.decode()
+    added = admin_client.get(page("topup_add")).content.decode()
     changed = admin_client.get(page("topup_change", rule.pk)).content.decode()
 
-    assert '<option value="" selected>the common pool</option>' in made
-    assert "None" not in made
-    assert "In reserve" not in made
+    assert '<option value="" selected>the common pool</option>' in added
+    assert "None" not in added
+    assert "In reserve" not in added
     assert '<div class="readonly">common</div>' in changed
     assert "In reserve" in changed
 
 
-def test_a_rule_that_staff_change_is_tried_at_once_and_keeps_what_a_worker_writes(admin_client):
+def test_a_changed_rule_is_retried_at_once_and_keeps_the_worker_s_fields(admin_client):
     busy = timezone.now() + timedelta(minutes=5)
     rule = add_rule(retry_at=timezone.now() + timedelta(hours=1), last_error="the budget is used up", busy_until=busy)
 
@@ -100,7 +100,7 @@ def test_a_rule_that_staff_change_is_tried_at_once_and_keeps_what_a_worker_write
     assert rule.last_error == "the budget is used up"
 
 
-def test_the_pool_and_the_country_of_a_rule_stay_as_they_are(admin_client):
+def test_the_pool_and_country_of_a_rule_cannot_change(admin_client):
     rule = add_rule()
     paris = Pool.objects.create(name="paris")
 
@@ -110,7 +110,7 @@ def test_the_pool_and_the_country_of_a_rule_stay_as_they_are(admin_client):
     assert (rule.country, rule.pool) == ("GB", None)
 
 
-def test_who_may_only_look_sees_the_reserve_the_cost_the_trouble_and_the_orders(staff, rentals):
+def test_view_permissions_show_the_reserve_the_trouble_and_the_orders(staff, rentals):
     rule = add_rule(monthly_budget=Decimal("1.25"))
     top_up_all()
     order = NumberOrder.objects.get()
@@ -130,28 +130,28 @@ def test_who_may_only_look_sees_the_reserve_the_cost_the_trouble_and_the_orders(
     assert client.get(page("topup_add")).status_code == 403
 
 
-# Where trouble is told ------------------------------------------------------------------------------------------------
+# Where trouble is reported --------------------------------------------------------------------------------------------
 
 
-def test_a_rule_that_could_not_buy_is_told_by_the_status_and_on_the_first_page(admin_client, rentals, run):
+def test_a_failed_top_up_is_reported_by_the_status_and_on_the_first_page(admin_client, rentals, run):
     berlin = Pool.objects.create(name="berlin")
     add_rule(pool=berlin, monthly_budget=Decimal("1.25"))
     top_up_all()
-    told = "Top-ups that failed to buy: 1. berlin, GB: 1 of 2 are ours: the budget is used up"
+    trouble = "Top-ups that failed to buy: 1. berlin, GB: 1 of 2 are ours: the budget is used up"
 
     code, output = run("relay", "--status")
 
     assert code == 1
-    assert told in output
+    assert trouble in output
     assert re.search(r"retries in \d+ min", output)
-    assert told in collect_status().troubles[Trouble.TOP_UP]
+    assert trouble in collect_status().troubles[Trouble.TOP_UP]
     html = admin_client.get(reverse("admin:index")).content.decode()
-    assert told in html
+    assert trouble in html
     assert f"{page('topup_changelist')}?last_error__isempty=0" in html
     assert "berlin" in admin_client.get(page("topup_changelist"), {"last_error__isempty": "0"}).content.decode()
 
 
-def test_a_rule_that_is_switched_off_and_would_buy_is_told_too(run, rentals):
+def test_a_disabled_rule_that_would_buy_is_reported(run, rentals):
     add_rule(is_enabled=False)
     top_up_all()
 
@@ -161,7 +161,7 @@ def test_a_rule_that_is_switched_off_and_would_buy_is_told_too(run, rentals):
     assert "common, GB: would buy 2, but is disabled." in output
 
 
-def test_a_rule_whose_reserve_is_fine_is_no_trouble(run):
+def test_a_rule_with_enough_reserve_is_no_trouble(run):
     add_numbers(2)
     add_rule()
     top_up_all()

@@ -1,4 +1,4 @@
-"""What holds for the whole API: keys, problems, lists, and whatever the world may throw at it."""
+"""Rules of the whole API: keys, problem responses, lists, and invalid input."""
 
 import base64
 import json
@@ -67,7 +67,7 @@ def is_problem(response, status):
         "Bearer sp_é_ü",
     ],
 )
-def test_without_a_valid_key_every_endpoint_is_a_401_that_says_what_is_expected(method, url, header):
+def test_a_request_without_a_valid_key_is_a_401_problem(method, url, header):
     client = APIClient()
     if header is not None:
         client.credentials(HTTP_AUTHORIZATION=header)
@@ -79,7 +79,7 @@ def test_without_a_valid_key_every_endpoint_is_a_401_that_says_what_is_expected(
     assert "key" in body["detail"] or "credentials" in body["detail"]
 
 
-def test_a_key_with_another_secret_or_revoked_is_refused():
+def test_a_revoked_key_or_a_wrong_secret_is_rejected():
     row, key = ApiKey.objects.issue("rides-backend")
     client = APIClient()
     client.credentials(HTTP_AUTHORIZATION=f"Bearer {key[:-1]}{'A' if key[-1] != 'A' else 'B'}")
@@ -102,7 +102,7 @@ def test_create_api_key_prints_the_key_once_and_stores_only_its_hash(capsys):
     assert secret not in str(list(ApiKey.objects.values()))
 
 
-def test_a_second_key_of_the_same_name_is_refused_with_words(capsys):
+def test_a_second_key_of_the_same_name_is_rejected(capsys):
     call_command("create_api_key", "rides-backend")
 
     with pytest.raises(BaseException, match="A key of this name exists"):
@@ -124,27 +124,27 @@ def test_the_list_is_newest_first_and_filters_by_reference_and_status(api):
     assert ids(status="closed") == [str(first.public_id)]
 
 
-def test_a_filter_that_the_list_does_not_know_is_refused(api):
-    """It would otherwise show what was not asked for."""
-    told = is_problem(api.get(URL, {"pool": "berlin"}), 400)
+def test_an_unknown_filter_is_rejected(api):
+    """An ignored filter would return conversations that the caller did not request."""
+    problem = is_problem(api.get(URL, {"pool": "berlin"}), 400)
 
-    assert "reference, status, cursor, page_size" in told["errors"][0]["detail"]
+    assert "reference, status, cursor, page_size" in problem["errors"][0]["detail"]
 
 
-def test_a_reopening_with_options_is_refused(api):
+def test_reopening_with_options_is_rejected(api):
     add_numbers(2)
     conversation = talk(ALICE, BOB)
     conversation.close()
 
-    told = is_problem(api.post(f"{URL}{conversation.public_id}/reopen/", {"permanent": True}), 400)
+    problem = is_problem(api.post(f"{URL}{conversation.public_id}/reopen/", {"permanent": True}), 400)
 
-    assert "Known fields: none." in told["errors"][0]["detail"]
+    assert "Known fields: none." in problem["errors"][0]["detail"]
 
     conversation.refresh_from_db()
     assert conversation.state == "closed"
 
 
-def test_the_list_comes_in_pages(api):
+def test_the_list_is_paginated(api):
     add_numbers(8)
     for index in range(5):
         talk(ALICE, f"+4477007{index:05}")
@@ -158,7 +158,7 @@ def test_the_list_comes_in_pages(api):
     assert len(seen) == len(set(seen)) == 5
 
 
-def test_the_list_costs_the_same_number_of_queries_however_long_it_is(api, django_assert_num_queries):
+def test_a_list_of_any_length_takes_a_fixed_number_of_queries(api, django_assert_num_queries):
     add_numbers(8)
     for index in range(6):
         talk(ALICE, f"+4477007{index:05}")
@@ -168,7 +168,7 @@ def test_the_list_costs_the_same_number_of_queries_however_long_it_is(api, djang
 
 
 @pytest.mark.parametrize("position", ["abc", "", "1.5", "\x00", "2026-01-01", "-1", "9" * 19, "١٢"])
-def test_a_cursor_that_is_none_of_ours_is_a_404(api, position):
+def test_an_invalid_cursor_is_a_404(api, position):
     add_numbers(2)
     talk(ALICE, BOB)
 
@@ -180,11 +180,11 @@ def test_a_cursor_that_is_none_of_ours_is_a_404(api, position):
 @pytest.mark.parametrize(
     "query", ["reference=%00", "status=perhaps", "cursor=%ff", "cursor=zzz", "page_size=x", "reference=" + "x" * 200]
 )
-def test_a_strange_query_is_never_a_500(api, query):
+def test_an_invalid_query_is_never_a_500(api, query):
     assert api.get(f"{URL}?{query}").status_code in (200, 400, 404)
 
 
-def test_closing_is_told_and_may_be_repeated(api):
+def test_closing_is_idempotent_and_records_the_actor(api):
     add_numbers(2)
     conversation = talk(ALICE, BOB)
 
@@ -199,19 +199,19 @@ def test_closing_is_told_and_may_be_repeated(api):
     assert [event.actor for event in events] == ["API key rides-backend"]
 
 
-def test_a_request_that_was_made_before_there_was_an_idle_ttl_may_be_repeated(api):
+def test_an_idempotency_key_from_before_idle_ttl_can_be_retried(api):
     add_numbers(2)
     body = {"participants": [{"number": ALICE}, {"number": BOB}]}
-    made = api.post(URL, body, headers={"Idempotency-Key": "order-42"})
-    # What the versions without it wrote down.
+    created = api.post(URL, body, headers={"Idempotency-Key": "order-42"})
+    # The request hash as stored by versions without idle_ttl.
     people = f'[{{"label": "", "number": "{ALICE}"}}, {{"label": "", "number": "{BOB}"}}]'
-    asked = f'{{"notify": true, "participants": {people}, "reference": "", "ttl": null}}'
-    Conversation.objects.update(request_hash=keyed_hash(asked))
+    stored = f'{{"notify": true, "participants": {people}, "reference": "", "ttl": null}}'
+    Conversation.objects.update(request_hash=keyed_hash(stored))
 
     repeated = api.post(URL, body, headers={"Idempotency-Key": "order-42"})
 
-    assert (made.status_code, repeated.status_code) == (201, 201)
-    assert repeated.json()["id"] == made.json()["id"]
+    assert (created.status_code, repeated.status_code) == (201, 201)
+    assert repeated.json()["id"] == created.json()["id"]
 
 
 def test_an_expired_conversation_shows_as_closed_at_once(api, time_machine):
@@ -234,12 +234,12 @@ def test_an_unknown_address_is_a_404_problem(api, url):
     is_problem(api.get(url), 404)
 
 
-def test_a_post_without_the_last_slash_is_told_so_and_not_turned_into_a_get(api):
+def test_a_post_without_the_trailing_slash_is_a_404_that_says_so(api):
     assert "end with a slash" in is_problem(api.post(URL[:-1], {}), 404)["detail"]
 
 
 @pytest.mark.parametrize("method", ["put", "patch", "delete"])
-def test_an_unknown_method_is_a_405_problem_that_lists_the_known(api, method):
+def test_an_unsupported_method_is_a_405_problem_with_an_allow_header(api, method):
     response = getattr(api, method)(URL)
 
     is_problem(response, 405)
@@ -273,14 +273,14 @@ def test_a_broken_body_is_a_4xx_problem_that_does_not_quote_it(api, body, status
     assert not Conversation.objects.exists()
 
 
-def test_a_body_of_which_a_part_is_missing_is_a_400_problem(api):
+def test_a_truncated_body_is_a_400_problem(api):
     response = api.generic("POST", URL, b'{"ttl": 60}', "application/json", **{"wsgi.input": BytesIO(b'{"ttl"')})
 
     assert is_problem(response, 400)["code"] == "unreadable_body"
 
 
 @pytest.mark.parametrize("sent", [b'{"a":1}', b'{"a":'])
-def test_a_body_in_chunks_is_given_its_length(sent):
+def test_a_chunked_body_gets_a_content_length(sent):
     seen = {}
     environ = {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True, "wsgi.input": BytesIO(sent)}
 
@@ -290,7 +290,7 @@ def test_a_body_in_chunks_is_given_its_length(sent):
     assert seen["wsgi.input"].read() == sent
 
 
-def test_a_body_in_chunks_is_read_only_up_to_the_limit_and_one_byte(settings):
+def test_a_chunked_body_is_read_to_one_byte_past_the_limit(settings):
     seen = {}
     body = BytesIO(b"x" * 10_000_000)
     environ = {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True, "wsgi.input": body}
@@ -309,14 +309,14 @@ def test_a_body_in_chunks_is_read_only_up_to_the_limit_and_one_byte(settings):
         {"participants": [], **{f"field{index}": 1 for index in range(10_000)}},
     ],
 )
-def test_however_much_is_wrong_the_answer_is_short(api, body):
+def test_a_problem_lists_a_bounded_number_of_errors(api, body):
     answer = api.post(URL, body)
 
     assert len(is_problem(answer, 400)["errors"]) <= 20
     assert len(answer.content) < 5000
 
 
-def test_a_list_that_is_too_long_is_not_looked_into(api, monkeypatch):
+def test_a_list_that_is_too_long_is_rejected_before_its_elements_are_checked(api, monkeypatch):
     monkeypatch.setattr(serializers.PersonSerializer, "to_internal_value", lambda *args: 1 / 0)
 
     problem = is_problem(api.post(URL, {"participants": [{}] * 11}), 400)
@@ -330,7 +330,7 @@ def test_a_list_that_is_too_long_is_not_looked_into(api, monkeypatch):
     ]
 
 
-def test_a_number_with_a_control_character_after_it_is_refused(api):
+def test_a_number_with_a_trailing_control_character_is_rejected(api):
     answer = api.post(URL, {"participants": [{"number": f"{ALICE}\n"}, {"number": BOB}]})
 
     assert is_problem(answer, 400)["errors"][0]["code"] == "not_e164"
@@ -344,22 +344,22 @@ def test_an_unknown_host_is_a_400_problem(api):
     is_problem(api.get(URL, HTTP_HOST="evil.example"), 400)
 
 
-def test_with_the_database_away_the_api_is_a_503_problem(api, monkeypatch):
-    def away(*args, **kwargs):
+def test_the_api_answers_503_without_the_database(api, monkeypatch):
+    def fail(*args, **kwargs):
         raise OperationalError("connection to +447700900001 refused")
 
-    monkeypatch.setattr(conversations_api, "create_conversation", away)
+    monkeypatch.setattr(conversations_api, "create_conversation", fail)
 
     response = api.post(URL, {"participants": [{"number": ALICE}, {"number": BOB}]})
 
     assert "447700900001" not in json.dumps(is_problem(response, 503))
 
 
-def test_with_the_database_away_any_other_page_is_a_503(admin_client, monkeypatch):
-    def away(*args, **kwargs):
+def test_other_pages_answer_503_without_the_database(admin_client, monkeypatch):
+    def fail(*args, **kwargs):
         raise OperationalError("connection to +447700900001 refused")
 
-    monkeypatch.setattr(ConversationAdmin, "get_queryset", away)
+    monkeypatch.setattr(ConversationAdmin, "get_queryset", fail)
     admin_client.raise_request_exception = False
 
     response = admin_client.get("/admin/conversations/conversation/")
@@ -378,7 +378,7 @@ def test_a_bug_is_a_500_problem_without_details(api, monkeypatch):
     assert "division" not in json.dumps(is_problem(response, 500))
 
 
-def test_pages_that_are_not_of_the_api_have_ordinary_errors():
+def test_pages_outside_the_api_have_html_errors():
     assert Client().get("/no-such-page")["Content-Type"].startswith("text/html")
 
 
@@ -392,7 +392,7 @@ _KEYS = st.sampled_from(["participants", "reference", "ttl", "notify", "number",
 
 @examples(fast=20, thorough=150)
 @given(body=_JSON | st.dictionaries(_KEYS, _JSON | st.lists(st.dictionaries(_KEYS, _JSON, max_size=3), max_size=3)))
-def test_no_json_whatsoever_is_a_500_or_creates_half_a_conversation(api, body):
+def test_arbitrary_json_is_a_400_and_creates_no_conversation(api, body):
     response = api.post(URL, json.dumps(body), content_type="application/json")
 
     assert response.status_code == 400

@@ -1,4 +1,4 @@
-"""What is said of where a text would go is what becomes of it."""
+"""The explanation of a route equals the recorded outcome of a message."""
 
 import json
 from contextlib import suppress
@@ -36,7 +36,7 @@ _ids = count(1)
 
 
 def text(client, sender, to):
-    """Somebody texts a number."""
+    """Deliver a signed inbound message and return its stored row."""
     name = f"in-{next(_ids)}"
     params = signed_inbound(msisdn=sender[1:], to=to[1:], text="Hello", messageId=name)
     assert client.post(WEBHOOK, params, "application/json").status_code == 200
@@ -47,26 +47,26 @@ def reopenings():
     return ConversationEvent.objects.filter(reason="a late text").count()
 
 
-def said_and_done(client, sender, to):
-    """What was said just before; and it is what happened."""
-    said, reopened_before = explain_route(sender, to), reopenings()
+def explain_and_send(client, sender, to):
+    """Return the explanation of a message, after asserting that the message has the same outcome."""
+    explained, reopened_before = explain_route(sender, to), reopenings()
 
     message = text(client, sender, to)
 
-    assert said.outcome == message.outcome
+    assert explained.outcome == message.outcome
     written_in = message.participant and message.participant.conversation.public_id
-    assert (said.conversation and said.conversation.id) == written_in
-    assert (said.author and said.author.position) == (message.participant and message.participant.position)
+    assert (explained.conversation and explained.conversation.id) == written_in
+    assert (explained.author and explained.author.position) == (message.participant and message.participant.position)
     relays = OutboundMessage.objects.filter(inbound=message).order_by("pk")
-    assert [(each.position, each.proxy_number) for each in said.recipients] == [
+    assert [(each.position, each.proxy_number) for each in explained.recipients] == [
         (relay.participant.position, relay.sender.number) for relay in relays
     ]
-    assert said.reopens == (reopenings() > reopened_before)
-    return said
+    assert explained.reopens == (reopenings() > reopened_before)
+    return explained
 
 
 def replace(participant, number):
-    """What the replacing of a virtual number does to one of its people, as far as routes are concerned."""
+    """Give a participant another proxy number, with the same rows as a real replacement."""
     now = timezone.now()
     new = Participant(
         conversation=participant.conversation,
@@ -74,7 +74,7 @@ def replace(participant, number):
         label=participant.label,
         real_number=participant.real_number,
         proxy_number=number,
-        replaced_by=participant,  # Until the old one is replaced, so that there is one of them at any time.
+        replaced_by=participant,  # Until the old row is marked: only one may be unreplaced.
         replaced_at=now,
     )
     new.save()
@@ -84,78 +84,78 @@ def replace(participant, number):
     Participant.objects.filter(pk=new.pk).update(replaced_by=None, replaced_at=None)
 
 
-# Where it goes --------------------------------------------------------------------------------------------------------
+# Relayed --------------------------------------------------------------------------------------------------------------
 
 
-def test_of_an_open_conversation_it_tells_who_writes_to_whom_and_in_which_one(client):
+def test_an_open_conversation_is_explained_with_author_and_recipients(client):
     add_numbers(3)
     conversation = talk(ALICE, BOB, reference="order-42")
     alice_texts, bob_gets_from = proxies(conversation)
 
-    said = said_and_done(client, ALICE, alice_texts)
+    explained = explain_and_send(client, ALICE, alice_texts)
 
-    assert said.is_passed_on
-    assert (said.conversation.reference, said.conversation.state) == ("order-42", "open")
-    assert (said.author.label, said.author.proxy_number) == ("Alice", alice_texts)
-    assert [(to.label, to.proxy_number) for to in said.recipients] == [("Bob", bob_gets_from)]
-    assert (said.virtual_number.number, said.virtual_number.state) == (alice_texts, "active")
-    assert said.ways == ()
+    assert explained.is_passed_on
+    assert (explained.conversation.reference, explained.conversation.state) == ("order-42", "open")
+    assert (explained.author.label, explained.author.proxy_number) == ("Alice", alice_texts)
+    assert [(to.label, to.proxy_number) for to in explained.recipients] == [("Bob", bob_gets_from)]
+    assert (explained.virtual_number.number, explained.virtual_number.state) == (alice_texts, "active")
+    assert explained.ways == ()
 
 
-def test_in_a_group_it_goes_to_everybody_else(client):
+def test_a_group_message_goes_to_all_other_participants(client):
     add_numbers(3)
 
-    said = said_and_done(client, BOB, proxies(talk(ALICE, BOB, CHARLIE))[1])
+    explained = explain_and_send(client, BOB, proxies(talk(ALICE, BOB, CHARLIE))[1])
 
-    assert [to.label for to in said.recipients] == ["Alice", "Charlie"]
+    assert [to.label for to in explained.recipients] == ["Alice", "Charlie"]
 
 
-def test_it_names_the_pool(client):
+def test_the_explanation_names_the_pool(client):
     pool = Pool.objects.create(name="berlin")
     add_numbers(2)
     VirtualNumber.objects.update(pool=pool)
 
-    said = said_and_done(client, ALICE, proxies(talk(ALICE, BOB, pool=pool))[0])
+    explained = explain_and_send(client, ALICE, proxies(talk(ALICE, BOB, pool=pool))[0])
 
-    assert (said.conversation.pool, said.virtual_number.pool) == ("berlin", "berlin")
+    assert (explained.conversation.pool, explained.virtual_number.pool) == ("berlin", "berlin")
 
 
-def test_a_number_that_was_replaced_still_reaches_the_others_and_it_says_so(client):
+def test_a_replaced_number_still_reaches_the_others_and_the_explanation_says_so(client):
     numbers = add_numbers(3)
     alice, bob = members(talk(ALICE, BOB))
     [spare] = set(numbers) - {alice.proxy_number, bob.proxy_number}
     replace(alice, spare)
 
-    by_the_old, by_the_new = (said_and_done(client, ALICE, to) for to in (alice.proxy_number.number, spare.number))
+    by_the_old, by_the_new = (explain_and_send(client, ALICE, to) for to in (alice.proxy_number.number, spare.number))
 
     assert by_the_old.conversation == by_the_new.conversation
     assert "another number now" in by_the_old.why
     assert "another number" not in by_the_new.why
     assert by_the_old.cools_down_until
-    to_alice = said_and_done(client, BOB, bob.proxy_number.number).recipients
+    to_alice = explain_and_send(client, BOB, bob.proxy_number.number).recipients
     assert [to.proxy_number for to in to_alice] == [spare.number]
 
 
 # After the end --------------------------------------------------------------------------------------------------------
 
 
-def test_of_a_closed_conversation_it_tells_when_its_numbers_go_to_others(client):
+def test_a_closed_conversation_is_explained_with_the_end_of_its_cool_down(client):
     add_numbers(3)
     conversation = talk(ALICE, BOB)
     conversation.close()
 
-    said = said_and_done(client, ALICE, proxies(conversation)[0])
+    explained = explain_and_send(client, ALICE, proxies(conversation)[0])
 
-    assert said.outcome == "ended"
-    assert said.conversation.id == conversation.public_id
-    assert said.recipients == ()
-    assert said.cools_down_until == members(conversation)[0].release_at
-    assert "late texts get the notice that it has ended" in said.why
+    assert explained.outcome == "ended"
+    assert explained.conversation.id == conversation.public_id
+    assert explained.recipients == ()
+    assert explained.cools_down_until == members(conversation)[0].release_at
+    assert "late texts get the notice that it has ended" in explained.why
 
 
 @pytest.mark.parametrize(("option", "how"), [("ttl", "expired"), ("idle_ttl", "nobody wrote")])
 @pytest.mark.parametrize(("late_messages", "outcome"), [("end", "ended"), ("reopen", "relayed")])
-def test_one_whose_time_is_up_has_ended_even_before_the_sweep(
+def test_an_expired_conversation_has_ended_even_before_the_periodic_job(
     client, time_machine, option, how, late_messages, outcome
 ):
     add_numbers(2)
@@ -163,19 +163,19 @@ def test_one_whose_time_is_up_has_ended_even_before_the_sweep(
     conversation = talk(ALICE, BOB, **options)
     later(time_machine, HOUR + 1)
 
-    said = said_and_done(client, ALICE, proxies(conversation)[0])
+    explained = explain_and_send(client, ALICE, proxies(conversation)[0])
 
-    assert said.outcome == outcome
-    assert said.conversation.state == "open"
-    assert how in said.why
+    assert explained.outcome == outcome
+    assert explained.conversation.state == "open"
+    assert how in explained.why
 
 
-def test_a_late_text_that_opens_its_conversation_again_is_announced(client):
+def test_a_late_message_that_reopens_its_conversation_is_announced(client):
     add_numbers(2)
     conversation = talk(ALICE, BOB, late_messages="reopen")
     conversation.close()
 
-    first, second = (said_and_done(client, ALICE, proxies(conversation)[0]) for _ in range(2))
+    first, second = (explain_and_send(client, ALICE, proxies(conversation)[0]) for _ in range(2))
 
     assert first.reopens
     assert "reopens it" in first.why
@@ -183,63 +183,63 @@ def test_a_late_text_that_opens_its_conversation_again_is_announced(client):
     assert [to.label for to in first.recipients] == ["Bob"]
 
 
-def test_a_conversation_that_lost_a_number_is_not_opened_again_and_it_says_why(client):
+def test_a_conversation_that_lost_a_number_is_not_reopened_and_the_explanation_says_why(client):
     add_numbers(1)
     conversation = talk(ALICE, BOB, late_messages="reopen")
     conversation.close()
     talk(ALICE, CHARLIE, on_exhausted=ExhaustionPolicy.SOFT)
 
-    said = said_and_done(client, BOB, proxies(conversation)[1])
+    explained = explain_and_send(client, BOB, proxies(conversation)[1])
 
-    assert said.outcome == "ended"
-    assert said.conversation.id == conversation.public_id
-    assert "may be in another conversation" in said.why
-
-
-# Nowhere --------------------------------------------------------------------------------------------------------------
+    assert explained.outcome == "ended"
+    assert explained.conversation.id == conversation.public_id
+    assert "may be in another conversation" in explained.why
 
 
-def test_of_a_pair_that_was_released_it_tells_for_what_it_stood_last_and_until_when(client, time_machine, settings):
+# No route -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_released_pair_is_explained_with_its_last_conversation(client, time_machine, settings):
     add_numbers(2)
     conversation = talk(ALICE, BOB, reference="order-42")
     conversation.close()
     later(time_machine, settings.COOL_DOWN_SECONDS + 1)
     sweep()
 
-    said = said_and_done(client, ALICE, proxies(conversation)[0])
+    explained = explain_and_send(client, ALICE, proxies(conversation)[0])
 
-    assert said.outcome == "no_route"
-    assert said.conversation is None
-    assert said.last.conversation.reference == "order-42"
-    assert said.last.until == members(conversation)[0].released_at
-    assert said.sender_is_known
+    assert explained.outcome == "no_route"
+    assert explained.conversation is None
+    assert explained.last.conversation.reference == "order-42"
+    assert explained.last.until == members(conversation)[0].released_at
+    assert explained.sender_is_known
 
 
-def test_who_texts_the_wrong_number_is_told_by_which_they_reach_whom(client):
+def test_a_wrong_number_is_explained_with_the_sender_s_open_routes(client):
     add_numbers(4)
     with_bob, with_charlie, ended = talk(ALICE, BOB), talk(ALICE, CHARLIE), talk(ALICE, "+447700900004")
     ended.close()
     theirs = [proxies(each)[0] for each in (with_bob, with_charlie, ended)]
     [wrong] = VirtualNumber.objects.exclude(number__in=theirs)
 
-    said = said_and_done(client, ALICE, wrong.number)
+    explained = explain_and_send(client, ALICE, wrong.number)
 
-    assert said.outcome == "no_route"
-    assert said.last is None
-    assert [(way.number, way.conversation_id) for way in said.ways] == [
+    assert explained.outcome == "no_route"
+    assert explained.last is None
+    assert [(way.number, way.conversation_id) for way in explained.ways] == [
         (proxies(with_charlie)[0], with_charlie.public_id),
         (proxies(with_bob)[0], with_bob.public_id),
     ]
 
 
-def test_a_stranger_a_number_that_is_none_of_ours_and_a_number_of_ours_that_texts_are_told_apart(client):
+def test_an_unknown_sender_an_unknown_number_and_our_own_number_are_distinguished(client):
     ours, other, retired = add_numbers(3)
     VirtualNumber.objects.filter(pk=retired.pk).update(state=NumberState.RETIRED)
     talk(ALICE, BOB)
 
-    stranger = said_and_done(client, STRANGER, ours.number)
-    nowhere = said_and_done(client, ALICE, "+447700900777")
-    ourselves = said_and_done(client, other.number, ours.number)
+    stranger = explain_and_send(client, STRANGER, ours.number)
+    nowhere = explain_and_send(client, ALICE, "+447700900777")
+    ourselves = explain_and_send(client, other.number, ours.number)
 
     assert (stranger.outcome, stranger.sender_is_known) == ("no_route", False)
     assert "sender is unknown" in stranger.why
@@ -250,17 +250,17 @@ def test_a_stranger_a_number_that_is_none_of_ours_and_a_number_of_ours_that_text
     assert explain_route(ALICE, retired.number).virtual_number.state == "retired"
 
 
-def test_a_participant_whose_number_has_become_ours_is_ourselves_and_reaches_nobody(client):
+def test_a_participant_whose_number_became_virtual_is_a_loop(client):
     add_numbers(2)
     to = proxies(talk("+447700900100", BOB))[0]
     add_numbers(1, start="+4477009001")
 
-    said = said_and_done(client, "+447700900100", to)
+    explained = explain_and_send(client, "+447700900100", to)
 
-    assert (said.outcome, said.conversation, said.ways) == ("loop", None, ())
+    assert (explained.outcome, explained.conversation, explained.ways) == ("loop", None, ())
 
 
-# Whatever happened before ---------------------------------------------------------------------------------------------
+# Any history ----------------------------------------------------------------------------------------------------------
 
 _PEOPLE = [ALICE, BOB, CHARLIE]
 _NUMBERS = [f"+4477009005{index:02}" for index in range(3)]
@@ -287,7 +287,7 @@ _STEPS = st.lists(
 
 
 class History:
-    """Steps that a small crowd takes, as far as they are possible."""
+    """Steps of a few people; impossible steps are skipped."""
 
     def __init__(self, client, time_machine):
         self.client, self.time_machine = client, time_machine
@@ -323,12 +323,12 @@ class History:
             sweep()
 
     def text_all(self, sender):
-        """One text to each number of ours, and one to another."""
+        """Send one message to each virtual number, and one to an unknown number."""
         reached = {number for number in _NUMBERS if explain_route(sender, number).is_passed_on}
-        nowhere = said_and_done(self.client, sender, "+447700900777")
+        nowhere = explain_and_send(self.client, sender, "+447700900777")
         assert {way.number for way in nowhere.ways} == reached
         for number in _NUMBERS:
-            said_and_done(self.client, sender, number)
+            explain_and_send(self.client, sender, number)
 
     def _one(self, index):
         if self.made:
@@ -340,7 +340,7 @@ class History:
 @pytest.mark.slow
 @examples(fast=12, thorough=12)
 @given(first=_TALK, steps=_STEPS)
-def test_whatever_happened_before_what_it_says_is_what_becomes_of_the_text(db, client, time_machine, first, steps):
+def test_the_explanation_matches_the_outcome_after_any_history(db, client, time_machine, first, steps):
     time_machine.move_to("2026-11-24T12:00:00Z", tick=True)
     with transaction.atomic():
         add_numbers(len(_NUMBERS))
@@ -350,10 +350,10 @@ def test_whatever_happened_before_what_it_says_is_what_becomes_of_the_text(db, c
         transaction.set_rollback(True)
 
 
-# It only reads --------------------------------------------------------------------------------------------------------
+# Read-only ------------------------------------------------------------------------------------------------------------
 
 
-def test_it_writes_nothing_and_locks_nothing():
+def test_an_explanation_writes_nothing_and_locks_nothing():
     add_numbers(2)
     to = proxies(talk(ALICE, BOB))[0]
 
@@ -374,36 +374,36 @@ def test_it_writes_nothing_and_locks_nothing():
 
 @pytest.fixture
 def to(db):
-    """The number that Alice texts to reach Bob."""
+    """Return the proxy number that Alice texts to reach Bob."""
     add_numbers(3)
     return proxies(talk(ALICE, BOB, reference="order-42"))[0]
 
 
-def no_number_of_a_person_in(told):
-    assert not [number for number in (ALICE, BOB, CHARLIE, STRANGER) if number[1:] in told]
+def has_no_real_number(output):
+    assert not [number for number in (ALICE, BOB, CHARLIE, STRANGER) if number[1:] in output]
     return True
 
 
-def test_the_command_says_in_words_where_it_goes_and_ends_with_0(run, to):
-    code, told = run("explain_route", ALICE, to)
+def test_the_command_prints_the_route_and_exits_with_0(run, to):
+    code, output = run("explain_route", ALICE, to)
 
     assert code == 0
-    assert told.startswith("RELAYED: The pair belongs to participant 0, and the conversation is open.")
-    assert f"number        {to}, active, common pool" in told
-    assert "“order-42”, open, common pool" in told
-    assert "goes to       participant 1 (Bob), whose proxy number is +4477009005" in told
-    assert no_number_of_a_person_in(told)
+    assert output.startswith("RELAYED: The pair belongs to participant 0, and the conversation is open.")
+    assert f"number        {to}, active, common pool" in output
+    assert "“order-42”, open, common pool" in output
+    assert "goes to       participant 1 (Bob), whose proxy number is +4477009005" in output
+    assert has_no_real_number(output)
 
 
-def test_it_ends_with_3_if_the_text_would_reach_nobody(run, to):
-    code, told = run("explain_route", STRANGER, to)
+def test_the_command_exits_with_3_if_the_message_would_reach_nobody(run, to):
+    code, output = run("explain_route", STRANGER, to)
 
     assert code == 3
-    assert "It would not be relayed: no route." in told
-    assert no_number_of_a_person_in(told)
+    assert "It would not be relayed: no route." in output
+    assert has_no_real_number(output)
 
 
-def test_the_person_s_number_may_come_from_standard_input(run, to):
+def test_the_real_number_can_come_from_standard_input(run, to):
     assert run("explain_route", "-", to, types=f"{ALICE}\n")[0] == 0
     assert run("explain_route", "-", to, types="")[0] == 2
 
@@ -418,12 +418,12 @@ def test_the_person_s_number_may_come_from_standard_input(run, to):
         ["+4477009000427700900042", "+447700900500"],
     ],
 )
-def test_wrong_numbers_are_wrong_usage_and_are_not_repeated(run, db, wrong):
-    code, told = run("explain_route", *wrong)
+def test_an_invalid_number_is_a_usage_error_that_does_not_quote_it(run, db, wrong):
+    code, output = run("explain_route", *wrong)
 
     assert code == 2
-    assert "xpected" in told
-    assert "900042" not in told
+    assert "xpected" in output
+    assert "900042" not in output
 
 
 # GET /api/v1/routes/explain/ ------------------------------------------------------------------------------------------
@@ -433,18 +433,18 @@ def ask(api, sender, to, **query):
     return api.get(URL, {"to": to, **query}, headers={"From-Number": sender})
 
 
-def test_the_api_tells_the_same_as_the_command(api, run, to):
+def test_the_api_returns_the_json_of_the_command(api, run, to):
     for sender in (ALICE, STRANGER):
         answer = ask(api, sender, to)
 
         assert answer.status_code == 200
-        told = run("explain_route", sender, to, "--json")[1]
-        assert answer.json() == json.JSONDecoder().raw_decode(told)[0]
+        printed = run("explain_route", sender, to, "--json")[1]
+        assert answer.json() == json.JSONDecoder().raw_decode(printed)[0]
         assert answer["Cache-Control"] == "no-store"
-        assert no_number_of_a_person_in(answer.content.decode())
+        assert has_no_real_number(answer.content.decode())
 
 
-def test_its_answer_has_what_a_program_needs(api, to):
+def test_the_api_response_has_the_documented_fields(api, to):
     found = ask(api, ALICE, to).json()
 
     assert found["outcome"] == "relayed"
@@ -455,14 +455,14 @@ def test_its_answer_has_what_a_program_needs(api, to):
 
 
 @pytest.mark.parametrize("name", ["from", "number", "From-Number", "msisdn", "x", ALICE])
-def test_a_person_s_number_in_the_address_is_refused_and_not_repeated(api, to, name):
+def test_a_real_number_in_the_url_is_rejected_and_not_quoted(api, to, name):
     answer = ask(api, ALICE, to, **{name: ALICE})
 
     assert answer.status_code == 400
     assert answer["Content-Type"] == "application/problem+json"
     assert answer.json()["code"] == "number_in_address"
     assert "From-Number" in answer.json()["detail"]
-    assert no_number_of_a_person_in(answer.content.decode())
+    assert has_no_real_number(answer.content.decode())
 
 
 @pytest.mark.parametrize(
@@ -475,7 +475,7 @@ def test_a_person_s_number_in_the_address_is_refused_and_not_repeated(api, to, n
         ({"From-Number": ALICE}, "to=%00", "to_not_e164"),
     ],
 )
-def test_what_is_missing_or_wrong_is_a_400_that_says_what_was_expected(api, headers, query, code):
+def test_an_invalid_request_is_a_400_that_says_what_was_expected(api, headers, query, code):
     answer = api.get(f"{URL}?{query}", headers=headers)
 
     assert (answer.status_code, answer.json()["code"]) == (400, code)
@@ -483,14 +483,14 @@ def test_what_is_missing_or_wrong_is_a_400_that_says_what_was_expected(api, head
     assert "900042" not in answer.content.decode()
 
 
-def test_a_person_s_number_where_the_virtual_one_belongs_is_not_repeated(api, to):
+def test_a_real_number_in_place_of_the_virtual_one_is_not_quoted(api, to):
     answer = ask(api, to, ALICE)
 
     assert answer.json()["virtual_number"] is None
-    assert no_number_of_a_person_in(answer.content.decode())
+    assert has_no_real_number(answer.content.decode())
 
 
-def test_it_needs_a_key(client, to):
+def test_the_api_requires_a_key(client, to):
     answer = client.get(URL, {"to": to}, headers={"From-Number": ALICE})
 
     assert answer.status_code == 401

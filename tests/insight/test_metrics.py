@@ -1,4 +1,4 @@
-"""GET /metrics: what Prometheus is told."""
+"""GET /metrics: the figures for Prometheus."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def scrape(api):
-    """Each figure by its name and labels."""
+    """Return a function that scrapes and returns each figure by name and labels."""
 
     def scrape():
         answer = api.get(URL)
@@ -51,8 +51,8 @@ def test_an_empty_deployment_has_no_trouble(scrape):
     assert {value for (name, *_), value in found.items() if name == "smsproxy_trouble"} == {0}
 
 
-def test_numbers_are_counted_by_pool_country_and_state_with_what_they_carry_and_cost(scrape):
-    pool = Pool.objects.create(name="common")  # The common one has no name at all, so none can be mistaken for it.
+def test_numbers_live_pairs_and_costs_are_reported_by_pool_country_and_state(scrape):
+    pool = Pool.objects.create(name="common")  # The common pool has no name, so no named pool can be mistaken for it.
     add_numbers(3)
     add_numbers(2, "US", start="+1212555010")
     VirtualNumber.objects.filter(country="US").update(pool=pool)
@@ -72,13 +72,13 @@ def test_numbers_are_counted_by_pool_country_and_state_with_what_they_carry_and_
     assert found[of("rented_monthly_cost_euros", pool="common", country="US")] == 2.5
 
 
-def test_a_number_whose_cost_is_not_known_costs_nothing_that_we_know_of(scrape):
+def test_a_number_of_unknown_cost_adds_nothing_to_the_monthly_cost(scrape):
     add_numbers(1)
 
     assert scrape()[of("rented_monthly_cost_euros", pool="", country="GB")] == 0
 
 
-def test_every_conversation_that_found_no_number_free_is_counted(scrape):
+def test_every_shortage_is_counted(scrape):
     pool = Pool.objects.create(name="berlin")
     add_numbers(1)
     talk(ALICE, BOB)
@@ -94,7 +94,7 @@ def test_every_conversation_that_found_no_number_free_is_counted(scrape):
     assert found[of("shortages_total", pool="berlin", country="GB")] == 1
 
 
-def test_a_counter_does_not_go_back_when_old_shortages_are_forgotten(scrape, time_machine):
+def test_the_shortage_counter_never_decreases_when_old_rows_are_deleted(scrape, time_machine):
     for days in (0, 91):
         later(time_machine, days * 24 * 3600)
         with pytest.raises(NoNumberFree):
@@ -106,7 +106,7 @@ def test_a_counter_does_not_go_back_when_old_shortages_are_forgotten(scrape, tim
     assert scrape()[of("shortages_total", pool="", country="GB")] == 2
 
 
-def test_what_waits_and_for_how_long(scrape, bob, time_machine):
+def test_the_queue_is_reported_with_its_length_and_oldest_age(scrape, bob, time_machine):
     queue(bob, "one", "two", "three")
     later(time_machine, 90)
     Worker.objects.create(name="host-a", concurrency=20, in_flight=0)
@@ -120,7 +120,7 @@ def test_what_waits_and_for_how_long(scrape, bob, time_machine):
     assert found[of("workers_alive")] == 1
 
 
-def test_each_kind_of_trouble_is_0_or_1(scrape, bob):
+def test_each_kind_of_trouble_is_reported_as_0_or_1(scrape, bob):
     queue(bob, "one")
     AccountRateLimit.pause("the account has no credit", 60)
 
@@ -131,16 +131,16 @@ def test_each_kind_of_trouble_is_0_or_1(scrape, bob):
     assert found[of("trouble", kind="undecided")] == found[of("trouble", kind="quarantined")] == 0
 
 
-def test_no_number_of_anybody_is_in_it(api, bob):
+def test_metrics_contain_no_real_number_and_no_text(api, bob):
     queue(bob, "meet me at the old lighthouse")
     with pytest.raises(NoNumberFree):
         [talk(ALICE, f"+4477007{index:05}") for index in range(4)]
 
-    told = api.get(URL).content.decode()
+    content = api.get(URL).content.decode()
 
-    assert "smsproxy_shortages_total" in told
-    assert "7700" not in told
-    assert "lighthouse" not in told
+    assert "smsproxy_shortages_total" in content
+    assert "7700" not in content
+    assert "lighthouse" not in content
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_no_number_of_anybody_is_in_it(api, bob):
         ("application/openmetrics-text;version=1.0.0", "application/openmetrics-text", None),
     ],
 )
-def test_it_speaks_both_formats_of_prometheus(api, accept, content_type, parse):
+def test_both_prometheus_formats_are_supported(api, accept, content_type, parse):
     add_numbers(1)
 
     answer = api.get(URL, headers={"Accept": accept})
@@ -161,7 +161,7 @@ def test_it_speaks_both_formats_of_prometheus(api, accept, content_type, parse):
     assert "smsproxy_numbers" in {family.name for family in parse(answer.content.decode())}
 
 
-def test_a_scrape_takes_as_many_queries_however_much_there_is(api):
+def test_a_scrape_takes_the_same_number_of_queries_for_any_pool_size(api):
     def queries():
         with CaptureQueriesContext(connection) as captured:
             api.get(URL)
@@ -180,7 +180,7 @@ def test_a_scrape_takes_as_many_queries_however_much_there_is(api):
     assert counts[0] < 20
 
 
-def test_it_needs_a_key(client):
+def test_metrics_require_a_key(client):
     answer = client.get(URL)
 
     assert answer.status_code == 401
@@ -188,11 +188,11 @@ def test_it_needs_a_key(client):
     assert b"smsproxy_" not in answer.content
 
 
-def test_with_the_database_away_it_is_a_503_and_no_half_of_the_figures(api, monkeypatch):
-    def away():
+def test_a_scrape_without_the_database_is_a_503_without_partial_figures(api, monkeypatch):
+    def fail():
         raise OperationalError("connection to +447700900001 refused")
 
-    monkeypatch.setattr(metrics, "collect_status", away)
+    monkeypatch.setattr(metrics, "collect_status", fail)
 
     answer = api.get(URL)
 
@@ -202,6 +202,6 @@ def test_with_the_database_away_it_is_a_503_and_no_half_of_the_figures(api, monk
     assert b"447700900001" not in answer.content
 
 
-def test_a_version_that_is_none_gets_the_plain_format(api):
+def test_an_invalid_version_in_the_accept_header_gets_the_plain_format(api):
     answer = api.get("/metrics", HTTP_ACCEPT="text/plain; version=abc")
     assert (answer.status_code, answer.headers["Content-Type"].split(";")[0]) == (200, "text/plain")

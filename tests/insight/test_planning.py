@@ -1,4 +1,4 @@
-"""A pool needs as many numbers as its people really had going on at once; when they run out follows from that."""
+"""A plan derives the numbers that a pool needs, and the day it runs out, from its real history."""
 
 import json
 from datetime import date, timedelta
@@ -23,17 +23,17 @@ NEW_YORKER = "+12125550101"
 TODAY = NOW.date()
 
 
-def plan(**asked):
-    return make_plan(Question(**asked), at=NOW)
+def plan(**options):
+    return make_plan(Question(**options), at=NOW)
 
 
-def gb(**asked):
-    [country] = plan(country="GB", **asked).countries
+def gb(**options):
+    [country] = plan(country="GB", **options).countries
     return country
 
 
 def on(country, days_ago):
-    """What is told of that day."""
+    """Return the figures of one day."""
     [day] = [day for day in country.days if day.date == TODAY - timedelta(days=days_ago)]
     return day
 
@@ -43,12 +43,12 @@ def needed_with(country, cool_down):
     return simulation.needs.numbers
 
 
-# Against a model that counts every moment -----------------------------------------------------------------------------
+# Compared with a model that counts every moment -----------------------------------------------------------------------
 
 DAYS = 4
 HOUR = DAY // 24
 UNTIL = DAYS * DAY - 5 * HOUR
-# Hours, so that ends and beginnings often meet, and now and then a moment beside them.
+# Whole hours, so that ends and beginnings often coincide, sometimes off by one unit.
 MOMENTS = st.builds(lambda hours, off: hours * HOUR + off, st.integers(-60, DAYS * 24), st.sampled_from([-1, 0, 0, 1]))
 SPANS = st.builds(
     lambda begun, closed, let_go: PairLifetime(begun, max(begun, closed), max(begun, let_go)),
@@ -64,7 +64,7 @@ def live_at(moment, spans, cool_down):
 
 
 def counted(crowd, cool_down, of):
-    """The highest count of each day: one cannot be higher than at midnight, or when something has just begun."""
+    """Return the highest count of each day. A count can peak only at midnight or at a beginning."""
     beginnings = [span.begun for spans in crowd for span in spans]
     highest = []
     for day in range(DAYS):
@@ -74,7 +74,7 @@ def counted(crowd, cool_down, of):
 
 
 @given(crowd=CROWDS, cool_down=st.integers(1, 60).map(lambda hours: hours * HOUR))
-def test_the_busiest_and_the_most_live_of_each_day_are_those_of_every_moment(crowd, cool_down):
+def test_the_daily_peaks_equal_the_highest_count_of_every_moment(crowd, cool_down):
     demand = Demand(DAYS, UNTIL, cool_down)
     other = Demand(DAYS, UNTIL, 7 * HOUR, [cool_down])
     for spans in crowd:
@@ -98,7 +98,7 @@ def test_the_busiest_and_the_most_live_of_each_day_are_those_of_every_moment(cro
 
 @pytest.mark.django_db
 class TestTheHistory:
-    def test_a_pair_is_live_until_its_cool_down_is_over_and_not_a_moment_longer(self):
+    def test_a_pair_is_live_exactly_until_the_end_of_its_cool_down(self):
         moment = timedelta(microseconds=1)
         talked(ALICE, ago(30), ago(20))
         talked(ALICE, ago(20) + WEEK - moment, ago(12))
@@ -109,23 +109,23 @@ class TestTheHistory:
         assert gb().busiest == 2
         assert [on(gb(), days).live for days in (30, 14, 13)] == [2, 2, 3]
 
-    def test_one_that_is_open_is_live_and_one_that_ended_long_ago_is_not(self):
+    def test_an_open_pair_is_live_and_a_pair_that_ended_long_ago_is_not(self):
         talked(ALICE, ago(200))
         talked(ALICE, ago(200), ago(100))
 
         assert {day.busiest for day in gb().days} == {1}
         assert len(gb().days) == 90
 
-    def test_a_pair_that_was_released_early_was_live_until_then(self):
+    def test_a_pair_released_early_is_live_until_its_release(self):
         talked(ALICE, ago(30), ago(28), released_at=ago(26))
         assert [on(gb(), days).live for days in (26, 25)] == [1, 0]
         assert needed_with(gb(), timedelta(days=1)) == 1
 
-    def test_the_sweep_that_came_late_counts_for_nothing(self):
+    def test_a_late_release_does_not_extend_the_cool_down(self):
         talked(ALICE, ago(30), ago(28), released_at=ago(2))
         assert [on(gb(), days).live for days in (21, 20)] == [1, 0]
 
-    def test_a_replaced_number_counts_until_it_is_released_and_the_other_from_when_it_took_over(self):
+    def test_a_replaced_number_counts_until_its_release_and_its_successor_from_the_replacement(self):
         old = talked(ALICE, ago(40), release_at=ago(20) + WEEK, released_at=ago(13))
         new = talked(BOB, ago(40))
         type(new).objects.filter(pk=new.pk).update(conversation=old.conversation, position=1)
@@ -133,7 +133,7 @@ class TestTheHistory:
 
         assert [on(gb(), days).live for days in (40, 21, 20, 13, 12)] == [1, 1, 2, 2, 1]
 
-    def test_one_who_was_given_another_number_has_both_even_if_the_conversation_ends_meanwhile(self, time_machine):
+    def test_a_replaced_number_still_counts_after_its_conversation_ends(self, time_machine):
         add_numbers(4)
         time_machine.move_to(ago(40), tick=False)
         conversation = talk(ALICE, BOB)
@@ -145,7 +145,7 @@ class TestTheHistory:
 
         assert [on(gb(), days).busiest for days in (21, 20, 18, 15, 8, 7)] == [1, 2, 2, 2, 2, 0]
 
-    def test_a_replaced_number_cools_down_for_as_long_as_it_is_asked_about(self):
+    def test_a_replaced_number_uses_the_simulated_cool_down(self):
         old = talked(ALICE, ago(40), release_at=ago(20) + WEEK, released_at=ago(13))
         Participant.objects.filter(pk=old.pk).update(replaced_by=talked(BOB, ago(60), ago(60)), replaced_at=ago(20))
         talked(ALICE, ago(18), ago(17))
@@ -154,7 +154,7 @@ class TestTheHistory:
 
         assert [needed_with(gb(), timedelta(days=days)) for days in (1, 3, 7, 14)] == [1, 2, 3, 4]
 
-    def test_another_pool_and_a_reserved_number_that_was_named_count_for_nothing_here(self):
+    def test_other_pools_and_requested_reserved_numbers_do_not_count(self):
         berlin = Pool.objects.create(name="berlin")
         reserved = spare_number()
         VirtualNumber.objects.filter(pk=reserved.pk).update(is_reserved=True)
@@ -164,7 +164,7 @@ class TestTheHistory:
 
         assert gb().busiest == gb(pool=berlin).busiest == 1
 
-    def test_each_country_of_people_is_planned_by_itself(self):
+    def test_each_country_is_planned_separately(self):
         talked(ALICE, ago(5))
         talked(NEW_YORKER, ago(5))
         talked(NEW_YORKER, ago(5))
@@ -172,12 +172,12 @@ class TestTheHistory:
 
         assert {each.country: each.busiest for each in plan().countries} == {"FR": 0, "GB": 1, "US": 2}
 
-    def test_a_pool_with_nothing_in_it_has_an_empty_plan(self):
+    def test_an_empty_pool_has_an_empty_plan(self):
         assert plan().countries == []
         assert gb().needs.limit is None
         assert gb().days == []
 
-    def test_the_cool_down_of_the_pool_is_what_counts(self):
+    def test_the_plan_uses_the_cool_down_of_the_pool(self):
         slow = Pool.objects.create(name="slow", cool_down=20 * 24 * 3600)
         talked(ALICE, ago(30), ago(20), pool=slow)
         talked(ALICE, ago(10), ago(9), pool=slow)
@@ -191,16 +191,16 @@ class TestTheHistory:
 class TestTheLimits:
     @pytest.fixture
     def crowd(self, settings):
-        """Alice has two conversations, Bob and Charlie one each."""
+        """Return four pairs: two of Alice, one each of Bob and Charlie."""
         settings.NUMBER_SEGMENTS_PER_SECOND = {"*": 10.0}
         return [talked(ALICE, ago(3)), talked(ALICE, ago(2)), talked(BOB, ago(2)), talked(CHARLIE, ago(2))]
 
-    def test_the_busiest_person(self, crowd):
+    def test_the_busiest_person_can_be_the_limit(self, crowd):
         needs = gb().needs
         assert (needs.numbers, needs.limit) == (2, Constraint.BUSIEST)
         assert (needs.busiest, needs.cap, needs.rate) == (2, None, 0)
 
-    def test_the_cap(self, crowd, settings):
+    def test_the_cap_can_be_the_limit(self, crowd, settings):
         settings.NUMBER_CAP = 2
         assert gb().needs.limit == Constraint.BUSIEST
 
@@ -208,13 +208,13 @@ class TestTheLimits:
         needs = gb().needs
         assert (needs.numbers, needs.limit, needs.cap) == (3, Constraint.CAP, 3)
 
-    def test_the_cap_of_the_pool(self):
+    def test_the_cap_of_the_pool_can_be_the_limit(self):
         berlin = Pool.objects.create(name="berlin", number_cap=1)
         for person in (ALICE, BOB, CHARLIE):
             talked(person, ago(1), pool=berlin)
         assert (gb(pool=berlin).needs.cap, gb(pool=berlin).needs.limit) == (3, Constraint.CAP)
 
-    def test_the_rate(self, crowd):
+    def test_the_rate_can_be_the_limit(self, crowd):
         minute = ago(1).replace(second=0)
         sent(crowd[0], minute, 1000)
         sent(crowd[2], minute + timedelta(seconds=59), 800)
@@ -225,7 +225,7 @@ class TestTheLimits:
         sent(crowd[0], minute + timedelta(seconds=1))
         assert gb().needs.rate == 4
 
-    def test_the_rate_of_a_number_is_the_average_of_those_that_there_are(self, crowd):
+    def test_the_rate_of_a_number_is_the_average_of_the_stock(self, crowd):
         sent(crowd[0], ago(1), 600)
         assert gb().needs.rate == 1
 
@@ -240,7 +240,7 @@ class TestTheLimits:
 
 @pytest.mark.django_db
 def test_another_cool_down_is_simulated_on_the_same_history():
-    # One conversation of an hour every two days: with a cool-down of c days, those of the last c days are live, too.
+    # One conversation of an hour every two days. A cool-down of c days keeps those of the last c days live.
     for days in range(2, 42, 2):
         talked(ALICE, ago(days), ago(days) + timedelta(hours=1))
     country = gb(cool_down=timedelta(days=20))
@@ -257,12 +257,12 @@ def test_another_cool_down_is_simulated_on_the_same_history():
 
 
 class TestTheForecast:
-    def test_a_straight_history_has_a_straight_future(self):
+    def test_a_linear_history_gives_a_linear_trend(self):
         assert slope(range(5, 95, 3)) == 3
         assert slope([4] * 30) == 0
         assert monthly(slope([10, 9] * 5)) == Decimal("-0.91")
 
-    def test_a_few_days_are_no_trend(self):
+    def test_fewer_than_seven_days_have_no_trend(self):
         assert slope([1, 2, 3, 4, 5, 6]) is None
         assert slope([1, 2, 3, 4, 5, 6, 7]) == 1
 
@@ -281,12 +281,12 @@ class TestTheForecast:
             (Forecast(needed=0, per_day=None, growth=Decimal(1000)), 0, None),
         ],
     )
-    def test_the_first_day_on_which_they_are_too_few(self, forecast, numbers, days):
+    def test_the_forecast_finds_the_first_day_with_too_few_numbers(self, forecast, numbers, days):
         expected = None if days is None else TODAY + timedelta(days=days)
         assert forecast.runs_out(numbers, TODAY) == expected
 
     @pytest.mark.django_db
-    def test_of_a_person_who_has_one_more_conversation_every_day(self):
+    def test_one_more_conversation_a_day_runs_out_on_the_expected_day(self):
         add_numbers(70)
         for days in range(1, 61):
             talked(ALICE, ago(days))
@@ -297,11 +297,11 @@ class TestTheForecast:
         assert gb(days=30, growth=Decimal(0)).runs_out_on is None
 
     @pytest.mark.django_db
-    def test_the_first_cool_down_of_a_new_pool_is_no_growth(self):
+    def test_the_first_cool_down_of_a_new_pool_is_not_growth(self):
         for days in range(30):
             talked(ALICE, ago(days), ago(days))
         assert gb().trend == 0
-        # Nor if it began before the days that are looked at.
+        # The same holds if it began before the analysed days.
         assert [gb(days=days).trend for days in (29, 27, 25, 15)] == [0, 0, 0, 0]
 
     @pytest.mark.django_db
@@ -310,12 +310,12 @@ class TestTheForecast:
         assert (gb().trend, gb().forecast.is_known, gb(growth=Decimal(5)).forecast.is_known) == (None, False, True)
 
 
-# What there is, and its cost ------------------------------------------------------------------------------------------
+# The stock and its cost -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.django_db
 class TestTheStock:
-    def test_it_is_the_numbers_that_new_conversations_may_have(self):
+    def test_the_stock_is_the_numbers_available_to_new_conversations(self):
         draining, unable, reserved, quarantined, _ = (
             VirtualNumber.objects.filter(pk=each.pk) for each in add_numbers(5)
         )
@@ -326,7 +326,7 @@ class TestTheStock:
         assert gb().stock.numbers == 1
 
     @pytest.mark.parametrize(("geography", "others"), [("prefer", (2, 1)), ("same-country", (0, 0)), ("any", (2, 1))])
-    def test_those_of_other_countries_that_would_serve_are_told_and_not_counted(self, settings, geography, others):
+    def test_usable_numbers_of_other_countries_are_reported_but_not_counted(self, settings, geography, others):
         settings.NUMBER_GEOGRAPHY = geography
         add_numbers(1)
         add_numbers(1, "US", start="+12125550")
@@ -335,7 +335,7 @@ class TestTheStock:
         assert (found["GB"].others, found["US"].others) == others
         assert {stock.numbers for stock in found.values()} == {1}
 
-    def test_what_it_costs_and_what_is_to_be_bought(self):
+    def test_the_plan_states_the_cost_and_the_numbers_to_buy(self):
         rows = add_numbers(3)
         for row, cost in zip(rows, ["1.00", "1.50", None], strict=True):
             VirtualNumber.objects.filter(pk=row.pk).update(monthly_cost=cost)
@@ -347,7 +347,7 @@ class TestTheStock:
         assert country.stock.cost_of(country.needs.numbers) == Decimal("6.25")
         assert (country.to_buy, country.stock.cost_of(country.to_buy)) == (2, Decimal("2.50"))
 
-    def test_nothing_costs_nothing_even_where_no_price_is_known(self):
+    def test_zero_numbers_cost_zero_even_without_known_prices(self):
         add_numbers(1)
         assert (gb().to_buy, gb().stock.cost_of(0), gb().stock.cost_of(1)) == (0, 0, None)
 
@@ -357,7 +357,7 @@ class TestTheStock:
 
 @pytest.fixture
 def history(db, time_machine):
-    """Alice had one conversation more every sixth day; she lives on."""
+    """Give Alice one more conversation every sixth day."""
     time_machine.move_to(NOW, tick=False)
     add_numbers(20)
     VirtualNumber.objects.filter(country="GB").update(monthly_cost="1.25")
@@ -365,16 +365,16 @@ def history(db, time_machine):
         talked(ALICE, ago(days))
 
 
-def test_the_table_ends_with_a_sentence_of_advice_for_each_country(run, history):
+def test_the_table_ends_with_advice_for_each_country(run, history):
     add_numbers(1, "FR", start="+336390098")
 
-    code, told = run("plan_pool")
+    code, output = run("plan_pool")
 
     assert code == 0
-    assert max(map(len, told.splitlines())) <= 100
-    assert told.startswith("POOL common: 2026-08-25 to 2026-11-22 12:00 UTC, cool-down 7 days\n")
-    assert "  country  1 day  3 days  7 days*  14 days\n" in told
-    flat = " ".join(told.split())
+    assert max(map(len, output.splitlines())) <= 100
+    assert output.startswith("POOL common: 2026-08-25 to 2026-11-22 12:00 UTC, cool-down 7 days\n")
+    assert "  country  1 day  3 days  7 days*  14 days\n" in output
+    flat = " ".join(output.split())
     assert "GB 20 15 Δ 15 - 0 +5.00 +5.00 2026-12-23" in flat
     assert "GB 25.00 0 18.75 0 0.00" in flat
     assert (
@@ -384,9 +384,9 @@ def test_the_table_ends_with_a_sentence_of_advice_for_each_country(run, history)
     assert "FR: 1 number, and no conversations in 90 days." in flat
 
 
-def test_for_programs_it_is_json_with_every_day(run, history):
-    code, told = run("plan_pool", "--json", "--cool-down", "172800", "--growth", "12.5", "--days", "30")
-    found = json.loads(told)
+def test_the_json_output_has_every_day(run, history):
+    code, output = run("plan_pool", "--json", "--cool-down", "172800", "--growth", "12.5", "--days", "30")
+    found = json.loads(output)
     [country] = found["countries"]
 
     assert code == 0
@@ -401,15 +401,15 @@ def test_for_programs_it_is_json_with_every_day(run, history):
     assert country["history"][-1]["needed"] == 15
 
 
-def test_too_few_numbers_are_told_with_their_price(run, history):
+def test_a_shortfall_is_reported_with_its_price(run, history):
     VirtualNumber.objects.filter(number__gt="+447700900505").update(state="retired")
 
-    told = " ".join(run("plan_pool", "--country", "gb")[1].split())
+    output = " ".join(run("plan_pool", "--country", "gb")[1].split())
 
-    assert "too few: buy 9 now, for EUR 11.25 a month." in told
+    assert "too few: buy 9 now, for EUR 11.25 a month." in output
 
 
-def test_an_empty_pool_has_sensible_words(run, db):
+def test_an_empty_pool_has_a_clear_message(run, db):
     Pool.objects.create(name="berlin")
 
     assert "POOL berlin:" in run("plan_pool", "--pool", "berlin")[1]
@@ -418,7 +418,7 @@ def test_an_empty_pool_has_sensible_words(run, db):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "expected"),
     [
         (["--pool", "paris"], "expected one of the pools berlin (omit it for the common pool), found 'paris'"),
         (["--country", "Britain"], "expected the two letters of a country"),
@@ -432,9 +432,9 @@ def test_an_empty_pool_has_sensible_words(run, db):
         (["--days", "1000"], "expected a whole number of days from 1 to 366"),
     ],
 )
-def test_a_wrong_argument_is_refused_with_what_was_expected(run, db, arguments, told):
+def test_an_invalid_argument_is_rejected_with_what_was_expected(run, db, arguments, expected):
     Pool.objects.create(name="berlin")
-    code, said = run("plan_pool", *arguments)
+    code, output = run("plan_pool", *arguments)
 
     assert code != 0
-    assert told in said
+    assert expected in output

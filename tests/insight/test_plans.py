@@ -1,4 +1,4 @@
-"""The busiest questions, by PostgreSQL's plans: each is a look into the index made for it, in tables of any size."""
+"""The most frequent queries use their own index in tables of any size, as PostgreSQL's plans show."""
 
 import re
 from datetime import timedelta
@@ -37,14 +37,14 @@ def plan_of(statement, parameters=None):
 
 
 def plans_of_look_ups(work):
-    """Of each statement that reads while work() runs."""
+    """Return the plan of each SELECT that work() runs."""
     with CaptureQueriesContext(connection) as statements:
         work()
     return "\n".join(plan_of(each["sql"]) for each in statements if each["sql"].startswith("SELECT"))
 
 
-def test_the_sweeps_and_the_webhooks_use_the_indexes_made_for_them():
-    """Seen by the plans of a database that is told to avoid reading whole tables, as a large one is anyway."""
+def test_the_periodic_jobs_and_the_webhooks_use_their_indexes():
+    """Disable sequential scans, because the test tables are smaller than real ones."""
     add_numbers(2)
     conversation = talk(ALICE, BOB)
     to = proxies(conversation)[0]
@@ -73,7 +73,7 @@ def test_the_sweeps_and_the_webhooks_use_the_indexes_made_for_them():
         by_their_id = plans_of_look_ups(lambda: receipts._find(DeliveryReceipt(carrier_message_id="a")))
 
     for plan in (inbound_by_hand, inbound):
-        # The person, by the hash of their number; and that they have but one conversation through this number of ours.
+        # The person, by the hash of their number, and their only live conversation through this virtual number.
         assert re.search(r"numbers_realnumber_number_hash\w+ on numbers_realnumber", plan)
         assert "one_live_route" in plan
     for plan in (inbound_by_hand, inbound, by_our_reference, by_their_id):
@@ -89,16 +89,19 @@ def nodes_of(plan):
 
 
 def nodes_on_messages(statement, parameters, *, planned):
-    """What running it, prepared as the workers do, does with the outbox. planned: for these values, or for any."""
+    """Run a statement, prepared as the workers do, and return its plan nodes on the outbox.
+
+    planned is "custom" (a plan for these values) or "generic" (a plan for any values).
+    """
     types = ", ".join("bigint" if isinstance(value, int) else "timestamptz" for value in parameters.values())
     places = {name: f"${place}" for place, name in enumerate(parameters, 1)}
     values = ", ".join(f"%({name})s" for name in parameters)
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(f"SET LOCAL plan_cache_mode = force_{planned}_plan")
-        cursor.execute(f"PREPARE asked ({types}) AS {statement % places}")
-        cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE asked ({values})", parameters)
+        cursor.execute(f"PREPARE query ({types}) AS {statement % places}")
+        cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE query ({values})", parameters)
         [[[answer]]] = cursor.fetchall()
-        cursor.execute("DEALLOCATE asked")
+        cursor.execute("DEALLOCATE query")
     return [node for node in nodes_of(answer["Plan"]) if node.get("Relation Name") == "conversations_outboundmessage"]
 
 
@@ -108,7 +111,7 @@ def rows_read(node):
 
 
 def multiply(message, count, state):
-    """As many more like this one."""
+    """Insert count copies of a message in the given state."""
     columns = [str(field.column) for field in OutboundMessage._meta.concrete_fields if not field.primary_key]
     values = {column: column for column in columns} | {"client_ref": "md5(random()::text || n)", "state": "%s"}
     with connection.cursor() as cursor:
@@ -119,8 +122,8 @@ def multiply(message, count, state):
         )
 
 
-def test_a_claim_reads_neither_what_was_sent_nor_what_waits_behind_another(monkeypatch):
-    """As PostgreSQL plans it by itself, whether it knows the table or not."""
+def test_a_claim_reads_neither_sent_nor_blocked_messages(monkeypatch):
+    """PostgreSQL chooses these plans both with and without table statistics."""
     now = timezone.now()
     soon, later = now + timedelta(minutes=1), now + timedelta(hours=1)
     people = []
@@ -128,15 +131,15 @@ def test_a_claim_reads_neither_what_was_sent_nor_what_waits_behind_another(monke
         bob = ParticipantSpec(number=f"+4477007{index:05}", proxy_number=number.number)
         people += members(create_conversation([ParticipantSpec(number=ALICE), bob], ConversationSpec(notify=False)))[1:]
     stuck, *others = sorted(people, key=lambda person: person.proxy_number_id)
-    in_doubt, behind = outbox.queue_notice(stuck, "in doubt"), outbox.queue_notice(stuck, "behind")
-    OutboundMessage.objects.filter(pk=in_doubt.pk).update(state="unknown", due_at=later)
+    unknown, behind = outbox.queue_notice(stuck, "unknown"), outbox.queue_notice(stuck, "behind")
+    OutboundMessage.objects.filter(pk=unknown.pk).update(state="unknown", due_at=later)
     multiply(behind, 20_000, "sent")
     multiply(behind, 20_000, "queued")
     free = [outbox.queue_notice(person, "hello").pk for person in others]
     OutboundMessage.objects.filter(pk__in=free).update(due_at=now)
     NumberRateLimit.objects.bulk_create(NumberRateLimit(number=person.proxy_number, ready_at=soon) for person in people)
-    asked, rows = [], prepared.fetch_all
-    monkeypatch.setattr(prepared, "fetch_all", lambda *question: asked.append(question) or rows(*question))
+    statements, rows = [], prepared.fetch_all
+    monkeypatch.setattr(prepared, "fetch_all", lambda *query: statements.append(query) or rows(*query))
 
     assert sorted(claim._sendable_heads(soon, 50)) == free
     assert sorted(claim._sendable_heads(soon, 50, of=[person.proxy_number_id for person in people])) == free
@@ -147,9 +150,9 @@ def test_a_claim_reads_neither_what_was_sent_nor_what_waits_behind_another(monke
             with connection.cursor() as cursor:
                 cursor.execute("ANALYZE conversations_outboundmessage, conversations_numberratelimit")
         for planned in ("custom", "generic"):
-            nodes = [nodes_on_messages(*question, planned=planned) for question in asked]
+            nodes = [nodes_on_messages(*statement, planned=planned) for statement in statements]
             turns, again, soonest = [{node.get("Index Name") for node in each} for each in nodes]
-            # Of somebody with few texts it may read them all, and look what they are: what matters is how many.
+            # A short queue may be read whole and filtered. Only the number of rows read matters.
             assert turns >= {"outbound_waiting"}
             assert soonest == {"outbound_waiting"}
             assert None not in turns | again
@@ -157,7 +160,7 @@ def test_a_claim_reads_neither_what_was_sent_nor_what_waits_behind_another(monke
 
 
 def add_receipts(number, count, *, begin, every):
-    """This many delivered ones, each so long after the one before."""
+    """Insert count receipts of delivered messages, from begin, with the interval every between them."""
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO conversations_deliveryreceipt"
@@ -168,14 +171,14 @@ def add_receipts(number, count, *, begin, every):
         )
 
 
-def test_the_health_of_all_numbers_is_read_from_the_receipts_of_the_window_alone(settings):
-    """As PostgreSQL plans it by itself, whether it knows the table or not."""
+def test_number_health_reads_only_the_receipts_of_its_window(settings):
+    """PostgreSQL chooses these plans both with and without table statistics."""
     settings.HEALTH_WINDOW_SECONDS = 3600
     now = timezone.now()
     for number in add_numbers(10):
         number.record_event("active", old_state="configuring", reason="for the test")
         add_receipts(number, 5_000, begin=now - timedelta(days=8), every=timedelta(minutes=2))
-        # After it went into service, however long the rest of this takes.
+        # Later than the number's start of service, even on a slow machine.
         add_receipts(number, 20, begin=now + timedelta(hours=1), every=timedelta(seconds=1))
 
     for is_known in (False, True):

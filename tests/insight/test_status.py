@@ -1,4 +1,4 @@
-"""What operators and programs are told of sending: what is paused, why, since when, and how much waits."""
+"""The sending status for operators and programs: pauses with reason and duration, and queue lengths."""
 
 import json
 import re
@@ -27,86 +27,85 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def worker():
-    """A worker that lives."""
+    """Return a live worker."""
     return Worker.objects.create(name="host-a, process 1 (9f2e)", concurrency=20, in_flight=5)
 
 
-def told(run, *options):
+def status_of(run, *options):
+    """Return the exit code and output of relay --status."""
     return run("relay", "--status", *options)
 
 
-# Is all well? ---------------------------------------------------------------------------------------------------------
+# Workers --------------------------------------------------------------------------------------------------------------
 
 
-def test_before_the_first_text_all_is_well(run):
-    code, output = told(run)
+def test_the_status_of_a_new_deployment_is_healthy(run):
+    code, output = status_of(run)
 
     assert code == 0
     assert "SENDING is active" in output
     assert not AccountRateLimit.objects.exists()
 
 
-def test_texts_that_wait_for_their_turn_are_no_trouble_while_a_worker_lives(run, bob, worker):
+def test_queued_messages_are_no_trouble_while_a_worker_is_alive(run, bob, worker):
     queue(bob, "Hello", "Are you there?")
 
-    code, output = told(run)
+    code, output = status_of(run)
 
     assert code == 0
     assert "host-a, process 1 (9f2e)" in output
     assert "5 of 20 calls in flight" in output
 
 
-def test_texts_that_nobody_sends_are_trouble(run, bob):
+def test_queued_messages_without_a_worker_are_trouble(run, bob):
     queue(bob, "Hello")
 
-    code, output = told(run)
+    code, output = status_of(run)
 
     assert code == 1
     assert "Start manage.py relay" in output
 
 
-def test_a_worker_that_was_killed_is_told_and_after_a_day_forgotten(run, bob, worker, time_machine):
+def test_a_killed_worker_is_reported_for_a_day(run, bob, worker, time_machine):
     queue(bob, "Hello")
     later(time_machine, 180)
 
-    code, output = told(run)
+    code, output = status_of(run)
 
     assert code == 1
     assert "silent for 3 min" in output
     later(time_machine, 86400)
-    assert "host-a" not in told(run)[1]
+    assert "host-a" not in status_of(run)[1]
 
 
-def test_a_worker_that_lives_and_sends_nothing_is_told_with_its_reason(run, worker):
+def test_a_live_worker_that_sends_nothing_is_reported_with_its_reason(run, worker):
     Worker.objects.update(trouble="it does not reach the carrier")
 
-    code, output = told(run)
+    code, output = status_of(run)
 
     assert code == 1
     assert re.search(r"host-a, process 1 \(9f2e\) +sends nothing +it does not reach the carrier", output)
     assert list(collect_status().troubles) == [status.Trouble.WORKER_WAITS]
 
 
-def test_the_trouble_of_a_worker_that_was_killed_is_no_longer_one(run, worker, time_machine):
+def test_the_trouble_of_a_killed_worker_is_no_longer_reported(run, worker, time_machine):
     Worker.objects.update(trouble="it does not reach the carrier")
     later(time_machine, 180)
 
-    assert told(run)[0] == 0
+    assert status_of(run)[0] == 0
 
 
-# What is paused -------------------------------------------------------------------------------------------------------
+# Pauses ---------------------------------------------------------------------------------------------------------------
 
 
-def test_a_pause_is_told_with_its_reason_its_code_since_when_and_when_a_text_tries(
-    run, bob, worker, carrier, time_machine
-):
+def test_a_pause_is_reported_with_its_reason_its_duration_and_the_next_probe(run, bob, worker, carrier, time_machine):
     time_machine.move_to(timezone.now(), tick=False)
     carrier.script = [NO_CREDIT]
     queue(bob, "Hello")
     Relay().send_due()
     time_machine.shift(15)
 
-    code, output = told(run)
+    code, output = status_of(run)
 
     assert code == 1
     assert "for 15 s: the account has no credit (code 9)" in output
@@ -115,7 +114,7 @@ def test_a_pause_is_told_with_its_reason_its_code_since_when_and_when_a_text_tri
     assert "sent as soon as sending resumes" in output
 
 
-def test_each_probe_that_failed_is_counted(bob, carrier, time_machine):
+def test_each_failed_probe_is_counted(bob, carrier, time_machine):
     carrier.script = [NO_CREDIT, NO_CREDIT, NO_CREDIT]
     queue(bob, "Hello")
     for _ in range(3):
@@ -125,13 +124,13 @@ def test_each_probe_that_failed_is_counted(bob, carrier, time_machine):
     assert collect_status().account.failed_probes == 2
 
 
-def test_a_number_that_the_carrier_refuses_is_told_with_what_waits_behind_it(run, bob, worker, carrier):
+def test_a_number_refused_by_the_carrier_is_reported_with_its_queue(run, bob, worker, carrier):
     carrier.script = [NOT_ALLOWED]
     queue(bob, "Hello", "Are you there?")
     Relay().send_due()
 
     [waiting] = collect_status().waiting_numbers
-    code, output = told(run)
+    code, output = status_of(run)
 
     assert (waiting.number, waiting.state, waiting.queued) == (bob.proxy_number.number, NumberState.QUARANTINED, 2)
     assert code == 1
@@ -140,18 +139,18 @@ def test_a_number_that_the_carrier_refuses_is_told_with_what_waits_behind_it(run
     assert "Virtual numbers in quarantine: 1." in output
 
 
-def test_a_number_that_was_too_fast_needs_nobody(run, bob, worker, carrier):
+def test_a_throttled_number_needs_no_staff(run, bob, worker, carrier):
     carrier.script = [TemporaryFailure("throttled", scope=FaultScope.NUMBER, retry_after=30)]
     queue(bob, "Hello")
     Relay().send_due()
 
-    code, output = told(run)
+    code, output = status_of(run)
 
     assert code == 0
     assert "throttled" in output
 
 
-def test_a_number_in_quarantine_that_sends_again_still_needs_staff(bob):
+def test_a_quarantined_number_that_can_send_still_needs_staff(bob):
     bob.proxy_number.quarantine(reason="the carrier refuses it")
 
     [waiting] = collect_status().waiting_numbers
@@ -160,19 +159,19 @@ def test_a_number_in_quarantine_that_sends_again_still_needs_staff(bob):
     assert status.Trouble.QUARANTINED in collect_status().troubles
 
 
-def test_a_number_in_quarantine_is_told_with_the_reason_of_the_newest_time(run, bob):
+def test_a_quarantined_number_is_reported_with_its_latest_reason(run, bob):
     number = bob.proxy_number
     number.quarantine(reason="by staff")
     number.restore(reason="by staff")
     number.quarantine(reason="its texts do not arrive")
     number.record_event(number.state, old_state=number.state, reason="pointed at another address")
 
-    assert re.search(r"quarantined .* gets no new conversations +its texts do not arrive", told(run)[1])
-    [waiting] = json.JSONDecoder().raw_decode(told(run, "--json")[1])[0]["waiting_numbers"]
+    assert re.search(r"quarantined .* gets no new conversations +its texts do not arrive", status_of(run)[1])
+    [waiting] = json.JSONDecoder().raw_decode(status_of(run, "--json")[1])[0]["waiting_numbers"]
     assert waiting["why"] == "its texts do not arrive"
 
 
-def test_a_number_that_was_in_quarantine_and_now_waits_for_its_rate_is_told_with_nothing_of_the_past(bob):
+def test_a_throttled_number_is_not_reported_with_the_reason_of_a_past_quarantine(bob):
     number = bob.proxy_number
     number.quarantine(reason="by staff")
     number.restore(reason="by staff")
@@ -181,20 +180,20 @@ def test_a_number_that_was_in_quarantine_and_now_waits_for_its_rate_is_told_with
     assert [waiting.why for waiting in collect_status().waiting_numbers] == ["throttled"]
 
 
-def test_a_number_that_was_given_back_waits_for_nothing(bob):
+def test_a_released_number_is_not_reported_as_waiting(bob):
     NumberRateLimit.objects.wait(bob.proxy_number, 300, "throttled")
     bob.proxy_number.transition(NumberState.RETIRED, reason="for the test", is_rented=False)
 
     assert collect_status().waiting_numbers == []
 
 
-# How much waits -------------------------------------------------------------------------------------------------------
+# Queue lengths --------------------------------------------------------------------------------------------------------
 
 
-def test_each_text_is_counted_by_what_it_waits_for_and_the_oldest_is_told(bob, time_machine):
-    ready, *fast, told_to, backing_off = queue(bob, *"abcde")
+def test_each_queued_message_is_counted_by_the_cause_of_its_wait(bob, time_machine):
+    ready, *fast, throttled_one, backing_off = queue(bob, *"abcde")
     plain, busy, throttled = VirtualNumber.objects.all()
-    for sender, messages in ((plain, [ready, backing_off]), (busy, fast), (throttled, [told_to])):
+    for sender, messages in ((plain, [ready, backing_off]), (busy, fast), (throttled, [throttled_one])):
         OutboundMessage.objects.filter(pk__in=[message.pk for message in messages]).update(sender=sender)
     later(time_machine, 60)
     soon = timezone.now() + timedelta(seconds=30)
@@ -215,49 +214,49 @@ def test_each_text_is_counted_by_what_it_waits_for_and_the_oldest_is_told(bob, t
     assert texts.oldest_queued_at == ready.created_at - timedelta(hours=1)
 
 
-def test_an_unknown_outcome_waits_for_its_receipt_and_then_for_staff(run, bob, worker, carrier, time_machine, settings):
+def test_an_unknown_outcome_waits_for_a_receipt_and_then_for_staff(run, bob, worker, carrier, time_machine, settings):
     carrier.script = [OutcomeUnknown("no answer")]
     queue(bob, "Hello")
     Relay().send_due()
 
     assert (collect_status().texts.unknown, collect_status().texts.undecided) == (1, 0)
-    assert told(run)[0] == 0
+    assert status_of(run)[0] == 0
     later(time_machine, settings.UNKNOWN_OUTCOME_TIMEOUT_SECONDS + 1)
     assert collect_status().texts.undecided == 1
-    assert told(run)[0] == 1
+    assert status_of(run)[0] == 1
     settings.UNKNOWN_OUTCOME_POLICY = "resend"
     assert collect_status().texts.undecided == 0
 
 
 @pytest.mark.parametrize(("resends", "undecided"), [(MAX_RESENDS - 1, 0), (MAX_RESENDS, 1)])
-def test_what_is_not_sent_again_any_more_waits_for_staff(run, bob, worker, settings, resends, undecided):
+def test_a_message_that_exhausted_its_resends_waits_for_staff(run, bob, worker, settings, resends, undecided):
     settings.UNKNOWN_OUTCOME_POLICY = "resend"
     queue(bob, "Hello")
     OutboundMessage.objects.update(state="unknown", due_at=timezone.now(), resends=resends)
 
     assert (collect_status().texts.unknown, collect_status().texts.undecided) == (1, undecided)
-    assert told(run)[0] == undecided
+    assert status_of(run)[0] == undecided
 
 
-def test_counting_ends_somewhere(run, bob, worker, monkeypatch):
+def test_counts_are_bounded(run, bob, worker, monkeypatch):
     monkeypatch.setattr(status, "MAX_COUNT", 3)
     monkeypatch.setattr("conversations.management.status_table.MAX_COUNT", 3)
     queue(bob, *"abcde")
 
     assert collect_status().texts.queued == 3
-    assert "3 or more" in told(run)[1]
+    assert "3 or more" in status_of(run)[1]
 
 
 # The pool -------------------------------------------------------------------------------------------------------------
 
 
-def test_conversations_that_found_no_number_free_are_told_for_an_hour(run, time_machine):
+def test_shortages_are_reported_for_an_hour(run, time_machine):
     time_machine.move_to("2026-11-25T12:00:00Z", tick=False)
     berlin = Pool.objects.create(name="berlin")
     for pool, country in ((None, "FR"), (berlin, "GB")):
         Shortage.objects.create(pool=pool, country=country, eligible_count=3, in_use=3, needed=4, reason="for the test")
 
-    code, output = told(run)
+    code, output = status_of(run)
 
     assert code == 1
     assert (
@@ -266,7 +265,7 @@ def test_conversations_that_found_no_number_free_are_told_for_an_hour(run, time_
     ) in output
     assert collect_status().shortages == status.Shortages(count=2, last_at=timezone.now(), pool="berlin", country="GB")
     later(time_machine, 3601)
-    assert told(run)[0] == 0
+    assert status_of(run)[0] == 0
     assert collect_status().shortages.count == 0
 
 
@@ -279,14 +278,14 @@ def test_shortages_are_counted_up_to_a_bound(monkeypatch):
     assert "in the last hour: 3 or more, the last at" in collect_status().troubles[status.Trouble.SHORTAGES]
 
 
-def test_retired_numbers_that_are_still_rented_are_told_with_what_they_cost(run):
+def test_retired_numbers_that_are_still_rented_are_reported_with_their_cost(run):
     rows = add_numbers(4)
     for row, cost in zip(rows, ["1.25", "1.45", None, "9"], strict=True):
         VirtualNumber.objects.filter(pk=row.pk).update(monthly_cost=cost)
     for row in rows[:3]:
         row.retire(reason="for the test")
 
-    code, output = told(run)
+    code, output = status_of(run)
 
     assert code == 1
     assert (
@@ -294,17 +293,17 @@ def test_retired_numbers_that_are_still_rented_are_told_with_what_they_cost(run)
         "manage.py release_numbers --retired gives them back."
     ) in output
     VirtualNumber.objects.update(state=NumberState.RETIRED, is_rented=False)
-    assert told(run)[0] == 0
+    assert status_of(run)[0] == 0
 
 
-# For whom -------------------------------------------------------------------------------------------------------------
+# Output ---------------------------------------------------------------------------------------------------------------
 
 
-def test_programs_get_json(run, bob, worker):
+def test_the_status_is_available_as_json(run, bob, worker):
     queue(bob, "Hello")
     AccountRateLimit.pause("the account has no credit", 60, code="9")
 
-    code, output = told(run, "--json")
+    code, output = status_of(run, "--json")
     found, _ = json.JSONDecoder().raw_decode(output)
 
     assert code == 1
@@ -316,33 +315,33 @@ def test_programs_get_json(run, bob, worker):
     assert found["still_rented"] == {"count": 0, "cost": "0", "of_unknown_cost": 0}
 
 
-def test_nothing_of_a_person_is_told(run, bob, carrier):
+def test_the_status_contains_no_real_number_and_no_text(run, bob, carrier):
     carrier.script = [NOT_ALLOWED]
     queue(bob, SECRET_WORDS)
     Relay().send_due()
 
     for options in ([], ["--json"]):
-        output = told(run, *options)[1]
+        output = status_of(run, *options)[1]
         assert SECRET_WORDS not in output
         assert ALICE not in output
         assert BOB not in output
 
 
-def test_json_is_of_the_status_only(run):
+def test_json_requires_the_status_option(run):
     assert run("relay", "--json")[0] == 2
 
 
 @pytest.mark.postgres
-def test_no_question_reads_the_messages_of_the_past(bob, django_assert_max_num_queries):
-    # Too small a table is read whole whatever its indexes are.
-    with connection.cursor() as cursor, django_assert_max_num_queries(20) as asked:
+def test_no_status_query_reads_past_messages(bob, django_assert_max_num_queries):
+    # Without this PostgreSQL reads a small table whole, even with an index.
+    with connection.cursor() as cursor, django_assert_max_num_queries(20) as captured:
         cursor.execute("SET LOCAL enable_seqscan = off")
         collect_status()
-    questions = [query["sql"] for query in asked.captured_queries if "conversations_outboundmessage" in query["sql"]]
-    assert questions
-    for question in questions:
+    queries = [query["sql"] for query in captured.captured_queries if "conversations_outboundmessage" in query["sql"]]
+    assert queries
+    for query in queries:
         with connection.cursor() as cursor:
-            cursor.execute(f"EXPLAIN {question}")
+            cursor.execute(f"EXPLAIN {query}")
             plan = "\n".join(row for [row] in cursor.fetchall())
         assert "outbound_" in plan
         assert "Seq Scan on conversations_outboundmessage" not in plan

@@ -1,4 +1,4 @@
-"""The health of numbers: one whose SMS do not arrive, while those of the others do, gets no new conversations."""
+"""Number health: a number whose SMS fail far more often than the others' gets no new conversations."""
 
 import random
 from datetime import timedelta
@@ -37,7 +37,7 @@ def _limits(settings):
 
 @pytest.fixture
 def numbers(db):
-    """Three in service, since yesterday."""
+    """Return three numbers, in service since yesterday."""
     rows = add_numbers(3)
     yesterday = timezone.now() - timedelta(days=1)
     NumberEvent.objects.bulk_create(
@@ -47,7 +47,7 @@ def numbers(db):
 
 
 def receipts(number, *, delivered=0, lost=0, network=NETWORK, code="1", status=None):
-    """What the carrier says of this many SMS of a number, now."""
+    """Store delivery receipts for SMS from a number, received now."""
     words = [(status or ReceiptStatus.DELIVERED, "")] * delivered + [(ReceiptStatus.UNDELIVERED, code)] * lost
     first = DeliveryReceipt.objects.count()
     DeliveryReceipt.objects.bulk_create(
@@ -68,17 +68,17 @@ def quarantined():
 
 
 def to_person(number, person, *, delivered=0, lost=0, network=NETWORK):
-    """What the carrier says of so many SMS to this participant."""
+    """Store delivery receipts for SMS from a number to this participant."""
     before = DeliveryReceipt.objects.latest("pk").pk if DeliveryReceipt.objects.exists() else 0
     receipts(number, delivered=delivered, lost=lost, network=network)
     [message] = queue(person, "Hello")
     DeliveryReceipt.objects.filter(pk__gt=before).update(message=message)
 
 
-# Who stands out -------------------------------------------------------------------------------------------------------
+# Outliers -------------------------------------------------------------------------------------------------------------
 
 
-def test_a_number_whose_sms_do_not_arrive_is_quarantined_with_the_figures(numbers):
+def test_a_number_whose_sms_are_not_delivered_is_quarantined_with_the_figures(numbers):
     bad, good, another = numbers
     receipts(bad, delivered=11, lost=14)
     receipts(good, delivered=97, lost=3)
@@ -94,7 +94,7 @@ def test_a_number_whose_sms_do_not_arrive_is_quarantined_with_the_figures(number
     )
 
 
-def test_once_in_quarantine_it_is_left_there(numbers):
+def test_a_quarantined_number_is_not_quarantined_again(numbers):
     bad, good, _ = numbers
     receipts(bad, lost=LEAST)
     receipts(good, delivered=LEAST)
@@ -103,7 +103,7 @@ def test_once_in_quarantine_it_is_left_there(numbers):
     assert bad.events.filter(new_state="quarantined").count() == 1
 
 
-def test_when_a_whole_network_is_down_no_number_is_to_blame(numbers):
+def test_a_network_outage_quarantines_no_number(numbers):
     for number in numbers:
         receipts(number, lost=LEAST)
 
@@ -111,7 +111,7 @@ def test_when_a_whole_network_is_down_no_number_is_to_blame(numbers):
 
 
 @pytest.mark.parametrize(("lost_of_the_others", "is_outlier"), [(40, True), (41, False)])
-def test_it_must_fare_twice_as_badly_as_the_others(numbers, lost_of_the_others, is_outlier):
+def test_an_outlier_fails_at_least_twice_as_often_as_the_others(numbers, lost_of_the_others, is_outlier):
     bad, *others = numbers
     receipts(bad, delivered=120, lost=80)
     receipts(others[0], delivered=100)
@@ -121,7 +121,7 @@ def test_it_must_fare_twice_as_badly_as_the_others(numbers, lost_of_the_others, 
 
 
 @pytest.mark.parametrize(("lost", "is_outlier"), [(30, True), (29, False)])
-def test_a_share_below_the_threshold_is_borne(numbers, lost, is_outlier):
+def test_a_failure_share_below_the_threshold_is_tolerated(numbers, lost, is_outlier):
     bad, good, _ = numbers
     receipts(bad, delivered=100 - lost, lost=lost)
     receipts(good, delivered=100)
@@ -130,7 +130,7 @@ def test_a_share_below_the_threshold_is_borne(numbers, lost, is_outlier):
 
 
 @pytest.mark.parametrize(("sent", "others_sent", "is_outlier"), [(20, 20, True), (19, 20, False), (20, 19, False)])
-def test_of_too_few_sms_nothing_is_concluded(numbers, sent, others_sent, is_outlier):
+def test_too_few_receipts_quarantine_no_number(numbers, sent, others_sent, is_outlier):
     bad, good, _ = numbers
     receipts(bad, lost=sent)
     receipts(good, delivered=others_sent)
@@ -139,8 +139,8 @@ def test_of_too_few_sms_nothing_is_concluded(numbers, sent, others_sent, is_outl
 
 
 @pytest.mark.parametrize("lost_of_100", [3, 5, 10, 15, 20, 25])
-def test_a_number_that_is_as_good_as_the_others_is_hardly_ever_blamed_for_bad_luck(lost_of_100):
-    """Of ten thousand looks at numbers with as few SMS as are judged at all: else half a pool would go in a month."""
+def test_a_healthy_number_is_almost_never_an_outlier_by_chance(lost_of_100):
+    """At most 10 of 10,000 checks at the minimum of receipts: otherwise half a pool would go in a month."""
     luck = random.Random(lost_of_100)
     blamed = 0
     for _ in range(10_000):
@@ -151,8 +151,8 @@ def test_a_number_that_is_as_good_as_the_others_is_hardly_ever_blamed_for_bad_lu
     assert blamed <= 10
 
 
-def test_half_of_a_pool_stays_in_service_whatever_its_numbers_lose(numbers, caplog):
-    """Two of three lose all that they send, each to another network."""
+def test_at_least_half_of_a_pool_stays_in_service(numbers, caplog):
+    """Two of three numbers lose nearly all their SMS, each on another network."""
     worst, bad, good = numbers
     receipts(worst, lost=LEAST)
     receipts(bad, delivered=LEAST)
@@ -169,7 +169,7 @@ def test_half_of_a_pool_stays_in_service_whatever_its_numbers_lose(numbers, capl
 
 
 def test_the_only_number_of_a_country_stays_in_service(numbers):
-    """Its texts abroad may fare worse than those of the numbers there; at home it may be the best there is."""
+    """Its SMS abroad may fail more often than those of local numbers; at home it may be the best number."""
     [alone] = add_numbers(1, country="US", start="+12125550")
     receipts(alone, lost=LEAST)
     receipts(numbers[0], delivered=LEAST)
@@ -177,7 +177,7 @@ def test_the_only_number_of_a_country_stays_in_service(numbers):
     assert quarantined() == []
 
 
-def test_one_phone_that_gets_nothing_does_not_condemn_the_number_that_texts_it(numbers):
+def test_one_unreachable_phone_does_not_quarantine_a_number(numbers):
     number, good, _ = numbers
     alice, bob = members(talk(ALICE, BOB))
     receipts(good, delivered=500)
@@ -191,8 +191,8 @@ def test_one_phone_that_gets_nothing_does_not_condemn_the_number_that_texts_it(n
     assert quarantined() == [number]
 
 
-def test_a_number_is_judged_by_as_few_sms_as_ever_if_several_phones_get_nothing(numbers):
-    """Without the one phone that is left out there are fewer than HEALTH_MIN_RECEIPTS."""
+def test_several_unreachable_phones_need_no_additional_receipts(numbers):
+    """Without the excluded phone fewer than HEALTH_MIN_RECEIPTS receipts remain."""
     number, good, _ = numbers
     receipts(good, delivered=500)
     for person in members(talk(ALICE, BOB)):
@@ -201,7 +201,7 @@ def test_a_number_is_judged_by_as_few_sms_as_ever_if_several_phones_get_nothing(
     assert quarantined() == [number]
 
 
-def test_a_few_sms_to_somebody_else_do_not_confirm_what_one_phone_does_not_get(numbers):
+def test_a_few_failures_of_another_person_do_not_confirm_an_outlier(numbers):
     number, good, _ = numbers
     alice, bob = members(talk(ALICE, BOB))
     receipts(good, delivered=500)
@@ -211,7 +211,7 @@ def test_a_few_sms_to_somebody_else_do_not_confirm_what_one_phone_does_not_get(n
     assert quarantined() == []
 
 
-def test_a_phone_on_another_network_excuses_nothing(numbers):
+def test_an_unreachable_phone_on_another_network_is_no_excuse(numbers):
     number, good, _ = numbers
     alice, bob = members(talk(ALICE, BOB))
     charlie = members(talk(CHARLIE, BOB))[0]
@@ -223,8 +223,8 @@ def test_a_phone_on_another_network_excuses_nothing(numbers):
     assert quarantined() == [number]
 
 
-def test_whoever_was_told_that_their_sms_arrived_is_not_the_one_to_leave_out(numbers):
-    """The one who got the most is not the one who lost the most."""
+def test_the_excluded_person_is_the_one_with_most_failures_not_most_receipts(numbers):
+    """The person with the most receipts is not the person with the most failures."""
     number, good, _ = numbers
     alice, bob = members(talk(ALICE, BOB))
     receipts(good, delivered=500)
@@ -234,7 +234,7 @@ def test_whoever_was_told_that_their_sms_arrived_is_not_the_one_to_leave_out(num
     assert quarantined() == []
 
 
-def test_it_is_compared_only_with_numbers_that_send_to_the_same_network(numbers):
+def test_a_number_is_compared_only_on_the_same_network(numbers):
     bad, good, _ = numbers
     receipts(bad, lost=LEAST, network=NETWORK)
     receipts(good, delivered=500, network=ANOTHER)
@@ -242,7 +242,7 @@ def test_it_is_compared_only_with_numbers_that_send_to_the_same_network(numbers)
     assert quarantined() == []
 
 
-def test_one_network_that_does_not_deliver_is_enough_whatever_the_others_do(numbers):
+def test_failures_on_one_network_are_enough_for_a_quarantine(numbers):
     bad, good, _ = numbers
     receipts(bad, delivered=500, network=ANOTHER)
     receipts(bad, lost=LEAST, network=NETWORK)
@@ -251,8 +251,8 @@ def test_one_network_that_does_not_deliver_is_enough_whatever_the_others_do(numb
     assert quarantined() == [bad]
 
 
-def test_of_an_unknown_network_nothing_is_concluded(numbers):
-    """It may be two."""
+def test_receipts_of_an_unknown_network_quarantine_no_number(numbers):
+    """Receipts without a network may come from two networks."""
     bad, good, _ = numbers
     receipts(bad, lost=LEAST, network="")
     receipts(good, delivered=LEAST, network="")
@@ -261,8 +261,8 @@ def test_of_an_unknown_network_nothing_is_concluded(numbers):
 
 
 @pytest.mark.parametrize("code", ["2", "3", "4", "7", "9", "13", "15"])
-def test_what_the_person_is_to_blame_for_does_not_count_against_a_number(numbers, code):
-    """Their phone is off, their number is dead, they have opted out ..."""
+def test_failures_caused_by_the_recipient_do_not_count(numbers, code):
+    """The phone is off, the number is dead, the person has opted out ..."""
     number, good, _ = numbers
     receipts(number, lost=500, code=code)
     receipts(number, delivered=15, lost=5)
@@ -272,13 +272,13 @@ def test_what_the_person_is_to_blame_for_does_not_count_against_a_number(numbers
     assert [(each.sent, each.lost) for each in measure() if each.number_id == number.pk] == [(20, 5)]
 
 
-def test_a_number_of_which_nothing_but_that_is_known_has_no_share(numbers):
+def test_a_number_with_only_recipient_failures_has_no_health(numbers):
     receipts(numbers[0], lost=500, code="3")
 
     assert measure() == []
 
 
-def test_what_is_not_decided_yet_does_not_count(numbers):
+def test_undecided_receipts_do_not_count(numbers):
     bad, good, _ = numbers
     receipts(bad, delivered=500, status=ReceiptStatus.ACCEPTED)
     receipts(bad, delivered=500, status=ReceiptStatus.UNKNOWN)
@@ -288,7 +288,7 @@ def test_what_is_not_decided_yet_does_not_count(numbers):
     assert quarantined() == [bad]
 
 
-def test_a_number_that_takes_no_new_conversations_anyway_is_left_as_it_is(numbers):
+def test_a_draining_number_is_not_quarantined(numbers):
     bad, good, _ = numbers
     bad.drain(reason="for the test")
     receipts(bad, lost=LEAST)
@@ -297,10 +297,10 @@ def test_a_number_that_takes_no_new_conversations_anyway_is_left_as_it_is(number
     assert quarantine_outliers() == 0
 
 
-# When -----------------------------------------------------------------------------------------------------------------
+# The window -----------------------------------------------------------------------------------------------------------
 
 
-def test_what_is_older_than_the_window_is_forgotten(numbers, time_machine):
+def test_receipts_older_than_the_window_do_not_count(numbers, time_machine):
     bad, good, _ = numbers
     receipts(bad, lost=LEAST)
     later(time_machine, WINDOW + 60)
@@ -311,7 +311,7 @@ def test_what_is_older_than_the_window_is_forgotten(numbers, time_machine):
     assert {(each.sent, each.lost) for each in measure()} == {(LEAST, 0)}
 
 
-def test_what_is_within_the_window_is_added_up(numbers, time_machine):
+def test_receipts_within_the_window_are_added_up(numbers, time_machine):
     bad, good, _ = numbers
     receipts(bad, lost=LEAST // 2)
     later(time_machine, WINDOW - 60)
@@ -321,7 +321,7 @@ def test_what_is_within_the_window_is_added_up(numbers, time_machine):
     assert quarantined() == [bad]
 
 
-def test_without_a_window_nothing_is_watched(numbers, settings, time_machine):
+def test_a_window_of_0_disables_the_health_check(numbers, settings, time_machine):
     settings.HEALTH_WINDOW_SECONDS = 0
     time_machine.move_to(timezone.now(), tick=False)
     bad, good, _ = numbers
@@ -331,7 +331,7 @@ def test_without_a_window_nothing_is_watched(numbers, settings, time_machine):
     assert quarantined() == []
 
 
-def test_a_number_that_staff_restored_is_judged_by_what_comes_after(numbers, time_machine):
+def test_a_restored_number_is_judged_only_by_later_receipts(numbers, time_machine):
     bad, good, _ = numbers
     receipts(bad, lost=LEAST)
     receipts(good, delivered=LEAST)
@@ -347,8 +347,8 @@ def test_a_number_that_staff_restored_is_judged_by_what_comes_after(numbers, tim
     assert quarantined() == [bad]
 
 
-def test_a_number_that_is_pointed_at_us_anew_is_judged_by_all_of_it(numbers, time_machine):
-    """Its configuration changes, and its state does not."""
+def test_a_reconfigured_number_is_judged_by_the_whole_window(numbers, time_machine):
+    """A new configuration is an event without a change of state."""
     bad, good, _ = numbers
     receipts(bad, lost=LEAST)
     receipts(good, delivered=LEAST)
@@ -358,8 +358,8 @@ def test_a_number_that_is_pointed_at_us_anew_is_judged_by_all_of_it(numbers, tim
     assert quarantined() == [bad]
 
 
-def test_what_was_held_against_a_restored_number_is_not_held_against_the_others(numbers, time_machine):
-    """Else the network would seem to fail, and who does fail would hide behind it."""
+def test_failures_of_a_restored_number_do_not_hide_another_outlier(numbers, time_machine):
+    """Otherwise the whole network would seem to fail, and the failing number would go unnoticed."""
     restored, bad, good = numbers
     receipts(restored, lost=500)
     restored.quarantine(reason="for the test")
@@ -371,41 +371,41 @@ def test_what_was_held_against_a_restored_number_is_not_held_against_the_others(
     assert quarantined() == [bad]
 
 
-def test_the_sweeps_of_a_worker_look_after_it_now_and_then():
+def test_the_health_check_is_a_periodic_job():
     assert "quarantine_outliers" in [each.__name__ for each in periodic_jobs.JOBS]
 
 
-def test_a_sweep_that_is_dear_is_left_out_until_its_time_has_come():
+def test_a_throttled_job_runs_once_per_interval():
     clock, done = [100.0], []
-    sweep = throttled(300, lambda: done.append(clock[0]) or 7, clock=lambda: clock[0])
+    job = throttled(300, lambda: done.append(clock[0]) or 7, clock=lambda: clock[0])
 
     found = []
     for clock[0] in (100, 101, 399, 400, 401, 700):
-        found.append(sweep())
+        found.append(job())
 
     assert done == [100, 400, 700]
     assert found == [7, 0, 0, 7, 0, 7]
 
 
-def test_one_that_fails_waits_for_its_time_like_any_other():
+def test_a_failed_throttled_job_waits_for_its_next_interval():
     clock = [0.0]
 
     def fail():
         raise RuntimeError
 
-    sweep = throttled(300, fail, clock=lambda: clock[0])
+    job = throttled(300, fail, clock=lambda: clock[0])
 
     with pytest.raises(RuntimeError):
-        sweep()
-    assert sweep() == 0
+        job()
+    assert job() == 0
 
 
 # End to end -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_number_whose_texts_the_network_loses_gets_no_new_conversations(settings):
-    """Over the simulated network, whose receipts come by our signed webhook."""
+def test_a_number_whose_messages_the_network_loses_gets_no_new_conversations(settings):
+    """Run on the simulated network, which delivers receipts through the signed webhook."""
     settings.HEALTH_MIN_RECEIPTS = 6
     carrier = SimulatorCarrier()
     numbers = []
@@ -432,7 +432,7 @@ def test_a_number_whose_texts_the_network_loses_gets_no_new_conversations(settin
     assert set(proxies(talk(CHARLIE, STRANGER))) <= {number.number for number in good}
 
 
-# For staff ------------------------------------------------------------------------------------------------------------
+# The admin ------------------------------------------------------------------------------------------------------------
 
 
 def list_of_numbers(client, **filters):
@@ -443,7 +443,7 @@ def page_of(client, number):
     return client.get(reverse("admin:numbers_virtualnumber_change", args=[number.pk])).content.decode()
 
 
-def test_the_page_of_a_number_shows_each_network_beside_the_others(admin_client, numbers):
+def test_a_number_page_compares_each_network_with_the_other_numbers(admin_client, numbers):
     bad, good, _ = numbers
     receipts(bad, delivered=11, lost=14)
     receipts(bad, delivered=5, network=ANOTHER)
@@ -455,7 +455,7 @@ def test_the_page_of_a_number_shows_each_network_beside_the_others(admin_client,
     assert "<tr><td>23415</td><td>5</td><td>0</td><td>0%</td><td>–</td></tr>" in page
 
 
-def test_the_page_of_a_number_in_quarantine_says_why_and_since_when(admin_client, numbers, time_machine):
+def test_the_page_of_a_quarantined_number_says_why_and_since_when(admin_client, numbers, time_machine):
     bad, good, _ = numbers
     now = timezone.now()
     time_machine.move_to(now, tick=False)
@@ -479,10 +479,10 @@ def test_a_page_without_receipts_says_so(admin_client, numbers, settings):
     assert "HEALTH_WINDOW_SECONDS is 0" in page_of(admin_client, numbers[0])
 
 
-def test_the_list_shows_the_worst_share_of_each_number(admin_client, numbers):
+def test_the_list_shows_the_worst_failure_share_of_each_number(admin_client, numbers):
     bad, good, _ = numbers
     receipts(bad, delivered=11, lost=14)
-    receipts(bad, lost=1, network=ANOTHER)  # Of one SMS all were lost: that says nothing.
+    receipts(bad, lost=1, network=ANOTHER)  # A share of one SMS is meaningless.
     receipts(good, delivered=97, lost=3)
 
     page = list_of_numbers(admin_client).content.decode()

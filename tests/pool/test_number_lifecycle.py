@@ -1,4 +1,4 @@
-"""How a number leaves: drained, retired, cancelled, or lost; and how it comes back."""
+"""The end of a number: drained, retired, cancelled or lost, and restored."""
 
 import pytest
 from django.utils import timezone
@@ -19,14 +19,14 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def rented(rentals):
-    """Three active numbers of ours, as the carrier sees it too."""
+    """Return three active numbers, also rented at the carrier."""
     rows = add_numbers(3)
     for row in rows:
         rentals.rent(row.number, inbound_sms_url())
     return [row.number for row in rows]
 
 
-def test_a_draining_number_retires_itself_with_its_last_pair_and_is_paid_for_until_it_is_cancelled(
+def test_a_draining_number_retires_with_its_last_pair_and_stays_rented_until_released(
     rentals, rented, run, time_machine, settings
 ):
     VirtualNumber.objects.exclude(number__in=rented[:2]).update(state=NumberState.QUARANTINED)
@@ -62,7 +62,7 @@ def test_a_retired_number_that_is_still_rented_cannot_be_a_participant(rentals):
         talk(ALICE, number.number)
 
 
-def test_a_number_that_serves_somebody_does_not_retire(rentals):
+def test_a_number_in_use_cannot_be_retired(rentals):
     add_numbers(2)
     number = VirtualNumber.objects.get(number=proxies(talk(ALICE, BOB))[0])
 
@@ -70,7 +70,7 @@ def test_a_number_that_serves_somebody_does_not_retire(rentals):
         number.retire(reason="test")
 
 
-def test_nor_if_it_has_been_given_to_somebody_since_it_was_read():
+def test_a_number_assigned_since_it_was_read_cannot_be_retired():
     [number] = add_numbers(1)
     talk(ALICE, BOB)
     assert number.live_pair_count == 0
@@ -81,8 +81,8 @@ def test_nor_if_it_has_been_given_to_somebody_since_it_was_read():
     assert states()[number.number] == NumberState.ACTIVE
 
 
-def test_a_count_that_is_wrong_does_not_keep_others_from_being_released():
-    """As of a pair that was made by an older version, beside this one, while it was taken into service."""
+def test_a_wrong_live_pair_count_does_not_block_releases():
+    """An older version that runs during an upgrade can create a pair without counting it."""
     add_numbers(2)
     conversation = talk(ALICE, BOB).close()
     wrong = members(conversation)[0].proxy_number
@@ -96,7 +96,7 @@ def test_a_count_that_is_wrong_does_not_keep_others_from_being_released():
 
 
 @pytest.mark.parametrize("before", [NumberState.CONFIGURING, NumberState.ACTIVE, NumberState.DRAINING])
-def test_what_is_restored_from_quarantine_is_what_it_was_before(before):
+def test_restoring_a_quarantined_number_returns_it_to_its_previous_state(before):
     number = add_number("+447700900500", before)
     number.quarantine(reason="test")
 
@@ -105,7 +105,7 @@ def test_what_is_restored_from_quarantine_is_what_it_was_before(before):
     assert number.state == before
 
 
-def test_fixing_takes_what_is_gone_out_of_service_and_points_the_rest_at_us(rentals, rented, run):
+def test_a_sync_with_fix_removes_lost_numbers_and_configures_the_rest(rentals, rented, run):
     conversation = talk(ALICE, BOB)
     served = proxies(conversation)[0]
     unserved = next(number for number in rented if number not in proxies(conversation))
@@ -117,7 +117,7 @@ def test_fixing_takes_what_is_gone_out_of_service_and_points_the_rest_at_us(rent
 
     code, output = run("sync_numbers", "--fix")
 
-    assert code == ExitCode.DRIFT  # One still needs an operator.
+    assert code == ExitCode.DRIFT  # One number still needs an operator.
     assert f"manage.py replace_number {served}" in output
     assert states() == {served: "quarantined", unserved: "retired", repointed: "active", "+447700900799": "active"}
     assert rentals.reaching_us() == {repointed, "+447700900799"}
@@ -125,7 +125,7 @@ def test_fixing_takes_what_is_gone_out_of_service_and_points_the_rest_at_us(rent
     with pytest.raises(StaleState):
         VirtualNumber.objects.get(number=served).restore(reason="test")
 
-    # With the last of its pairs it retires.
+    # It retires with its last pair.
     conversation.close()
     Participant.objects.update(release_at=timezone.now())
     sweep()
@@ -133,7 +133,7 @@ def test_fixing_takes_what_is_gone_out_of_service_and_points_the_rest_at_us(rent
     assert run("sync_numbers", "--fix")[0] == ExitCode.DONE
 
 
-def test_a_number_that_the_list_left_out_is_asked_for_before_it_is_given_up(rentals, rented, run, monkeypatch):
+def test_a_number_missing_from_the_list_is_looked_up_before_it_is_retired(rentals, rented, run, monkeypatch):
     whole = rentals.owned
     monkeypatch.setattr(rentals, "owned", lambda number="": whole(number) if number else iter([]))
 
@@ -142,7 +142,7 @@ def test_a_number_that_the_list_left_out_is_asked_for_before_it_is_given_up(rent
     assert set(states().values()) == {"active"}
 
 
-def test_with_the_wrong_account_nothing_is_taken_out_of_service(rentals, rented, run):
+def test_a_sync_with_the_wrong_account_takes_no_number_out_of_service(rentals, rented, run):
     rentals.account.clear()
     rentals.rent("+447700900799", inbound_sms_url())
 
@@ -153,7 +153,7 @@ def test_with_the_wrong_account_nothing_is_taken_out_of_service(rentals, rented,
     assert set(states().values()) == {"active"}
 
 
-def test_live_pairs_that_were_counted_wrongly_are_counted_anew(rentals, rented, run):
+def test_a_sync_with_fix_corrects_live_pair_counts(rentals, rented, run):
     served = proxies(talk(ALICE, BOB))[0]
     VirtualNumber.objects.filter(number=served).update(live_pair_count=7)
 

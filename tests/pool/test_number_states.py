@@ -1,4 +1,4 @@
-"""A state changes only along the arrows, once, and leaves a record of it."""
+"""A state changes only by an allowed transition, once, and records an event."""
 
 import itertools
 from typing import Any
@@ -24,11 +24,11 @@ def make(model, state):
 
 
 @pytest.mark.parametrize(("model", "old", "new"), PAIRS, ids=[f"{m.__name__}-{a}-{b}" for m, a, b in PAIRS])
-def test_allowed_changes_happen_and_leave_an_event_and_no_others_happen(model, old, new):
+def test_only_allowed_transitions_happen_and_each_records_an_event(model, old, new):
     row = make(model, old)
 
     if new in model.ALLOWED[old]:
-        # Whether it is rented changes with the state, where it does, and is for the caller to say.
+        # is_rented must match the new state, and the caller sets it.
         changes = {"is_rented": new != NumberState.ORDERED} if model is VirtualNumber else {}
         row.transition(new, reason="because", actor="alice", **changes)
         event = row.events.get()
@@ -41,7 +41,7 @@ def test_allowed_changes_happen_and_leave_an_event_and_no_others_happen(model, o
     assert row.state == model.objects.get().state == new
 
 
-def test_every_state_has_its_arrows():
+def test_every_state_has_its_allowed_transitions():
     assert set(VirtualNumber.ALLOWED) == set(NumberState)
     assert set(NumberOrder.ALLOWED) == set(OrderState)
 
@@ -53,7 +53,7 @@ def test_every_state_has_its_arrows():
         (NumberOrder, OrderState.OPEN, OrderState.COMPLETE, OrderState.SHORT),
     ],
 )
-def test_whoever_acts_on_what_is_no_longer_so_is_refused(model, old, new, other):
+def test_a_transition_from_an_outdated_state_is_rejected(model, old, new, other):
     make(model, old)
     first, second = model.objects.get(), model.objects.get()
     first.transition(new, reason="first")

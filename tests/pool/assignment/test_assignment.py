@@ -1,4 +1,4 @@
-"""Which number a person gets."""
+"""The choice of a proxy number for each person."""
 
 from collections import Counter
 from datetime import timedelta
@@ -35,7 +35,7 @@ def best_for(number):
 
 
 def test_the_database_itself_refuses_a_second_live_pair():
-    """Rule 1: whatever the code does, one real number and one virtual number name one conversation."""
+    """Rule 1: one real number and one virtual number identify at most one live conversation."""
     add_numbers(1)
     alice, _ = members(talk(ALICE, BOB))
 
@@ -57,7 +57,7 @@ def test_one_pool_of_two_numbers_serves_any_number_of_pairs_of_people():
     assert Participant.objects.unreleased().count() == 40
 
 
-def test_numbers_of_the_person_s_own_country_come_first():
+def test_numbers_of_the_person_s_country_come_first():
     add_numbers(2, "FR", start="+33700000")
     [british] = add_numbers(1)
 
@@ -66,7 +66,7 @@ def test_numbers_of_the_person_s_own_country_come_first():
     assert best_for(ALICE).startswith("+33")
 
 
-def test_same_country_allows_no_other(settings):
+def test_geography_same_country_excludes_numbers_of_other_countries(settings):
     settings.NUMBER_GEOGRAPHY = "same-country"
     add_numbers(2, "FR", start="+33700000")
 
@@ -75,7 +75,7 @@ def test_same_country_allows_no_other(settings):
         talk(ALICE, BOB)
 
 
-def test_any_prefers_no_country(settings):
+def test_geography_any_prefers_no_country(settings):
     settings.NUMBER_GEOGRAPHY = "any"
     french = add_numbers(1, "FR", start="+33700000")[0]
     add_numbers(1)
@@ -84,14 +84,14 @@ def test_any_prefers_no_country(settings):
     assert best_for(ALICE) == french.number
 
 
-def test_the_person_s_own_area_comes_before_the_rest_of_the_country():
+def test_numbers_of_the_person_s_area_come_before_the_rest_of_the_country():
     add_numbers(3, "US", start="+13105550")
     [new_york] = add_numbers(1, "US", start="+12125550")
 
     assert best_for(NEW_YORKER) == new_york.number
 
 
-def test_a_phone_in_north_america_gets_only_numbers_that_its_carriers_accept():
+def test_a_north_american_phone_gets_only_north_american_numbers():
     add_numbers(2)
     add_numbers(1, "US", start="+13105550")
 
@@ -125,7 +125,7 @@ def test_the_same_two_people_get_the_same_numbers_again():
     assert proxies(talk(ALICE, BOB)) == proxies(first)
 
 
-def test_the_two_sides_of_a_conversation_get_different_numbers_where_there_are_enough():
+def test_two_participants_get_different_numbers_if_the_pool_is_large_enough():
     add_numbers(5)
 
     for index in range(10):
@@ -152,14 +152,14 @@ def test_conversations_are_spread_evenly_over_the_pool():
     assert set(load.values()) == {5}
 
 
-def test_somebody_with_very_many_conversations_gets_the_one_number_that_is_left():
+def test_a_person_with_many_conversations_gets_the_last_free_number():
     numbers = add_numbers(30)
     for index in range(29):
         talk(ALICE, f"+4477007{index:05}")
     left = set(numbers) - {each.proxy_number for each in person(ALICE).participants.select_related("proxy_number")}
 
     assert {best_for(ALICE)} == {each.number for each in left}
-    # Even if the first rows are of no use to them.
+    # Also if the person already holds all the first rows.
     VirtualNumber.objects.filter(pk__in=[each.pk for each in left]).update(live_pair_count=99)
     assert {best_for(ALICE)} == {each.number for each in left}
 
@@ -180,8 +180,8 @@ _LAST_USED = st.none() | st.tuples(st.integers(0, 7), st.integers(0, 7))
     last_used=_LAST_USED,
     geography=st.sampled_from(["prefer", "same-country", "any"]),
 )
-def test_each_gets_the_best_of_all_numbers_that_are_free_for_them(db, settings, pool, who, taken, last_used, geography):
-    """As if all were sorted by the preferences, one after the other."""
+def test_each_person_gets_the_best_of_their_free_numbers(db, settings, pool, who, taken, last_used, geography):
+    """The choice equals the minimum of all free numbers sorted by preference."""
     settings.NUMBER_GEOGRAPHY = geography
     Participant.objects.all().delete()
     Conversation.objects.all().delete()
@@ -246,8 +246,8 @@ _STEPS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4), st.booleans())
 
 @examples(fast=10, thorough=40)
 @given(steps=_STEPS, pool=st.integers(1, 4))
-def test_creation_fails_exactly_when_somebody_has_used_up_every_number(db, steps, pool):
-    """As many numbers as the busiest person has live conversations are enough, in whatever order they come."""
+def test_creation_fails_exactly_when_a_person_has_exhausted_the_pool(db, steps, pool):
+    """The live conversations of the busiest person are enough numbers, in any order of creation."""
     Participant.objects.all().delete()
     Conversation.objects.all().delete()
     VirtualNumber.objects.all().delete()
@@ -272,7 +272,7 @@ def test_creation_fails_exactly_when_somebody_has_used_up_every_number(db, steps
     assert len(pairs) == len(set(pairs))
 
 
-def test_the_people_of_one_conversation_count_for_the_cap_too(settings):
+def test_participants_of_the_same_conversation_count_towards_the_cap(settings):
     settings.NUMBER_CAP = 2
     add_numbers(1)
 

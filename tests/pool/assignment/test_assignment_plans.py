@@ -1,6 +1,6 @@
-"""However large the pool and the tables are, what a creation asks is answered by the first rows of an index.
+"""Creating a conversation reads only the first rows of an index, for a pool of any size.
 
-Seen by the plans of a database that is told to avoid reading whole tables and sorting them, as a large one does anyway.
+The tests disable sequential scans and sorts, because the test tables are smaller than real ones.
 """
 
 import re
@@ -21,12 +21,12 @@ from tests.support.builders import ALICE, BOB, add_numbers, members, talk
 pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
 
 NEW_YORKER = "+12125550101"
-CALIFORNIAN = "+12135550101"  # Of another area than the numbers in California.
+CALIFORNIAN = "+12135550101"  # In another area than the Californian numbers.
 FRENCH = "+33639980101"
 
 
 def plans(work):
-    """The plan of each statement that reads or changes rows while work() runs."""
+    """Return the plan of each SELECT and UPDATE that work() runs."""
     with CaptureQueriesContext(connection) as statements:
         work()
     with connection.cursor() as cursor:
@@ -54,7 +54,7 @@ def add_many_numbers(*, britain=0, california=0, texas=0, pool=None):
 @pytest.mark.parametrize(
     ("geography", "number", "numbers", "indexes"),
     [
-        # Few of the person's own country: else those of the whole pool are soon looked through as well.
+        # Few numbers of the person's country. With many, PostgreSQL may also read the whole pool's index.
         ("prefer", ALICE, {"britain": 20, "texas": 900}, {"country"}),
         ("prefer", FRENCH, {"britain": 500, "texas": 500}, {"country", "pool"}),
         ("prefer", NEW_YORKER, {"britain": 900, "texas": 20}, {"area", "region", "country"}),
@@ -72,13 +72,13 @@ def test_the_best_number_is_among_the_first_rows_of_an_index(geography, number, 
         policy = AssignmentPolicy(pool=pool, geography=geography)
         found = plans(lambda: list(assign_numbers([person], policy, newcomers=[person])))
 
-    # The first rows, then those without what was found among them, where it was nothing.
+    # One query for each preference, until a number is found.
     assert {index for plan in found for index in re.findall(r"virtual_number_of_(\w+)", plan)} == indexes
     assert all("Limit" in plan and "Sort" not in plan and "Seq Scan" not in plan for plan in found)
 
 
 @pytest.mark.parametrize("stickiness", Stickiness)
-def test_two_who_have_met_get_the_same_numbers_or_others_from_the_first_rows_of_an_index(stickiness):
+def test_sticky_assignment_reads_the_first_rows_of_an_index(stickiness):
     add_many_numbers(britain=20, texas=900)
     had = members(talk(ALICE, BOB))
     Participant.objects.update(released_at=timezone.now())
@@ -94,7 +94,7 @@ def test_two_who_have_met_get_the_same_numbers_or_others_from_the_first_rows_of_
     assert any("virtual_number_of_country" in plan for plan in of_numbers) == (stickiness == Stickiness.AVOID_STICKY)
 
 
-def test_counting_and_releasing_pairs_looks_up_the_rows_that_change_and_no_others():
+def test_counting_and_releasing_pairs_reads_only_the_changed_rows():
     add_many_numbers(britain=20, texas=900)
     one, other = VirtualNumber.objects.values_list("pk", flat=True)[:2]
     talk(ALICE, BOB).close()
@@ -111,7 +111,7 @@ def test_counting_and_releasing_pairs_looks_up_the_rows_that_change_and_no_other
     assert not Participant.objects.unreleased().exists()
 
 
-def test_somebody_who_has_all_of_the_first_rows_gets_the_next_one_from_the_index():
+def test_a_person_who_holds_all_first_rows_gets_the_next_one_from_the_index():
     add_numbers(30)
     for index in range(15):
         talk(ALICE, f"+4477007{index:05}")
@@ -128,7 +128,7 @@ def test_somebody_who_has_all_of_the_first_rows_gets_the_next_one_from_the_index
     assert "Seq Scan" not in beyond
 
 
-def test_no_statement_of_a_creation_reads_a_whole_table():
+def test_creating_a_conversation_reads_no_whole_table():
     add_numbers(8)
     talk(ALICE, BOB)
 

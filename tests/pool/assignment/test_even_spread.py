@@ -1,7 +1,7 @@
-"""Numbers are spread evenly: at ten thousand live participants on a hundred numbers, none is much busier than the rest.
+"""Participants are spread evenly: ten thousand live participants on a hundred numbers, none much busier than the mean.
 
-People come in groups, each of which gets its numbers from the product's own assignment, and these are counted by its
-own verbs. Only the rows of conversations are written many at a time: ten thousand creations would take a minute.
+Each group of people gets its numbers from the product's own assignment, and the product's own methods count the pairs.
+The rows of conversations are written in bulk, because ten thousand creations would take a minute.
 """
 
 import random
@@ -23,7 +23,7 @@ NUMBERS, LIVE, GROUP = 100, 10_000, 10
 
 
 class Crowd:
-    """Groups of people who all have never had a conversation before."""
+    """Groups of people without an earlier conversation."""
 
     def __init__(self):
         self.newcomers = map(RealNumber.from_number, (f"+4474{index:08}" for index in count()))
@@ -44,14 +44,14 @@ class Crowd:
         Participant.objects.bulk_create(participants)
 
     def go(self, participants):
-        """Their conversations have ended, and have cooled down."""
+        """End the cool-down of these participants and release their pairs."""
         Participant.objects.filter(pk__in=participants).update(release_at=timezone.now() - timedelta(seconds=1))
         while release_cooled_down():
             pass
 
 
 def loads():
-    """How many live pairs each number has, as its rows say."""
+    """Return the live pairs of each number, counted from the participant rows."""
     counted = Counter(Participant.objects.unreleased().values_list("proxy_number", flat=True))
     return [counted[pk] for pk in VirtualNumber.objects.values_list("pk", flat=True)]
 
@@ -61,7 +61,7 @@ def busiest_to_mean():
 
 
 @pytest.mark.django_db
-def test_the_busiest_of_a_hundred_numbers_has_at_most_a_fifth_more_than_the_mean_of_ten_thousand_live_people():
+def test_the_busiest_number_carries_at_most_a_fifth_more_than_the_mean():
     add_numbers(NUMBERS)
     chance, crowd = random.Random(1), Crowd()
 
@@ -69,13 +69,13 @@ def test_the_busiest_of_a_hundred_numbers_has_at_most_a_fifth_more_than_the_mean
     assert sum(loads()) == LIVE
     assert busiest_to_mean() <= 1.2
 
-    # People leave by chance, and a third of the numbers by and by serves nearly nobody any more.
+    # People leave at random, and a third of the numbers loses most of its people.
     gone = set(chance.sample(list(Participant.objects.values_list("pk", flat=True)), 1000))
     for number in chance.sample(list(VirtualNumber.objects.all()), NUMBERS // 3):
         gone |= set(number.participants.values_list("pk", flat=True)[:80])
-    leaving = sorted(gone)[len(gone) % GROUP :]  # As many as come in groups.
+    leaving = sorted(gone)[len(gone) % GROUP :]  # A multiple of the group size.
     crowd.go(leaving)
-    assert busiest_to_mean() > 1.2, "the test is to have something to mend"
+    assert busiest_to_mean() > 1.2, "expected an uneven spread before the next groups come"
 
     crowd.come(len(leaving))
     assert sum(loads()) == LIVE

@@ -1,9 +1,9 @@
-"""The pool against a model of it that any child could follow: the least numbers that can be enough are enough.
+"""The pool compared with a simple model: the theoretical minimum of numbers is enough.
 
-A history is any order of conversations that begin, end, are opened again and cool down. Δ is the most live ones (open
-or cooling down) that one person has at any time of it: whoever assigned the numbers, fewer than Δ could not serve it.
-Here Δ do, though nobody knows what will come; and with one number less, exactly those are refused that would be one too
-many for somebody.
+A history is any order of conversations that begin, end, reopen and cool down. Δ is the most live conversations (open
+or cooling down) of one person at any time. No assignment can serve a history with fewer than Δ numbers.
+The product needs exactly Δ, without knowing the future. With one number fewer it refuses exactly the conversations
+that would be one too many for a person.
 """
 
 from collections import Counter
@@ -24,29 +24,27 @@ from smsproxy.states import StaleState
 from tests.support.builders import add_numbers, talk
 from tests.support.hypothesis_profiles import model_examples
 
-COOL_DOWN_SECONDS = timedelta(days=7)
+COOL_DOWN = timedelta(days=7)
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 
 PEOPLE = [f"+44770090000{index}" for index in range(6)]
 WHICH = st.integers(0, 99)
-# By a number, since hypothesis would rather draw few people, and short lists.
+# Draw the length first, because hypothesis prefers few people and short lists.
 GROUP = st.tuples(st.sampled_from([2, 2, 2, 3]), st.permutations(PEOPLE)).map(lambda drawn: drawn[1][: drawn[0]])
 OPEN = st.tuples(st.just("open"), GROUP)
 STEP = st.one_of(
     OPEN,
-    OPEN.map(lambda step: step),  # Twice, since hypothesis takes equal ones for one.
+    OPEN.map(lambda step: step),  # Twice as likely; hypothesis drops equal strategies.
     st.tuples(st.just("close"), WHICH),
     st.tuples(st.just("reopen"), WHICH),
-    st.tuples(
-        st.just("wait"), st.sampled_from([timedelta(hours=1), timedelta(days=2), timedelta(days=5), COOL_DOWN_SECONDS])
-    ),
+    st.tuples(st.just("wait"), st.sampled_from([timedelta(hours=1), timedelta(days=2), timedelta(days=5), COOL_DOWN])),
 )
 HISTORY = st.integers(5, 30).flatmap(lambda count: st.lists(STEP, min_size=count, max_size=count))
 
 
 @dataclass
 class Talk:
-    """A conversation of the model. release_at: the end of its cool-down; None: it is open."""
+    """A conversation of the model. release_at is the end of its cool-down, None while it is open."""
 
     people: list[str]
     release_at: datetime | None = None
@@ -55,7 +53,7 @@ class Talk:
 
 @dataclass
 class Model:
-    """numbers: how many there are; None: as many as it takes. talks: None for those that were refused."""
+    """The model. numbers is the pool size, None for unlimited. A refused conversation is None in talks."""
 
     numbers: int | None = None
     now: datetime = BEGIN
@@ -63,20 +61,20 @@ class Model:
 
     def open(self, people):
         if ended := self.ended_between(people):
-            ended.is_released = True  # They have its numbers again.
+            ended.is_released = True  # The same two people reuse its numbers.
         live = self.live_of_each()
         is_refused = self.numbers is not None and any(live[person] >= self.numbers for person in people)
         self.talks.append(None if is_refused else Talk(people))
 
     def ended_between(self, people):
-        """The last conversation of two people, if they were alone in it and it cools down."""
+        """Return the last conversation of exactly these two people if it is cooling down; otherwise None."""
         last = next((each for each in reversed(self.talks) if each and {*people} <= {*each.people}), None)
         cools_down = last and last.release_at is not None and not last.is_released
         return last if cools_down and {*people} == {*last.people} and len(people) == 2 else None
 
     def close(self, which):
         if (found := self.pick(which)) and found.release_at is None:
-            found.release_at = self.now + COOL_DOWN_SECONDS
+            found.release_at = self.now + COOL_DOWN
 
     def reopen(self, which):
         if (found := self.pick(which)) and not found.is_released:
@@ -88,11 +86,11 @@ class Model:
             each.is_released = each.is_released or (each.release_at is not None and each.release_at <= self.now)
 
     def pick(self, which):
-        """One of those that have begun, in the same order whoever was refused."""
+        """Return one of all conversations. Refused ones keep their place."""
         return self.talks[which % len(self.talks)] if self.talks else None
 
     def live(self):
-        """Each live conversation's place, and a person in it."""
+        """Return each (place, person) of the live conversations."""
         talks = [(place, each) for place, each in enumerate(self.talks) if each and not each.is_released]
         return {(place, person) for place, each in talks for person in each.people}
 
@@ -101,7 +99,7 @@ class Model:
 
 
 def delta_of(history):
-    """The most live conversations of any one person at any time, if nobody is ever refused."""
+    """Return Δ: the most live conversations of one person at any time, without refusals."""
     model, most = Model(), 0
     for name, argument in history:
         getattr(model, name)(argument)
@@ -110,7 +108,7 @@ def delta_of(history):
 
 
 class Reality:
-    """The same verbs, by the product's own code."""
+    """The same steps, run by the product's own code."""
 
     def __init__(self, clock, numbers):
         self.clock = clock
@@ -139,10 +137,10 @@ class Reality:
                 with transaction.atomic():
                     verb(Conversation.objects.get(pk=conversation.pk))
             except StaleState:
-                """What the model says is not possible either, or the next look finds that they differ."""
+                """The model must reject it too. Otherwise the next check finds the difference."""
 
     def check(self, model):
-        """It is as the model says; and what must be so is so, in the words of SQL."""
+        """Assert that the database equals the model and keeps its invariants, read with plain SQL."""
         assert [conversation is None for conversation in self.talks] == [each is None for each in model.talks]
         place = {conversation.pk: place for place, conversation in enumerate(self.talks) if conversation}
         pairs = rows(
@@ -155,12 +153,14 @@ class Reality:
         assert {place[pk] for pk, *_, is_open in pairs if is_open} == {
             place for place, each in enumerate(model.talks) if each and each.release_at is None
         }
-        assert max(Counter((person, number) for _, person, number, _ in pairs).values(), default=1) == 1, "live twice"
+        assert max(Counter((person, number) for _, person, number, _ in pairs).values(), default=1) == 1, (
+            "expected at most one live route for each pair"
+        )
         counted = Counter(number for *_, number, _ in pairs)
         assert all(live == counted[pk] for pk, live in rows("SELECT id, live_pair_count FROM numbers_virtualnumber"))
 
     def check_routes(self, model):
-        """A text from each person to each number that they ever had reaches the conversation that it stands for now."""
+        """Assert that each pair ever used routes to its current live conversation, or to none."""
         ever = Participant.objects.select_related("real_number", "proxy_number")
         unreleased = {(each.real_number_id, each.proxy_number_id): each for each in ever.unreleased()}
         assert len(unreleased) == len(model.live())
@@ -176,7 +176,7 @@ def rows(statement):
 
 
 def replay(history, numbers):
-    """With so many numbers, model and reality side by side. Returns the places of those who were refused."""
+    """Run model and product side by side and return the places of the refused conversations."""
     with time_machine.travel(BEGIN, tick=False) as clock, transaction.atomic():
         model, reality = Model(numbers), Reality(clock, numbers)
         for name, argument in history:
@@ -190,10 +190,8 @@ def replay(history, numbers):
 
 @model_examples(fast=5, thorough=25)
 @given(history=HISTORY)
-def test_as_many_numbers_as_the_busiest_person_has_live_conversations_are_enough_and_one_less_is_not(
-    db, settings, history
-):
-    settings.COOL_DOWN_SECONDS = COOL_DOWN_SECONDS.total_seconds()
+def test_the_pool_needs_exactly_as_many_numbers_as_the_busiest_person_has_live_conversations(db, settings, history):
+    settings.COOL_DOWN_SECONDS = COOL_DOWN.total_seconds()
     delta = delta_of(history)
     event(f"Δ = {delta}")
     if delta == 0:
@@ -203,15 +201,15 @@ def test_as_many_numbers_as_the_busiest_person_has_live_conversations_are_enough
     assert replay(history, delta - 1) != []
 
 
-def test_the_model_refuses_exactly_whom_a_number_is_missing_for():
-    """The oracle itself, by hand."""
+def test_the_model_refuses_exactly_the_people_without_a_free_number():
+    """Check the model itself by hand."""
     alice, bob, charlie, *_ = PEOPLE
     history = [
         ("open", [alice, bob]),
         ("open", [alice, charlie]),
         ("close", 0),
         ("open", [bob, charlie]),
-        ("wait", COOL_DOWN_SECONDS),
+        ("wait", COOL_DOWN),
         ("open", [alice, bob]),
         ("reopen", 0),
     ]
@@ -224,8 +222,8 @@ def test_the_model_refuses_exactly_whom_a_number_is_missing_for():
 
 
 @pytest.mark.django_db
-def test_the_last_number_serves_any_number_of_people_who_have_none_in_common():
-    """Δ is 1, whatever the number of conversations."""
+def test_one_number_serves_any_number_of_disjoint_pairs_of_people():
+    """Δ is 1 for any number of conversations."""
     history = [("open", [f"+4477007{2 * index:05}", f"+4477007{2 * index + 1:05}"]) for index in range(30)]
 
     assert delta_of(history) == 1

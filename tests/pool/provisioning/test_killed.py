@@ -1,4 +1,4 @@
-"""Provisioning that is killed, in short: tests/slow/crashes kills it at more steps, in more situations."""
+"""Provisioning survives a kill at any step. tests/slow/crashes covers more steps and situations."""
 
 import pytest
 
@@ -6,5 +6,5 @@ from tests.support.crash_points import plain, provision_killed_at_each_of, steps
 
 
 @pytest.mark.django_db
-def test_killed_at_any_step_and_run_again_the_account_holds_exactly_what_was_asked_for(rentals, steps):
+def test_an_order_killed_at_any_step_and_resumed_buys_exactly_the_requested_numbers(rentals, steps):
     provision_killed_at_each_of(steps_to_try(plain, every=False), rentals, steps, plain)

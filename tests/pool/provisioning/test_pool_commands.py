@@ -1,4 +1,4 @@
-"""The other commands of the pool, as an operator and as a script meet them."""
+"""The other pool commands, run by an operator and by a script."""
 
 import threading
 from datetime import timedelta
@@ -58,7 +58,7 @@ def test_numbers_that_cannot_be_configured_are_counted(rentals, run):
         (["+447700900501", "--all"], "found both"),
     ],
 )
-def test_configuring_what_is_not_ours_is_refused(rentals, run, arguments, message):
+def test_configuring_a_number_that_is_not_ours_is_rejected(rentals, run, arguments, message):
     add_numbers(2)
     VirtualNumber.objects.filter(number="+447700900500").update(state=NumberState.RETIRED, is_rented=False)
 
@@ -72,7 +72,7 @@ def test_configuring_what_is_not_ours_is_refused(rentals, run, arguments, messag
 # Syncing --------------------------------------------------------------------------------------------------------------
 
 
-def test_numbers_already_rented_are_brought_in(rentals, run):
+def test_a_sync_imports_numbers_that_are_already_rented(rentals, run):
     rentals.rent("+447700900700", inbound_sms_url())
     rentals.rent("+447700900701", "https://elsewhere.example.com")
     VirtualNumber.objects.create(number="+447700900702", country="GB", state=NumberState.RETIRED)
@@ -92,7 +92,7 @@ def test_numbers_already_rented_are_brought_in(rentals, run):
     assert "no difference" in run("sync_numbers")[1]
 
 
-def test_drift_is_told_and_not_mended(rentals, run):
+def test_a_sync_reports_drift_and_does_not_fix_it(rentals, run):
     run("provision_numbers", "--country", "GB", "--count", "3", "--yes")
     cancelled, repointed, fine = sorted(rentals.account)
     del rentals.account[cancelled]
@@ -106,15 +106,18 @@ def test_drift_is_told_and_not_mended(rentals, run):
     assert fine not in output
     assert states() == dict.fromkeys([cancelled, repointed, fine], "active")
     assert rentals.account[repointed] == "https://elsewhere.example.com/sms"
-    # What it says to do, helps.
+    # The advised commands fix the drift.
     run("configure_numbers", repointed)
     assert run("release_numbers", cancelled, "--yes")[0] == ExitCode.DONE
     assert run("sync_numbers")[0] == ExitCode.DONE
 
 
 @pytest.mark.parametrize("lags", [False, True])
-def test_a_number_that_is_released_while_the_list_is_read_is_not_brought_back(rentals, run, monkeypatch, lags):
-    """Or just before, if the list lags behind. It would be given to people, whose texts to it would be lost."""
+def test_a_number_released_during_a_sync_is_not_imported_again(rentals, run, monkeypatch, lags):
+    """It would be assigned to people, and their messages to it would be lost.
+
+    With lags, the number is released just before, and the list is out of date.
+    """
     [number] = add_numbers(1)
     rentals.rent(number.number, inbound_sms_url())
     owned = rentals.owned
@@ -138,7 +141,7 @@ def test_a_number_that_is_released_while_the_list_is_read_is_not_brought_back(re
     assert (number.state, number.is_rented) == (NumberState.RETIRED, False)
 
 
-def test_what_a_run_has_brought_in_the_next_one_points_at_us_if_it_is_to_mend(rentals, run):
+def test_a_sync_with_fix_configures_imported_numbers(rentals, run):
     rentals.rent("+447700900700", "https://elsewhere.example.com")
     run("sync_numbers")
     assert states() == {"+447700900700": "configuring"}
@@ -151,7 +154,7 @@ def test_what_a_run_has_brought_in_the_next_one_points_at_us_if_it_is_to_mend(re
     assert rentals.reaching_us() == {"+447700900700"}
 
 
-def test_purchases_and_configurations_in_doubt_are_settled(rentals, run):
+def test_a_sync_settles_unknown_purchases_and_configurations(rentals, run):
     for index, state in enumerate([NumberState.ORDERED, NumberState.ORDERED, NumberState.CONFIGURING]):
         add_number(f"+44770090070{index}", state)
     rentals.rent("+447700900700")
@@ -164,7 +167,7 @@ def test_purchases_and_configurations_in_doubt_are_settled(rentals, run):
     assert states() == {"+447700900700": "configuring", "+447700900701": "ordered", "+447700900702": "active"}
 
 
-def test_a_number_of_a_stranger_who_once_texted_us_is_brought_in(rentals, run):
+def test_a_sync_imports_the_number_of_a_former_stranger(rentals, run):
     RealNumber.objects.get_or_create_many([ALICE])
     rentals.rent(ALICE)
 
@@ -172,7 +175,7 @@ def test_a_number_of_a_stranger_who_once_texted_us_is_brought_in(rentals, run):
     assert states() == {ALICE: "configuring"}
 
 
-def test_the_number_of_a_participant_is_not_brought_in_and_not_shown(rentals, rented, run):
+def test_a_sync_neither_imports_nor_shows_the_number_of_a_participant(rentals, rented, run):
     talk(ALICE, BOB)
     rentals.rent(ALICE)
 
@@ -189,14 +192,14 @@ def test_the_number_of_a_participant_is_not_brought_in_and_not_shown(rentals, re
 
 @pytest.fixture
 def rented(rentals):
-    """Two active numbers of ours, as the carrier sees it too."""
+    """Return two active numbers, also rented at the carrier."""
     rows = add_numbers(2)
     for row in rows:
         rentals.rent(row.number, inbound_sms_url())
     return [row.number for row in rows]
 
 
-def test_a_free_number_is_given_back(rentals, rented, run):
+def test_a_free_number_can_be_released(rentals, rented, run):
     code, output = run("release_numbers", rented[0], types="y\n")
 
     assert code == ExitCode.DONE
@@ -206,7 +209,7 @@ def test_a_free_number_is_given_back(rentals, rented, run):
     assert "is released already" in run("release_numbers", rented[0], "--yes")[1]
 
 
-def test_nothing_is_given_back_without_a_yes(rentals, rented, run):
+def test_nothing_is_released_without_a_yes(rentals, rented, run):
     assert run("release_numbers", *rented)[0] == ExitCode.USAGE
     assert run("release_numbers", *rented, types="n\n")[0] == ExitCode.USAGE
     assert run("release_numbers", *rented, "--dry-run")[0] == ExitCode.DONE
@@ -216,7 +219,7 @@ def test_nothing_is_given_back_without_a_yes(rentals, rented, run):
     assert set(states().values()) == {"active"}
 
 
-def test_a_number_that_serves_people_is_refused_with_how_many_and_until_when(rentals, rented, run, settings):
+def test_a_number_in_use_is_not_released_and_the_error_says_by_how_many_and_until_when(rentals, rented, run, settings):
     conversation = talk(ALICE, BOB)
     used = set(proxies(conversation))
 
@@ -239,7 +242,7 @@ def test_a_number_that_serves_people_is_refused_with_how_many_and_until_when(ren
     assert not used & set(rentals.account)
 
 
-def test_a_number_that_serves_many_people_is_told_so(rentals, rented, run):
+def test_the_number_of_served_people_is_reported_in_the_plural(rentals, rented, run):
     talk(ALICE, BOB)
     Participant.objects.update(proxy_number=VirtualNumber.objects.get(number=rented[0]))
 
@@ -247,7 +250,7 @@ def test_a_number_that_serves_many_people_is_told_so(rentals, rented, run):
 
 
 @pytest.mark.parametrize("state", [OutboundState.QUEUED, OutboundState.SENDING, OutboundState.UNKNOWN])
-def test_a_number_with_texts_still_to_be_sent_is_refused_with_how_many(rentals, rented, run, state):
+def test_a_number_with_unsent_messages_is_not_released(rentals, rented, run, state):
     number = VirtualNumber.objects.get(number=rented[0])
     person = RealNumber.objects.get_or_create_many([ALICE])[ALICE]
     for each in (state, OutboundState.DELIVERED):
@@ -258,7 +261,7 @@ def test_a_number_with_texts_still_to_be_sent_is_refused_with_how_many(rentals, 
     code, output = run("release_numbers", rented[0], "--yes")
     assert code == ExitCode.PARTIAL
     assert "1 message is still queued on it" in output
-    # The command asks first; the release itself asks too, and under its lock.
+    # The command checks first. The release itself checks again under its lock.
     with pytest.raises(CannotRelease, match="1 message is still queued"):
         release(number)
     assert states()[rented[0]] == "active"
@@ -268,7 +271,7 @@ def test_a_number_with_texts_still_to_be_sent_is_refused_with_how_many(rentals, 
 
 
 @pytest.mark.parametrize("fault", [LOST, PermanentFailure("not ours")], ids=["lost reply", "refused"])
-def test_a_cancellation_in_doubt_is_settled_by_listing(rentals, rented, run, fault):
+def test_an_unknown_cancellation_is_settled_by_listing(rentals, rented, run, fault):
     rentals.fail("cancel", fault)
     if fault is not LOST:
         del rentals.account[rented[0]]
@@ -277,7 +280,7 @@ def test_a_cancellation_in_doubt_is_settled_by_listing(rentals, rented, run, fau
     assert states()[rented[0]] == "retired"
 
 
-def test_a_cancellation_that_fails_leaves_the_number_retired_and_rented_and_is_repeated(rentals, rented, run):
+def test_a_failed_cancellation_leaves_the_number_rented_and_can_be_retried(rentals, rented, run):
     rentals.fail("cancel", OutcomeUnknown("no answer"))
 
     code, _ = run("release_numbers", rented[0], "--yes")
@@ -292,7 +295,7 @@ def test_a_cancellation_that_fails_leaves_the_number_retired_and_rented_and_is_r
 
 @pytest.mark.parametrize("moment", ["before cancel", "after cancel"])
 def test_a_number_cannot_be_restored_while_it_is_being_cancelled(rentals, rented, run, moment):
-    """Else somebody could be given it in that moment."""
+    """Otherwise it could be assigned in that moment."""
     refused = []
 
     def restore(name):
@@ -310,8 +313,8 @@ def test_a_number_cannot_be_restored_while_it_is_being_cancelled(rentals, rented
 
 @pytest.mark.postgres
 @pytest.mark.django_db(transaction=True)
-def test_a_number_is_not_released_under_a_conversation_that_is_just_being_created(rentals):
-    """The creator has its row in, and has not committed yet: the release waits for it, and then refuses."""
+def test_a_release_waits_for_a_concurrent_conversation_and_is_then_rejected(rentals):
+    """The creator has inserted its row without committing. The release waits for the lock, then rejects."""
     [number] = add_numbers(1)
     rentals.rent(number.number)
     outcome = []
@@ -329,7 +332,7 @@ def test_a_number_is_not_released_under_a_conversation_that_is_just_being_create
         person = RealNumber.objects.get_or_create_many([ALICE])[ALICE]
         conversation = Conversation.objects.create()
         Participant.objects.create(conversation=conversation, position=0, real_number=person, proxy_number=number)
-        # As conversations.creation does as its last step.
+        # The last step of conversations.lifecycle.create.
         assert VirtualNumber.objects.add_live_pairs({number.pk: 1})
         thread.start()
         wait_for_a_lock()
@@ -340,8 +343,8 @@ def test_a_number_is_not_released_under_a_conversation_that_is_just_being_create
     assert states() == {number.number: "active"}
 
 
-def test_a_number_that_is_being_released_cannot_be_given_to_anybody(rentals):
-    """The other way round: the release was first, and the creator, who chose the number before, must begin again."""
+def test_a_released_number_cannot_be_assigned(rentals):
+    """The release came first. The creator, which chose the number before, must retry."""
     [number] = add_numbers(1)
     rentals.rent(number.number)
     release(number)

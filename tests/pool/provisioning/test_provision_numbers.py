@@ -1,4 +1,4 @@
-"""`manage.py search_numbers` and `provision_numbers`, as an operator and as a script meet them."""
+"""`manage.py search_numbers` and `provision_numbers`, run by an operator and by a script."""
 
 import pytest
 
@@ -12,10 +12,10 @@ from tests.support.terminal import TWO, states
 pytestmark = pytest.mark.django_db
 
 
-def test_it_shows_what_it_buys_and_what_that_costs_before_it_buys(rentals, run):
+def test_the_numbers_and_their_cost_are_shown_before_the_purchase(rentals, run):
     rentals.offers = [offer("+447700900700", "1.25"), offer("+447700900701", "0.90")]
-    said_before = []
-    rentals.at_step = lambda name: name == "before buy" and said_before.append(True)
+    purchases = []
+    rentals.at_step = lambda name: name == "before buy" and purchases.append(True)
 
     code, output = run(*TWO, "--dry-run")
 
@@ -24,11 +24,11 @@ def test_it_shows_what_it_buys_and_what_that_costs_before_it_buys(rentals, run):
     assert "+447700900701    EUR 0.90" in output
     assert "Total: EUR 2.15 a month" in output
     assert "Nothing was bought: --dry-run." in output
-    assert said_before == []
+    assert purchases == []
     assert not NumberOrder.objects.exists()
 
 
-def test_it_says_so_where_the_carrier_does_not_tell_a_cost(rentals, run):
+def test_an_unknown_cost_is_shown_as_unknown(rentals, run):
     rentals.offers = [offer("+447700900700", "1.25"), offer("+447700900701", None)]
 
     _, output = run(*TWO, "--dry-run")
@@ -40,7 +40,7 @@ def test_it_says_so_where_the_carrier_does_not_tell_a_cost(rentals, run):
     assert "Total: unknown: the carrier does not say" in output
 
 
-def test_without_a_terminal_and_without_yes_it_refuses(rentals, run):
+def test_a_run_without_a_terminal_requires_yes(rentals, run):
     code, output = run(*TWO)
 
     assert code == ExitCode.USAGE
@@ -59,7 +59,7 @@ def test_any_answer_but_yes_buys_nothing(rentals, run, answer):
 
 
 @pytest.mark.parametrize("answer", ["y\n", "Yes\n"])
-def test_a_yes_buys(rentals, run, answer):
+def test_the_answer_yes_buys(rentals, run, answer):
     code, output = run(*TWO, types=answer)
 
     assert code == ExitCode.DONE
@@ -67,7 +67,7 @@ def test_a_yes_buys(rentals, run, answer):
     assert rentals.reaching_us() == set(rentals.account) == {"+447700900700", "+447700900701"}
 
 
-def test_with_yes_it_asks_nobody_and_tells_each_step(rentals, run):
+def test_the_yes_option_skips_the_question_and_prints_each_step(rentals, run):
     code, output = run(*TWO, "--yes")
 
     assert code == ExitCode.DONE
@@ -75,7 +75,7 @@ def test_with_yes_it_asks_nobody_and_tells_each_step(rentals, run):
     assert "2 of 2 numbers bought; their messages reach us." in output
 
 
-def test_an_unfinished_order_is_gone_on_with_and_said_so(rentals, run):
+def test_an_unfinished_order_is_resumed_and_the_output_says_so(rentals, run):
     rentals.fail("buy", None, AccountFault("the account has no credit", code="9"))
     code, output = run(*TWO, "--yes")
     assert code == ExitCode.CARRIER
@@ -92,7 +92,7 @@ def test_an_unfinished_order_is_gone_on_with_and_said_so(rentals, run):
     assert len(rentals.account) == 2
 
 
-def test_run_again_right_after_the_end_it_buys_nothing_and_says_how_to(rentals, run):
+def test_a_repeated_run_right_after_the_end_buys_nothing_without_again(rentals, run):
     run(*TWO, "--yes")
 
     code, output = run(*TWO, "--yes")
@@ -104,7 +104,7 @@ def test_run_again_right_after_the_end_it_buys_nothing_and_says_how_to(rentals, 
     assert len(rentals.account) == 4
 
 
-def test_fewer_numbers_than_asked_for_is_an_exit_code_of_its_own(rentals, run):
+def test_fewer_numbers_than_requested_has_its_own_exit_code(rentals, run):
     arguments = ["provision_numbers", "--country", "GB", "--count", "11"]
 
     code, output = run(*arguments, "--dry-run")
@@ -117,16 +117,16 @@ def test_fewer_numbers_than_asked_for_is_an_exit_code_of_its_own(rentals, run):
     assert run("provision_numbers", "--country", "US", "--count", "1", "--yes")[0] == ExitCode.PARTIAL
 
 
-def test_with_nothing_to_show_nothing_is_bought_even_if_something_comes_on_offer_meanwhile(rentals, run):
+def test_a_number_offered_after_the_question_is_not_bought(rentals, run):
     rentals.offers = [offer("+447700900700")]
     rentals.fail("configure", AccountFault("the account has no credit", code="9"))
     run(*TWO, "--yes")
 
-    def comes_on_offer(name):
+    def offer_another(name):
         if name == "before configure":
             rentals.offers.append(offer("+447700900701", "500.00"))
 
-    rentals.at_step = comes_on_offer
+    rentals.at_step = offer_another
     code, output = run(*TWO, types="y\n")
 
     assert code == ExitCode.PARTIAL
@@ -139,7 +139,7 @@ def test_with_nothing_to_show_nothing_is_bought_even_if_something_comes_on_offer
     assert "+447700900701    EUR 500.00" in output
 
 
-def test_no_more_are_bought_than_it_asked_for_a_yes_to(rentals, run, monkeypatch):
+def test_no_more_numbers_are_bought_than_confirmed(rentals, run, monkeypatch):
     rentals.offers = [offer("+447700900700")]
     more = [offer("+447700900701"), offer("+447700900702")]
     original = PoolCommand.confirm
@@ -157,7 +157,7 @@ def test_no_more_are_bought_than_it_asked_for_a_yes_to(rentals, run, monkeypatch
     assert rentals.bought == ["+447700900700"]
 
 
-def test_one_number_is_told_as_one(rentals, run):
+def test_one_number_is_reported_in_the_singular(rentals, run):
     _, output = run("provision_numbers", "--country", "GB", "--count", "1", "--yes")
     assert "1 of 1 number bought" in output
 
@@ -165,7 +165,7 @@ def test_one_number_is_told_as_one(rentals, run):
     assert "1 number is ours" in output
 
 
-def test_bought_and_not_configured_is_an_exit_code_of_its_own_and_configuring_mends_it(rentals, run):
+def test_an_unconfigured_purchase_has_its_own_exit_code_and_configure_numbers_fixes_it(rentals, run):
     rentals.fail("configure", PermanentFailure("the webhook does not answer"))
 
     code, output = run(*TWO, "--yes")
@@ -180,7 +180,7 @@ def test_bought_and_not_configured_is_an_exit_code_of_its_own_and_configuring_me
 
 
 @pytest.mark.parametrize("fault", [TemporaryFailure("throttled", retry_after=900), OutcomeUnknown("no answer")])
-def test_a_carrier_that_cannot_do_it_says_to_run_the_same_command_again(rentals, run, fault):
+def test_a_carrier_failure_advises_to_run_the_same_command_again(rentals, run, fault):
     rentals.fail("search", fault)
 
     code, output = run(*TWO, "--yes")
@@ -212,7 +212,7 @@ def test_a_carrier_that_cannot_do_it_says_to_run_the_same_command_again(rentals,
         (["--country", "GB"], "--count"),
     ],
 )
-def test_wrong_arguments_exit_2_with_what_was_expected_and_found(rentals, monkeypatch, capsys, arguments, message):
+def test_an_invalid_argument_exits_2_with_what_was_expected_and_found(rentals, monkeypatch, capsys, arguments, message):
     from numbers.management.commands.provision_numbers import Command
 
     with pytest.raises(SystemExit) as exit_:
@@ -250,7 +250,7 @@ def test_search_lists_numbers_and_costs_and_buys_nothing(rentals, run):
 
 
 @pytest.mark.parametrize("fault", [AccountFault("no credit"), OutcomeUnknown("no answer")])
-def test_a_search_that_fails_has_nothing_to_go_on_with(rentals, run, fault):
+def test_a_failed_search_advises_to_search_again(rentals, run, fault):
     rentals.fail("search", fault)
 
     code, output = run("search_numbers", "--country", "GB")
@@ -260,7 +260,7 @@ def test_a_search_that_fails_has_nothing_to_go_on_with(rentals, run, fault):
     assert "where it stopped" not in output
 
 
-def test_numbers_go_into_the_pool_that_is_named(rentals, run):
+def test_numbers_are_added_to_the_named_pool(rentals, run):
     Pool.objects.create(name="berlin")
 
     code, output = run(*TWO, "--pool", "berlin", "--yes")
@@ -270,7 +270,7 @@ def test_numbers_go_into_the_pool_that_is_named(rentals, run):
     assert set(VirtualNumber.objects.values_list("pool__name", "state")) == {("berlin", "active")}
 
 
-def test_the_same_for_another_pool_is_another_request(rentals, run):
+def test_the_same_order_for_another_pool_is_a_new_request(rentals, run):
     Pool.objects.create(name="berlin")
     run(*TWO, "--pool", "berlin", "--yes")
 
@@ -288,7 +288,7 @@ def test_the_same_for_another_pool_is_another_request(rentals, run):
         ([], "expected the name of a pool, but no pool exists yet (omit it for the common pool), found 'rome'"),
     ],
 )
-def test_a_pool_that_does_not_exist_is_refused_with_those_that_do(rentals, run, names, known):
+def test_an_unknown_pool_is_rejected_with_the_known_ones(rentals, run, names, known):
     for name in names:
         Pool.objects.create(name=name)
 

@@ -1,4 +1,4 @@
-"""Numbers are bought as asked for, whatever the carrier answers."""
+"""An order buys the requested numbers, for every answer of the carrier."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -35,7 +35,7 @@ from tests.support.orders import TWO, pool, run
 pytestmark = pytest.mark.django_db
 
 
-def test_an_order_buys_configures_and_stores_what_was_asked_for(rentals):
+def test_an_order_buys_configures_and_stores_the_requested_numbers(rentals):
     order, steps = run()
 
     assert order.state == OrderState.COMPLETE
@@ -49,7 +49,7 @@ def test_an_order_buys_configures_and_stores_what_was_asked_for(rentals):
     assert [event.new_state for event in order.events.order_by("pk")] == ["open", "complete"]
 
 
-def test_a_number_that_is_retired_and_still_rented_leaves_no_room_for_another(rentals):
+def test_a_retired_number_that_is_still_rented_counts_towards_the_order(rentals):
     order = find_or_open_order(TWO)
     rentals.fail("configure", AccountFault("no credit"))
     with pytest.raises(AccountFault):
@@ -71,7 +71,7 @@ def test_the_intent_is_stored_before_the_purchase(rentals):
     assert seen == [{"+447700900700"}, {"+447700900701"}]
 
 
-def test_a_candidate_that_is_refused_gives_way_to_the_next(rentals):
+def test_a_refused_candidate_is_replaced_by_the_next(rentals):
     rentals.gone.add("+447700900700")
 
     order, steps = run()
@@ -84,7 +84,7 @@ def test_a_candidate_that_is_refused_gives_way_to_the_next(rentals):
     assert "refused" in refused.events.first().reason
 
 
-def test_a_candidate_that_is_refused_because_it_is_ours_is_kept(rentals):
+def test_a_candidate_refused_because_it_is_ours_is_kept(rentals):
     rentals.at_step = lambda name: name == "before buy" and rentals.account.setdefault("+447700900700", "")
 
     order, _ = run(OrderSpec(country="GB", count=1))
@@ -103,7 +103,7 @@ def test_a_lost_reply_to_a_purchase_is_settled_by_listing_what_we_own(rentals, p
     assert pauses == [1]
 
 
-def test_a_lost_request_is_repeated_for_the_same_number(rentals):
+def test_a_lost_request_is_retried_for_the_same_number(rentals):
     rentals.fail("buy", OutcomeUnknown("no answer"))
 
     run(OrderSpec(country="GB", count=1))
@@ -112,7 +112,7 @@ def test_a_lost_request_is_repeated_for_the_same_number(rentals):
     assert pool() == set(rentals.account) == {"+447700900700"}
 
 
-def test_a_list_that_lags_behind_a_purchase_does_not_cause_a_second_one(rentals):
+def test_a_stale_list_does_not_cause_a_second_purchase(rentals):
     rentals.fail("buy", LOST)
     rentals.lag = 3
 
@@ -122,7 +122,7 @@ def test_a_list_that_lags_behind_a_purchase_does_not_cause_a_second_one(rentals)
     assert rentals.bought == ["+447700900700"]
 
 
-def test_a_purchase_that_cannot_be_settled_stops_the_run_and_the_next_run_settles_it(rentals):
+def test_an_unknown_purchase_stops_the_run_and_the_next_run_settles_it(rentals):
     rentals.fail("buy", LOST)
     rentals.fail("owned", OutcomeUnknown("no answer"))
 
@@ -137,7 +137,7 @@ def test_a_purchase_that_cannot_be_settled_stops_the_run_and_the_next_run_settle
     assert rentals.bought == ["+447700900700", "+447700900701"]
 
 
-def test_a_listing_that_is_refused_is_not_taken_for_a_number_that_is_refused(rentals):
+def test_a_refused_listing_is_not_treated_as_a_refused_number(rentals):
     rentals.fail("buy", LOST)
     rentals.fail("owned", PermanentFailure("the carrier cannot use this request", code="400"))
 
@@ -147,7 +147,7 @@ def test_a_listing_that_is_refused_is_not_taken_for_a_number_that_is_refused(ren
     assert pool(NumberState.ORDERED) == {"+447700900700"}
 
 
-def test_a_busy_carrier_is_asked_again_after_1_3_and_6_seconds(rentals, pauses):
+def test_a_busy_carrier_is_retried_after_1_3_and_6_seconds(rentals, pauses):
     rentals.fail("buy", *[TemporaryFailure("throttled", code="429")] * 3)
 
     order, _ = run()
@@ -156,7 +156,7 @@ def test_a_busy_carrier_is_asked_again_after_1_3_and_6_seconds(rentals, pauses):
     assert pauses == [1, 3, 6]
 
 
-def test_a_busy_carrier_is_given_the_time_it_asks_for(rentals, pauses):
+def test_a_retry_waits_as_long_as_the_carrier_requests(rentals, pauses):
     rentals.fail("buy", TemporaryFailure("throttled", retry_after=17))
 
     run()
@@ -180,7 +180,7 @@ def test_a_carrier_that_stays_busy_stops_the_run_and_nothing_is_lost(rentals, fa
     assert pool() == set(rentals.account) == {"+447700900700", "+447700900701"}
 
 
-def test_a_search_that_is_interrupted_goes_on_where_it_was(rentals):
+def test_an_interrupted_search_resumes_where_it_stopped(rentals):
     rentals.fail("search", None, TemporaryFailure("throttled"))
 
     order, _ = run(OrderSpec(country="GB", count=5))
@@ -189,7 +189,7 @@ def test_a_search_that_is_interrupted_goes_on_where_it_was(rentals):
     assert len(rentals.bought) == 5
 
 
-def test_an_account_at_fault_stops_the_run_at_once(rentals):
+def test_an_account_fault_stops_the_run_at_once(rentals):
     rentals.fail("buy", AccountFault("the account has no credit", code="9"))
 
     with pytest.raises(AccountFault):
@@ -198,7 +198,7 @@ def test_an_account_at_fault_stops_the_run_at_once(rentals):
     assert rentals.calls[-1] == ("buy", "+447700900700")
 
 
-def test_a_number_that_cannot_be_configured_is_counted_and_the_run_goes_on(rentals):
+def test_a_failed_configuration_is_counted_and_the_run_continues(rentals):
     rentals.fail("configure", PermanentFailure("the webhook does not answer"))
 
     order, steps = run()
@@ -216,20 +216,20 @@ def test_an_order_ends_short_when_the_carrier_has_no_more(rentals):
     assert len(rentals.account) == 10
 
 
-def test_pages_that_move_up_while_we_buy_hide_no_candidate(rentals):
+def test_pages_that_shift_during_purchases_hide_no_candidate(rentals):
     order, _ = run(OrderSpec(country="GB", count=10))
 
     assert order.state == OrderState.COMPLETE
     assert len(rentals.account) == 10
 
 
-def test_pages_are_fetched_only_as_they_are_needed(rentals):
+def test_search_pages_are_fetched_only_as_needed(rentals):
     plan(order_for(TWO))
 
     assert rentals.pages == 1
 
 
-def test_refusals_without_end_stop_the_run_and_say_why(monkeypatch, rentals):
+def test_too_many_refusals_in_a_row_stop_the_run(monkeypatch, rentals):
     rentals.offers = [offer(f"+4477009008{index:02}") for index in range(40)]
     rentals.gone.update(each.number for each in rentals.offers)
 
@@ -237,7 +237,7 @@ def test_refusals_without_end_stop_the_run_and_say_why(monkeypatch, rentals):
         run()
 
 
-def test_a_number_that_was_given_up_is_ordered_again(rentals):
+def test_a_retired_number_can_be_ordered_again(rentals):
     VirtualNumber.objects.bulk_create(
         [VirtualNumber(number="+447700900700", country="GB", state=NumberState.RETIRED, webhook_url="https://old")]
     )
@@ -249,7 +249,7 @@ def test_a_number_that_was_given_up_is_ordered_again(rentals):
 
 
 @pytest.mark.parametrize("state", [state for state in NumberState if state != NumberState.RETIRED])
-def test_a_candidate_that_the_pool_knows_is_passed_over(rentals, state):
+def test_a_candidate_already_in_the_pool_is_skipped(rentals, state):
     add_number("+447700900700", state)
 
     run(OrderSpec(country="GB", count=1))
@@ -277,7 +277,7 @@ def test_a_number_of_a_stranger_who_once_texted_us_may_be_bought(rentals):
     assert rentals.bought == ["+447700900700"]
 
 
-def test_only_an_unfinished_order_for_exactly_the_same_is_gone_on_with(rentals):
+def test_only_an_unfinished_order_for_exactly_the_same_request_is_resumed(rentals):
     order = find_or_open_order(TWO)
 
     assert find_or_open_order(TWO) == order
@@ -293,8 +293,8 @@ def test_only_an_unfinished_order_for_exactly_the_same_is_gone_on_with(rentals):
         assert find_or_open_order(other) != order
 
 
-def test_asking_for_the_same_right_after_the_end_is_the_same_request_unless_said_otherwise(rentals):
-    """Whoever was killed after the last step and runs the command again has not asked for more."""
+def test_a_repeat_right_after_the_end_is_the_same_request_without_again(rentals):
+    """An operator whose run was killed after the last step repeats the command without wanting more."""
     order, _ = run()
 
     again, steps = run()
@@ -304,7 +304,7 @@ def test_asking_for_the_same_right_after_the_end_is_the_same_request_unless_said
     assert find_or_open_order(TWO, again=True) != order
 
 
-def test_asking_for_the_same_later_or_after_its_numbers_were_released_is_a_new_request(rentals):
+def test_a_later_repeat_or_one_after_a_release_is_a_new_request(rentals):
     order, _ = run()
     order.events.update(created_at=timezone.now() - SAME_REQUEST_WINDOW - timedelta(seconds=1))
     assert order_for(TWO).pk is None
@@ -315,7 +315,7 @@ def test_asking_for_the_same_later_or_after_its_numbers_were_released_is_a_new_r
     assert order_for(TWO).pk is None
 
 
-def test_an_order_that_was_given_up_meanwhile_buys_no_more(rentals):
+def test_an_order_abandoned_during_a_run_buys_no_more(rentals):
     order = find_or_open_order(TWO)
     steps = fulfil(order)
     next(steps)
@@ -328,7 +328,7 @@ def test_an_order_that_was_given_up_meanwhile_buys_no_more(rentals):
 
 
 @pytest.mark.parametrize(("count", "reason"), [(1, "its one number is ours"), (2, "all 2 numbers are ours")])
-def test_the_end_of_an_order_is_told_in_words(rentals, count, reason):
+def test_the_last_event_of_an_order_states_its_result(rentals, count, reason):
     order, _ = run(OrderSpec(country="GB", count=count))
 
     assert order.events.first().reason == reason
@@ -345,12 +345,12 @@ def test_the_end_of_an_order_is_told_in_words(rentals, count, reason):
     ],
     ids=["search", "buy", "configure", "owned", "cancel"],
 )
-def test_the_fake_carrier_is_not_to_be_called_within_a_transaction(call):
+def test_the_fake_carrier_rejects_calls_within_a_transaction(call):
     with transaction.atomic(), pytest.raises(AssertionError, match="within a transaction"):
         call(Rentals())
 
 
-def test_the_fake_carrier_refuses_a_second_purchase_as_the_real_one_does():
+def test_the_fake_carrier_refuses_a_second_purchase():
     rentals = Rentals()
     rentals.buy("+447700900700", "GB")
     with pytest.raises(PermanentFailure):

@@ -1,4 +1,4 @@
-"""Money is spent knowingly: nothing is bought that was not shown, and nothing dearer."""
+"""A purchase stays within its approval: only shown numbers, at no higher cost."""
 
 from decimal import Decimal
 
@@ -13,7 +13,7 @@ from tests.support.orders import TWO, pool, run
 pytestmark = pytest.mark.django_db
 
 
-def test_a_number_dearer_than_the_limit_or_of_unknown_cost_is_not_bought_under_a_limit(rentals):
+def test_a_number_above_the_limit_or_of_unknown_cost_is_not_bought(rentals):
     rentals.offers = [offer("+447700900701", "1.51"), offer("+447700900702", None), offer("+447700900703", "1.50")]
 
     order, _ = run(OrderSpec(country="GB", count=3, max_monthly_cost=Decimal("1.50")))
@@ -41,7 +41,7 @@ def offers(*costs, start=0):
         (["1.00", None], [None, "0.60", "0.40"], [None, "0.60"]),
     ],
 )
-def test_no_more_is_bought_than_was_shown_nor_dearer_nor_for_more_together(rentals, shown, offered, bought):
+def test_a_purchase_exceeds_neither_the_approved_count_nor_the_approved_costs(rentals, shown, offered, bought):
     rentals.offers = offers(*offered)
     order = find_or_open_order(OrderSpec(country="GB", count=3))
 
@@ -55,7 +55,7 @@ def test_no_more_is_bought_than_was_shown_nor_dearer_nor_for_more_together(renta
     assert order.state == OrderState.OPEN
 
 
-def test_a_number_that_is_refused_gives_way_only_to_one_as_cheap(rentals):
+def test_a_refused_number_is_replaced_only_by_one_as_cheap(rentals):
     rentals.offers = offers("1.00", "9.00", "1.00")
     order = find_or_open_order(OrderSpec(country="GB", count=1))
     shown = plan(order).approval
@@ -67,7 +67,7 @@ def test_a_number_that_is_refused_gives_way_only_to_one_as_cheap(rentals):
     assert order.state == OrderState.COMPLETE
 
 
-def test_a_number_of_unknown_cost_among_those_shown_lifts_no_limit(rentals):
+def test_an_approved_number_of_unknown_cost_lifts_no_limit(rentals):
     rentals.offers = offers("1.00", None, "900.00")
     order = find_or_open_order(TWO)
     shown = plan(order).approval
@@ -78,7 +78,7 @@ def test_a_number_of_unknown_cost_among_those_shown_lifts_no_limit(rentals):
     assert rentals.bought == ["+447700900701"]
 
 
-def test_an_order_whose_rest_was_not_shown_stays_open_for_the_next_run(rentals):
+def test_an_order_with_an_unapproved_rest_stays_open_for_the_next_run(rentals):
     rentals.offers = offers("1.25")
     order = find_or_open_order(TWO)
     shown = plan(order).approval
@@ -91,7 +91,7 @@ def test_an_order_whose_rest_was_not_shown_stays_open_for_the_next_run(rentals):
     assert order.state == OrderState.COMPLETE
 
 
-def test_an_order_for_which_the_carrier_has_no_more_ends_short_though_all_that_was_shown_is_bought(rentals):
+def test_an_order_ends_short_if_the_carrier_has_no_more_numbers(rentals):
     rentals.offers = offers("1.25")
     order = find_or_open_order(TWO)
 
@@ -100,7 +100,7 @@ def test_an_order_for_which_the_carrier_has_no_more_ends_short_though_all_that_w
     assert order.state == OrderState.SHORT
 
 
-def test_a_purchase_in_doubt_is_settled_even_where_nothing_was_shown(rentals):
+def test_an_unknown_purchase_is_settled_even_without_an_approved_number(rentals):
     rentals.fail("buy", LOST)
     rentals.fail("owned", OutcomeUnknown("no answer"))
     with pytest.raises(OutcomeUnknown):
@@ -113,8 +113,8 @@ def test_a_purchase_in_doubt_is_settled_even_where_nothing_was_shown(rentals):
 
 
 @pytest.mark.parametrize(("is_gone", "bought"), [(False, ["+447700900700"]), (True, ["+447700900702"])])
-def test_a_purchase_in_doubt_takes_its_place_among_those_shown(rentals, is_gone, bought):
-    """Shown as perhaps to buy. It is bought, or one as cheap in its place; and not both."""
+def test_an_unknown_purchase_counts_towards_the_approval(rentals, is_gone, bought):
+    """The plan shows the unknown purchase. Either it or one as cheap is bought, not both."""
     rentals.fail("buy", *[OutcomeUnknown("no answer")] * 4)
     with pytest.raises(OutcomeUnknown):
         run()

@@ -1,4 +1,4 @@
-"""A top-up costs no more than its budget and its price cap."""
+"""A top-up stays within its budget and its price cap."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -14,7 +14,7 @@ from tests.support.top_ups import UNREACHABLE, add_rule, offers, round_of
 pytestmark = pytest.mark.django_db
 
 
-def test_the_budget_may_be_used_up_to_the_last_cent_and_not_exceeded(rentals):
+def test_the_budget_can_be_spent_to_the_last_cent_and_not_exceeded(rentals):
     rule = add_rule(target=5, monthly_budget=Decimal("3.75"))
 
     trouble = round_of(rule)
@@ -24,7 +24,7 @@ def test_the_budget_may_be_used_up_to_the_last_cent_and_not_exceeded(rentals):
     assert trouble == "3 of 5 are ours: the budget is used up (EUR 0.00 of EUR 3.75 a month is left)"
 
 
-def test_a_cent_less_buys_one_number_less(rentals):
+def test_a_budget_one_cent_lower_buys_one_number_fewer(rentals):
     rule = add_rule(monthly_budget=Decimal("2.49"))
 
     trouble = round_of(rule)
@@ -33,7 +33,7 @@ def test_a_cent_less_buys_one_number_less(rentals):
     assert trouble == "1 of 2 are ours: the budget is used up (EUR 1.24 of EUR 2.49 a month is left)"
 
 
-def test_what_is_left_of_the_budget_goes_to_a_number_that_is_cheap_enough(rentals):
+def test_the_rest_of_the_budget_buys_a_cheaper_number(rentals):
     rentals.offers = offers("1.50", "1.50", "0.50")
 
     round_of(add_rule(monthly_budget=Decimal("2.00")))
@@ -41,7 +41,7 @@ def test_what_is_left_of_the_budget_goes_to_a_number_that_is_cheap_enough(rental
     assert rentals.bought == ["+447700900700", "+447700900702"]
 
 
-def test_no_number_costs_more_than_the_cap_and_none_of_unknown_cost_is_bought(rentals):
+def test_no_number_above_the_price_cap_or_of_unknown_cost_is_bought(rentals):
     rentals.offers = offers("2.01", None, "2.00")
 
     trouble = round_of(add_rule())
@@ -52,7 +52,7 @@ def test_no_number_costs_more_than_the_cap_and_none_of_unknown_cost_is_bought(re
     )
 
 
-def test_a_cap_that_was_lowered_holds_for_the_order_that_is_open(rentals):
+def test_a_lowered_price_cap_applies_to_the_open_order(rentals):
     rule = add_rule()
     rentals.fail("search", *[UNREACHABLE] * 4)
     round_of(rule)
@@ -64,7 +64,7 @@ def test_a_cap_that_was_lowered_holds_for_the_order_that_is_open(rentals):
 
 
 @pytest.mark.parametrize(("monthly_budget", "count"), [("1.25", 1), ("2.50", 2)])
-def test_a_budget_that_is_changed_in_the_middle_holds_for_the_next_number(rentals, monthly_budget, count):
+def test_a_budget_changed_during_a_round_applies_to_the_next_number(rentals, monthly_budget, count):
     rule = add_rule(low_threshold=3, target=3, monthly_budget=Decimal("1.50"))
     rentals.at_step = lambda name: name == "after buy" and TopUp.objects.update(monthly_budget=monthly_budget)
 
@@ -76,7 +76,7 @@ def test_a_budget_that_is_changed_in_the_middle_holds_for_the_next_number(rental
     )
 
 
-def test_a_budget_that_is_cut_in_the_middle_is_what_it_says(rentals):
+def test_a_budget_cut_during_a_round_is_reported_as_overspent(rentals):
     rule = add_rule()
     rentals.at_step = lambda name: name == "after buy" and TopUp.objects.update(monthly_budget=1)
 
@@ -86,7 +86,7 @@ def test_a_budget_that_is_cut_in_the_middle_is_what_it_says(rentals):
     assert trouble == "1 of 2 are ours: the budget is used up (EUR -0.25 of EUR 1.00 a month is left)"
 
 
-def test_a_budget_is_for_all_that_a_rule_rents_not_for_what_one_order_buys(rentals):
+def test_the_budget_covers_all_numbers_of_a_rule_across_orders(rentals):
     rule = add_rule(monthly_budget=Decimal("3.00"))
     round_of(rule)
     VirtualNumber.objects.update(state=NumberState.QUARANTINED)
@@ -97,7 +97,7 @@ def test_a_budget_is_for_all_that_a_rule_rents_not_for_what_one_order_buys(renta
     assert trouble == "0 of 2 are ours: the budget is used up (EUR 0.50 of EUR 3.00 a month is left)"
 
 
-def test_a_number_that_was_given_up_costs_until_the_month_is_over(rentals, time_machine):
+def test_a_released_number_counts_until_the_end_of_the_month(rentals, time_machine):
     time_machine.move_to(datetime(2026, 5, 20, tzinfo=UTC), tick=False)
     rule = add_rule(monthly_budget=Decimal("2.50"))
     round_of(rule)
@@ -114,8 +114,8 @@ def test_a_number_that_was_given_up_costs_until_the_month_is_over(rentals, time_
     assert len(rentals.account) == 2
 
 
-def test_a_number_that_was_bought_earlier_costs_in_the_month_in_which_it_is_given_up(rentals, time_machine):
-    """Else all could be given up and bought anew each month, at twice the budget."""
+def test_a_number_bought_earlier_counts_in_the_month_of_its_release(rentals, time_machine):
+    """Otherwise all numbers could be released and bought again each month, at twice the budget."""
     time_machine.move_to(datetime(2026, 5, 20, tzinfo=UTC), tick=False)
     rule = add_rule(monthly_budget=Decimal("2.50"))
     round_of(rule)
@@ -132,7 +132,7 @@ def test_a_number_that_was_bought_earlier_costs_in_the_month_in_which_it_is_give
     assert len(rentals.account) == 2
 
 
-def test_a_purchase_that_was_refused_costs_nothing(rentals):
+def test_a_refused_purchase_costs_nothing(rentals):
     rentals.offers = offers("1.25", "1.25")
     rentals.gone = {"+447700900700"}
     rule = add_rule(low_threshold=1, target=1, monthly_budget=Decimal("1.25"))
@@ -143,8 +143,8 @@ def test_a_purchase_that_was_refused_costs_nothing(rentals):
     assert budget.spent_this_month(rule) == Decimal("1.25")
 
 
-def test_a_number_that_was_given_up_is_not_bought_again_in_the_same_month(rentals, time_machine):
-    """Else what it has cost before would be forgotten."""
+def test_a_released_number_is_not_bought_again_in_the_same_month(rentals, time_machine):
+    """A second purchase would overwrite the cost of the first."""
     time_machine.move_to(datetime(2026, 5, 20, tzinfo=UTC), tick=False)
     rule = add_rule(low_threshold=1, target=1, monthly_budget=Decimal("2.50"))
     round_of(rule)
@@ -156,7 +156,7 @@ def test_a_number_that_was_given_up_is_not_bought_again_in_the_same_month(rental
     assert budget.spent_this_month(rule) == Decimal("2.50")
 
 
-def test_where_the_carrier_has_no_others_than_those_given_up_it_says_so(rentals):
+def test_the_trouble_says_that_only_released_numbers_are_for_rent(rentals):
     rentals.offers = offers("1.25")
     rule = add_rule(low_threshold=1, target=1)
     round_of(rule)
@@ -165,7 +165,7 @@ def test_where_the_carrier_has_no_others_than_those_given_up_it_says_so(rentals)
     assert round_of(rule) == "0 of 1 are ours: 1 for rent was ours this month"
 
 
-def test_numbers_that_others_have_bought_do_not_count(rentals):
+def test_numbers_bought_outside_the_rule_do_not_count(rentals):
     add_numbers(5)
     VirtualNumber.objects.update(monthly_cost=100, state=NumberState.DRAINING)
 

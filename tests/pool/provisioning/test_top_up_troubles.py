@@ -1,4 +1,4 @@
-"""What keeps a top-up from buying is told, waited for, and gone on with."""
+"""A top-up that cannot buy reports the trouble, backs off and resumes."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -19,7 +19,7 @@ from tests.support.top_ups import UNREACHABLE, add_rule, let_time_pass, offers, 
 pytestmark = pytest.mark.django_db
 
 
-def test_where_the_carrier_has_no_more_it_says_so_and_tries_again_in_an_hour(rentals, time_machine):
+def test_a_top_up_without_offers_reports_it_and_retries_in_an_hour(rentals, time_machine):
     time_machine.move_to(clock.now(), tick=False)
     rentals.offers = offers("1.25")
     rule = add_rule()
@@ -38,8 +38,8 @@ def test_where_the_carrier_has_no_more_it_says_so_and_tries_again_in_an_hour(ren
     assert len(rentals.account) == 2
 
 
-def test_a_rule_that_goes_on_buying_nothing_asks_less_and_less_often(rentals, time_machine):
-    """Each time is an order that staff see."""
+def test_a_rule_that_keeps_buying_nothing_backs_off(rentals, time_machine):
+    """Each attempt opens an order that staff see."""
     time_machine.move_to(clock.now(), tick=False)
     rule = add_rule(monthly_budget=Decimal(1))
     pauses = []
@@ -58,7 +58,7 @@ def test_a_rule_that_goes_on_buying_nothing_asks_less_and_less_often(rentals, ti
     assert pauses == [1, 2, 4, 6, 6, 1]
 
 
-def test_orders_of_long_ago_make_no_pause_longer(rentals, time_machine):
+def test_old_orders_do_not_lengthen_the_backoff(rentals, time_machine):
     time_machine.move_to(clock.now(), tick=False)
     rentals.offers = []
     rule = add_rule()
@@ -75,7 +75,7 @@ def test_orders_of_long_ago_make_no_pause_longer(rentals, time_machine):
     assert rule.retry_at == clock.now() + timedelta(hours=1)
 
 
-def test_an_order_that_was_open_for_days_before_it_ended_short_makes_a_pause_of_an_hour(rentals, time_machine):
+def test_a_long_open_order_that_ends_short_backs_off_for_an_hour(rentals, time_machine):
     time_machine.move_to(clock.now(), tick=False)
     rule = add_rule()
     rentals.fail("search", *[UNREACHABLE] * 4)
@@ -88,7 +88,7 @@ def test_an_order_that_was_open_for_days_before_it_ended_short_makes_a_pause_of_
     assert rule.retry_at == clock.now() + timedelta(hours=1)
 
 
-def test_a_worker_whose_order_ended_short_while_another_began_the_next_fails_not(rentals):
+def test_an_order_opened_concurrently_is_tolerated(rentals):
     rule = add_rule()
     order = {"country": "GB", "count": 1, "features": "SMS", "pattern_place": "anywhere", "top_up": rule}
     NumberOrder.objects.create(**order, state=OrderState.SHORT)
@@ -97,7 +97,7 @@ def test_a_worker_whose_order_ended_short_while_another_began_the_next_fails_not
     assert top_up._pause_after_short(rule) == timedelta(hours=1)
 
 
-def test_a_rule_that_staff_change_while_it_looks_for_numbers_need_not_wait(rentals):
+def test_a_rule_changed_during_its_search_is_retried_at_once(rentals):
     rule = add_rule(max_monthly_cost=Decimal(1))
     rentals.at_step = lambda name: name == "before search" and TopUp.objects.update(max_monthly_cost=Decimal("1.25"))
 
@@ -108,7 +108,7 @@ def test_a_rule_that_staff_change_while_it_looks_for_numbers_need_not_wait(renta
     assert len(rentals.bought) == 2
 
 
-def test_trouble_is_over_as_soon_as_the_reserve_is_fine_again(rentals):
+def test_the_trouble_ends_when_the_reserve_is_sufficient(rentals):
     rentals.offers = []
     rule = add_rule()
     assert round_of(rule) == "0 of 2 are ours: the carrier has no more"
@@ -119,14 +119,14 @@ def test_trouble_is_over_as_soon_as_the_reserve_is_fine_again(rentals):
     assert rule.retry_at is None
 
 
-def test_refusals_are_told_as_such(rentals):
+def test_refusals_are_reported(rentals):
     rentals.offers = offers("1.25", "1.25")
     rentals.gone = {"+447700900700", "+447700900701"}
 
     assert round_of(add_rule()) == "0 of 2 are ours: 2 were refused"
 
 
-def test_a_country_whose_numbers_are_all_refused_is_given_up_for_an_hour(rentals):
+def test_a_country_whose_numbers_are_all_refused_is_retried_in_an_hour(rentals):
     rentals.offers = offers(*["1.25"] * 30)
     rentals.gone = {each.number for each in rentals.offers}
     rule = add_rule()
@@ -137,7 +137,7 @@ def test_a_country_whose_numbers_are_all_refused_is_given_up_for_an_hour(rentals
     assert rule.retry_at > clock.now() + timedelta(minutes=59)
 
 
-def test_a_carrier_that_is_away_leaves_the_order_open_for_a_minute_later(rentals, time_machine):
+def test_an_unreachable_carrier_leaves_the_order_open_for_a_retry_in_a_minute(rentals, time_machine):
     time_machine.move_to(clock.now(), tick=False)
     rule = add_rule()
     rentals.fail("search", *[UNREACHABLE] * 4)
@@ -156,7 +156,7 @@ def test_a_carrier_that_is_away_leaves_the_order_open_for_a_minute_later(rentals
     assert len(rentals.account) == 2
 
 
-def test_an_order_that_waited_for_the_carrier_buys_nothing_that_others_have_bought_meanwhile(rentals):
+def test_a_resumed_order_buys_only_the_numbers_still_missing(rentals):
     rule = add_rule(target=5)
     rentals.fail("search", *[UNREACHABLE] * 4)
     round_of(rule)
@@ -171,7 +171,7 @@ def test_an_order_that_waited_for_the_carrier_buys_nothing_that_others_have_boug
     assert order.events.first().reason == "0 of 5 are ours: fewer numbers are missing now"
 
 
-def test_an_order_of_which_a_part_is_still_missing_is_followed_by_one_for_that(rentals):
+def test_an_outdated_order_is_followed_by_one_for_the_rest(rentals):
     rule = add_rule(low_threshold=5, target=5)
     rentals.fail("search", *[UNREACHABLE] * 4)
     round_of(rule)
@@ -185,7 +185,7 @@ def test_an_order_of_which_a_part_is_still_missing_is_followed_by_one_for_that(r
     assert list(rule.orders.order_by("pk").values_list("count", "state")) == [(5, "short"), (2, "complete")]
 
 
-def test_a_purchase_in_doubt_of_an_order_for_too_many_is_settled(rentals):
+def test_an_unknown_purchase_of_an_oversized_order_is_settled(rentals):
     rule = add_rule(target=5)
     rentals.fail("buy", LOST)
     rentals.fail("owned", OutcomeUnknown("no answer"))
@@ -201,13 +201,13 @@ def test_a_purchase_in_doubt_of_an_order_for_too_many_is_settled(rentals):
 
 
 @pytest.mark.parametrize("fault", [AccountFault("no credit"), PermanentFailure("this country is not for rent")])
-def test_whatever_the_carrier_says_it_is_told(rentals, fault):
+def test_each_carrier_error_is_reported_with_its_detail(rentals, fault):
     rentals.fail("search", fault)
 
     assert fault.detail in round_of(add_rule())
 
 
-def test_a_purchase_whose_reply_is_lost_is_made_once(rentals):
+def test_a_purchase_with_a_lost_reply_is_made_once(rentals):
     rule = add_rule()
     rentals.fail("buy", LOST)
     rentals.fail("owned", *[OutcomeUnknown("no answer")])
@@ -219,7 +219,7 @@ def test_a_purchase_whose_reply_is_lost_is_made_once(rentals):
     assert len(rentals.bought) == len(rentals.account) == 2
 
 
-def test_a_purchase_that_a_sync_settles_is_an_event_of_the_order_too(rentals):
+def test_a_purchase_settled_by_a_sync_is_recorded_as_an_event_of_the_order(rentals):
     rule = add_rule(low_threshold=1, target=1)
     rentals.fail("buy", LOST)
     rentals.fail("owned", OutcomeUnknown("no answer"))
@@ -227,14 +227,14 @@ def test_a_purchase_that_a_sync_settles_is_an_event_of_the_order_too(rentals):
 
     list(sync())
 
-    told = rule.orders.get().events.filter(actor="top-up", reason__startswith="bought ")
-    assert told.get().reason == "bought +447700900700: 1 of 1, EUR 1.25 a month"
+    purchases = rule.orders.get().events.filter(actor="top-up", reason__startswith="bought ")
+    assert purchases.get().reason == "bought +447700900700: 1 of 1, EUR 1.25 a month"
     let_time_pass()
     assert round_of(rule) == ""
-    assert told.count() == len(rentals.bought) == 1
+    assert purchases.count() == len(rentals.bought) == 1
 
 
-def test_a_purchase_in_doubt_counts_against_the_budget(rentals):
+def test_an_unknown_purchase_counts_against_the_budget(rentals):
     rule = add_rule(monthly_budget=Decimal("1.25"))
     rentals.fail("buy", *[OutcomeUnknown("no answer")] * 4)
 
@@ -243,23 +243,23 @@ def test_a_purchase_in_doubt_counts_against_the_budget(rentals):
     assert budget.spent_this_month(rule) == Decimal("1.25")
 
 
-def test_a_purchase_in_doubt_is_settled_though_its_cost_was_made_unknown_meanwhile(rentals):
-    """As an import of numbers can."""
+def test_an_unknown_purchase_is_settled_even_if_its_cost_became_unknown(rentals):
+    """A CSV import can clear the cost."""
     rule = add_rule(low_threshold=1, target=1)
     rentals.fail("buy", *[OutcomeUnknown("no answer")] * 4)
     round_of(rule)
     VirtualNumber.objects.update(monthly_cost=None)
-    assert budget.spent_this_month(rule) == Decimal("2.00")  # Its cap.
+    assert budget.spent_this_month(rule) == Decimal("2.00")  # The price cap of the rule.
     let_time_pass()
 
     assert round_of(rule) == ""
 
     assert len(rentals.account) == VirtualNumber.objects.active().count() == 1
-    told = NumberOrder.objects.get().events.get(reason__startswith="bought ")
-    assert told.reason == "bought +447700900700: 1 of 1, at an unknown cost"
+    purchase = NumberOrder.objects.get().events.get(reason__startswith="bought ")
+    assert purchase.reason == "bought +447700900700: 1 of 1, at an unknown cost"
 
 
-def test_numbers_whose_texts_do_not_reach_us_are_not_bought_again(rentals):
+def test_unconfigured_numbers_are_retried_and_not_bought_again(rentals):
     rule = add_rule()
     rentals.fail("configure", *[PermanentFailure("the address does not answer")] * 3)
 
@@ -274,7 +274,7 @@ def test_numbers_whose_texts_do_not_reach_us_are_not_bought_again(rentals):
     assert VirtualNumber.objects.active().count() == 2
 
 
-def test_a_fault_of_one_rule_holds_up_no_other(rentals, monkeypatch, caplog):
+def test_an_error_in_one_rule_does_not_block_the_others(rentals, monkeypatch, caplog):
     add_rule(country="DE")
     add_rule()
     real = top_up.numbers_to_buy

@@ -12,13 +12,13 @@ def berlin(db):
 
 @pytest.fixture
 def number(db):
-    """An active number of the common pool, +447700900500."""
+    """Return an active number of the common pool, +447700900500."""
     return add_numbers(1)[0]
 
 
 @pytest.fixture
 def staff(client, db):
-    """Logs in a member of staff with these permissions."""
+    """Return a function that logs in a staff user with the given permissions."""
 
     def log_in(*permissions):
         user = User.objects.create_user("sam", is_staff=True)

@@ -1,4 +1,4 @@
-"""The pool as CSV, for staff: what the preview shows is what is done, by those who may."""
+"""CSV import and export in the admin: an import does exactly what its preview shows."""
 
 import tempfile
 
@@ -13,9 +13,9 @@ from tests.support.number_csv import CONFIRM, EXPORT, IMPORT, NEW, confirm, uplo
 from tests.support.terminal import states
 
 
-def test_a_number_whose_state_changes_meanwhile_keeps_its_new_state(admin_client, number):
+def test_an_import_keeps_a_state_changed_after_the_preview(admin_client, number):
     answer = upload(admin_client, f"number,state,rate\n{number},active,5\n")
-    number.quarantine(reason="meanwhile")
+    number.quarantine(reason="for the test")
     VirtualNumber.objects.update(live_pair_count=3)
 
     confirm(admin_client, answer)
@@ -26,22 +26,22 @@ def test_a_number_whose_state_changes_meanwhile_keeps_its_new_state(admin_client
 
 
 @pytest.mark.parametrize(
-    "meanwhile",
+    "change",
     [{"rate": 2.5}, {"is_reserved": True}, {"state": NumberState.RETIRED, "is_rented": False}],
 )
-def test_what_nobody_has_seen_in_the_preview_is_not_done(admin_client, number, meanwhile):
+def test_an_import_that_differs_from_its_preview_is_rejected(admin_client, number, change):
     answer = upload(admin_client, f"number,reserved,rate\n{number},no,5\n")
-    VirtualNumber.objects.update(**meanwhile)
+    VirtualNumber.objects.update(**change)
 
     html = confirm(admin_client, answer).content.decode()
 
     assert "Nothing was imported. The pool has changed since the preview." in html
     number.refresh_from_db()
     assert number.rate != 5
-    assert {field: getattr(number, field) for field in meanwhile} == meanwhile
+    assert {field: getattr(number, field) for field in change} == change
 
 
-def test_a_preview_is_confirmed_once(admin_client, number):
+def test_a_preview_can_be_confirmed_only_once(admin_client, number):
     answer = upload(admin_client, f"number\n{NEW}\n")
     confirm(admin_client, answer)
 
@@ -50,15 +50,15 @@ def test_a_preview_is_confirmed_once(admin_client, number):
 
 
 def test_a_preview_changes_nothing_and_locks_nothing(admin_client, number, django_assert_max_num_queries):
-    with django_assert_max_num_queries(15) as asked:
+    with django_assert_max_num_queries(15) as captured:
         upload(admin_client, f"number,rate\n{number},5\n{NEW},\n")
 
-    words = {query["sql"].split()[0] for query in asked.captured_queries}
+    words = {query["sql"].split()[0] for query in captured.captured_queries}
     assert words <= {"SELECT", "SAVEPOINT", "RELEASE", "ROLLBACK"}
-    assert not any("FOR NO KEY UPDATE" in query["sql"] for query in asked.captured_queries)
+    assert not any("FOR NO KEY UPDATE" in query["sql"] for query in captured.captured_queries)
 
 
-def test_no_file_is_left_lying_about(admin_client, db, monkeypatch, tmp_path):
+def test_an_import_leaves_no_temporary_file(admin_client, db, monkeypatch, tmp_path):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
     answer = upload(admin_client, f"number\n{NEW}\n")
@@ -78,13 +78,13 @@ def test_no_file_is_left_lying_about(admin_client, db, monkeypatch, tmp_path):
         {"preview": ""},
     ],
 )
-def test_a_confirmation_of_what_was_never_previewed_does_nothing(admin_client, db, forged):
+def test_a_forged_confirmation_imports_nothing(admin_client, db, forged):
     answer = upload(admin_client, f"number\n{NEW}\n")
     fields = {**answer.context["confirm_form"].initial, **forged}
 
-    told = admin_client.post(CONFIRM, fields, follow=True)
+    answer = admin_client.post(CONFIRM, fields, follow=True)
 
-    assert "Nothing was imported. The preview is not valid any more." in told.content.decode()
+    assert "Nothing was imported. The preview is not valid any more." in answer.content.decode()
     assert not VirtualNumber.objects.exists()
 
 
@@ -107,7 +107,7 @@ def test_a_preview_is_valid_for_an_hour(admin_client, db, time_machine):
         (["view_realnumber", "view_pool", "add_pool", "change_pool"], False, False),
     ],
 )
-def test_export_is_for_those_who_see_numbers_and_import_for_those_who_may_add_and_change_them(
+def test_export_needs_the_view_permission_and_import_the_add_and_change_permissions(
     staff, number, permissions, may_export, may_import
 ):
     client = staff(*permissions)
@@ -124,7 +124,7 @@ def test_export_is_for_those_who_see_numbers_and_import_for_those_who_may_add_an
 @pytest.mark.browser
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("dark", [False, True])
-def test_staff_see_in_the_browser_what_changes_and_agree(browse, file, dark):
+def test_staff_can_review_and_confirm_an_import_in_the_browser(browse, file, dark):
     Pool.objects.create(name="berlin")
     number, _ = add_numbers(2)
     path = file(f"number,pool,rate\n{number},berlin,5\n{NEW},,\n+447700900501,,\n")
@@ -141,7 +141,7 @@ def test_staff_see_in_the_browser_what_changes_and_agree(browse, file, dark):
         assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")
         browser.find_element(By.NAME, "confirm").click()
 
-        [told] = soon(browser, ".messagelist .success")
-        assert told.text.startswith("Imported: 1 new, 0 rented again, 1 changed, 1 unchanged.")
+        [notice] = soon(browser, ".messagelist .success")
+        assert notice.text.startswith("Imported: 1 new, 0 rented again, 1 changed, 1 unchanged.")
     number.refresh_from_db()
     assert number.pool.name == "berlin"

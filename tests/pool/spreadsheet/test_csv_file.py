@@ -1,4 +1,4 @@
-"""The pool as CSV: what is exported, and what a file must be."""
+"""The pool as CSV: the exported columns, and the checks of an uploaded file."""
 
 import csv
 import io
@@ -19,7 +19,7 @@ from tests.support.number_csv import (
 )
 
 
-def test_what_is_exported_changes_nothing_when_it_is_imported(berlin):
+def test_importing_an_export_changes_nothing(berlin):
     add_numbers(2, "US", start="+121255501")
     pool_of_every_kind(berlin)
 
@@ -29,7 +29,7 @@ def test_what_is_exported_changes_nothing_when_it_is_imported(berlin):
     assert found.summary == "0 new, 0 rented again, 0 changed, 10 unchanged"
 
 
-def test_the_export_says_what_an_operator_wants_to_know_of_each_number(berlin, number):
+def test_the_export_has_every_column_of_a_number(berlin, number):
     VirtualNumber.objects.update(
         pool=berlin, monthly_cost="1.25", live_pair_count=3, last_assigned_at="2026-11-24T12:00:00Z"
     )
@@ -56,7 +56,7 @@ def test_the_export_says_what_an_operator_wants_to_know_of_each_number(berlin, n
 
 
 @pytest.mark.parametrize("formula", ["=1+1", "+1+cmd", "-1+1", "@SUM(1)", "\t=1", "'=1"])
-def test_no_cell_is_run_as_a_formula_and_each_is_itself_again(db, number, formula):
+def test_no_cell_is_a_formula_and_each_survives_the_round_trip(db, number, formula):
     pool = Pool.objects.create(name=formula)
     VirtualNumber.objects.update(region=formula, pool=pool)
 
@@ -69,7 +69,7 @@ def test_no_cell_is_run_as_a_formula_and_each_is_itself_again(db, number, formul
         assert preview(text).summary == "0 new, 0 rented again, 0 changed, 1 unchanged"
 
 
-def test_staff_export_what_the_list_shows(admin_client, number):
+def test_an_export_has_the_numbers_that_the_list_shows(admin_client, number):
     add_numbers(1, "FR", start="+337009005")
 
     answer = admin_client.get(EXPORT, {"country": "GB"})
@@ -81,11 +81,11 @@ def test_staff_export_what_the_list_shows(admin_client, number):
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("query", ["state__exact=%00", "nonsense=1", "created_at__year=99999", "pool__id__exact=x"])
-def test_nonsense_in_the_address_of_an_export_is_no_500(admin_client, query):
+def test_an_invalid_export_query_is_not_a_500(admin_client, query):
     assert admin_client.get(f"{EXPORT}?{query}", follow=True).status_code == 200
 
 
-def test_a_long_export_takes_as_many_queries_as_a_short_one(berlin, django_assert_num_queries):
+def test_an_export_of_any_length_takes_one_query(berlin, django_assert_num_queries):
     add_numbers(40)
     VirtualNumber.objects.update(pool=berlin)
 
@@ -94,14 +94,14 @@ def test_a_long_export_takes_as_many_queries_as_a_short_one(berlin, django_asser
 
 
 @pytest.mark.parametrize("written", [NEW, NEW[1:], f"'{NEW}", f" {NEW} ", "+44 7700 900-600"])
-def test_a_number_is_read_as_spreadsheets_leave_it(db, written):
+def test_a_number_is_read_in_every_form_that_spreadsheets_write(db, written):
     [entry] = preview(f"number\n{written}\n").entries
 
     assert str(entry) == f"{NEW} new: country GB, pool common, reserved no, can_text yes"
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "expected"),
     [
         (b"\x89PNG\r\n\x1a\n" + b"\xff" * 300, "Expected a CSV file in UTF-8"),
         ("number,pool\n+447700900600,Köln\n".encode("latin-1"), "Expected a CSV file in UTF-8"),
@@ -121,15 +121,15 @@ def test_a_number_is_read_as_spreadsheets_leave_it(db, written):
         (b"number\n" + b"+447700900600\n" * 200_000, "Expected a file of up to 1,000,000 bytes"),
     ],
 )
-def test_a_file_that_cannot_be_read_says_why(admin_client, db, content, told):
+def test_an_unreadable_file_is_rejected_with_the_reason(admin_client, db, content, expected):
     answer = upload(admin_client, content)
 
     assert answer.status_code == 200
-    assert told in str(answer.context["form"].errors)
+    assert expected in str(answer.context["form"].errors)
     assert not VirtualNumber.objects.exists()
 
 
-def test_what_compresses_so_badly_that_a_form_cannot_hold_it_is_refused(admin_client, db, monkeypatch):
+def test_a_file_that_does_not_fit_into_the_form_is_rejected(admin_client, db, monkeypatch):
     monkeypatch.setattr("numbers.admin.csv_import.MAX_CARRIED", 10)
 
     answer = upload(admin_client, f"number\n{NEW}\n")
@@ -137,17 +137,17 @@ def test_what_compresses_so_badly_that_a_form_cannot_hold_it_is_refused(admin_cl
     assert "manage.py import_numbers" in str(answer.context["form"].errors)
 
 
-def test_as_much_as_may_be_imported_fits_into_the_form_that_confirms_it(admin_client, berlin):
+def test_the_largest_import_fits_into_the_confirmation_form(admin_client, berlin):
     rows = "".join(f"+4477{index * 7919 % 10**8:08},berlin,{index % 100}.{index % 99:02}\n" for index in range(5_000))
     answer = upload(admin_client, f"number,pool,monthly_cost\n{rows}")
 
-    told = confirm(admin_client, answer).content.decode()
+    html = confirm(admin_client, answer).content.decode()
 
-    assert "Imported: 5000 new" in told
+    assert "Imported: 5000 new" in html
 
 
 @pytest.mark.parametrize("rate", [1 / 3, 0.1 + 0.2, 10.0, 1e22])
-def test_an_export_has_the_rate_to_its_last_digit(db, rate):
+def test_an_export_has_the_exact_rate(db, rate):
     [number] = add_numbers(1)
     VirtualNumber.objects.filter(pk=number.pk).update(rate=rate)
     assert preview(exported()).entries == []

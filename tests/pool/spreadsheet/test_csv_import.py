@@ -1,4 +1,4 @@
-"""The pool from CSV. Nothing is imported unless all of it is."""
+"""CSV import: either every row is imported or none."""
 
 from decimal import Decimal
 
@@ -13,10 +13,10 @@ from tests.support.number_csv import NEW, confirm, exported, pool_of_every_kind,
 from tests.support.terminal import states
 
 
-def test_a_number_that_is_rented_already_comes_in_and_waits_to_be_configured(admin_client, admin_user, berlin):
-    told = take_in(admin_client, f"number,pool,monthly_cost,type\n{NEW},berlin,1.25,mobile\n")
+def test_a_new_number_is_imported_and_waits_to_be_configured(admin_client, admin_user, berlin):
+    html = take_in(admin_client, f"number,pool,monthly_cost,type\n{NEW},berlin,1.25,mobile\n")
 
-    assert "Imported: 1 new, 0 rented again, 0 changed, 0 unchanged." in told
+    assert "Imported: 1 new, 0 rented again, 0 changed, 0 unchanged." in html
     [row] = VirtualNumber.objects.all()
     assert (row.number, row.country, row.state, row.is_rented) == (NEW, "GB", NumberState.CONFIGURING, True)
     assert (row.pool, row.monthly_cost, row.type, row.can_sms) == (berlin, Decimal("1.25"), "mobile", True)
@@ -24,7 +24,7 @@ def test_a_number_that_is_rented_already_comes_in_and_waits_to_be_configured(adm
     assert (event.new_state, event.reason, event.actor) == ("configuring", "imported", admin_user.username)
 
 
-def test_configure_numbers_then_points_it_at_us(admin_client, rentals, run):
+def test_configure_numbers_configures_an_imported_number(admin_client, rentals, run):
     rentals.rent(NEW)
     take_in(admin_client, f"number\n{NEW}\n")
 
@@ -34,14 +34,14 @@ def test_configure_numbers_then_points_it_at_us(admin_client, rentals, run):
     assert states() == {NEW: NumberState.ACTIVE}
 
 
-def test_a_number_of_north_america_has_its_area_and_its_state(admin_client, db):
+def test_a_north_american_number_is_imported_with_its_area_and_region(admin_client, db):
     take_in(admin_client, "number,country\n+12125550100,us\n")
 
     row = VirtualNumber.objects.get()
     assert (row.country, row.area, row.region) == ("US", "1212", "New York")
 
 
-def test_a_column_that_is_not_there_and_a_cell_that_says_nothing_leave_what_is(admin_client, berlin, number):
+def test_missing_columns_and_empty_cells_keep_the_stored_values(admin_client, berlin, number):
     VirtualNumber.objects.update(pool=berlin, is_reserved=True, rate=2.5)
 
     take_in(admin_client, f"number,reserved,rate\n{number},,5\n")
@@ -50,12 +50,12 @@ def test_a_column_that_is_not_there_and_a_cell_that_says_nothing_leave_what_is(a
     assert (number.pool, number.is_reserved, number.rate) == (berlin, True, 5)
 
 
-def test_what_people_may_set_is_set_and_an_event_says_what_it_was(admin_client, admin_user, berlin, number):
+def test_editable_columns_are_set_and_an_event_records_old_and_new_values(admin_client, admin_user, berlin, number):
     content = f"number,pool,reserved,type,can_text,monthly_cost,rate\n{number},berlin,yes,landline,no,1.5,0.5\n"
 
-    told = take_in(admin_client, content)
+    html = take_in(admin_client, content)
 
-    assert "0 new, 0 rented again, 1 changed, 0 unchanged." in told
+    assert "0 new, 0 rented again, 1 changed, 0 unchanged." in html
     number.refresh_from_db()
     assert (number.pool, number.is_reserved, number.type, number.can_sms) == (berlin, True, "landline", False)
     assert (number.monthly_cost, number.rate) == (Decimal("1.50"), 0.5)
@@ -68,7 +68,7 @@ def test_what_people_may_set_is_set_and_an_event_says_what_it_was(admin_client, 
     assert "0 changed, 1 unchanged" in upload(admin_client, content).content.decode()
 
 
-def test_a_number_leaves_its_pool_for_the_common_one_and_keeps_its_pairs(admin_client, berlin):
+def test_a_number_moved_to_the_common_pool_keeps_its_pairs(admin_client, berlin):
     add_numbers(2)
     talk(ALICE, BOB)
     VirtualNumber.objects.update(pool=berlin)
@@ -79,7 +79,7 @@ def test_a_number_leaves_its_pool_for_the_common_one_and_keeps_its_pairs(admin_c
         assert (row.pool, row.live_pair_count, row.state) == (None, 1, "active")
 
 
-def test_state_and_live_pairs_are_for_reading_only(admin_client, number):
+def test_state_live_pairs_and_area_are_read_only(admin_client, number):
     content = f"number,state,live_pairs,area,rate\n{number},retired,7,1212,5\n"
 
     take_in(admin_client, content)
@@ -88,12 +88,12 @@ def test_state_and_live_pairs_are_for_reading_only(admin_client, number):
     assert (number.state, number.live_pair_count, number.area, number.rate) == ("active", 0, "", 5)
 
 
-def test_a_number_that_was_given_up_is_rented_again_as_the_file_says(admin_client, admin_user, berlin, number):
+def test_a_retired_number_in_a_file_is_rented_again(admin_client, admin_user, berlin, number):
     VirtualNumber.objects.update(state=NumberState.RETIRED, is_rented=False, webhook_url=inbound_sms_url())
 
-    told = take_in(admin_client, f"number,pool\n{number},berlin\n")
+    html = take_in(admin_client, f"number,pool\n{number},berlin\n")
 
-    assert "0 new, 1 rented again, 0 changed" in told
+    assert "0 new, 1 rented again, 0 changed" in html
     number.refresh_from_db()
     assert (number.state, number.is_rented, number.pool) == (NumberState.CONFIGURING, True, berlin)
     assert number.webhook_url == ""
@@ -112,7 +112,7 @@ def test_a_retired_number_that_is_rented_stays_retired(admin_client, number):
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "expected"),
     [
         ("number\n07700900600\n", "Row 2, number: expected a number in E.164 form"),
         ("number\n4.477E+11\n", "Row 2, number: expected a number in E.164 form"),
@@ -140,21 +140,21 @@ def test_a_retired_number_that_is_rented_stays_retired(admin_client, number):
         ("number,rented\n+447700900500,no\n", "only manage.py release_numbers gives a number back"),
     ],
 )
-def test_a_row_that_is_wrong_says_what_was_expected_and_found_and_nothing_is_imported(
-    admin_client, berlin, number, content, told
+def test_an_invalid_row_is_rejected_with_its_reason_and_nothing_is_imported(
+    admin_client, berlin, number, content, expected
 ):
     right = f"{content}+447700900601{',' * (content.splitlines()[0].count(','))}\n"
 
     answer = upload(admin_client, right)
 
     assert answer.status_code == 200
-    assert any(told in fault for fault in answer.context["result"].faults)
-    assert told in answer.content.decode()
+    assert any(expected in fault for fault in answer.context["result"].faults)
+    assert expected in answer.content.decode()
     assert "confirm_form" not in answer.context
     assert states() == {"+447700900500": "active"}
 
 
-def test_a_number_that_is_being_bought_is_left_to_its_purchase(number):
+def test_a_number_that_is_being_bought_is_rejected(number):
     VirtualNumber.objects.update(state=NumberState.ORDERED, is_rented=False)
 
     [fault] = preview(f"number\n{number}\n").faults
@@ -163,7 +163,7 @@ def test_a_number_that_is_being_bought_is_left_to_its_purchase(number):
 
 
 @pytest.mark.parametrize("was_ours", [False, True])
-def test_the_number_of_a_participant_is_never_imported_nor_shown(admin_client, was_ours):
+def test_the_number_of_a_participant_is_neither_imported_nor_shown(admin_client, was_ours):
     add_numbers(2)
     talk(ALICE, BOB)
     if was_ours:
@@ -176,15 +176,15 @@ def test_the_number_of_a_participant_is_never_imported_nor_shown(admin_client, w
     assert not VirtualNumber.objects.filter(number=ALICE, is_rented=True).exists()
 
 
-def test_what_is_wrong_at_the_end_undoes_what_was_right_before(admin_client, number, monkeypatch):
+def test_a_conflict_in_the_last_row_rolls_back_the_whole_import(admin_client, number, monkeypatch):
     answer = upload(admin_client, f"number,rate\n{number},5\n{NEW},\n")
 
-    def also_imported_meanwhile(*args, **kwargs):
+    def import_concurrently(*args, **kwargs):
         monkeypatch.undo()
         VirtualNumber.of(NEW, "GB", None, frozenset(), state=NumberState.CONFIGURING).save()
         return apply_edits(*args, **kwargs)
 
-    monkeypatch.setattr(import_numbers, "apply_edits", also_imported_meanwhile)
+    monkeypatch.setattr(import_numbers, "apply_edits", import_concurrently)
     html = confirm(admin_client, answer).content.decode()
 
     assert "Nothing was imported. The pool is changing at this moment." in html
@@ -193,14 +193,14 @@ def test_what_is_wrong_at_the_end_undoes_what_was_right_before(admin_client, num
     assert not number.events.exists()
 
 
-def test_a_fault_of_ours_is_none_of_the_file(number, monkeypatch):
+def test_an_internal_error_is_not_reported_as_a_fault_of_the_file(number, monkeypatch):
     monkeypatch.setattr(import_numbers, "_country", lambda *args: 1 / 0)
 
     with pytest.raises(ZeroDivisionError):
         preview(f"number\n{NEW}\n")
 
 
-def test_what_one_command_writes_changes_nothing_by_the_other(run, berlin, file):
+def test_importing_the_export_of_the_command_changes_nothing(run, berlin, file):
     pool_of_every_kind(berlin)
     code, text = run("export_numbers")
 
@@ -208,7 +208,7 @@ def test_what_one_command_writes_changes_nothing_by_the_other(run, berlin, file)
     assert run("import_numbers", file(text)) == (0, "0 new, 0 rented again, 0 changed, 8 unchanged.\n")
 
 
-def test_the_command_shows_each_change_asks_and_does_it(run, berlin, number, file):
+def test_the_command_shows_each_change_and_imports_after_a_yes(run, berlin, number, file):
     path = file(f"number,pool\n{number},berlin\n{NEW},\n")
 
     code, output = run("import_numbers", path, types="y\n")
@@ -227,36 +227,36 @@ def test_the_command_shows_each_change_asks_and_does_it(run, berlin, number, fil
 
 
 @pytest.mark.parametrize(
-    ("options", "types", "code", "told"),
+    ("options", "types", "code", "expected"),
     [
         (["--dry-run"], None, 0, "Nothing was imported: --dry-run."),
         ([], "n\n", 2, "Nothing was done: the answer was not yes."),
         ([], None, 2, "no terminal to ask on"),
     ],
 )
-def test_the_command_does_nothing_that_nobody_agreed_to(run, number, file, options, types, code, told):
+def test_the_command_imports_nothing_without_a_yes(run, number, file, options, types, code, expected):
     found, output = run("import_numbers", file(f"number,rate\n{number},5\n"), *options, types=types)
 
     assert found == code
-    assert told in output
+    assert expected in output
     number.refresh_from_db()
     assert number.rate is None
 
 
-def test_the_command_needs_not_ask(run, number, file):
+def test_the_yes_option_imports_without_a_question(run, number, file):
     assert run("import_numbers", file(f"number,rate\n{number},5\n"), "--yes")[0] == 0
 
     number.refresh_from_db()
     assert number.rate == 5
 
 
-def test_the_command_does_what_was_shown_or_nothing(run, number, file, monkeypatch):
+def test_the_command_imports_nothing_if_the_pool_changed_since_the_preview(run, number, file, monkeypatch):
     path = file(f"number,rate\n{number},5\n")
 
-    def agrees_after_somebody_else_came(*args, **kwargs):
+    def confirm_after_a_concurrent_change(*args, **kwargs):
         VirtualNumber.objects.update(rate=2.5)
 
-    monkeypatch.setattr("numbers.management.pool_command.PoolCommand.confirm", agrees_after_somebody_else_came)
+    monkeypatch.setattr("numbers.management.pool_command.PoolCommand.confirm", confirm_after_a_concurrent_change)
     code, output = run("import_numbers", path)
 
     assert code == 2
@@ -266,21 +266,21 @@ def test_the_command_does_what_was_shown_or_nothing(run, number, file, monkeypat
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "expected"),
     [
         ("number,rate\n+447700900500,x\n", "Row 2, rate: expected segments a second"),
         ("pool\nberlin\n", "Nothing was imported. Expected a column “number”"),
         (f"number\n{'1' * csv_file.MAX_BYTES}\n", "Nothing was imported. Expected at most 1,000,000 bytes"),
     ],
 )
-def test_the_command_says_what_is_wrong_with_the_file(run, number, file, content, told):
+def test_the_command_rejects_an_invalid_file_with_the_reason(run, number, file, content, expected):
     code, output = run("import_numbers", file(content), "--yes")
 
     assert code == 2
-    assert told in output
+    assert expected in output
 
 
-def test_the_command_says_that_there_is_no_file(run, db):
+def test_the_command_reports_a_missing_file(run, db):
     code, output = run("import_numbers", "/no/such.csv")
 
     assert code == 2

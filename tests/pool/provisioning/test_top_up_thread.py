@@ -1,4 +1,4 @@
-"""The worker tops up the pools: beside its work, once a minute, and whatever happens to it."""
+"""The worker tops up the pools once a minute in a thread of its own, and survives failures and kills."""
 
 import signal
 import threading
@@ -22,8 +22,8 @@ from tests.support.relay_process import Relays, wait_until
 from tests.support.stub_carrier import StubCarrier
 from tests.support.top_ups import add_rule
 
-# The worker as a process: it looks more often, and each purchase takes a while, so that a kill falls into one. With so
-# many numbers rented it stops, until it is killed.
+# Code for a worker process: frequent rounds and slow purchases, so that a kill hits a purchase. At MOST rented numbers
+# it stops buying until it is killed.
 IN_A_HURRY = """
 import time
 from datetime import timedelta
@@ -32,7 +32,7 @@ from numbers.provisioning import top_up
 from smsproxy.simulator.carrier import SimulatorCarrier as Simulator
 from smsproxy.simulator.models import SimulatedNumber
 top_up_thread.EVERY = 0.1
-top_up.SEND_LEASE_SECONDS = timedelta(seconds=5)
+top_up.TOP_UP_LEASE = timedelta(seconds=5)
 buy = Simulator.buy
 def slowly(self, *number):
     while SimulatedNumber.objects.count() >= MOST:
@@ -45,7 +45,7 @@ Simulator.buy = slowly
 
 
 @pytest.mark.django_db
-def test_relay_once_does_one_round(rentals):
+def test_relay_once_runs_one_top_up_round(rentals):
     add_rule()
 
     call_command("relay", "--once")
@@ -57,7 +57,7 @@ def test_relay_once_does_one_round(rentals):
 class TestTheThread:
     @pytest.fixture
     def start(self, monkeypatch):
-        """The buyer in a thread, with rounds that follow each other closely, until the test ends."""
+        """Return the start method of a top-up thread with frequent rounds. It stops with the test."""
         monkeypatch.setattr(top_up_thread, "EVERY", 0.01)
         stop = threading.Event()
         thread = Buyer(stop)
@@ -66,7 +66,7 @@ class TestTheThread:
         thread.join(60)
         assert not thread.is_alive()
 
-    def test_a_round_that_fails_is_logged_by_its_kind_and_the_next_one_comes(self, rentals, start, monkeypatch, caplog):
+    def test_a_failed_round_is_logged_by_exception_type_and_retried(self, rentals, start, monkeypatch, caplog):
         failures = iter([OperationalError("+447700900001")])
 
         def fail_once():
@@ -83,7 +83,7 @@ class TestTheThread:
         assert "topping up failed: OperationalError; trying again" in caplog.text
         assert "+447700900001" not in caplog.text
 
-    def test_it_buys_when_the_pool_runs_low(self, rentals, start):
+    def test_the_thread_buys_when_the_pool_runs_low(self, rentals, start):
         rule = add_rule(low_threshold=1, target=1)
         start()
         wait_until(VirtualNumber.objects.active().exists)
@@ -95,10 +95,10 @@ class TestTheThread:
 
 
 class TestStopping:
-    def test_who_is_told_to_stop_while_it_waits_for_the_carrier_does_not_wait_any_longer(self, monkeypatch):
+    def test_a_shutdown_ends_the_wait_for_a_retry(self, monkeypatch):
         waits = []
 
-        class ToldWhileItIsWaitedFor(threading.Event):
+        class SetDuringWait(threading.Event):
             def wait(self, timeout=None):
                 waits.append(timeout)
                 self.set()
@@ -107,12 +107,12 @@ class TestStopping:
         def call():
             raise TemporaryFailure("throttled", retry_after=50)
 
-        monkeypatch.setattr(time, "sleep", lambda seconds: pytest.fail("nothing ends this wait"))
-        with pytest.raises(ShutdownRequested), stop_on(ToldWhileItIsWaitedFor()):
+        monkeypatch.setattr(time, "sleep", lambda seconds: pytest.fail("a shutdown request cannot end this wait"))
+        with pytest.raises(ShutdownRequested), stop_on(SetDuringWait()):
             with_retries(call)
         assert waits == [50]
 
-    def test_who_was_told_to_stop_does_not_call_the_carrier_any_more(self, rentals):
+    def test_the_carrier_is_not_called_after_a_shutdown_request(self, rentals):
         stop = threading.Event()
         stop.set()
 
@@ -123,10 +123,10 @@ class TestStopping:
                 next(search(NumberOrder(country="GB", features="SMS", pattern_place="anywhere").query))
 
         assert rentals.calls == []
-        assert retry.find_owned("+447700900700") is None  # Others are not meant.
+        assert retry.find_owned("+447700900700") is None  # Outside stop_on() calls work.
 
     @pytest.mark.django_db
-    def test_told_to_stop_after_a_purchase_it_hands_the_rule_back_for_the_next_worker(self, rentals, monkeypatch):
+    def test_a_shutdown_after_a_purchase_releases_the_lease_for_the_next_worker(self, rentals, monkeypatch):
         stop = threading.Event()
         rentals.at_step = lambda name: name == "after buy" and stop.set()
         rule = add_rule()
@@ -154,7 +154,7 @@ def relays(transactional_db, tmp_path):
 @pytest.mark.slow
 @pytest.mark.xdist_group("processes")
 @pytest.mark.postgres
-def test_workers_that_are_killed_again_and_again_fill_the_pool_and_buy_no_number_too_many(relays):
+def test_repeatedly_killed_workers_fill_the_pool_without_buying_too_many(relays):
     rule = add_rule(low_threshold=20, target=20, monthly_budget=Decimal("30.00"))
     SimulatedFault.objects.create(verb="buy", kind="lost_reply", remaining=2)
 
@@ -177,11 +177,11 @@ def test_workers_that_are_killed_again_and_again_fill_the_pool_and_buy_no_number
 @pytest.mark.slow
 @pytest.mark.xdist_group("processes")
 @pytest.mark.postgres
-def test_two_workers_fill_the_pool_up_to_the_budget_and_stop_at_it(relays):
+def test_two_workers_fill_the_pool_up_to_the_budget(relays):
     rule = add_rule(low_threshold=12, target=12, monthly_budget=Decimal("6.00"), max_monthly_cost=Decimal("1.20"))
 
-    # Nobody is killed here, and so no lease may run out: a slow machine would open more orders.
-    patient = f"{IN_A_HURRY}\nMOST = 100\ntop_up.SEND_LEASE_SECONDS = timedelta(minutes=5)"
+    # No worker is killed, so no lease may expire: on a slow machine that would open more orders.
+    patient = f"{IN_A_HURRY}\nMOST = 100\ntop_up.TOP_UP_LEASE = timedelta(minutes=5)"
     for process in [relays.start(changes=patient) for _ in range(2)]:
         relays.wait_for(process)
     wait_until(lambda: TopUp.objects.get().last_error)
@@ -195,7 +195,7 @@ def test_two_workers_fill_the_pool_up_to_the_budget_and_stop_at_it(relays):
 @pytest.mark.slow
 @pytest.mark.xdist_group("processes")
 @pytest.mark.postgres
-def test_sigterm_ends_a_worker_within_seconds_though_it_waits_for_the_carrier(relays):
+def test_sigterm_ends_a_worker_that_waits_for_the_carrier_within_seconds(relays):
     rule = add_rule()
     SimulatedFault.objects.create(verb="search", kind="unreachable", remaining=100)
     process = relays.start(changes="from numbers.provisioning import retry; retry.WAITS = (300.0,)")

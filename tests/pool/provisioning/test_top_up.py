@@ -1,4 +1,4 @@
-"""A pool that runs low fills itself: up to its target, and only where it is switched on."""
+"""A top-up fills a low pool up to its target, if its rule is enabled."""
 
 from decimal import Decimal
 
@@ -20,13 +20,13 @@ pytestmark = pytest.mark.django_db
 # The reserve ----------------------------------------------------------------------------------------------------------
 
 
-def test_an_untouched_pool_has_all_its_numbers_in_reserve():
+def test_an_unused_pool_has_all_its_numbers_in_reserve():
     add_numbers(3)
 
     assert free_numbers(add_rule()) == 3
 
 
-def test_the_reserve_is_what_the_busiest_person_has_left():
+def test_the_reserve_is_the_numbers_free_for_the_busiest_person():
     add_numbers(5)
     talk(ALICE, BOB)
     talk(ALICE, CHARLIE)
@@ -34,7 +34,7 @@ def test_the_reserve_is_what_the_busiest_person_has_left():
     assert free_numbers(add_rule()) == 3
 
 
-def test_conversations_that_cool_down_use_up_the_reserve_and_those_that_have_do_not():
+def test_cooling_conversations_reduce_the_reserve_until_they_are_released():
     add_numbers(5)
     conversation = talk(ALICE, BOB)
     conversation.close()
@@ -46,7 +46,7 @@ def test_conversations_that_cool_down_use_up_the_reserve_and_those_that_have_do_
     assert free_numbers(rule) == 5
 
 
-def test_people_of_other_countries_use_up_nothing_of_a_country_s_reserve():
+def test_people_of_other_countries_do_not_reduce_the_reserve():
     add_numbers(5)
     add_numbers(1, country="DE", start="+4915223432")
     talk("+4915223433333", "+33612345678")
@@ -55,7 +55,7 @@ def test_people_of_other_countries_use_up_nothing_of_a_country_s_reserve():
     assert free_numbers(add_rule(country="DE")) == 0
 
 
-def test_each_pool_has_a_reserve_of_its_own():
+def test_each_pool_has_its_own_reserve():
     berlin = Pool.objects.create(name="berlin")
     add_numbers(2)
     VirtualNumber.objects.bulk_create(
@@ -80,23 +80,23 @@ def test_each_pool_has_a_reserve_of_its_own():
         (NumberState.CONFIGURING, {}, 1),
     ],
 )
-def test_what_can_be_given_out_or_soon_can_is_in_reserve(state, fields, counts):
+def test_numbers_that_are_or_will_be_assignable_are_in_reserve(state, fields, counts):
     add_number("+447700900500", state, **fields)
 
     assert free_numbers(add_rule()) == counts
 
 
-def test_who_still_has_a_number_that_is_given_to_nobody_any_more_uses_up_none_of_the_others():
+def test_a_pair_on_a_draining_number_does_not_reduce_the_reserve():
     add_numbers(6)
     for index in range(4):
         talk(ALICE, f"+4477009001{index:02}")
     for number in VirtualNumber.objects.filter(participants__real_number__number_hash=keyed_hash(ALICE))[:3]:
         number.drain(reason="for the test")
 
-    assert free_numbers(add_rule()) == 2  # Of the three that are left, Alice has one.
+    assert free_numbers(add_rule()) == 2  # Three numbers are left, and Alice has one of them.
 
 
-def test_those_who_still_have_such_a_number_count_against_no_cap(settings):
+def test_a_pair_on_a_draining_number_does_not_count_towards_the_cap(settings):
     settings.NUMBER_CAP = 3
     first, *_ = add_numbers(4)
     VirtualNumber.objects.filter(pk=first.pk).update(live_pair_count=9, state=NumberState.DRAINING)
@@ -111,22 +111,22 @@ def test_a_number_that_cannot_text_is_not_in_reserve():
     assert free_numbers(add_rule()) == 0
 
 
-def test_a_cap_of_live_participants_uses_up_numbers_too(settings):
+def test_the_cap_of_live_participants_reduces_the_reserve(settings):
     add_numbers(4)
     for person in range(4):
         talk(f"+44770090010{person}", f"+44770090020{person}")
     rule = add_rule()
-    assert free_numbers(rule) == 3  # Nobody has more than one.
+    assert free_numbers(rule) == 3  # Each person has one live pair.
 
     settings.NUMBER_CAP = 3
 
-    assert free_numbers(rule) == 1  # 8 live participants, 3 to a number: 3 numbers.
+    assert free_numbers(rule) == 1  # 8 live participants at 3 per number need 3 numbers.
 
 
 # Buying ---------------------------------------------------------------------------------------------------------------
 
 
-def test_it_buys_exactly_up_to_the_target_and_then_no_more(rentals):
+def test_a_top_up_buys_exactly_up_to_the_target(rentals):
     rule = add_rule(target=3)
 
     assert round_of(rule) == ""
@@ -138,7 +138,7 @@ def test_it_buys_exactly_up_to_the_target_and_then_no_more(rentals):
     assert NumberOrder.objects.get().state == OrderState.COMPLETE
 
 
-def test_above_the_low_water_mark_nothing_is_bought(rentals):
+def test_nothing_is_bought_at_or_above_the_low_water_mark(rentals):
     add_numbers(2)
 
     assert round_of(add_rule(target=5)) == ""
@@ -146,7 +146,7 @@ def test_above_the_low_water_mark_nothing_is_bought(rentals):
     assert rentals.calls == []
 
 
-def test_it_buys_for_what_the_busiest_person_needs(rentals):
+def test_a_top_up_buys_for_the_busiest_person(rentals):
     add_numbers(2)
     talk(ALICE, BOB)
     talk(ALICE, CHARLIE)
@@ -158,7 +158,7 @@ def test_it_buys_for_what_the_busiest_person_needs(rentals):
     assert len(rentals.bought) == 2
 
 
-def test_the_numbers_go_into_its_pool(rentals):
+def test_bought_numbers_are_added_to_the_pool_of_the_rule(rentals):
     berlin = Pool.objects.create(name="berlin")
 
     round_of(add_rule(pool=berlin))
@@ -166,7 +166,7 @@ def test_the_numbers_go_into_its_pool(rentals):
     assert set(VirtualNumber.objects.values_list("pool__name", "country", "state")) == {("berlin", "GB", "active")}
 
 
-def test_only_numbers_of_its_type_are_bought(rentals):
+def test_only_numbers_of_the_type_of_the_rule_are_bought(rentals):
     rule = add_rule(type="landline")
 
     round_of(rule)
@@ -174,7 +174,7 @@ def test_only_numbers_of_its_type_are_bought(rentals):
     assert NumberOrder.objects.get().query.type == "landline"
 
 
-def test_each_purchase_is_an_event_of_the_order_with_its_cost(rentals):
+def test_each_purchase_is_recorded_as_an_event_with_its_cost(rentals):
     round_of(add_rule())
 
     order = NumberOrder.objects.get()
@@ -186,7 +186,7 @@ def test_each_purchase_is_an_event_of_the_order_with_its_cost(rentals):
     ]
 
 
-def test_it_is_off_until_it_is_switched_on_and_says_what_it_would_buy(rentals):
+def test_a_new_rule_is_disabled_and_reports_what_it_would_buy(rentals):
     rule = TopUp.objects.create(country="GB", low_threshold=1, target=3, monthly_budget=100, max_monthly_cost=2)
 
     assert round_of(rule) == "would buy 3, but is disabled"
@@ -197,7 +197,7 @@ def test_it_is_off_until_it_is_switched_on_and_says_what_it_would_buy(rentals):
     assert round_of(rule) == ""
 
 
-def test_switched_off_in_the_middle_it_buys_no_further_number(rentals):
+def test_a_rule_disabled_during_a_round_buys_no_further_number(rentals):
     rule = add_rule(target=5)
     rentals.at_step = lambda name: name == "after buy" and TopUp.objects.update(is_enabled=False)
 
@@ -212,16 +212,16 @@ def test_switched_off_in_the_middle_it_buys_no_further_number(rentals):
     assert NumberOrder.objects.count() == 1
 
 
-def test_switched_off_in_the_last_moment_it_orders_nothing(rentals):
-    as_it_was = add_rule()
+def test_a_rule_disabled_just_before_its_order_opens_no_order(rentals):
+    stale_rule = add_rule()
     TopUp.objects.update(is_enabled=False)
 
-    assert top_up._order_to_fulfil(as_it_was) is None
+    assert top_up._order_to_fulfil(stale_rule) is None
 
     assert not NumberOrder.objects.exists()
 
 
-def test_without_a_rule_a_round_is_one_query(django_assert_num_queries):
+def test_a_round_without_rules_is_one_query(django_assert_num_queries):
     with django_assert_num_queries(1):
         top_up_all()
 
@@ -229,7 +229,7 @@ def test_without_a_rule_a_round_is_one_query(django_assert_num_queries):
 # One worker at a time -------------------------------------------------------------------------------------------------
 
 
-def test_a_rule_that_a_worker_is_at_is_left_to_it_until_its_lease_has_run_out(rentals, time_machine):
+def test_a_leased_rule_is_skipped_until_its_lease_expires(rentals, time_machine):
     rule = add_rule(busy_until=clock.now() + top_up.TOP_UP_LEASE)
 
     round_of(rule)
@@ -241,7 +241,7 @@ def test_a_rule_that_a_worker_is_at_is_left_to_it_until_its_lease_has_run_out(re
     assert rule.busy_until is None
 
 
-def test_a_worker_whose_rule_was_taken_over_stops_and_says_nothing(rentals):
+def test_a_worker_that_lost_its_lease_stops_and_writes_nothing(rentals):
     rule = add_rule()
     theirs = clock.now() + top_up.TOP_UP_LEASE
     rentals.at_step = lambda name: name == "after buy" and TopUp.objects.update(busy_until=theirs, last_error="theirs")
@@ -252,7 +252,7 @@ def test_a_worker_whose_rule_was_taken_over_stops_and_says_nothing(rentals):
     assert rule.busy_until == theirs
 
 
-def test_there_is_one_open_order_of_a_rule(db):
+def test_a_rule_has_at_most_one_open_order(db):
     rule = add_rule()
     order = {"country": "GB", "count": 1, "features": "SMS", "pattern_place": "anywhere", "top_up": rule}
     NumberOrder.objects.create(**order)
@@ -261,7 +261,7 @@ def test_there_is_one_open_order_of_a_rule(db):
         NumberOrder.objects.create(**order)
 
 
-def test_an_operator_s_order_for_the_same_is_another_one(rentals, run):
+def test_an_operator_s_order_is_separate_from_the_order_of_a_rule(rentals, run):
     rentals.fail("search", *[UNREACHABLE] * 4)
     rule = add_rule(max_monthly_cost=Decimal("2.00"))
     round_of(rule)

@@ -1,4 +1,4 @@
-"""Staff see what is paused and why, say when to send again, and give a number a rate of its own."""
+"""Staff see each pause with its reason, resume sending, and set the rate of a number."""
 
 import pytest
 from django.contrib.admin.models import LogEntry
@@ -15,13 +15,13 @@ from tests.support.outbox import queue
 
 NOT_ALLOWED = "this sender is not allowed"
 NO_CREDIT = "the account has no credit"
-# What the form of a number says of the records below it.
+# Management form of the event inline on a number page.
 NO_EVENTS = {"events-TOTAL_FORMS": 0, "events-INITIAL_FORMS": 0}
 
 
 @pytest.fixture
 def number(db):
-    """A virtual number that the carrier refuses, so that it waits in quarantine."""
+    """Return a virtual number that the carrier refuses: quarantined and waiting."""
     [number] = add_numbers(1, start="+4477009007")
     number.quarantine(reason=NOT_ALLOWED)
     NumberRateLimit.objects.wait(number, 300, NOT_ALLOWED)
@@ -30,14 +30,14 @@ def number(db):
 
 @pytest.fixture
 def account(db):
-    """The account, paused."""
+    """Return the rate limit of the paused account."""
     AccountRateLimit.pause(NO_CREDIT, 60, code="9")
     return AccountRateLimit.load()
 
 
 @pytest.fixture
 def staff(client, db):
-    """Logs in a member of staff with these permissions."""
+    """Return a function that logs in a staff user with the given permissions."""
 
     def log_in(*permissions):
         user = User.objects.create_user("sam", is_staff=True)
@@ -63,10 +63,10 @@ def waits(number):
     return pace.ready_at > timezone.now() and pace.pause_reason != ""
 
 
-# Send again now -------------------------------------------------------------------------------------------------------
+# Resuming -------------------------------------------------------------------------------------------------------------
 
 
-def test_staff_end_a_pause_and_their_name_is_kept(staff, account):
+def test_resuming_the_account_records_the_staff_member(staff, account):
     client = staff("view_accountratelimit", "change_accountratelimit")
 
     assert "1 done." in act(client, "accountratelimit", "resume", account)
@@ -77,7 +77,7 @@ def test_staff_end_a_pause_and_their_name_is_kept(staff, account):
     assert "0 done, 1 refused" in act(client, "accountratelimit", "resume", account)
 
 
-def test_staff_end_the_wait_of_a_number_and_their_name_is_kept(staff, number):
+def test_ending_the_wait_of_a_number_records_the_staff_member(staff, number):
     client = staff("view_numberratelimit", "change_numberratelimit")
 
     assert "1 done." in act(client, "numberratelimit", "end_wait", number)
@@ -88,7 +88,7 @@ def test_staff_end_the_wait_of_a_number_and_their_name_is_kept(staff, number):
     assert "0 done, 1 refused" in act(client, "numberratelimit", "end_wait", number)
 
 
-def test_a_number_that_staff_put_back_waits_no_longer(staff, number):
+def test_restoring_a_number_ends_its_wait(staff, number):
     client = staff("view_virtualnumber", "change_virtualnumber")
 
     assert "1 done." in act(client, "virtualnumber", "restore", number)
@@ -98,7 +98,7 @@ def test_a_number_that_staff_put_back_waits_no_longer(staff, number):
     assert number.state == NumberState.ACTIVE
 
 
-def test_who_may_only_look_changes_nothing(staff, account, number):
+def test_view_permissions_allow_no_change(staff, account, number):
     client = staff("view_accountratelimit", "view_numberratelimit", "view_virtualnumber")
 
     act(client, "accountratelimit", "resume", account)
@@ -117,7 +117,7 @@ def test_who_may_only_look_changes_nothing(staff, account, number):
 
 
 @pytest.mark.parametrize("model", ["accountratelimit", "accountevent", "numberratelimit", "worker"])
-def test_every_list_and_every_page_opens_and_nothing_can_be_edited(admin_client, account, number, model):
+def test_every_list_and_page_opens_and_nothing_can_be_edited(admin_client, account, number, model):
     worker = Worker.objects.create(name="host-a, process 1 (9f2e)", concurrency=20)
     rows = {
         "accountratelimit": account,
@@ -133,7 +133,7 @@ def test_every_list_and_every_page_opens_and_nothing_can_be_edited(admin_client,
     assert b'name="_save"' not in detail.content
 
 
-def test_a_pause_is_shown_with_its_history(admin_client, account):
+def test_the_account_page_shows_the_history_of_pauses(admin_client, account):
     AccountRateLimit.resume("the carrier answers again")
     AccountRateLimit.pause("the carrier is out of service", 1, code="503")
 
@@ -147,7 +147,7 @@ def test_a_pause_is_shown_with_its_history(admin_client, account):
 # The rate of a number -------------------------------------------------------------------------------------------------
 
 
-def test_who_may_change_numbers_gives_one_a_rate_of_its_own(staff, number, settings):
+def test_staff_with_the_change_permission_can_set_the_rate_of_a_number(staff, number, settings):
     settings.NUMBER_SEGMENTS_PER_SECOND = {"*": 10.0, "GB": 7.5}
     client = staff("view_virtualnumber", "change_virtualnumber")
     assert (
@@ -165,18 +165,18 @@ def test_who_may_change_numbers_gives_one_a_rate_of_its_own(staff, number, setti
 
 
 @pytest.mark.parametrize("rate", ["0", "-1", "nan", "inf", "x"])
-def test_a_rate_that_is_none_is_refused(admin_client, number, rate):
+def test_an_invalid_rate_is_rejected(admin_client, number, rate):
     answer = admin_client.post(page("virtualnumber", number.pk), {"rate": rate, **NO_EVENTS})
 
     assert answer.status_code == 200
     assert "rate" in answer.context["adminform"].form.errors
 
 
-def test_a_new_rate_changes_nothing_else_that_happened_meanwhile(admin_client, number, monkeypatch):
-    def restored_meanwhile(self, *args, **kwargs):
-        VirtualNumber.objects.get(pk=self.pk).restore(reason="meanwhile")
+def test_a_new_rate_keeps_a_concurrent_change_of_state(admin_client, number, monkeypatch):
+    def restore_concurrently(self, *args, **kwargs):
+        VirtualNumber.objects.get(pk=self.pk).restore(reason="for the test")
 
-    monkeypatch.setattr(VirtualNumber, "full_clean", restored_meanwhile)
+    monkeypatch.setattr(VirtualNumber, "full_clean", restore_concurrently)
     admin_client.post(page("virtualnumber", number.pk), {"rate": "2.5", **NO_EVENTS})
 
     number.refresh_from_db()
@@ -186,11 +186,11 @@ def test_a_new_rate_changes_nothing_else_that_happened_meanwhile(admin_client, n
 # The first page -------------------------------------------------------------------------------------------------------
 
 
-def test_the_first_page_is_silent_while_all_is_well(admin_client, db):
+def test_the_first_page_shows_no_warning_without_trouble(admin_client, db):
     assert "messagelist" not in admin_client.get(reverse("admin:index")).content.decode()
 
 
-def test_the_first_page_says_what_needs_staff_and_leads_there(admin_client, account, number, bob):
+def test_the_first_page_links_to_each_trouble(admin_client, account, number, bob):
     [message] = queue(bob, "Hello")
     OutboundMessage.objects.filter(pk=message.pk).update(state="unknown")
 
@@ -206,7 +206,7 @@ def test_the_first_page_says_what_needs_staff_and_leads_there(admin_client, acco
         assert admin_client.get(address).context["cl"].result_count == 1
 
 
-def test_the_first_page_tells_only_what_one_may_see(staff, account, number):
+def test_the_first_page_shows_only_what_the_permissions_allow(staff, account, number):
     html = staff("view_virtualnumber").get(reverse("admin:index")).content.decode()
 
     assert "in quarantine" in html
@@ -231,13 +231,13 @@ def test_the_first_page_fits_a_phone(browse, account, number, dark):
 @pytest.mark.slow
 @pytest.mark.browser
 @pytest.mark.django_db(transaction=True)
-def test_a_rate_is_typed_into_the_page_of_a_number_below_which_is_its_history(browse, number):
+def test_a_rate_can_be_set_in_the_browser(browse, number):
     with chromium() as browser:
         browse(browser, page("virtualnumber", number.pk))
         browser.find_element(By.NAME, "rate").send_keys("2.5")
         browser.find_element(By.NAME, "_save").click()
-        [told] = soon(browser, ".messagelist .success")
-        assert "was changed successfully" in told.text
+        [notice] = soon(browser, ".messagelist .success")
+        assert "was changed successfully" in notice.text
 
     number.refresh_from_db()
     assert (number.state, number.rate) == (NumberState.QUARANTINED, 2.5)
