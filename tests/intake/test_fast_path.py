@@ -1,4 +1,4 @@
-"""The two ways in which PostgreSQL takes in a text write the same, and the ordinary text goes the fast one."""
+"""The fast path on PostgreSQL writes the same rows as the general path, and handles every ordinary message."""
 
 from datetime import timedelta
 
@@ -17,7 +17,7 @@ from tests.support.outbox import later
 
 pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
 
-# What is different each time, and what refers to it.
+# Fields that differ on every run: ids, and references to them.
 CHANGING = {"id", "client_ref", "inbound_id", "message_id"}
 
 
@@ -30,7 +30,7 @@ def context_of(text):
 
 
 def rows(model):
-    """Every field of every row."""
+    """Return every stable field of every row."""
     names = [field.attname for field in model._meta.concrete_fields if field.attname not in CHANGING]
     return [{name: getattr(row, name) for name in names} for row in model.objects.order_by("pk")]
 
@@ -39,7 +39,7 @@ def everything():
     return {model: rows(model) for model in (InboundMessage, OutboundMessage, MessageEvent, Conversation)}
 
 
-def remove_live_pairs():
+def delete_messages():
     MessageEvent.objects.all().delete()
     OutboundMessage.objects.all().delete()
     InboundMessage.objects.all().delete()
@@ -47,7 +47,7 @@ def remove_live_pairs():
 
 @pytest.mark.parametrize("people", [(ALICE, BOB), (ALICE, BOB, CHARLIE)])
 @pytest.mark.parametrize("idle_ttl", [None, 3600])
-def test_both_ways_write_the_same_rows_field_by_field(people, idle_ttl, monkeypatch, time_machine):
+def test_the_fast_and_the_general_path_write_the_same_rows(people, idle_ttl, monkeypatch, time_machine):
     time_machine.move_to(timezone.now(), tick=False)
     add_numbers(3)
     conversation = talk(*people)
@@ -56,7 +56,7 @@ def test_both_ways_write_the_same_rows_field_by_field(people, idle_ttl, monkeypa
 
     receive.receive(text)
     fast = everything()
-    remove_live_pairs()
+    delete_messages()
     Conversation.objects.update(idle_at=None)
     monkeypatch.setattr(fast_path, "is_available", lambda: False)
     receive.receive(text)
@@ -67,7 +67,7 @@ def test_both_ways_write_the_same_rows_field_by_field(people, idle_ttl, monkeypa
     assert (fast[Conversation][0]["idle_at"] is not None) == (idle_ttl is not None)
 
 
-def test_an_ordinary_text_asks_nothing_of_the_slow_way(django_assert_num_queries):
+def test_an_ordinary_message_never_uses_the_general_path(django_assert_num_queries):
     add_numbers(2)
     text = text_from(ALICE, proxies(talk(ALICE, BOB))[0])
 
@@ -78,9 +78,7 @@ def test_an_ordinary_text_asks_nothing_of_the_slow_way(django_assert_num_queries
     assert InboundMessage.objects.count() == OutboundMessage.objects.count() == 1
 
 
-def test_a_text_taken_in_by_the_fast_way_wakes_the_workers(
-    django_assert_num_queries, django_capture_on_commit_callbacks
-):
+def test_a_message_on_the_fast_path_wakes_the_workers(django_assert_num_queries, django_capture_on_commit_callbacks):
     add_numbers(2)
     text = text_from(ALICE, proxies(talk(ALICE, BOB))[0])
 
@@ -101,7 +99,7 @@ def test_a_text_is_encrypted_once(monkeypatch):
     assert [message.text for message in OutboundMessage.objects.all()] == ["hello"]
 
 
-def test_what_is_not_ordinary_is_left_to_the_slow_way():
+def test_unusual_messages_are_left_to_the_general_path():
     add_numbers(4)
     ended, open_ = talk(ALICE, BOB), talk(ALICE, CHARLIE)
     ended.close()
@@ -113,7 +111,7 @@ def test_what_is_not_ordinary_is_left_to_the_slow_way():
     assert not context_of(text_from(ALICE, proxies(ended)[0])).is_open
 
 
-def test_a_text_from_a_participant_whose_number_has_become_ours_is_a_loop():
+def test_a_message_from_a_participant_whose_number_we_now_rent_is_a_loop():
     add_numbers(2)
     text = text_from("+447700900100", proxies(talk("+447700900100", BOB))[0])
     assert context_of(text).author
@@ -125,7 +123,7 @@ def test_a_text_from_a_participant_whose_number_has_become_ours_is_a_loop():
     assert InboundMessage.objects.get().outcome == "loop"
 
 
-def test_a_pair_of_numbers_that_was_given_to_others_stands_for_them_alone(time_machine, settings):
+def test_a_reassigned_pair_of_numbers_routes_only_to_its_new_conversation(time_machine, settings):
     add_numbers(1)
     first = talk(ALICE, BOB)
     first.close()
@@ -143,7 +141,7 @@ def test_a_pair_of_numbers_that_was_given_to_others_stands_for_them_alone(time_m
 
 
 @pytest.mark.parametrize("end", ["closed", "expires_at", "idle_at"])
-def test_a_conversation_that_ends_after_it_was_read_gets_nothing_more(end):
+def test_a_conversation_that_ends_after_it_was_read_relays_nothing_more(end):
     add_numbers(2)
     conversation = talk(ALICE, BOB)
     text = text_from(ALICE, proxies(conversation)[0])
