@@ -129,12 +129,12 @@ def concurrently(monkeypatch):
             connection.close()
 
         def act_then_release(pairs):
-            monkeypatch.setattr(choose_numbers, "cut_short", release)
+            monkeypatch.setattr(choose_numbers, "release_early", release)
             with ThreadPoolExecutor(1) as beside:
                 beside.submit(work).result(60)
             return release(pairs)
 
-        monkeypatch.setattr(choose_numbers, "cut_short", act_then_release)
+        monkeypatch.setattr(choose_numbers, "release_early", act_then_release)
 
     return run_before_release
 
