@@ -1,7 +1,7 @@
-"""The delivery of texts against a model of its rules: any interleaving of workers, answers, receipts, staff and time.
+"""Delivery against a model of its rules: any interleaving of workers, carrier answers, receipts, staff and time.
 
-Up to three workers go step by step: claim, call the carrier, record its answer; each may be killed, or sleep, between
-any two steps.
+Up to three workers run step by step: claim, call the carrier, record the answer. Each worker can stall or be killed
+between any two steps.
 """
 
 import sys
@@ -49,7 +49,7 @@ WORKERS = 3
 NUMBER_RATE, ACCOUNT_RATE = 20, 20
 MAX_AGE, SEND_LEASE_SECONDS, UNKNOWN_OUTCOME_TIMEOUT_SECONDS = 2500, 60, 60
 FINAL = {"sent", "delivered", "undelivered", "failed", "cancelled"}
-MOMENT = timedelta(milliseconds=1)  # What rounding may cost.
+MOMENT = timedelta(milliseconds=1)  # Tolerance for rounding.
 
 ANSWERS = {
     "throttled": TemporaryFailure("throttled"),
@@ -63,11 +63,11 @@ ANSWERS = {
     "lost": OutcomeUnknown("no answer"),
     "a bug": ZeroDivisionError(),
 }
-# How long the carrier wants to hear nothing from this number, or from anybody.
+# Seconds that the carrier asks this number, or the whole account, to wait.
 NUMBER_WAITS = {"number throttled": 7, "sender fault": 300}
 ACCOUNT_WAITS = {"account throttled": 3, "out of service": 1, "account fault": 60}
 ACCEPTED = ["accepted", "accepted in part", "accepted, but the answer is lost"]
-# By a number, since hypothesis would rather take the first ones of a list, again and again.
+# Drawn through a number, because Hypothesis prefers the first elements of a list.
 ANY_ANSWER = st.integers(0, 9999).map(lambda number: [*ANSWERS, *ACCEPTED, *ACCEPTED][number % 16])
 
 WORKER, WHICH, LINE, YES_OR_NO = st.integers(0, WORKERS - 1), st.integers(0, 20), st.integers(0, 3), st.booleans()
@@ -80,7 +80,7 @@ WORK = st.tuples(
 SECONDS = st.sampled_from([0.05, 0.3, 1, 2, 5, 30, 61, 61, 301, 2501])
 STEP = st.one_of(
     WORK,
-    WORK.map(lambda step: step),  # Twice, since hypothesis takes equal ones for one.
+    WORK.map(lambda step: step),  # Mapped, because Hypothesis merges equal strategies.
     st.tuples(st.just("queue"), st.lists(LINE, min_size=1, max_size=4), YES_OR_NO),
     st.tuples(st.just("claim"), WORKER, st.integers(1, 4)),
     st.tuples(st.just("call"), WHICH, ANY_ANSWER),
@@ -96,12 +96,12 @@ STEP = st.one_of(
 
 @dataclass
 class Call:
-    """One attempt, as the carrier knows it; the engine may never hear of it. parts: the carrier's ids, if accepted."""
+    """One attempt as the carrier sees it, even if the engine never learns of it. parts: carrier ids, if accepted."""
 
     answer: str
     parts: list[str] = field(default_factory=list)
     is_over: bool = False
-    """The engine knows that it was not done, or somebody has decided to send the text again all the same."""
+    """The engine knows that the call failed, or a person or the policy has decided to resend the message."""
 
 
 @dataclass
@@ -160,11 +160,11 @@ class Delivery(RuleBasedStateMachine):
         self.end_with_a_crash = end_with_a_crash
         self.queue(lines, long=False)
 
-    # What happens ----------------------------------------------------------------------------------------------------
+    # Steps -----------------------------------------------------------------------------------------------------------
 
     @rule(step=STEP)
     def go_on(self, step):
-        """One rule for all, since hypothesis would leave out most rules of several in most examples."""
+        """Run one step. This is a single rule, because Hypothesis would skip most of several rules in most examples."""
         name, *arguments = step
         getattr(self, name)(*arguments)
 
@@ -175,7 +175,7 @@ class Delivery(RuleBasedStateMachine):
             self.texts[message.pk] = Text(number=person.proxy_number_id, line=line)
 
     def work(self, worker, answers, until):
-        """All three steps at once, or a worker that falls asleep, or dies, in between."""
+        """Run all three steps, or only the first ones, like a worker that stalls or dies."""
         self.claim(worker, 4)
         worker = self.workers[worker]
         if until != "the claim":
@@ -240,7 +240,7 @@ class Delivery(RuleBasedStateMachine):
         text.calls[message.attempts] = call
         if call.parts and not was_there_before:
             arrivals = self.first_arrivals[text.line]
-            # One that was given up for staff to decide has lost its place.
+            # A message that was left to staff has lost its place in the line.
             assert text.resent_by_staff or not arrivals or arrivals[-1] < message.pk, "out of order"
             arrivals.append(max([message.pk, *arrivals[-1:]]))
 
@@ -273,7 +273,7 @@ class Delivery(RuleBasedStateMachine):
             if before.is_paused and result.message.carrier_ref == before.probe:
                 self.probe_until = now
         if AccountEvent.objects.count() > changes_before:
-            # After a pause the rate begins anew, which forgives what was spent ahead: a tenth of a second at most.
+            # After a pause the rate limit is reset, which forgives at most a tenth of a second spent ahead.
             self.account_claims.clear()
         if not account.is_paused:
             self.account_waits_until = self.probe_until = now
@@ -315,7 +315,7 @@ class Delivery(RuleBasedStateMachine):
         pk, attempt, call = calls[which % len(calls)]
         row = OutboundMessage.objects.get(pk=pk)
         part_id = call.parts[part % len(call.parts)]
-        by_ref = self.echoes.setdefault(part_id, by_ref)  # A repetition is the same, word for word.
+        by_ref = self.echoes.setdefault(part_id, by_ref)  # A repeated receipt has exactly the same fields.
         receive_receipt(
             Receipt(
                 carrier_message_id=part_id,
@@ -346,10 +346,10 @@ class Delivery(RuleBasedStateMachine):
             self.account_waits_until = self.probe_until = timezone.now()
             self.account_claims.clear()
 
-    # What must be so -------------------------------------------------------------------------------------------------
+    # Invariants ------------------------------------------------------------------------------------------------------
 
     def may_be_overtaken(self, row, now):
-        """Is it over, or left to staff? Else the later ones of its line wait for it."""
+        """Return whether later messages of the line may pass this one: it is final, or left to staff."""
         if row.state != "unknown":
             return row.state in FINAL
         if self.settings.UNKNOWN_OUTCOME_POLICY == "resend" and row.resends < MAX_RESENDS:
@@ -357,7 +357,7 @@ class Delivery(RuleBasedStateMachine):
         return row.events.first().created_at <= now - timedelta(seconds=UNKNOWN_OUTCOME_TIMEOUT_SECONDS)
 
     def keep_rate(self, claims, cost, rate, now):
-        """Whichever earlier claim a window begins with, what has left since is no more than the rate allows."""
+        """Check that no window that ends now exceeds the rate, starting from any earlier claim."""
         spent, caught_up = 0, max(0, BURST_SECONDS - 1 / rate)
         for at, earlier_cost in reversed(claims):
             spent += earlier_cost
@@ -396,7 +396,7 @@ class Delivery(RuleBasedStateMachine):
             self.clock.stop()
 
     def let_everything_end(self):
-        """The carrier is well, and time passes."""
+        """Let the carrier accept everything and time pass, then check every message."""
         if self.end_with_a_crash:
             self.workers = [Worker() for _ in range(WORKERS)]
         for _ in range(6):
@@ -421,10 +421,10 @@ class Delivery(RuleBasedStateMachine):
         self.claim(0, 4)
         return bool(self.workers[0].claimed)
 
-    # How it is done --------------------------------------------------------------------------------------------------
+    # Helpers ---------------------------------------------------------------------------------------------------------
 
     def pick(self, which, what):
-        """One of the workers' claimed messages, or of their answers."""
+        """Return a worker and one of its claimed messages or answers, or (None, None)."""
         choices = [(worker, each) for worker in self.workers for each in getattr(worker, what)]
         return choices[which % len(choices)] if choices else (None, None)
 
@@ -450,7 +450,7 @@ class Delivery(RuleBasedStateMachine):
 
 
 @pytest.mark.django_db
-def test_whatever_happens_each_text_is_sent_once_in_its_order_at_its_rate_and_nothing_is_stuck(carrier, settings):
+def test_each_message_is_sent_once_in_order_within_its_rate_and_none_gets_stuck(carrier, settings):
     settings.NUMBER_SEGMENTS_PER_SECOND = {"*": NUMBER_RATE}
     settings.CARRIER_REQUESTS_PER_SECOND = ACCOUNT_RATE
     settings.MESSAGE_MAX_AGE_SECONDS, settings.SEND_LEASE_SECONDS, settings.UNKNOWN_OUTCOME_TIMEOUT_SECONDS = (
@@ -458,7 +458,7 @@ def test_whatever_happens_each_text_is_sent_once_in_its_order_at_its_rate_and_no
         SEND_LEASE_SECONDS,
         UNKNOWN_OUTCOME_TIMEOUT_SECONDS,
     )
-    # Two numbers, each with a line to two people.
+    # Two numbers, each with two lines.
     add_numbers(2)
     people = [person for other in (BOB, CHARLIE) for person in members(talk(ALICE, other))]
     assert Counter(person.proxy_number_id for person in people).most_common(1)[0][1] == 2

@@ -1,4 +1,4 @@
-"""Rates: of each virtual number in segments a second, of the account in requests a second, over all workers."""
+"""Rate limits across all workers: segments a second for a virtual number, requests a second for the account."""
 
 from collections import Counter
 from datetime import timedelta
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def clock(time_machine):
-    """Time that stands still until it is moved on."""
+    """Stop the clock. Return a function that moves it by seconds."""
     time_machine.move_to(timezone.now().replace(microsecond=0), tick=False)
     return lambda seconds: time_machine.shift(timedelta(seconds=seconds))
 
@@ -40,7 +40,7 @@ def people(count):
 
 
 def queue(sender, recipients, text="hello"):
-    """A text to each of them: each its own line."""
+    """Queue a message to each recipient, each in a line of its own."""
     for recipient in recipients:
         outbox._queue(MessageKind.NOTICE, sender.pk, recipient.pk, text)
 
@@ -62,7 +62,7 @@ def test_a_number_sends_as_many_segments_a_second_as_its_rate_allows(clock, rate
     assert len(claimed()) == 1
 
 
-def test_a_text_of_three_segments_costs_three(clock, rates):
+def test_a_message_of_three_segments_consumes_three(clock, rates):
     rates(GB=1.0)
     [number] = add_numbers(1)
     one, other = people(2)
@@ -76,7 +76,7 @@ def test_a_text_of_three_segments_costs_three(clock, rates):
     assert len(claimed()) == 1
 
 
-def test_a_number_s_own_rate_goes_before_that_of_its_country(clock, rates):
+def test_a_numbers_own_rate_overrides_that_of_its_country(clock, rates):
     rates(GB=1.0)
     [number] = add_numbers(1)
     VirtualNumber.objects.filter(pk=number.pk).update(rate=4.0)
@@ -87,7 +87,7 @@ def test_a_number_s_own_rate_goes_before_that_of_its_country(clock, rates):
     assert len(claimed()) == 1
 
 
-def test_a_number_that_rests_saves_nothing_up(clock, rates):
+def test_an_idle_number_accumulates_no_burst(clock, rates):
     rates(GB=10.0)
     [number] = add_numbers(1)
     one, *others = people(10)
@@ -100,7 +100,7 @@ def test_a_number_that_rests_saves_nothing_up(clock, rates):
     assert claimed() == []
 
 
-def test_the_account_makes_as_many_requests_a_second_as_carrier_rate_says_whatever_their_length(clock, rates):
+def test_the_account_rate_limits_requests_of_any_length(clock, rates):
     rates(account=2)
     queue_to = zip(add_numbers(3), people(3), strict=True)
     for number, person in queue_to:
@@ -113,7 +113,7 @@ def test_the_account_makes_as_many_requests_a_second_as_carrier_rate_says_whatev
     assert len(claimed()) == 1
 
 
-def test_who_waits_for_a_rate_is_told_until_when(clock, rates):
+def test_a_claim_returns_the_time_at_which_the_rate_allows_the_next(clock, rates):
     rates(GB=1.0)
     [number] = add_numbers(1)
     queue(number, people(2))
@@ -144,7 +144,7 @@ def test_a_busy_number_never_starves_the_others(clock, rates):
     assert Counter(turns[4:]) == Counter([busy, *quiet])
 
 
-def test_numbers_take_turns_from_claim_to_claim_also_behind_the_last_one(clock, rates):
+def test_numbers_are_served_round_robin_across_claims(clock, rates):
     rates(account=10)
     numbers = add_numbers(5)
     for number in numbers:
@@ -158,7 +158,7 @@ def test_numbers_take_turns_from_claim_to_claim_also_behind_the_last_one(clock, 
     assert turns == numbers * 3
 
 
-def test_within_one_claim_a_fast_number_sends_several_if_the_others_have_nothing(clock, rates):
+def test_one_claim_takes_several_messages_of_a_number_if_the_others_have_none(clock, rates):
     rates()
     [number, other] = add_numbers(2)
     queue(number, people(5))
@@ -167,8 +167,8 @@ def test_within_one_claim_a_fast_number_sends_several_if_the_others_have_nothing
     assert Counter(claimed(limit=4)) == Counter({number: 3, other: 1})
 
 
-def test_the_rate_is_one_for_all_workers(clock, rates):
-    """Each claim is another worker's."""
+def test_the_rate_limit_is_shared_by_all_workers(clock, rates):
+    """Each claim stands for another worker."""
     rates(GB=1.0)
     [number] = add_numbers(1)
     queue(number, people(5))
@@ -182,8 +182,8 @@ def test_the_rate_is_one_for_all_workers(clock, rates):
     account=st.sampled_from([5, 30, 1000]),
     steps=st.lists(st.tuples(st.integers(1, 400), st.integers(1, 40)), min_size=1, max_size=25),
 )
-def test_in_no_stretch_of_time_is_more_sent_than_the_rates_allow(db, time_machine, settings, rate, account, steps):
-    """steps: milliseconds that pass, and how many texts a worker would take."""
+def test_no_time_window_exceeds_the_rate_limits(db, time_machine, settings, rate, account, steps):
+    """steps: pairs of elapsed milliseconds and the limit of the next claim."""
     settings.CARRIER_REQUESTS_PER_SECOND, settings.NUMBER_SEGMENTS_PER_SECOND = account, {"*": rate}
     OutboundMessage.objects.all().delete()
     NumberRateLimit.objects.all().delete()
@@ -202,7 +202,7 @@ def test_in_no_stretch_of_time_is_more_sent_than_the_rates_allow(db, time_machin
         sent += [(moment, message.sender_id, message.segments) for message in messages]
 
     def most(events, rate, largest):
-        """No window holds more than its length allows, plus what may be caught up on, plus one text."""
+        """Check that each window holds at most its length times the rate, the burst and one message."""
         for index, (begin, _) in enumerate(events):
             total = 0
             for at, cost in events[index:]:

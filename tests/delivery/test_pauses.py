@@ -1,4 +1,4 @@
-"""What waits when the carrier refuses a number, or everything; what goes on; and what ends the waiting."""
+"""Pauses of a number or the account after a fault: what waits, what continues and what ends the pause."""
 
 from collections import defaultdict
 from datetime import timedelta
@@ -27,14 +27,14 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def clock(time_machine):
-    """Time that stands still until it is moved on."""
+    """Stop the clock. Return a function that moves it."""
     time_machine.move_to(timezone.now().replace(microsecond=0), tick=False)
     return time_machine.shift
 
 
 @pytest.fixture
 def people(db):
-    """Six people, each with a line of their own, two on each of three virtual numbers."""
+    """Return six people, each with a line of their own, two on each of three virtual numbers."""
     add_numbers(3)
     of_number = defaultdict(list)
     for index in range(6):
@@ -48,11 +48,11 @@ def texts(carrier):
 
 
 def from_one_number(people):
-    """Those of the people who are texted from the same virtual number as the first."""
+    """Return the people whose proxy number is that of the first person."""
     return [person for person in people if person.proxy_number_id == people[0].proxy_number_id]
 
 
-class TestTheAccount:
+class TestAccountPause:
     @pytest.mark.parametrize(
         "fault",
         [
@@ -61,7 +61,7 @@ class TestTheAccount:
             TemporaryFailure("throttled", code="429", retry_after=3, scope=FaultScope.ACCOUNT),
         ],
     )
-    def test_when_it_is_at_fault_all_sending_is_paused_and_nothing_is_lost(self, people, carrier, time_machine, fault):
+    def test_an_account_fault_pauses_all_sending_and_loses_nothing(self, people, carrier, time_machine, fault):
         carrier.script = [fault]
         messages = [queue(person, f"{place}")[0] for place, person in enumerate(people)]
 
@@ -77,7 +77,7 @@ class TestTheAccount:
         work()
         assert {state_of(message) for message in messages} == {"sent"}
 
-    def test_one_text_at_a_time_tries_whether_it_is_over(self, people, carrier, time_machine):
+    def test_one_probe_at_a_time_tests_a_paused_account(self, people, carrier, time_machine):
         carrier.script = [AccountFault("no credit", code="9")] * 4
         for person in people:
             queue(person, "hello")
@@ -92,7 +92,7 @@ class TestTheAccount:
         events = AccountRateLimit.load().events.order_by("id").values_list("new_state", flat=True)
         assert list(events) == ["paused", "sending"]
 
-    def test_while_the_probe_is_under_way_nothing_else_is_sent(self, people, carrier, time_machine):
+    def test_nothing_is_sent_while_a_probe_is_in_flight(self, people, carrier, time_machine):
         AccountRateLimit.pause("no credit", 60)
         for person in people:
             queue(person, "hello")
@@ -103,7 +103,7 @@ class TestTheAccount:
         assert probe.is_probe
         assert claim(10).messages == []
 
-    def test_a_probe_whose_worker_died_is_followed_by_another(self, people, carrier, time_machine, settings):
+    def test_a_probe_whose_worker_died_is_replaced_after_its_lease(self, people, carrier, time_machine, settings):
         AccountRateLimit.pause("no credit", 60)
         for person in people:
             queue(person, "hello")
@@ -114,7 +114,7 @@ class TestTheAccount:
 
         assert len(claim(10).messages) == 1
 
-    def test_a_probe_that_is_refused_for_what_it_is_shows_that_the_account_is_well(self, people, carrier, time_machine):
+    def test_a_probe_with_a_permanent_failure_ends_the_account_pause(self, people, carrier, time_machine):
         carrier.script = [AccountFault("no credit", code="9"), PermanentFailure("barred", code="7")]
         for person in people:
             queue(person, "hello")
@@ -126,7 +126,7 @@ class TestTheAccount:
         assert not AccountRateLimit.load().is_paused
         assert OutboundMessage.objects.filter(state="sent").count() == 5
 
-    def test_a_probe_that_is_not_sent_after_all_lets_another_try(self, people, carrier, time_machine, settings):
+    def test_a_probe_that_is_not_sent_is_replaced_by_another(self, people, carrier, time_machine, settings):
         settings.MESSAGE_MAX_AGE_SECONDS = 30
         AccountRateLimit.pause("no credit", 60)
         [too_old] = queue(people[0], "too old")
@@ -139,7 +139,7 @@ class TestTheAccount:
         assert state_of(too_old) == "failed"
         assert texts(carrier) == ["hello"] * 5
 
-    def test_what_was_under_way_when_it_was_paused_does_not_lengthen_the_pause(self, people, carrier):
+    def test_failures_of_messages_in_flight_do_not_extend_the_pause(self, people, carrier):
         for person in people:
             queue(person, "hello")
         under_way = claim(10).messages
@@ -151,7 +151,7 @@ class TestTheAccount:
         assert account.failures == 0
         assert account.ready_at <= timezone.now() + timedelta(seconds=10)
 
-    def test_an_answer_from_before_the_pause_does_not_end_it(self, people, carrier):
+    def test_a_success_from_before_the_pause_does_not_end_it(self, people, carrier):
         for person in people:
             queue(person, "hello")
         first, second, *_ = claim(10).messages
@@ -164,7 +164,7 @@ class TestTheAccount:
     @pytest.mark.parametrize(
         ("end", "expected"), [(min, [1, 1, 2, 4, 8, 16, 30, 30, 30]), (max, [1, 2, 4, 8, 16, 32, 60, 60, 60])]
     )
-    def test_each_probe_that_fails_doubles_the_wait_up_to_a_minute_and_up_to_half_of_it_is_left_out_at_random(
+    def test_each_failed_probe_doubles_the_backoff_up_to_a_minute_with_jitter(
         self, people, carrier, clock, monkeypatch, end, expected
     ):
         monkeypatch.setattr("random.uniform", lambda low, high: end(low, high))
@@ -179,7 +179,7 @@ class TestTheAccount:
 
         assert [wait.total_seconds() for wait in waits] == expected
 
-    def test_a_probe_of_which_nobody_knows_what_became_keeps_the_pause(self, people, carrier, time_machine):
+    def test_a_probe_with_an_unknown_outcome_keeps_the_pause(self, people, carrier, time_machine):
         AccountRateLimit.pause("no credit", 60)
         for person in people:
             queue(person, "hello")
@@ -193,7 +193,7 @@ class TestTheAccount:
         assert account.is_paused
         assert account.failures == 1
 
-    def test_staff_can_end_it(self, people, carrier):
+    def test_staff_can_end_an_account_pause(self, people, carrier):
         AccountRateLimit.pause("no credit", 3600)
         queue(people[0], "hello")
 
@@ -203,7 +203,7 @@ class TestTheAccount:
         assert texts(carrier) == ["hello"]
         assert AccountRateLimit.load().events.first().actor == "sam"
 
-    def test_a_pause_uses_nothing_up_and_keeps_the_order(self, people, carrier, time_machine):
+    def test_a_pause_uses_up_no_retries_and_keeps_the_order(self, people, carrier, time_machine):
         carrier.script = [AccountFault("no credit", code="9")] * 20
         [message, *_] = queue(people[0], *"123456")
         for _ in range(20):
@@ -215,7 +215,7 @@ class TestTheAccount:
         assert texts(carrier)[20:] == list("123456")
         assert state_of(message) == "sent"
 
-    def test_a_pause_of_days_tries_as_often_as_one_of_minutes(self, people):
+    def test_a_pause_of_days_probes_as_often_as_one_of_minutes(self, people):
         AccountRateLimit.pause("no credit", 60)
         AccountRateLimit.objects.update(failures=5000, probe="the probe")
 
@@ -223,7 +223,7 @@ class TestTheAccount:
 
         assert AccountRateLimit.load().ready_at <= timezone.now() + timedelta(seconds=60)
 
-    def test_a_carrier_that_asks_for_days_is_asked_again_after_an_hour(self, people):
+    def test_a_wait_of_days_requested_by_the_carrier_is_capped_at_an_hour(self, people):
         AccountRateLimit.pause("maintenance", 86400)
 
         assert AccountRateLimit.load().ready_at <= timezone.now() + timedelta(hours=1)
@@ -232,9 +232,7 @@ class TestTheAccount:
         "fault",
         [TemporaryFailure("throttled", code="1", scope=FaultScope.NUMBER), SenderFault("not allowed", code="15")],
     )
-    def test_a_probe_whose_number_is_at_fault_shows_that_the_account_is_well(
-        self, people, carrier, time_machine, fault
-    ):
+    def test_a_probe_with_a_number_fault_ends_the_account_pause(self, people, carrier, time_machine, fault):
         carrier.script = [AccountFault("no credit", code="9"), fault]
         for person in people:
             queue(person, "hello")
@@ -247,9 +245,9 @@ class TestTheAccount:
         assert OutboundMessage.objects.filter(state="sent").exists()
 
 
-class TestANumber:
+class TestNumberPause:
     def refuse_once(self, carrier, person, fault):
-        """The first text from this person's virtual number."""
+        """Make the carrier reject the first message from this person's proxy number with the fault."""
         accept, faults = carrier.accept, [fault]
 
         def answer(text):
@@ -259,7 +257,7 @@ class TestANumber:
 
         carrier.accept = answer
 
-    def test_when_it_is_throttled_it_waits_as_long_as_the_carrier_asks_and_the_others_go_on(
+    def test_a_throttled_number_waits_as_long_as_the_carrier_asks_while_others_send(
         self, people, carrier, time_machine
     ):
         self.refuse_once(
@@ -281,9 +279,7 @@ class TestANumber:
         assert history(throttled) == ["queued", "sending", "queued", "sending", "sent"]
         assert not NumberRateLimit.objects.exclude(pause_reason="").exists()
 
-    def test_when_the_carrier_refuses_it_it_waits_takes_no_new_conversations_and_loses_nothing(
-        self, people, carrier, time_machine
-    ):
+    def test_a_rejected_number_is_quarantined_and_loses_no_message(self, people, carrier, time_machine):
         carrier.script = [SenderFault("not allowed", code="15")]
         for person in from_one_number(people):
             queue(person, "hello")
@@ -302,7 +298,7 @@ class TestANumber:
         work()
         assert OutboundMessage.objects.filter(state="sent").count() == len(from_one_number(people))
 
-    def test_a_throttle_that_comes_late_does_not_shorten_its_wait(self, people, carrier):
+    def test_a_late_throttle_does_not_shorten_the_wait_of_a_number(self, people, carrier):
         for person in from_one_number(people):
             queue(person, "hello")
         refused, throttled = claim(10).messages
@@ -314,7 +310,7 @@ class TestANumber:
         pace = NumberRateLimit.objects.get()
         assert (pace.ready_at, pace.failures) == (ready_at, 0)
 
-    def test_a_carrier_that_asks_for_days_is_asked_again_after_an_hour(self, people, clock):
+    def test_a_wait_of_days_requested_by_the_carrier_is_capped_at_an_hour(self, people, clock):
         number = people[0].proxy_number
         hour = timezone.now() + timedelta(hours=1)
 
@@ -325,7 +321,7 @@ class TestANumber:
         assert NumberRateLimit.objects.get().ready_at == hour
 
     def probe(self, people, time_machine):
-        """The one text of the number, of two that are queued, that is taken after its wait."""
+        """Queue two messages on a waiting number. Return the one that is claimed after the wait."""
         NumberRateLimit.objects.wait(people[0].proxy_number, 10, "throttled")
         for person in from_one_number(people):
             queue(person, "hello")
@@ -333,7 +329,7 @@ class TestANumber:
         [probe] = claim(10).messages
         return probe
 
-    def test_after_its_wait_one_text_tries_and_the_others_of_the_number_wait_for_it(self, people, time_machine):
+    def test_after_its_wait_a_number_sends_one_probe_and_holds_its_other_messages(self, people, time_machine):
         self.probe(people, time_machine)
         [other] = queue(people[-1], "of another number")
         assert other.sender != people[0].proxy_number
@@ -342,7 +338,7 @@ class TestANumber:
 
         assert OutboundMessage.objects.get(state="queued").sender == people[0].proxy_number
 
-    def test_when_the_carrier_takes_the_text_that_tried_the_others_go(self, people, carrier, time_machine):
+    def test_an_accepted_probe_releases_the_other_messages_of_the_number(self, people, carrier, time_machine):
         probe = self.probe(people, time_machine)
 
         record(Result(probe, carrier.accept(probe.as_outgoing())))
@@ -353,9 +349,7 @@ class TestANumber:
         pace = NumberRateLimit.objects.get()
         assert (pace.pause_reason, pace.waits_since, pace.failures) == ("", None, 0)
 
-    def test_when_the_text_that_tried_is_refused_again_the_wait_has_doubled(
-        self, people, carrier, time_machine, monkeypatch
-    ):
+    def test_a_rejected_probe_doubles_the_wait_of_the_number(self, people, carrier, time_machine, monkeypatch):
         monkeypatch.setattr("random.uniform", max)
         probe = self.probe(people, time_machine)
         time_machine.move_to(timezone.now(), tick=False)
@@ -368,7 +362,7 @@ class TestANumber:
         work()
         assert carrier.sent == []
 
-    def test_when_the_worker_of_the_text_that_tried_died_another_one_tries(self, people, time_machine, settings):
+    def test_a_number_probe_whose_worker_died_is_replaced_after_its_lease(self, people, time_machine, settings):
         probe = self.probe(people, time_machine)
 
         later(time_machine, settings.SEND_LEASE_SECONDS + 1)
@@ -377,9 +371,7 @@ class TestANumber:
         assert another.message.pk != probe.message.pk
         assert another.message.sender == probe.message.sender
 
-    def test_when_the_text_that_tries_is_not_sent_after_all_another_one_tries_at_once(
-        self, people, carrier, time_machine, settings
-    ):
+    def test_a_number_probe_that_is_not_sent_is_replaced_immediately(self, people, carrier, time_machine, settings):
         settings.MESSAGE_MAX_AGE_SECONDS = 30
         first, second = from_one_number(people)
         [too_old] = queue(first, "too old")
@@ -393,7 +385,7 @@ class TestANumber:
 
         assert texts(carrier) == ["hello"]
 
-    def test_its_failure_keeps_nobody_else_from_being_texted(self, people, carrier):
+    def test_a_number_fault_does_not_stop_other_numbers(self, people, carrier):
         self.refuse_once(carrier, people[0], SenderFault("not allowed", code="15"))
         queue(people[0], "refused")
         others = [person for person in people if person.proxy_number_id != people[0].proxy_number_id]
@@ -405,7 +397,7 @@ class TestANumber:
         assert texts(carrier).count("hello") == len(others)
 
 
-def test_a_fault_of_one_message_makes_no_other_wait(people, carrier):
+def test_a_temporary_failure_of_one_message_delays_no_other(people, carrier):
     carrier.script = [TemporaryFailure("internal error", code="5")]
     for person in people:
         queue(person, "hello")
@@ -415,7 +407,7 @@ def test_a_fault_of_one_message_makes_no_other_wait(people, carrier):
     assert OutboundMessage.objects.filter(state="sent").count() == len(people) - 1
 
 
-def test_with_the_policy_resend_one_in_doubt_that_is_too_old_holds_up_nothing(people, carrier, time_machine, settings):
+def test_under_the_resend_policy_an_expired_unknown_outcome_blocks_nothing(people, carrier, time_machine, settings):
     settings.UNKNOWN_OUTCOME_POLICY = "resend"
     carrier.script = [OutcomeUnknown("read timeout")]
     queue(people[0], "in doubt")

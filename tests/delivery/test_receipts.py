@@ -1,4 +1,4 @@
-"""Delivery receipts: they come twice, out of order, too early, and sometimes not for us."""
+"""Delivery receipts: duplicate, out of order, early and unmatched ones."""
 
 import pytest
 from hypothesis import given
@@ -46,7 +46,7 @@ def receipt(status, part="a", ref="", code=""):
     return receive_receipt(Receipt(carrier_message_id=part, client_ref=ref, status=status, error_code=code))
 
 
-def test_a_receipt_through_the_webhook_finds_its_message_by_our_reference(client, carrier, bob):
+def test_a_webhook_receipt_is_matched_by_our_reference(client, carrier, bob):
     message = sent(carrier, bob, "0A0000001234567B")
 
     response = client.post(
@@ -59,7 +59,7 @@ def test_a_receipt_through_the_webhook_finds_its_message_by_our_reference(client
     assert (kept.message, kept.virtual_number, kept.network) == (message, bob.proxy_number, "23410")
 
 
-def test_without_a_reference_it_finds_its_message_by_the_carrier_s_id(carrier, bob):
+def test_a_receipt_without_a_reference_is_matched_by_the_carriers_id(carrier, bob):
     message = sent(carrier, bob, "a")
 
     receipt(DELIVERED, "a")
@@ -67,7 +67,7 @@ def test_without_a_reference_it_finds_its_message_by_the_carrier_s_id(carrier, b
     assert state_of(message) == "delivered"
 
 
-def test_a_failure_is_kept_with_its_code(carrier, bob):
+def test_a_failed_delivery_is_stored_with_its_error_code(carrier, bob):
     message = sent(carrier, bob, "a")
 
     receipt(UNDELIVERED, code="9")
@@ -76,7 +76,7 @@ def test_a_failure_is_kept_with_its_code(carrier, bob):
     assert message.error_code == "9"
 
 
-def test_the_first_final_word_stays(carrier, bob):
+def test_the_first_final_status_is_kept(carrier, bob):
     message = sent(carrier, bob, "a")
 
     receipt(DELIVERED)
@@ -88,7 +88,7 @@ def test_the_first_final_word_stays(carrier, bob):
     assert DeliveryReceipt.objects.filter(message=message).count() == 4
 
 
-def test_accepted_is_not_final(carrier, bob):
+def test_the_accepted_status_is_not_final(carrier, bob):
     message = sent(carrier, bob, "a")
 
     receipt(ACCEPTED)
@@ -98,7 +98,7 @@ def test_accepted_is_not_final(carrier, bob):
     assert state_of(message) == "delivered"
 
 
-def test_a_repeated_receipt_is_kept_once(carrier, bob):
+def test_a_repeated_receipt_is_stored_once(carrier, bob):
     message = sent(carrier, bob, "a")
 
     assert receipt(DELIVERED) is True
@@ -118,8 +118,8 @@ def test_a_long_message_is_delivered_only_when_all_its_parts_are(carrier, bob):
     assert state_of(message) == "delivered"
 
 
-def test_how_many_parts_there_are_is_for_the_carrier_to_say(carrier, bob):
-    """It may count other than we do."""
+def test_the_carrier_decides_the_number_of_parts(carrier, bob):
+    """The carrier can split a message differently than we do."""
     short, long = sent(carrier, bob, "a", "b", text="x"), sent(carrier, bob, "c", text="x" * 161)
     assert (short.segments, short.part_count, long.segments, long.part_count) == (1, 2, 2, 1)
 
@@ -131,7 +131,7 @@ def test_how_many_parts_there_are_is_for_the_carrier_to_say(carrier, bob):
     assert state_of(short) == "delivered"
 
 
-def test_before_the_carrier_has_answered_a_long_message_has_as_many_parts_as_we_count(carrier, bob):
+def test_our_own_count_of_parts_applies_until_the_carrier_answers(carrier, bob):
     message = outbox.queue_notice(bob, "x" * 161)
 
     def receipts_first(outgoing):
@@ -157,7 +157,7 @@ def test_one_lost_part_makes_a_long_message_undelivered(carrier, bob):
     assert state_of(message) == "undelivered"
 
 
-def test_a_receipt_may_come_before_the_carrier_has_answered_us(carrier, bob):
+def test_a_receipt_can_arrive_before_the_answer_to_our_request(carrier, bob):
     def receipt_first(outgoing):
         receipt(DELIVERED, "a", ref=outgoing.client_ref)
         return parts("a")
@@ -171,7 +171,7 @@ def test_a_receipt_may_come_before_the_carrier_has_answered_us(carrier, bob):
     assert [part.carrier_message_id for part in message.parts.all()] == ["a"]
 
 
-def test_a_receipt_without_reference_that_comes_too_early_is_matched_later(carrier, bob):
+def test_an_early_receipt_without_a_reference_is_matched_later(carrier, bob):
     receipt(DELIVERED, "a")
     assert DeliveryReceipt.objects.get().virtual_number is None
     message = sent(carrier, bob, "a")
@@ -197,7 +197,7 @@ def test_a_receipt_settles_an_unknown_outcome(carrier, bob, status, state):
     assert state_of(message) == state
 
 
-def test_a_receipt_stops_the_sending_again_of_what_did_arrive(carrier, bob):
+def test_a_receipt_cancels_the_resend_of_a_delivered_message(carrier, bob):
     carrier.script = [OutcomeUnknown("read timeout")]
     message = outbox.queue_notice(bob, "hello")
     Relay().send_due()
@@ -211,16 +211,16 @@ def test_a_receipt_stops_the_sending_again_of_what_did_arrive(carrier, bob):
     assert state_of(message) == "delivered"
 
 
-class TestWhenItWasSentAgain:
+class TestResentMessage:
     def writes(self, bob, words):
-        """What Alice writes to Bob."""
+        """Receive a message from Alice and return its relay to Bob."""
         alice = members(bob.conversation)[0]
         to = alice.proxy_number.number
         receive.receive(InboundText(carrier_message_id=words, sender=ALICE, recipient=to, text=words))
         return OutboundMessage.objects.get(inbound__carrier_message_id=words)
 
     def second_attempt(self, carrier, bob):
-        """Under way; of the first one nobody knows what became."""
+        """Return a claimed second attempt. The outcome of the first attempt is unknown."""
         message = self.writes(bob, "hello")
         carrier.script = [OutcomeUnknown("read timeout")]
         Relay().send_due()
@@ -230,7 +230,7 @@ class TestWhenItWasSentAgain:
         assert claimed.message.attempts == 2
         return claimed
 
-    def test_that_the_first_attempt_was_in_vain_says_nothing_of_the_second(self, carrier, bob):
+    def test_a_failed_first_attempt_does_not_settle_the_second(self, carrier, bob):
         claimed = self.second_attempt(carrier, bob)
         attempt = claimed.message
         later_text = self.writes(bob, "later")
@@ -243,9 +243,9 @@ class TestWhenItWasSentAgain:
         assert state_of(attempt) == "sent"
         receipt(DELIVERED, "b", ref=f"{attempt.client_ref}.2")
         assert state_of(attempt) == "delivered"
-        assert set(OutboundMessage.objects.all()) == {attempt, later_text}, "somebody was told"
+        assert set(OutboundMessage.objects.all()) == {attempt, later_text}, "a notice was sent"
 
-    def test_it_is_delivered_if_the_first_attempt_was_though_the_second_was_in_vain(self, carrier, bob):
+    def test_a_delivered_first_attempt_outweighs_a_failed_second(self, carrier, bob):
         claimed = self.second_attempt(carrier, bob)
         attempt = claimed.message
         record(Result(claimed, parts("b")))
@@ -257,7 +257,7 @@ class TestWhenItWasSentAgain:
         assert state_of(attempt) == "delivered"
 
 
-def test_a_receipt_for_nobody_is_kept(db):
+def test_an_unmatched_receipt_is_stored(db):
     receipt(DELIVERED, "not-ours", ref="not-ours-either")
 
     assert DeliveryReceipt.objects.unmatched().count() == 1
@@ -268,9 +268,7 @@ _WORDS = st.lists(st.tuples(st.sampled_from(["a", "b"]), st.sampled_from(list(Re
 
 @examples(fast=15, thorough=60)
 @given(words=_WORDS, answered_after=st.integers(0, 8))
-def test_whatever_the_order_of_receipts_and_our_own_record_the_state_is_drawn_from_the_first_final_words(
-    carrier, bob, words, answered_after
-):
+def test_the_state_follows_the_first_final_status_of_each_part_in_any_order(carrier, bob, words, answered_after):
     OutboundMessage.objects.all().delete()
     message = outbox.queue_notice(bob, "x" * 200)
     [claimed] = claim(1).messages
@@ -286,7 +284,7 @@ def test_whatever_the_order_of_receipts_and_our_own_record_the_state_is_drawn_fr
         if status.is_final:
             final.setdefault(part, status)
     if UNDELIVERED in final.values():
-        # One lost part is enough, unless all had been delivered before.
+        # One undelivered part makes the whole message undelivered.
         expected = "undelivered"
     else:
         expected = "delivered" if final == {"a": DELIVERED, "b": DELIVERED} else "sent"
@@ -294,10 +292,10 @@ def test_whatever_the_order_of_receipts_and_our_own_record_the_state_is_drawn_fr
 
 
 def test_an_ordinary_receipt_takes_seven_queries(carrier, bob, django_assert_max_num_queries):
-    """Every text causes one."""
+    """Every message causes a receipt."""
     message = sent(carrier, bob, "a")
 
-    with django_assert_max_num_queries(7 + 2 + 2):  # And the transaction, here a savepoint; and that of the new state.
+    with django_assert_max_num_queries(7 + 2 + 2):  # Plus two savepoints: the transaction and the state change.
         receipt(DELIVERED, ref=f"{message.client_ref}.1")
 
     assert state_of(message) == "delivered"

@@ -1,4 +1,4 @@
-"""The worker: what each answer of the carrier does to a message."""
+"""The effect of each answer of the carrier on a message."""
 
 import threading
 from datetime import timedelta
@@ -33,12 +33,12 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def clock(time_machine):
-    """Time that stands still until it is moved on."""
+    """Stop the clock. Return a function that moves it."""
     time_machine.move_to(timezone.now().replace(microsecond=0), tick=False)
     return time_machine.shift
 
 
-def test_a_queued_message_is_sent_once_and_keeps_every_part_s_id(bob, carrier):
+def test_a_queued_message_is_sent_once_and_keeps_the_id_of_every_part(bob, carrier):
     carrier.script = [
         lambda text: SendReply(parts=(SentPart(carrier_message_id="a"), SentPart(carrier_message_id="b")))
     ]
@@ -56,7 +56,7 @@ def test_a_queued_message_is_sent_once_and_keeps_every_part_s_id(bob, carrier):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_sending_is_committed_and_no_transaction_is_open_while_the_carrier_is_called(carrier):
+def test_the_sending_state_is_committed_before_the_carrier_is_called(carrier):
     add_numbers(3)
     [message] = queue(members(talk(ALICE, BOB))[1], "hello")
     seen = []
@@ -79,7 +79,7 @@ def test_sending_is_committed_and_no_transaction_is_open_while_the_carrier_is_ca
     assert seen == ["sending"]
 
 
-def test_try_later_waits_as_long_as_the_carrier_asks_and_then_sends(bob, carrier, time_machine):
+def test_a_temporary_failure_is_retried_after_the_wait_that_the_carrier_asks_for(bob, carrier, time_machine):
     carrier.script = [TemporaryFailure("throttled", code="1", retry_after=30)]
     [message] = queue(bob, "hello")
 
@@ -97,9 +97,7 @@ def test_try_later_waits_as_long_as_the_carrier_asks_and_then_sends(bob, carrier
 
 
 @pytest.mark.parametrize(("end", "waits"), [(min, [0.5] * 10), (max, [2, 4, 8, 16, 32, 64, 128, 256, 300, 300])])
-def test_each_failure_of_a_text_doubles_the_longest_time_until_it_is_tried_again_up_to_five_minutes(
-    bob, carrier, clock, monkeypatch, end, waits
-):
+def test_each_temporary_failure_doubles_the_backoff_up_to_five_minutes(bob, carrier, clock, monkeypatch, end, waits):
     monkeypatch.setattr("random.uniform", lambda low, high: end(low, high))
     carrier.script = [TemporaryFailure("internal error", code="5")] * len(waits)
     [message] = queue(bob, "hello")
@@ -115,7 +113,7 @@ def test_each_failure_of_a_text_doubles_the_longest_time_until_it_is_tried_again
     assert state_of(message) == "sent"
 
 
-def test_what_its_number_or_the_account_is_to_blame_for_does_not_put_a_text_off(bob, carrier, clock, monkeypatch):
+def test_faults_of_the_number_or_the_account_do_not_extend_the_backoff_of_a_message(bob, carrier, clock, monkeypatch):
     monkeypatch.setattr("random.uniform", max)
     its_own_fault = TemporaryFailure("internal error", code="5")
     others_fault = [
@@ -138,7 +136,7 @@ def test_what_its_number_or_the_account_is_to_blame_for_does_not_put_a_text_off(
     assert message.due_at - timezone.now() == timedelta(seconds=4)
 
 
-def test_a_text_that_the_carrier_puts_off_for_a_day_is_tried_again_within_five_minutes(bob, carrier, clock):
+def test_a_retry_delay_of_a_day_is_capped_at_five_minutes(bob, carrier, clock):
     carrier.script = [TemporaryFailure("maintenance", retry_after=86400)]
     [message] = queue(bob, "hello")
     work()
@@ -149,9 +147,9 @@ def test_a_text_that_the_carrier_puts_off_for_a_day_is_tried_again_within_five_m
     assert state_of(message) == "sent"
 
 
-class TestWhatEachPartCosts:
+class TestPartPrices:
     def claimed(self, conversation):
-        """A text to each of the two, being sent; and what the carrier says: of one, that it took two parts."""
+        """Claim a message to each participant. Return results with prices for two parts of the first only."""
         for person in members(conversation):
             queue(person, "hello")
         replies = [
@@ -168,19 +166,19 @@ class TestWhatEachPartCosts:
     def costs(self):
         return dict(OutboundPart.objects.values_list("carrier_message_id", "price"))
 
-    def test_is_kept_when_several_answers_are_recorded_at_once(self, bob):
+    def test_prices_are_stored_when_several_results_are_recorded_together(self, bob):
         assert record_all(self.claimed(bob.conversation))
 
         assert self.costs() == {"a": Decimal("0.0333"), "b": Decimal("0.04567"), "c": None}
 
-    def test_is_kept_when_an_answer_is_recorded_by_itself(self, bob):
+    def test_prices_are_stored_when_one_result_is_recorded(self, bob):
         for result in self.claimed(bob.conversation):
             record(result)
 
         assert self.costs() == {"a": Decimal("0.0333"), "b": Decimal("0.04567"), "c": None}
 
 
-def test_refused_is_final(bob, carrier, time_machine):
+def test_a_permanent_failure_is_final(bob, carrier, time_machine):
     carrier.script = [PermanentFailure("barred", code="7")]
     [message] = queue(bob, "hello")
 
@@ -193,7 +191,7 @@ def test_refused_is_final(bob, carrier, time_machine):
     assert len(carrier.sent) == 1
 
 
-def test_a_sender_at_fault_takes_no_new_conversations_and_loses_nothing(bob, carrier, time_machine):
+def test_a_sender_fault_quarantines_the_number_and_loses_nothing(bob, carrier, time_machine):
     carrier.script = [SenderFault("not allowed", code="15")]
     [message] = queue(bob, "hello")
 
@@ -208,7 +206,7 @@ def test_a_sender_at_fault_takes_no_new_conversations_and_loses_nothing(bob, car
     assert state_of(message) == "sent"
 
 
-def test_an_account_at_fault_loses_nothing(bob, carrier, time_machine):
+def test_an_account_fault_loses_nothing(bob, carrier, time_machine):
     carrier.script = [AccountFault("no credit", code="9")] * 3
     [message] = queue(bob, "hello")
 
@@ -229,7 +227,7 @@ def test_a_message_that_is_too_old_is_not_sent(bob, carrier, time_machine, setti
     assert state_of(message) == "failed"
 
 
-def test_a_part_that_the_carrier_refused_makes_the_message_undelivered(bob, carrier):
+def test_a_part_that_the_carrier_rejects_makes_the_message_undelivered(bob, carrier):
     parts = (SentPart(carrier_message_id="a"), SentPart(carrier_message_id="", error_code="5"))
     carrier.script = [lambda text: SendReply(parts=parts)]
     [message] = queue(bob, "x" * 200)
@@ -240,7 +238,7 @@ def test_a_part_that_the_carrier_refused_makes_the_message_undelivered(bob, carr
     assert message.error_code == "5"
 
 
-def test_an_accepted_text_is_sent_even_if_the_carrier_gives_it_the_id_of_another(bob, carrier):
+def test_an_accepted_message_is_sent_even_if_the_carrier_reuses_an_id(bob, carrier):
     carrier.script = [lambda text: SendReply(parts=(SentPart(carrier_message_id="same"),))] * 2
     first, second = queue(bob, "first", "second")
 
@@ -250,7 +248,7 @@ def test_an_accepted_text_is_sent_even_if_the_carrier_gives_it_the_id_of_another
     assert first.parts.count() == 1
 
 
-def test_a_message_that_cannot_be_decrypted_stops_no_other_and_is_tried_again(carrier, time_machine):
+def test_a_message_that_cannot_be_decrypted_blocks_no_other_and_is_retried(carrier, time_machine):
     add_numbers(4)
     bob, charlie = members(talk(ALICE, BOB))[1], members(talk(ALICE, CHARLIE))[1]
     [broken] = queue(bob, "cannot be read")
@@ -273,7 +271,7 @@ def test_a_message_that_cannot_be_decrypted_stops_no_other_and_is_tried_again(ca
     assert [text.text for text in carrier.sent] == ["hello", "now"]
 
 
-def test_a_text_never_leaves_once_its_numbers_stand_for_others(bob, carrier):
+def test_a_message_is_not_sent_after_its_numbers_are_released(bob, carrier):
     [message] = queue(bob, "to Bob, of old")
     Participant.objects.filter(pk=bob.pk).update(released_at=timezone.now())
 
@@ -283,13 +281,13 @@ def test_a_text_never_leaves_once_its_numbers_stand_for_others(bob, carrier):
     assert state_of(message) == "failed"
 
 
-def test_a_failed_call_logs_neither_number_nor_text_whatever_the_exception_says(bob, carrier, caplog):
+def test_a_failed_call_logs_neither_number_nor_text(bob, carrier, caplog):
     carrier.script = [ZeroDivisionError(f"{BOB} secret words")]
     queue(bob, "secret words")
 
     Relay().send_due()
 
-    # The records themselves, before any masking.
+    # Check the log records themselves, before any masking.
     said = " ".join(f"{record.getMessage()} {record.exc_info}" for record in caplog.records)
     assert "ZeroDivisionError" in said
     assert BOB[1:] not in said

@@ -1,4 +1,4 @@
-"""The loop of the worker, in a thread of its own, and the sweeps that it runs."""
+"""The loop of the worker, run in a thread, and its periodic jobs."""
 
 import threading
 from datetime import timedelta
@@ -24,10 +24,10 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.mark.django_db(transaction=True)
-class TestTheLoop:
+class TestLoop:
     @pytest.fixture
     def run(self):
-        """Run the worker in a thread until the test ends."""
+        """Return a function that runs the worker in a thread until the test ends."""
         stop = threading.Event()
         threads = []
 
@@ -49,7 +49,7 @@ class TestTheLoop:
         add_numbers(3)
         return members(talk(ALICE, BOB))[1]
 
-    def test_it_sends_what_is_queued_while_it_runs(self, bob, carrier, run):
+    def test_the_loop_sends_messages_queued_while_it_runs(self, bob, carrier, run):
         run()
         queue(bob, "1", "2", "3")
 
@@ -58,7 +58,7 @@ class TestTheLoop:
 
         assert [text.text for text in carrier.sent] == ["1", "2", "3"]
 
-    def test_told_to_stop_it_finishes_what_is_in_flight(self, bob, carrier):
+    def test_a_stopping_loop_finishes_the_messages_in_flight(self, bob, carrier):
         started, go_on, stop = threading.Event(), threading.Event(), threading.Event()
 
         def slowly(text):
@@ -73,7 +73,7 @@ class TestTheLoop:
         assert started.wait(60)
 
         stop.set()
-        # Time for the loop to see it: what it claims in the very moment of the word is sent, too.
+        # Give the loop time to see the stop request. Messages claimed before that are still sent.
         worker.join(2 * relay.POLL)
         assert worker.is_alive()
         go_on.set()
@@ -83,7 +83,7 @@ class TestTheLoop:
         assert state_of(message) == "sent"
         assert state_of(waiting) == "queued"
 
-    def test_an_answer_that_cannot_be_written_down_stops_no_other(self, bob, carrier, run, monkeypatch):
+    def test_a_result_that_cannot_be_recorded_blocks_no_other(self, bob, carrier, run, monkeypatch):
         first, second = queue(bob, "first", "second")
         real = results.record_all
         monkeypatch.setattr(
@@ -99,7 +99,7 @@ class TestTheLoop:
 
         assert len(carrier.sent) == 2
 
-    def test_a_database_that_goes_away_for_a_moment_costs_no_result(self, bob, carrier, run, monkeypatch):
+    def test_a_brief_database_outage_loses_no_result(self, bob, carrier, run, monkeypatch):
         real, failures = results.record_all, iter([True, True])
 
         def record_all(results):
@@ -116,7 +116,7 @@ class TestTheLoop:
         assert len(carrier.sent) == 1
 
 
-def test_relay_once_does_what_time_asks_for_and_sends_what_is_due(bob, carrier):
+def test_relay_once_runs_the_periodic_jobs_and_sends_due_messages(bob, carrier):
     [message] = queue(bob, "hello")
     Conversation.objects.filter(pk=bob.conversation.pk).update(expires_at=timezone.now())
 
@@ -127,7 +127,7 @@ def test_relay_once_does_what_time_asks_for_and_sends_what_is_due(bob, carrier):
     assert bob.conversation.closed_reason == "expired"
 
 
-def test_a_sweep_that_fails_does_not_stop_the_others(bob, monkeypatch):
+def test_a_failing_periodic_job_does_not_stop_the_others(bob, monkeypatch):
     def fail():
         raise OperationalError("statement timeout")
 
@@ -141,7 +141,7 @@ def test_a_sweep_that_fails_does_not_stop_the_others(bob, monkeypatch):
     assert conversation.closed_reason == "expired"
 
 
-def test_a_sweep_takes_a_bite_at_a_time(db, monkeypatch):
+def test_a_periodic_job_handles_one_batch_per_run(db, monkeypatch):
     monkeypatch.setattr(periodic_jobs, "BATCH_SIZE", 2)
     add_numbers(10)
     for index in range(5):
@@ -153,7 +153,7 @@ def test_a_sweep_takes_a_bite_at_a_time(db, monkeypatch):
     assert bites == [2, 2, 1, 0]
 
 
-def test_a_text_that_grew_too_old_in_a_pause_is_given_up_and_who_wrote_it_is_told(db, carrier, time_machine, settings):
+def test_a_message_that_expires_during_a_pause_fails_and_its_sender_gets_a_notice(db, carrier, time_machine, settings):
     settings.MESSAGE_MAX_AGE_SECONDS = 60
     add_numbers(2)
     to = proxies(talk(ALICE, BOB))[0]
@@ -171,7 +171,7 @@ def test_a_text_that_grew_too_old_in_a_pause_is_given_up_and_who_wrote_it_is_tol
     assert carrier.sent == []
 
 
-def test_a_sweep_releases_only_what_has_cooled_down(carrier, time_machine, settings):
+def test_only_pairs_past_their_cool_down_are_released(carrier, time_machine, settings):
     add_numbers(4)
     still_open, cooling, cold = talk(ALICE, BOB), talk(ALICE, CHARLIE), talk(BOB, CHARLIE)
     cold.close()
@@ -185,7 +185,7 @@ def test_a_sweep_releases_only_what_has_cooled_down(carrier, time_machine, setti
     assert unreleased == {still_open.pk, cooling.pk}
 
 
-def test_a_worker_that_has_been_silent_for_a_day_is_forgotten(db, time_machine):
+def test_a_worker_without_a_heartbeat_for_a_day_is_purged(db, time_machine):
     Heartbeat(concurrency=1).beat(0, "")
     sweep()
     assert Worker.objects.count() == 1

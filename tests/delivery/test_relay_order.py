@@ -1,4 +1,4 @@
-"""Rule 5: the messages of a line leave in the order they came, and no line waits for another."""
+"""Rule 5: the messages of a line leave in order of arrival, and no line waits for another."""
 
 from typing import Any
 
@@ -39,7 +39,7 @@ def test_only_the_head_of_a_line_is_claimed_and_lines_do_not_wait_for_each_other
     assert claim(10).messages == []
 
 
-def test_a_message_that_waits_for_its_retry_holds_up_its_line_only(carrier, time_machine):
+def test_a_message_that_waits_for_its_retry_blocks_only_its_line(carrier, time_machine):
     add_numbers(4)
     bob, charlie = members(talk(ALICE, BOB))[1], members(talk(ALICE, CHARLIE))[1]
     accept, faults = carrier.accept, [TemporaryFailure("throttled", retry_after=60)]
@@ -73,7 +73,7 @@ def test_two_lines_to_one_person_do_not_wait_for_each_other(bob, carrier):
     assert {text.text for text in carrier.sent} == {"one line", "the other"}
 
 
-def test_with_the_policy_resend_nothing_of_the_line_slips_past_before_it_is_queued_again(
+def test_under_the_resend_policy_an_unknown_outcome_blocks_its_line_until_it_is_requeued(
     bob, carrier, time_machine, settings
 ):
     settings.UNKNOWN_OUTCOME_POLICY = "resend"
@@ -91,10 +91,8 @@ _ANSWERS = st.sampled_from(["accept", "later", "sender", "account", "refused", "
 
 @examples(fast=4, thorough=20)
 @given(answers=st.lists(_ANSWERS, max_size=12), lines=st.lists(st.sampled_from([0, 1, 2]), min_size=1, max_size=10))
-def test_whatever_the_carrier_answers_each_line_stays_in_order_and_nothing_accepted_is_sent_twice(
-    db, carrier, time_machine, answers, lines
-):
-    """Rule 5, and rule 4: over random answers, the accepted sends of a line are in the order they were queued."""
+def test_each_line_stays_in_order_and_no_accepted_message_is_sent_twice(db, carrier, time_machine, answers, lines):
+    """Rules 4 and 5: under random answers, the accepted sends of a line keep the order of the queue."""
     VirtualNumber.objects.all().update(state=NumberState.ACTIVE)
     if not VirtualNumber.objects.exists():
         add_numbers(6)

@@ -1,4 +1,4 @@
-"""Rule 4: a call of which we never heard back, a worker that died or slept, and what settles them."""
+"""Rule 4: calls without an answer, workers that died or stalled, and the events that settle them."""
 
 from datetime import timedelta
 
@@ -26,7 +26,7 @@ from tests.support.outbox import history, later, queue, state_of
 pytestmark = pytest.mark.django_db
 
 
-def test_an_unknown_outcome_is_never_sent_again_by_itself(bob, carrier, time_machine):
+def test_an_unknown_outcome_is_never_resent_automatically(bob, carrier, time_machine):
     carrier.script = [OutcomeUnknown("read timeout")]
     [message] = queue(bob, "hello")
 
@@ -40,7 +40,7 @@ def test_an_unknown_outcome_is_never_sent_again_by_itself(bob, carrier, time_mac
     assert len(carrier.sent) == 1
 
 
-def test_a_bug_in_the_carrier_s_code_is_an_unknown_outcome(bob, carrier):
+def test_a_bug_in_the_carrier_client_is_an_unknown_outcome(bob, carrier):
     carrier.script = [ZeroDivisionError("+447700900002")]
     [message] = queue(bob, "hello")
 
@@ -50,7 +50,7 @@ def test_a_bug_in_the_carrier_s_code_is_an_unknown_outcome(bob, carrier):
     assert "447700900002" not in str(list(message.events.values()))
 
 
-def test_with_the_policy_resend_an_unknown_outcome_is_sent_again_after_its_time(bob, carrier, time_machine, settings):
+def test_under_the_resend_policy_an_unknown_outcome_is_resent_after_its_timeout(bob, carrier, time_machine, settings):
     settings.UNKNOWN_OUTCOME_POLICY = "resend"
     carrier.script = [OutcomeUnknown("read timeout")]
     [first, _] = queue(bob, "first", "second")
@@ -66,7 +66,7 @@ def test_with_the_policy_resend_an_unknown_outcome_is_sent_again_after_its_time(
     assert history(first) == ["queued", "sending", "unknown", "queued", "sending", "sent"]
 
 
-def test_with_the_policy_hold_the_line_goes_on_after_the_time_for_a_receipt(bob, carrier, time_machine, settings):
+def test_under_the_hold_policy_the_line_continues_after_the_timeout(bob, carrier, time_machine, settings):
     carrier.script = [OutcomeUnknown("read timeout")]
     queue(bob, "first", "second")
 
@@ -78,7 +78,7 @@ def test_with_the_policy_hold_the_line_goes_on_after_the_time_for_a_receipt(bob,
     assert [text.text for text in carrier.sent] == ["first", "second"]
 
 
-def test_staff_send_an_unknown_one_again_or_drop_it(bob, carrier):
+def test_staff_can_resend_a_message_with_an_unknown_outcome(bob, carrier):
     carrier.script = [OutcomeUnknown("read timeout")]
     [message] = queue(bob, "hello")
     Relay().send_due()
@@ -91,7 +91,7 @@ def test_staff_send_an_unknown_one_again_or_drop_it(bob, carrier):
     assert message.events.filter(actor="sam").exists()
 
 
-def test_nobody_can_send_again_what_is_not_unknown(bob, carrier):
+def test_only_a_message_with_an_unknown_outcome_can_be_resent(bob, carrier):
     [message] = queue(bob, "hello")
     [claimed] = claim(1).messages
 
@@ -100,7 +100,7 @@ def test_nobody_can_send_again_what_is_not_unknown(bob, carrier):
             each.resend(reason="impatient")
 
 
-def test_an_expired_lease_becomes_unknown_and_is_not_sent_again(bob, carrier, time_machine, settings):
+def test_a_message_with_an_expired_lease_becomes_unknown_and_is_not_resent(bob, carrier, time_machine, settings):
     [message] = queue(bob, "hello")
     claim(1)
 
@@ -114,8 +114,8 @@ def test_an_expired_lease_becomes_unknown_and_is_not_sent_again(bob, carrier, ti
     assert carrier.sent == []
 
 
-def test_a_lease_that_is_about_to_run_out_is_not_begun_to_be_used(bob, carrier, settings):
-    """A call may take CARRIER_TIMEOUT_SECONDS, and must end before the message counts as unknown."""
+def test_a_message_is_not_sent_if_its_lease_may_expire_during_the_call(bob, carrier, settings):
+    """A call can take CARRIER_TIMEOUT_SECONDS and must end before the message becomes unknown."""
     queue(bob, "hello")
     [claimed] = claim(1).messages
     claimed.message.lease_until = timezone.now() + timedelta(seconds=settings.CARRIER_TIMEOUT_SECONDS - 1)
@@ -125,7 +125,7 @@ def test_a_lease_that_is_about_to_run_out_is_not_begun_to_be_used(bob, carrier, 
     assert Relay()._precheck(claimed) is None
 
 
-def test_a_worker_that_slept_until_its_line_had_gone_on_does_not_break_the_order(bob, carrier, time_machine, settings):
+def test_a_stalled_worker_does_not_break_the_order_of_a_line_that_continued(bob, carrier, time_machine, settings):
     first, _ = queue(bob, "first", "second")
     [claimed] = claim(1).messages
     later(time_machine, settings.SEND_LEASE_SECONDS + 1)
@@ -140,7 +140,7 @@ def test_a_worker_that_slept_until_its_line_had_gone_on_does_not_break_the_order
     assert state_of(first) == "unknown"
 
 
-def test_a_worker_that_slept_through_its_lease_does_not_send(bob, carrier, time_machine, settings, monkeypatch):
+def test_a_worker_that_stalls_past_its_lease_does_not_send(bob, carrier, time_machine, settings, monkeypatch):
     [message] = queue(bob, "hello")
     claim = Relay._claim
 
@@ -160,7 +160,7 @@ def test_a_worker_that_slept_through_its_lease_does_not_send(bob, carrier, time_
     assert history(message) == ["queued", "sending", "unknown", "queued", "sending", "sent"]
 
 
-def test_a_worker_that_reports_after_its_lease_still_settles_the_message(bob, carrier, time_machine, settings):
+def test_a_result_recorded_after_the_lease_still_settles_the_message(bob, carrier, time_machine, settings):
     [message] = queue(bob, "hello")
     [claimed] = claim(1).messages
     later(time_machine, settings.SEND_LEASE_SECONDS + 1)
@@ -171,9 +171,7 @@ def test_a_worker_that_reports_after_its_lease_still_settles_the_message(bob, ca
     assert state_of(message) == "sent"
 
 
-def test_a_late_failure_report_of_an_earlier_attempt_does_not_touch_the_next_attempt(
-    bob, carrier, time_machine, settings
-):
+def test_a_late_failure_of_an_earlier_attempt_does_not_affect_the_next(bob, carrier, time_machine, settings):
     settings.UNKNOWN_OUTCOME_POLICY = "resend"
     [message] = queue(bob, "hello")
     [first] = claim(1).messages
@@ -188,7 +186,7 @@ def test_a_late_failure_report_of_an_earlier_attempt_does_not_touch_the_next_att
     assert state_of(message) == "sending"
 
 
-def test_nothing_too_old_is_sent_again_by_staff_or_policy(bob, carrier, time_machine, settings):
+def test_an_expired_message_is_not_resent_by_staff_or_policy(bob, carrier, time_machine, settings):
     settings.UNKNOWN_OUTCOME_POLICY = "resend"
     carrier.script = [OutcomeUnknown("read timeout")]
     [message] = queue(bob, "I am outside")
@@ -203,7 +201,7 @@ def test_nothing_too_old_is_sent_again_by_staff_or_policy(bob, carrier, time_mac
     assert state_of(message) == "unknown"
 
 
-def test_a_refused_second_attempt_does_not_hide_that_the_first_arrived(bob, carrier):
+def test_a_rejected_second_attempt_does_not_hide_a_delivered_first(bob, carrier):
     carrier.script = [OutcomeUnknown("read timeout"), PermanentFailure("barred", code="7")]
     [message] = queue(bob, "hello")
     Relay().send_due()
@@ -219,7 +217,7 @@ def test_a_refused_second_attempt_does_not_hide_that_the_first_arrived(bob, carr
     assert state_of(message) == "delivered"
 
 
-def test_of_two_attempts_the_better_counts_and_their_parts_are_not_mixed(bob, carrier):
+def test_the_better_of_two_attempts_counts_and_their_parts_are_not_mixed(bob, carrier):
     long = (SentPart(carrier_message_id="b1"), SentPart(carrier_message_id="b2"))
     carrier.script = [OutcomeUnknown("read timeout"), lambda text: SendReply(parts=long)]
     [message] = queue(bob, "x" * 200)

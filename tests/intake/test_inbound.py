@@ -1,4 +1,4 @@
-"""What becomes of an inbound text, through the front door: a signed webhook."""
+"""The outcome of an inbound message that arrives as a signed webhook."""
 
 from contextlib import contextmanager
 from datetime import timedelta
@@ -25,7 +25,7 @@ def digits(number):
 
 @pytest.fixture
 def text(client):
-    """text(sender, to, words): somebody texts one of our numbers."""
+    """Return a function text(sender, to, words) that sends a message to one of our numbers."""
 
     def text(sender, to, words, **fields):
         fields.setdefault("messageId", f"in-{InboundMessage.objects.count() + 1}")
@@ -37,7 +37,7 @@ def text(client):
     return text
 
 
-def test_a_text_is_relayed_to_the_other_person_from_that_person_s_own_proxy_number(text):
+def test_a_message_is_relayed_from_the_recipients_own_proxy_number(text):
     add_numbers(4)
     alice_texts, bob_gets_from = proxies(talk(ALICE, BOB))
 
@@ -51,7 +51,7 @@ def test_a_text_is_relayed_to_the_other_person_from_that_person_s_own_proxy_numb
     assert relay.state == "queued"
 
 
-def test_the_answer_comes_back_the_same_way(text):
+def test_a_reply_is_relayed_through_the_same_two_numbers(text):
     add_numbers(4)
     alice_gets_from, bob_texts = proxies(talk(ALICE, BOB))
 
@@ -61,7 +61,7 @@ def test_the_answer_comes_back_the_same_way(text):
     assert (relay.sender.number, relay.recipient.number) == (alice_gets_from, ALICE)
 
 
-def test_one_person_in_two_conversations_reaches_each_by_its_number(text):
+def test_one_person_in_two_conversations_reaches_each_through_its_own_number(text):
     add_numbers(4)
     with_bob, with_charlie = talk(ALICE, BOB), talk(ALICE, CHARLIE)
 
@@ -72,7 +72,7 @@ def test_one_person_in_two_conversations_reaches_each_by_its_number(text):
     assert got == {CHARLIE: "to Charlie", BOB: "to Bob"}
 
 
-def test_in_a_group_everybody_else_gets_it_with_the_speaker_s_label(text):
+def test_in_a_group_the_other_participants_get_the_message_with_the_senders_label(text):
     add_numbers(3)
     conversation = talk(ALICE, BOB, CHARLIE)
 
@@ -94,7 +94,7 @@ def test_a_repeated_webhook_is_relayed_once(client):
 
 @contextmanager
 def every_commit_fails(monkeypatch):
-    """At COMMIT, when all else has succeeded."""
+    """Make every transaction fail at COMMIT, after all its statements have succeeded."""
     if connection.vendor == "sqlite":
 
         def fail(*args):
@@ -119,7 +119,7 @@ def every_commit_fails(monkeypatch):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_what_cannot_be_committed_is_not_acknowledged(client, monkeypatch):
+def test_a_message_is_not_acknowledged_if_its_commit_fails(client, monkeypatch):
     add_numbers(2)
     params = signed_inbound(msisdn=ALICE[1:], to=proxies(talk(ALICE, BOB))[0][1:])
 
@@ -131,7 +131,7 @@ def test_what_cannot_be_committed_is_not_acknowledged(client, monkeypatch):
     assert OutboundMessage.objects.count() == 1
 
 
-def test_a_number_that_we_gave_up_may_be_somebody_s_and_is_treated_so(text):
+def test_a_released_number_can_be_a_participants_own_phone(text):
     retired, *_ = add_numbers(3)
     VirtualNumber.objects.filter(pk=retired.pk).update(state=NumberState.RETIRED, is_rented=False)
 
@@ -140,7 +140,7 @@ def test_a_number_that_we_gave_up_may_be_somebody_s_and_is_treated_so(text):
     assert text(retired.number, proxies(conversation)[0], "hello").outcome == "relayed"
 
 
-def test_a_stranger_reaches_nobody_and_is_told_once_a_day(text, settings):
+def test_a_stranger_reaches_nobody_and_gets_one_notice_a_day(text, settings):
     add_numbers(2)
     to = proxies(talk(ALICE, BOB))[0]
 
@@ -155,7 +155,7 @@ def test_a_stranger_reaches_nobody_and_is_told_once_a_day(text, settings):
     assert (notice.sender.number, notice.recipient.number) == (to, STRANGER)
 
 
-def test_the_next_day_a_stranger_is_told_again(text, time_machine):
+def test_a_stranger_gets_another_notice_the_next_day(text, time_machine):
     add_numbers(2)
     to = proxies(talk(ALICE, BOB))[0]
 
@@ -166,7 +166,7 @@ def test_the_next_day_a_stranger_is_told_again(text, time_machine):
     assert OutboundMessage.objects.count() == 2
 
 
-def test_without_a_notice_in_the_settings_a_stranger_is_told_nothing(text, settings):
+def test_a_stranger_gets_no_notice_if_its_text_is_empty_in_the_settings(text, settings):
     settings.NO_ROUTE_NOTICE = ""
     add_numbers(2)
 
@@ -176,7 +176,7 @@ def test_without_a_notice_in_the_settings_a_stranger_is_told_nothing(text, setti
     assert not OutboundMessage.objects.exists()
 
 
-def test_a_participant_who_texts_the_other_s_number_reaches_nobody(text):
+def test_a_participant_who_texts_another_participants_number_reaches_nobody(text):
     add_numbers(2)
     _, bobs = proxies(talk(ALICE, BOB))
 
@@ -184,7 +184,7 @@ def test_a_participant_who_texts_the_other_s_number_reaches_nobody(text):
     assert not OutboundMessage.objects.filter(kind="relay").exists()
 
 
-def test_a_text_to_an_ended_conversation_is_kept_and_answered_once(text, settings):
+def test_a_message_to_an_ended_conversation_is_stored_and_answered_once(text, settings):
     add_numbers(2)
     conversation = talk(ALICE, BOB)
     conversation.close()
@@ -197,7 +197,7 @@ def test_a_text_to_an_ended_conversation_is_kept_and_answered_once(text, setting
     assert [message.text for message in OutboundMessage.objects.all()] == [settings.ENDED_NOTICE]
 
 
-def test_an_expired_conversation_relays_nothing_even_before_the_sweep_has_closed_it(text, time_machine):
+def test_an_expired_conversation_relays_nothing_even_before_it_is_closed(text, time_machine):
     add_numbers(2)
     conversation = talk(ALICE, BOB, ttl=3600)
     time_machine.move_to(timezone.now() + timedelta(seconds=3601))
@@ -206,7 +206,7 @@ def test_an_expired_conversation_relays_nothing_even_before_the_sweep_has_closed
     assert not OutboundMessage.objects.filter(kind="relay").exists()
 
 
-def test_a_late_reply_in_the_cool_down_never_reaches_the_next_conversation_of_that_number(text):
+def test_a_late_reply_in_the_cool_down_never_reaches_another_conversation(text):
     add_numbers(2)
     first = talk(ALICE, BOB)
     first.close()
@@ -231,7 +231,7 @@ def test_after_the_cool_down_the_pair_is_free_again(time_machine, settings):
     talk(ALICE, CHARLIE)
 
 
-def test_a_text_from_one_of_our_own_numbers_is_kept_and_never_answered(text):
+def test_a_message_from_one_of_our_own_numbers_is_stored_and_never_answered(text):
     ours, other, *_ = add_numbers(4)
 
     assert text(ours.number, other.number, "echo").outcome == "loop"
@@ -239,7 +239,7 @@ def test_a_text_from_one_of_our_own_numbers_is_kept_and_never_answered(text):
     assert not OutboundMessage.objects.exists()
 
 
-def test_a_sender_that_is_a_name_is_kept_with_its_whole_webhook_and_not_answered(text):
+def test_a_message_from_an_alphanumeric_sender_is_stored_raw_and_not_answered(text):
     to = add_numbers(2)[0]
 
     inbound = text("PARCELS", to.number, "Your parcel is here")
@@ -250,7 +250,7 @@ def test_a_sender_that_is_a_name_is_kept_with_its_whole_webhook_and_not_answered
     assert not OutboundMessage.objects.exists()
 
 
-def test_a_text_to_a_number_that_is_not_in_the_pool_is_kept_and_not_answered(text):
+def test_a_message_to_a_number_outside_the_pool_is_stored_and_not_answered(text):
     inbound = text(ALICE, "+447700900777", "hello?")
 
     assert inbound.outcome == "no_route"
@@ -259,7 +259,7 @@ def test_a_text_to_a_number_that_is_not_in_the_pool_is_kept_and_not_answered(tex
 
 
 @pytest.mark.parametrize("words", ["", " ", "\n\u00a0\u2003"])
-def test_an_empty_text_is_kept_and_reaches_nobody(text, words):
+def test_an_empty_message_is_stored_and_reaches_nobody(text, words):
     add_numbers(2)
 
     inbound = text(ALICE, proxies(talk(ALICE, BOB))[0], words)
@@ -268,7 +268,7 @@ def test_an_empty_text_is_kept_and_reaches_nobody(text, words):
     assert not OutboundMessage.objects.exists()
 
 
-def test_a_text_that_takes_too_many_sms_reaches_nobody_and_its_sender_is_told_how_many_are_the_most(text, settings):
+def test_a_message_of_too_many_segments_is_not_relayed_and_its_sender_learns_the_limit(text, settings):
     settings.MAX_SEGMENTS = 2
     add_numbers(2)
     to = proxies(talk(ALICE, BOB))[0]
@@ -283,7 +283,7 @@ def test_a_text_that_takes_too_many_sms_reaches_nobody_and_its_sender_is_told_ho
     assert notice.text == "Your message was not passed on: it is 3 SMS long, and 2 is the most."
 
 
-def test_in_a_group_the_speaker_s_name_counts_too(text, settings):
+def test_in_a_group_the_senders_label_counts_towards_the_length(text, settings):
     settings.MAX_SEGMENTS = 1
     add_numbers(3)
     to = proxies(talk(ALICE, BOB, CHARLIE))[0]
@@ -292,7 +292,7 @@ def test_in_a_group_the_speaker_s_name_counts_too(text, settings):
     assert text(ALICE, to, "x" * (161 - len("Alice: "))).outcome == "too_long"
 
 
-def test_without_a_notice_in_the_settings_nobody_is_told_that_a_text_was_too_long(text, settings):
+def test_no_too_long_notice_is_sent_if_its_text_is_empty_in_the_settings(text, settings):
     settings.TOO_LONG_NOTICE = ""
     add_numbers(2)
 
@@ -300,7 +300,7 @@ def test_without_a_notice_in_the_settings_nobody_is_told_that_a_text_was_too_lon
     assert not OutboundMessage.objects.exists()
 
 
-def test_each_text_begins_the_time_anew_after_which_a_conversation_ends(text, time_machine):
+def test_each_message_restarts_the_idle_timeout(text, time_machine):
     add_numbers(2)
     conversation = talk(ALICE, BOB)
     Conversation.objects.update(idle_ttl=3600, idle_at=timezone.now() + timedelta(seconds=3600))
@@ -314,7 +314,7 @@ def test_each_text_begins_the_time_anew_after_which_a_conversation_ends(text, ti
     assert outcomes == ["relayed", "relayed", "ended"]
 
 
-def test_what_reaches_nobody_does_not_keep_a_conversation_awake(text, time_machine):
+def test_a_message_that_reaches_nobody_does_not_restart_the_idle_timeout(text, time_machine):
     add_numbers(2)
     conversation = talk(ALICE, BOB)
     Conversation.objects.update(idle_ttl=3600, idle_at=timezone.now() + timedelta(seconds=3600))
@@ -328,7 +328,7 @@ def test_what_reaches_nobody_does_not_keep_a_conversation_awake(text, time_machi
 
 
 @pytest.mark.parametrize("words", ["a\x00b", "Tom & Jerry = fun €", "😀" * 100, "line\nbreak", "\u202e‮"])
-def test_whatever_the_text_it_is_relayed_as_it_is(text, words):
+def test_any_text_is_relayed_unchanged(text, words):
     add_numbers(2)
 
     inbound = text(ALICE, proxies(talk(ALICE, BOB))[0], words)
@@ -345,13 +345,13 @@ def test_half_a_surrogate_pair_is_replaced_and_relayed(text):
     assert OutboundMessage.objects.get().text == "oops �"
 
 
-def test_a_sender_of_a_calling_code_that_no_country_has_is_kept(text):
+def test_a_message_from_an_unassigned_calling_code_is_stored(text):
     to = add_numbers(2)[0]
 
     assert text("+9991234567", to.number, "hello?").outcome == "no_route"
 
 
-def test_the_parts_of_a_long_message_keep_their_place(text):
+def test_a_part_of_a_long_message_keeps_its_position(text):
     add_numbers(2)
     fields = {"concat": "true", "concat_ref": "7", "concat_total": "3", "concat_part": "2"}
 

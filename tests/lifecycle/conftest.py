@@ -5,5 +5,5 @@ from tests.support.api_requests import URL, asked_for
 
 @pytest.fixture
 def create(api):
-    """create(…): the answer to a request with these people and options."""
+    """Return a function that posts a creation request and returns the response."""
     return lambda *numbers, **fields: api.post(URL, asked_for(*numbers, **fields))

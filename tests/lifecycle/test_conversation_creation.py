@@ -1,4 +1,4 @@
-"""POST /api/v1/conversations/"""
+"""Creation of conversations: POST /api/v1/conversations/."""
 
 import json
 import threading
@@ -30,7 +30,7 @@ def request(**changes):
 
 
 def post(api, body):
-    """As plain ASCII JSON, so that whatever Python can hold in a string can be sent."""
+    """Post the body as plain ASCII JSON, so that it can contain any Python string."""
     return api.post(URL, json.dumps(body), content_type="application/json")
 
 
@@ -42,7 +42,7 @@ def nothing_exists():
     return not (Conversation.objects.exists() or Participant.objects.exists() or OutboundMessage.objects.exists())
 
 
-def test_a_conversation_gives_each_side_a_proxy_number_of_its_own(api):
+def test_each_participant_gets_a_proxy_number_of_their_own(api):
     add_numbers(2)
 
     response = api.post(URL, request())
@@ -63,7 +63,7 @@ def test_a_conversation_gives_each_side_a_proxy_number_of_its_own(api):
     assert api.get(response["Location"]).json() == body
 
 
-def test_each_participant_is_queued_a_confirmation_from_their_own_proxy_number(api):
+def test_each_participant_gets_a_confirmation_from_their_own_proxy_number(api):
     add_numbers(2)
 
     body = api.post(URL, request()).json()
@@ -83,7 +83,7 @@ def test_notify_false_sends_no_confirmation(api):
     assert not OutboundMessage.objects.exists()
 
 
-def test_two_numbers_and_a_reference_are_enough_and_only_the_numbers_are_needed(api):
+def test_two_phone_numbers_are_all_that_a_request_needs(api):
     add_numbers(2)
 
     response = api.post(URL, {"participants": people(ALICE, BOB)})
@@ -129,7 +129,7 @@ def test_a_number_is_accepted_with_spaces_and_dashes(api):
         ("+" + "4" * 5000, "not_e164"),
     ],
 )
-def test_a_bad_number_is_a_400_that_points_at_the_participant_and_nothing_is_created(api, number, code):
+def test_an_invalid_number_is_a_400_that_points_at_its_participant_and_creates_nothing(api, number, code):
     add_numbers(2)
 
     response = post(api, {"participants": [{"number": ALICE}, {"number": number}]})
@@ -143,7 +143,7 @@ def test_a_bad_number_is_a_400_that_points_at_the_participant_and_nothing_is_cre
     assert not RealNumber.objects.exists()
 
 
-def test_the_same_number_twice_names_the_second_participant(api):
+def test_a_number_given_twice_is_a_400_that_points_at_the_second_participant(api):
     add_numbers(3)
 
     response = api.post(URL, {"participants": [{"number": ALICE, "label": "Rider"}, {"number": "+44 7700 900001"}]})
@@ -164,7 +164,7 @@ def test_one_of_our_virtual_numbers_cannot_be_a_participant(api):
     assert nothing_exists()
 
 
-def test_with_no_number_free_the_answer_is_409_naming_the_participant_and_nothing_is_half_made(api):
+def test_a_shortage_is_a_409_that_points_at_its_participant_and_creates_nothing(api):
     add_numbers(1)
     talk(ALICE, BOB)
     before = OutboundMessage.objects.count(), Participant.objects.count()
@@ -181,7 +181,7 @@ def test_with_no_number_free_the_answer_is_409_naming_the_participant_and_nothin
     assert not RealNumber.objects.with_number(CHARLIE).exists()
 
 
-def test_a_phone_that_no_number_of_the_pool_can_text_is_told_from_a_pool_that_is_used_up(api):
+def test_the_error_distinguishes_an_unreachable_phone_from_an_exhausted_pool(api):
     nowhere = api.post(URL, request()).json()["detail"]
     add_numbers(1)
     american = api.post(URL, {"participants": people(ALICE, "+12125550101")}).json()["detail"]
@@ -193,7 +193,7 @@ def test_a_phone_that_no_number_of_the_pool_can_text_is_told_from_a_pool_that_is
     assert "each of the 1 that can text this participant (of any country) serves another conversation" in on_exhausted
 
 
-def test_a_phone_without_a_country_is_not_told_that_there_are_no_numbers_at_all(api):
+def test_the_error_for_a_phone_of_unknown_country_says_so(api):
     add_numbers(1)
     satellite = {"participants": people("+870773111632", BOB), "geography": "same-country"}
 
@@ -219,7 +219,7 @@ def test_no_error_repeats_a_real_number(api):
 
 
 @pytest.mark.parametrize("label", ["x" * 41, "call 07700 900001", 7, None, "a\x00b", "\udfff"])
-def test_a_label_that_is_too_long_no_string_or_could_be_a_phone_number_is_refused(api, label):
+def test_an_invalid_label_or_one_that_contains_a_phone_number_is_rejected(api, label):
     add_numbers(2)
 
     response = post(api, {"participants": [{"number": ALICE, "label": label}, {"number": BOB}]})
@@ -247,7 +247,7 @@ def test_a_label_that_is_too_long_no_string_or_could_be_a_phone_number_is_refuse
         ({"tll": 60}, "/tll"),
     ],
 )
-def test_every_wrong_field_is_a_400_that_points_at_it(api, changes, pointer):
+def test_every_invalid_field_is_a_400_that_points_at_it(api, changes, pointer):
     add_numbers(2)
 
     response = api.post(URL, request(**changes))
@@ -258,7 +258,7 @@ def test_every_wrong_field_is_a_400_that_points_at_it(api, changes, pointer):
 
 
 class TestIdempotencyKey:
-    def test_a_repeated_request_is_answered_as_the_first_and_creates_and_sends_nothing(self, api):
+    def test_a_repeated_request_gets_the_first_answer_and_creates_nothing(self, api):
         add_numbers(4)
 
         first = api.post(URL, request(), headers={"Idempotency-Key": "order-42"})
@@ -270,14 +270,14 @@ class TestIdempotencyKey:
         assert Conversation.objects.count() == 1
         assert OutboundMessage.objects.count() == 2
 
-    def test_even_when_the_first_took_the_last_number(self, api):
+    def test_a_repeated_request_succeeds_even_if_the_first_took_the_last_number(self, api):
         add_numbers(1)
 
         answers = [api.post(URL, request(), headers={"Idempotency-Key": "k"}).status_code for _ in range(2)]
 
         assert answers == [201, 201]
 
-    def test_another_key_or_none_makes_another_conversation(self, api):
+    def test_a_request_with_another_key_or_without_one_creates_another_conversation(self, api):
         add_numbers(3)
 
         for key in ("a", "b"):
@@ -286,7 +286,7 @@ class TestIdempotencyKey:
 
         assert Conversation.objects.count() == 3
 
-    def test_the_same_key_for_something_else_is_a_422(self, api):
+    def test_a_key_reused_for_a_different_request_is_a_422(self, api):
         add_numbers(4)
         api.post(URL, request(), headers={"Idempotency-Key": "k"})
 
@@ -296,14 +296,14 @@ class TestIdempotencyKey:
         assert response.json()["code"] == "idempotency_key_reused"
         assert Conversation.objects.count() == 1
 
-    def test_a_request_that_failed_may_be_repeated_under_its_key(self, api):
+    def test_a_failed_request_can_be_repeated_with_its_key(self, api):
         assert api.post(URL, request(), headers={"Idempotency-Key": "k"}).status_code == 409
         add_numbers(2)
 
         assert api.post(URL, request(), headers={"Idempotency-Key": "k"}).status_code == 201
 
     @pytest.mark.parametrize("key", ["", " ", "x" * 101, "a b", "ü"])
-    def test_a_key_of_another_form_is_a_400(self, api, key):
+    def test_a_malformed_key_is_a_400(self, api, key):
         add_numbers(2)
 
         assert api.post(URL, request(), headers={"Idempotency-Key": key}).status_code == 400
@@ -315,7 +315,7 @@ class TestLookup:
     def _with_a_lookup(self, settings):
         settings.LOOKUP = "identity_insights"
 
-    def test_a_number_that_the_lookup_calls_invalid_is_refused_by_name_and_nothing_is_created(self, api, carrier):
+    def test_a_number_that_the_lookup_finds_invalid_is_rejected_and_nothing_is_created(self, api, carrier):
         add_numbers(2)
         verdicts = {ALICE: LookupVerdict.VALID, BOB: LookupVerdict.INVALID}
         carrier.lookup = lambda number: LookupResult(verdict=verdicts[number])
@@ -328,7 +328,7 @@ class TestLookup:
         assert nothing_exists()
 
     @pytest.mark.django_db(transaction=True)
-    def test_its_answer_is_kept_with_the_real_number_and_not_asked_again(self, api, carrier):
+    def test_the_lookup_result_is_stored_with_the_real_number_and_reused(self, api, carrier):
         add_numbers(4)
         carrier.lookup = lambda number: LookupResult(verdict=LookupVerdict.VALID, country="IE", line_type="mobile")
 
@@ -340,19 +340,19 @@ class TestLookup:
         assert RealNumber.objects.with_number(ALICE).get().line_type == "mobile"
 
     @pytest.mark.django_db(transaction=True)
-    def test_no_transaction_is_open_while_the_lookup_is_asked(self, api, carrier, monkeypatch):
+    def test_no_transaction_is_open_during_the_lookup(self, api, carrier, monkeypatch):
         add_numbers(2)
 
-        def asking(numbers):
+        def look_up_outside_transaction(numbers):
             assert not connection.in_atomic_block
             return look_up(numbers)
 
-        monkeypatch.setattr("conversations.lifecycle.create.look_up", asking)
+        monkeypatch.setattr("conversations.lifecycle.create.look_up", look_up_outside_transaction)
 
         assert api.post(URL, request()).status_code == 201
         assert len(carrier.looked_up) == 2
 
-    def test_both_numbers_are_looked_up_at_once(self, api, carrier):
+    def test_both_numbers_are_looked_up_concurrently(self, api, carrier):
         add_numbers(2)
         together = threading.Barrier(2, timeout=60)
 
@@ -364,20 +364,20 @@ class TestLookup:
 
         assert api.post(URL, request()).status_code == 201
 
-    def test_a_lookup_that_does_not_answer_stops_nobody_and_is_asked_again_next_time(self, api, carrier):
+    def test_a_lookup_failure_does_not_block_creation_and_the_lookup_is_retried_next_time(self, api, carrier):
         add_numbers(4)
 
-        def away(number):
+        def fail(number):
             raise TemporaryFailure("away")
 
-        carrier.lookup = away
+        carrier.lookup = fail
 
         assert api.post(URL, request()).status_code == 201
         assert api.post(URL, request()).status_code == 201
         assert len(carrier.looked_up) == 4
 
 
-def test_in_a_group_the_confirmation_names_everybody_else(db):
+def test_in_a_group_the_confirmation_names_the_other_participants(db):
     add_numbers(3)
 
     talk(ALICE, BOB, CHARLIE, notify=True)
@@ -386,7 +386,7 @@ def test_in_a_group_the_confirmation_names_everybody_else(db):
     assert texts[BOB] == "Reply to this SMS to talk to Alice and Charlie"
 
 
-def test_a_number_that_stops_being_active_between_the_choice_and_the_insert_is_left_for_the_next(db, monkeypatch):
+def test_a_number_that_stops_being_active_between_choice_and_insert_is_replaced(db, monkeypatch):
     draining, active = add_numbers(2)
     VirtualNumber.objects.filter(pk=draining.pk).update(state=NumberState.DRAINING)
     choices = iter([[draining, active], [active, active]])
@@ -401,7 +401,7 @@ def test_a_number_that_stops_being_active_between_the_choice_and_the_insert_is_l
     assert Conversation.objects.get() == conversation
 
 
-def test_proxies_are_stable_for_the_same_two_people(db):
+def test_the_same_two_people_get_the_same_proxy_numbers(db):
     add_numbers(6)
     first = talk(ALICE, BOB)
     first.close()
@@ -413,10 +413,10 @@ def test_proxies_are_stable_for_the_same_two_people(db):
 
 
 @pytest.mark.parametrize("count", [2, 3, 10])
-def test_a_conversation_of_newcomers_takes_as_many_queries_however_many_they_are(
+def test_creation_for_new_people_takes_the_same_number_of_queries_at_any_group_size(
     db, django_assert_max_num_queries, count
 ):
-    """Two of them are a savepoint, which is the transaction outside of tests."""
+    """Two of the queries are a savepoint. Outside of tests it is the transaction."""
     add_numbers(20)
     group = [ParticipantSpec(number=f"+44770090001{index}") for index in range(count)]
 
@@ -424,7 +424,7 @@ def test_a_conversation_of_newcomers_takes_as_many_queries_however_many_they_are
         create_conversation(group)
 
 
-def test_a_conversation_of_people_who_have_met_takes_three_queries_more(db, django_assert_max_num_queries):
+def test_creation_for_known_people_takes_three_queries_more(db, django_assert_max_num_queries):
     add_numbers(8)
     talk(ALICE, BOB)
 
@@ -432,7 +432,7 @@ def test_a_conversation_of_people_who_have_met_takes_three_queries_more(db, djan
         talk(ALICE, BOB, notify=True)
 
 
-def test_the_fiftieth_conversation_of_somebody_takes_as_many_queries_as_the_second(db):
+def test_a_persons_fiftieth_conversation_takes_as_many_queries_as_the_second(db):
     add_numbers(60)
     talk(ALICE, BOB)
 
@@ -443,5 +443,5 @@ def test_the_fiftieth_conversation_of_somebody_takes_as_many_queries_as_the_seco
 
     counts = [queries(f"+4477007{index:05}") for index in range(50)]
 
-    # One more, for her who has all of the least busy numbers, to look beyond them.
+    # One more query looks for other numbers once Alice has all of the least busy ones.
     assert set(counts) <= {counts[0], counts[0] + 1}

@@ -1,4 +1,4 @@
-"""What a request may say of how the numbers of its conversation are chosen."""
+"""The options of a request that control how the numbers of its conversation are chosen."""
 
 import json
 from collections import Counter
@@ -27,7 +27,7 @@ _keys = count(1)
 # Pools ----------------------------------------------------------------------------------------------------------------
 
 
-def test_a_conversation_gets_its_numbers_from_the_pool_that_it_names_and_from_no_other(create):
+def test_a_conversation_gets_its_numbers_only_from_the_requested_pool(create):
     berlin, common = of_pool("berlin", 2, start="+4477009006"), add_numbers(2)
 
     in_berlin, in_common = create(pool="berlin"), create()
@@ -37,7 +37,7 @@ def test_a_conversation_gets_its_numbers_from_the_pool_that_it_names_and_from_no
     assert (in_berlin.json()["pool"], in_common.json()["pool"]) == ("berlin", None)
 
 
-def test_a_pool_that_is_used_up_borrows_from_no_other(create):
+def test_an_exhausted_pool_does_not_borrow_numbers_from_another(create):
     of_pool("berlin", 1, start="+4477009006")
     add_numbers(5)
     assert create(pool="berlin").status_code == 201
@@ -47,7 +47,7 @@ def test_a_pool_that_is_used_up_borrows_from_no_other(create):
 
 
 @pytest.mark.parametrize("name", ["nowhere", "", "Berlin", 7, ["berlin"], "x" * 41, "a\x00b", "\ud800"])
-def test_a_pool_that_there_is_not_is_a_400_that_names_those_there_are(api, name):
+def test_an_unknown_pool_is_a_400_that_lists_the_existing_pools(api, name):
     of_pool("berlin", 2, start="+4477009006")
 
     answer = api.post(URL, json.dumps(asked_for(pool=name)), content_type="application/json")
@@ -59,14 +59,14 @@ def test_a_pool_that_there_is_not_is_a_400_that_names_those_there_are(api, name)
     assert not Conversation.objects.exists()
 
 
-def test_where_there_are_no_pools_yet_the_400_says_so(create):
+def test_the_400_says_so_if_no_pool_exists(create):
     answer = create(pool="none")
 
     assert answer.status_code == 400
     assert "no pool exists yet (omit it for the common pool)." in answer.json()["detail"]
 
 
-def test_its_numbers_cool_down_for_as_long_as_the_pool_says(create, settings):
+def test_the_pool_sets_the_cool_down_of_its_numbers(create, settings):
     of_pool("berlin", 2, start="+4477009006")
     Pool.objects.update(cool_down=14 * 24 * 3600)
     create(pool="berlin")
@@ -81,7 +81,7 @@ def test_its_numbers_cool_down_for_as_long_as_the_pool_says(create, settings):
 # Geography ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_request_may_insist_on_the_country_or_not_mind_it(create):
+def test_a_request_can_require_the_same_country_or_allow_any(create):
     add_numbers(1, "FR", start="+33700000")
 
     assert chosen_by(create()) == ["other country"] * 2
@@ -89,8 +89,8 @@ def test_a_request_may_insist_on_the_country_or_not_mind_it(create):
     assert is_refused(create(geography="same-country"), 409, "no_number_free")["country"] == "GB"
 
 
-def test_near_is_the_area_then_the_state_then_the_country_then_what_a_phone_there_takes(create):
-    """To somebody in New York (212), 646 in the same state is nearer than 310 in California."""
+def test_numbers_are_preferred_by_area_then_state_then_country_then_any_usable(create):
+    """For a phone in New York (212), 646 in the same state is nearer than 310 in California."""
     starts = {"own area": "+1212555010", "own region": "+1646555010", "own country": "+1310555010"}
     for start in starts.values():
         add_numbers(1, "US", start=start)
@@ -107,8 +107,8 @@ def test_near_is_the_area_then_the_state_then_the_country_then_what_a_phone_ther
 # Stickiness -----------------------------------------------------------------------------------------------------------
 
 
-def end(*conversations):
-    """They are over, and their numbers released."""
+def end_and_release(*conversations):
+    """Close the conversations and release their numbers."""
     for conversation in conversations:
         conversation.close()
     VirtualNumber.objects.remove_live_pairs(
@@ -120,7 +120,7 @@ def end(*conversations):
 def test_the_same_two_people_get_the_same_numbers_again(create):
     add_numbers(6)
     first = given(create())
-    end(Conversation.objects.get())
+    end_and_release(Conversation.objects.get())
 
     again = create(BOB, ALICE)
 
@@ -128,10 +128,10 @@ def test_the_same_two_people_get_the_same_numbers_again(create):
     assert chosen_by(again) == ["last used"] * 2
 
 
-def test_unless_they_are_to_get_others_and_there_are_others(create):
+def test_avoid_sticky_gives_the_same_two_people_other_numbers(create):
     add_numbers(4)
     first = given(create())
-    end(Conversation.objects.get())
+    end_and_release(Conversation.objects.get())
 
     again = create(stickiness="avoid-sticky")
 
@@ -139,10 +139,10 @@ def test_unless_they_are_to_get_others_and_there_are_others(create):
     assert "last used" not in chosen_by(again)
 
 
-def test_where_there_are_no_others_they_get_the_same_all_the_same(create):
+def test_avoid_sticky_gives_the_same_numbers_if_no_others_are_free(create):
     add_numbers(1)
     first = given(create(stickiness="avoid-sticky"))
-    end(Conversation.objects.get())
+    end_and_release(Conversation.objects.get())
 
     again = create(stickiness="avoid-sticky")
 
@@ -150,21 +150,21 @@ def test_where_there_are_no_others_they_get_the_same_all_the_same(create):
     assert chosen_by(again) == ["last used"] * 2
 
 
-def test_the_settings_say_what_a_request_does_not(create, settings):
+def test_the_settings_apply_where_the_request_gives_no_option(create, settings):
     settings.NUMBER_STICKINESS = "avoid-sticky"
     add_numbers(4)
     first = given(create())
-    end(Conversation.objects.get())
+    end_and_release(Conversation.objects.get())
 
     assert all(new != old for new, old in zip(given(create()), first, strict=True))
-    end(Conversation.objects.first())
+    end_and_release(Conversation.objects.first())
     assert chosen_by(create(stickiness="sticky")) == ["last used"] * 2
 
 
-# Numbers that are named -----------------------------------------------------------------------------------------------
+# Requested numbers ----------------------------------------------------------------------------------------------------
 
 
-def test_a_reserved_number_is_only_for_who_names_it(create):
+def test_a_reserved_number_is_only_given_to_a_request_that_names_it(create):
     reserved, ordinary = add_numbers(2)
     VirtualNumber.objects.filter(pk=reserved.pk).update(is_reserved=True)
 
@@ -175,7 +175,7 @@ def test_a_reserved_number_is_only_for_who_names_it(create):
     assert chosen_by(named) == ["named", "own country"]
 
 
-def test_each_may_be_given_the_number_that_is_named_for_them(create):
+def test_each_participant_can_get_a_requested_number(create):
     numbers = [number.number for number in add_numbers(9)]
 
     answer = create({"number": ALICE, "proxy_number": numbers[7]}, {"number": BOB, "proxy_number": numbers[8]})
@@ -183,7 +183,7 @@ def test_each_may_be_given_the_number_that_is_named_for_them(create):
     assert given(answer) == numbers[7:]
 
 
-def test_a_number_that_they_have_in_another_conversation_is_a_409(create):
+def test_a_requested_number_that_serves_another_conversation_of_the_participant_is_a_409(create):
     add_numbers(3)
     taken = given(create())[0]
 
@@ -192,12 +192,12 @@ def test_a_number_that_they_have_in_another_conversation_is_a_409(create):
     body = is_refused(answer, 409, "proxy_number_taken")
     assert "the requested virtual number serves another conversation of this participant" in body["detail"]
     assert body["errors"][0]["pointer"] == "/participants/0/proxy_number"
-    # Nothing is missing: others are free.
+    # This is not a shortage: other numbers are free.
     assert not Shortage.objects.exists()
 
 
 @pytest.mark.parametrize("what", ["unknown", "draining", "of a pool", "without texts"])
-def test_a_number_that_is_not_in_service_in_the_pool_is_a_400(create, what):
+def test_a_requested_number_that_is_not_in_service_in_the_pool_is_a_400(create, what):
     add_numbers(2)
     number = "+447700900777"
     if what != "unknown":
@@ -215,7 +215,7 @@ def test_a_number_that_is_not_in_service_in_the_pool_is_a_400(create, what):
     assert not Conversation.objects.exists()
 
 
-def test_a_number_whose_texts_a_phone_in_the_united_states_does_not_get_is_a_400(create):
+def test_a_requested_number_that_cannot_reach_a_phone_in_the_united_states_is_a_400(create):
     [british] = add_numbers(1)
 
     answer = create({"number": NEW_YORKER, "proxy_number": british.number}, ALICE)
@@ -224,7 +224,7 @@ def test_a_number_whose_texts_a_phone_in_the_united_states_does_not_get_is_a_400
 
 
 @pytest.mark.parametrize("wrong", ["07700900500", 7, True, ["+447700900500"]])
-def test_what_is_not_a_number_is_a_400(create, wrong):
+def test_an_invalid_requested_number_is_a_400(create, wrong):
     add_numbers(2)
 
     answer = create(ALICE, {"number": BOB, "proxy_number": wrong})
@@ -235,26 +235,26 @@ def test_what_is_not_a_number_is_a_400(create, wrong):
 
 @pytest.mark.parametrize("option", ["geography", "stickiness", "on_exhausted", "late_messages"])
 @pytest.mark.parametrize("value", ["perhaps", "", 1, [], {}, True, "\x00", "\ud800", "+447700900001", "x" * 9999])
-def test_an_option_has_one_of_its_values(api, option, value):
+def test_an_invalid_option_value_is_a_400_that_lists_the_valid_ones(api, option, value):
     answer = api.post(URL, json.dumps(asked_for(**{option: value})), content_type="application/json")
 
     assert answer.status_code == 400
     error = answer.json()["errors"][0]
     assert error["pointer"] == f"/{option}"
     assert error["detail"].startswith("Expected one of ")
-    # What was there instead is not repeated: it may be a number, or no text at all.
+    # The error does not repeat the invalid value, because it may be a phone number.
     assert len(answer.content) < 500
     assert b"+447700900001" not in answer.content
 
 
 @pytest.mark.parametrize("option", ["pool", "geography", "stickiness", "on_exhausted", "late_messages"])
-def test_null_is_as_if_it_were_not_said(create, option):
+def test_a_null_option_is_treated_as_omitted(create, option):
     add_numbers(2)
 
     assert create(**{option: None}).status_code == 201
 
 
-# A repeat -------------------------------------------------------------------------------------------------------------
+# Repeated requests ----------------------------------------------------------------------------------------------------
 
 
 OPTIONS = {
@@ -268,7 +268,7 @@ OPTIONS = {
 
 @pytest.fixture
 def repeat(api):
-    """repeat(first, second): the answers to two requests under one Idempotency-Key."""
+    """Return a function that posts two requests with one Idempotency-Key and returns both responses."""
     of_pool("berlin", 4, start="+4477009006")
     of_pool("paris", 4, start="+4477009007")
     add_numbers(4)
@@ -280,7 +280,7 @@ def repeat(api):
     return repeat
 
 
-def test_a_request_with_every_option_may_be_repeated(repeat):
+def test_a_request_with_every_option_can_be_repeated(repeat):
     body = asked_for({"number": ALICE, "proxy_number": "+447700900601"}, BOB, **OPTIONS)
 
     first, again = repeat(body, body)
@@ -291,14 +291,14 @@ def test_a_request_with_every_option_may_be_repeated(repeat):
 
 
 @pytest.mark.parametrize(("option", "other"), [("pool", "paris"), ("geography", "prefer"), ("late_messages", "end")])
-def test_with_another_option_it_is_a_mix_up(repeat, option, other):
+def test_a_repeat_with_another_option_value_is_a_422(repeat, option, other):
     first, again = repeat(asked_for(**OPTIONS), asked_for(**{**OPTIONS, option: other}))
 
     assert (first.status_code, again.status_code) == (201, 422)
 
 
 @pytest.mark.parametrize("option", OPTIONS)
-def test_without_one_of_its_options_it_is_a_mix_up(repeat, option):
+def test_a_repeat_without_one_of_the_options_is_a_422(repeat, option):
     less = {name: value for name, value in OPTIONS.items() if name != option}
 
     first, again = repeat(asked_for(**OPTIONS), asked_for(**less))
@@ -306,13 +306,13 @@ def test_without_one_of_its_options_it_is_a_mix_up(repeat, option):
     assert (first.status_code, again.status_code) == (201, 422)
 
 
-def test_another_number_that_is_named_is_a_mix_up(repeat):
+def test_a_repeat_with_another_requested_number_is_a_422(repeat):
     named = [asked_for({"number": ALICE, "proxy_number": f"+44770090050{index}"}, BOB) for index in (0, 1)]
 
     assert [answer.status_code for answer in repeat(*named)] == [201, 422]
 
 
-def test_options_that_are_not_used_may_be_left_out_of_a_repeat(repeat):
+def test_a_repeat_can_omit_unused_options(repeat):
     unused = dict.fromkeys(OPTIONS)
 
     first, again = repeat(asked_for(**unused), asked_for({"number": ALICE, "proxy_number": ""}, BOB))

@@ -1,4 +1,4 @@
-"""A number has no more live participants than its cap."""
+"""The cap on the live participants of a number."""
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -31,15 +31,15 @@ def test_a_number_has_no_more_live_participants_than_its_cap(create, settings):
 
     assert [answer.status_code for answer in made] == [201, 201, 201, 409]
     assert set(VirtualNumber.objects.values_list("live_pair_count", flat=True)) == {3}
-    told = is_refused(made[-1], 409, "no_number_free")["detail"]
+    detail = is_refused(made[-1], 409, "no_number_free")["detail"]
     assert (
-        "0 serve other conversations of theirs, and the others have as many live participants as a number may" in told
+        "0 serve other conversations of theirs, and the others have as many live participants as a number may" in detail
     )
     assert counts_are_right()
 
 
 @pytest.mark.parametrize("named", [False, True])
-def test_the_last_place_on_a_number_is_for_one_of_the_two(create, settings, named):
+def test_the_last_place_on_a_number_goes_to_only_one_of_two_participants(create, settings, named):
     settings.NUMBER_CAP = 3
     [number] = add_numbers(1)
     create()
@@ -52,7 +52,7 @@ def test_the_last_place_on_a_number_is_for_one_of_the_two(create, settings, name
     assert counts_are_right()
 
 
-def test_the_last_place_on_a_number_is_for_who_names_it_whoever_comes_first(create, settings):
+def test_the_last_place_on_a_number_goes_to_the_participant_who_requests_it(create, settings):
     settings.NUMBER_CAP = 1
     [british] = add_numbers(1)
     [french] = add_numbers(1, "FR", start="+33700000")
@@ -64,8 +64,8 @@ def test_the_last_place_on_a_number_is_for_who_names_it_whoever_comes_first(crea
 
 
 @pytest.mark.parametrize("people", list(permutations([ALICE, NEW_YORKER, "+12125550102"])))
-def test_the_last_place_on_a_number_is_for_who_can_have_no_other(create, settings, people):
-    """Alice may have any of the three, the others only the two American ones."""
+def test_the_last_place_on_a_number_goes_to_the_participant_without_an_alternative(create, settings, people):
+    """Alice can use any of the three numbers, the others only the two American ones."""
     settings.NUMBER_CAP = 1
     add_numbers(1)
     add_numbers(2, "US", start="+121255502")
@@ -76,7 +76,7 @@ def test_the_last_place_on_a_number_is_for_who_can_have_no_other(create, setting
     assert counts_are_right()
 
 
-def test_a_pool_has_a_cap_of_its_own(create, settings):
+def test_a_pool_can_set_its_own_cap(create, settings):
     settings.NUMBER_CAP = 1
     of_pool("berlin", 1, start="+4477009006")
     Pool.objects.update(number_cap=4)
@@ -86,7 +86,7 @@ def test_a_pool_has_a_cap_of_its_own(create, settings):
     assert [answer.status_code for answer in made] == [201, 201, 409]
 
 
-def test_what_cools_down_counts_until_it_is_released(create, settings, time_machine):
+def test_cooling_pairs_count_towards_the_cap_until_their_release(create, settings, time_machine):
     settings.NUMBER_CAP = 2
     add_numbers(1)
     create()
@@ -99,7 +99,7 @@ def test_what_cools_down_counts_until_it_is_released(create, settings, time_mach
     assert create(CHARLIE, "+447700900004").status_code == 201
 
 
-def test_a_full_number_is_not_given_even_to_who_names_it(create, settings):
+def test_a_full_number_is_not_given_even_on_request(create, settings):
     settings.NUMBER_CAP = 2
     [number] = add_numbers(1)
     create()
@@ -112,7 +112,7 @@ def test_a_full_number_is_not_given_even_to_who_names_it(create, settings):
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.postgres
-def test_sixteen_creators_at_once_never_fill_a_number_beyond_its_cap(settings):
+def test_sixteen_concurrent_creators_never_exceed_the_cap_of_a_number(settings):
     settings.NUMBER_CAP = 7
     add_numbers(5)
 
@@ -127,7 +127,7 @@ def test_sixteen_creators_at_once_never_fill_a_number_beyond_its_cap(settings):
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(create_four, range(16)))
 
-    # 5 times 7 places, of which two that cannot be filled by one conversation stay free at most.
+    # There are 5 x 7 places. Each conversation fills two of them, so one place stays free.
     assert set(VirtualNumber.objects.values_list("live_pair_count", flat=True)) <= {6, 7}
     assert Participant.objects.count() == 34
     assert counts_are_right()

@@ -1,4 +1,4 @@
-"""Replacing a virtual number under the people who talk through it."""
+"""Replacement of a virtual number in open conversations."""
 
 import threading
 from datetime import timedelta
@@ -45,12 +45,12 @@ def number_of(conversation, position=0):
 
 @pytest.fixture
 def talking():
-    """Alice and Bob, in a pool with room."""
+    """Return an open conversation of Alice and Bob, in a pool with free numbers."""
     add_numbers(4)
     return talk(ALICE, BOB)
 
 
-def test_everybody_is_given_another_number_and_told_so_from_there(talking, run):
+def test_each_participant_gets_another_number_and_a_notice_from_it(talking, run):
     old = number_of(talking)
 
     code, output = run("replace_number", old.number, "--yes")
@@ -68,7 +68,7 @@ def test_everybody_is_given_another_number_and_told_so_from_there(talking, run):
     assert old.number in talking.events.first().reason
 
 
-def test_the_new_number_and_for_a_while_the_old_one_reach_the_other_person(talking):
+def test_the_new_number_and_the_cooling_old_one_reach_the_other_person(talking):
     alice, bob = members(talking)
     list(replace(alice.proxy_number))
     new = number_of(talking)
@@ -85,7 +85,7 @@ def test_the_new_number_and_for_a_while_the_old_one_reach_the_other_person(talki
     ]
 
 
-def test_the_old_pair_is_given_to_nobody_else_until_it_has_cooled_down(talking, time_machine, settings):
+def test_the_replaced_pair_is_not_reassigned_during_its_cool_down(talking, time_machine, settings):
     old = number_of(talking)
     list(replace(old))
     old.refresh_from_db()
@@ -96,15 +96,15 @@ def test_the_old_pair_is_given_to_nobody_else_until_it_has_cooled_down(talking, 
     later(time_machine, settings.COOL_DOWN_SECONDS + 1)
     sweep()
 
-    # The conversation goes on, and the old number means it no more.
+    # The conversation is still open, but the old number no longer routes to it.
     assert not old.participants.unreleased().filter(conversation=talking).exists()
     text(ALICE, old.number)
     assert InboundMessage.objects.get().outcome == InboundOutcome.NO_ROUTE
     assert talking.is_live()
 
 
-def test_the_old_pair_cools_down_with_the_conversation_if_that_ends_meanwhile(talking, time_machine, settings):
-    """A late text to the old number is answered for as long as one to the new."""
+def test_the_replaced_pair_cools_down_as_long_as_a_conversation_that_ends_during_it(talking, time_machine, settings):
+    """A late message to the old number is answered as long as one to the new number."""
     old = number_of(talking)
     list(replace(old))
     later(time_machine, settings.COOL_DOWN_SECONDS - 60)
@@ -117,7 +117,7 @@ def test_the_old_pair_cools_down_with_the_conversation_if_that_ends_meanwhile(ta
     assert InboundMessage.objects.get().outcome == InboundOutcome.ENDED
 
 
-def test_a_replaced_number_retires_itself_once_the_old_pairs_have_cooled_down(talking, time_machine, settings):
+def test_a_replaced_number_is_retired_after_the_cool_down_of_its_pairs(talking, time_machine, settings):
     old = number_of(talking)
     list(replace(old))
     sweep()
@@ -129,8 +129,8 @@ def test_a_replaced_number_retires_itself_once_the_old_pairs_have_cooled_down(ta
     assert states()[old.number] == NumberState.RETIRED
 
 
-def test_the_preview_tells_how_many_texts_it_sends_and_does_nothing(talking, run, settings):
-    settings.REPLACED_NOTICE = "x" * 170  # Two SMS.
+def test_the_preview_shows_the_number_of_notices_and_changes_nothing(talking, run, settings):
+    settings.REPLACED_NOTICE = "x" * 170  # Two segments.
     add_numbers(1, start="+4477009006")
     old = number_of(talking)
     Participant.objects.filter(conversation=talk(ALICE, CHARLIE)).update(release_at=timezone.now())
@@ -144,7 +144,7 @@ def test_the_preview_tells_how_many_texts_it_sends_and_does_nothing(talking, run
     assert not OutboundMessage.objects.exists()
 
 
-def test_the_preview_knows_that_numbers_get_full(run, settings):
+def test_the_preview_respects_the_number_cap(run, settings):
     [old] = add_numbers(1)
     for index in range(2):
         talk(f"+4477007000{index:02}", f"+4477008000{index:02}")
@@ -159,7 +159,7 @@ def test_the_preview_knows_that_numbers_get_full(run, settings):
     assert sum(moved.to is not None for moved in replace(old)) == 3
 
 
-def test_without_an_answer_nothing_is_done(talking, run):
+def test_an_unconfirmed_replacement_changes_nothing(talking, run):
     code, output = run("replace_number", number_of(talking).number, types="n\n")
 
     assert code == ExitCode.USAGE
@@ -167,7 +167,7 @@ def test_without_an_answer_nothing_is_done(talking, run):
     assert set(states().values()) == {"active"}
 
 
-def test_without_a_notice_nobody_is_told(talking, run, settings):
+def test_no_notice_is_sent_if_its_text_is_empty_in_the_settings(talking, run, settings):
     settings.REPLACED_NOTICE = ""
 
     _, output = run("replace_number", number_of(talking).number, "--yes")
@@ -176,7 +176,7 @@ def test_without_a_notice_nobody_is_told(talking, run, settings):
     assert not OutboundMessage.objects.exists()
 
 
-def test_whoever_has_no_other_number_stays_and_is_moved_by_the_next_run(run):
+def test_a_participant_without_another_number_stays_and_is_moved_by_the_next_run(run):
     add_numbers(1)
     conversation = talk(ALICE, BOB)
     old = number_of(conversation)
@@ -192,7 +192,7 @@ def test_whoever_has_no_other_number_stays_and_is_moved_by_the_next_run(run):
     assert old.number not in proxies(conversation)
 
 
-def test_a_run_that_was_stopped_is_gone_on_with_and_tells_nobody_twice(run):
+def test_the_next_run_resumes_a_stopped_one_and_sends_each_notice_once(run):
     [old] = add_numbers(1)
     conversations = [talk(f"+4477007000{index:02}", f"+4477008000{index:02}") for index in range(3)]
     add_numbers(3, start="+4477009006")
@@ -215,7 +215,7 @@ def test_ended_conversations_keep_the_number_until_they_have_cooled_down(talking
     assert number_of(talking) == old
 
 
-def test_the_numbers_that_take_its_place_can_be_named(talking, run):
+def test_the_replacement_numbers_can_be_specified(talking, run):
     old = number_of(talking)
     [wished] = add_numbers(1, start="+4477009006")
     VirtualNumber.objects.filter(pk=wished.pk).update(is_reserved=True)
@@ -225,7 +225,7 @@ def test_the_numbers_that_take_its_place_can_be_named(talking, run):
     assert number_of(talking) == wished
 
 
-def test_one_that_cannot_text_somebody_does_not_take_its_place_for_them(run):
+def test_a_replacement_that_cannot_text_a_participant_is_not_used_for_them(run):
     [old] = add_numbers(1, "US", start="+121255501")
     add_numbers(1)
     conversation = talk("+12125550199", BOB)
@@ -246,7 +246,7 @@ def test_one_that_cannot_text_somebody_does_not_take_its_place_for_them(run):
         (["+447700900502"], "is not in use: it is retired"),
     ],
 )
-def test_nonsense_is_refused_before_anything_is_done(run, arguments, message):
+def test_invalid_arguments_are_rejected_before_any_change(run, arguments, message):
     _, draining, retired = add_numbers(3)
     draining.drain(reason="test")
     retired.retire(reason="test")
@@ -258,7 +258,7 @@ def test_nonsense_is_refused_before_anything_is_done(run, arguments, message):
     assert states()["+447700900500"] == "active"
 
 
-def test_the_old_pair_cools_down_for_as_long_as_the_pool_says(time_machine):
+def test_the_pool_sets_the_cool_down_of_a_replaced_pair(time_machine):
     time_machine.move_to("2026-11-22T12:00:00Z", tick=False)
     add_numbers(4)
     berlin = Pool.objects.create(name="berlin", cool_down=14 * 24 * 3600)
@@ -270,7 +270,7 @@ def test_the_old_pair_cools_down_for_as_long_as_the_pool_says(time_machine):
     assert replaced.release_at == timezone.now() + timedelta(days=14)
 
 
-def test_two_who_meet_again_get_the_number_that_took_its_place(talking, time_machine, settings):
+def test_the_same_two_people_get_the_replacement_number_in_their_next_conversation(talking, time_machine, settings):
     old = number_of(talking, 1)
     list(replace(old))
     has, had = proxies(talking), [number_of(talking).number, old.number]
@@ -283,7 +283,7 @@ def test_two_who_meet_again_get_the_number_that_took_its_place(talking, time_mac
     assert proxies(talk(ALICE, BOB)) == has
 
 
-def test_the_new_number_is_of_the_conversation_s_pool():
+def test_the_replacement_is_from_the_conversations_pool():
     berlin = Pool.objects.create(name="berlin")
     add_numbers(3)
     VirtualNumber.objects.update(pool=berlin)
@@ -296,7 +296,9 @@ def test_the_new_number_is_of_the_conversation_s_pool():
 
 
 @pytest.mark.parametrize(("geography", "is_moved"), [("same-country", False), ("prefer", True), ("any", True)])
-def test_the_new_number_is_of_a_country_that_the_conversation_was_created_for(run, settings, geography, is_moved):
+def test_the_replacement_follows_the_geography_that_the_conversation_was_created_with(
+    run, settings, geography, is_moved
+):
     settings.NUMBER_GEOGRAPHY = "any" if geography == "same-country" else "same-country"
     add_numbers(1)
     conversation = talk(ALICE, BOB, geography=Geography(geography))
@@ -310,8 +312,8 @@ def test_the_new_number_is_of_a_country_that_the_conversation_was_created_for(ru
     assert ("needs an active number of GB" in output) is not is_moved
 
 
-def test_a_conversation_that_does_not_say_is_given_numbers_as_the_settings_say(run, settings):
-    """One that was created before it was written down."""
+def test_a_conversation_without_a_stored_geography_follows_the_settings(run, settings):
+    """Such a conversation was created before the geography was stored."""
     add_numbers(1)
     conversation = talk(ALICE, BOB)
     type(conversation).objects.update(geography="")
@@ -324,7 +326,7 @@ def test_a_conversation_that_does_not_say_is_given_numbers_as_the_settings_say(r
     assert preview(number_of(conversation)).stuck == 0
 
 
-def test_texts_that_wait_for_a_number_that_cannot_send_go_from_the_new_one(talking):
+def test_queued_messages_of_a_number_that_cannot_send_move_to_the_new_number(talking):
     alice, bob = members(talking)
     text(BOB, bob.proxy_number.number)
     alice.proxy_number.quarantine(reason="the carrier refuses it")
@@ -337,8 +339,8 @@ def test_texts_that_wait_for_a_number_that_cannot_send_go_from_the_new_one(talki
     assert states()[alice.proxy_number.number] == NumberState.QUARANTINED
 
 
-def test_texts_that_wait_for_a_number_that_can_send_go_from_there(talking):
-    """From another they would overtake those before them, or be overtaken."""
+def test_queued_messages_of_a_number_that_can_send_stay_with_it(talking):
+    """From another number they could overtake earlier messages, or be overtaken."""
     alice, bob = members(talking)
     text(BOB, bob.proxy_number.number)
 
@@ -347,7 +349,7 @@ def test_texts_that_wait_for_a_number_that_can_send_go_from_there(talking):
     assert OutboundMessage.objects.get(kind="relay").sender == alice.proxy_number
 
 
-def test_in_a_group_the_others_are_named_and_nobody_hears_themselves(run):
+def test_in_a_group_the_notice_names_the_others_and_the_sender_gets_no_copy(run):
     add_numbers(5)
     group = talk(ALICE, BOB, CHARLIE)
     alice = members(group)[0]
@@ -361,7 +363,7 @@ def test_in_a_group_the_others_are_named_and_nobody_hears_themselves(run):
     assert {each.text for each in relays} == {"Alice: hello"}
 
 
-def test_who_wrote_to_the_old_number_is_told_from_the_new_one_that_it_did_not_arrive(talking):
+def test_the_undelivered_notice_for_a_message_to_the_old_number_comes_from_the_new_one(talking):
     alice = members(talking)[0]
     text(ALICE, alice.proxy_number.number)
     list(replace(alice.proxy_number))
@@ -370,11 +372,11 @@ def test_who_wrote_to_the_old_number_is_told_from_the_new_one_that_it_did_not_ar
 
     notify_sender(relay)
 
-    told = OutboundMessage.objects.filter(dedup_key__startswith="undelivered").get()
-    assert told.sender == number_of(talking)
+    notice = OutboundMessage.objects.filter(dedup_key__startswith="undelivered").get()
+    assert notice.sender == number_of(talking)
 
 
-def test_but_not_from_one_that_stands_for_another_conversation_of_theirs_by_now(talking):
+def test_no_undelivered_notice_is_sent_if_the_new_number_was_released(talking):
     alice = members(talking)[0]
     text(ALICE, alice.proxy_number.number)
     list(replace(alice.proxy_number))
@@ -387,7 +389,7 @@ def test_but_not_from_one_that_stands_for_another_conversation_of_theirs_by_now(
     assert not OutboundMessage.objects.filter(dedup_key__startswith="undelivered").exists()
 
 
-def test_a_conversation_can_be_closed_and_reopened_afterwards(talking):
+def test_a_conversation_can_be_closed_and_reopened_after_a_replacement(talking):
     old = number_of(talking)
     list(replace(old))
     talking.refresh_from_db()
@@ -400,7 +402,7 @@ def test_a_conversation_can_be_closed_and_reopened_afterwards(talking):
     assert Participant.objects.get(replaced_by__isnull=False).release_at is not None
 
 
-def test_the_api_shows_each_person_once_with_the_number_that_they_have_now(talking):
+def test_the_api_shows_each_participant_once_with_their_current_number(talking):
     list(replace(number_of(talking)))
 
     shown = ConversationSerializer(type(talking).objects.with_participants().get()).data
@@ -409,8 +411,8 @@ def test_the_api_shows_each_person_once_with_the_number_that_they_have_now(talki
 
 @pytest.mark.postgres
 @pytest.mark.django_db(transaction=True)
-def test_a_text_that_is_taken_in_while_its_recipient_is_given_another_number_goes_from_the_new_one(monkeypatch):
-    """Its numbers were read before, and it is written after."""
+def test_a_message_received_during_a_replacement_is_relayed_from_the_new_number(monkeypatch):
+    """Its numbers are read before the replacement, and its rows are written after it."""
     add_numbers(4)
     conversation = talk(ALICE, BOB)
     alice, bob = members(conversation)
@@ -436,7 +438,7 @@ def test_a_text_that_is_taken_in_while_its_recipient_is_given_another_number_goe
     replacer.start()
     assert locked.wait(60)
     writer.start()
-    wait_for_a_lock()  # It has read the old number, and waits for the conversation.
+    wait_for_a_lock()  # The receiving thread has read the old number and waits for the conversation lock.
     go_on.set()
     replacer.join(60)
     writer.join(60)
@@ -448,7 +450,7 @@ def test_a_text_that_is_taken_in_while_its_recipient_is_given_another_number_goe
 
 @pytest.mark.postgres
 @pytest.mark.django_db(transaction=True)
-def test_two_runs_at_once_move_everybody_once():
+def test_two_concurrent_runs_move_each_participant_once():
     [old] = add_numbers(1)
     for index in range(10):
         talk(f"+4477007000{index:02}", f"+4477008000{index:02}")
@@ -474,7 +476,7 @@ def test_two_runs_at_once_move_everybody_once():
     assert Participant.objects.current().exclude(proxy_number=old).count() == 20
 
 
-def test_nobody_reads_a_real_number_in_what_it_prints(talking, run):
+def test_the_output_shows_no_real_number(talking, run):
     _, output = run("replace_number", number_of(talking).number, "--yes")
 
     assert ALICE[-7:] not in output

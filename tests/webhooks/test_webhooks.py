@@ -1,4 +1,4 @@
-"""The table of answers at the head of conversations/webhooks/views.py, situation by situation."""
+"""The responses to webhooks, as listed in the docstring of conversations/webhooks/views.py."""
 
 import json
 import time
@@ -46,7 +46,7 @@ def as_json(client, url, params):
 
 
 def stopped_clock(monkeypatch):
-    """The seconds that the counter of rejected webhooks sees, in a list of one, to be moved by the test."""
+    """Stop the clock of the counter of rejected webhooks. Return its seconds in a list that the test can change."""
     now = [1000.0]
     monkeypatch.setattr(rejected, "_WRITE_INTERVAL", 1.0)
     monkeypatch.setattr(rejected, "monotonic", lambda: now[0])
@@ -68,7 +68,7 @@ def test_an_empty_unsigned_get_is_a_200_without_effect(client, url):
 
 @SHAPES
 @BOTH
-def test_signed_and_new_is_a_200_and_stored_in_every_shape(client, url, params, send):
+def test_a_new_signed_webhook_is_a_200_and_stored_in_every_request_format(client, url, params, send):
     response = send(client, url, params())
 
     assert response.status_code == 200
@@ -78,7 +78,7 @@ def test_signed_and_new_is_a_200_and_stored_in_every_shape(client, url, params, 
 
 @SHAPES
 @BOTH
-def test_seen_before_is_a_200_without_effect_even_when_signed_anew(client, url, params, send):
+def test_a_repeated_webhook_is_a_200_without_effect_even_with_a_new_signature(client, url, params, send):
     send(client, url, params())
 
     response = send(client, url, params(nonce="another", timestamp=str(int(time.time()) + 5)))
@@ -89,7 +89,7 @@ def test_seen_before_is_a_200_without_effect_even_when_signed_anew(client, url, 
 
 @SHAPES
 @BOTH
-def test_without_a_good_signature_it_is_a_401_and_only_counted(client, url, params, send):
+def test_a_webhook_without_a_valid_signature_is_a_401_and_only_counted(client, url, params, send):
     unsigned = params()
     del unsigned["sig"]
     forged = {**params(), "to": "447700900123"}
@@ -102,14 +102,14 @@ def test_without_a_good_signature_it_is_a_401_and_only_counted(client, url, para
     assert dict(RejectedWebhook.objects.values_list("reason", "count")) == {"missing": 1, "wrong": 1, "too_old": 1}
 
 
-def test_the_counter_counts_each_forgery(client):
+def test_every_forged_webhook_is_counted(client):
     for _ in range(3):
         client.post(INBOUND)
 
     assert RejectedWebhook.objects.get().count == 3
 
 
-def test_a_flood_of_forgeries_is_counted_in_memory_and_written_once_a_second(client, monkeypatch):
+def test_a_flood_of_forged_webhooks_is_counted_in_memory_and_written_once_a_second(client, monkeypatch):
     now = stopped_clock(monkeypatch)
 
     with CaptureQueriesContext(connection) as queries:
@@ -127,7 +127,7 @@ def test_a_flood_of_forgeries_is_counted_in_memory_and_written_once_a_second(cli
 
 
 @pytest.mark.parametrize(("url", "params"), [(INBOUND, signed_inbound), (RECEIPT, signed_receipt)])
-def test_the_next_good_webhook_writes_the_rejected_ones_that_wait_in_memory(client, monkeypatch, url, params):
+def test_the_next_valid_webhook_writes_the_pending_count_of_rejected_ones(client, monkeypatch, url, params):
     now = stopped_clock(monkeypatch)
     for _ in range(3):
         client.post(INBOUND)
@@ -140,7 +140,7 @@ def test_the_next_good_webhook_writes_the_rejected_ones_that_wait_in_memory(clie
     assert (within, RejectedWebhook.objects.get().count) == (1, 3)
 
 
-def test_a_good_webhook_asks_the_database_nothing_for_the_rejected_ones_where_there_are_none(client):
+def test_a_valid_webhook_runs_no_query_for_rejected_ones_if_none_are_pending(client):
     as_form(client, RECEIPT, signed_receipt())
 
     with CaptureQueriesContext(connection) as queries:
@@ -149,9 +149,9 @@ def test_a_good_webhook_asks_the_database_nothing_for_the_rejected_ones_where_th
     assert not [query for query in queries if RejectedWebhook._meta.db_table in query["sql"]]
 
 
-def test_a_process_that_ends_writes_the_rejected_ones_that_wait_in_memory(client, monkeypatch):
+def test_an_exiting_process_writes_the_pending_count_of_rejected_webhooks(client, monkeypatch):
     stopped_clock(monkeypatch)
-    monkeypatch.setattr(connections, "close_all", lambda: None)  # The test's own connection stays.
+    monkeypatch.setattr(connections, "close_all", lambda: None)  # Keep the test's own connection open.
     for _ in range(3):
         client.post(INBOUND)
 
@@ -161,7 +161,7 @@ def test_a_process_that_ends_writes_the_rejected_ones_that_wait_in_memory(client
 
 
 @pytest.mark.parametrize("failure", [OperationalError("away"), RuntimeError("can't start new thread")])
-def test_a_rejected_webhook_is_answered_though_it_cannot_be_counted(client, monkeypatch, caplog, failure):
+def test_a_rejected_webhook_is_answered_even_if_it_cannot_be_counted(client, monkeypatch, caplog, failure):
     def fail(*args):
         raise failure
 
@@ -172,7 +172,7 @@ def test_a_rejected_webhook_is_answered_though_it_cannot_be_counted(client, monk
     assert "rejected webhooks could not be counted" in caplog.text
 
 
-def test_a_signature_by_any_of_the_secrets_is_good(client, settings):
+def test_a_signature_with_any_of_the_secrets_is_valid(client, settings):
     params = signed_inbound()
     settings.VONAGE_SIGNATURE_SECRETS = ["the new one", *settings.VONAGE_SIGNATURE_SECRETS]
 
@@ -204,7 +204,7 @@ def test_a_signature_by_any_of_the_secrets_is_good(client, settings):
     ],
 )
 @pytest.mark.parametrize("url", [INBOUND, RECEIPT])
-def test_what_cannot_be_read_cannot_have_been_signed(client, url, body, content_type):
+def test_an_unreadable_body_is_a_401(client, url, body, content_type):
     response = client.generic("POST", url, body, content_type=content_type)
 
     assert response.status_code == 401
@@ -233,7 +233,7 @@ def test_other_methods_change_nothing(client, method):
         {"type": "binary", "text": None, "data": "0a0b", "udh": "0500"},
     ],
 )
-def test_signed_but_malformed_is_a_200_and_kept_for_staff(client, send, changes):
+def test_a_signed_malformed_webhook_is_a_200_and_stored_for_staff(client, send, changes):
     params = signed_inbound(**changes)
 
     first = send(client, INBOUND, params)
@@ -247,19 +247,19 @@ def test_signed_but_malformed_is_a_200_and_kept_for_staff(client, send, changes)
     assert not OutboundMessage.objects.exists()
 
 
-def test_a_malformed_receipt_is_kept_for_staff_too(client):
+def test_a_malformed_receipt_is_stored_for_staff_too(client):
     assert as_form(client, RECEIPT, signed_receipt(status=None)).status_code == 200
 
     assert InboundMessage.objects.get().reason.startswith("delivery-receipt: ")
 
 
-def test_fields_that_we_do_not_know_do_no_harm(client):
+def test_unknown_fields_are_ignored(client):
     assert as_json(client, INBOUND, signed_inbound(something_new="1")).status_code == 200
 
     assert InboundMessage.objects.get().outcome == "no_route"
 
 
-def test_a_field_hidden_in_an_odd_key_is_refused_though_its_signature_fits(client):
+def test_a_field_hidden_in_another_fields_value_is_rejected_although_the_signature_matches(client):
     params = signed_inbound()
     odd = {key: value for key, value in params.items() if key not in ("text", "timestamp")}
     odd["text"] = params["text"] + "&timestamp=" + params["timestamp"]
@@ -267,7 +267,7 @@ def test_a_field_hidden_in_an_odd_key_is_refused_though_its_signature_fits(clien
     assert as_form(client, INBOUND, odd).status_code == 401
 
 
-def test_a_query_beside_a_body_is_not_read(client):
+def test_a_query_string_is_ignored_if_the_request_has_a_body(client):
     params = signed_inbound()
 
     response = client.post(
@@ -282,13 +282,13 @@ def test_a_query_beside_a_body_is_not_read(client):
     ("url", "params", "module", "function"),
     [(INBOUND, signed_inbound, receive, "receive"), (RECEIPT, signed_receipt, receipts, "receive_receipt")],
 )
-def test_with_the_database_away_it_is_a_503_so_that_vonage_sends_it_again(
+def test_a_webhook_is_a_503_while_the_database_is_down_so_that_vonage_retries(
     client, monkeypatch, url, params, module, function
 ):
-    def away(*args, **kwargs):
+    def fail(*args, **kwargs):
         raise OperationalError("connection refused")
 
-    monkeypatch.setattr(module, function, away)
+    monkeypatch.setattr(module, function, fail)
 
     response = as_form(client, url, params())
 
@@ -296,8 +296,8 @@ def test_with_the_database_away_it_is_a_503_so_that_vonage_sends_it_again(
     assert "Retry-After" in response
 
 
-def test_a_bug_is_a_500_and_the_next_try_is_taken_in_whole(monkeypatch):
-    """Nothing is acknowledged before it is safe, and nothing is left over from what failed half-way."""
+def test_a_bug_is_a_500_and_the_retry_is_processed_completely(monkeypatch):
+    """The failed request leaves no rows behind, and only the committed one is acknowledged."""
     add_numbers(2)
     to = proxies(talk("+447700900001", "+447700900002"))[0]
     params = signed_inbound(msisdn=ALICE[1:], to=to[1:])
@@ -314,7 +314,7 @@ def test_a_bug_is_a_500_and_the_next_try_is_taken_in_whole(monkeypatch):
     assert OutboundMessage.objects.count() == 1
 
 
-def test_unsigned_webhooks_are_taken_only_when_it_is_said_and_there_is_no_secret(client, settings):
+def test_unsigned_webhooks_are_accepted_only_if_allowed_and_no_secret_is_set(client, settings):
     unsigned = signed_inbound()
     del unsigned["sig"]
     settings.ALLOW_UNSIGNED_WEBHOOKS = True
@@ -328,7 +328,7 @@ def test_unsigned_webhooks_are_taken_only_when_it_is_said_and_there_is_no_secret
 
 
 @BOTH
-def test_a_body_of_which_a_part_is_missing_is_a_503_so_that_it_is_sent_again(client, url, params):
+def test_a_truncated_body_is_a_503_so_that_vonage_retries(client, url, params):
     body = json.dumps(params()).encode()
 
     response = client.post(url, body, content_type="application/json", **{"wsgi.input": BytesIO(body[:-50])})
@@ -338,7 +338,7 @@ def test_a_body_of_which_a_part_is_missing_is_a_503_so_that_it_is_sent_again(cli
     assert not RejectedWebhook.objects.exists()
 
 
-def test_the_id_of_what_is_kept_for_staff_cannot_be_guessed_from_a_number_and_a_text(client, settings):
+def test_the_id_of_a_malformed_webhook_cannot_be_guessed_from_its_number_and_text(client, settings):
     params = signed_inbound(messageId=None)
     as_json(client, INBOUND, params)
     settings.NUMBER_HASH_KEY = "another key of more than thirty-two characters"

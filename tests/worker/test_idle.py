@@ -1,4 +1,4 @@
-"""A conversation in which nobody writes for `idle_ttl` ends by itself."""
+"""A conversation without messages for `idle_ttl` seconds is closed automatically."""
 
 import threading
 from datetime import datetime, timedelta
@@ -26,11 +26,11 @@ def _pool(db):
     add_numbers(2)
 
 
-def asked_for(**fields):
+def request_body(**fields):
     return {"participants": [{"number": ALICE}, {"number": BOB}], "notify": False} | fields
 
 
-def says(conversation, words):
+def receive_message(conversation, words):
     to = proxies(conversation)[0]
     receive.receive(InboundText(carrier_message_id=words, sender=ALICE, recipient=to, text=words))
 
@@ -39,8 +39,8 @@ def relayed():
     return [message.text for message in OutboundMessage.objects.filter(kind="relay").order_by("pk")]
 
 
-def test_the_answer_says_after_how_long_and_when_it_would_end(api):
-    made = api.post(URL, asked_for(idle_ttl=HOUR)).json()
+def test_the_response_shows_the_idle_ttl_and_the_time_it_runs_out(api):
+    made = api.post(URL, request_body(idle_ttl=HOUR)).json()
 
     assert made["idle_ttl"] == HOUR
     created, idle = (datetime.fromisoformat(made[field]) for field in ("created_at", "idle_at"))
@@ -48,8 +48,8 @@ def test_the_answer_says_after_how_long_and_when_it_would_end(api):
 
 
 @pytest.mark.parametrize("fields", [{}, {"idle_ttl": None}])
-def test_without_it_a_conversation_may_rest_for_ever(api, fields, time_machine):
-    made = api.post(URL, asked_for(**fields)).json()
+def test_a_conversation_without_an_idle_ttl_never_idles_out(api, fields, time_machine):
+    made = api.post(URL, request_body(**fields)).json()
     assert made["idle_ttl"] is made["idle_at"] is None
 
     later(time_machine, 1000 * 24 * HOUR)
@@ -59,22 +59,22 @@ def test_without_it_a_conversation_may_rest_for_ever(api, fields, time_machine):
 
 
 @pytest.mark.parametrize("wrong", [0, 59, 366 * 24 * HOUR + 1, "an hour", True])
-def test_it_has_the_bounds_of_a_ttl(api, wrong):
-    answer = api.post(URL, asked_for(idle_ttl=wrong))
+def test_an_idle_ttl_out_of_bounds_is_a_400(api, wrong):
+    answer = api.post(URL, request_body(idle_ttl=wrong))
 
     assert answer.status_code == 400
     assert "idle_ttl" in answer.content.decode()
     assert not Conversation.objects.exists()
 
 
-def test_a_repeat_that_asks_for_another_idle_ttl_is_a_mix_up(api):
+def test_a_repeat_with_another_idle_ttl_is_a_422(api):
     headers = {"Idempotency-Key": "order-42"}
 
-    assert api.post(URL, asked_for(idle_ttl=HOUR), headers=headers).status_code == 201
-    assert api.post(URL, asked_for(idle_ttl=2 * HOUR), headers=headers).status_code == 422
+    assert api.post(URL, request_body(idle_ttl=HOUR), headers=headers).status_code == 201
+    assert api.post(URL, request_body(idle_ttl=2 * HOUR), headers=headers).status_code == 422
 
 
-def test_when_its_time_is_up_the_sweep_closes_it_and_says_why(time_machine, settings):
+def test_an_idle_conversation_is_closed_with_its_reason_when_the_idle_ttl_runs_out(time_machine, settings):
     conversation = talk(ALICE, BOB, idle_ttl=HOUR)
     later(time_machine, HOUR - 5)
     assert close_idle() == 0
@@ -91,11 +91,11 @@ def test_when_its_time_is_up_the_sweep_closes_it_and_says_why(time_machine, sett
     assert close_idle() == 0
 
 
-def test_it_has_ended_for_everybody_even_before_the_sweep(api, time_machine):
+def test_an_idle_conversation_has_ended_even_before_it_is_closed(api, time_machine):
     conversation = talk(ALICE, BOB, idle_ttl=HOUR)
     later(time_machine, HOUR + 1)
 
-    says(conversation, "hello?")
+    receive_message(conversation, "hello?")
 
     assert relayed() == []
     assert api.get(f"{URL}{conversation.public_id}/").json()["status"] == "closed"
@@ -103,13 +103,13 @@ def test_it_has_ended_for_everybody_even_before_the_sweep(api, time_machine):
     assert len(api.get(URL, {"status": "closed"}).json()["results"]) == 1
 
 
-def test_a_text_puts_the_end_off(time_machine):
+def test_a_message_restarts_the_idle_ttl(time_machine):
     conversation = talk(ALICE, BOB, idle_ttl=HOUR)
 
     for minutes in (40, 40, 40):
         later(time_machine, minutes * 60)
         sweep()
-        says(conversation, f"still here after {minutes} minutes at {timezone.now():%H:%M:%S}")
+        receive_message(conversation, f"still here after {minutes} minutes at {timezone.now():%H:%M:%S}")
     assert len(relayed()) == 3
 
     later(time_machine, HOUR + 1)
@@ -118,10 +118,10 @@ def test_a_text_puts_the_end_off(time_machine):
     assert conversation.closed_reason == "idle"
 
 
-def test_who_writes_all_the_time_is_still_ended_by_the_ttl(time_machine):
+def test_an_active_conversation_is_still_ended_by_its_ttl(time_machine):
     conversation = talk(ALICE, BOB, ttl=HOUR, idle_ttl=HOUR)
     later(time_machine, HOUR / 2)
-    says(conversation, "in time")
+    receive_message(conversation, "in time")
 
     later(time_machine, HOUR / 2 + 1)
     sweep()
@@ -132,19 +132,19 @@ def test_who_writes_all_the_time_is_still_ended_by_the_ttl(time_machine):
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.postgres
-def test_a_text_that_comes_in_the_very_moment_of_the_sweep_keeps_it_open():
+def test_a_message_that_arrives_while_idle_conversations_are_closed_keeps_its_own_open():
     conversation = talk(ALICE, BOB, idle_ttl=HOUR)
     Conversation.objects.update(idle_at=timezone.now())
     swept = []
 
-    def sweep_beside():
+    def close_concurrently():
         swept.append(close_idle())
         connection.close()
 
     with transaction.atomic():
-        # The text was in time, and its transaction is about to commit.
+        # The message arrived in time, and its transaction is about to commit.
         Participant.objects.find_author(ALICE, proxies(conversation)[0]).conversation.touch()
-        beside = threading.Thread(target=sweep_beside)
+        beside = threading.Thread(target=close_concurrently)
         beside.start()
         wait_for_a_lock()
     beside.join(60)

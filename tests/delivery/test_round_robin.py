@@ -1,4 +1,4 @@
-"""Who is served next: the virtual numbers take turns, and so do the lines of each. And a claim whose answer is lost."""
+"""Round-robin between virtual numbers and between the lines of each, and claims with an unknown outcome."""
 
 import pytest
 from django.db import OperationalError, connection
@@ -15,7 +15,7 @@ from tests.support.outbox import history, later, queue, state_of, work
 
 @pytest.fixture
 def two_lines(db):
-    """Two people who are texted from the same virtual number."""
+    """Return two people with the same proxy number."""
     add_numbers(2)
     everyone = [person for other in (BOB, CHARLIE) for person in members(talk(ALICE, other))]
     one = everyone[1]
@@ -24,7 +24,7 @@ def two_lines(db):
 
 @pytest.mark.django_db
 class TestLines:
-    def test_somebody_who_is_texted_without_end_keeps_nobody_else_of_the_number_waiting(self, two_lines, carrier):
+    def test_a_busy_line_does_not_starve_the_other_lines_of_its_number(self, two_lines, carrier):
         busy, other = two_lines
         queue(busy, *["again"] * 50)
         queue(other, "at last")
@@ -33,7 +33,7 @@ class TestLines:
 
         assert set(claims) == {busy.real_number_id, other.real_number_id}
 
-    def test_they_go_on_taking_turns(self, two_lines, carrier):
+    def test_the_lines_of_a_number_keep_taking_turns(self, two_lines, carrier):
         busy, other = two_lines
         queue(busy, *"abcd")
         queue(other, *"vwxy")
@@ -47,7 +47,7 @@ class TestLines:
             "dy",
         ]
 
-    def test_a_line_that_waits_for_an_outcome_holds_up_no_other(self, two_lines, carrier):
+    def test_a_line_that_waits_for_an_outcome_blocks_no_other(self, two_lines, carrier):
         silent, other = two_lines
         carrier.script = [OutcomeUnknown("no answer")]
         queue(silent, "in doubt")
@@ -61,7 +61,7 @@ class TestLines:
 
 
 @pytest.mark.django_db
-def test_a_text_that_is_never_answered_is_sent_again_a_few_times_and_then_left_to_staff(
+def test_a_message_that_is_never_answered_is_resent_a_few_times_and_then_left_to_staff(
     bob, carrier, settings, time_machine
 ):
     settings.UNKNOWN_OUTCOME_POLICY = "resend"
@@ -86,7 +86,7 @@ def test_a_text_that_is_never_answered_is_sent_again_a_few_times_and_then_left_t
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.postgres
-def test_what_was_taken_in_a_claim_whose_answer_was_lost_is_handed_back_and_sent_once(bob, carrier, monkeypatch):
+def test_a_claim_with_an_unknown_outcome_is_requeued_and_sent_once(bob, carrier, monkeypatch):
     [message] = queue(bob, "hello")
     worker = Relay()
     commit = connection.commit
@@ -109,7 +109,7 @@ def test_what_was_taken_in_a_claim_whose_answer_was_lost_is_handed_back_and_sent
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.postgres
-def test_a_claim_that_was_not_committed_has_taken_nothing(bob, carrier, monkeypatch):
+def test_a_claim_that_was_not_committed_takes_nothing(bob, carrier, monkeypatch):
     [message] = queue(bob, "hello")
     worker = Relay()
 

@@ -1,4 +1,4 @@
-"""What people wrote is erased after TEXT_RETENTION_SECONDS; what became of it stays."""
+"""Texts are erased after TEXT_RETENTION_SECONDS. The outcomes of their messages are kept."""
 
 import re
 
@@ -25,21 +25,21 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
-def _a_month(settings):
+def _thirty_days(settings):
     settings.TEXT_RETENTION_SECONDS = 30 * DAY
 
 
 @pytest.fixture
-def alices(db):
-    """The number under which Alice reaches Bob."""
+def alice_proxy(db):
+    """Return the number through which Alice reaches Bob."""
     add_numbers(2)
     return proxies(talk(ALICE, BOB))[0]
 
 
 @pytest.fixture
-def says(alices, carrier):
+def says(alice_proxy, carrier):
     def says(id, words=WORDS):
-        receive.receive(InboundText(carrier_message_id=id, sender=ALICE, recipient=alices, text=words))
+        receive.receive(InboundText(carrier_message_id=id, sender=ALICE, recipient=alice_proxy, text=words))
         Relay().send_due()
 
     return says
@@ -49,7 +49,7 @@ def texts(model):
     return [row.text for row in model.objects.order_by("pk")]
 
 
-def test_old_texts_are_erased_and_what_became_of_them_stays(says, time_machine):
+def test_old_texts_are_erased_and_their_outcomes_are_kept(says, time_machine):
     says("old")
     later(time_machine, 30 * DAY + 1)
     says("new")
@@ -64,7 +64,7 @@ def test_old_texts_are_erased_and_what_became_of_them_stays(says, time_machine):
     assert relay.events.count() > 1
 
 
-def test_before_their_time_they_are_kept(says, time_machine):
+def test_texts_are_kept_until_the_retention_time(says, time_machine):
     says("one")
     later(time_machine, 30 * DAY - 60)
 
@@ -73,7 +73,7 @@ def test_before_their_time_they_are_kept(says, time_machine):
     assert texts(InboundMessage) == texts(OutboundMessage) == [WORDS]
 
 
-def test_without_a_retention_in_the_settings_they_are_kept_for_ever(says, time_machine, settings):
+def test_texts_are_kept_forever_without_a_retention_setting(says, time_machine, settings):
     settings.TEXT_RETENTION_SECONDS = 0
     says("one")
     later(time_machine, 1000 * DAY)
@@ -83,7 +83,7 @@ def test_without_a_retention_in_the_settings_they_are_kept_for_ever(says, time_m
     assert texts(InboundMessage) == [WORDS]
 
 
-def test_a_webhook_that_was_kept_as_it_came_is_erased_too(db, time_machine):
+def test_the_raw_body_of_an_undecodable_webhook_is_erased_too(db, time_machine):
     receive.store_undecodable("m1", WORDS, "for the test")
     later(time_machine, 31 * DAY)
 
@@ -93,7 +93,7 @@ def test_a_webhook_that_was_kept_as_it_came_is_erased_too(db, time_machine):
 
 
 @pytest.mark.parametrize("state", ["queued", "sending"])
-def test_a_text_that_is_still_to_be_sent_is_kept_until_it_is_settled(says, time_machine, state):
+def test_the_text_of_an_unsent_message_is_kept_until_the_message_is_settled(says, time_machine, state):
     for id in ("one", "two", "three"):
         says(id)
     second = OutboundMessage.objects.order_by("pk")[1]
@@ -108,7 +108,7 @@ def test_a_text_that_is_still_to_be_sent_is_kept_until_it_is_settled(says, time_
     assert texts(OutboundMessage) == ["", "", ""]
 
 
-def test_a_text_whose_outcome_nobody_knows_is_too_old_to_be_sent_again_and_is_erased(bob, time_machine):
+def test_the_text_of_an_old_message_with_an_unknown_outcome_is_erased(bob, time_machine):
     message = outbox.queue_notice(bob, WORDS)
     OutboundMessage.objects.filter(pk=message.pk).update(state="unknown")
     later(time_machine, 31 * DAY)
@@ -118,10 +118,10 @@ def test_a_text_whose_outcome_nobody_knows_is_too_old_to_be_sent_again_and_is_er
     assert OutboundMessage.objects.get(pk=message.pk).text == ""
 
 
-def test_the_parts_of_a_long_text_that_no_worker_has_passed_on_yet_are_kept(alices, time_machine):
+def test_the_parts_of_a_long_message_that_is_not_relayed_yet_are_kept(alice_proxy, time_machine):
     long_messages.take_in(
         InboundText(
-            carrier_message_id="p1", sender=ALICE, recipient=alices, text=WORDS, concat_ref="7", part=1, parts=2
+            carrier_message_id="p1", sender=ALICE, recipient=alice_proxy, text=WORDS, concat_ref="7", part=1, parts=2
         )
     )
     later(time_machine, 31 * DAY)
@@ -129,15 +129,15 @@ def test_the_parts_of_a_long_text_that_no_worker_has_passed_on_yet_are_kept(alic
     assert texts(InboundMessage) == [WORDS]
 
     sweep()
-    # What they make is as old as they are, but still to be sent.
+    # The joined message is as old as its parts, but is still to be sent.
     assert texts(InboundMessage) == ["", ""]
     assert texts(OutboundMessage) == [f"{WORDS}[...]"]
 
 
-def test_a_long_text_that_can_never_be_read_does_not_keep_the_others_from_being_erased(alices, says, time_machine):
+def test_an_unreadable_long_message_does_not_block_the_erasure_of_others(alice_proxy, says, time_machine):
     long_messages.take_in(
         InboundText(
-            carrier_message_id="p1", sender=ALICE, recipient=alices, text=WORDS, concat_ref="7", part=1, parts=2
+            carrier_message_id="p1", sender=ALICE, recipient=alice_proxy, text=WORDS, concat_ref="7", part=1, parts=2
         )
     )
     with connection.cursor() as cursor:
@@ -153,7 +153,7 @@ def test_a_long_text_that_can_never_be_read_does_not_keep_the_others_from_being_
     assert LongMessage.objects.get().closed_at
 
 
-def test_a_pass_erases_a_bite_and_the_next_goes_on(says, time_machine, monkeypatch):
+def test_each_run_erases_one_batch_and_the_next_run_continues(says, time_machine, monkeypatch):
     monkeypatch.setattr(erase_texts, "BITE", 2)
     for number in range(5):
         says(f"{number}")
@@ -166,7 +166,7 @@ def test_a_pass_erases_a_bite_and_the_next_goes_on(says, time_machine, monkeypat
     assert left == [3, 1, 0]
 
 
-def test_a_pass_that_finds_nothing_to_do_costs_the_same_however_much_was_erased(
+def test_a_run_without_work_costs_the_same_after_any_number_of_erasures(
     says, time_machine, django_assert_max_num_queries
 ):
     for number in range(5):
@@ -174,14 +174,14 @@ def test_a_pass_that_finds_nothing_to_do_costs_the_same_however_much_was_erased(
     later(time_machine, 31 * DAY)
     erase_old_texts()
 
-    with django_assert_max_num_queries(8) as queries:  # Of which half open and end a transaction.
+    with django_assert_max_num_queries(8) as queries:  # Half of them begin or end a transaction.
         assert erase_old_texts() == 0
 
     assert all("UPDATE" not in query["sql"] for query in queries if "FOR NO KEY UPDATE" not in query["sql"])
 
 
 @pytest.mark.postgres
-def test_what_is_erased_is_found_by_the_primary_key_from_where_the_last_pass_stopped(says, time_machine):
+def test_texts_to_erase_are_found_by_primary_key_from_where_the_last_run_stopped(says, time_machine):
     says("one")
     later(time_machine, 31 * DAY)
     erase_old_texts()
@@ -189,31 +189,31 @@ def test_what_is_erased_is_found_by_the_primary_key_from_where_the_last_pass_sto
     later(time_machine, 31 * DAY)
     stopped_at = dict(TextErasure.objects.values_list("table", "up_to"))
 
-    with CaptureQueriesContext(connection) as asked:
+    with CaptureQueriesContext(connection) as captured:
         assert erase_old_texts() == 2
 
     for model in (InboundMessage, OutboundMessage):
         table = model._meta.db_table
-        questions = [
-            query["sql"] for query in asked if re.match(f'SELECT .* FROM "{table}"|UPDATE "{table}"', query["sql"])
+        queries = [
+            query["sql"] for query in captured if re.match(f'SELECT .* FROM "{table}"|UPDATE "{table}"', query["sql"])
         ]
-        assert [question.split()[0] for question in questions] == ["SELECT", "SELECT", "UPDATE"]
-        for question in questions:
-            plan = explain(question)
+        assert [query.split()[0] for query in queries] == ["SELECT", "SELECT", "UPDATE"]
+        for query in queries:
+            plan = explain(query)
             assert re.search(rf"Scan using {table}_pkey .*\n +Index Cond: \(.*id > {stopped_at[table]}\)", plan), plan
             assert "Sort" not in plan
 
 
-def explain(question):
-    """With what the planner does for so small a table alone switched off."""
+def explain(query):
+    """Return the query plan, without the plans that PostgreSQL uses only for very small tables."""
     with connection.cursor() as cursor:
         for way in ("seqscan", "bitmapscan", "sort"):
             cursor.execute(f"SET LOCAL enable_{way} = off")
-        cursor.execute(f"EXPLAIN {question}")
+        cursor.execute(f"EXPLAIN {query}")
         return "\n".join(row for [row] in cursor.fetchall())
 
 
-def test_a_retention_in_which_a_text_may_still_be_sent_is_refused(settings):
+def test_a_retention_shorter_than_the_time_to_send_a_message_is_rejected(settings):
     needed = (
         settings.MESSAGE_MAX_AGE_SECONDS + settings.SEND_LEASE_SECONDS + settings.LONG_MESSAGE_TIMEOUT_SECONDS + 600
     )

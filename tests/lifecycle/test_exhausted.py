@@ -1,4 +1,4 @@
-"""When somebody has used up every number: a cool-down is cut short, or the creation is refused with all the figures."""
+"""Creation for a person without a free number: a cool-down is cut short, or the request is rejected."""
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -29,12 +29,12 @@ from tests.support.outbox import later, queue
 pytestmark = pytest.mark.django_db
 
 
-# Strict, or soft ------------------------------------------------------------------------------------------------------
+# Strict and soft policy -----------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def cooling(db, time_machine):
-    """Alice's ended conversations with Bob, Charlie and Dora, the oldest first, on all the numbers that there are."""
+    """Return three ended conversations of Alice, oldest first, whose cooling pairs take every number."""
     add_numbers(3)
     ended = []
     for other in (BOB, CHARLIE, "+447700900004"):
@@ -45,13 +45,13 @@ def cooling(db, time_machine):
     return ended
 
 
-def test_strict_is_a_409(create, cooling):
+def test_the_strict_policy_answers_409(create, cooling):
     is_refused(create(ALICE, "+447700900005", on_exhausted="strict"), 409, "no_number_free")
 
     assert not Participant.objects.exclude(released_at=None).exists()
 
 
-def test_soft_cuts_the_oldest_cool_down_short_and_records_it_with_both_conversations(create, cooling):
+def test_the_soft_policy_cuts_the_oldest_cool_down_short_and_records_it(create, cooling):
     oldest = cooling[0]
 
     answers = [create(ALICE, f"+44770090001{index}", on_exhausted="soft") for index in range(3)]
@@ -67,7 +67,7 @@ def test_soft_cuts_the_oldest_cool_down_short_and_records_it_with_both_conversat
     is_refused(create(ALICE, "+447700900019", on_exhausted="soft"), 409, "no_number_free")
 
 
-def test_the_oldest_is_the_one_that_ended_first_whatever_its_cool_down_was(create, cooling, settings, time_machine):
+def test_the_oldest_cool_down_is_that_of_the_conversation_that_ended_first(create, cooling, settings, time_machine):
     settings.COOL_DOWN_SECONDS -= 3600
     newest = cooling[2].reopen().close()
     assert Participant.objects.cooling().earliest("release_at").conversation == newest
@@ -77,7 +77,7 @@ def test_the_oldest_is_the_one_that_ended_first_whatever_its_cool_down_was(creat
     assert given(answer)[0] == proxies(cooling[0])[0]
 
 
-def test_soft_takes_a_free_number_where_there_is_one(create, cooling):
+def test_the_soft_policy_prefers_a_free_number(create, cooling):
     add_numbers(1, start="+4477009006")
 
     assert chosen_by(create(ALICE, "+447700900005", on_exhausted="soft"))[0] == "own country"
@@ -85,7 +85,7 @@ def test_soft_takes_a_free_number_where_there_is_one(create, cooling):
 
 
 @pytest.mark.parametrize("state", ["queued", "sending", "unknown"])
-def test_a_number_from_which_a_text_is_still_under_way_is_not_taken(create, cooling, state):
+def test_the_cool_down_of_a_number_with_an_unsettled_message_is_not_cut_short(create, cooling, state):
     [message] = queue(members(cooling[0])[0], "Are you there?")
     OutboundMessage.objects.filter(pk=message.pk).update(state=state, lease_until=timezone.now())
 
@@ -96,8 +96,8 @@ def test_a_number_from_which_a_text_is_still_under_way_is_not_taken(create, cool
     assert given(create(ALICE, "+447700900006", on_exhausted="soft"))[0] == proxies(cooling[0])[0]
 
 
-def test_nor_one_from_which_we_are_about_to_say_that_the_conversation_has_ended(create, cooling, settings):
-    """It would reach its reader as if it were said of the new conversation."""
+def test_the_cool_down_of_a_number_with_a_queued_ended_notice_is_not_cut_short(create, cooling, settings):
+    """The notice would seem to be about the new conversation."""
     to = proxies(cooling[0])[0]
     receive.receive(InboundText(carrier_message_id="late", sender=ALICE, recipient=to, text="hello?"))
     assert OutboundMessage.objects.get().text == settings.ENDED_NOTICE
@@ -105,8 +105,8 @@ def test_nor_one_from_which_we_are_about_to_say_that_the_conversation_has_ended(
     assert given(create(ALICE, "+447700900005", on_exhausted="soft"))[0] == proxies(cooling[1])[0]
 
 
-def test_nor_one_that_was_replaced_in_a_conversation_that_goes_on(create):
-    """It still reaches that conversation."""
+def test_the_cool_down_of_a_replaced_number_in_an_open_conversation_is_not_cut_short(create):
+    """The replaced number still routes to that conversation."""
     old, new = add_numbers(2)
     VirtualNumber.objects.filter(pk=new.pk).update(is_reserved=True)
     talk(ALICE, BOB)
@@ -119,29 +119,29 @@ def test_nor_one_that_was_replaced_in_a_conversation_that_goes_on(create):
 
 
 @pytest.fixture
-def meanwhile(monkeypatch):
-    """Has something happen once, beside the creation, between the choice of a pair that cools down and its release."""
+def concurrently(monkeypatch):
+    """Return a function that makes an action run once, between the choice of a cooling pair and its release."""
     release = cut_cool_down.release_early
 
-    def when(happens):
+    def run_before_release(action):
         def work():
-            happens()
+            action()
             connection.close()
 
-        def first_happens(pairs):
-            monkeypatch.setattr(choose_numbers, "cut_short", release)
+        def act_then_release(pairs):
+            monkeypatch.setattr(choose_numbers, "release_early", release)
             with ThreadPoolExecutor(1) as beside:
                 beside.submit(work).result(60)
             return release(pairs)
 
-        monkeypatch.setattr(choose_numbers, "cut_short", first_happens)
+        monkeypatch.setattr(choose_numbers, "release_early", act_then_release)
 
-    return when
+    return run_before_release
 
 
 @pytest.mark.postgres
 @pytest.mark.django_db(transaction=True)
-def test_nor_if_that_conversation_is_opened_again_in_the_same_moment(create, meanwhile):
+def test_no_cool_down_is_cut_short_if_its_conversation_is_reopened_concurrently(create, concurrently):
     old, new = add_numbers(2)
     VirtualNumber.objects.filter(pk=new.pk).update(is_reserved=True)
     conversation = talk(ALICE, BOB)
@@ -151,7 +151,7 @@ def test_nor_if_that_conversation_is_opened_again_in_the_same_moment(create, mea
     old.restore(reason="it is well again")
     conversation.refresh_from_db()
     conversation.close()
-    meanwhile(Conversation.objects.get().reopen)
+    concurrently(Conversation.objects.get().reopen)
 
     is_refused(create(ALICE, CHARLIE, on_exhausted="soft"), 409, "no_number_free")
     assert not Participant.objects.released().exists()
@@ -159,28 +159,28 @@ def test_nor_if_that_conversation_is_opened_again_in_the_same_moment(create, mea
 
 @pytest.mark.postgres
 @pytest.mark.django_db(transaction=True)
-def test_nor_one_to_which_a_late_text_has_come_in_the_same_moment(create, cooling, meanwhile):
+def test_no_cool_down_is_cut_short_if_a_late_message_arrives_concurrently(create, cooling, concurrently):
     late = InboundText(carrier_message_id="late", sender=ALICE, recipient=proxies(cooling[0])[0], text="hello?")
-    meanwhile(lambda: receive.receive(late))
+    concurrently(lambda: receive.receive(late))
 
     assert given(create(ALICE, "+447700900005", on_exhausted="soft"))[0] == proxies(cooling[1])[0]
 
 
-def test_what_is_open_is_never_taken(create):
+def test_a_number_of_an_open_conversation_is_never_taken(create):
     add_numbers(1)
     talk(ALICE, BOB)
 
     is_refused(create(ALICE, CHARLIE, on_exhausted="soft"), 409, "no_number_free")
 
 
-def test_after_that_the_old_conversation_cannot_be_reopened(api, create, cooling):
+def test_a_conversation_whose_cool_down_was_cut_short_cannot_be_reopened(api, create, cooling):
     create(ALICE, "+447700900005", on_exhausted="soft")
 
     is_refused(api.post(f"{URL}{cooling[0].public_id}/reopen/"), 409, "numbers_released")
     assert api.post(f"{URL}{cooling[1].public_id}/reopen/").status_code == 200
 
 
-def test_soft_frees_the_number_that_was_asked_for_and_no_other(create, cooling):
+def test_the_soft_policy_releases_only_the_requested_number(create, cooling):
     newest = proxies(cooling[2])[0]
 
     answer = create({"number": ALICE, "proxy_number": newest}, "+447700900005", on_exhausted="soft")
@@ -189,7 +189,7 @@ def test_soft_frees_the_number_that_was_asked_for_and_no_other(create, cooling):
     assert [each.participants.released().count() for each in cooling] == [0, 0, 1]
 
 
-def test_a_repeat_of_what_cut_a_cool_down_short_cuts_no_other(api, cooling):
+def test_a_repeated_request_cuts_no_second_cool_down_short(api, cooling):
     body, headers = asked_for(ALICE, "+447700900005", on_exhausted="soft"), {"Idempotency-Key": "order-42"}
 
     answers = [api.post(URL, body, headers=headers).json() for _ in range(2)]
@@ -200,7 +200,7 @@ def test_a_repeat_of_what_cut_a_cool_down_short_cuts_no_other(api, cooling):
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.postgres
-def test_sixteen_who_cut_cool_downs_short_at_once_never_share_a_pair():
+def test_sixteen_concurrent_creators_that_cut_cool_downs_short_never_share_a_pair():
     add_numbers(4)
     for other in range(4):
         talk(ALICE, f"+44770070000{other}").close()
@@ -223,7 +223,7 @@ def test_sixteen_who_cut_cool_downs_short_at_once_never_share_a_pair():
 # No number free -------------------------------------------------------------------------------------------------------
 
 
-def test_the_problem_has_all_the_figures_and_they_are_kept_as_an_event(create):
+def test_a_shortage_is_reported_and_recorded_with_all_its_figures(create):
     add_numbers(2)
     add_numbers(1, "US", start="+1212555010")
     VirtualNumber.objects.filter(country="US").update(is_reserved=True)
@@ -254,14 +254,14 @@ def test_the_problem_has_all_the_figures_and_they_are_kept_as_an_event(create):
     assert counts_are_right()
 
 
-def test_of_somebody_who_is_not_known_yet_the_event_names_nobody(create):
+def test_the_shortage_of_an_unknown_person_is_recorded_without_a_real_number(create):
     is_refused(create(), 409, "no_number_free")
 
     shortage = Shortage.objects.get()
     assert (shortage.real_number, shortage.eligible_count, shortage.in_use, shortage.needed) == (None, 0, 0, 1)
 
 
-def test_with_nothing_cooling_down_it_is_not_known_when_the_next_number_is_free(create):
+def test_the_next_release_is_null_if_nothing_is_cooling_down(create):
     add_numbers(1)
     create()
 

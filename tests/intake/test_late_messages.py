@@ -1,4 +1,4 @@
-"""A text that comes after the end of its conversation, while its numbers still cool down; and after that."""
+"""Messages that arrive after the end of their conversation, during the cool-down and after it."""
 
 from datetime import datetime, timedelta
 from itertools import count
@@ -24,7 +24,7 @@ _ids = count(1)
 
 @pytest.fixture(autouse=True)
 def _still(time_machine):
-    """Time stands still, but for `later`."""
+    """Stop the clock. Only `pass_time` moves it."""
     time_machine.move_to(timezone.now(), tick=False)
 
 
@@ -33,14 +33,14 @@ def pass_time(time_machine, seconds):
 
 
 def text(sender, to):
-    """What became of a text."""
+    """Receive a message and return its record, with the outcome."""
     name = f"late-{next(_ids)}"
     receive.receive(InboundText(carrier_message_id=name, sender=sender, recipient=to, text="I left my keys"))
     return InboundMessage.objects.get(carrier_message_id=name)
 
 
-def says(person, conversation):
-    """Alice (0) or Bob (1) writes to the number that they have in it."""
+def text_from(person, conversation):
+    """Receive a message from Alice (0) or Bob (1) to their proxy number in the conversation."""
     return text([ALICE, BOB][person], proxies(conversation)[person])
 
 
@@ -48,43 +48,43 @@ def relayed_to():
     return [message.recipient.number for message in OutboundMessage.objects.filter(kind="relay").order_by("pk")]
 
 
-def made(**options):
+def new_conversation(**options):
     add_numbers(2)
     return talk(ALICE, BOB, **options)
 
 
-def again(conversation):
+def reload(conversation):
     conversation.refresh_from_db()
     return conversation
 
 
-# Answered that it has ended -------------------------------------------------------------------------------------------
+# Answered with a notice ----------------------------------------------------------------------------------------------
 
 
-def test_its_sender_is_told_that_it_has_ended_and_nobody_gets_it(settings):
-    conversation = made()
+def test_a_late_message_reaches_nobody_and_its_sender_learns_that_the_conversation_ended(settings):
+    conversation = new_conversation()
     conversation.close()
 
-    late = says(0, conversation)
+    late = text_from(0, conversation)
 
     assert late.outcome == "ended"
     assert late.participant == members(conversation)[0]
     [answer] = OutboundMessage.objects.all()
     assert (answer.recipient.number, answer.text) == (ALICE, settings.ENDED_NOTICE)
     assert answer.sender.number == proxies(conversation)[0]
-    assert again(conversation).state == "closed"
+    assert reload(conversation).state == "closed"
 
 
 @pytest.mark.parametrize("option", ["ttl", "idle_ttl"])
-def test_even_before_the_sweep_has_closed_it(time_machine, option):
+def test_a_message_is_late_even_before_the_expired_conversation_is_closed(time_machine, option):
     options: dict = {option: HOUR}
-    conversation = made(**options)
+    conversation = new_conversation(**options)
     pass_time(time_machine, HOUR)
 
-    assert says(0, conversation).outcome == "ended"
+    assert text_from(0, conversation).outcome == "ended"
 
 
-# Opening it again -----------------------------------------------------------------------------------------------------
+# Reopened by a late message -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -96,24 +96,24 @@ def test_even_before_the_sweep_has_closed_it(time_machine, option):
         ("reopen", "end", "ended"),
     ],
 )
-def test_what_becomes_of_it_is_as_the_request_says_or_else_the_setting(api, settings, setting, asked, outcome):
+def test_the_request_overrides_the_late_message_policy_of_the_settings(api, settings, setting, asked, outcome):
     settings.LATE_MESSAGE_POLICY = setting
     add_numbers(2)
     body = {"participants": [{"number": ALICE}, {"number": BOB}], "notify": False, "late_messages": asked}
     answer = api.post(URL, body).json()
-    settings.LATE_MESSAGE_POLICY = "end"  # What it was when the conversation was made counts.
+    settings.LATE_MESSAGE_POLICY = "end"  # The value at creation counts.
     conversation = Conversation.objects.get()
     conversation.close()
 
-    assert says(0, conversation).outcome == outcome
+    assert text_from(0, conversation).outcome == outcome
     assert answer["late_messages"] == (asked or setting)
 
 
-def test_it_reaches_the_others_and_so_does_the_answer(api):
-    conversation = made(late_messages="reopen")
+def test_a_late_message_and_its_reply_reach_the_other_participant(api):
+    conversation = new_conversation(late_messages="reopen")
     conversation.close()
 
-    assert says(0, conversation).outcome == says(1, conversation).outcome == "relayed"
+    assert text_from(0, conversation).outcome == text_from(1, conversation).outcome == "relayed"
 
     assert relayed_to() == [BOB, ALICE]
     shown = api.get(f"{URL}{conversation.public_id}/").json()
@@ -123,7 +123,7 @@ def test_it_reaches_the_others_and_so_does_the_answer(api):
     assert {participant.release_at for participant in members(conversation)} == {None}
 
 
-def test_in_a_pool_too_for_as_long_as_the_pool_cools_down(time_machine):
+def test_late_messages_reopen_a_conversation_for_the_whole_cool_down_of_its_pool(time_machine):
     pool = Pool.objects.create(name="berlin", cool_down=3 * 24 * HOUR)
     add_numbers(2)
     VirtualNumber.objects.update(pool=pool)
@@ -132,17 +132,17 @@ def test_in_a_pool_too_for_as_long_as_the_pool_cools_down(time_machine):
     conversation.close()
     pass_time(time_machine, 3 * 24 * HOUR - 1)
     sweep()
-    assert says(0, conversation).outcome == "relayed"
+    assert text_from(0, conversation).outcome == "relayed"
 
-    again(conversation).close()
+    reload(conversation).close()
     pass_time(time_machine, 3 * 24 * HOUR + 1)
     sweep()
-    assert says(0, conversation).outcome == "no_route"
+    assert text_from(0, conversation).outcome == "no_route"
 
 
-def test_a_text_that_is_not_passed_on_does_not_open_it(settings):
+def test_a_late_message_that_is_not_relayed_does_not_reopen_its_conversation(settings):
     settings.MAX_SEGMENTS = 1
-    conversation = made(late_messages="reopen")
+    conversation = new_conversation(late_messages="reopen")
     conversation.close()
     to = proxies(conversation)[0]
 
@@ -151,106 +151,106 @@ def test_a_text_that_is_not_passed_on_does_not_open_it(settings):
         receive.receive(InboundText(carrier_message_id=name, sender=ALICE, recipient=to, text=words))
 
     assert {message.outcome for message in InboundMessage.objects.all()} == {"empty", "too_long"}
-    assert again(conversation).state == "closed"
+    assert reload(conversation).state == "closed"
 
 
-def test_a_repeated_webhook_opens_it_once():
-    conversation = made(late_messages="reopen")
+def test_a_repeated_webhook_reopens_a_conversation_once():
+    conversation = new_conversation(late_messages="reopen")
     conversation.close()
     late = InboundText(carrier_message_id="late", sender=ALICE, recipient=proxies(conversation)[0], text="hello?")
 
     receive.receive(late)
-    again(conversation).close()
+    reload(conversation).close()
     receive.receive(late)
 
-    assert again(conversation).state == "closed"
+    assert reload(conversation).state == "closed"
     assert relayed_to() == [BOB]
 
 
-# For how long ---------------------------------------------------------------------------------------------------------
+# Times after reopening ------------------------------------------------------------------------------------------------
 
 
-def test_its_times_begin_anew_and_do_not_grow_however_often(time_machine):
-    conversation = made(late_messages="reopen", ttl=10 * HOUR, idle_ttl=2 * HOUR)
+def test_each_reopening_restarts_the_ttl_and_the_idle_ttl_without_extending_them(time_machine):
+    conversation = new_conversation(late_messages="reopen", ttl=10 * HOUR, idle_ttl=2 * HOUR)
 
     for _ in range(3):
         pass_time(time_machine, HOUR)
-        again(conversation).close()
+        reload(conversation).close()
         pass_time(time_machine, 24 * HOUR)
 
-        assert says(0, conversation).outcome == "relayed"
+        assert text_from(0, conversation).outcome == "relayed"
 
-        again(conversation)
+        reload(conversation)
         assert conversation.expires_at == timezone.now() + timedelta(hours=10)
         assert conversation.idle_at == timezone.now() + timedelta(hours=2)
 
 
-def test_one_that_expired_and_is_opened_before_the_sweep_has_its_whole_time_again(time_machine):
-    conversation = made(late_messages="reopen", ttl=HOUR)
+def test_an_expired_conversation_reopened_before_it_is_closed_gets_its_full_ttl(time_machine):
+    conversation = new_conversation(late_messages="reopen", ttl=HOUR)
     pass_time(time_machine, 3 * HOUR)
 
-    assert says(0, conversation).outcome == "relayed"
+    assert text_from(0, conversation).outcome == "relayed"
 
-    assert again(conversation).expires_at == timezone.now() + timedelta(seconds=HOUR)
+    assert reload(conversation).expires_at == timezone.now() + timedelta(seconds=HOUR)
     assert [event.reason for event in conversation.events.all()][:2] == ["a late text", "expired"]
     sweep()
-    assert again(conversation).is_live()
+    assert reload(conversation).is_live()
     pass_time(time_machine, HOUR)
     sweep()
-    assert again(conversation).closed_reason == "expired"
+    assert reload(conversation).closed_reason == "expired"
 
 
-def test_one_that_was_idle_is_closed_again_when_nobody_writes(time_machine):
-    conversation = made(late_messages="reopen", idle_ttl=HOUR)
+def test_a_reopened_idle_conversation_is_closed_again_if_nobody_writes(time_machine):
+    conversation = new_conversation(late_messages="reopen", idle_ttl=HOUR)
     pass_time(time_machine, 3 * HOUR)
 
-    assert says(0, conversation).outcome == "relayed"
+    assert text_from(0, conversation).outcome == "relayed"
     assert [event.reason for event in conversation.events.all()][:2] == ["a late text", "idle"]
 
     pass_time(time_machine, HOUR)
     sweep()
-    assert again(conversation).closed_reason == "idle"
+    assert reload(conversation).closed_reason == "idle"
 
 
-def test_one_without_an_end_has_none_afterwards():
-    conversation = made(late_messages="reopen")
+def test_a_conversation_without_a_ttl_has_none_after_reopening():
+    conversation = new_conversation(late_messages="reopen")
     conversation.close()
-    says(0, conversation)
+    text_from(0, conversation)
 
-    assert again(conversation).expires_at is conversation.idle_at is None
+    assert reload(conversation).expires_at is conversation.idle_at is None
 
 
-def test_its_numbers_cool_down_anew_after_the_next_end(time_machine, settings):
-    conversation = made(late_messages="reopen")
+def test_the_cool_down_restarts_when_a_reopened_conversation_ends(time_machine, settings):
+    conversation = new_conversation(late_messages="reopen")
     conversation.close()
     pass_time(time_machine, settings.COOL_DOWN_SECONDS - HOUR)
-    says(0, conversation)
-    again(conversation).close()
+    text_from(0, conversation)
+    reload(conversation).close()
     pass_time(time_machine, 2 * HOUR)
     sweep()
 
-    assert says(0, conversation).outcome == "relayed"
+    assert text_from(0, conversation).outcome == "relayed"
 
 
-# Not any more ---------------------------------------------------------------------------------------------------------
+# Closed permanently ---------------------------------------------------------------------------------------------------
 
 
 def closed_for_good(api, conversation):
     return api.post(f"{URL}{conversation.public_id}/close/", {"permanent": True})
 
 
-def test_closed_for_good_it_is_opened_by_no_text(api):
-    conversation = made(late_messages="reopen")
+def test_a_late_message_does_not_reopen_a_permanently_closed_conversation(api):
+    conversation = new_conversation(late_messages="reopen")
 
     answer = closed_for_good(api, conversation)
 
     assert (answer.status_code, answer.json()["late_messages"]) == (200, "end")
-    assert says(0, conversation).outcome == "ended"
+    assert text_from(0, conversation).outcome == "ended"
 
 
 @pytest.mark.parametrize("is_swept", [True, False])
-def test_for_good_may_be_said_afterwards_and_again(api, time_machine, is_swept):
-    conversation = made(late_messages="reopen", ttl=HOUR)
+def test_a_closed_conversation_can_be_closed_permanently_more_than_once(api, time_machine, is_swept):
+    conversation = new_conversation(late_messages="reopen", ttl=HOUR)
     pass_time(time_machine, HOUR)
     if is_swept:
         sweep()
@@ -259,21 +259,21 @@ def test_for_good_may_be_said_afterwards_and_again(api, time_machine, is_swept):
 
     assert answers[0] == answers[1]
     assert (answers[0]["status"], answers[0]["late_messages"]) == ("closed", "end")
-    assert says(0, conversation).outcome == "ended"
+    assert text_from(0, conversation).outcome == "ended"
 
 
-def test_for_good_even_if_a_late_text_has_just_opened_it():
-    conversation = made(late_messages="reopen").close()
+def test_a_conversation_that_a_late_message_just_reopened_is_closed_permanently():
+    conversation = new_conversation(late_messages="reopen").close()
     stale = Conversation.objects.get()
-    says(0, conversation)
+    text_from(0, conversation)
 
     stale.close_permanently(actor="staff")
 
-    assert (again(conversation).state, conversation.late_messages) == ("closed", "end")
+    assert (reload(conversation).state, conversation.late_messages) == ("closed", "end")
 
 
-def test_for_good_is_recorded_of_a_closed_one_too_and_once():
-    conversation = made(late_messages="reopen").close()
+def test_closing_a_closed_conversation_permanently_is_recorded_once():
+    conversation = new_conversation(late_messages="reopen").close()
 
     conversation.close_permanently(actor="staff")
     with pytest.raises(StaleState):
@@ -284,32 +284,32 @@ def test_for_good_is_recorded_of_a_closed_one_too_and_once():
 
 
 @pytest.mark.parametrize("body", [{"permanent": False}, {}, None])
-def test_without_it_a_late_text_still_opens_it(api, body):
-    conversation = made(late_messages="reopen")
+def test_a_late_message_reopens_a_conversation_that_was_not_closed_permanently(api, body):
+    conversation = new_conversation(late_messages="reopen")
 
     assert api.post(f"{URL}{conversation.public_id}/close/", body).status_code == 200
-    assert says(0, conversation).outcome == "relayed"
+    assert text_from(0, conversation).outcome == "relayed"
 
 
 @pytest.mark.parametrize("body", [{"for_ever": True}, {"permanent": "perhaps"}, {"permanent": None}, [True]])
-def test_a_wrong_body_closes_nothing(api, body):
-    conversation = made()
+def test_an_invalid_close_request_closes_nothing(api, body):
+    conversation = new_conversation()
 
     assert api.post(f"{URL}{conversation.public_id}/close/", body).status_code == 400
-    assert again(conversation).is_live()
+    assert reload(conversation).is_live()
 
 
-def test_one_of_whose_cool_downs_one_was_cut_short_has_ended_for_both():
+def test_cutting_one_cool_down_short_ends_the_conversation_for_both_participants():
     add_numbers(1)
     conversation = talk(ALICE, BOB, late_messages="reopen")
     conversation.close()
     with_charlie = talk(ALICE, CHARLIE, on_exhausted="soft")
 
-    from_bob, from_alice = says(1, conversation), says(0, conversation)
+    from_bob, from_alice = text_from(1, conversation), text_from(0, conversation)
 
     assert from_bob.outcome == "ended"
-    assert again(conversation).state == "closed"
-    # Alice's number is that of another conversation of hers by now, and of nobody else's.
+    assert reload(conversation).state == "closed"
+    # Alice's number now serves another conversation of hers, and no other person's.
     assert (from_alice.outcome, from_alice.participant.conversation) == ("relayed", with_charlie)
     assert relayed_to() == [CHARLIE]
 
@@ -318,22 +318,22 @@ def test_one_of_whose_cool_downs_one_was_cut_short_has_ended_for_both():
 
 
 @pytest.mark.parametrize("late_messages", ["end", "reopen"])
-def test_after_the_cool_down_it_reaches_nobody(time_machine, settings, late_messages):
-    conversation = made(late_messages=late_messages)
+def test_after_the_cool_down_a_late_message_reaches_nobody(time_machine, settings, late_messages):
+    conversation = new_conversation(late_messages=late_messages)
     conversation.close()
     pass_time(time_machine, settings.COOL_DOWN_SECONDS + 1)
     sweep()
     strangers = talk(CHARLIE, "+447700900004")
     assert set(proxies(strangers)) == set(proxies(conversation))
 
-    late = says(0, conversation)
+    late = text_from(0, conversation)
 
     assert (late.outcome, late.participant) == ("no_route", None)
     assert relayed_to() == []
-    assert again(conversation).state == "closed"
+    assert reload(conversation).state == "closed"
 
 
-def test_or_the_person_s_own_next_conversation(time_machine, settings):
+def test_after_the_cool_down_a_late_message_reaches_its_senders_own_next_conversation(time_machine, settings):
     add_numbers(1)
     conversation = talk(ALICE, BOB, late_messages="reopen")
     conversation.close()
@@ -341,13 +341,13 @@ def test_or_the_person_s_own_next_conversation(time_machine, settings):
     sweep()
     mine = talk(ALICE, CHARLIE)
 
-    assert says(0, conversation).participant.conversation == mine
-    assert says(1, conversation).outcome == "no_route"
+    assert text_from(0, conversation).participant.conversation == mine
+    assert text_from(1, conversation).outcome == "no_route"
     assert relayed_to() == [CHARLIE]
 
 
-def test_while_it_cools_down_its_numbers_go_to_no_other_conversation_of_theirs(time_machine, settings):
-    conversation = made()
+def test_cooling_numbers_are_not_given_to_another_conversation_of_the_same_person(time_machine, settings):
+    conversation = new_conversation()
     conversation.close()
     pass_time(time_machine, settings.COOL_DOWN_SECONDS - HOUR)
     sweep()
@@ -355,7 +355,7 @@ def test_while_it_cools_down_its_numbers_go_to_no_other_conversation_of_theirs(t
     assert proxies(talk(ALICE, CHARLIE))[0] != proxies(conversation)[0]
 
 
-# Reopening it by request ----------------------------------------------------------------------------------------------
+# Reopened through the API ---------------------------------------------------------------------------------------------
 
 
 def reopen(api, conversation):
@@ -363,8 +363,8 @@ def reopen(api, conversation):
 
 
 @pytest.mark.parametrize("late_messages", ["end", "reopen"])
-def test_the_marketplace_may_open_it_whatever_becomes_of_late_texts(api, late_messages):
-    conversation = made(late_messages=late_messages, ttl=HOUR)
+def test_the_api_can_reopen_a_conversation_under_any_late_message_policy(api, late_messages):
+    conversation = new_conversation(late_messages=late_messages, ttl=HOUR)
     before = proxies(conversation)
     closed_for_good(api, conversation)
 
@@ -373,14 +373,14 @@ def test_the_marketplace_may_open_it_whatever_becomes_of_late_texts(api, late_me
     assert (answer.status_code, answer.json()["status"]) == (200, "open")
     assert [each["proxy_number"] for each in answer.json()["participants"]] == before
     assert conversation.events.first().actor == "API key rides-backend"
-    assert says(0, conversation).outcome == "relayed"
+    assert text_from(0, conversation).outcome == "relayed"
 
 
-def test_it_may_be_repeated_and_an_open_one_stays_as_it_is(api, time_machine):
-    conversation = made(ttl=10 * HOUR)
+def test_reopening_is_idempotent_and_leaves_an_open_conversation_unchanged(api, time_machine):
+    conversation = new_conversation(ttl=10 * HOUR)
     pass_time(time_machine, HOUR)
     assert datetime.fromisoformat(reopen(api, conversation).json()["expires_at"]) == conversation.expires_at
-    again(conversation).close()
+    reload(conversation).close()
 
     first = reopen(api, conversation)
     pass_time(time_machine, HOUR)
@@ -391,8 +391,8 @@ def test_it_may_be_repeated_and_an_open_one_stays_as_it_is(api, time_machine):
 
 
 @pytest.mark.parametrize("is_swept", [True, False])
-def test_one_that_has_expired_is_opened_with_its_whole_time(api, time_machine, is_swept):
-    conversation = made(ttl=HOUR, idle_ttl=HOUR)
+def test_an_expired_conversation_is_reopened_with_its_full_ttl(api, time_machine, is_swept):
+    conversation = new_conversation(ttl=HOUR, idle_ttl=HOUR)
     pass_time(time_machine, 2 * HOUR)
     if is_swept:
         sweep()
@@ -404,20 +404,20 @@ def test_one_that_has_expired_is_opened_with_its_whole_time(api, time_machine, i
     assert answer["status"] == "open"
 
 
-def test_one_that_the_sweep_closes_in_the_same_moment_can_be_opened(time_machine):
-    made(ttl=HOUR)
+def test_a_conversation_that_is_closed_concurrently_can_be_reopened(time_machine):
+    new_conversation(ttl=HOUR)
     pass_time(time_machine, HOUR)
     stale = Conversation.objects.get()
     sweep()
 
     stale.reopen()
 
-    assert again(stale).is_live()
+    assert reload(stale).is_live()
 
 
-def test_one_that_is_opened_in_the_same_moment_is_not_closed_by_the_sweep(time_machine, monkeypatch):
-    """It has read that the time of this one was up, and comes to it when it has begun anew."""
-    conversation = made(ttl=HOUR)
+def test_a_conversation_that_is_reopened_concurrently_is_not_closed_as_expired(time_machine, monkeypatch):
+    """The job has read the conversation as expired, and reaches it after the reopening."""
+    conversation = new_conversation(ttl=HOUR)
     pass_time(time_machine, HOUR)
     close = Conversation.close_expired
 
@@ -428,23 +428,23 @@ def test_one_that_is_opened_in_the_same_moment_is_not_closed_by_the_sweep(time_m
     monkeypatch.setattr(Conversation, "close_expired", open_first)
     sweep()
 
-    assert again(conversation).is_live()
+    assert reload(conversation).is_live()
 
 
 @pytest.mark.parametrize("gone", [0, 1])
-def test_with_a_number_that_is_not_ours_any_more_it_is_opened_by_nobody(api, gone):
-    conversation = made(late_messages="reopen").close()
+def test_a_conversation_with_a_lost_number_cannot_be_reopened(api, gone):
+    conversation = new_conversation(late_messages="reopen").close()
     members(conversation)[gone].proxy_number.mark_lost(reason="cancelled at the carrier")
 
     answer = reopen(api, conversation)
 
     assert (answer.status_code, answer.json()["code"]) == (409, "numbers_released")
-    assert says(1 - gone, conversation).outcome == "ended"
+    assert text_from(1 - gone, conversation).outcome == "ended"
     assert Participant.objects.cooling().count() == 2
 
 
-def test_without_its_numbers_it_cannot_be_opened(api, time_machine, settings):
-    conversation = made()
+def test_a_conversation_whose_numbers_were_released_cannot_be_reopened(api, time_machine, settings):
+    conversation = new_conversation()
     conversation.close()
     pass_time(time_machine, settings.COOL_DOWN_SECONDS + 1)
     sweep()
@@ -454,10 +454,10 @@ def test_without_its_numbers_it_cannot_be_opened(api, time_machine, settings):
         assert answer.status_code == 409
         assert answer.json()["code"] == "numbers_released"
         assert answer["Content-Type"] == "application/problem+json"
-    assert again(conversation).state == "closed"
+    assert reload(conversation).state == "closed"
 
 
-def test_nor_with_one_of_them_and_then_the_other_goes_on_cooling_down(api):
+def test_a_conversation_with_one_released_number_stays_closed_and_the_other_keeps_cooling(api):
     add_numbers(1)
     conversation = talk(ALICE, BOB)
     conversation.close()
@@ -470,8 +470,8 @@ def test_nor_with_one_of_them_and_then_the_other_goes_on_cooling_down(api):
     assert Participant.objects.cooling().get() == bob
 
 
-def test_one_that_there_is_not_is_a_404_and_it_needs_a_key(api, client):
-    conversation = made()
+def test_reopening_needs_an_api_key_and_an_existing_conversation(api, client):
+    conversation = new_conversation()
 
     assert api.post(f"{URL}00000000-0000-4000-8000-000000000000/reopen/").status_code == 404
     assert client.post(f"{URL}{conversation.public_id}/reopen/").status_code == 401

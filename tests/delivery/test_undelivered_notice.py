@@ -1,4 +1,4 @@
-"""Who wrote a text that did not arrive after all is told so, once."""
+"""The sender of a message that was not delivered gets one notice."""
 
 import pytest
 
@@ -36,7 +36,7 @@ def group(db):
 
 
 def says(conversation, words="hello"):
-    """Alice texts the others; what was sent to each of them."""
+    """Send a message from Alice. Return its relays, one for each recipient."""
     to = proxies(conversation)[0]
     receive.receive(InboundText(carrier_message_id=words[:80], sender=ALICE, recipient=to, text=words))
     Relay().send_due()
@@ -49,12 +49,14 @@ def is_lost(message, status=ReceiptStatus.UNDELIVERED, part=""):
 
 
 def told():
-    """Who was told, from which number, and in which words."""
+    """Return the recipient, the sender and the text of each notice."""
     notices = OutboundMessage.objects.filter(kind="notice").order_by("pk")
     return [(notice.recipient.number, notice.sender.number, notice.text) for notice in notices]
 
 
-def test_who_wrote_a_text_that_is_given_up_is_told_from_their_own_proxy_number(carrier, conversation, settings):
+def test_the_sender_of_an_undelivered_message_gets_a_notice_from_their_own_proxy_number(
+    carrier, conversation, settings
+):
     [relay] = says(conversation)
 
     is_lost(relay)
@@ -63,7 +65,7 @@ def test_who_wrote_a_text_that_is_given_up_is_told_from_their_own_proxy_number(c
     assert told() == [(ALICE, proxies(conversation)[0], settings.UNDELIVERED_NOTICE)]
 
 
-def test_who_wrote_a_text_of_which_the_carrier_refuses_a_part_is_told(carrier, conversation):
+def test_the_sender_of_a_partly_rejected_message_gets_a_notice(carrier, conversation):
     taken, refused = SentPart(carrier_message_id="a"), SentPart(carrier_message_id="", error_code="6")
     carrier.script = [lambda text: SendReply(parts=(taken, refused))]
 
@@ -73,7 +75,7 @@ def test_who_wrote_a_text_of_which_the_carrier_refuses_a_part_is_told(carrier, c
     assert len(told()) == 1
 
 
-def test_who_wrote_a_text_that_the_carrier_refuses_is_told(carrier, conversation):
+def test_the_sender_of_a_rejected_message_gets_a_notice(carrier, conversation):
     carrier.script = [PermanentFailure("an invalid recipient", code="6")]
 
     [relay] = says(conversation)
@@ -82,7 +84,7 @@ def test_who_wrote_a_text_that_the_carrier_refuses_is_told(carrier, conversation
     assert len(told()) == 1
 
 
-def test_who_wrote_a_text_that_grew_too_old_is_told(carrier, conversation, settings, time_machine):
+def test_the_sender_of_an_expired_message_gets_a_notice(carrier, conversation, settings, time_machine):
     carrier.script = [TemporaryFailure("busy", retry_after=settings.MESSAGE_MAX_AGE_SECONDS + 1)]
     [relay] = says(conversation)
     later(time_machine, settings.MESSAGE_MAX_AGE_SECONDS + 2)
@@ -93,7 +95,7 @@ def test_who_wrote_a_text_that_grew_too_old_is_told(carrier, conversation, setti
     assert len(told()) == 1
 
 
-def test_who_wrote_a_text_that_arrives_is_told_nothing(carrier, conversation):
+def test_the_sender_of_a_delivered_message_gets_no_notice(carrier, conversation):
     [relay] = says(conversation)
 
     is_lost(relay, ReceiptStatus.DELIVERED)
@@ -101,12 +103,12 @@ def test_who_wrote_a_text_that_arrives_is_told_nothing(carrier, conversation):
     assert told() == []
 
 
-def test_each_is_told_once_in_a_while_at_most(carrier, conversation, settings, time_machine):
+def test_a_sender_gets_at_most_one_notice_per_interval(carrier, conversation, settings, time_machine):
     time_machine.move_to("2026-11-22T12:59:00Z", tick=True)
     first, second, third = (says(conversation, words)[0] for words in ("one", "two", "three"))
 
     is_lost(first)
-    later(time_machine, 120)  # Past the full hour.
+    later(time_machine, 120)  # Into the next hour.
     is_lost(second)
     assert len(told()) == 1
     later(time_machine, settings.UNDELIVERED_NOTICE_INTERVAL_SECONDS)
@@ -115,7 +117,7 @@ def test_each_is_told_once_in_a_while_at_most(carrier, conversation, settings, t
     assert len(told()) == 2
 
 
-def test_in_a_group_one_text_that_reaches_nobody_is_told_of_once_however_late(carrier, group, time_machine):
+def test_in_a_group_a_message_causes_one_notice_for_all_its_recipients(carrier, group, time_machine):
     relays = says(group)
     assert len(relays) == 2
 
@@ -126,7 +128,7 @@ def test_in_a_group_one_text_that_reaches_nobody_is_told_of_once_however_late(ca
     assert len(told()) == 1
 
 
-def test_a_second_word_on_the_same_text_is_not_told(carrier, conversation, time_machine):
+def test_a_second_receipt_for_the_same_message_causes_no_notice(carrier, conversation, time_machine):
     [relay] = says(conversation)
     is_lost(relay)
     later(time_machine, 48 * 3600)
@@ -136,7 +138,7 @@ def test_a_second_word_on_the_same_text_is_not_told(carrier, conversation, time_
     assert len(told()) == 1
 
 
-def test_a_notice_that_is_lost_is_told_to_nobody(carrier, conversation):
+def test_an_undelivered_notice_causes_no_further_notice(carrier, conversation):
     notice = outbox.queue_notice(members(conversation)[1], "hello")
     Relay().send_due()
     notice.refresh_from_db()
@@ -147,7 +149,7 @@ def test_a_notice_that_is_lost_is_told_to_nobody(carrier, conversation):
     assert told() == [(BOB, proxies(conversation)[1], "hello")]
 
 
-def test_the_notice_itself_is_told_to_nobody_when_it_is_lost(carrier, conversation):
+def test_a_lost_undelivered_notice_is_not_reported_again(carrier, conversation):
     [relay] = says(conversation)
     is_lost(relay)
     Relay().send_due()
@@ -157,7 +159,7 @@ def test_the_notice_itself_is_told_to_nobody_when_it_is_lost(carrier, conversati
     assert len(told()) == 1
 
 
-def test_nobody_is_told_from_a_number_that_stands_for_others_by_now(carrier, conversation, settings, time_machine):
+def test_no_notice_is_sent_from_a_released_number(carrier, conversation, settings, time_machine):
     [relay] = says(conversation)
     conversation.close()
     later(time_machine, settings.COOL_DOWN_SECONDS + 1)
@@ -169,7 +171,7 @@ def test_nobody_is_told_from_a_number_that_stands_for_others_by_now(carrier, con
     assert told() == []
 
 
-def test_without_a_notice_in_the_settings_nobody_is_told(carrier, conversation, settings):
+def test_no_notice_is_sent_if_its_text_is_empty_in_the_settings(carrier, conversation, settings):
     settings.UNDELIVERED_NOTICE = ""
     [relay] = says(conversation)
 
@@ -178,7 +180,7 @@ def test_without_a_notice_in_the_settings_nobody_is_told(carrier, conversation, 
     assert told() == []
 
 
-def test_a_message_that_failed_is_told_of_and_not_again_when_its_receipt_comes(carrier, conversation, time_machine):
+def test_a_failed_message_causes_no_second_notice_when_its_receipt_arrives(carrier, conversation, time_machine):
     [relay] = says(conversation)
     OutboundMessage.objects.filter(pk=relay.pk).update(state="queued")
     relay.refresh_from_db()
@@ -192,7 +194,7 @@ def test_a_message_that_failed_is_told_of_and_not_again_when_its_receipt_comes(c
     assert len(told()) == 1
 
 
-def test_a_failure_that_turns_out_delivered_does_no_harm(carrier, conversation):
+def test_a_failed_message_becomes_delivered_by_a_later_receipt(carrier, conversation):
     [relay] = says(conversation)
     OutboundMessage.objects.filter(pk=relay.pk).update(state="queued")
     relay.refresh_from_db()

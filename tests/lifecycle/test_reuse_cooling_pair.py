@@ -1,4 +1,4 @@
-"""Two people who meet again while the numbers of their last conversation still cool down."""
+"""The next conversation of two people reuses the cooling numbers of their last one."""
 
 import pytest
 from django.db.models import Count, F, Q
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def ended():
-    """Alice and Bob have talked, in a pool with room."""
+    """Return an ended conversation of Alice and Bob, in a pool with free numbers."""
     add_numbers(8)
     return talk(ALICE, BOB).close()
 
@@ -29,7 +29,7 @@ def counts_are_right():
 
 
 @pytest.mark.parametrize("people", [(ALICE, BOB), (BOB, ALICE)])
-def test_they_have_the_same_numbers_at_once(ended, people):
+def test_the_same_two_people_reuse_their_cooling_numbers_immediately(ended, people):
     had = dict(zip((ALICE, BOB), proxies(ended), strict=True))
 
     again = talk(*people)
@@ -40,7 +40,7 @@ def test_they_have_the_same_numbers_at_once(ended, people):
     assert "the same two meet again" in ended.events.first().reason
 
 
-def test_somebody_who_meets_the_same_person_every_day_needs_one_number_for_them():
+def test_daily_conversations_of_the_same_two_people_need_one_number():
     add_numbers(1)
 
     for _ in range(5):
@@ -51,7 +51,7 @@ def test_somebody_who_meets_the_same_person_every_day_needs_one_number_for_them(
         talk(ALICE, CHARLIE)
 
 
-def test_a_late_text_reaches_the_same_person_in_the_new_conversation(ended):
+def test_a_late_message_reaches_the_same_person_in_the_new_conversation(ended):
     again = talk(ALICE, BOB)
     params = signed_inbound(msisdn=ALICE[1:], to=proxies(again)[0][1:])
     Client().post("/webhooks/vonage/inbound-sms", params, "application/json")
@@ -60,14 +60,14 @@ def test_a_late_text_reaches_the_same_person_in_the_new_conversation(ended):
     assert OutboundMessage.objects.get().recipient.number == BOB
 
 
-def test_the_one_that_has_ended_cannot_be_reopened_any_more(ended):
+def test_the_ended_conversation_cannot_be_reopened_after_its_numbers_are_reused(ended):
     talk(ALICE, BOB)
 
     with pytest.raises(StaleState):
         ended.reopen()
 
 
-def test_others_get_others_numbers(ended):
+def test_another_pair_of_people_does_not_reuse_the_cooling_numbers(ended):
     alices = proxies(ended)[0]
 
     other = talk(ALICE, CHARLIE)
@@ -77,13 +77,13 @@ def test_others_get_others_numbers(ended):
     assert not Participant.objects.filter(conversation=ended, released_at__isnull=False).exists()
 
 
-def test_avoid_sticky_leaves_them_to_cool_down(ended):
+def test_avoid_sticky_does_not_reuse_cooling_numbers(ended):
     again = talk(ALICE, BOB, stickiness="avoid-sticky")
 
     assert not set(zip((ALICE, BOB), proxies(ended), strict=True)) & set(zip((ALICE, BOB), proxies(again), strict=True))
 
 
-def test_a_text_that_is_under_way_keeps_them_to_the_old_conversation(ended):
+def test_numbers_with_an_unsettled_message_are_not_reused(ended):
     queue(members(ended)[0], "See you tomorrow!")
 
     again = talk(ALICE, BOB)
@@ -92,7 +92,7 @@ def test_a_text_that_is_under_way_keeps_them_to_the_old_conversation(ended):
     assert proxies(again)[1] != proxies(ended)[1]
 
 
-def test_nor_are_they_given_while_our_own_word_that_it_has_ended_is_under_way(ended):
+def test_numbers_with_an_unsettled_ended_notice_are_not_reused(ended):
     params = signed_inbound(msisdn=ALICE[1:], to=proxies(ended)[0][1:])
     Client().post("/webhooks/vonage/inbound-sms", params, "application/json")
     assert OutboundMessage.objects.get().conversation is None
@@ -103,43 +103,43 @@ def test_nor_are_they_given_while_our_own_word_that_it_has_ended_is_under_way(en
 @pytest.mark.parametrize(
     "change", [{"state": NumberState.DRAINING}, {"is_reserved": True}, {"can_sms": False}], ids=str
 )
-def test_a_number_that_nobody_is_given_any_more_is_not_given_to_them_either(ended, change):
+def test_a_cooling_number_that_is_out_of_service_is_not_reused(ended, change):
     VirtualNumber.objects.filter(number=proxies(ended)[0]).update(**change)
 
     assert proxies(talk(ALICE, BOB))[0] != proxies(ended)[0]
 
 
-def named_for_alice(number, other=BOB):
+def create_with_number_for_alice(number, other=BOB):
     people = [ParticipantSpec(number=ALICE, proxy_number=number.number), ParticipantSpec(number=other)]
     return create_conversation(people, ConversationSpec(notify=False))
 
 
-def test_a_reserved_number_is_theirs_again_if_the_request_names_it_again():
+def test_a_reserved_cooling_number_is_reused_if_the_request_names_it():
     reserved, *_ = add_numbers(3)
     VirtualNumber.objects.filter(pk=reserved.pk).update(is_reserved=True)
-    ended = named_for_alice(reserved).close()
+    ended = create_with_number_for_alice(reserved).close()
 
-    again = named_for_alice(reserved)
+    again = create_with_number_for_alice(reserved)
 
     assert proxies(again) == proxies(ended)
     assert [each.chosen_by for each in members(again)] == ["named", "last used"]
     assert counts_are_right()
     again.close()
     with pytest.raises(RequestedNumberTaken):
-        named_for_alice(reserved, CHARLIE)
+        create_with_number_for_alice(reserved, CHARLIE)
 
 
-def test_another_number_that_is_named_leaves_them_to_cool_down(ended):
+def test_a_request_that_names_another_number_reuses_no_cooling_number(ended):
     other = VirtualNumber.objects.exclude(number__in=proxies(ended)).first()
 
-    again = named_for_alice(other)
+    again = create_with_number_for_alice(other)
 
     assert proxies(again)[0] == other.number
     assert not Participant.objects.filter(conversation=ended, released_at__isnull=False).exists()
     assert counts_are_right()
 
 
-def test_a_group_has_no_numbers_to_have_again():
+def test_cooling_numbers_of_a_group_are_not_reused_by_two_of_its_members():
     add_numbers(8)
     group = talk(ALICE, BOB, CHARLIE).close()
 
@@ -147,7 +147,7 @@ def test_a_group_has_no_numbers_to_have_again():
     assert not Participant.objects.filter(conversation=group, released_at__isnull=False).exists()
 
 
-def test_an_open_conversation_of_theirs_keeps_its_numbers():
+def test_numbers_of_an_open_conversation_are_not_reused():
     add_numbers(8)
     first = talk(ALICE, BOB)
 

@@ -1,4 +1,4 @@
-"""A worker that does not reach the carrier waits by itself: it costs the others nothing."""
+"""The circuit breaker: a worker that cannot reach the carrier waits alone and costs other workers nothing."""
 
 from contextlib import contextmanager
 
@@ -22,14 +22,14 @@ UNREACHABLE = TemporaryFailure("the carrier cannot be reached", scope=FaultScope
 
 @pytest.fixture
 def people(db):
-    """Eight people, each with a line of their own."""
+    """Return eight people, each with a line of their own."""
     add_numbers(3)
     return [members(talk(f"+4477008{index:05}", f"+4477007{index:05}"))[1] for index in range(8)]
 
 
 @contextmanager
 def always(carrier, error):
-    """Whoever calls the carrier in here gets this instead of an answer."""
+    """Make every call to the carrier in this block raise the error."""
     accept = carrier.accept
 
     def fail(text):
@@ -41,7 +41,7 @@ def always(carrier, error):
 
 
 def turn(worker, limit=4):
-    """What a worker does in one turn of its loop. How many texts did it take?"""
+    """Run one iteration of the worker loop. Return the number of claimed messages."""
     taken = worker._claim(limit).messages
     for message in taken:
         worker._send(message)
@@ -49,7 +49,7 @@ def turn(worker, limit=4):
     return len(taken)
 
 
-def test_the_others_send_what_it_could_not(people, carrier):
+def test_other_workers_send_the_messages_of_a_cut_off_worker(people, carrier):
     messages = [queue(person, "hello")[0] for person in people]
     cut_off = Relay()
 
@@ -62,7 +62,7 @@ def test_the_others_send_what_it_could_not(people, carrier):
     assert {message.failures for message in messages} == {0}
 
 
-def test_it_tries_with_one_text_after_waits_that_double(people, carrier, time_machine):
+def test_a_cut_off_worker_tries_one_message_after_each_doubled_wait(people, carrier, time_machine):
     for person in people:
         queue(person, "hello")
     cut_off = Relay()
@@ -79,7 +79,7 @@ def test_it_tries_with_one_text_after_waits_that_double(people, carrier, time_ma
     assert [turn(cut_off), turn(cut_off)] == [1, 4]
 
 
-def test_while_the_account_is_paused_it_leaves_the_trying_to_others(people, carrier, time_machine):
+def test_a_cut_off_worker_leaves_account_probes_to_other_workers(people, carrier, time_machine):
     carrier.script = [AccountFault("no credit", code="9")]
     messages = [queue(person, "hello")[0] for person in people]
     work()
@@ -94,7 +94,7 @@ def test_while_the_account_is_paused_it_leaves_the_trying_to_others(people, carr
     assert {state_of(message) for message in messages} == {"sent"}
 
 
-def test_a_carrier_that_never_answers_leaves_a_few_texts_in_doubt_and_not_all(people, carrier):
+def test_a_carrier_that_never_answers_leaves_only_a_few_unknown_outcomes(people, carrier):
     for person in people:
         queue(person, "hello")
     worker = Relay()
@@ -108,7 +108,7 @@ def test_a_carrier_that_never_answers_leaves_a_few_texts_in_doubt_and_not_all(pe
     assert not AccountRateLimit.load().is_paused
 
 
-def test_silences_with_an_answer_in_between_are_no_outage(people, carrier):
+def test_timeouts_with_an_answer_in_between_do_not_open_the_circuit_breaker(people, carrier):
     silent, answered = OutcomeUnknown("read timeout"), carrier.accept
     carrier.script = [silent, silent, silent, silent, answered, silent, silent, silent]
     for person in people:
@@ -120,7 +120,7 @@ def test_silences_with_an_answer_in_between_are_no_outage(people, carrier):
     assert taken == [1] * 8
 
 
-def test_staff_are_told(people, carrier):
+def test_an_open_circuit_breaker_raises_an_alert_for_staff(people, carrier):
     queue(people[0], "hello")
     worker = Relay()
     worker._heartbeat.beat(0, worker._reach.trouble)
@@ -136,7 +136,7 @@ def test_staff_are_told(people, carrier):
 
 @pytest.mark.postgres
 @pytest.mark.parametrize("seconds", [7200, -7200])
-def test_a_worker_whose_clock_is_wrong_does_not_work(time_machine, seconds):
+def test_a_worker_with_a_wrong_clock_does_not_work(time_machine, seconds):
     assert not Heartbeat(1).beat(0, "")
 
     later(time_machine, seconds)
@@ -145,7 +145,7 @@ def test_a_worker_whose_clock_is_wrong_does_not_work(time_machine, seconds):
     assert "its clock is 7200 s" in Worker.objects.order_by("pk").last().trouble
 
 
-def test_a_clock_that_was_wrong_for_a_while_stops_nobody_for_long(carrier, time_machine):
+def test_a_clock_that_was_temporarily_wrong_blocks_no_later_claim(carrier, time_machine):
     add_numbers(2)
     bob = members(talk(ALICE, BOB))[1]
     queue(bob, "in the future")
