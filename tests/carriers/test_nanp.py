@@ -27,7 +27,7 @@ def of_the_library():
     return found
 
 
-def test_each_area_code_is_of_the_state_or_province_that_the_library_names():
+def test_each_area_code_maps_to_the_region_that_the_library_names():
     assert of_the_library() == _OF_AREA
 
 
@@ -42,5 +42,5 @@ def test_each_area_code_is_of_the_state_or_province_that_the_library_names():
         ("+447700900001", ""),
     ],
 )
-def test_only_numbers_of_the_united_states_and_canada_have_one(number, region):
+def test_only_numbers_of_the_united_states_and_canada_have_a_region(number, region):
     assert region_of(area_of(number)) == region

@@ -90,7 +90,7 @@ def test_every_page_builds_without_a_warning(tmp_path):
     assert (tmp_path / "index.html").exists()
 
 
-def test_every_page_is_reached_from_the_index_and_from_the_readme():
+def test_every_page_is_linked_from_the_index_and_from_the_readme():
     names = {page.name for page in PAGES} - {"README.md", "index.md"}
 
     assert names <= set(LINK.findall(doc("index.md").read_text()))
@@ -121,7 +121,7 @@ def test_every_link_leads_somewhere(page):
 
 
 @each_page
-def test_every_file_that_is_named_exists(page):
+def test_every_named_file_exists(page):
     # A linked name may stand for a file in the folder of the link.
     named = [text.replace("\\_", "_") for text in INLINE.findall(prose(page)) if text.startswith(PLACES)]
     missing = [name for name in named if " " not in name and not (ROOT / name).exists()]
@@ -179,7 +179,7 @@ def parser_of(name):
 
 
 @pytest.mark.parametrize("quoted", COMMANDS, ids=str)
-def test_every_command_and_option_that_is_quoted_exists(quoted, tmp_path):
+def test_every_quoted_command_and_option_exists(quoted, tmp_path):
     name, *arguments = quoted.words
 
     assert name in get_commands()
@@ -194,7 +194,7 @@ def test_every_command_and_option_that_is_quoted_exists(quoted, tmp_path):
 
 
 @each_page
-def test_every_option_that_is_named_alone_exists(page):
+def test_every_option_named_without_its_command_exists(page):
     ours = [name for name, app in get_commands().items() if str(app).startswith(OURS)]
     known = {option for name in ours for action in parser_of(name)._actions for option in action.option_strings}
 
@@ -211,7 +211,7 @@ def test_every_command_of_ours_is_in_the_documentation():
 
 
 @each_page
-def test_every_make_target_that_is_quoted_exists(page):
+def test_every_quoted_make_target_exists(page):
     makefile = (ROOT / "Makefile").read_text()
     targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE)) | {".venv/runtime", ".venv/development"}
     code = [*blocks(page, "bash"), *INLINE.findall(prose(page))]
@@ -221,7 +221,7 @@ def test_every_make_target_that_is_quoted_exists(page):
     assert {word for word in words if "=" not in word} <= targets
 
 
-def test_every_figure_of_the_benchmarks_that_is_quoted_can_be_measured():
+def test_every_quoted_benchmark_figure_can_be_measured():
     arguments = re.findall(r'make bench ARGS="?([\w -]+)', doc("benchmarks.md").read_text())
     figures = {word for text in arguments for word in text.split() if not word.startswith("--")} - {"granian"}
 
@@ -259,7 +259,7 @@ def eventually(happened):
 
 @pytest.mark.slow
 @pytest.mark.xdist_group("processes")
-def test_the_readme_sends_the_first_text_through_the_mask(tmp_path):
+def test_the_readme_relays_a_first_text(tmp_path):
     readme = section(ROOT / "README.md", "Your first text through the mask")
     with Demo(tmp_path) as demo:
         done = run_blocks([text for language, text in FENCE.findall(readme) if language == "bash"], demo)
@@ -333,11 +333,11 @@ def settings_rows():
     return dict(re.findall(r"^\| `([A-Z_]+)` \| (.+?) \|", text, re.MULTILINE))
 
 
-def test_every_setting_is_in_the_table_and_no_other():
+def test_the_table_has_exactly_the_settings():
     assert set(settings_rows()) == set(variables())
 
 
-def test_the_defaults_in_the_table_are_those_of_the_settings():
+def test_the_defaults_in_the_table_match_the_settings():
     # What is empty and what is required looks the same from here: neither has a default to compare.
     defaults = {name: default for name, default in variables().items() if default}
     told = {name: INLINE.findall(row)[0] for name, row in settings_rows().items() if name in defaults}
@@ -346,7 +346,7 @@ def test_the_defaults_in_the_table_are_those_of_the_settings():
 
 
 @each_page
-def test_every_variable_that_is_named_exists(page):
+def test_every_named_variable_exists(page):
     outside = set(first_cells(section(doc("settings.md"), "Outside the settings")))
     source = "\n".join(
         file.read_text()
@@ -365,7 +365,7 @@ def test_every_variable_that_is_named_exists(page):
     assert unknown - of_the_code - {"FOR_UPDATE"} == set()
 
 
-def test_every_endpoint_is_in_the_table_and_no_other():
+def test_the_table_has_exactly_the_endpoints():
     told = {
         re.sub(r"\{id\}", "<uuid:public_id>", address.lstrip("/"))
         for text in first_cells(section(doc("api.md"), "Endpoints"))
@@ -398,7 +398,7 @@ def test_every_field_of_the_api_is_in_the_tables():
         assert f"`{name}`" in section(doc("api.md"), "Close")
 
 
-def test_every_problem_code_is_in_the_tables_and_no_other():
+def test_the_tables_have_exactly_the_problem_codes():
     sources = [
         *(ROOT / "conversations" / "api").glob("*.py"),
         *(ROOT / "smsproxy" / "api").glob("*.py"),
@@ -422,7 +422,7 @@ def test_every_problem_code_is_in_the_tables_and_no_other():
     assert told | of_fields == codes
 
 
-def test_every_metric_and_every_kind_of_alert_is_in_the_tables_and_no_other(db):
+def test_the_tables_have_exactly_the_metrics_and_kinds_of_alert(db):
     operating = doc("operating.md")
     collected: list[Metric] = [*PoolCollector().collect(), *SendingCollector().collect()]
     names = {f"{metric.name}_total" if metric.type == "counter" else metric.name for metric in collected}
@@ -431,7 +431,7 @@ def test_every_metric_and_every_kind_of_alert_is_in_the_tables_and_no_other(db):
     assert set(first_cells(section(operating, "Alerts"))) == {kind.value for kind in Trouble}
 
 
-def test_every_state_is_in_the_tables_and_no_other():
+def test_the_tables_have_exactly_the_states():
     states = section(doc("architecture.md"), "States")
     tables = [first_cells(table) for table in re.split(r"^\*\*", states, flags=re.MULTILINE)]
     kinds = [OutboundState, InboundOutcome, ConversationState, OrderState]
@@ -442,7 +442,7 @@ def test_every_state_is_in_the_tables_and_no_other():
     }
 
 
-def test_the_life_of_a_number_is_as_the_table_says():
+def test_the_table_has_exactly_the_transitions_of_a_number():
     rows = re.findall(r"^\| `(\w+)` \| [^|]+ \| ([^|]+) \|$", section(doc("pool.md"), "The life of a number"), re.M)
 
     assert {state: set(INLINE.findall(after)) for state, after in rows} == {

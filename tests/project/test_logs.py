@@ -32,11 +32,11 @@ def said_by(code):
         f"from django.test import Client; Client().get('/admin/', HTTP_HOST='{ALICE[1:]} {SECRET_WORDS}')",
     ],
 )
-def test_a_logger_that_is_silent_is_silent(code):
+def test_a_silenced_logger_writes_nothing(code):
     assert said_by(code) == ""
 
 
-def test_what_our_own_loggers_say_is_redacted():
+def test_our_own_loggers_are_redacted():
     said = said_by(f"import logging; logging.getLogger('smsproxy').warning('for %s', '{ALICE}')")
 
     assert said.endswith("for [number]\n")

@@ -57,7 +57,7 @@ def bare_lookups(call):
     return []
 
 
-def test_only_the_usage_module_of_numbers_reads_rows_of_conversations():
+def test_only_the_usage_module_reads_rows_of_conversations():
     readers = {
         str(path.relative_to(ROOT)): reads
         for path in product_files("numbers")
@@ -87,7 +87,7 @@ def test_only_the_usage_module_of_numbers_reads_rows_of_conversations():
         "import messages_of_ours\nnumber.messages",
     ],
 )
-def test_each_way_to_read_through_a_reverse_relation_is_found(source):
+def test_every_read_through_a_reverse_relation_is_found(source):
     assert reverse_reads(source)
 
 

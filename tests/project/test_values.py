@@ -83,5 +83,5 @@ def test_a_table_is_as_wide_as_its_cells():
     ]
 
 
-def test_a_line_never_joins_two_cells():
+def test_a_line_keeps_a_space_between_cells():
     assert line(["GB", "mobile", "EUR 1.50"], widths=[5, 4]) == "GB   mobile EUR 1.50"

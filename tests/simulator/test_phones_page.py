@@ -60,7 +60,7 @@ def digits(html):
 
 @pytest.mark.slow
 @pytest.mark.browser
-def test_what_is_typed_on_one_arrives_on_the_other_from_a_virtual_number(page):
+def test_a_text_typed_on_one_phone_arrives_on_the_other_from_a_virtual_number(page):
     rider, driver = phones(page)
     say(rider, "Hi! I am at the north exit.")
     until(page, lambda: "Hi! I am at the north exit." in bubbles(driver, "arrived"))
@@ -76,7 +76,7 @@ def test_what_is_typed_on_one_arrives_on_the_other_from_a_virtual_number(page):
 
 @pytest.mark.slow
 @pytest.mark.browser
-def test_a_text_is_shown_as_text(page):
+def test_markup_in_a_text_is_shown_as_plain_text(page):
     rider, driver = phones(page)
     say(rider, "<b id=evil>&amp;</b><img src=x onerror=document.title='evil'>")
     until(page, lambda: any("<b id=evil>&amp;</b>" in each for each in bubbles(driver, "arrived")))
@@ -130,7 +130,7 @@ def test_the_page_without_phones_says_what_to_do(client, db):
 
 
 @pytest.mark.parametrize("text", ["Hello", "x" * 5000, "🚗 " * 1000, "مرحبا", "<b>"])
-def test_what_can_be_typed(client, handset, text):
+def test_a_valid_text_is_accepted(client, handset, text):
     assert post(client, {"handset": handset.pk, "number": OURS, "text": text}).status_code == 201
     assert typed() == [text]
 
@@ -158,7 +158,7 @@ def test_what_can_be_typed(client, handset, text):
         ({"number": None}, 400, "number"),
     ],
 )
-def test_what_cannot(client, handset, changes, status, where):
+def test_an_invalid_text_is_rejected_with_the_field_at_fault(client, handset, changes, status, where):
     answer = post(client, {"handset": handset.pk, "number": OURS, "text": "Hello"} | changes)
     assert answer.status_code == status
     assert answer["Content-Type"] == "application/problem+json"
@@ -179,20 +179,20 @@ def test_what_cannot(client, handset, changes, status, where):
         (b'"' + b"x" * 10_000_000 + b'"', 413),
     ],
 )
-def test_what_is_not_an_object_of_json(client, handset, body, status):
+def test_a_body_that_is_not_a_json_object_is_rejected(client, handset, body, status):
     answer = post(client, body)
     assert answer.status_code == status
     assert answer["Content-Type"] == "application/problem+json"
 
 
-def test_a_text_that_goes_nowhere_says_why(client, handset):
+def test_an_undeliverable_text_is_rejected_with_the_reason(client, handset):
     SimulatedNumber.objects.update(webhook_url="")
     answer = post(client, {"handset": handset.pk, "number": OURS, "text": "Hello"})
     assert answer.status_code == 409
     assert "configure_numbers" in answer.json()["detail"]
 
 
-def test_other_sites_cannot_type(handset):
+def test_other_sites_cannot_send_texts(handset):
     from django.test import Client
 
     answer = post(Client(enforce_csrf_checks=True), {"handset": handset.pk, "number": OURS, "text": "Hello"})
@@ -200,12 +200,12 @@ def test_other_sites_cannot_type(handset):
 
 
 @pytest.mark.parametrize("query", ["", "?phones=", "?phones=99", "?phones=x,%00,٣,1e9", "?phones=" + "9" * 400])
-def test_the_state_of_odd_phones_is_that_of_the_first(client, handset, query):
+def test_an_invalid_choice_of_phones_shows_the_first(client, handset, query):
     state = client.get(reverse("simulator-state") + query).json()
     assert [phone["id"] for phone in state["phones"]] == [handset.pk]
 
 
-def test_phones_can_be_chosen_and_show_no_number_of_another(client, handset):
+def test_chosen_phones_show_no_number_of_another_phone(client, handset):
     carrier = SimulatorCarrier()
     for index, number in enumerate((BOB, "+447700900003")):
         carrier.send(OutgoingText(sender=OURS, recipient=number, text="Hello", client_ref=f"ref-{index}"))
@@ -218,6 +218,6 @@ def test_phones_can_be_chosen_and_show_no_number_of_another(client, handset):
     assert "7700900002" not in digits(answer.text)
 
 
-def test_the_page_answers_a_monitor_that_asks_with_head(client, db):
+def test_the_page_answers_a_head_request(client, db):
     assert client.head("/").status_code == 200
     assert client.post("/").status_code == 405

@@ -33,14 +33,12 @@ ROOT = Path(__file__).resolve().parent.parent.parent.parent
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("happens", MISHAPS)
-def test_killed_at_any_step_and_run_again_the_account_holds_exactly_what_was_asked_for(
-    rentals, steps, happens, every_step
-):
+def test_an_order_killed_at_any_step_and_resumed_buys_exactly_what_was_ordered(rentals, steps, happens, every_step):
     provision_killed_at_each_of(steps_to_try(happens, every=every_step), rentals, steps, happens)
 
 
 @pytest.mark.django_db
-def test_killed_at_any_step_and_again_at_any_step_of_the_next_run_it_still_buys_no_more(rentals, steps, every_step):
+def test_an_order_killed_twice_at_any_steps_buys_no_more_than_was_ordered(rentals, steps, every_step):
     for first in steps_to_try(plain, every=every_step):
         # Some of all pairs are enough, and each step is second somewhere.
         for second in count(first // STRIDE % 4, 4):
@@ -58,7 +56,7 @@ def test_killed_at_any_step_and_again_at_any_step_of_the_next_run_it_still_buys_
 
 
 @pytest.mark.django_db
-def test_a_release_killed_at_any_step_and_run_again_ends_with_the_number_given_back(rentals, steps):
+def test_a_release_killed_at_any_step_and_resumed_cancels_the_rental(rentals, steps):
     for step in count():
         with world(rentals, steps, plain):
             provision()
@@ -127,7 +125,7 @@ def finish(process, timeout=60):
     return output
 
 
-def test_kill_9_at_any_moment_and_a_run_to_the_end_leave_exactly_the_count(manage):
+def test_an_order_killed_with_kill_9_and_resumed_leaves_exactly_the_count(manage):
     finish(manage("migrate", "-v0"))
     arguments = ["provision_numbers", "--country", "GB", "--count", "12", "--yes"]
     moments = random.Random(time.time())

@@ -39,7 +39,7 @@ def relays(tmp_path, stub, **settings):
     )
 
 
-def test_an_outage_loses_nothing_hammers_nobody_and_ends_without_a_burst(tmp_path, stub, people):
+def test_an_outage_loses_nothing_backs_off_and_ends_without_a_burst(tmp_path, stub, people):
     rates = {"CARRIER_REQUESTS_PER_SECOND": str(ACCOUNT_RATE), "NUMBER_SEGMENTS_PER_SECOND": f"*={NUMBER_RATE}"}
     with relays(tmp_path, stub, **rates) as workers:
         for worker in [workers.start("--concurrency", str(CALLS_AT_ONCE)) for _ in range(WORKERS)]:
@@ -70,7 +70,7 @@ def test_an_outage_loses_nothing_hammers_nobody_and_ends_without_a_burst(tmp_pat
         assert most_in_a_second(from_it) <= 1.1 * NUMBER_RATE + 1 + 2
 
 
-def test_a_carrier_that_names_a_time_hears_nothing_for_so_long_and_then_one_text_first(tmp_path, stub, people):
+def test_retry_after_pauses_all_sending_and_then_one_probe_is_sent(tmp_path, stub, people):
     stub.behave(status=429, retry_after=3)
     outbox.queue_notice(people[0], "first")
     with relays(tmp_path, stub) as workers:
@@ -87,7 +87,7 @@ def test_a_carrier_that_names_a_time_hears_nothing_for_so_long_and_then_one_text
     assert len(others) == len(people) - 1
 
 
-def test_a_throttled_number_waits_as_long_as_it_is_told_and_the_others_go_on(tmp_path, stub, people):
+def test_a_throttled_number_waits_for_retry_after_and_the_others_continue(tmp_path, stub, people):
     busy, others = people[0], [person for person in people if person.proxy_number != people[0].proxy_number]
     throttled = {"sms_status": "1", "error_text": "Throughput Rate Exceeded - please wait [ 1500 ] and retry"}
     stub.behave(senders={busy.proxy_number.number[1:]: throttled})

@@ -144,7 +144,7 @@ def test_a_restart_of_the_database_loses_nothing_and_sends_nothing_twice(world):
     assert world.answers[200] > 30
 
 
-def test_after_its_connections_are_cut_texts_leave_and_the_workers_listen_again(world):
+def test_the_workers_send_and_listen_again_after_their_connections_are_cut(world):
     wait_until(world.is_idle)
     # Each worker's loop, its sweeper and its listener. After a restart they come back in their own time.
     wait_until(lambda: len(world.cluster.query(f"SELECT {OTHERS}")) >= 2 * 3)

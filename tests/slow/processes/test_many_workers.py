@@ -52,7 +52,7 @@ def a_person():
 class TestOnPostgreSQL:
     pytestmark = on_postgres
 
-    def test_a_worker_gives_signs_of_life_and_signs_off_and_one_that_was_killed_falls_silent(self, relays):
+    def test_a_worker_sends_heartbeats_and_signs_off_and_a_killed_one_falls_silent(self, relays):
         stopped, killed = relays.start(), relays.start()
         relays.wait_for(stopped)
         relays.wait_for(killed)
@@ -70,7 +70,7 @@ class TestOnPostgreSQL:
         assert Worker.objects.count() == 1
         assert not Worker.objects.alive(timezone.now() + timedelta(seconds=DEAD_AFTER)).exists()
 
-    def test_a_worker_makes_no_more_calls_at_once_than_it_may(self, relays, stub):
+    def test_a_worker_keeps_its_limit_of_concurrent_calls(self, relays, stub):
         latency = 1.0  # Long enough for a slow machine to begin three calls in it.
         stub.behave(latency=latency)
         add_numbers(9)
@@ -91,7 +91,7 @@ class TestOnPostgreSQL:
         assert max(at_once) == 3
         assert max(taken) <= 3
 
-    def test_what_one_process_queues_wakes_the_workers_of_others(self, relays, stub):
+    def test_a_message_queued_by_one_process_wakes_the_workers_of_others(self, relays, stub):
         """A worker that looks by itself every five minutes only."""
         bob = a_person()
         relays.wait_for(relays.start(changes="from conversations.delivery import relay; relay.POLL = 300"))
@@ -103,7 +103,7 @@ class TestOnPostgreSQL:
             outbox.queue_notice(bob, "hello")
             wait_until(lambda number=number: len(stub.requests) == number)
 
-    def test_what_is_queued_before_a_worker_listens_wakes_it_when_it_does(self, relays, stub, tmp_path):
+    def test_a_message_queued_before_a_worker_listens_is_sent_when_it_listens(self, relays, stub, tmp_path):
         bob, go_on = a_person(), tmp_path / "go on"
         worker = relays.start(
             changes=f"""
@@ -126,7 +126,7 @@ wakeup.Listener._listen = late
 
         wait_until(lambda: len(stub.requests) == 1)
 
-    def test_a_worker_that_nothing_wakes_looks_by_itself(self, relays, stub):
+    def test_a_worker_polls_without_a_notification(self, relays, stub):
         bob = a_person()
         worker = relays.start(changes="from conversations.delivery import wakeup; wakeup.CHANNEL = 'another'")
         relays.wait_for(worker)
@@ -135,7 +135,7 @@ wakeup.Listener._listen = late
 
         wait_until(lambda: len(stub.requests) == 1)
 
-    def test_sweeps_run_in_one_worker_at_a_time(self, monkeypatch):
+    def test_periodic_jobs_run_in_one_worker_at_a_time(self, monkeypatch):
         runs, started, go_on = [], threading.Event(), threading.Event()
 
         def slowly():
@@ -161,7 +161,7 @@ wakeup.Listener._listen = late
 
         assert len(runs) == 2
 
-    def test_a_number_that_is_told_to_wait_just_while_another_worker_claims_from_it_waits(self, monkeypatch):
+    def test_a_pause_set_during_another_workers_claim_holds(self, monkeypatch):
         bob = a_person()
         AccountRateLimit.load()
         outbox.queue_notice(bob, "first")
@@ -187,7 +187,7 @@ wakeup.Listener._listen = late
 
         assert NumberRateLimit.objects.get().ready_at > timezone.now() + timedelta(seconds=20)
 
-    def test_workers_that_claim_at_once_keep_the_rate_of_the_account(self, monkeypatch, settings):
+    def test_concurrent_claims_keep_the_rate_limit_of_the_account(self, monkeypatch, settings):
         settings.CARRIER_REQUESTS_PER_SECOND = 1
         AccountRateLimit.load()
         numbers = add_numbers(8)
@@ -208,7 +208,7 @@ wakeup.Listener._listen = late
         assert 1 <= len(taken) <= 1 + seconds
 
 
-def test_on_sqlite_a_second_worker_is_refused_and_after_a_kill_9_the_next_one_starts_at_once(tmp_path, stub):
+def test_sqlite_allows_one_worker_and_a_new_one_right_after_kill_9(tmp_path, stub):
     server = Gunicorn(tmp_path)
     server.manage("migrate", "--verbosity", "0")
 
@@ -234,7 +234,7 @@ def test_on_sqlite_a_second_worker_is_refused_and_after_a_kill_9_the_next_one_st
         assert next_one.poll() is None
 
 
-def test_a_probe_that_slept_until_there_was_another_does_not_let_a_third_one_go(bob, time_machine, settings):
+def test_an_overtaken_probe_does_not_release_a_third_one(bob, time_machine, settings):
     other = members(talk(ALICE, CHARLIE))[1]
     queue(bob, "first probe")
     queue(other, "second probe")

@@ -80,9 +80,7 @@ def watch(crowd, cap):
 
 
 @pytest.mark.parametrize(("numbers", "cap"), [(6, 0), (6, 3)], ids=["no cap", "a cap of three"])
-def test_whatever_sixteen_processes_do_at_once_no_pair_is_live_twice_and_all_that_is_counted_is_right(
-    tmp_path, numbers, cap
-):
+def test_sixteen_concurrent_processes_keep_pairs_unique_and_counts_correct(tmp_path, numbers, cap):
     add_numbers(numbers)
     plan = Plan(seed=secrets.randbelow(10**6), turns=TURNS, people=PEOPLE, cool_down=0.2, cap=cap)
 
@@ -107,7 +105,7 @@ def test_whatever_sixteen_processes_do_at_once_no_pair_is_live_twice_and_all_tha
         assert total[what] >= at_least, what
 
 
-def test_a_cool_down_is_cut_short_only_once_whoever_reopens_the_conversation_is_through():
+def test_a_cool_down_is_cut_short_only_after_a_concurrent_reopening_ends():
     """Else the two could wait for each other: both change the same rows, and in orders that need not be the same."""
     add_numbers(1)
     ended = talk(ALICE, BOB).close()
@@ -136,7 +134,7 @@ def test_a_cool_down_is_cut_short_only_once_whoever_reopens_the_conversation_is_
 
 
 @pytest.mark.parametrize(("verb", "state"), [("retire", "active"), ("lose", "quarantined")])
-def test_a_number_does_not_retire_under_somebody_who_is_just_being_given_it(verb, state):
+def test_a_number_does_not_retire_during_a_concurrent_assignment(verb, state):
     """It waits until they are through, and then counts them. One that is lost stays in quarantine for them."""
     [number] = add_numbers(1)
     failures = []

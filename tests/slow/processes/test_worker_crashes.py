@@ -24,7 +24,7 @@ TEXTS_A_SECOND = 50
 DOUBT = "3"
 
 
-def test_twenty_killed_workers_lose_nothing_keep_the_order_and_send_twice_only_what_was_in_doubt(tmp_path):
+def test_twenty_killed_workers_lose_nothing_keep_the_order_and_resend_only_unknown_messages(tmp_path):
     with (
         StubCarrier(tmp_path) as stub,
         Relays(tmp_path, stub, UNKNOWN_OUTCOME_POLICY="resend", UNKNOWN_OUTCOME_TIMEOUT_SECONDS=DOUBT) as relays,
@@ -42,7 +42,7 @@ def test_twenty_killed_workers_lose_nothing_keep_the_order_and_send_twice_only_w
         assert_in_order(list(dict.fromkeys(each.message for each in arrived(stub))), lines=LINES)
 
 
-def test_with_the_policy_hold_nothing_arrives_twice_and_what_may_not_have_arrived_is_listed(tmp_path):
+def test_the_hold_policy_sends_nothing_twice_and_lists_unknown_messages(tmp_path):
     with StubCarrier(tmp_path) as stub, Relays(tmp_path, stub, UNKNOWN_OUTCOME_TIMEOUT_SECONDS=DOUBT) as relays:
         kill_again_and_again(8, relays, stub)
 

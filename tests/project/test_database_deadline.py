@@ -122,7 +122,7 @@ def world(running):
     running.check_the_books()
 
 
-def test_with_the_database_away_every_webhook_is_a_503_at_once(world):
+def test_every_webhook_gets_a_503_at_once_while_the_database_is_down(world):
     """At once: most do not even try to connect."""
     world.network.go_away()
 
@@ -135,7 +135,7 @@ def test_with_the_database_away_every_webhook_is_a_503_at_once(world):
         assert world.network.calls - before < CLIENTS / 2
 
 
-def test_with_a_frozen_database_every_webhook_is_a_503_before_vonage_gives_up(world):
+def test_every_webhook_gets_a_503_in_time_while_the_database_is_frozen(world):
     world.network.freeze()
 
     statuses, longest = world.post()
@@ -144,7 +144,7 @@ def test_with_a_frozen_database_every_webhook_is_a_503_before_vonage_gives_up(wo
     assert longest < LONGEST
 
 
-def test_while_it_stays_frozen_webhooks_do_not_wait_for_one_another(world):
+def test_webhooks_do_not_wait_for_each_other_while_the_database_is_frozen(world):
     world.network.freeze()
     world.post()
 
@@ -157,7 +157,7 @@ def test_while_it_stays_frozen_webhooks_do_not_wait_for_one_another(world):
     assert world.network.calls - before < CLIENTS / 2
 
 
-def test_with_a_slow_database_every_webhook_is_answered_before_vonage_gives_up(world):
+def test_every_webhook_is_answered_in_time_by_a_slow_database(world):
     world.network.latency = 0.3
 
     statuses, longest = world.post()
@@ -166,7 +166,7 @@ def test_with_a_slow_database_every_webhook_is_answered_before_vonage_gives_up(w
     assert longest < LONGEST
 
 
-def test_with_a_slow_database_texts_that_keep_coming_are_answered_before_vonage_gives_up(world):
+def test_a_steady_flow_of_webhooks_is_answered_in_time_by_a_slow_database(world):
     world.network.latency = 0.8  # A text takes some four seconds, so sixteen threads take in four texts a second.
 
     answers = world.keep_posting(seconds=25, rate=12)
@@ -175,7 +175,7 @@ def test_with_a_slow_database_texts_that_keep_coming_are_answered_before_vonage_
     assert max(seconds for _, seconds in answers) < LONGEST
 
 
-def test_those_who_call_the_api_of_a_frozen_database_keep_no_webhook_from_its_answer(world):
+def test_api_calls_to_a_frozen_database_do_not_delay_webhooks(world):
     assert world.list_conversations()[0] == 200
     world.network.freeze()
     with ThreadPoolExecutor(CLIENTS) as clients:
@@ -189,7 +189,7 @@ def test_those_who_call_the_api_of_a_frozen_database_keep_no_webhook_from_its_an
         assert {call.result()[0] for call in calls} == {503}
 
 
-def test_texts_that_are_given_up_leave_no_connection_behind(world):
+def test_abandoned_webhooks_leave_no_connection_behind(world):
     """A lock that somebody holds, such as a migration: each text is given up, and with it its half at the server."""
     with world.lock_what_webhooks_write():
         answers = world.keep_posting(seconds=15, rate=12)
@@ -200,7 +200,7 @@ def test_texts_that_are_given_up_leave_no_connection_behind(world):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_text_that_finds_its_connection_dead_is_taken_in_over_a_new_one(client):
+def test_a_webhook_with_a_dead_connection_reconnects(client):
     add_numbers(2)
     params = signed_inbound(msisdn=ALICE[1:], to=proxies(talk(ALICE, BOB))[0][1:])
     client.post(INBOUND, params, "application/json")
@@ -213,7 +213,7 @@ def test_a_text_that_finds_its_connection_dead_is_taken_in_over_a_new_one(client
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_page_that_finds_its_connection_dead_says_so_and_the_next_one_is_there(admin_client):
+def test_a_page_with_a_dead_connection_gets_a_503_and_the_next_one_reconnects(admin_client):
     admin_client.raise_request_exception = False
     with psycopg.connect(connection.connection.info.dsn, autocommit=True) as staff:
         staff.execute("SELECT pg_terminate_backend(%s)", [connection.connection.info.backend_pid])
