@@ -16,11 +16,11 @@ from smsproxy.carriers.gsm7 import Encoding, Segments, is_gsm7, segments, split
         ("€" * 80, Encoding.GSM7, 1, 160),
         ("a" * 158 + "€", Encoding.GSM7, 1, 160),
         ("a" * 159 + "€", Encoding.GSM7, 2, 161),
-        # A line feed is one septet, and a carriage return with it one more.
+        # A line feed is one septet, and a carriage return before it one more.
         ("\n" * 160, Encoding.GSM7, 1, 160),
         ("\r\n" * 80, Encoding.GSM7, 1, 160),
         ("\n" * 161, Encoding.GSM7, 2, 161),
-        # Of the extension table, 76 fit into a part: half of the last septet pair would be in the next.
+        # 76 characters of the extension table fit into a part: a septet pair is not split between parts.
         ("€" * 81, Encoding.GSM7, 2, 162),
         ("€" * 152, Encoding.GSM7, 2, 304),
         ("€" * 153, Encoding.GSM7, 3, 306),
@@ -32,7 +32,7 @@ from smsproxy.carriers.gsm7 import Encoding, Segments, is_gsm7, segments, split
         ("😀" * 36, Encoding.UCS2, 2, 72),
         ("😀" * 66, Encoding.UCS2, 2, 132),
         ("😀" * 67, Encoding.UCS2, 3, 134),
-        # One character outside the table makes all others cost twice as much room.
+        # One character outside the table makes every character take twice the room.
         ("a" * 69 + "’", Encoding.UCS2, 1, 70),
         ("a" * 70 + "’", Encoding.UCS2, 2, 71),
     ],
@@ -42,7 +42,7 @@ def test_segments_are_counted_as_carriers_bill_them(text, encoding, count, units
 
 
 def test_an_escape_sequence_is_not_cut_in_two():
-    # 153 + 153 septets would fill two parts, but the € that would straddle them moves on whole.
+    # 153 + 153 septets would fill two parts, but the € at the border moves to the next part whole.
     assert segments("a" * 152 + "€" + "a" * 152).count == 3
 
 

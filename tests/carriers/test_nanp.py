@@ -1,4 +1,4 @@
-"""The states and provinces of North America, beside the data that they come from."""
+"""The states and provinces of North America, compared with the data that they come from."""
 
 import phonenumbers
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from smsproxy.nanp import _OF_AREA, region_of
 from smsproxy.phone import area_of
 
-# As the library writes them where it names a city as well, and where it is mistaken.
+# Corrections: the library abbreviates these where it names a city as well, and misspells one.
 SPELT = {
     **{"AL": "Alabama", "CA": "California", "FL": "Florida", "IL": "Illinois", "NE": "Nebraska", "NY": "New York"},
     **{"ON": "Ontario", "PA": "Pennsylvania", "QC": "Quebec", "TX": "Texas", "UT": "Utah"},
@@ -14,8 +14,8 @@ SPELT = {
 }
 
 
-def of_the_library():
-    # It takes some 90 MB, so only here.
+def library_regions():
+    # The geocoder takes about 90 MB, so only this test imports it.
     from phonenumbers import geocoder
 
     found = {}
@@ -28,7 +28,7 @@ def of_the_library():
 
 
 def test_each_area_code_maps_to_the_region_that_the_library_names():
-    assert of_the_library() == _OF_AREA
+    assert library_regions() == _OF_AREA
 
 
 @pytest.mark.parametrize(

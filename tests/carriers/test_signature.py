@@ -14,7 +14,7 @@ SECRET = "mySignatureSecret0123456789abcdef"
 METHODS = ["md5hash", "md5", "sha1", "sha256", "sha512"]
 NOW = 1795327205.0
 
-# Made with version 3.17.4 and version 4.9.1 of Vonage's SDK, and with hashlib and hmac alone.
+# Computed with version 3.17.4 and version 4.9.1 of Vonage's SDK, and with hashlib and hmac alone.
 VECTORS = {
     ("inbound", "md5hash"): "6d09b543c5c6821608a1bc183c572240",
     ("inbound", "md5"): "e2ba961f9c47d72a058b0586c5170f0d",

@@ -69,7 +69,7 @@ def test_number_insight_knows_the_country(vonage, number_insight):
 
     assert number_insight.look_up(ALICE, "GB") == LookupResult(verdict=LookupVerdict.VALID, country="GB")
     check_request("number-insight", vonage.calls[0].request)
-    # Without the country: a number of Canada asked for as one of the US would be refused.
+    # The request has no country: Vonage would reject a Canadian number that is looked up as a US one.
     assert parse_qs(urlsplit(vonage.calls[0].request.url).query) == {"number": [ALICE[1:]]}
 
 

@@ -180,7 +180,7 @@ def test_a_temporary_failure_names_its_scope_and_an_optional_delay(vonage, carri
         (429, TemporaryFailure),
         (500, OutcomeUnknown),
         (502, OutcomeUnknown),
-        # It alone of them says that nothing was done.
+        # Only this status says that nothing was sent.
         (503, TemporaryFailure),
         (504, OutcomeUnknown),
     ],
@@ -204,7 +204,7 @@ def test_too_many_requests_may_name_a_delay(vonage, carrier, header, seconds):
     [
         (301, AccountFault),
         (302, AccountFault),
-        # It says that the text was taken, and where to read the answer.
+        # This status says that the message was accepted, and where to read the answer.
         (303, OutcomeUnknown),
         (307, AccountFault),
         (308, AccountFault),
@@ -325,7 +325,7 @@ def test_many_threads_each_get_their_own_answer(vonage, carrier, request):
 
     vonage.add_callback(responses.POST, SMS, callback=echo)
     refs = [f"relay-{number}" for number in range(250)]
-    # Let the threads take turns at nearly every instruction, so that whatever they share gets mixed up.
+    # Switch threads at nearly every instruction, so that shared state would get mixed up.
     usual = sys.getswitchinterval()
     request.addfinalizer(lambda: sys.setswitchinterval(usual))
     sys.setswitchinterval(1e-6)

@@ -1,4 +1,4 @@
-"""Against a real TLS server on this machine: what only a real connection shows."""
+"""Vonage's SDK against a real TLS server on this machine: behaviour that only a real connection shows."""
 
 import multiprocessing
 import os
@@ -162,7 +162,7 @@ def test_an_untrusted_certificate_pauses_only_this_worker(stub, monkeypatch):
 
 
 def test_a_certificate_of_another_host_is_not_trusted(stub, settings):
-    settings.VONAGE_REST_HOST = stub.host.replace("127.0.0.1", "127.1")  # The same place by another name.
+    settings.VONAGE_REST_HOST = stub.host.replace("127.0.0.1", "127.1")  # The same server, under another name.
 
     assert fails(TemporaryFailure, lambda: VonageCarrier().send(text())).scope == FaultScope.WORKER
 

@@ -1,4 +1,4 @@
-"""The benchmarks: that they can be run and would notice what is lost. Never how fast anything is."""
+"""The benchmarks: they run, and they would notice a loss. These tests never measure speed."""
 
 import json
 import subprocess
@@ -81,7 +81,7 @@ def test_a_day_is_reproducible_and_no_driver_has_two_trips_at_once():
 
 
 def test_one_shared_number_per_conversation_can_need_more_than_the_minimum():
-    """Of the last two people one has the first number already, and the other the second."""
+    """Of the last two people, one already has the first number, and the other the second."""
     trips = [trip(0, 1, 11), trip(10, 1, 12), trip(20, 2, 13), trip(30, 2, 12)]
 
     assert day.busiest(trips)[1] == 2

@@ -1,4 +1,4 @@
-"""The documentation says only what is so: its commands, options, files, links, settings and fields exist."""
+"""The documentation is correct: its commands, options, files, links, settings and fields exist."""
 
 import ast
 import re
@@ -44,7 +44,7 @@ each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
 
 def prose(page):
-    """The page without its fenced blocks."""
+    """Return the page without its fenced blocks."""
     return FENCE.sub("", page.read_text())
 
 
@@ -53,13 +53,13 @@ def blocks(page, *languages):
 
 
 def section(page, heading):
-    """The text from this heading to the next one of the same level."""
+    """Return the text from this heading to the next one of the same level."""
     _, level, text = re.split(rf"^(#+) {re.escape(heading)}$", page.read_text(), flags=re.MULTILINE)
     return re.split(rf"^#{{1,{len(level)}}} ", text, maxsplit=1, flags=re.MULTILINE)[0]
 
 
 def first_cells(text):
-    """The code in the first column of each row of its tables."""
+    """Return the code in the first column of each table row in this text."""
     rows = re.findall(r"^\| (`[^|]*?) \|", text, re.MULTILINE)
     return [name for row in rows for name in INLINE.findall(row)]
 
@@ -101,7 +101,7 @@ def test_every_page_is_linked_from_the_index_and_from_the_readme():
 
 
 def anchors(page):
-    """The anchors of its headings, as GitHub and Sphinx name them."""
+    """Return the anchors of the page's headings, as GitHub and Sphinx name them."""
     headings = re.findall(r"^#+ (.+)$", re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.M | re.S), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
@@ -122,7 +122,7 @@ def test_every_link_leads_somewhere(page):
 
 @each_page
 def test_every_named_file_exists(page):
-    # A linked name may stand for a file in the folder of the link.
+    # The name in a link may be short for a file in the folder of the link.
     named = [text.replace("\\_", "_") for text in INLINE.findall(prose(page)) if text.startswith(PLACES)]
     missing = [name for name in named if " " not in name and not (ROOT / name).exists()]
 
@@ -142,7 +142,7 @@ def test_every_room_of_the_import_rule_exists():
 
 @dataclass(frozen=True)
 class Quoted:
-    """A command line that a page quotes. is_whole: it can be run as it stands."""
+    """A command line that a page quotes. is_whole: it can be run unchanged."""
 
     page: str
     words: tuple[str, ...]
@@ -153,7 +153,7 @@ class Quoted:
 
 
 def quoted_commands():
-    """What follows manage.py in the blocks for the shell, and in the inline code."""
+    """Return the commands after manage.py in shell blocks and in inline code."""
     for page in PAGES:
         for block in blocks(page, "bash", "ini"):
             joined = block.replace("\\\n", " ")
@@ -174,7 +174,7 @@ def parser_of(name):
     app = get_commands()[name]
     command = load_command_class(app, name) if isinstance(app, str) else app
     parser = command.create_parser("manage.py", name)
-    parser.called_from_command_line = False  # An error is raised, not printed.
+    parser.called_from_command_line = False  # Errors are raised, not printed.
     return parser
 
 
@@ -200,7 +200,7 @@ def test_every_option_named_without_its_command_exists(page):
 
     named = {text.split()[0] for text in INLINE.findall(prose(page)) if text.startswith("--")}
 
-    assert named - {"--bind"} <= known  # Of gunicorn.
+    assert named - {"--bind"} <= known  # An option of gunicorn.
 
 
 def test_every_command_of_ours_is_in_the_documentation():
@@ -233,10 +233,10 @@ def test_every_quoted_benchmark_figure_can_be_measured():
 
 
 def run_blocks(shell_blocks, demo):
-    """Run them in one shell, against the demo."""
+    """Run the blocks in one shell, against the demo, and return the finished process."""
     script = "\n".join(["set -euo pipefail", *shell_blocks])
     script = script.replace(".venv/bin/python", sys.executable).replace("http://127.0.0.1:8000/", demo.url)
-    # It exits 1 where a person is needed, which is no fault of the page.
+    # The command exits 1 when something needs a person, which is not an error of the page.
     script = script.replace("relay --status", "relay --status || true")
     script = script.replace("var/", f"{demo.directory}/").replace("curl -s ", "curl -sS --fail-with-body ")
     return subprocess.run(
@@ -250,10 +250,10 @@ def texts_on(demo, name, *, typed=False):
 
 
 def eventually(happened):
-    """Wait for what the demo's worker does in its own time."""
+    """Wait until the demo's worker has made the condition true."""
     end = time.monotonic() + PATIENCE
     while not happened():
-        assert time.monotonic() < end, "it has not happened"
+        assert time.monotonic() < end, "the condition was not met in time"
         time.sleep(0.1)
 
 
@@ -299,11 +299,11 @@ def test_the_examples_of_the_api_are_answered(tmp_path):
         assert '"chosen_by":"own country"' in done.stdout
 
 
-# What the tables must have --------------------------------------------------------------------------------------------
+# Contents of the tables -----------------------------------------------------------------------------------------------
 
 
 def variables():
-    """Every variable that settings.py reads, with its default: None where it is required or computed."""
+    """Return every variable that settings.py reads, with its default. None: it is required or computed."""
     found = {"ENV_FILE": ".env"}
     for call in ast.walk(ast.parse((ROOT / "smsproxy" / "settings.py").read_text())):
         if (
@@ -321,7 +321,7 @@ def variables():
 
 
 def evaluated(node):
-    """The default as a string: "" for an empty one, None where it is no constant."""
+    """Return the default as a string: "" for an empty one, None if it is not a constant."""
     if node is None or any(isinstance(each, ast.Name) for each in ast.walk(node)):
         return None
     value = eval(compile(ast.Expression(node), "settings", "eval"), {"__builtins__": {}})
@@ -338,11 +338,11 @@ def test_the_table_has_exactly_the_settings():
 
 
 def test_the_defaults_in_the_table_match_the_settings():
-    # What is empty and what is required looks the same from here: neither has a default to compare.
+    # Neither an empty nor a required variable has a default to compare.
     defaults = {name: default for name, default in variables().items() if default}
-    told = {name: INLINE.findall(row)[0] for name, row in settings_rows().items() if name in defaults}
+    documented = {name: INLINE.findall(row)[0] for name, row in settings_rows().items() if name in defaults}
 
-    assert told == defaults
+    assert documented == defaults
 
 
 @each_page
@@ -358,7 +358,7 @@ def test_every_named_variable_exists(page):
     named = set(re.findall(r"(?<![\w$])([A-Z][A-Z]*(?:_[A-Z]+)+)\b", code)) | set(
         re.findall(r"(?<![\w$])([A-Z]{4,})=", code)
     )
-    named -= {"ARGS", "PYTHON"}  # Of make.
+    named -= {"ARGS", "PYTHON"}  # Variables of make.
     unknown = named - set(variables()) - {name for name in outside if f'"{name}"' in source}
     of_the_code = {name for name in unknown if re.search(rf"^\s*{name}\b.* = ", source, re.MULTILINE)}
 
@@ -366,14 +366,14 @@ def test_every_named_variable_exists(page):
 
 
 def test_the_table_has_exactly_the_endpoints():
-    told = {
+    documented = {
         re.sub(r"\{id\}", "<uuid:public_id>", address.lstrip("/"))
         for text in first_cells(section(doc("api.md"), "Endpoints"))
         for address in [text.split()[1]]
     }
     patterns = [pattern for pattern in flat(get_resolver().url_patterns) if pattern.startswith(("api/", "metrics"))]
 
-    assert told == set(patterns)
+    assert documented == set(patterns)
 
 
 def flat(patterns, prefix=""):
@@ -406,20 +406,20 @@ def test_the_tables_have_exactly_the_problem_codes():
     ]
     text = "\n".join(file.read_text() for file in sources)
     codes = set(re.findall(r'\bcode=f?"([a-z0-9_]+)"', text)) | set(re.findall(r'default_code = "(\w+)"', text))
-    # Of refused creations, whose code is their second argument.
+    # Codes of rejected creations, which are the second argument.
     codes |= set(re.findall(r'CannotCreate\(\s*(?:\w+\.)?position,\s*"(\w+)"', text))
     codes |= set(re.findall(r'^\s+position,\s*\n\s*"(proxy_\w+)"', text, re.MULTILINE)) | {"no_number_free"}
-    # Those of Django REST framework.
+    # Codes of Django REST framework.
     codes |= {"parse_error", "authentication_failed", "method_not_allowed", "unsupported_media_type"}
     errors = section(doc("api.md"), "Errors")
-    told = set(re.findall(r"^\| \d{3} \| `(\w+)` \|", errors, re.MULTILINE))
+    documented = set(re.findall(r"^\| \d{3} \| `(\w+)` \|", errors, re.MULTILINE))
     of_fields = set(first_cells(errors.partition("Codes of single fields")[2].partition("`no_number_free` has")[0]))
 
     assert '"no_number_free"' in text
     figures = set(first_cells(errors.partition("`no_number_free` has")[2]))
     assert len(figures) == 6
     assert {name for name in figures if f'"{name}": self.' not in text} == set()
-    assert told | of_fields == codes
+    assert documented | of_fields == codes
 
 
 def test_the_tables_have_exactly_the_metrics_and_kinds_of_alert(db):

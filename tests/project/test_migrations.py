@@ -1,4 +1,4 @@
-"""A database of the version before, with numbers and conversations in it."""
+"""Migrations of a database of an earlier version, with numbers and conversations."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -31,8 +31,8 @@ NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 @pytest.fixture
 def before(request):
-    """Return the models of an earlier version, in a database of that version. Migrate it to today's at the end."""
-    # One app at a time, the last first: a single plan cannot go forwards with one and backwards with another.
+    """Return the models of an earlier version, in a database of that version. Migrate it to the latest at the end."""
+    # One app at a time, the last first: one plan cannot migrate one app forwards and another backwards.
     for target in reversed(getattr(request, "param", BEFORE_POOLS)):
         state = MigrationExecutor(connection).migrate([target])
     yield state.apps
@@ -56,7 +56,7 @@ def test_a_database_from_before_pools_keeps_its_rentals_and_counts(before, time_
             number_hash=row.number_hash, number=row.number, country=row.country
         )
     pairs = {
-        # Open, cooling down, and long over.
+        # Open, cooling down, and released long ago.
         (ALICE, BOB): (None, None),
         (ALICE, CHARLIE): (NOW + timedelta(days=1), None),
         (BOB, CHARLIE): (NOW - timedelta(days=1), NOW - timedelta(days=1)),

@@ -27,7 +27,7 @@ INBOUND = "/webhooks/vonage/inbound-sms"
 
 
 def everything_in_the_database():
-    """Each value of each column of each table, as the database holds it."""
+    """Yield each value of each column of each table, as the database holds it."""
     with connection.cursor() as cursor:
         for table in connection.introspection.table_names():
             cursor.execute(f'SELECT * FROM "{table}"')
@@ -36,7 +36,7 @@ def everything_in_the_database():
 
 @pytest.fixture
 def talked(db, client, carrier):
-    """Alice has texted Bob; one relay was sent, one has an unknown outcome, and a forged and a broken webhook came."""
+    """Return a conversation with one relay sent and one with an unknown outcome, after two bad webhooks."""
     add_numbers(2)
     conversation = talk(ALICE, BOB, notify=True)
     to = proxies(conversation)[0]
@@ -80,7 +80,7 @@ def test_no_real_number_or_text_is_logged(db, client, carrier, caplog):
     lines = [
         formatter.format(record)
         for record in caplog.records
-        # The statements of the database's own log are shown only with DEBUG=true.
+        # Django logs SQL statements only with DEBUG=true.
         if not record.name.startswith("django.db")
     ]
     assert lines

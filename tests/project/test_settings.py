@@ -1,4 +1,4 @@
-"""Settings: a missing or wrong one stops the program with its name and the fix; or is a system check."""
+"""Settings: a missing or wrong one stops the program with its name and the fix, or fails a system check."""
 
 import re
 import shutil
@@ -16,7 +16,7 @@ from tests.support.settings_file import GOOD, VONAGE, good_but, read_settings, s
 
 
 def run(**changes):
-    """Run the real `manage.py check` with the good environment, changed; its exit code and what it said."""
+    """Run the real `manage.py check` with the changed good environment; return its exit code and output."""
     done = subprocess.run(
         [sys.executable, "manage.py", "check"],
         cwd=ROOT,
@@ -238,7 +238,7 @@ def test_the_simulator_causes_a_warning_in_production():
 
 
 def _variables():
-    """Every variable that settings.py reads."""
+    """Return every variable that settings.py reads."""
     text = (ROOT / "smsproxy" / "settings.py").read_text()
     return set(re.findall(r'env\.\w+\(\s*"([A-Z_]+)"', text)) | {"ENV_FILE"}
 

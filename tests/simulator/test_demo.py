@@ -1,4 +1,4 @@
-"""`manage.py demo`: it owes nothing to its surroundings, and its transcript tells when a promise is broken."""
+"""`manage.py demo`: it is independent of its environment, and its transcript reports a broken promise."""
 
 import os
 import signal
@@ -58,7 +58,7 @@ def test_the_transcript_keeps_its_promises_in_a_bare_environment(tmp_path):
 @pytest.mark.slow
 @pytest.mark.xdist_group("processes")
 def test_the_transcript_ignores_the_developers_own_settings(tmp_path):
-    """Of these settings, one would reach a real account, one a real database, and the last stop the program."""
+    """One of these settings would reach a real account, one a real database, and the last would stop the program."""
     real = tmp_path / "real.sqlite3"
     done = run(
         "manage.py",
@@ -85,14 +85,14 @@ def test_a_broken_promise_is_reported_and_exits_1():
     assert "promises were not kept" in done.stderr
 
 
-# What the product makes good.
+# Faults that the product makes up for.
 HARMLESS = {FaultKind.DUPLICATE_RECEIPT, FaultKind.LOST_REPLY}
 
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("kind", sorted(POSSIBLE_FAULTS[Verb.SEND] - HARMLESS))
 def test_each_fault_of_the_network_breaks_a_promise(kind):
-    # Again and again: on a slow machine a single one is over before the play is.
+    # Repeated: on a slow machine, the product recovers from a single fault before the play ends.
     SimulatedFault.objects.create(verb=Verb.SEND, kind=kind, remaining=100)
     assert not all(is_kept for _, is_kept in checks(play()))
 

@@ -1,4 +1,4 @@
-"""The phones in the browser, in a real one, before the real demo; and what its addresses answer to bad input."""
+"""The phones page of the real demo in a real browser, and the answers of its addresses to bad input."""
 
 import json
 import re
@@ -41,11 +41,11 @@ def phones(page):
 
 
 def until(page, condition):
-    # "Within about a second", with room for a busy machine.
+    # Usually within a second: the rest is for a busy machine.
     WebDriverWait(page, 10, poll_frequency=0.05).until(lambda _: condition())
 
 
-def say(phone, text):
+def type_text(phone, text):
     phone.find_element(By.CSS_SELECTOR, "input").send_keys(text)
     phone.find_element(By.CSS_SELECTOR, "form button").click()
 
@@ -62,9 +62,9 @@ def digits(html):
 @pytest.mark.browser
 def test_a_text_typed_on_one_phone_arrives_on_the_other_from_a_virtual_number(page):
     rider, driver = phones(page)
-    say(rider, "Hi! I am at the north exit.")
+    type_text(rider, "Hi! I am at the north exit.")
     until(page, lambda: "Hi! I am at the north exit." in bubbles(driver, "arrived"))
-    say(driver, "On my way.")
+    type_text(driver, "On my way.")
     until(page, lambda: "On my way." in bubbles(rider, "arrived"))
     assert "Hi! I am at the north exit." in bubbles(rider, "typed")
     for phone, others in ((rider, "7700900002"), (driver, "7700900001")):
@@ -78,7 +78,7 @@ def test_a_text_typed_on_one_phone_arrives_on_the_other_from_a_virtual_number(pa
 @pytest.mark.browser
 def test_markup_in_a_text_is_shown_as_plain_text(page):
     rider, driver = phones(page)
-    say(rider, "<b id=evil>&amp;</b><img src=x onerror=document.title='evil'>")
+    type_text(rider, "<b id=evil>&amp;</b><img src=x onerror=document.title='evil'>")
     until(page, lambda: any("<b id=evil>&amp;</b>" in each for each in bubbles(driver, "arrived")))
     assert page.find_elements(By.CSS_SELECTOR, "#evil, .log img") == []
     assert "evil" not in page.title
@@ -91,7 +91,7 @@ def test_the_newest_text_is_in_view_on_a_narrow_screen(demo):
         page.get(demo.url)
         until(page, lambda: len(phones(page)) == 2)
         for index in range(8):
-            say(phones(page)[0], f"Text {index}")
+            type_text(phones(page)[0], f"Text {index}")
             until(page, lambda index=index: f"Text {index}" in bubbles(phones(page)[1], "arrived"))
         hidden = "const log = arguments[0]; return log.scrollHeight - log.clientHeight - log.scrollTop"
         logs = page.find_elements(By.CSS_SELECTOR, ".log")
@@ -104,7 +104,7 @@ def test_the_newest_text_is_in_view_on_a_narrow_screen(demo):
 
 @pytest.fixture
 def handset(transactional_db):
-    """Alice's phone, with a text from our number."""
+    """Return Alice's phone, with a text from our number."""
     carrier = SimulatorCarrier()
     carrier.buy(OURS, "GB")
     carrier.configure(OURS, "GB", inbound_sms_url())
@@ -214,7 +214,7 @@ def test_chosen_phones_show_no_number_of_another_phone(client, handset):
     answer = client.get(reverse("simulator-state"), {"phones": f"{last.pk},{handset.pk}"})
     assert [phone["id"] for phone in answer.json()["phones"]] == [last.pk, handset.pk]
     assert len(answer.json()["people"]) == 3
-    # Bob's phone is not shown: only enough of his number to choose it.
+    # Bob's phone is not shown: the page has only enough of his number to choose it.
     assert "7700900002" not in digits(answer.text)
 
 

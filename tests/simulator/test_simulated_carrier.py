@@ -1,4 +1,4 @@
-"""The simulated carrier: its numbers, its texts, and every fault that it can be asked for."""
+"""The simulated carrier: its numbers, its texts, and every fault that it can simulate."""
 
 import subprocess
 import sys
@@ -34,7 +34,7 @@ from smsproxy.webhook_urls import inbound_sms_url
 from tests.support.builders import ALICE
 from tests.support.simulated import OURS, arrived, fault, text
 
-# Webhooks are called within the process, and like any request they end with a closed database connection.
+# The simulator calls webhooks within the process. Like any request, each call closes the database connection.
 pytestmark = pytest.mark.django_db(transaction=True)
 
 ERRORS = {
@@ -160,7 +160,7 @@ def test_every_verb_fails_in_every_way_and_then_works(network, verb, kind):
     if kind == FaultKind.THROTTLED:
         assert isinstance(error.value, TemporaryFailure)
         assert error.value.retry_after
-    # What was lost after it happened cannot always happen again.
+    # A call whose reply was lost has taken effect, and not every call can take effect twice.
     if not (kind == FaultKind.LOST_REPLY and verb in (Verb.BUY, Verb.CANCEL)):
         calls(network)[verb]()
 

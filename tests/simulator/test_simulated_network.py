@@ -1,4 +1,4 @@
-"""The simulated network: texts from phones to our webhooks and back, receipts, and what goes wrong between."""
+"""The simulated network: texts from phones to our webhooks and back, receipts, and faults on the way."""
 
 import pytest
 
@@ -15,7 +15,7 @@ from smsproxy.simulator.network import WebhookNotDelivered, send_from_handset
 from tests.support.builders import ALICE, BOB
 from tests.support.simulated import OURS, arrived, fault, phone
 
-# Webhooks are called within the process, and like any request they end with a closed database connection.
+# The simulator calls webhooks within the process. Like any request, each call closes the database connection.
 pytestmark = pytest.mark.django_db(transaction=True)
 
 

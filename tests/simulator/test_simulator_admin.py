@@ -13,7 +13,7 @@ from smsproxy.simulator.models import (
 from tests.support.builders import ALICE
 from tests.support.simulated import text
 
-# Webhooks are called within the process, and like any request they end with a closed database connection.
+# The simulator calls webhooks within the process. Like any request, each call closes the database connection.
 pytestmark = pytest.mark.django_db(transaction=True)
 
 

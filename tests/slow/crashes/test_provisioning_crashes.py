@@ -1,4 +1,4 @@
-"""Killed anywhere and run again, provisioning completes what it began and buys no more than was asked for."""
+"""Provisioning that is killed anywhere and resumed completes its order and buys no more than was ordered."""
 
 import os
 import random
@@ -40,7 +40,7 @@ def test_an_order_killed_at_any_step_and_resumed_buys_exactly_what_was_ordered(r
 @pytest.mark.django_db
 def test_an_order_killed_twice_at_any_steps_buys_no_more_than_was_ordered(rentals, steps, every_step):
     for first in steps_to_try(plain, every=every_step):
-        # Some of all pairs are enough, and each step is second somewhere.
+        # A sample of all pairs is enough, and each step is the second of some pair.
         for second in count(first // STRIDE % 4, 4):
             with world(rentals, steps, plain):
                 with steps.kill_at(first) as killed:
@@ -82,7 +82,7 @@ def is_ours(number):
 
 @pytest.fixture
 def manage(tmp_path):
-    """Runs manage.py in a process of its own, on a database of its own; its carrier is the simulator."""
+    """Return a function that starts manage.py as a process, with a separate database and the simulator as carrier."""
     with database(tmp_path) as url:
         environment = {**os.environ, "TEST_DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "tests.settings"}
 
@@ -133,7 +133,7 @@ def test_an_order_killed_with_kill_9_and_resumed_leaves_exactly_the_count(manage
 
     for _ in range(5):
         process = manage(*arguments)
-        # From its first word on, it works; before that it only starts.
+        # Its first output shows that it has started.
         process.stdout.readline()
         time.sleep(moments.uniform(0, 0.25))
         process.send_signal(signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""Killed anywhere and gone on with, a top-up buys for one shortage once, and stays within its budget."""
+"""A top-up that is killed anywhere and resumed buys for one shortage once, and stays within its budget."""
 
 from decimal import Decimal
 from itertools import count
@@ -30,8 +30,8 @@ def test_a_top_up_killed_at_any_step_and_resumed_buys_once_for_one_shortage(rent
             assert len(rentals.account) == len(rentals.bought) == 2
             assert free_numbers(rule) == 2
             assert NumberOrder.objects.get().state == OrderState.COMPLETE
-            told = NumberOrder.objects.get().events.filter(reason__startswith="bought ", actor="top-up")
-            assert told.count() == 2
+            purchases = NumberOrder.objects.get().events.filter(reason__startswith="bought ", actor="top-up")
+            assert purchases.count() == 2
             active = VirtualNumber.objects.active()
             assert {each.number for each in active} == set(rentals.account) == rentals.reaching_us()
         if not killed:
@@ -62,7 +62,7 @@ def test_a_top_up_killed_at_any_step_stays_within_its_budget(rentals, steps, hap
 
 def test_a_top_up_killed_twice_at_any_steps_still_buys_once(rentals, steps, every_step):
     for first in steps_to_try(plain, every=every_step):
-        # Some of all pairs are enough, and each step is second somewhere.
+        # A sample of all pairs is enough, and each step is the second of some pair.
         for second in count(first // STRIDE % 10, 10):
             with world(rentals, steps, plain):
                 rule = add_rule()

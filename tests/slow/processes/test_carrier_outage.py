@@ -1,4 +1,4 @@
-"""A carrier that is out of service for a while, or asks us to wait, as real workers meet it: what arrived, and when."""
+"""Real workers and a carrier that is out of service, or asks us to wait: which messages arrive, and when."""
 
 import itertools
 import time
@@ -18,12 +18,12 @@ NUMBERS = 20
 TEXTS_A_SECOND = 100
 ACCOUNT_RATE, NUMBER_RATE = 150, 10
 WORKERS, CALLS_AT_ONCE = 2, 8
-OUTAGE = 30.0  # Seconds.
+OUTAGE = 30.0  # seconds
 
 
 @pytest.fixture
 def people():
-    """Alice and twenty others: each of the numbers has a line to her, and one to somebody else."""
+    """Return the participants of Alice's conversations with twenty others, each through a different number."""
     add_numbers(NUMBERS)
     return [person for index in range(NUMBERS) for person in members(talk(ALICE, f"+4477007{index:05}"))]
 
@@ -56,14 +56,14 @@ def test_an_outage_loses_nothing_backs_off_and_ends_without_a_burst(tmp_path, st
     requests = stub.requests
     assert set(OutboundMessage.objects.values_list("state", flat=True)) == {"sent"}
     assert not MessageEvent.objects.filter(new_state="unknown").exists()
-    # A text may arrive several times: it was accepted the last time.
+    # A message may arrive several times: the carrier accepted it the last time.
     latest_first = dict.fromkeys(each["params"]["client-ref"].partition(".")[0] for each in reversed(requests))
     assert_in_order(list(reversed(latest_first)), lines=2 * NUMBERS)
-    assert len(latest_first) == OutboundMessage.objects.count(), "some never arrived"
+    assert len(latest_first) == OutboundMessage.objects.count(), "some messages never arrived"
     during = [request for request in requests if began < request["at"] < ended]
-    # What was under way when it began, and a probe after each wait, which doubles: 1, 1, 2, 4, 8, 16 seconds at least.
+    # Calls in flight when the outage began, and a probe after each doubling wait: at least 1, 1, 2, 4, 8, 16 seconds.
     assert len(during) <= WORKERS * CALLS_AT_ONCE + 6
-    # What was claimed in time may arrive late, as far as calls are made at once; or as the number has lines.
+    # Calls that were claimed in time may arrive late. Their number is at most that of concurrent calls, or of lines.
     assert most_in_a_second(requests) <= 1.1 * ACCOUNT_RATE + 1 + WORKERS * CALLS_AT_ONCE
     for sender in {request["params"]["from"] for request in requests}:
         from_it = [request for request in requests if request["params"]["from"] == sender]

@@ -1,4 +1,4 @@
-"""Workers and receipts at the same moment, on real PostgreSQL: threads, processes, and kill -9."""
+"""Concurrent workers and receipts on real PostgreSQL: threads, processes, and kill -9."""
 
 import os
 import signal
@@ -84,19 +84,19 @@ def test_a_long_message_with_concurrent_receipts_is_delivered():
     OutboundMessage.objects.update(state="sent", attempts=1, part_count=2)
     together = threading.Barrier(2)
 
-    def tell(part):
+    def receive_part(part):
         for text in texts:
             together.wait(60)
             receive(text, f"{text.pk}-{part}", attempt=1)
 
-    at_once(2, tell)
+    at_once(2, receive_part)
 
     assert Counter(OutboundMessage.objects.values_list("state", flat=True)) == {"delivered": 20}
 
 
 @pytest.fixture
 def start_worker(stub, tmp_path):
-    """Start `manage.py relay` as a process of its own, on this test's database, against the stub carrier."""
+    """Return a function that starts `manage.py relay` as a process, on this test's database and the stub carrier."""
     environment = {
         **os.environ,
         "DJANGO_SETTINGS_MODULE": "tests.settings",
@@ -124,7 +124,7 @@ def start_worker(stub, tmp_path):
 
 
 def arrived(stub):
-    """How often each message arrived, whichever the attempt."""
+    """Return how often each message arrived, over all attempts."""
     return Counter(request["params"]["client-ref"].partition(".")[0] for request in stub.requests)
 
 
@@ -139,11 +139,11 @@ def test_kill_9_of_a_sending_worker_loses_nothing_and_resends_nothing_blindly(st
     worker.send_signal(signal.SIGKILL)
     worker.wait()
     in_doubt = set(OutboundMessage.objects.filter(state="sending").values_list("client_ref", flat=True))
-    assert in_doubt, "the worker was to die while it was sending"
+    assert in_doubt, "the worker did not die while it was sending"
     stub.behave(latency=0)
     start_worker()
     wait_until(lambda: not OutboundMessage.objects.filter(state__in=["sending", "sent"]).exclude(state="sent").exists())
-    # What waits behind a message in doubt goes on only when the time for its receipt is over.
+    # Messages behind one with an unknown outcome continue only after the time-out for its receipt.
     OutboundMessage.objects.filter(state="unknown").update(due_at="2000-01-01T00:00:00Z")
     wait_until(lambda: not OutboundMessage.objects.unfinished().exists())
 

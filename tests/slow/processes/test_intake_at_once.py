@@ -1,4 +1,4 @@
-"""Texts that come in at the same moment, on real PostgreSQL."""
+"""Concurrent inbound texts on real PostgreSQL."""
 
 import threading
 
@@ -24,7 +24,7 @@ pytestmark = [
 
 
 def test_texts_of_one_conversation_become_visible_in_the_order_of_their_ids():
-    """Else a worker could send the second before it sees the first."""
+    """Otherwise a worker could send the second text before it sees the first."""
     add_numbers(2)
     conversation = talk(ALICE, BOB)
     to = proxies(conversation)[0]
@@ -41,7 +41,7 @@ def test_texts_of_one_conversation_become_visible_in_the_order_of_their_ids():
         waiting = threading.Thread(target=post, args=["second"])
         waiting.start()
         wait_for_a_lock()
-        assert not order, "a second text is queued while the first is not yet visible"
+        assert not order, "the second text was queued while the first was not visible"
         order.append("first")
     waiting.join(60)
 

@@ -1,4 +1,4 @@
-"""Conversations created by many at once, on real PostgreSQL."""
+"""Concurrent creation of conversations on real PostgreSQL."""
 
 import threading
 from collections import Counter
@@ -28,7 +28,7 @@ def test_two_hundred_concurrent_creations_for_one_person_never_share_a_pair():
     add_numbers(200, start="+4477009")
 
     def create(index):
-        # PostgreSQL takes 100 connections: the creators take turns for one, and race all the same.
+        # PostgreSQL allows 100 connections: the threads share a limited number, and still race.
         with slots:
             try:
                 return talk(ALICE, f"+4477007{index:05}")

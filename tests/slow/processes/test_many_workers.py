@@ -1,4 +1,4 @@
-"""Several workers at once: their signs of life, what wakes them, and what they leave to one of them."""
+"""Several workers at once: their heartbeats, their wake-ups, and the jobs that only one of them runs."""
 
 import signal
 import sqlite3
@@ -71,7 +71,7 @@ class TestOnPostgreSQL:
         assert not Worker.objects.alive(timezone.now() + timedelta(seconds=DEAD_AFTER)).exists()
 
     def test_a_worker_keeps_its_limit_of_concurrent_calls(self, relays, stub):
-        latency = 1.0  # Long enough for a slow machine to begin three calls in it.
+        latency = 1.0  # Long enough for a slow machine to begin three calls.
         stub.behave(latency=latency)
         add_numbers(9)
         for index in range(9):
@@ -92,14 +92,14 @@ class TestOnPostgreSQL:
         assert max(taken) <= 3
 
     def test_a_message_queued_by_one_process_wakes_the_workers_of_others(self, relays, stub):
-        """A worker that looks by itself every five minutes only."""
+        """The worker polls only every five minutes, so a notification must wake it."""
         bob = a_person()
         relays.wait_for(relays.start(changes="from conversations.delivery import relay; relay.POLL = 300"))
 
         for number in range(1, 4):
             wait_until(is_listening)
             wait_until(lambda: not OutboundMessage.objects.unfinished().exists())
-            time.sleep(1)  # Until nothing but the new text can wake it.
+            time.sleep(1)  # Until only the new message can wake it.
             outbox.queue_notice(bob, "hello")
             wait_until(lambda number=number: len(stub.requests) == number)
 
@@ -119,7 +119,7 @@ wakeup.Listener._listen = late
 """
         )
         relays.wait_for(worker)
-        time.sleep(1)  # Until its first turn is over, in which it finds nothing.
+        time.sleep(1)  # Until its first turn, which finds nothing, is over.
         outbox.queue_notice(bob, "hello")
 
         go_on.touch()
@@ -165,12 +165,12 @@ wakeup.Listener._listen = late
         bob = a_person()
         AccountRateLimit.load()
         outbox.queue_notice(bob, "first")
-        is_claiming, told = threading.Event(), threading.Event()
+        is_claiming, is_paused = threading.Event(), threading.Event()
         write = postgres.write_paces
 
         def write_late(paces):
             is_claiming.set()
-            told.wait(1)  # Not for longer: it may have to wait for us.
+            is_paused.wait(1)  # Not longer: the pause may have to wait for us.
             write(paces)
 
         def claim_and_close():
@@ -182,7 +182,7 @@ wakeup.Listener._listen = late
         other.start()
         assert is_claiming.wait(60)
         NumberRateLimit.objects.wait(bob.proxy_number, 30, "throttled")
-        told.set()
+        is_paused.set()
         other.join()
 
         assert NumberRateLimit.objects.get().ready_at > timezone.now() + timedelta(seconds=20)
@@ -197,7 +197,7 @@ wakeup.Listener._listen = late
 
         def look(now, limit, **options):
             with suppress(threading.BrokenBarrierError):
-                all_look.wait(0.5)  # Not for longer: they may have to wait for us.
+                all_look.wait(0.5)  # Not longer: the others may have to wait for us.
             return heads(now, limit, of=[next(places).pk])
 
         monkeypatch.setattr(claim_module, "_sendable_heads", look)

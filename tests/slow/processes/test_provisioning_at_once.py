@@ -1,4 +1,4 @@
-"""Runs of the same order at the same moment buy no more than was asked for."""
+"""Concurrent runs of the same order buy no more than was ordered."""
 
 import threading
 from contextlib import suppress
@@ -49,7 +49,7 @@ def test_concurrent_runs_of_one_order_buy_no_more_than_was_ordered(rentals, roun
 @pytest.mark.postgres
 @pytest.mark.django_db(transaction=True)
 def test_two_runs_that_count_at_once_do_not_both_buy_the_last_number(rentals, monkeypatch):
-    """Held between the count and the insert until the other has counted too, which the lock does not let it."""
+    """Each run waits between its count and its insert for the other to count too, which the lock prevents."""
     order = find_or_open_order(OrderSpec(country="GB", count=1))
     both_have_counted = threading.Barrier(2)
     count = order_module._has_room
@@ -82,7 +82,7 @@ def test_two_runs_that_count_at_once_do_not_both_buy_the_last_number(rentals, mo
 
 
 def test_an_order_stays_open_while_another_run_is_still_buying_for_it(rentals):
-    """Else what the other buys would belong to an order that has ended, and nobody would go on with it."""
+    """Otherwise the other run's numbers would belong to an order that has ended, and nothing would complete them."""
     order = find_or_open_order(OrderSpec(country="GB", count=2))
     number = order_module._record_intent(order, rentals.offers[0])
 
@@ -94,8 +94,8 @@ def test_an_order_stays_open_while_another_run_is_still_buying_for_it(rentals):
     assert order.state == OrderState.SHORT
 
 
-def refused_to_another_run(rentals, *, then=lambda: None):
-    """At the next purchase, another run of the order is told that the number is gone, and gives it up."""
+def reject_in_another_run(rentals, *, then=lambda: None):
+    """Let another run of the order be rejected right after the next purchase, and give the number up."""
 
     def another_run(name):
         if name == "after buy":
@@ -107,7 +107,7 @@ def refused_to_another_run(rentals, *, then=lambda: None):
 
 
 def test_a_number_found_to_be_bought_counts_for_its_order_again(rentals):
-    refused_to_another_run(rentals)
+    reject_in_another_run(rentals)
 
     order, steps = run(OrderSpec(country="GB", count=1))
 
@@ -118,7 +118,7 @@ def test_a_number_found_to_be_bought_counts_for_its_order_again(rentals):
 
 def test_a_surplus_number_is_kept_counted_and_reported(rentals):
     order = find_or_open_order(OrderSpec(country="GB", count=1))
-    refused_to_another_run(rentals, then=lambda: list(fulfil(order)))
+    reject_in_another_run(rentals, then=lambda: list(fulfil(order)))
 
     steps = list(fulfil(NumberOrder.objects.get()))
 

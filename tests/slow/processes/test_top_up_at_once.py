@@ -1,6 +1,6 @@
-"""Workers at the same rule at the same moment buy no more than is missing, and spend no more than the budget.
+"""Concurrent workers with the same rule buy no more than is missing, and spend no more than the budget.
 
-Normally a lease keeps them apart: here it does not.
+Normally a lease keeps them apart. These tests disable it.
 """
 
 import threading
@@ -78,7 +78,7 @@ def test_concurrent_workers_spend_no_more_than_the_budget(rentals, no_lease, rou
 
 
 def test_two_workers_that_check_the_budget_at_once_do_not_both_spend_the_rest(rentals, monkeypatch):
-    """Held between the count and the insert until the other has counted too, which the lock does not let it."""
+    """Each worker waits between its count and its insert for the other to count too, which the lock prevents."""
     rule = add_rule(monthly_budget=Decimal("1.25"))
     order = top_up_module._order_to_fulfil(rule)
     assert order
