@@ -124,11 +124,11 @@ def test_every_query_is_valid_for_vonage(vonage, carrier, type_, place, features
     assert list(carrier.search(query)) == []
 
     check_request("numbers", vonage.calls[0].request)
-    query = query_of(vonage.calls[0])
-    assert query["pattern"] == "1212"
-    assert query["search_pattern"] == {"start": "0", "anywhere": "1", "end": "2"}[place]
-    assert query["type"] == {"mobile": "mobile-lvn", "landline": "landline", "toll-free": "landline-toll-free"}[type_]
-    assert set(filter(None, query.get("features", "").split(","))) == features
+    sent = query_of(vonage.calls[0])
+    assert sent["pattern"] == "1212"
+    assert sent["search_pattern"] == {"start": "0", "anywhere": "1", "end": "2"}[place]
+    assert sent["type"] == {"mobile": "mobile-lvn", "landline": "landline", "toll-free": "landline-toll-free"}[type_]
+    assert set(filter(None, sent.get("features", "").split(","))) == features
 
 
 @pytest.mark.parametrize("total", [250, None])

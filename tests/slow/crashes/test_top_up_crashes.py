@@ -36,10 +36,10 @@ def test_a_top_up_killed_at_any_step_and_resumed_buys_once_for_one_shortage(rent
             assert {each.number for each in active} == set(rentals.account) == rentals.reaching_us()
         if not killed:
             break
-    assert step > 20, "hardly any steps: is the counting broken?"
+    assert step > 20, "too few steps: the counting may be broken"
 
 
-# Two mishaps, and so two fifths of the steps.
+# Two of the five mishaps, so two fifths of the steps are tried.
 @pytest.mark.parametrize("happens", [plain, request_is_lost])
 def test_a_top_up_killed_at_any_step_stays_within_its_budget(rentals, steps, happens, every_step):
     for step in steps_to_try(happens, every=every_step):

@@ -124,7 +124,7 @@ def test_a_surplus_number_is_kept_counted_and_reported(rentals):
 
     assert pool() == set(rentals.account) == {"+447700900700", "+447700900701"}
     assert steps[0].kind == StepKind.BOUGHT
-    assert steps[0].detail == "beyond the 1 asked for, as its place was filled meanwhile"
+    assert steps[0].detail == "beyond the 1 asked for: another run has filled its place"
     events = VirtualNumber.objects.get(number="+447700900700").events.values_list("reason", flat=True)
     assert f"purchase confirmed late, {steps[0].detail}" in events
     assert order.numbers.rented().count() == 2

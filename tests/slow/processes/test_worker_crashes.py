@@ -18,7 +18,7 @@ from tests.support.stub_carrier import StubCarrier
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.postgres]
 
 LINES = 40
-LATENCY = 0.2  # Seconds: long enough for several texts to be under way whenever a worker dies.
+LATENCY = 0.2  # seconds: long enough for several calls to be in flight whenever a worker dies
 TEXTS_A_SECOND = 50
 # Seconds. On a busy machine, a call may leave this much later than planned.
 DOUBT = "3"
@@ -36,7 +36,7 @@ def test_twenty_killed_workers_lose_nothing_keep_the_order_and_resend_only_unkno
         arrivals = Counter(each.message for each in arrived(stub))
         assert set(arrivals) == set(OutboundMessage.objects.values_list("client_ref", flat=True))
         assert all(times <= 1 + doubts[message] for message, times in arrivals.items())
-        assert doubts, "nobody was killed while it was sending?"
+        assert doubts, "no worker was killed while it was sending"
         # Each attempt has its own number, so that receipts name their attempt.
         assert max(Counter(arrived(stub)).values()) == 1
         assert_in_order(list(dict.fromkeys(each.message for each in arrived(stub))), lines=LINES)
@@ -50,7 +50,7 @@ def test_the_hold_policy_sends_nothing_twice_and_lists_unknown_messages(tmp_path
         states = dict(OutboundMessage.objects.values_list("client_ref", "state"))
         for message, state in states.items():
             assert arrivals[message] == 1 or (state == "unknown" and arrivals[message] == 0), (message, state)
-        assert set(states.values()) == {"sent", "unknown"}, "nobody was killed while it was sending?"
+        assert set(states.values()) == {"sent", "unknown"}, "no worker was killed while it was sending"
         assert_in_order(list(dict.fromkeys(each.message for each in arrived(stub))), lines=LINES)
 
 
