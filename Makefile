@@ -1,11 +1,11 @@
-# make demo: two phones in the browser. make test: the tests. Both need Python 3.11 to 3.13 and nothing else.
+# make demo: two phones in the browser. make test: the tests. Both need only Python 3.11 to 3.13.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Two at once. Tests that start processes of their own stay together in one of them: --dist loadgroup.
+# Two test processes. --dist loadgroup keeps the tests that start processes together in one of them.
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
-# Empty: a test that cannot run here, for want of Chromium say, is skipped by test-postgres, too.
+# Set it to nothing to let test-postgres skip tests that cannot run here, for example without Chromium.
 NO_SKIPS := --no-skips
 
 .PHONY: demo test test-postgres test-all bench docs lint types check all constraints clean
@@ -13,7 +13,8 @@ NO_SKIPS := --no-skips
 demo: $(VENV)/runtime
 	$(BIN)/python manage.py demo $(ARGS)
 
-# All but what is slow: on SQLite, and, where a PostgreSQL answers, on it what needs one. pytest's 5: no such test.
+# All tests that are not slow, on SQLite. Those that need PostgreSQL run on it, if one answers. pytest's exit code 5:
+# no test was selected.
 test: $(VENV)/development
 	env -u TEST_DATABASE_URL $(PYTEST) -m "not slow" $(ARGS)
 	@if url=$$($(BIN)/python -m tests.support.postgres); then \
@@ -23,19 +24,19 @@ test: $(VENV)/development
 		echo "The tests that need PostgreSQL were not run."; \
 	fi
 
-# Every test, slow ones too, with more examples, on PostgreSQL: where TEST_DATABASE_URL says, or where one answers on
-# this machine. Fails if a test cannot run, for want of Chromium say.
+# Every test, slow ones too, with more examples, on PostgreSQL: the one in TEST_DATABASE_URL, or one on this machine.
+# Fails if a test cannot run, for example without Chromium.
 test-postgres: $(VENV)/development
 	url=$$($(BIN)/python -m tests.support.postgres) && \
 	TEST_DATABASE_URL=$$url $(PYTEST) --hypothesis-profile thorough $(NO_SKIPS) $(ARGS)
 
 test-all: test test-postgres
 
-# Speed and cost, on PostgreSQL. Figures of a machine that is busy with other things mean nothing.
+# Speed and cost, on PostgreSQL. Figures from a busy machine mean nothing.
 bench: $(VENV)/development
 	$(BIN)/python -m benchmarks $(ARGS)
 
-# The pages of docs/ as HTML, in var/docs. A warning, such as a link to nowhere, is an error.
+# The pages of docs/ as HTML, in var/docs. A warning, such as a broken link, is an error.
 docs: $(VENV)/development
 	$(BIN)/python -m sphinx -W --keep-going -q docs var/docs
 	@echo "Open var/docs/index.html"
@@ -47,14 +48,14 @@ lint: $(VENV)/development
 types: $(VENV)/development
 	$(BIN)/mypy
 
-# Migrations that are missing, and Django's checks as for production.
+# A check for missing migrations, and Django's checks with production settings.
 check: $(VENV)/development
 	DJANGO_SETTINGS_MODULE=tests.settings $(BIN)/python manage.py makemigrations --check --dry-run
 	DJANGO_SETTINGS_MODULE=tests.production $(BIN)/python manage.py check --deploy --fail-level WARNING
 
 all: lint types check test-all
 
-# After a change of a version in requirements*.txt. The old constraints are emptied first, or they would hold.
+# Run it after a version in requirements*.txt changes. The old constraints are emptied first, or they would apply.
 constraints:
 	fresh=$$(mktemp -d) && trap 'rm -rf "$$fresh"' EXIT && $(PYTHON) -m venv "$$fresh" && : > constraints.txt && \
 	"$$fresh/bin/python" -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt && \

@@ -1,4 +1,4 @@
-"""What every test gets. A fixture of several rooms is in tests/support/fixtures.py, any other in its room."""
+"""Fixtures of every test. A fixture of several rooms is in tests/support/fixtures.py, any other in its room."""
 
 from collections import Counter
 
@@ -13,14 +13,14 @@ pytest_plugins = ["tests.support.options", "tests.support.fixtures"]
 
 @pytest.fixture(autouse=True)
 def _postgres_only(request):
-    """Skip a test marked `postgres` on any other database: it needs PostgreSQL's locks and concurrency."""
+    """Skip a test marked `postgres` on any other database: the test needs PostgreSQL's locks and concurrency."""
     if request.node.get_closest_marker("postgres") and connection.vendor != "postgresql":
         pytest.skip("needs PostgreSQL: make test-postgres")
 
 
 @pytest.fixture(autouse=True)
 def _rejections_are_counted_at_once(monkeypatch):
-    """Each in its own test: none waits for the end of a second, and none is left over from an earlier test."""
+    """Write each rejected webhook's count at once, so that no test counts those of an earlier one."""
     monkeypatch.setattr(rejected, "_WRITE_INTERVAL", 0.0)
     monkeypatch.setattr(rejected, "_next_write_at", 0.0)
     monkeypatch.setattr(rejected, "_unwritten", Counter())

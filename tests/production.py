@@ -1,4 +1,4 @@
-"""The settings as in production, with Vonage: what `check --deploy` is run on."""
+"""The settings of production, with Vonage, for `check --deploy`."""
 
 import os
 

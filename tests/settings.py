@@ -1,4 +1,4 @@
-"""The product's own settings, under a complete environment that owes nothing to the machine or to .env."""
+"""The product's settings under a complete environment that is independent of the machine and of .env."""
 
 import os
 import tempfile
@@ -26,7 +26,7 @@ os.environ.update(
     LOOKUP="offline",
     ENCRYPTION_KEYS="tHqO0P5cwAq3b5xhrnbwIs1oTTPgTDkhbRYBbIHzUcM=",
     NUMBER_HASH_KEY="a lookup key for tests only, 32 characters or more",
-    # Tests of pacing set their own.
+    # Practically unlimited. Tests of pacing set their own rates.
     CARRIER_REQUESTS_PER_SECOND="100000",
     NUMBER_SEGMENTS_PER_SECOND="*=100000",
     NO_ROUTE_NOTICE="Nobody can be reached under this number.",

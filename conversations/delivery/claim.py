@@ -115,7 +115,8 @@ _ACCOUNT_FIELDS = (
 )
 _ACCOUNT = f"SELECT {', '.join(_ACCOUNT_FIELDS)} FROM conversations_accountratelimit"  # noqa: S608 - constants only
 _SPEND = """
-    UPDATE conversations_accountratelimit SET last_number_id = %(last_number_id)s, probe = %(probe)s, ready_at = %(ready_at)s
+    UPDATE conversations_accountratelimit
+    SET last_number_id = %(last_number_id)s, probe = %(probe)s, ready_at = %(ready_at)s
     RETURNING id
 """
 _PACES = """

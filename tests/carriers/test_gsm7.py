@@ -16,11 +16,11 @@ from smsproxy.carriers.gsm7 import Encoding, Segments, is_gsm7, segments, split
         ("€" * 80, Encoding.GSM7, 1, 160),
         ("a" * 158 + "€", Encoding.GSM7, 1, 160),
         ("a" * 159 + "€", Encoding.GSM7, 2, 161),
-        # A line feed is one septet, and a carriage return with it one more.
+        # A line feed is one septet, and a carriage return before it one more.
         ("\n" * 160, Encoding.GSM7, 1, 160),
         ("\r\n" * 80, Encoding.GSM7, 1, 160),
         ("\n" * 161, Encoding.GSM7, 2, 161),
-        # Of the extension table, 76 fit into a part: half of the last septet pair would be in the next.
+        # 76 characters of the extension table fit into a part: a septet pair is not split between parts.
         ("€" * 81, Encoding.GSM7, 2, 162),
         ("€" * 152, Encoding.GSM7, 2, 304),
         ("€" * 153, Encoding.GSM7, 3, 306),
@@ -32,7 +32,7 @@ from smsproxy.carriers.gsm7 import Encoding, Segments, is_gsm7, segments, split
         ("😀" * 36, Encoding.UCS2, 2, 72),
         ("😀" * 66, Encoding.UCS2, 2, 132),
         ("😀" * 67, Encoding.UCS2, 3, 134),
-        # One character outside the table makes all others cost twice as much room.
+        # One character outside the table makes every character take twice the room.
         ("a" * 69 + "’", Encoding.UCS2, 1, 70),
         ("a" * 70 + "’", Encoding.UCS2, 2, 71),
     ],
@@ -42,7 +42,7 @@ def test_segments_are_counted_as_carriers_bill_them(text, encoding, count, units
 
 
 def test_an_escape_sequence_is_not_cut_in_two():
-    # 153 + 153 septets would fill two parts, but the € that would straddle them moves on whole.
+    # 153 + 153 septets would fill two parts, but the € at the border moves to the next part whole.
     assert segments("a" * 152 + "€" + "a" * 152).count == 3
 
 
@@ -60,7 +60,7 @@ def test_a_surrogate_pair_is_not_cut_in_two():
         ("ж" * 66 + "😀" + "ж" * 66, ["ж" * 66, "😀" + "ж" * 65, "ж"]),
     ],
 )
-def test_a_long_text_is_split_where_a_phone_splits_it(text, parts):
+def test_a_long_message_is_split_where_a_phone_splits_it(text, parts):
     assert split(text) == parts
 
 
@@ -72,7 +72,7 @@ def test_the_basic_table_has_127_characters_and_the_extension_ten():
 
 
 @pytest.mark.parametrize("character", ["ç", "á", "`", "’", "“", "😀", "\t", "\xa0", "\x1b"])
-def test_characters_that_gsm7_lacks_make_the_text_unicode(character):
+def test_characters_outside_gsm7_make_the_text_unicode(character):
     assert segments(f"hello{character}").encoding is Encoding.UCS2
 
 
@@ -81,12 +81,12 @@ def test_accents_and_symbols_of_gsm7_need_no_unicode(character):
     assert is_gsm7(character)
 
 
-def test_half_a_surrogate_pair_counts_one_unit():
+def test_half_a_surrogate_pair_counts_as_one_unit():
     assert segments("\ud83d") == Segments(Encoding.UCS2, 1, 1)
 
 
 @given(st.text(st.sampled_from("aé€[ж😀"), max_size=400))
-def test_parts_are_enough_and_not_wasteful(text):
+def test_parts_hold_the_text_and_waste_at_most_one_unit_each(text):
     found = segments(text)
 
     alone, part = (160, 153) if found.encoding is Encoding.GSM7 else (70, 67)
@@ -96,7 +96,7 @@ def test_parts_are_enough_and_not_wasteful(text):
 
 
 @given(st.text(st.sampled_from("aé€[ж😀\n"), max_size=400))
-def test_the_parts_together_are_the_text_and_each_fits_into_one_sms(text):
+def test_the_parts_join_to_the_text_and_each_fits_into_one_sms(text):
     parts = split(text)
 
     assert "".join(parts) == text

@@ -1,4 +1,4 @@
-"""The states and provinces of North America, beside the data that they come from."""
+"""The states and provinces of North America, compared with the data that they come from."""
 
 import phonenumbers
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from smsproxy.nanp import _OF_AREA, region_of
 from smsproxy.phone import area_of
 
-# As the library writes them where it names a city as well, and where it is mistaken.
+# Corrections: the library abbreviates these where it names a city as well, and misspells one.
 SPELT = {
     **{"AL": "Alabama", "CA": "California", "FL": "Florida", "IL": "Illinois", "NE": "Nebraska", "NY": "New York"},
     **{"ON": "Ontario", "PA": "Pennsylvania", "QC": "Quebec", "TX": "Texas", "UT": "Utah"},
@@ -14,8 +14,8 @@ SPELT = {
 }
 
 
-def of_the_library():
-    # It takes some 90 MB, so only here.
+def library_regions():
+    # The geocoder takes about 90 MB, so only this test imports it.
     from phonenumbers import geocoder
 
     found = {}
@@ -27,8 +27,8 @@ def of_the_library():
     return found
 
 
-def test_each_area_code_is_of_the_state_or_province_that_the_library_names():
-    assert of_the_library() == _OF_AREA
+def test_each_area_code_maps_to_the_region_that_the_library_names():
+    assert library_regions() == _OF_AREA
 
 
 @pytest.mark.parametrize(
@@ -42,5 +42,5 @@ def test_each_area_code_is_of_the_state_or_province_that_the_library_names():
         ("+447700900001", ""),
     ],
 )
-def test_only_numbers_of_the_united_states_and_canada_have_one(number, region):
+def test_only_numbers_of_the_united_states_and_canada_have_a_region(number, region):
     assert region_of(area_of(number)) == region

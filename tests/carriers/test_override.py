@@ -1,4 +1,4 @@
-"""Tests put a carrier of their own in the place of the configured one."""
+"""An override puts a test's carrier in the place of the configured one."""
 
 from threading import Thread
 

@@ -15,7 +15,7 @@ from smsproxy.phone import NotE164, parse_e164
         ("+4915123456789", "+4915123456789"),
     ],
 )
-def test_a_number_in_international_form_is_taken_however_it_is_spaced(text, number):
+def test_an_international_number_is_accepted_with_any_spacing(text, number):
     assert parse_e164(text) == number
 
 
@@ -42,6 +42,6 @@ def test_a_number_in_international_form_is_taken_however_it_is_spaced(text, numb
         "+44" + " " * 100_000 + "7700900001",
     ],
 )
-def test_what_is_no_possible_number_in_international_form_is_refused(text):
+def test_a_text_that_is_not_an_international_number_is_rejected(text):
     with pytest.raises(NotE164):
         parse_e164(text)

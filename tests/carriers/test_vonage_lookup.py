@@ -60,7 +60,7 @@ def insights(number_format=None, carrier=None):
     return body
 
 
-def test_our_example_answer_is_what_vonage_describes():
+def test_the_example_answer_matches_vonages_description():
     check_schema("number-insight", "niResponseJsonBasic", payload("insight_basic"))
 
 
@@ -69,12 +69,12 @@ def test_number_insight_knows_the_country(vonage, number_insight):
 
     assert number_insight.look_up(ALICE, "GB") == LookupResult(verdict=LookupVerdict.VALID, country="GB")
     check_request("number-insight", vonage.calls[0].request)
-    # Without the country: a number of Canada asked for as one of the US would be refused.
+    # The request has no country: Vonage would reject a Canadian number that is looked up as a US one.
     assert parse_qs(urlsplit(vonage.calls[0].request.url).query) == {"number": [ALICE[1:]]}
 
 
 @pytest.mark.parametrize("status", [43, 44, 45])
-def test_a_lookup_that_knows_only_some_is_good_enough(vonage, number_insight, status):
+def test_a_partial_lookup_is_accepted(vonage, number_insight, status):
     vonage.get(INSIGHT, json={**payload("insight_basic"), "status": status})
 
     assert number_insight.look_up(ALICE, "GB").country == "GB"
@@ -98,7 +98,7 @@ def test_every_other_status_says_who_is_at_fault(vonage, number_insight, status,
 
 
 @pytest.mark.parametrize("answer", ["", "<html>", "[]", "{}", '{"status": null}', '{"status": "447700900001"}'])
-def test_an_unreadable_answer_can_be_asked_for_again(vonage, number_insight, answer):
+def test_an_unreadable_answer_is_retryable(vonage, number_insight, answer):
     vonage.get(INSIGHT, body=answer)
 
     fails(TemporaryFailure, lambda: number_insight.look_up(ALICE, "GB"))
@@ -127,7 +127,7 @@ def test_identity_insights_knows_country_and_line_type(vonage, identity_insights
     "number_format",
     [{"is_format_valid": False}, {"is_format_valid": None, "status": {"code": "INVALID_NUMBER_FORMAT"}}],
 )
-def test_a_number_of_no_valid_format_is_invalid(vonage, identity_insights, number_format):
+def test_a_number_in_a_wrong_format_is_invalid(vonage, identity_insights, number_format):
     vonage.post(IDENTITY, json=insights(number_format))
 
     assert identity_insights.look_up(ALICE, "GB") == INVALID
@@ -141,7 +141,7 @@ def test_a_number_of_no_valid_format_is_invalid(vonage, identity_insights, numbe
         {"network_type": {"odd": "thing"}},
     ],
 )
-def test_an_unknown_line_type_is_no_error(vonage, identity_insights, carrier):
+def test_an_unknown_line_type_is_not_an_error(vonage, identity_insights, carrier):
     vonage.post(IDENTITY, json=insights(carrier=carrier))
 
     assert identity_insights.look_up(ALICE, "GB").line_type == ""
@@ -164,21 +164,21 @@ def test_an_insight_without_a_verdict_says_who_is_at_fault(vonage, identity_insi
 
 
 @pytest.mark.parametrize("answer", ["", "[]", "{}", '{"insights": []}', '{"insights": {"format": null}}'])
-def test_unreadable_insights_can_be_asked_for_again(vonage, identity_insights, answer):
+def test_unreadable_insights_are_retryable(vonage, identity_insights, answer):
     vonage.post(IDENTITY, body=answer)
 
     fails(TemporaryFailure, lambda: identity_insights.look_up(ALICE, "GB"))
 
 
 @pytest.mark.parametrize("status", [401, 402, 403])
-def test_insights_that_the_account_may_not_have_are_its_fault(vonage, identity_insights, status):
+def test_insights_without_permission_are_an_account_fault(vonage, identity_insights, status):
     vonage.post(IDENTITY, status=status, json={"title": "no", "detail": f"about {ALICE[1:]}"})
 
     fails(AccountFault, lambda: identity_insights.look_up(ALICE, "GB"))
 
 
 @pytest.mark.parametrize("unusable", ["", "no key at all", "/no/such/file.key", "-----BEGIN PRIVATE KEY-----\nx"])
-def test_an_unusable_private_key_is_the_accounts_fault(identity_insights, settings, unusable):
+def test_an_unusable_private_key_is_an_account_fault(identity_insights, settings, unusable):
     settings.VONAGE_PRIVATE_KEY = unusable
 
     error = fails(AccountFault, lambda: identity_insights.look_up(ALICE, "GB"))
@@ -186,7 +186,7 @@ def test_an_unusable_private_key_is_the_accounts_fault(identity_insights, settin
     assert "no key at all" not in str(error)
 
 
-def test_vonage_is_not_asked_where_lookups_are_offline(settings):
+def test_offline_lookups_do_not_call_vonage(settings):
     settings.LOOKUP = "offline"
 
     fails(AccountFault, lambda: VonageCarrier().look_up(ALICE, "GB"))

@@ -80,7 +80,7 @@ def available(first, count, total):
     return {"numbers": numbers} | ({} if total is None else {"count": total})
 
 
-def test_our_example_answers_are_what_vonage_describes():
+def test_the_example_answers_match_vonages_description():
     check_schema("numbers", "available-numbers", payload("numbers_available"))
     check_schema("numbers", "inbound-numbers", payload("numbers_owned"))
     check_schema("numbers", "response", DONE)
@@ -117,18 +117,18 @@ def test_numbers_for_rent_are_found(vonage, carrier):
 @pytest.mark.parametrize(
     "features", [set(), {Feature.SMS}, {Feature.MMS, Feature.VOICE}, {Feature.SMS, Feature.VOICE}, set(Feature)]
 )
-def test_every_query_can_be_asked(vonage, carrier, type_, place, features):
+def test_every_query_is_valid_for_vonage(vonage, carrier, type_, place, features):
     vonage.get(SEARCH, json={})
     query = NumberQuery(country="US", features=frozenset(features), type=type_, pattern="1212", pattern_place=place)
 
     assert list(carrier.search(query)) == []
 
     check_request("numbers", vonage.calls[0].request)
-    asked = query_of(vonage.calls[0])
-    assert asked["pattern"] == "1212"
-    assert asked["search_pattern"] == {"start": "0", "anywhere": "1", "end": "2"}[place]
-    assert asked["type"] == {"mobile": "mobile-lvn", "landline": "landline", "toll-free": "landline-toll-free"}[type_]
-    assert set(filter(None, asked.get("features", "").split(","))) == features
+    sent = query_of(vonage.calls[0])
+    assert sent["pattern"] == "1212"
+    assert sent["search_pattern"] == {"start": "0", "anywhere": "1", "end": "2"}[place]
+    assert sent["type"] == {"mobile": "mobile-lvn", "landline": "landline", "toll-free": "landline-toll-free"}[type_]
+    assert set(filter(None, sent.get("features", "").split(","))) == features
 
 
 @pytest.mark.parametrize("total", [250, None])
@@ -147,14 +147,14 @@ def test_all_pages_are_fetched_as_they_are_consumed(vonage, carrier, total):
     assert [query_of(call)["index"] for call in vonage.calls] == ["1", "2", "3"]
 
 
-def test_pages_smaller_than_we_asked_for_are_all_fetched(vonage, carrier):
+def test_pages_smaller_than_requested_are_all_fetched(vonage, carrier):
     vonage.get(SEARCH, json=available(0, 10, 15))
     vonage.get(SEARCH, json=available(10, 5, 15))
 
     assert len(list(carrier.search(NumberQuery(country="GB")))) == 15
 
 
-def test_a_count_that_is_too_high_does_not_go_on_for_ever(vonage, carrier):
+def test_a_count_that_is_too_high_does_not_loop_forever(vonage, carrier):
     vonage.get(SEARCH, json=available(0, 3, 500))
     vonage.get(SEARCH, json={"count": 500, "numbers": []})
 
@@ -162,7 +162,7 @@ def test_a_count_that_is_too_high_does_not_go_on_for_ever(vonage, carrier):
 
 
 @pytest.mark.parametrize("empty", [{}, {"count": 0, "numbers": []}])
-def test_finding_nothing_is_no_error(vonage, carrier, empty):
+def test_an_empty_search_is_not_an_error(vonage, carrier, empty):
     vonage.get(SEARCH, json=empty)
     vonage.get(OWNED, json=empty)
 
@@ -174,7 +174,7 @@ def test_finding_nothing_is_no_error(vonage, carrier, empty):
     ("cost", "understood"),
     [("1.25", Decimal("1.25")), (1.25, Decimal("1.25")), (2, Decimal(2)), (None, None), ("free", None), ("NaN", None)],
 )
-def test_a_cost_is_understood_or_unknown_but_loses_no_number(vonage, carrier, cost, understood):
+def test_a_number_with_an_unreadable_cost_is_kept(vonage, carrier, cost, understood):
     vonage.get(SEARCH, json={"count": 1, "numbers": [{"country": "GB", "msisdn": OURS[1:], "cost": cost}]})
 
     [number] = carrier.search(NumberQuery(country="GB"))
@@ -183,7 +183,7 @@ def test_a_cost_is_understood_or_unknown_but_loses_no_number(vonage, carrier, co
     assert (number.type, number.features) == (None, frozenset())
 
 
-def test_entries_that_are_not_phone_numbers_are_left_out(vonage, carrier):
+def test_entries_that_are_not_phone_numbers_are_skipped(vonage, carrier):
     odd = [{"msisdn": "12345"}, {"msisdn": None}, {}, None, "x", {"msisdn": 447700900100}]
     good = {"msisdn": OURS[1:], "country": "GBR", "type": "pager", "features": ["SMS", "FAX"]}
     vonage.get(OWNED, json={"count": 7, "numbers": [*odd, good]})
@@ -203,7 +203,7 @@ def test_our_numbers_are_listed(vonage, carrier):
     check_request("numbers", vonage.calls[0].request)
 
 
-def test_one_of_our_numbers_is_found_and_no_longer_one(vonage, carrier):
+def test_a_rented_number_is_matched_exactly_and_not_by_prefix(vonage, carrier):
     longer = {"country": "GB", "msisdn": OURS[1:] + "9"}
     vonage.get(OWNED, json={"count": 2, "numbers": [longer, {"country": "GB", "msisdn": OURS[1:]}]})
 
@@ -231,7 +231,7 @@ def test_a_number_is_cancelled(vonage, carrier):
 
 
 @pytest.mark.parametrize("url", [HOOK, ""])
-def test_a_number_is_pointed_at_us_or_at_nobody(vonage, carrier, url):
+def test_a_webhook_address_is_set_or_cleared(vonage, carrier, url):
     vonage.post(UPDATE, json=DONE)
 
     carrier.configure(OURS, "gb", url)
@@ -251,7 +251,7 @@ def test_a_number_is_pointed_at_us_or_at_nobody(vonage, carrier, url):
         {"error-code": 420},
     ],
 )
-def test_an_order_that_fails_is_refused(vonage, carrier, url, http, answer):
+def test_a_failed_order_is_a_permanent_failure(vonage, carrier, url, http, answer):
     vonage.post(url, status=http, json=answer)
 
     assert fails(PermanentFailure, lambda: ORDERS[url](carrier)).code == "420"
@@ -265,7 +265,7 @@ def test_a_country_that_needs_an_address_is_named_as_the_reason(vonage, carrier,
 
 
 @pytest.mark.parametrize("http", [200, 401])
-def test_refused_credentials_are_the_accounts_fault(vonage, carrier, http):
+def test_rejected_credentials_are_an_account_fault(vonage, carrier, http):
     vonage.post(BUY, status=http, json={"error-code": "401", "error-code-label": "authentication failed"})
 
     fails(AccountFault, lambda: carrier.buy(OURS, "GB"))
@@ -273,7 +273,7 @@ def test_refused_credentials_are_the_accounts_fault(vonage, carrier, http):
 
 @pytest.mark.parametrize("answer", ["", "<html>", "[]", "{}", '{"error-code": null}', '{"error-code": "fine"}'])
 @pytest.mark.parametrize("url", ORDERS)
-def test_an_unreadable_answer_leaves_an_order_unknown(vonage, carrier, url, answer):
+def test_an_unreadable_answer_leaves_the_outcome_of_an_order_unknown(vonage, carrier, url, answer):
     vonage.post(url, body=answer)
 
     fails(OutcomeUnknown, lambda: ORDERS[url](carrier))
@@ -281,7 +281,7 @@ def test_an_unreadable_answer_leaves_an_order_unknown(vonage, carrier, url, answ
 
 @pytest.mark.parametrize("url", READS)
 @pytest.mark.parametrize("answer", ["", "<html>", "[]", '{"numbers": "none"}'])
-def test_an_unreadable_list_can_be_asked_for_again(vonage, carrier, url, answer):
+def test_an_unreadable_list_is_retryable(vonage, carrier, url, answer):
     vonage.get(url, body=answer)
 
     fails(TemporaryFailure, lambda: READS[url](carrier))
@@ -304,7 +304,7 @@ def test_a_failed_list_says_who_is_at_fault(vonage, carrier, url, status, kind):
     assert fails(kind, lambda: READS[url](carrier)).code == str(status)
 
 
-def test_an_error_on_a_later_page_comes_out_while_the_pages_are_consumed(vonage, carrier):
+def test_an_error_on_a_later_page_is_raised_while_the_pages_are_consumed(vonage, carrier):
     vonage.get(SEARCH, json=available(0, 100, 150))
     vonage.get(SEARCH, body=ConnectionResetError("boom"))
     found = carrier.search(NumberQuery(country="GB"))
@@ -314,14 +314,14 @@ def test_an_error_on_a_later_page_comes_out_while_the_pages_are_consumed(vonage,
 
 
 @pytest.mark.parametrize("country", ["", "G", "GBR"])
-def test_a_country_that_is_none_is_refused_without_a_call(vonage, carrier, country):
+def test_an_invalid_country_is_rejected_without_a_call(vonage, carrier, country):
     fails(PermanentFailure, lambda: list(carrier.search(NumberQuery(country=country))))
     fails(PermanentFailure, lambda: carrier.buy(OURS, country))
 
     assert not vonage.calls
 
 
-def test_forms_stay_forms_after_a_json_call(vonage, carrier, settings):
+def test_form_requests_stay_forms_after_a_json_call(vonage, carrier, settings):
     settings.LOOKUP = "identity_insights"
     settings.VONAGE_APPLICATION_ID = "aaaaaaaa-bbbb-cccc-dddd-0123456789ab"
     settings.VONAGE_PRIVATE_KEY = private_key()

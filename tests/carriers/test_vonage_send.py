@@ -51,11 +51,11 @@ def accepted(message_id="0A01"):
 
 
 @pytest.mark.parametrize("name", ["sms_accepted", "sms_accepted_in_parts", "sms_throttled"])
-def test_our_example_answers_are_what_vonage_describes(name):
+def test_the_example_answers_match_vonages_description(name):
     check_schema("sms", "Error" if name == "sms_throttled" else "SMS", payload(name))
 
 
-def test_a_text_goes_out_as_a_form_with_our_reference(vonage, carrier):
+def test_a_message_is_sent_as_a_form_with_our_client_ref(vonage, carrier):
     vonage.post(SMS, json=payload("sms_accepted"))
 
     carrier.send(text(text="hi & = é"))
@@ -75,7 +75,7 @@ def test_a_text_goes_out_as_a_form_with_our_reference(vonage, carrier):
 
 
 @pytest.mark.parametrize("base", ["http://127.0.0.1:8000", "https://" + "x" * 80 + ".example.com"])
-def test_where_vonage_could_not_take_the_address_for_receipts_the_account_s_own_serves(vonage, carrier, settings, base):
+def test_a_receipt_address_that_vonage_cannot_use_is_left_to_the_account(vonage, carrier, settings, base):
     settings.PUBLIC_URL, settings.IS_HTTPS = base, base.startswith("https")
     vonage.post(SMS, json=payload("sms_accepted"))
 
@@ -85,7 +85,7 @@ def test_where_vonage_could_not_take_the_address_for_receipts_the_account_s_own_
 
 
 @pytest.mark.parametrize("body_", ["привет", "😀", "naïve ç", "“quoted”"])
-def test_what_gsm7_lacks_is_sent_as_unicode(vonage, carrier, body_):
+def test_characters_outside_gsm7_are_sent_as_unicode(vonage, carrier, body_):
     vonage.post(SMS, json=payload("sms_accepted"))
 
     carrier.send(text(text=body_))
@@ -106,7 +106,7 @@ def test_every_part_keeps_its_id_and_price(vonage, carrier):
     )
 
 
-def test_a_partly_refused_text_was_sent_and_says_which_part_was_not(vonage, carrier):
+def test_a_partly_rejected_message_counts_as_sent_and_names_the_rejected_part(vonage, carrier):
     vonage.post(SMS, json=body(accepted(), item("1", **{"error-text": "Throughput"})))
 
     parts = carrier.send(text()).parts
@@ -117,7 +117,7 @@ def test_a_partly_refused_text_was_sent_and_says_which_part_was_not(vonage, carr
 @pytest.mark.parametrize("count", [1, 2])
 @pytest.mark.parametrize("status", SMS_STATUSES)
 @pytest.mark.parametrize("explained", [True, False])
-def test_every_status_is_classified_however_the_sdk_takes_it(vonage, carrier, status, count, explained):
+def test_every_status_is_classified_however_the_sdk_handles_it(vonage, carrier, status, count, explained):
     more = {"error-text": f"about {ALICE[1:]}"} if explained else {}
     vonage.post(SMS, json=body(*[item(status, **more)] * count))
 
@@ -137,7 +137,7 @@ def test_the_table_of_statuses_says_who_is_at_fault():
     assert codes(AccountFault) == {4, 8, 9, 11, 14, 19, 23, 32}
 
 
-def test_an_unknown_status_is_a_refusal(vonage, carrier):
+def test_an_unknown_status_is_a_permanent_failure(vonage, carrier):
     vonage.post(SMS, json=body(item("77", **{"error-text": "?"})))
 
     assert fails(PermanentFailure, lambda: carrier.send(text())).code == "77"
@@ -156,7 +156,7 @@ def test_an_unknown_status_is_a_refusal(vonage, carrier):
         ({"status": 503, "headers": {"Retry-After": "7"}}, FaultScope.ACCOUNT, 7),
     ],
 )
-def test_a_passing_fault_says_what_must_wait_and_perhaps_for_how_long(vonage, carrier, answer, scope, seconds):
+def test_a_temporary_failure_names_its_scope_and_an_optional_delay(vonage, carrier, answer, scope, seconds):
     vonage.post(SMS, **answer)
 
     error = fails(TemporaryFailure, lambda: carrier.send(text()))
@@ -180,7 +180,7 @@ def test_a_passing_fault_says_what_must_wait_and_perhaps_for_how_long(vonage, ca
         (429, TemporaryFailure),
         (500, OutcomeUnknown),
         (502, OutcomeUnknown),
-        # It alone of them says that nothing was done.
+        # Only this status says that nothing was sent.
         (503, TemporaryFailure),
         (504, OutcomeUnknown),
     ],
@@ -193,7 +193,7 @@ def test_every_http_status_is_classified(vonage, carrier, status, kind, answer):
 
 
 @pytest.mark.parametrize(("header", "seconds"), [("7", 7), ("Wed, 21 Oct 2026 07:28:00 GMT", None), ("9" * 99, None)])
-def test_too_many_requests_may_say_how_long_to_wait(vonage, carrier, header, seconds):
+def test_too_many_requests_may_name_a_delay(vonage, carrier, header, seconds):
     vonage.post(SMS, status=429, headers={"Retry-After": header})
 
     assert fails(TemporaryFailure, lambda: carrier.send(text())).retry_after == seconds
@@ -204,7 +204,7 @@ def test_too_many_requests_may_say_how_long_to_wait(vonage, carrier, header, sec
     [
         (301, AccountFault),
         (302, AccountFault),
-        # It says that the text was taken, and where to read the answer.
+        # This status says that the message was accepted, and where to read the answer.
         (303, OutcomeUnknown),
         (307, AccountFault),
         (308, AccountFault),
@@ -238,7 +238,7 @@ def test_a_redirect_is_not_followed(vonage, carrier, status, kind):
         '{"message-count": "1", "messages": [{"status": "0", "message-id": "x',
     ],
 )
-def test_an_answer_that_cannot_be_read_may_mean_that_the_text_was_sent(vonage, carrier, answer):
+def test_an_unreadable_answer_leaves_the_outcome_of_a_message_unknown(vonage, carrier, answer):
     vonage.post(SMS, body=answer)
 
     fails(OutcomeUnknown, lambda: carrier.send(text()))
@@ -254,7 +254,7 @@ def test_an_answer_that_cannot_be_read_may_mean_that_the_text_was_sent(vonage, c
         {"messages": [{"message-id": "0A01", "status": "0", "message-price": "NaN"}]},
     ],
 )
-def test_an_accepted_text_is_accepted_even_where_the_sdk_fails(vonage, carrier, answer):
+def test_an_accepted_message_is_accepted_even_when_the_sdk_fails(vonage, carrier, answer):
     vonage.post(SMS, json=answer)
 
     assert carrier.send(text()).parts == (SentPart(carrier_message_id="0A01"),)
@@ -274,13 +274,13 @@ def test_an_accepted_text_is_accepted_even_where_the_sdk_fails(vonage, carrier, 
         {"text": "broken \ud83d emoji"},
     ],
 )
-def test_what_cannot_be_sent_is_refused_without_a_call(vonage, carrier, changes):
+def test_an_unsendable_message_is_rejected_without_a_call(vonage, carrier, changes):
     fails(PermanentFailure, lambda: carrier.send(text(**changes)))
 
     assert not vonage.calls
 
 
-def test_a_failed_call_does_not_get_the_answer_of_the_one_before(vonage, carrier):
+def test_a_failed_call_does_not_get_the_answer_of_the_previous_call(vonage, carrier):
     vonage.post(SMS, json=payload("sms_accepted"))
     vonage.post(SMS, body=TimeoutError("boom"))
 
@@ -305,14 +305,14 @@ def test_the_signature_secret_never_signs_what_we_send(vonage, carrier):
     assert "api_key" not in sent(vonage.calls[0])
 
 
-def test_unusable_credentials_are_the_accounts_fault(vonage, carrier, settings):
+def test_unusable_credentials_are_an_account_fault(vonage, carrier, settings):
     settings.VONAGE_API_KEY = ""
 
     fails(AccountFault, lambda: carrier.send(text()))
 
 
 @pytest.mark.parametrize("host", ["not a host", "a" * 70 + ".example", ""])
-def test_an_impossible_host_is_the_accounts_fault(carrier, settings, host):
+def test_an_impossible_host_is_an_account_fault(carrier, settings, host):
     settings.VONAGE_REST_HOST = host
 
     fails(AccountFault, lambda: carrier.send(text()))
@@ -325,7 +325,7 @@ def test_many_threads_each_get_their_own_answer(vonage, carrier, request):
 
     vonage.add_callback(responses.POST, SMS, callback=echo)
     refs = [f"relay-{number}" for number in range(250)]
-    # Let the threads take turns at nearly every instruction, so that whatever they share gets mixed up.
+    # Switch threads at nearly every instruction, so that shared state would get mixed up.
     usual = sys.getswitchinterval()
     request.addfinalizer(lambda: sys.setswitchinterval(usual))
     sys.setswitchinterval(1e-6)

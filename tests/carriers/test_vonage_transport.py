@@ -1,4 +1,4 @@
-"""Against a real TLS server on this machine: what only a real connection shows."""
+"""Vonage's SDK against a real TLS server on this machine: behaviour that only a real connection shows."""
 
 import multiprocessing
 import os
@@ -45,7 +45,7 @@ def carrier(stub):
     return VonageCarrier()
 
 
-def test_a_text_is_sent(stub, carrier):
+def test_a_message_is_sent(stub, carrier):
     reply = carrier.send(text())
 
     assert [part.carrier_message_id.startswith("relay-42-1-") for part in reply.parts] == [True]
@@ -53,11 +53,11 @@ def test_a_text_is_sent(stub, carrier):
     assert request["params"]["client-ref"] == "relay-42"
 
 
-def test_a_long_text_has_an_id_for_each_part(stub, carrier):
+def test_a_long_message_has_an_id_for_each_part(stub, carrier):
     assert len(carrier.send(text(text="x" * 400)).parts) == 3
 
 
-def test_a_server_that_hangs_up_without_an_answer_gets_one_text_and_no_more(stub, carrier, caplog):
+def test_a_server_that_hangs_up_without_an_answer_gets_the_message_once(stub, carrier, caplog):
     everything_logged(caplog)
     stub.behave(close=True)
 
@@ -67,7 +67,7 @@ def test_a_server_that_hangs_up_without_an_answer_gets_one_text_and_no_more(stub
     assert_logs_private(caplog)
 
 
-def test_a_server_that_hangs_up_on_a_used_connection_gets_each_text_once(stub, carrier):
+def test_a_server_that_hangs_up_on_a_reused_connection_gets_each_message_once(stub, carrier):
     carrier.send(text())
     stub.behave(close=True)
 
@@ -76,7 +76,7 @@ def test_a_server_that_hangs_up_on_a_used_connection_gets_each_text_once(stub, c
     assert [request["params"]["client-ref"] for request in stub.requests] == ["relay-42", "relay-43"]
 
 
-def test_a_server_that_never_answers_gets_one_text_and_no_more(stub, carrier, settings, caplog):
+def test_a_server_that_never_answers_gets_the_message_once(stub, carrier, settings, caplog):
     everything_logged(caplog)
     settings.CARRIER_TIMEOUT_SECONDS = 1
     stub.behave(hang=True)
@@ -88,7 +88,7 @@ def test_a_server_that_never_answers_gets_one_text_and_no_more(stub, carrier, se
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_a_server_that_asks_for_patience_is_not_waited_for(stub, carrier, status, monkeypatch):
+def test_a_retry_after_header_does_not_block_the_caller(stub, carrier, status, monkeypatch):
     stub.behave(status=status, retry_after=3600)
 
     waits = []
@@ -107,7 +107,7 @@ def test_a_half_written_answer_leaves_the_outcome_unknown(stub, carrier):
     fails(OutcomeUnknown, lambda: carrier.send(text()))
 
 
-def test_a_redirect_does_not_repeat_the_text_elsewhere(stub, carrier):
+def test_a_redirect_does_not_send_the_message_elsewhere(stub, carrier):
     stub.behave(status=307, location="/sms/json")
 
     fails(AccountFault, lambda: carrier.send(text()))
@@ -115,7 +115,7 @@ def test_a_redirect_does_not_repeat_the_text_elsewhere(stub, carrier):
     assert len(stub.requests) == 1
 
 
-def test_a_refused_connection_makes_this_worker_wait_and_no_other(stub, settings, caplog):
+def test_a_refused_connection_pauses_only_this_worker(stub, settings, caplog):
     everything_logged(caplog)
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
@@ -128,13 +128,13 @@ def test_a_refused_connection_makes_this_worker_wait_and_no_other(stub, settings
     assert_logs_private(caplog)
 
 
-def test_a_host_that_cannot_be_resolved_can_be_tried_again_later(stub, settings):
+def test_a_host_that_cannot_be_resolved_is_retryable(stub, settings):
     settings.VONAGE_REST_HOST = "no-such-host.invalid"
 
     fails(TemporaryFailure, lambda: VonageCarrier().send(text()))
 
 
-def test_a_connection_that_is_never_accepted_can_be_tried_again_later(stub, settings):
+def test_a_connection_that_is_never_accepted_is_retryable(stub, settings):
     settings.CARRIER_TIMEOUT_SECONDS = 1
     with socket.socket() as full:
         full.bind(("127.0.0.1", 0))
@@ -153,7 +153,7 @@ def test_a_connection_that_is_never_accepted_can_be_tried_again_later(stub, sett
                 client.close()
 
 
-def test_a_certificate_that_nobody_vouches_for_makes_this_worker_wait_and_no_other(stub, monkeypatch):
+def test_an_untrusted_certificate_pauses_only_this_worker(stub, monkeypatch):
     monkeypatch.delenv("REQUESTS_CA_BUNDLE")
 
     assert fails(TemporaryFailure, lambda: VonageCarrier().send(text())).scope == FaultScope.WORKER
@@ -162,14 +162,14 @@ def test_a_certificate_that_nobody_vouches_for_makes_this_worker_wait_and_no_oth
 
 
 def test_a_certificate_of_another_host_is_not_trusted(stub, settings):
-    settings.VONAGE_REST_HOST = stub.host.replace("127.0.0.1", "127.1")  # The same place by another name.
+    settings.VONAGE_REST_HOST = stub.host.replace("127.0.0.1", "127.1")  # The same server, under another name.
 
     assert fails(TemporaryFailure, lambda: VonageCarrier().send(text())).scope == FaultScope.WORKER
 
     assert stub.requests == []
 
 
-def test_a_proxy_that_refuses_connections_can_be_tried_again_later(stub, monkeypatch):
+def test_a_proxy_that_refuses_connections_is_retryable(stub, monkeypatch):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{unused.getsockname()[1]}")
@@ -177,13 +177,13 @@ def test_a_proxy_that_refuses_connections_can_be_tried_again_later(stub, monkeyp
         fails(TemporaryFailure, lambda: VonageCarrier().send(text()))
 
 
-def test_a_lost_answer_to_a_question_can_be_asked_again(stub, carrier):
+def test_a_lost_answer_to_a_read_is_retryable(stub, carrier):
     stub.behave(close=True)
 
     fails(TemporaryFailure, lambda: list(carrier.search(NumberQuery(country="GB"))))
 
 
-def test_a_lost_answer_to_an_order_leaves_it_unknown(stub, carrier):
+def test_a_lost_answer_to_an_order_leaves_its_outcome_unknown(stub, carrier):
     stub.behave(close=True)
 
     fails(OutcomeUnknown, lambda: carrier.buy(OURS, "GB"))
@@ -208,7 +208,7 @@ def test_a_thread_keeps_its_connection(stub, carrier):
     assert stub.connections == 1
 
 
-def test_a_connection_that_has_long_been_idle_is_not_trusted(stub, carrier, monkeypatch):
+def test_a_long_idle_connection_is_not_reused(stub, carrier, monkeypatch):
     carrier.send(text())
     monkeypatch.setattr(client_module, "IDLE", 0)
     carrier.send(text())
@@ -230,13 +230,13 @@ def test_a_new_process_makes_its_own_connection(stub, carrier):
     assert [request["params"]["client-ref"] for request in stub.requests] == ["parent-1", "child", "parent-2"]
 
 
-def test_the_stub_refuses_texts_when_told_to(stub, carrier):
+def test_the_stub_rejects_messages_when_configured_to(stub, carrier):
     stub.behave(sms_status="7")
 
     assert fails(PermanentFailure, lambda: carrier.send(text())).code == "7"
 
 
-def test_the_stub_runs_as_a_process_of_its_own(tmp_path, settings, monkeypatch):
+def test_the_stub_runs_as_a_separate_process(tmp_path, settings, monkeypatch):
     command = [sys.executable, "-m", "tests.support.stub_carrier", "--port", "0", "--dir", str(tmp_path)]
     root = Path(__file__).parent.parent.parent
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root) as process:
@@ -250,7 +250,7 @@ def test_the_stub_runs_as_a_process_of_its_own(tmp_path, settings, monkeypatch):
     assert "relay-42" in (tmp_path / "requests.jsonl").read_text()
 
 
-def test_a_slow_answer_is_waited_for(stub, carrier):
+def test_a_slow_answer_is_accepted(stub, carrier):
     stub.behave(latency=0.3)
 
     assert carrier.send(text()).parts

@@ -24,20 +24,20 @@ def verified(params, settings):
 
 
 @pytest.mark.parametrize("name", ["inbound", "inbound_part"])
-def test_our_example_texts_are_what_vonage_describes(name):
+def test_the_example_texts_match_vonages_description(name):
     check_schema("sms", "InboundMessage", payload(name))
 
 
-def test_our_example_receipt_is_what_vonage_describes():
+def test_the_example_receipt_matches_vonages_description():
     check_schema("sms", "DeliveryReceipt", payload("receipt"))
 
 
-def test_the_signing_helper_signs_for_now(settings):
+def test_the_signing_helper_uses_the_current_time(settings):
     assert verified(signed_inbound(text="changed"), settings)
     assert verified(signed_receipt(status="failed"), settings)
 
 
-def test_a_text_is_read():
+def test_an_inbound_text_is_parsed():
     assert parse_inbound(payload("inbound")) == InboundText(
         carrier_message_id="0A0000000123ABCD1",
         sender="+447700900001",
@@ -47,7 +47,7 @@ def test_a_text_is_read():
     )
 
 
-def test_a_part_of_a_long_text_is_read():
+def test_a_part_of_a_long_message_is_parsed():
     text = parse_inbound(payload("inbound_part"))
 
     assert (text.concat_ref, text.part, text.parts) == ("17", 2, 3)
@@ -68,13 +68,13 @@ def test_a_part_of_a_long_text_is_read():
         {"concat": "false"},
     ],
 )
-def test_nonsense_about_parts_makes_it_a_whole_text(changes):
+def test_a_text_with_invalid_part_fields_is_a_single_message(changes):
     text = parse_inbound({**payload("inbound_part"), **changes})
 
     assert (text.concat_ref, text.part, text.parts, text.text) == ("", 1, 1, "the second part")
 
 
-def test_message_id_is_read_in_its_other_spelling():
+def test_the_message_id_is_parsed_in_either_spelling():
     params = payload("inbound")
     params["message-id"] = params.pop("messageId")
 
@@ -82,13 +82,13 @@ def test_message_id_is_read_in_its_other_spelling():
 
 
 @pytest.mark.parametrize("message_id", ["", "a b", "é", "x" * 65, "a\n", "\x00"])
-def test_an_odd_message_id_is_undecodable(message_id):
+def test_a_malformed_message_id_is_undecodable(message_id):
     assert undecodable(parse_inbound, {**payload("inbound"), "messageId": message_id})
     assert undecodable(parse_receipt, {**payload("receipt"), "messageId": message_id})
 
 
 @pytest.mark.parametrize("sender", ["PARCELS", "", "12345", "1" * 16, "٤٤٧٧٠٠٩٠٠٠٠١", "+447700900001"])
-def test_a_sender_that_is_not_a_number_is_nobody(sender):
+def test_a_sender_that_is_not_a_number_is_none(sender):
     assert parse_inbound({**payload("inbound"), "msisdn": sender}).sender is None
 
 
@@ -120,7 +120,7 @@ def test_unknown_and_missing_extras_are_tolerated():
 
 
 @pytest.mark.parametrize("timestamp", ["", "yesterday", "2026-13-01 00:00:00", "2026-11-22T06:00:00Z"])
-def test_an_unreadable_time_is_no_reason_to_lose_a_text(timestamp):
+def test_an_unreadable_time_does_not_lose_the_text(timestamp):
     assert parse_inbound({**payload("inbound"), "message-timestamp": timestamp}).sent_at is None
 
 
@@ -128,7 +128,7 @@ def test_half_a_surrogate_pair_is_replaced():
     assert parse_inbound({**payload("inbound"), "text": "a\ud83db 😀"}).text == "a\ufffdb 😀"
 
 
-def test_swapped_webhook_addresses_are_named():
+def test_swapped_webhook_addresses_are_reported():
     assert "swapped" in undecodable(parse_inbound, payload("receipt"))
     assert "swapped" in undecodable(parse_receipt, payload("inbound"))
 
@@ -145,7 +145,7 @@ def test_another_accounts_webhooks_are_undecodable(settings):
     assert parse_inbound({**payload("inbound"), **other})
 
 
-def test_a_receipt_is_read():
+def test_a_receipt_is_parsed():
     assert parse_receipt(payload("receipt")) == Receipt(
         carrier_message_id="0A0000001234567B", client_ref="relay-42", status=ReceiptStatus.DELIVERED, network="23410"
     )
@@ -173,7 +173,7 @@ def test_every_status_word_has_a_meaning(word, status):
 
 
 @pytest.mark.parametrize(("code", "kept"), [("0", ""), ("6", "6"), ("99", "99"), ("", ""), ("a b", ""), ("x" * 99, "")])
-def test_error_codes_are_kept_unless_they_are_none(code, kept):
+def test_only_real_error_codes_are_kept(code, kept):
     assert parse_receipt({**payload("receipt"), "err-code": code}).error_code == kept
 
 
@@ -189,7 +189,7 @@ def test_error_codes_are_kept_unless_they_are_none(code, kept):
         ("1" * 11, ""),
     ],
 )
-def test_a_network_is_kept_if_it_looks_like_one(network, kept):
+def test_a_network_code_is_kept_only_if_it_is_well_formed(network, kept):
     assert parse_receipt({**payload("receipt"), "network-code": network}).network == kept
 
 
@@ -200,7 +200,7 @@ def test_a_receipt_without_status_is_undecodable():
     assert undecodable(parse_receipt, params) == "no status"
 
 
-def test_a_receipt_without_client_ref_is_read():
+def test_a_receipt_without_client_ref_is_parsed():
     params = payload("receipt")
     del params["client-ref"]
 
@@ -208,7 +208,7 @@ def test_a_receipt_without_client_ref_is_read():
 
 
 @pytest.mark.parametrize("client_ref", ["x" * 101, "a b", "é", "a\x00"])
-def test_an_odd_client_ref_is_undecodable(client_ref):
+def test_a_malformed_client_ref_is_undecodable(client_ref):
     assert undecodable(parse_receipt, {**payload("receipt"), "client-ref": client_ref})
 
 
@@ -228,7 +228,7 @@ def test_an_odd_client_ref_is_undecodable(client_ref):
         ),
     ],
 )
-def test_what_we_write_for_a_text_is_signed_as_described_and_reads_back(text, settings):
+def test_a_written_text_webhook_is_signed_as_described_and_parses_back(text, settings):
     params = write_inbound(text)
 
     assert verified(params, settings)
@@ -238,7 +238,7 @@ def test_what_we_write_for_a_text_is_signed_as_described_and_reads_back(text, se
     assert {**vars(back), "sent_at": None} == vars(text)
 
 
-def test_what_we_write_is_unicode_only_where_it_must_be():
+def test_a_written_text_webhook_is_unicode_only_when_needed():
     def written(body):
         return write_inbound(InboundText(carrier_message_id="a", sender=None, recipient="+447700900000", text=body))
 
@@ -249,7 +249,7 @@ def test_what_we_write_is_unicode_only_where_it_must_be():
 
 @pytest.mark.parametrize("network", ["23410", ""])
 @pytest.mark.parametrize("status", ReceiptStatus)
-def test_what_we_write_for_a_receipt_is_signed_as_described_and_reads_back(status, network, settings):
+def test_a_written_receipt_webhook_is_signed_as_described_and_parses_back(status, network, settings):
     receipt = Receipt(carrier_message_id="a1", client_ref="relay-1", status=status, error_code="6", network=network)
 
     params = write_receipt(receipt, sender="+447700900100", recipient="+447700900001")
@@ -260,7 +260,7 @@ def test_what_we_write_for_a_receipt_is_signed_as_described_and_reads_back(statu
     assert parse_receipt(params) == receipt
 
 
-def test_without_a_secret_what_we_write_is_unsigned(settings):
+def test_a_webhook_written_without_a_secret_is_unsigned(settings):
     settings.VONAGE_SIGNATURE_SECRETS = []
 
     receipt = Receipt(carrier_message_id="a1", client_ref="", status=ReceiptStatus.DELIVERED)
@@ -275,7 +275,7 @@ KEYS = sorted({*payload("inbound_part"), *payload("receipt")})
 
 
 @given(st.dictionaries(st.sampled_from(KEYS), texts))
-def test_any_texts_are_read_or_undecodable(changes):
+def test_any_strings_are_parsed_or_undecodable(changes):
     for parse, params in ((parse_inbound, payload("inbound_part")), (parse_receipt, payload("receipt"))):
         try:
             parse({**params, **changes})

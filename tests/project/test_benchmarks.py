@@ -1,4 +1,4 @@
-"""The benchmarks: that they can be run and would notice what is lost. Never how fast anything is."""
+"""The benchmarks: they run, and they would notice a loss. These tests never measure speed."""
 
 import json
 import subprocess
@@ -24,7 +24,7 @@ def arrived(text, at):
     return Arrival(at=at, sender="447800000000", recipient="447700000000", text=text.words, client_ref="a.1")
 
 
-def test_all_that_was_acknowledged_and_arrived_once_and_in_order_is_no_problem():
+def test_acknowledged_texts_that_arrive_once_and_in_order_are_no_problem():
     assert problems([posted(FIRST, 1), posted(SECOND, 2)], [arrived(FIRST, 1.5), arrived(SECOND, 2.5)]) == []
 
 
@@ -42,20 +42,20 @@ def test_all_that_was_acknowledged_and_arrived_once_and_in_order_is_no_problem()
         ),
     ],
 )
-def test_what_is_lost_repeated_or_out_of_order_is_told(texts, arrivals, problem):
+def test_lost_repeated_and_reordered_texts_are_reported(texts, arrivals, problem):
     assert problems(texts, arrivals) == [problem]
 
 
-def test_texts_that_were_on_their_way_at_the_same_moment_have_no_order():
+def test_texts_in_flight_at_the_same_moment_have_no_order():
     assert problems([posted(FIRST, 1), posted(SECOND, 1.05)], [arrived(SECOND, 2), arrived(FIRST, 3)]) == []
 
 
-def test_percentiles():
+def test_percentiles_are_nearest_ranks():
     assert [http_load.percentile(range(1, 201), percent) for percent in (0, 50, 99, 100)] == [1, 100, 198, 200]
     assert http_load.percentile([5], 99) == 5
 
 
-def test_a_figure_that_went_wrong_has_no_other_verdict():
+def test_a_figure_with_problems_has_no_other_verdict():
     table = report.table({"relay": report.Measured(values={"rate": 999}, problems=["3 texts are missing"])})
 
     assert "WRONG: relay: 3 texts are missing" in table
@@ -63,7 +63,7 @@ def test_a_figure_that_went_wrong_has_no_other_verdict():
 
 
 @pytest.mark.parametrize(("rate", "verdict"), [(300, "MISSED"), (400, "met"), (450, "aim met")])
-def test_verdicts(rate, verdict):
+def test_a_verdict_compares_the_figure_with_its_goal(rate, verdict):
     assert goals.GOALS["relay"]["rate"].verdict(rate) == verdict
 
 
@@ -71,7 +71,7 @@ def trip(begin, rider, driver):
     return day.Trip(begin=begin, end=begin + 600, rider=rider, driver=driver)
 
 
-def test_a_day_is_the_same_for_everybody_who_draws_it_and_nobody_drives_two_at_once():
+def test_a_day_is_reproducible_and_no_driver_has_two_trips_at_once():
     trips = day.draw_day(2000)
 
     assert trips == day.draw_day(2000) != day.draw_day(2000, seed=2)
@@ -80,8 +80,8 @@ def test_a_day_is_the_same_for_everybody_who_draws_it_and_nobody_drives_two_at_o
         assert earlier.driver != later.driver or earlier.end < later.begin
 
 
-def test_both_sides_on_one_number_can_need_more_than_the_least_possible():
-    """Of the last two people one has the first number already, and the other the second."""
+def test_one_shared_number_per_conversation_can_need_more_than_the_minimum():
+    """Of the last two people, one already has the first number, and the other the second."""
     trips = [trip(0, 1, 11), trip(10, 1, 12), trip(20, 2, 13), trip(30, 2, 12)]
 
     assert day.busiest(trips)[1] == 2
@@ -89,7 +89,7 @@ def test_both_sides_on_one_number_can_need_more_than_the_least_possible():
     assert day.one_number_per_session(trips) == 4
 
 
-def test_a_number_is_free_again_in_the_minute_in_which_its_conversation_has_cooled_down():
+def test_a_number_is_free_in_the_minute_in_which_its_conversation_has_cooled_down():
     first = trip(0, 1, 11)
     too_early, in_time = (
         trip(600 + day.COOL_DOWN_SECONDS - 1, 1, 11),
@@ -104,7 +104,7 @@ def test_a_number_is_free_again_in_the_minute_in_which_its_conversation_has_cool
 @pytest.mark.slow
 @pytest.mark.xdist_group("processes")
 @pytest.mark.postgres
-def test_figures_are_measured_on_real_processes_and_nothing_is_lost(tmp_path):
+def test_figures_are_measured_on_real_processes_without_loss(tmp_path):
     command = [
         sys.executable,
         "-m",

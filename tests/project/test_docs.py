@@ -1,4 +1,4 @@
-"""The documentation says only what is so: its commands, options, files, links, settings and fields exist."""
+"""The documentation is correct: its commands, options, files, links, settings and fields exist."""
 
 import ast
 import re
@@ -44,7 +44,7 @@ each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
 
 def prose(page):
-    """The page without its fenced blocks."""
+    """Return the page without its fenced blocks."""
     return FENCE.sub("", page.read_text())
 
 
@@ -53,13 +53,13 @@ def blocks(page, *languages):
 
 
 def section(page, heading):
-    """The text from this heading to the next one of the same level."""
+    """Return the text from this heading to the next one of the same level."""
     _, level, text = re.split(rf"^(#+) {re.escape(heading)}$", page.read_text(), flags=re.MULTILINE)
     return re.split(rf"^#{{1,{len(level)}}} ", text, maxsplit=1, flags=re.MULTILINE)[0]
 
 
 def first_cells(text):
-    """The code in the first column of each row of its tables."""
+    """Return the code in the first column of each table row in this text."""
     rows = re.findall(r"^\| (`[^|]*?) \|", text, re.MULTILINE)
     return [name for row in rows for name in INLINE.findall(row)]
 
@@ -90,7 +90,7 @@ def test_every_page_builds_without_a_warning(tmp_path):
     assert (tmp_path / "index.html").exists()
 
 
-def test_every_page_is_reached_from_the_index_and_from_the_readme():
+def test_every_page_is_linked_from_the_index_and_from_the_readme():
     names = {page.name for page in PAGES} - {"README.md", "index.md"}
 
     assert names <= set(LINK.findall(doc("index.md").read_text()))
@@ -101,7 +101,7 @@ def test_every_page_is_reached_from_the_index_and_from_the_readme():
 
 
 def anchors(page):
-    """The anchors of its headings, as GitHub and Sphinx name them."""
+    """Return the anchors of the page's headings, as GitHub and Sphinx name them."""
     headings = re.findall(r"^#+ (.+)$", re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.M | re.S), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
@@ -121,8 +121,8 @@ def test_every_link_leads_somewhere(page):
 
 
 @each_page
-def test_every_file_that_is_named_exists(page):
-    # A linked name may stand for a file in the folder of the link.
+def test_every_named_file_exists(page):
+    # The name in a link may be short for a file in the folder of the link.
     named = [text.replace("\\_", "_") for text in INLINE.findall(prose(page)) if text.startswith(PLACES)]
     missing = [name for name in named if " " not in name and not (ROOT / name).exists()]
 
@@ -142,7 +142,7 @@ def test_every_room_of_the_import_rule_exists():
 
 @dataclass(frozen=True)
 class Quoted:
-    """A command line that a page quotes. is_whole: it can be run as it stands."""
+    """A command line that a page quotes. is_whole: it can be run unchanged."""
 
     page: str
     words: tuple[str, ...]
@@ -153,7 +153,7 @@ class Quoted:
 
 
 def quoted_commands():
-    """What follows manage.py in the blocks for the shell, and in the inline code."""
+    """Return the commands after manage.py in shell blocks and in inline code."""
     for page in PAGES:
         for block in blocks(page, "bash", "ini"):
             joined = block.replace("\\\n", " ")
@@ -174,12 +174,12 @@ def parser_of(name):
     app = get_commands()[name]
     command = load_command_class(app, name) if isinstance(app, str) else app
     parser = command.create_parser("manage.py", name)
-    parser.called_from_command_line = False  # An error is raised, not printed.
+    parser.called_from_command_line = False  # Errors are raised, not printed.
     return parser
 
 
 @pytest.mark.parametrize("quoted", COMMANDS, ids=str)
-def test_every_command_and_option_that_is_quoted_exists(quoted, tmp_path):
+def test_every_quoted_command_and_option_exists(quoted, tmp_path):
     name, *arguments = quoted.words
 
     assert name in get_commands()
@@ -194,13 +194,13 @@ def test_every_command_and_option_that_is_quoted_exists(quoted, tmp_path):
 
 
 @each_page
-def test_every_option_that_is_named_alone_exists(page):
+def test_every_option_named_without_its_command_exists(page):
     ours = [name for name, app in get_commands().items() if str(app).startswith(OURS)]
     known = {option for name in ours for action in parser_of(name)._actions for option in action.option_strings}
 
     named = {text.split()[0] for text in INLINE.findall(prose(page)) if text.startswith("--")}
 
-    assert named - {"--bind"} <= known  # Of gunicorn.
+    assert named - {"--bind"} <= known  # An option of gunicorn.
 
 
 def test_every_command_of_ours_is_in_the_documentation():
@@ -211,7 +211,7 @@ def test_every_command_of_ours_is_in_the_documentation():
 
 
 @each_page
-def test_every_make_target_that_is_quoted_exists(page):
+def test_every_quoted_make_target_exists(page):
     makefile = (ROOT / "Makefile").read_text()
     targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE)) | {".venv/runtime", ".venv/development"}
     code = [*blocks(page, "bash"), *INLINE.findall(prose(page))]
@@ -221,7 +221,7 @@ def test_every_make_target_that_is_quoted_exists(page):
     assert {word for word in words if "=" not in word} <= targets
 
 
-def test_every_figure_of_the_benchmarks_that_is_quoted_can_be_measured():
+def test_every_quoted_benchmark_figure_can_be_measured():
     arguments = re.findall(r'make bench ARGS="?([\w -]+)', doc("benchmarks.md").read_text())
     figures = {word for text in arguments for word in text.split() if not word.startswith("--")} - {"granian"}
 
@@ -233,10 +233,10 @@ def test_every_figure_of_the_benchmarks_that_is_quoted_can_be_measured():
 
 
 def run_blocks(shell_blocks, demo):
-    """Run them in one shell, against the demo."""
+    """Run the blocks in one shell, against the demo, and return the finished process."""
     script = "\n".join(["set -euo pipefail", *shell_blocks])
     script = script.replace(".venv/bin/python", sys.executable).replace("http://127.0.0.1:8000/", demo.url)
-    # It exits 1 where a person is needed, which is no fault of the page.
+    # The command exits 1 when something needs a person, which is not an error of the page.
     script = script.replace("relay --status", "relay --status || true")
     script = script.replace("var/", f"{demo.directory}/").replace("curl -s ", "curl -sS --fail-with-body ")
     return subprocess.run(
@@ -250,16 +250,16 @@ def texts_on(demo, name, *, typed=False):
 
 
 def eventually(happened):
-    """Wait for what the demo's worker does in its own time."""
+    """Wait until the demo's worker has made the condition true."""
     end = time.monotonic() + PATIENCE
     while not happened():
-        assert time.monotonic() < end, "it has not happened"
+        assert time.monotonic() < end, "the condition was not met in time"
         time.sleep(0.1)
 
 
 @pytest.mark.slow
 @pytest.mark.xdist_group("processes")
-def test_the_readme_sends_the_first_text_through_the_mask(tmp_path):
+def test_the_readme_relays_a_first_text(tmp_path):
     readme = section(ROOT / "README.md", "Your first text through the mask")
     with Demo(tmp_path) as demo:
         done = run_blocks([text for language, text in FENCE.findall(readme) if language == "bash"], demo)
@@ -299,11 +299,11 @@ def test_the_examples_of_the_api_are_answered(tmp_path):
         assert '"chosen_by":"own country"' in done.stdout
 
 
-# What the tables must have --------------------------------------------------------------------------------------------
+# Contents of the tables -----------------------------------------------------------------------------------------------
 
 
 def variables():
-    """Every variable that settings.py reads, with its default: None where it is required or computed."""
+    """Return every variable that settings.py reads, with its default. None: it is required or computed."""
     found = {"ENV_FILE": ".env"}
     for call in ast.walk(ast.parse((ROOT / "smsproxy" / "settings.py").read_text())):
         if (
@@ -321,7 +321,7 @@ def variables():
 
 
 def evaluated(node):
-    """The default as a string: "" for an empty one, None where it is no constant."""
+    """Return the default as a string: "" for an empty one, None if it is not a constant."""
     if node is None or any(isinstance(each, ast.Name) for each in ast.walk(node)):
         return None
     value = eval(compile(ast.Expression(node), "settings", "eval"), {"__builtins__": {}})
@@ -333,20 +333,20 @@ def settings_rows():
     return dict(re.findall(r"^\| `([A-Z_]+)` \| (.+?) \|", text, re.MULTILINE))
 
 
-def test_every_setting_is_in_the_table_and_no_other():
+def test_the_table_has_exactly_the_settings():
     assert set(settings_rows()) == set(variables())
 
 
-def test_the_defaults_in_the_table_are_those_of_the_settings():
-    # What is empty and what is required looks the same from here: neither has a default to compare.
+def test_the_defaults_in_the_table_match_the_settings():
+    # Neither an empty nor a required variable has a default to compare.
     defaults = {name: default for name, default in variables().items() if default}
-    told = {name: INLINE.findall(row)[0] for name, row in settings_rows().items() if name in defaults}
+    documented = {name: INLINE.findall(row)[0] for name, row in settings_rows().items() if name in defaults}
 
-    assert told == defaults
+    assert documented == defaults
 
 
 @each_page
-def test_every_variable_that_is_named_exists(page):
+def test_every_named_variable_exists(page):
     outside = set(first_cells(section(doc("settings.md"), "Outside the settings")))
     source = "\n".join(
         file.read_text()
@@ -358,22 +358,22 @@ def test_every_variable_that_is_named_exists(page):
     named = set(re.findall(r"(?<![\w$])([A-Z][A-Z]*(?:_[A-Z]+)+)\b", code)) | set(
         re.findall(r"(?<![\w$])([A-Z]{4,})=", code)
     )
-    named -= {"ARGS", "PYTHON"}  # Of make.
+    named -= {"ARGS", "PYTHON"}  # Variables of make.
     unknown = named - set(variables()) - {name for name in outside if f'"{name}"' in source}
     of_the_code = {name for name in unknown if re.search(rf"^\s*{name}\b.* = ", source, re.MULTILINE)}
 
     assert unknown - of_the_code - {"FOR_UPDATE"} == set()
 
 
-def test_every_endpoint_is_in_the_table_and_no_other():
-    told = {
+def test_the_table_has_exactly_the_endpoints():
+    documented = {
         re.sub(r"\{id\}", "<uuid:public_id>", address.lstrip("/"))
         for text in first_cells(section(doc("api.md"), "Endpoints"))
         for address in [text.split()[1]]
     }
     patterns = [pattern for pattern in flat(get_resolver().url_patterns) if pattern.startswith(("api/", "metrics"))]
 
-    assert told == set(patterns)
+    assert documented == set(patterns)
 
 
 def flat(patterns, prefix=""):
@@ -398,7 +398,7 @@ def test_every_field_of_the_api_is_in_the_tables():
         assert f"`{name}`" in section(doc("api.md"), "Close")
 
 
-def test_every_problem_code_is_in_the_tables_and_no_other():
+def test_the_tables_have_exactly_the_problem_codes():
     sources = [
         *(ROOT / "conversations" / "api").glob("*.py"),
         *(ROOT / "smsproxy" / "api").glob("*.py"),
@@ -406,23 +406,23 @@ def test_every_problem_code_is_in_the_tables_and_no_other():
     ]
     text = "\n".join(file.read_text() for file in sources)
     codes = set(re.findall(r'\bcode=f?"([a-z0-9_]+)"', text)) | set(re.findall(r'default_code = "(\w+)"', text))
-    # Of refused creations, whose code is their second argument.
+    # Codes of rejected creations, which are the second argument.
     codes |= set(re.findall(r'CannotCreate\(\s*(?:\w+\.)?position,\s*"(\w+)"', text))
     codes |= set(re.findall(r'^\s+position,\s*\n\s*"(proxy_\w+)"', text, re.MULTILINE)) | {"no_number_free"}
-    # Those of Django REST framework.
+    # Codes of Django REST framework.
     codes |= {"parse_error", "authentication_failed", "method_not_allowed", "unsupported_media_type"}
     errors = section(doc("api.md"), "Errors")
-    told = set(re.findall(r"^\| \d{3} \| `(\w+)` \|", errors, re.MULTILINE))
+    documented = set(re.findall(r"^\| \d{3} \| `(\w+)` \|", errors, re.MULTILINE))
     of_fields = set(first_cells(errors.partition("Codes of single fields")[2].partition("`no_number_free` has")[0]))
 
     assert '"no_number_free"' in text
     figures = set(first_cells(errors.partition("`no_number_free` has")[2]))
     assert len(figures) == 6
     assert {name for name in figures if f'"{name}": self.' not in text} == set()
-    assert told | of_fields == codes
+    assert documented | of_fields == codes
 
 
-def test_every_metric_and_every_kind_of_alert_is_in_the_tables_and_no_other(db):
+def test_the_tables_have_exactly_the_metrics_and_kinds_of_alert(db):
     operating = doc("operating.md")
     collected: list[Metric] = [*PoolCollector().collect(), *SendingCollector().collect()]
     names = {f"{metric.name}_total" if metric.type == "counter" else metric.name for metric in collected}
@@ -431,7 +431,7 @@ def test_every_metric_and_every_kind_of_alert_is_in_the_tables_and_no_other(db):
     assert set(first_cells(section(operating, "Alerts"))) == {kind.value for kind in Trouble}
 
 
-def test_every_state_is_in_the_tables_and_no_other():
+def test_the_tables_have_exactly_the_states():
     states = section(doc("architecture.md"), "States")
     tables = [first_cells(table) for table in re.split(r"^\*\*", states, flags=re.MULTILINE)]
     kinds = [OutboundState, InboundOutcome, ConversationState, OrderState]
@@ -442,7 +442,7 @@ def test_every_state_is_in_the_tables_and_no_other():
     }
 
 
-def test_the_life_of_a_number_is_as_the_table_says():
+def test_the_table_has_exactly_the_transitions_of_a_number():
     rows = re.findall(r"^\| `(\w+)` \| [^|]+ \| ([^|]+) \|$", section(doc("pool.md"), "The life of a number"), re.M)
 
     assert {state: set(INLINE.findall(after)) for state, after in rows} == {

@@ -1,4 +1,4 @@
-"""The web server as in production: what it makes of a body, and what it leaves in its log."""
+"""The web server as in production: how it reads a body, and what it logs."""
 
 import json
 import subprocess
@@ -23,14 +23,14 @@ def server(tmp_path_factory):
         yield running
 
 
-def test_a_second_server_on_the_same_port_is_refused(server):
+def test_a_second_server_on_the_same_port_does_not_start(server):
     command = [sys.executable, "-m", "gunicorn", "smsproxy.wsgi", "--bind", f"127.0.0.1:{server.port}"]
 
     second = subprocess.run(command, cwd=ROOT, env=server.environment, capture_output=True, text=True, timeout=60)
 
     assert second.returncode == 1
     assert f"127.0.0.1 port {server.port} cannot be used: Address already in use." in second.stderr
-    assert status(server.say(post(INBOUND), b"")) == 401
+    assert status(server.send(post(INBOUND), b"")) == 401
 
 
 def status(answer):
@@ -47,10 +47,10 @@ def chunked(body, size=100):
     return b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces)
 
 
-def test_a_signed_webhook_in_chunks_is_taken_in(server):
+def test_a_signed_webhook_in_chunks_is_accepted(server):
     body = json.dumps(signed_inbound()).encode()
 
-    answer = server.say(post(INBOUND, "Transfer-Encoding: chunked"), chunked(body), b"0\r\n\r\n")
+    answer = server.send(post(INBOUND, "Transfer-Encoding: chunked"), chunked(body), b"0\r\n\r\n")
 
     assert status(answer) == 200
 
@@ -59,23 +59,23 @@ def test_a_request_to_the_api_in_chunks_is_read(server):
     key = server.manage("create_api_key", "rides-backend")
     head = post("/api/v1/conversations/", "Transfer-Encoding: chunked", f"Authorization: Bearer {key}")
 
-    answer = server.say(head, chunked(b'{"participants": [], "colour": "red"}'), b"0\r\n\r\n")
+    answer = server.send(head, chunked(b'{"participants": [], "colour": "red"}'), b"0\r\n\r\n")
 
     assert status(answer) == 400
     assert b"/colour" in answer
 
 
-def test_a_webhook_in_chunks_that_are_too_much_is_refused_as_any_that_is_too_large(server):
-    assert status(server.say(post(INBOUND, "Transfer-Encoding: chunked"), chunked(b"x" * 300_000, 8192))) == 401
+def test_an_oversized_webhook_in_chunks_is_rejected_like_any_other(server):
+    assert status(server.send(post(INBOUND, "Transfer-Encoding: chunked"), chunked(b"x" * 300_000, 8192))) == 401
 
 
 @pytest.mark.parametrize("is_chunked", [True, False])
-def test_a_webhook_that_breaks_off_is_answered_so_that_it_is_sent_again(server, is_chunked):
+def test_a_truncated_webhook_is_answered_so_that_vonage_retries(server, is_chunked):
     body = json.dumps(signed_inbound()).encode()
     header = "Transfer-Encoding: chunked" if is_chunked else f"Content-Length: {len(body)}"
     sent = chunked(body) if is_chunked else body
 
-    assert status(server.say(post(INBOUND, header), sent[:-50])) == 503
+    assert status(server.send(post(INBOUND, header), sent[:-50])) == 503
 
 
 @pytest.mark.parametrize(
@@ -90,24 +90,24 @@ def test_a_webhook_that_breaks_off_is_answered_so_that_it_is_sent_again(server, 
         f"{ALICE[1:]}{SECRET_WORDS}",
     ],
 )
-def test_nothing_of_a_malformed_request_is_logged(server, request_line):
-    server.say(f"{request_line}\r\n\r\n".encode())
+def test_the_content_of_a_malformed_request_is_not_logged(server, request_line):
+    server.send(f"{request_line}\r\n\r\n".encode())
 
     assert "Listening at" in server.log
     assert ALICE[1:] not in server.log
     assert SECRET_WORDS not in server.log
 
 
-def test_that_a_request_was_malformed_is_logged(server):
-    server.say(b"nonsense\r\n\r\n")
+def test_a_malformed_request_is_logged(server):
+    server.send(b"nonsense\r\n\r\n")
 
     assert "Invalid request from ip=127.0.0.1\n" in server.log
 
 
-def test_a_server_that_stops_has_counted_every_rejected_webhook(tmp_path):
+def test_a_stopped_server_has_counted_every_rejected_webhook(tmp_path):
     with Gunicorn(tmp_path) as stopping:
         for _ in range(7):
-            assert status(stopping.say(post(INBOUND), b"")) == 401
+            assert status(stopping.send(post(INBOUND), b"")) == 401
 
     counted = "from conversations.models import RejectedWebhook as R; print(R.objects.get().count)"
     assert stopping.manage("shell", "-v0", "-c", counted) == "7"

@@ -1,4 +1,4 @@
-"""What really reaches the log of a process: tests of logging within pytest see pytest's handlers, not ours."""
+"""The log of a real process: within pytest, tests see pytest's handlers and not ours."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ from tests.support.demo_process import ROOT
 SECRET_WORDS = "meet me at the old lighthouse"
 
 
-def said_by(code):
+def output_of(code):
     done = subprocess.run(
         [sys.executable, "-c", f"import django; django.setup(); {code}"],
         cwd=ROOT,
@@ -27,16 +27,16 @@ def said_by(code):
 @pytest.mark.parametrize(
     "code",
     [
-        # As the development server does for each answer of 4xx.
+        # The development server logs this for each 4xx answer.
         f"import logging; logging.getLogger('django.server').warning('\"GET /?%s\" 401', '{ALICE} {SECRET_WORDS}')",
         f"from django.test import Client; Client().get('/admin/', HTTP_HOST='{ALICE[1:]} {SECRET_WORDS}')",
     ],
 )
-def test_a_logger_that_is_silent_is_silent(code):
-    assert said_by(code) == ""
+def test_a_silenced_logger_writes_nothing(code):
+    assert output_of(code) == ""
 
 
-def test_what_our_own_loggers_say_is_redacted():
-    said = said_by(f"import logging; logging.getLogger('smsproxy').warning('for %s', '{ALICE}')")
+def test_our_own_loggers_are_redacted():
+    output = output_of(f"import logging; logging.getLogger('smsproxy').warning('for %s', '{ALICE}')")
 
-    assert said.endswith("for [number]\n")
+    assert output.endswith("for [number]\n")

@@ -1,4 +1,4 @@
-"""A database of the version before, with numbers and conversations in it."""
+"""Migrations of a database of an earlier version, with numbers and conversations."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -31,15 +31,15 @@ NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 @pytest.fixture
 def before(request):
-    """Return the models of an earlier version, in a database of that version. Migrate it to today's at the end."""
-    # One app at a time, the last first: a single plan cannot go forwards with one and backwards with another.
+    """Return the models of an earlier version, in a database of that version. Migrate it to the latest at the end."""
+    # One app at a time, the last first: one plan cannot migrate one app forwards and another backwards.
     for target in reversed(getattr(request, "param", BEFORE_POOLS)):
         state = MigrationExecutor(connection).migrate([target])
     yield state.apps
     call_command("migrate", verbosity=0)
 
 
-def test_what_there_was_before_pools_is_rented_and_counted_and_goes_on(before, time_machine):
+def test_a_database_from_before_pools_keeps_its_rentals_and_counts(before, time_machine):
     time_machine.move_to(NOW, tick=False)
     order = before.get_model("numbers", "NumberOrder").objects.create(country="US", count=6)
     states = ["active", "active", "draining", "quarantined", "retired", "ordered"]
@@ -56,7 +56,7 @@ def test_what_there_was_before_pools_is_rented_and_counted_and_goes_on(before, t
             number_hash=row.number_hash, number=row.number, country=row.country
         )
     pairs = {
-        # Open, cooling down, and long over.
+        # Open, cooling down, and released long ago.
         (ALICE, BOB): (None, None),
         (ALICE, CHARLIE): (NOW + timedelta(days=1), None),
         (BOB, CHARLIE): (NOW - timedelta(days=1), NOW - timedelta(days=1)),
@@ -97,7 +97,7 @@ def test_what_there_was_before_pools_is_rented_and_counted_and_goes_on(before, t
 
 
 @pytest.mark.parametrize("before", [BEFORE_NAMES], indirect=True)
-def test_a_database_with_the_old_names_keeps_its_data_and_goes_on(before):
+def test_a_database_with_the_old_names_keeps_its_data(before):
     number = before.get_model("numbers", "VirtualNumber").objects.create(
         number="+447700900500", country="GB", state="active", is_rented=True, live=2
     )
@@ -135,7 +135,7 @@ def test_a_database_with_the_old_names_keeps_its_data_and_goes_on(before):
 
 
 @pytest.mark.parametrize("before", [BEFORE_NAMES], indirect=True)
-def test_staff_may_do_after_the_renaming_what_they_could_do_before(before):
+def test_staff_keep_their_permissions_after_the_renaming(before):
     content_types = before.get_model("contenttypes", "ContentType").objects
     content_types.filter(app_label="conversations").delete()
     content_type = content_types.create(app_label="conversations", model="accountpace")

@@ -27,7 +27,7 @@ INBOUND = "/webhooks/vonage/inbound-sms"
 
 
 def everything_in_the_database():
-    """Each value of each column of each table, as the database holds it."""
+    """Yield each value of each column of each table, as the database holds it."""
     with connection.cursor() as cursor:
         for table in connection.introspection.table_names():
             cursor.execute(f'SELECT * FROM "{table}"')
@@ -36,7 +36,7 @@ def everything_in_the_database():
 
 @pytest.fixture
 def talked(db, client, carrier):
-    """Alice has texted Bob; one relay was sent, one has an unknown outcome, and a forged and a broken webhook came."""
+    """Return a conversation with one relay sent and one with an unknown outcome, after two bad webhooks."""
     add_numbers(2)
     conversation = talk(ALICE, BOB, notify=True)
     to = proxies(conversation)[0]
@@ -50,7 +50,7 @@ def talked(db, client, carrier):
     return conversation
 
 
-def test_at_rest_no_real_number_and_no_text_can_be_read(talked):
+def test_no_real_number_or_text_is_readable_at_rest(talked):
     values = list(everything_in_the_database())
 
     assert len(values) > 100
@@ -58,12 +58,12 @@ def test_at_rest_no_real_number_and_no_text_can_be_read(talked):
         assert not [value for value in values if secret in value]
 
 
-def test_only_one_table_holds_the_number_of_a_person_as_such(talked):
+def test_only_one_table_holds_real_numbers(talked):
     assert {row.number for row in RealNumber.objects.all()} == {ALICE, BOB}
     assert InboundMessage.objects.filter(outcome="relayed").first().text == SECRET_WORDS
 
 
-def test_nothing_is_logged_of_numbers_or_texts(db, client, carrier, caplog):
+def test_no_real_number_or_text_is_logged(db, client, carrier, caplog):
     caplog.set_level(logging.DEBUG)
     add_numbers(2)
     to = proxies(talk(ALICE, BOB))[0]
@@ -80,7 +80,7 @@ def test_nothing_is_logged_of_numbers_or_texts(db, client, carrier, caplog):
     lines = [
         formatter.format(record)
         for record in caplog.records
-        # The statements of the database's own log are shown only with DEBUG=true.
+        # Django logs SQL statements only with DEBUG=true.
         if not record.name.startswith("django.db")
     ]
     assert lines
@@ -111,7 +111,7 @@ def test_nothing_is_logged_of_numbers_or_texts(db, client, carrier, caplog):
         "+1-212-555-0101",
     ],
 )
-def test_what_looks_like_a_number_is_masked_in_every_log_line(line):
+def test_anything_that_looks_like_a_number_is_masked_in_every_log_line(line):
     assert not re.search(r"\d{4}", redact(line))
 
 
@@ -129,7 +129,7 @@ def test_what_looks_like_a_number_is_masked_in_every_log_line(line):
         "12.345678901",
     ],
 )
-def test_what_is_no_number_is_left_in_the_log(line):
+def test_other_digits_are_kept_in_the_log(line):
     assert redact(line) == line
 
 
@@ -153,7 +153,7 @@ class TestEncryption:
         yield
         crypto._fernet.cache_clear()
 
-    def test_the_same_text_is_another_token_each_time_and_comes_back(self):
+    def test_the_same_text_gets_a_new_token_each_time_and_decrypts(self):
         assert encrypt("hello") != encrypt("hello")
         assert decrypt(encrypt("hëllo 😀 \ud83d")) == "hëllo 😀 \ud83d"
 
@@ -175,7 +175,7 @@ class TestEncryption:
 
         assert keyed_hash(ALICE) != before
 
-    def test_an_encrypted_column_refuses_to_be_searched(self, db):
+    def test_an_encrypted_column_rejects_searches(self, db):
         with pytest.raises(Exception, match=r"exact|lookup"):
             RealNumber.objects.filter(number=ALICE).exists()
 
@@ -206,7 +206,7 @@ class TestAdmin:
     )
 
     @LISTS
-    def test_every_list_opens_and_shows_no_number_and_no_text(self, talked, admin_client, model):
+    def test_every_list_opens_without_real_numbers_or_texts(self, talked, admin_client, model):
         response = admin_client.get(reverse(f"admin:{model}_changelist"), {"q": "a"})
         page = admin_client.get(reverse(f"admin:{model}_changelist")).content.decode()
 
@@ -216,7 +216,7 @@ class TestAdmin:
             assert secret not in page
 
     @pytest.mark.parametrize("model", ["conversation", "participant", "inboundmessage", "outboundmessage"])
-    def test_every_record_opens_and_cannot_be_changed_added_or_deleted(self, talked, admin_client, model):
+    def test_every_record_opens_read_only(self, talked, admin_client, model):
         row = apps.get_model("conversations", model).objects.order_by("pk").first()
 
         page = admin_client.get(reverse(f"admin:conversations_{model}_change", args=[row.pk]))
@@ -227,7 +227,7 @@ class TestAdmin:
         assert admin_client.get(reverse(f"admin:conversations_{model}_add")).status_code == 403
         assert admin_client.post(reverse(f"admin:conversations_{model}_delete", args=[row.pk])).status_code == 403
 
-    def test_a_text_is_read_only_by_who_may_read_texts(self, talked, client, admin_client):
+    def test_a_text_is_shown_only_with_the_permission_to_read_texts(self, talked, client, admin_client):
         row = OutboundMessage.objects.filter(kind="relay").first()
         url = reverse("admin:conversations_outboundmessage_change", args=[row.pk])
         support = User.objects.create_user("sam", is_staff=True)
@@ -239,7 +239,7 @@ class TestAdmin:
         assert SECRET_WORDS not in page.content.decode()
         assert SECRET_WORDS in admin_client.get(url).content.decode()
 
-    def test_a_whole_webhook_is_seen_only_by_who_may_see_numbers_and_texts(self, talked, client, admin_client):
+    def test_a_raw_webhook_is_shown_only_with_both_permissions(self, talked, client, admin_client):
         row = InboundMessage.objects.get(outcome="undecodable")
         url = reverse("admin:conversations_inboundmessage_change", args=[row.pk])
         support = User.objects.create_user("sam", is_staff=True)
@@ -250,7 +250,7 @@ class TestAdmin:
         assert ALICE[1:] not in client.get(url).content.decode()
         assert ALICE[1:] in admin_client.get(url).content.decode()
 
-    def test_staff_close_a_conversation_and_it_is_told_who(self, talked, admin_client):
+    def test_closing_a_conversation_records_the_member_of_staff(self, talked, admin_client):
         url = reverse("admin:conversations_conversation_changelist")
 
         admin_client.post(url, {"action": "close", "_selected_action": [talked.pk]})
@@ -261,7 +261,7 @@ class TestAdmin:
         assert talked.events.get(new_state="closed").actor == "admin"
         assert b"0 done, 1 refused" in again.content
 
-    def test_from_a_conversation_staff_reach_all_its_messages(self, talked, admin_client):
+    def test_a_conversation_links_to_all_its_messages(self, talked, admin_client):
         page = admin_client.get(reverse("admin:conversations_conversation_change", args=[talked.pk])).content.decode()
         links = re.findall(r'href="([^"]+conversation__id__exact=\d+)"', page)
 
@@ -269,7 +269,7 @@ class TestAdmin:
 
         assert shown == [2, 4]
 
-    def test_staff_without_the_permission_have_no_verbs(self, talked, client):
+    def test_staff_without_the_permission_have_no_actions(self, talked, client):
         support = User.objects.create_user("sam", is_staff=True)
         support.user_permissions.set(Permission.objects.filter(codename__startswith="view_"))
         client.force_login(support)
@@ -280,7 +280,7 @@ class TestAdmin:
         talked.refresh_from_db()
         assert talked.state == "open"
 
-    def test_staff_send_an_unknown_message_again(self, talked, admin_client):
+    def test_staff_can_resend_a_message_with_an_unknown_outcome(self, talked, admin_client):
         row = OutboundMessage.objects.get(state="unknown")
 
         admin_client.post(

@@ -1,4 +1,4 @@
-"""Settings: a missing or wrong one stops the program with its name and the fix; or is a system check."""
+"""Settings: a missing or wrong one stops the program with its name and the fix, or fails a system check."""
 
 import re
 import shutil
@@ -16,7 +16,7 @@ from tests.support.settings_file import GOOD, VONAGE, good_but, read_settings, s
 
 
 def run(**changes):
-    """Run the real `manage.py check` with the good environment, changed; its exit code and what it said."""
+    """Run the real `manage.py check` with the changed good environment; return its exit code and output."""
     done = subprocess.run(
         [sys.executable, "manage.py", "check"],
         cwd=ROOT,
@@ -28,7 +28,7 @@ def run(**changes):
     return done.returncode, done.stdout + done.stderr
 
 
-def test_the_good_environment_starts():
+def test_a_complete_environment_starts():
     assert run() == (0, "System check identified no issues (0 silenced).\n")
 
 
@@ -40,7 +40,7 @@ def test_a_wrong_environment_ends_the_program_without_a_traceback():
     assert "Traceback" not in output
 
 
-def test_each_variable_that_was_renamed_is_refused_with_its_new_name():
+def test_a_renamed_variable_is_rejected_with_its_new_name():
     for old, new in RENAMED.items():
         code, output = start(**{old: "1"})
 
@@ -48,13 +48,13 @@ def test_each_variable_that_was_renamed_is_refused_with_its_new_name():
         assert f"{old} is now called {new}" in output
 
 
-def test_each_new_name_is_a_setting():
+def test_the_new_name_of_a_renamed_variable_is_a_setting():
     settings = read_settings()
 
     assert [new for new in RENAMED.values() if new not in settings] == []
 
 
-def test_with_vonage_it_starts_too():
+def test_a_complete_environment_starts_with_vonage():
     assert start(**VONAGE)[0] == 0
 
 
@@ -127,14 +127,14 @@ def test_with_vonage_it_starts_too():
         ({**VONAGE, "LOOKUP": "identity_insights"}, "VONAGE_APPLICATION_ID is not set"),
     ],
 )
-def test_a_wrong_environment_is_refused_with_the_name_and_the_fix(changes, says):
+def test_a_wrong_environment_is_rejected_with_the_name_and_the_fix(changes, says):
     code, output = start(**changes)
 
     assert code != 0
     assert says in output
 
 
-def test_unless_told_otherwise_the_account_makes_thirty_requests_a_second_and_north_america_gets_one_text():
+def test_the_default_rates_are_thirty_requests_a_second_and_one_text_in_north_america():
     names = read_settings()
 
     carrier_rate, number_rates = names["CARRIER_REQUESTS_PER_SECOND"], dict(names["NUMBER_SEGMENTS_PER_SECOND"])
@@ -144,11 +144,11 @@ def test_unless_told_otherwise_the_account_makes_thirty_requests_a_second_and_no
     assert others > 1
 
 
-def test_the_hosts_may_have_ports_and_the_address_a_last_slash():
+def test_hosts_may_have_ports_and_the_address_a_trailing_slash():
     assert start(PUBLIC_URL="http://127.0.0.1:8000/", VONAGE_REST_HOST="127.0.0.1:9999")[0] == 0
 
 
-def test_the_checkout_may_be_in_a_folder_of_any_name(tmp_path):
+def test_the_checkout_directory_may_have_any_name(tmp_path):
     folder = tmp_path / "a b#c?d%41"
     shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(".*", "var", "docs", "__pycache__"))
     code = "from smsproxy.settings import DATABASES; print(DATABASES['default']['NAME'])"
@@ -165,7 +165,7 @@ def test_the_checkout_may_be_in_a_folder_of_any_name(tmp_path):
     assert done.stdout.strip() == str(folder / "var" / "smsproxy.sqlite3")
 
 
-def test_every_version_is_pinned_and_the_same_wherever_it_is():
+def test_every_version_is_pinned_and_the_same_in_every_file():
     def versions(name):
         lines = re.findall(r"^([\w.-]+)(?:\[\w+\])?==(\S+)$", (ROOT / name).read_text(), flags=re.MULTILINE)
         return {re.sub("[._-]+", "-", package).lower(): version for package, version in lines}
@@ -177,12 +177,12 @@ def test_every_version_is_pinned_and_the_same_wherever_it_is():
 
 
 @pytest.mark.parametrize("how_many", ["0", "-1", "x", "1.5", ""])
-def test_the_relay_makes_one_call_at_once_or_more(how_many):
+def test_the_relay_needs_at_least_one_concurrent_call(how_many):
     with pytest.raises(CommandError, match="expected a whole number, 1 or more"):
         call_command("relay", f"--concurrency={how_many}", "--once")
 
 
-def test_a_virtual_environment_that_cannot_be_made_is_not_left_behind(tmp_path):
+def test_a_failed_virtual_environment_is_removed(tmp_path):
     shutil.copy(ROOT / "Makefile", tmp_path)
     broken = tmp_path / "python"
     broken.write_text('#!/bin/sh\n[ "$2" = venv ] || exit 0\nmkdir -p .venv/bin && touch .venv/bin/python && exit 1\n')
@@ -196,18 +196,18 @@ def test_a_virtual_environment_that_cannot_be_made_is_not_left_behind(tmp_path):
     assert not (tmp_path / ".venv").exists()
 
 
-def test_a_secret_may_begin_with_a_dollar():
+def test_a_secret_may_begin_with_a_dollar_sign():
     assert start(SECRET_KEY="$ecret", VONAGE_API_SECRET="$SECRET_KEY")[0] == 0
 
 
-def test_no_secret_is_shown_when_it_is_wrong():
+def test_the_value_of_a_wrong_secret_is_not_shown():
     _, output = start(ENCRYPTION_KEYS="tHqO0P5cwAq3b5xhrnbwIs1oTTPgTDkh", DATABASE_URL="oracle://user:hunter2@h/d")
 
     assert "tHqO0P5cwAq3" not in output
     assert "hunter2" not in start(DATABASE_URL="oracle://user:hunter2@h/d")[1]
 
 
-def test_unsigned_webhooks_must_be_asked_for_and_are_warned_of():
+def test_unsigned_webhooks_need_an_opt_in_and_cause_a_warning():
     code, output = start(**{**VONAGE, "VONAGE_SIGNATURE_SECRET": None, "ALLOW_UNSIGNED_WEBHOOKS": "true"})
 
     assert code == 0
@@ -215,7 +215,7 @@ def test_unsigned_webhooks_must_be_asked_for_and_are_warned_of():
 
 
 @pytest.mark.parametrize(("today", "word"), [("2026-11-22", "will be"), ("2027-02-04", "was")])
-def test_number_insight_is_warned_of_with_its_last_day(settings, time_machine, today, word):
+def test_number_insight_causes_a_warning_with_its_last_day(settings, time_machine, today, word):
     settings.LOOKUP = "number_insight"
     time_machine.move_to(datetime.fromisoformat(f"{today}T12:00:00+00:00"))
 
@@ -233,17 +233,17 @@ def test_an_init_file_in_numbers_is_an_error(settings, tmp_path):
     assert "smsproxy.E001" in [each.id for each in run_checks()]
 
 
-def test_the_simulator_is_warned_of_in_production():
+def test_the_simulator_causes_a_warning_in_production():
     assert "smsproxy.W003" in [each.id for each in run_checks(include_deployment_checks=True)]
 
 
 def _variables():
-    """Every variable that settings.py reads."""
+    """Return every variable that settings.py reads."""
     text = (ROOT / "smsproxy" / "settings.py").read_text()
     return set(re.findall(r'env\.\w+\(\s*"([A-Z_]+)"', text)) | {"ENV_FILE"}
 
 
-def test_the_example_file_names_only_settings_that_exist_and_all_that_are_required():
+def test_the_example_file_has_only_existing_and_all_required_settings():
     named = set(re.findall(r"^#? ?([A-Z_]+)=", (ROOT / ".env.example").read_text(), flags=re.MULTILINE))
 
     assert named <= _variables()

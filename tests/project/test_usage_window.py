@@ -1,4 +1,4 @@
-"""numbers/usage.py is the one window from numbers/ onto conversations, and imports never form a circle."""
+"""numbers/usage.py is the only window from numbers/ onto conversations."""
 
 import ast
 from pathlib import Path
@@ -7,9 +7,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 REVERSE_NAMES = {"participants", "messages", "receipts", "conversations"}
-# Folders whose modules must not import each other in a circle, and the circles allowed all the same.
-FOLDERS = ["smsproxy", "numbers"]
-# Calls whose keyword arguments are lookups, and calls whose strings are.
+
+# Calls whose keyword arguments are lookups, and calls whose strings are lookups.
 TAKE_KEYWORDS = {"Q", "exclude", "filter", "get"}
 TAKE_STRINGS = {
     "Avg", "Count", "F", "Max", "Min", "OuterRef", "Prefetch", "StringAgg", "Sum",
@@ -42,13 +41,13 @@ def reverse_reads(source):
 
 
 def is_path(text):
-    """Return whether this is a lookup in several steps, one of them a reverse relation: receipts__network, say."""
+    """Return whether this is a lookup of several steps with a reverse relation, such as receipts__network."""
     steps = text.lstrip("-").split("__")
     return len(steps) > 1 and all(step.isidentifier() for step in steps) and not REVERSE_NAMES.isdisjoint(steps)
 
 
 def bare_lookups(call):
-    """Return the lookups of one step that this call is given: filter(participants=pair), Count("participants")."""
+    """Return the one-step lookups in this call's arguments: filter(participants=pair), Count("participants")."""
     called = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
     if called in TAKE_KEYWORDS:
         return [keyword.arg for keyword in call.keywords]
@@ -57,7 +56,7 @@ def bare_lookups(call):
     return []
 
 
-def test_only_the_usage_module_of_numbers_reads_rows_of_conversations():
+def test_only_the_usage_module_reads_rows_of_conversations():
     readers = {
         str(path.relative_to(ROOT)): reads
         for path in product_files("numbers")
@@ -87,7 +86,7 @@ def test_only_the_usage_module_of_numbers_reads_rows_of_conversations():
         "import messages_of_ours\nnumber.messages",
     ],
 )
-def test_each_way_to_read_through_a_reverse_relation_is_found(source):
+def test_every_read_through_a_reverse_relation_is_found(source):
     assert reverse_reads(source)
 
 

@@ -1,4 +1,4 @@
-"""Values that people type are parsed once, with errors that say what was expected and what was found."""
+"""Values that people type are parsed in one place, and errors say what was expected and what was found."""
 
 from argparse import ArgumentTypeError
 from decimal import Decimal
@@ -32,7 +32,7 @@ def test_a_good_value_is_parsed(parse, text, value):
 
 
 @pytest.mark.parametrize(
-    ("parse", "text", "told"),
+    ("parse", "text", "explanation"),
     [
         (values.country, "UK", "expected the two letters of a country, such as GB, found 'UK'"),
         (values.euros, "1.555", "expected an amount in EUR"),
@@ -60,11 +60,11 @@ def test_a_good_value_is_parsed(parse, text, value):
         (lambda text: values.one_of(NumberType, text), "fax", "expected one of mobile"),
     ],
 )
-def test_the_error_of_a_wrong_value_says_what_was_expected(parse, text, told):
+def test_the_error_of_a_wrong_value_says_what_was_expected(parse, text, explanation):
     with pytest.raises(values.InvalidValue) as error:
         parse(text)
 
-    assert told in str(error.value)
+    assert explanation in str(error.value)
     assert len(str(error.value)) < 250
     with pytest.raises(ArgumentTypeError) as shown:
         argument(parse)(text)
@@ -83,5 +83,5 @@ def test_a_table_is_as_wide_as_its_cells():
     ]
 
 
-def test_a_line_never_joins_two_cells():
+def test_a_line_keeps_a_space_between_cells():
     assert line(["GB", "mobile", "EUR 1.50"], widths=[5, 4]) == "GB   mobile EUR 1.50"

@@ -13,7 +13,7 @@ from tests.support.simulated import OURS
 
 @pytest.fixture
 def network():
-    """A carrier that rents us one number, whose texts come to us."""
+    """Return a simulated carrier that rents us one number, with our webhook."""
     carrier = SimulatorCarrier()
     carrier.buy(OURS, "GB")
     carrier.configure(OURS, "GB", inbound_sms_url())
@@ -22,6 +22,6 @@ def network():
 
 @pytest.fixture
 def conversation(network):
-    """Alice and Bob, both through the one number."""
+    """Return a conversation between Alice and Bob, both through the one number."""
     VirtualNumber.of(OURS, "GB", NumberType.MOBILE, frozenset({Feature.SMS}), state=NumberState.ACTIVE).save()
     return talk(ALICE, BOB)

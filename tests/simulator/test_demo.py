@@ -1,4 +1,4 @@
-"""`manage.py demo`: it owes nothing to its surroundings, and its transcript tells when a promise is broken."""
+"""`manage.py demo`: it is independent of its environment, and its transcript reports a broken promise."""
 
 import os
 import signal
@@ -57,8 +57,8 @@ def test_the_transcript_keeps_its_promises_in_a_bare_environment(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.xdist_group("processes")
-def test_the_transcript_touches_nothing_of_the_developers(tmp_path):
-    """Of these settings, one would reach a real account, one a real database, and the last stop the program."""
+def test_the_transcript_ignores_the_developers_own_settings(tmp_path):
+    """One of these settings would reach a real account, one a real database, and the last would stop the program."""
     real = tmp_path / "real.sqlite3"
     done = run(
         "manage.py",
@@ -78,28 +78,28 @@ def test_the_transcript_touches_nothing_of_the_developers(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.xdist_group("processes")
-def test_a_broken_promise_is_told_and_exits_1():
+def test_a_broken_promise_is_reported_and_exits_1():
     done = run("-c", DAMAGED)
     assert done.returncode == 1
     assert "✗ No phone showed anybody's real number" in done.stdout
     assert "promises were not kept" in done.stderr
 
 
-# What the product makes good.
+# Faults that the product makes up for.
 HARMLESS = {FaultKind.DUPLICATE_RECEIPT, FaultKind.LOST_REPLY}
 
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("kind", sorted(POSSIBLE_FAULTS[Verb.SEND] - HARMLESS))
 def test_each_fault_of_the_network_breaks_a_promise(kind):
-    # Again and again: on a slow machine a single one is over before the play is.
+    # Repeated: on a slow machine, the product recovers from a single fault before the play ends.
     SimulatedFault.objects.create(verb=Verb.SEND, kind=kind, remaining=100)
     assert not all(is_kept for _, is_kept in checks(play()))
 
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("kind", sorted(HARMLESS))
-def test_a_receipt_that_comes_twice_and_a_reply_that_is_lost_break_none(kind):
+def test_a_repeated_receipt_and_a_lost_reply_break_no_promise(kind):
     SimulatedFault.objects.create(verb=Verb.SEND, kind=kind, remaining=100)
     assert [promise for promise, is_kept in checks(play()) if not is_kept] == []
 
@@ -109,7 +109,7 @@ def test_a_receipt_that_comes_twice_and_a_reply_that_is_lost_break_none(kind):
 
 @pytest.mark.slow
 @pytest.mark.xdist_group("processes")
-def test_it_starts_stops_and_goes_on_with_its_data(tmp_path):
+def test_the_demo_restarts_with_its_data(tmp_path):
     with Demo(tmp_path) as demo:
         assert "4477" in demo.first_lines
         first = demo.state()
@@ -124,7 +124,7 @@ def test_it_starts_stops_and_goes_on_with_its_data(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.xdist_group("processes")
-def test_its_directory_may_be_called_anything(tmp_path):
+def test_the_demo_directory_may_have_any_name(tmp_path):
     directory = tmp_path / "a b#c?d%41"
     directory.mkdir()
     with Demo(directory):
@@ -147,7 +147,7 @@ def test_a_database_without_its_keys_is_a_clear_error(tmp_path):
     assert "demo.keys is missing" in done.stderr
 
 
-def test_it_refuses_settings_that_are_not_its_own():
+def test_the_demo_rejects_settings_that_are_not_its_own():
     with pytest.raises(CommandError, match=r"manage\.py demo"):
         call_command("demo")
     assert "var" not in os.environ["DATABASE_URL"]

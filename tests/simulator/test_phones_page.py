@@ -1,4 +1,4 @@
-"""The phones in the browser, in a real one, before the real demo; and what its addresses answer to bad input."""
+"""The phones page of the real demo in a real browser, and the answers of its addresses to bad input."""
 
 import json
 import re
@@ -41,11 +41,11 @@ def phones(page):
 
 
 def until(page, condition):
-    # "Within about a second", with room for a busy machine.
+    # Usually within a second: the rest is for a busy machine.
     WebDriverWait(page, 10, poll_frequency=0.05).until(lambda _: condition())
 
 
-def say(phone, text):
+def type_text(phone, text):
     phone.find_element(By.CSS_SELECTOR, "input").send_keys(text)
     phone.find_element(By.CSS_SELECTOR, "form button").click()
 
@@ -60,11 +60,11 @@ def digits(html):
 
 @pytest.mark.slow
 @pytest.mark.browser
-def test_what_is_typed_on_one_arrives_on_the_other_from_a_virtual_number(page):
+def test_a_text_typed_on_one_phone_arrives_on_the_other_from_a_virtual_number(page):
     rider, driver = phones(page)
-    say(rider, "Hi! I am at the north exit.")
+    type_text(rider, "Hi! I am at the north exit.")
     until(page, lambda: "Hi! I am at the north exit." in bubbles(driver, "arrived"))
-    say(driver, "On my way.")
+    type_text(driver, "On my way.")
     until(page, lambda: "On my way." in bubbles(rider, "arrived"))
     assert "Hi! I am at the north exit." in bubbles(rider, "typed")
     for phone, others in ((rider, "7700900002"), (driver, "7700900001")):
@@ -76,9 +76,9 @@ def test_what_is_typed_on_one_arrives_on_the_other_from_a_virtual_number(page):
 
 @pytest.mark.slow
 @pytest.mark.browser
-def test_a_text_is_shown_as_text(page):
+def test_markup_in_a_text_is_shown_as_plain_text(page):
     rider, driver = phones(page)
-    say(rider, "<b id=evil>&amp;</b><img src=x onerror=document.title='evil'>")
+    type_text(rider, "<b id=evil>&amp;</b><img src=x onerror=document.title='evil'>")
     until(page, lambda: any("<b id=evil>&amp;</b>" in each for each in bubbles(driver, "arrived")))
     assert page.find_elements(By.CSS_SELECTOR, "#evil, .log img") == []
     assert "evil" not in page.title
@@ -91,7 +91,7 @@ def test_the_newest_text_is_in_view_on_a_narrow_screen(demo):
         page.get(demo.url)
         until(page, lambda: len(phones(page)) == 2)
         for index in range(8):
-            say(phones(page)[0], f"Text {index}")
+            type_text(phones(page)[0], f"Text {index}")
             until(page, lambda index=index: f"Text {index}" in bubbles(phones(page)[1], "arrived"))
         hidden = "const log = arguments[0]; return log.scrollHeight - log.clientHeight - log.scrollTop"
         logs = page.find_elements(By.CSS_SELECTOR, ".log")
@@ -104,7 +104,7 @@ def test_the_newest_text_is_in_view_on_a_narrow_screen(demo):
 
 @pytest.fixture
 def handset(transactional_db):
-    """Alice's phone, with a text from our number."""
+    """Return Alice's phone, with a text from our number."""
     carrier = SimulatorCarrier()
     carrier.buy(OURS, "GB")
     carrier.configure(OURS, "GB", inbound_sms_url())
@@ -130,7 +130,7 @@ def test_the_page_without_phones_says_what_to_do(client, db):
 
 
 @pytest.mark.parametrize("text", ["Hello", "x" * 5000, "🚗 " * 1000, "مرحبا", "<b>"])
-def test_what_can_be_typed(client, handset, text):
+def test_a_valid_text_is_accepted(client, handset, text):
     assert post(client, {"handset": handset.pk, "number": OURS, "text": text}).status_code == 201
     assert typed() == [text]
 
@@ -158,7 +158,7 @@ def test_what_can_be_typed(client, handset, text):
         ({"number": None}, 400, "number"),
     ],
 )
-def test_what_cannot(client, handset, changes, status, where):
+def test_an_invalid_text_is_rejected_with_the_field_at_fault(client, handset, changes, status, where):
     answer = post(client, {"handset": handset.pk, "number": OURS, "text": "Hello"} | changes)
     assert answer.status_code == status
     assert answer["Content-Type"] == "application/problem+json"
@@ -179,20 +179,20 @@ def test_what_cannot(client, handset, changes, status, where):
         (b'"' + b"x" * 10_000_000 + b'"', 413),
     ],
 )
-def test_what_is_not_an_object_of_json(client, handset, body, status):
+def test_a_body_that_is_not_a_json_object_is_rejected(client, handset, body, status):
     answer = post(client, body)
     assert answer.status_code == status
     assert answer["Content-Type"] == "application/problem+json"
 
 
-def test_a_text_that_goes_nowhere_says_why(client, handset):
+def test_an_undeliverable_text_is_rejected_with_the_reason(client, handset):
     SimulatedNumber.objects.update(webhook_url="")
     answer = post(client, {"handset": handset.pk, "number": OURS, "text": "Hello"})
     assert answer.status_code == 409
     assert "configure_numbers" in answer.json()["detail"]
 
 
-def test_other_sites_cannot_type(handset):
+def test_other_sites_cannot_send_texts(handset):
     from django.test import Client
 
     answer = post(Client(enforce_csrf_checks=True), {"handset": handset.pk, "number": OURS, "text": "Hello"})
@@ -200,12 +200,12 @@ def test_other_sites_cannot_type(handset):
 
 
 @pytest.mark.parametrize("query", ["", "?phones=", "?phones=99", "?phones=x,%00,٣,1e9", "?phones=" + "9" * 400])
-def test_the_state_of_odd_phones_is_that_of_the_first(client, handset, query):
+def test_an_invalid_choice_of_phones_shows_the_first(client, handset, query):
     state = client.get(reverse("simulator-state") + query).json()
     assert [phone["id"] for phone in state["phones"]] == [handset.pk]
 
 
-def test_phones_can_be_chosen_and_show_no_number_of_another(client, handset):
+def test_chosen_phones_show_no_number_of_another_phone(client, handset):
     carrier = SimulatorCarrier()
     for index, number in enumerate((BOB, "+447700900003")):
         carrier.send(OutgoingText(sender=OURS, recipient=number, text="Hello", client_ref=f"ref-{index}"))
@@ -214,10 +214,10 @@ def test_phones_can_be_chosen_and_show_no_number_of_another(client, handset):
     answer = client.get(reverse("simulator-state"), {"phones": f"{last.pk},{handset.pk}"})
     assert [phone["id"] for phone in answer.json()["phones"]] == [last.pk, handset.pk]
     assert len(answer.json()["people"]) == 3
-    # Bob's phone is not shown: only enough of his number to choose it.
+    # Bob's phone is not shown: the page has only enough of his number to choose it.
     assert "7700900002" not in digits(answer.text)
 
 
-def test_the_page_answers_a_monitor_that_asks_with_head(client, db):
+def test_the_page_answers_a_head_request(client, db):
     assert client.head("/").status_code == 200
     assert client.post("/").status_code == 405

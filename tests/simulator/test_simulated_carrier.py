@@ -1,4 +1,4 @@
-"""The simulated carrier: its numbers, its texts, and every fault that it can be asked for."""
+"""The simulated carrier: its numbers, its texts, and every fault that it can simulate."""
 
 import subprocess
 import sys
@@ -34,7 +34,7 @@ from smsproxy.webhook_urls import inbound_sms_url
 from tests.support.builders import ALICE
 from tests.support.simulated import OURS, arrived, fault, text
 
-# Webhooks are called within the process, and like any request they end with a closed database connection.
+# The simulator calls webhooks within the process. Like any request, each call closes the database connection.
 pytestmark = pytest.mark.django_db(transaction=True)
 
 ERRORS = {
@@ -49,7 +49,7 @@ ERRORS = {
 
 
 @pytest.mark.parametrize("country", ["GB", "US", "CA", "DE", "FR", "IN"])
-def test_any_country_has_numbers_of_its_own(country):
+def test_every_country_offers_its_own_numbers(country):
     found = list(SimulatorCarrier().search(NumberQuery(country=country)))
     assert len({offer.number for offer in found}) == len(found) > 50
     for offer in found:
@@ -59,11 +59,11 @@ def test_any_country_has_numbers_of_its_own(country):
         assert offer.monthly_cost is not None
 
 
-def test_no_country_no_numbers():
+def test_an_unknown_country_offers_no_numbers():
     assert list(SimulatorCarrier().search(NumberQuery(country="XX"))) == []
 
 
-def test_search_filters():
+def test_a_search_applies_every_filter():
     carrier = SimulatorCarrier()
 
     def search(**criteria):
@@ -86,7 +86,7 @@ def test_a_number_is_bought_once(network):
 
 
 @pytest.mark.parametrize(("number", "country"), [("+447700900001", "GB"), (OURS, "DE")])
-def test_what_is_not_for_rent_is_refused(number, country):
+def test_a_number_that_is_not_for_rent_is_rejected(number, country):
     with pytest.raises(PermanentFailure):
         SimulatorCarrier().buy(number, country)
 
@@ -100,7 +100,7 @@ def test_a_cancelled_number_is_for_rent_again(network):
             verb(OURS, "GB")
 
 
-def test_lookup():
+def test_a_lookup_says_whether_a_number_is_valid():
     carrier = SimulatorCarrier()
     assert carrier.look_up(ALICE, "GB").verdict == LookupVerdict.VALID
     assert carrier.look_up("+447700910000", "GB").verdict == LookupVerdict.INVALID
@@ -160,18 +160,18 @@ def test_every_verb_fails_in_every_way_and_then_works(network, verb, kind):
     if kind == FaultKind.THROTTLED:
         assert isinstance(error.value, TemporaryFailure)
         assert error.value.retry_after
-    # What was lost after it happened cannot always happen again.
+    # A call whose reply was lost has taken effect, and not every call can take effect twice.
     if not (kind == FaultKind.LOST_REPLY and verb in (Verb.BUY, Verb.CANCEL)):
         calls(network)[verb]()
 
 
-def test_every_kind_is_tested():
+def test_every_kind_of_fault_is_tested():
     assert set().union(*POSSIBLE_FAULTS.values()) == set(FaultKind)
     assert POSSIBLE_FAULTS[Verb.BUY] == set(ERRORS)
 
 
 @pytest.mark.parametrize(("kind", "happened"), [(FaultKind.LOST_REQUEST, False), (FaultKind.LOST_REPLY, True)])
-def test_an_unknown_outcome_has_happened_or_not(network, kind, happened):
+def test_a_call_with_an_unknown_outcome_may_have_taken_effect(network, kind, happened):
     fault(Verb.BUY, kind)
     fault(Verb.SEND, kind)
     with pytest.raises(OutcomeUnknown):
@@ -183,7 +183,7 @@ def test_an_unknown_outcome_has_happened_or_not(network, kind, happened):
     assert DeliveryReceipt.objects.exists() is happened
 
 
-def test_silence(network):
+def test_a_silenced_text_arrives_without_a_reply_or_a_receipt(network):
     fault(Verb.SEND, FaultKind.SILENCE)
     with pytest.raises(OutcomeUnknown):
         network.send(text())
@@ -191,21 +191,21 @@ def test_silence(network):
     assert not DeliveryReceipt.objects.exists()
 
 
-def test_undelivered(network):
+def test_an_undelivered_text_has_a_receipt_that_says_so(network):
     fault(Verb.SEND, FaultKind.UNDELIVERED)
     network.send(text())
     assert arrived(ALICE) == []
     assert DeliveryReceipt.objects.get().status == "undelivered"
 
 
-def test_no_receipt(network):
+def test_a_text_can_arrive_without_a_receipt(network):
     fault(Verb.SEND, FaultKind.NO_RECEIPT)
     network.send(text())
     assert arrived(ALICE) == ["Hello"]
     assert not DeliveryReceipt.objects.exists()
 
 
-def test_faults_are_taken_in_their_order_and_run_out():
+def test_faults_apply_in_order_and_run_out():
     fault(Verb.SEND, FaultKind.REFUSED, times=2)
     fault(Verb.SEND, FaultKind.THROTTLED)
     fault(Verb.BUY, FaultKind.REFUSED)
@@ -213,7 +213,7 @@ def test_faults_are_taken_in_their_order_and_run_out():
     assert taken == [FaultKind.REFUSED, FaultKind.REFUSED, FaultKind.THROTTLED, None]
 
 
-def test_threads_share_the_faults():
+def test_threads_share_the_remaining_faults():
     fault(Verb.SEND, FaultKind.REFUSED, times=5)
     taken = []
 

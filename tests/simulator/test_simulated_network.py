@@ -1,4 +1,4 @@
-"""The simulated network: texts from phones to our webhooks and back, receipts, and what goes wrong between."""
+"""The simulated network: texts from phones to our webhooks and back, receipts, and faults on the way."""
 
 import pytest
 
@@ -15,11 +15,11 @@ from smsproxy.simulator.network import WebhookNotDelivered, send_from_handset
 from tests.support.builders import ALICE, BOB
 from tests.support.simulated import OURS, arrived, fault, phone
 
-# Webhooks are called within the process, and like any request they end with a closed database connection.
+# The simulator calls webhooks within the process. Like any request, each call closes the database connection.
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_there_and_back(conversation):
+def test_a_text_from_one_phone_is_relayed_to_the_other(conversation):
     send_from_handset(phone(ALICE), OURS, "Where are you? 🚗")
     Relay().send_due()
     assert arrived(BOB) == ["Where are you? 🚗"]
@@ -35,7 +35,7 @@ def test_a_webhook_called_twice_has_one_effect(conversation):
     assert InboundMessage.objects.get().outcome == InboundOutcome.RELAYED
 
 
-def test_a_long_text_comes_in_parts_and_arrives_as_one(conversation):
+def test_a_long_message_is_sent_in_parts_and_arrives_as_one(conversation):
     words = "I am at the north exit of the station, blue coat. 🚗 " * 5
     fault(Verb.RECEIVE, FaultKind.DUPLICATE_INBOUND)
     send_from_handset(phone(ALICE), OURS, words)
@@ -61,7 +61,7 @@ def test_a_webhook_that_does_not_answer_200_is_an_error(network):
     assert not SimulatedText.objects.exists()
 
 
-def test_a_receipt_twice(conversation, monkeypatch):
+def test_a_repeated_receipt_is_stored_once(conversation, monkeypatch):
     posted = []
     original = simulated_network.pass_receipt
     monkeypatch.setattr(

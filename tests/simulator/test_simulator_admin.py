@@ -13,11 +13,11 @@ from smsproxy.simulator.models import (
 from tests.support.builders import ALICE
 from tests.support.simulated import text
 
-# Webhooks are called within the process, and like any request they end with a closed database connection.
+# The simulator calls webhooks within the process. Like any request, each call closes the database connection.
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_simulate_fault():
+def test_the_command_stores_a_fault():
     out = StringIO()
     call_command("simulate_fault", "send", "throttled", "--times", "3", stdout=out)
     stored = SimulatedFault.objects.get()
@@ -28,13 +28,13 @@ def test_simulate_fault():
 @pytest.mark.parametrize(
     "arguments", [("send", "duplicate_inbound"), ("receive", "throttled"), ("send", "throttled", "--times", "0")]
 )
-def test_an_impossible_fault_is_refused(arguments):
+def test_an_impossible_fault_is_rejected(arguments):
     with pytest.raises(CommandError, match="expected"):
         call_command("simulate_fault", *arguments)
     assert not SimulatedFault.objects.exists()
 
 
-def test_no_faults_with_a_real_carrier(settings):
+def test_faults_are_rejected_with_a_real_carrier(settings):
     settings.CARRIER = "vonage"
     with pytest.raises(CommandError, match="vonage"):
         call_command("simulate_fault", "send", "throttled")

@@ -2,5 +2,5 @@ import pytest
 
 
 def pytest_itemcollected(item):
-    """Mark as slow what is in this directory."""
+    """Mark the tests of this directory as slow."""
     item.add_marker(pytest.mark.slow)

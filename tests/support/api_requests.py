@@ -1,4 +1,4 @@
-"""Asking the API for conversations, and reading its answers."""
+"""Requests to the API for conversations, and readers of its answers."""
 
 from collections import Counter
 
@@ -17,7 +17,7 @@ def asked_for(*numbers, **fields):
 
 
 def given(answer):
-    """The proxy numbers that it gives, in order."""
+    """Check that a conversation was created, and return its proxy numbers in order."""
     assert answer.status_code == 201, answer.content
     return [each["proxy_number"] for each in answer.json()["participants"]]
 
@@ -42,7 +42,7 @@ def is_refused(answer, status, code):
 
 
 def counts_are_right():
-    """Of each number: how many pairs are live."""
+    """Check that each number's stored count of live pairs is correct."""
     pairs = Counter(Participant.objects.unreleased().values_list("proxy_number", flat=True))
     assert {
         number.pk: number.live_pair_count for number in VirtualNumber.objects.filter(live_pair_count__gt=0)

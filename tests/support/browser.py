@@ -1,4 +1,4 @@
-"""A real, headless Chromium for tests of pages, with nothing in it but the page."""
+"""A real, headless Chromium with a fresh profile, for tests of pages."""
 
 import re
 import shutil
@@ -15,7 +15,7 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.expected_conditions import url_matches
 from selenium.webdriver.support.wait import WebDriverWait
 
-# How long a page may take on a busy machine.
+# The longest time that a page may take on a busy machine.
 SECONDS = 20
 ARGUMENTS = [
     "--headless=new",
@@ -33,7 +33,7 @@ ARGUMENTS = [
 
 @contextmanager
 def chromium(*, width: int = 1200, height: int = 800, dark: bool = False) -> Iterator[webdriver.Chrome]:
-    """A browser with a fresh profile, ended at the end. width and height: CSS pixels of the page.
+    """Yield a browser with a fresh profile, and end it afterwards. width and height: CSS pixels of the page.
 
     Skips the test where Chromium or its driver is not installed.
     """
@@ -47,7 +47,7 @@ def chromium(*, width: int = 1200, height: int = 800, dark: bool = False) -> Ite
             options.add_argument(argument)
         page = webdriver.Chrome(options=options, service=Service(driver))
         try:
-            # The page's own size, whatever the window's frame takes; and the width of a phone, below any window's.
+            # Set the page's own size: a window has a frame, and cannot be as narrow as a phone.
             page.execute_cdp_cmd(
                 "Emulation.setDeviceMetricsOverride",
                 {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False},
@@ -60,7 +60,7 @@ def chromium(*, width: int = 1200, height: int = 800, dark: bool = False) -> Ite
 
 
 def soon(page: webdriver.Chrome, selector: str) -> list[WebElement]:
-    """What the CSS selector finds on the page that comes: a click returns before it is there."""
+    """Wait for the elements of this CSS selector, and return them: a click returns before the next page is there."""
     return WebDriverWait(page, SECONDS).until(lambda page: page.find_elements(By.CSS_SELECTOR, selector))
 
 

@@ -1,4 +1,4 @@
-"""The people of the tests, the numbers of the pool, and a carrier that does as it is told."""
+"""The people of the tests, the numbers of the pool, and a scripted carrier."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
@@ -31,7 +31,7 @@ STRANGER = "+447700900099"
 
 
 def add_numbers(how_many: int, country: str = "GB", *, start: str = "+4477009005") -> list[VirtualNumber]:
-    """Active virtual numbers, +447700900500 and on."""
+    """Create active virtual numbers, by default from +447700900500 on, and return them."""
     rows = [
         VirtualNumber.of(
             f"{start}{index:02}" if how_many <= 100 else f"{start}{index:03}",
@@ -46,24 +46,24 @@ def add_numbers(how_many: int, country: str = "GB", *, start: str = "+4477009005
 
 
 def add_number(number: str, state: NumberState, country: str = "GB", **fields: object) -> VirtualNumber:
-    """One in this state, and rented if numbers in this state are."""
+    """Create a virtual number in this state, rented if the state implies it, and return it."""
     row = VirtualNumber.of(number, country, None, frozenset({Feature.SMS}), state=state, **fields)
     row.save(force_insert=True)
     return row
 
 
 def talk(*numbers: str, notify: bool = False, **options: object) -> Conversation:
-    """A conversation between these people, labelled Alice, Bob and Charlie by their place."""
+    """Create a conversation between these people, labelled Alice, Bob, Charlie ... by position, and return it."""
     labels = ["Alice", "Bob", "Charlie", "Dora", "Emil"]
     people = [ParticipantSpec(number=number, label=labels[place]) for place, number in enumerate(numbers)]
-    asked = {name: options.pop(name) for name in ("created_by", "request_id") if name in options}
+    arguments = {name: options.pop(name) for name in ("created_by", "request_id") if name in options}
     policies = {field.name: options.pop(field.name) for field in fields(AssignmentPolicy) if field.name in options}
     terms = ConversationSpec(notify=notify, policy=AssignmentPolicy(**policies), **options)  # type: ignore[arg-type]
-    return create_conversation(people, terms, **asked)  # type: ignore[arg-type]
+    return create_conversation(people, terms, **arguments)  # type: ignore[arg-type]
 
 
 def proxies(conversation: Conversation) -> list[str]:
-    """The participants' proxy numbers, in order."""
+    """Return the participants' proxy numbers, in order."""
     return [each.proxy_number.number for each in members(conversation)]
 
 
@@ -83,7 +83,7 @@ def replace_number_of(participant: Participant) -> VirtualNumber:
 
 
 class ScriptedCarrier(VonageWebhooks):
-    """Keeps what it was told to send, and answers by script: one entry a send, then as `otherwise`."""
+    """A carrier that keeps what it sends, and answers by script: one entry per send, then it accepts."""
 
     name = "scripted"
 

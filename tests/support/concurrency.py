@@ -1,7 +1,6 @@
-"""Many at once: threads of a test, or processes that work at random for the same few people and numbers.
+"""Concurrency: threads of a test, or processes that work at random for the same few people and numbers.
 
-`Crowd` starts the processes, from a test, in a Python of their own: there `main` forks them, before there is any
-connection.
+`Crowd` starts a separate Python process. There `main` forks the workers, before any database connection is open.
 """
 
 import json
@@ -53,7 +52,7 @@ _PROGRAM = "import django; django.setup(); from tests.support.concurrency import
 
 
 def at_once(count: int, work: Callable[..., Any]) -> list[Any]:
-    """Run work(0), work(1), … in as many threads, all let go at the same moment; return their results."""
+    """Run work(0), work(1), ... in one thread each, released at the same moment; return their results."""
     start = threading.Barrier(count)
 
     def run(index: int) -> Any:
@@ -68,19 +67,19 @@ def at_once(count: int, work: Callable[..., Any]) -> list[Any]:
 
 
 def wait_for_a_lock(how_many: int = 1) -> None:
-    """Wait until so many connections to the test's PostgreSQL database wait for a lock.
+    """Wait until how_many connections to the test's PostgreSQL database wait for a lock.
 
-    Called with the lock held: from then on, what waits for it has read what it reads before.
+    Call it with the lock held. On return, each waiting connection has done its earlier reads.
     """
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    # Over another connection: within a transaction of ours, the view would not change.
+    # Use another connection: within our own transaction, the view would not change.
     with psycopg.connect(url_of_the_test(), autocommit=True) as outside:
         wait_until(lambda: outside.execute(waiting).fetchone() == (how_many,))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """turns: how many things each of them does. cool_down: in seconds. cap: NUMBER_CAP."""
+    """What the processes do. turns: actions of each process. cool_down: in seconds. cap: NUMBER_CAP."""
 
     seed: int
     turns: int
@@ -90,7 +89,10 @@ class Plan:
 
 
 class Crowd:
-    """`with Crowd(directory, plan) as crowd`: until not `crowd.is_at_work`, then there is `crowd.done()`."""
+    """Processes that work at random: `with Crowd(directory, plan) as crowd`.
+
+    `crowd.is_at_work` says whether they still run, `crowd.done()` returns what they did.
+    """
 
     def __init__(self, directory: Path, plan: Plan) -> None:
         self._plan = plan
@@ -124,14 +126,14 @@ class Crowd:
         return self._process.poll() is None
 
     def done(self) -> "list[Counter[str]]":
-        """How often each of them did what, and met which error. Once they have ended."""
+        """Wait for the processes, and return for each one the counts of its actions and errors."""
         assert self._process.wait(PATIENCE) == 0, self._log.read_text()[-3000:]
         return [Counter(json.loads(line)) for line in self._output.read_text().splitlines()]
 
 
 def main() -> None:
     plan = Plan(**json.loads(sys.argv[1]))
-    # Shorter than the settings allow, so that there is much to release.
+    # Shorter than the settings allow, so that many pairs are due for release.
     settings.COOL_DOWN_SECONDS = plan.cool_down
     with multiprocessing.get_context("fork").Pool(PROCESSES) as pool:
         for done in pool.starmap(_work, [(plan, which) for which in range(PROCESSES)], chunksize=1):
@@ -139,14 +141,14 @@ def main() -> None:
 
 
 def _work(plan: Plan, which: int) -> "Counter[str]":
-    """One of the processes."""
+    """Work as one of the processes, and return the counts of its actions and errors."""
     chance = random.Random(f"{plan.seed} {which}")
     done: Counter[str] = Counter()
     verbs = [_create] * 5 + [_close] * 4 + [_reopen] * 2 + [_sweep] * 2 + [_text] * 4 + [_replace]
     for _ in range(plan.turns):
         try:
             done[chance.choice(verbs)(chance, plan)] += 1
-        except Exception as error:  # noqa: BLE001 - what it means is for the test to say
+        except Exception as error:  # noqa: BLE001 - the test decides what it means
             done[f"error: {type(error).__name__}: {error}"] += 1
     connection.close()
     return done
@@ -177,13 +179,13 @@ def _reopen(chance: random.Random, plan: Plan) -> str:
 
 def _sweep(chance: random.Random, plan: Plan) -> str:
     close_expired()
-    # While they wait, no cool-down is cut short.
+    # A cool-down is not cut short while messages of its pair are queued.
     OutboundMessage.objects.filter(state=OutboundState.QUEUED).update(state=OutboundState.SENT)
     return "released" if release_cooled_down() else "nothing to release"
 
 
 def _text(chance: random.Random, plan: Plan) -> str:
-    """To a number that its sender has, or had not long ago."""
+    """Text a number that its sender has, or had recently, and return the outcome."""
     recent: QuerySet[Participant] = Participant.objects.select_related("real_number", "proxy_number").order_by("-pk")
     if not (found := list(recent[:40])):
         return "nobody to write"
@@ -206,7 +208,7 @@ def _text(chance: random.Random, plan: Plan) -> str:
 
 
 def _replace(chance: random.Random, plan: Plan) -> str:
-    """Of a few people, and then the number is put back into service."""
+    """Replace a number for a few people, then restore it to service; return what happened."""
     number = chance.choice(list(VirtualNumber.objects.filter(state__in=[NumberState.ACTIVE, NumberState.DRAINING])))
     moved = list(islice(replace(number), 3))
     with suppress(StaleState):
@@ -215,7 +217,7 @@ def _replace(chance: random.Random, plan: Plan) -> str:
 
 
 def _change(chance: random.Random, state: str, verb: Callable[[Conversation], object], name: str) -> str:
-    """Another may change the same one, between our reading and our writing."""
+    """Change a conversation in this state; return "too late" if another process changed it after our read."""
     recent: QuerySet[Conversation] = Conversation.objects.filter(state=state)[:20]
     if not (found := list(recent)):
         return f"none is {state}"

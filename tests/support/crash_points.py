@@ -1,7 +1,7 @@
-"""Killing what buys numbers at one of its steps after the other, in a world of its own each time.
+"""Crash points: kill a purchase of numbers at one step after another, each time in a fresh world.
 
-Every fifth step is tried, from another first one for each mishap, so that together the five mishaps try all of them.
-With --every-step, each mishap tries all.
+Each mishap tries every fifth step, from a different first step, so that the five mishaps together try every step.
+With --every-step, each mishap tries every step.
 """
 
 from contextlib import contextmanager
@@ -19,11 +19,11 @@ TWO = OrderSpec(country="GB", count=2)
 
 
 class Killed(BaseException):
-    """kill -9: nothing of ours catches it."""
+    """A simulated kill -9, which no product code catches."""
 
 
 class Steps:
-    """Counts the steps of a run, to the carrier and to the database, and kills it at one of them."""
+    """A counter of a run's steps, to the carrier and to the database, that kills the run at one of them."""
 
     def __init__(self) -> None:
         self.left: int | None = None
@@ -37,7 +37,7 @@ class Steps:
 
     @contextmanager
     def kill_at(self, step):
-        """Yields a list that is empty unless the body was killed."""
+        """Yield a list that stays empty unless the body is killed."""
         self.left, killed = step, []
         try:
             yield killed
@@ -48,7 +48,7 @@ class Steps:
 
 
 def steps_of_ours(monkeypatch) -> Steps:
-    """Before and after every state change and every new row, within its transaction and after it."""
+    """Add a step before and after every state change and every new row; return the counter of steps."""
     steps = Steps()
 
     def watch(owner, name):
@@ -95,12 +95,12 @@ STRIDE = len(MISHAPS)
 
 
 def steps_to_try(mishap, *, every: bool):
-    """Return the steps at which to kill, without end. every: all of them, not only those of this mishap."""
+    """Return an endless iterator of the steps at which to kill. every: all steps, not only those of this mishap."""
     return count() if every else count(MISHAPS.index(mishap), STRIDE)
 
 
 def provision():
-    """Do as the command does. Run after it has ended, it is the same request, and buys nothing."""
+    """Do as the command does. A repeated run is the same request, and buys nothing more."""
     list(fulfil(find_or_open_order(TWO)))
 
 
@@ -115,7 +115,7 @@ def assert_exactly_what_was_asked_for(rentals):
 
 
 def provision_killed_at_each_of(tries, rentals, steps, happens):
-    """Kill a run that buys two numbers at each of these steps, and run it again; stop where there is no such step."""
+    """Kill a run that buys two numbers at each of these steps, and run it again. Stop after the run's last step."""
     for step in tries:
         with world(rentals, steps, happens):
             with steps.kill_at(step) as killed:
@@ -130,12 +130,12 @@ def provision_killed_at_each_of(tries, rentals, steps, happens):
 
 @contextmanager
 def world(rentals, steps, happens):
-    """A fresh account and a fresh database, rolled back at the end."""
+    """Provide a fresh account and a fresh database, rolled back at the end."""
     rentals.__init__()
     rentals.at_step = steps
     happens(rentals)
     around = transaction.atomic()
-    # As the transactions that pytest puts around a test: not one of ours, within which nobody may call the carrier.
+    # Mark it like pytest's transaction around a test: carrier calls are forbidden only within the product's own.
     vars(around)["_from_testcase"] = True
     with around:
         yield

@@ -1,4 +1,4 @@
-"""The real `manage.py demo` as a process, with its data in a directory of the test's own."""
+"""The real `manage.py demo` as a process, with its data in a directory of the test."""
 
 import json
 import os
@@ -18,7 +18,7 @@ PATIENCE = 60  # seconds
 
 
 class Demo:
-    """`with Demo(directory) as demo`: it answers at demo.url. stop: the signal that ends it."""
+    """A running demo that answers at `url`: `with Demo(directory) as demo`. stop: the signal that ends it."""
 
     def __init__(self, directory: Path, stop: signal.Signals = signal.SIGINT) -> None:
         self.directory = directory
@@ -54,7 +54,7 @@ class Demo:
         self._output.close()
 
     def _is_up(self) -> bool:
-        """It answers, and the first texts have arrived."""
+        """Return whether the demo answers and its first texts have arrived."""
         try:
             state = self.state()
         except URLError:

@@ -1,4 +1,4 @@
-"""A carrier that rents out numbers from memory, as Vonage does, and fails where it is told to."""
+"""A carrier that rents out numbers from memory, as Vonage does, and fails by script."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -34,12 +34,14 @@ def offer(number: str, cost: str | None = "1.25") -> AvailableNumber:
 
 
 class Rentals(ScriptedCarrier):
-    """account: what we rent, number to webhook; it outlives any crash of ours, as the real one does.
+    """A fake carrier for numbers.
 
-    A call within a transaction of ours fails the test: it would hold locks for as long as the carrier takes.
+    account: the rented numbers, each with its webhook. It survives our crashes, as the real account does.
 
-    script: what the next calls of a verb do instead: an exception, raised before anything happens; LOST, the call has
-    its effect and the reply is lost; or None, nothing unusual.
+    A call within a product transaction fails the test: it would hold locks for as long as the carrier takes.
+
+    scripts: for each verb, what its next calls do. An exception is raised before any effect. LOST takes effect, then
+    the reply is lost. None: the call works.
     """
 
     def __init__(self, how_many: int = 10) -> None:
@@ -59,7 +61,7 @@ class Rentals(ScriptedCarrier):
         self.scripts.setdefault(verb, []).extend(steps)
 
     def rent(self, number: str, webhook_url: str = "") -> str:
-        """As somebody did in the carrier's dashboard."""
+        """Rent a number as somebody would in the carrier's dashboard, and return it."""
         self.account[number] = webhook_url
         return number
 
@@ -136,8 +138,8 @@ LOST = OutcomeUnknown("no answer")
 
 
 def in_transaction() -> bool:
-    """Within a transaction of ours? Those that pytest wraps around a test do not count."""
-    # As Django itself tells them apart, where it checks a durable block.
+    """Return whether a product transaction is open. Those that pytest wraps around a test do not count."""
+    # Django uses the same mark where it checks a durable block.
     return not all(vars(block)["_from_testcase"] for block in connection.atomic_blocks)
 
 

@@ -23,7 +23,7 @@ from tests.support.terminal import Terminal
 
 @pytest.fixture
 def no_hurry(monkeypatch):
-    """More threads in one process than a web server has may take a slow machine longer than Vonage waits."""
+    """Raise the deadlines: more threads than a web server has may be slower than Vonage's timeout."""
     monkeypatch.setattr(views, "DATABASE_TIMEOUT", 60.0)
     monkeypatch.setattr(middleware, "DATABASE_TIMEOUT", 60.0)
     monkeypatch.setattr(deadline, "_MAX_SLOW", 1000)
@@ -31,7 +31,7 @@ def no_hurry(monkeypatch):
 
 @pytest.fixture
 def api(db):
-    """A client of the API with a valid key."""
+    """Return a client of the API with a valid key."""
     _, key = ApiKey.objects.issue("rides-backend")
     client = APIClient()
     client.credentials(HTTP_AUTHORIZATION=f"Bearer {key}")
@@ -40,7 +40,7 @@ def api(db):
 
 @pytest.fixture
 def carrier():
-    """All of the product talks to this carrier."""
+    """Put a scripted carrier in the place of the configured one."""
     scripted = ScriptedCarrier()
     with override(scripted):
         yield scripted
@@ -48,14 +48,14 @@ def carrier():
 
 @pytest.fixture
 def bob(db):
-    """Bob in a conversation with Alice: whom messages are for."""
+    """Return Bob, the recipient, in a conversation with Alice."""
     add_numbers(3)
     return members(talk(ALICE, BOB))[1]
 
 
 @pytest.fixture
 def rentals(pauses):
-    """The pool rents its numbers from this carrier."""
+    """Put a fake carrier that rents out numbers in the place of the configured one."""
     carrier = Rentals()
     with override(carrier):
         yield carrier
@@ -63,7 +63,7 @@ def rentals(pauses):
 
 @pytest.fixture
 def pauses(monkeypatch):
-    """The seconds that a patient caller would have waited."""
+    """Replace the pauses between retries, and return the list of their seconds."""
     seconds = []
     monkeypatch.setattr(retry, "pause", seconds.append)
     return seconds
@@ -71,13 +71,13 @@ def pauses(monkeypatch):
 
 @pytest.fixture
 def steps(monkeypatch):
-    """Kills what it runs at a step of its own: see tests/support/crash_points.py."""
+    """Return a counter that kills a run at a chosen step: see tests/support/crash_points.py."""
     return steps_of_ours(monkeypatch)
 
 
 @pytest.fixture
 def run(monkeypatch):
-    """Runs a command; returns its exit code, and what it wrote and said of why it failed."""
+    """Return a function that runs a command, and returns its exit code and its output with any error."""
 
     def run(*arguments, types=None):
         monkeypatch.setattr(sys, "stdin", io.StringIO() if types is None else Terminal(types))
@@ -95,7 +95,7 @@ def run(monkeypatch):
 
 @pytest.fixture
 def browse(live_server, admin_client, settings):
-    """Opens pages of the admin in a browser, as a member of staff who may do everything."""
+    """Return a function that opens a page of the admin in a browser, as staff with every permission."""
     settings.SESSION_COOKIE_SECURE = settings.CSRF_COOKIE_SECURE = False
 
     def browse(browser, address):
@@ -109,6 +109,6 @@ def browse(live_server, admin_client, settings):
 
 @pytest.fixture
 def stub(tmp_path):
-    """A carrier with Vonage's API in a process of its own, for workers in theirs."""
+    """Start a stand-in for Vonage that other processes can reach."""
     with StubCarrier(tmp_path) as stub:
         yield stub

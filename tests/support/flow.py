@@ -14,7 +14,7 @@ from conversations.models import OutboundMessage, Participant
 
 @contextmanager
 def texts_keep_coming(people: Iterable[Participant], rate: float) -> Iterator[None]:
-    """Queue a text to one of these people after the other, so many a second, until the body has ended."""
+    """Queue a text to one of these people after another until the body ends. rate: texts per second."""
     enough = threading.Event()
 
     def queue() -> None:
@@ -37,7 +37,7 @@ def texts_keep_coming(people: Iterable[Participant], rate: float) -> Iterator[No
 def assert_in_order(client_refs: list[str], *, lines: int) -> None:
     """Check that the messages of each line are in the order in which they were queued.
 
-    client_refs: each message once, without the number of the attempt. lines: how many lines there must be.
+    client_refs: each message once, without the number of the attempt. lines: the expected number of lines.
     """
     rows = OutboundMessage.objects.values_list("client_ref", "pk", "sender", "recipient")
     places = {client_ref: (pk, (sender, recipient)) for client_ref, pk, sender, recipient in rows}

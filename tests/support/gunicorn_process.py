@@ -1,4 +1,4 @@
-"""The real gunicorn, with our gunicorn.conf.py, on a free port and with a database of its own."""
+"""The real gunicorn, with our gunicorn.conf.py, on a free port and with a separate database."""
 
 import os
 import socket
@@ -14,7 +14,7 @@ PATIENCE = 60  # seconds
 
 
 class Gunicorn:
-    """`with Gunicorn(directory) as server`: it answers; what it logs is in server.log."""
+    """A running web server, whose log is `log`: `with Gunicorn(directory) as server`."""
 
     def __init__(self, directory: Path) -> None:
         self._log = directory / "gunicorn.log"
@@ -39,7 +39,7 @@ class Gunicorn:
         end = time.monotonic() + PATIENCE
         while True:
             try:
-                self.say(b"GET /webhooks/vonage/inbound-sms HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+                self.send(b"GET /webhooks/vonage/inbound-sms HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
             except ConnectionRefusedError:
                 if self._process.poll() is not None or time.monotonic() > end:
                     self.__exit__()
@@ -68,8 +68,8 @@ class Gunicorn:
         )
         return done.stdout.strip()
 
-    def say(self, *pieces: bytes) -> bytes:
-        """Send these bytes, then nothing more; what comes back until the server has no more either."""
+    def send(self, *pieces: bytes) -> bytes:
+        """Send these bytes, close our side, and return everything that the server answers."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=20) as connection:
             for piece in pieces:
                 connection.sendall(piece)

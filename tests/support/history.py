@@ -1,4 +1,4 @@
-"""What people did, written down as if it had happened."""
+"""Builders of past conversations and messages, with the times that a test chooses."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -13,7 +13,7 @@ _places = count()
 
 
 def ago(days: float) -> datetime:
-    """Before NOW."""
+    """Return the time so long before NOW."""
     return NOW - timedelta(days=days)
 
 
@@ -22,7 +22,7 @@ def remember(number: str) -> RealNumber:
 
 
 def talked(number, begun, closed=None, *, number_of_ours=None, cool_down=WEEK, pool=None, **fields):
-    """This person was in a conversation, from a virtual number of its own unless one is named."""
+    """Create this person's past conversation, on a new virtual number unless one is given; return the participant."""
     conversation = Conversation.objects.create(
         pool=pool,
         created_at=begun,
@@ -40,7 +40,7 @@ def talked(number, begun, closed=None, *, number_of_ours=None, cool_down=WEEK, p
 
 
 def spare_number() -> VirtualNumber:
-    """One that nobody else has, and that is no longer in service."""
+    """Create a retired virtual number that nobody uses, and return it."""
     return VirtualNumber.objects.create(number=f"+3197010{next(_places):06}", country="NL", state="retired")
 
 

@@ -1,14 +1,14 @@
-"""How many examples property tests draw: `fast`, or with --hypothesis-profile=thorough as many as are worth a wait.
+"""The number of examples of property tests: `fast`, or more with --hypothesis-profile=thorough.
 
-Fast examples are the same in every run, so that a failure is of the change that is tested.
+Fast examples are the same in every run, so that a failure comes from the change under test.
 """
 
 from hypothesis import HealthCheck, Phase, settings
 
 
 def register() -> None:
-    """Register both profiles, and load `fast`. Before pytest reads --hypothesis-profile."""
-    # Fixtures that live for a whole test are meant to be shared by its examples, and no machine is too slow.
+    """Register both profiles and load `fast`. Call it before pytest reads --hypothesis-profile."""
+    # Examples of one test share its fixtures on purpose, and a slow machine is not a failure.
     always = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
     settings.register_profile("fast", always, max_examples=25, derandomize=True)
     settings.register_profile("thorough", always, max_examples=100, print_blob=True)
@@ -20,15 +20,15 @@ def is_thorough() -> bool:
 
 
 def examples(*, fast: int, thorough: int) -> settings:
-    """The settings of a test that takes other numbers of examples than most."""
+    """Return settings for a test with its own numbers of examples."""
     return settings(max_examples=thorough if is_thorough() else fast)
 
 
 def model_examples(*, fast: int, thorough: int) -> settings:
-    """The settings of a test against a model, whose examples are long histories."""
+    """Return settings for a test against a model, whose examples are long histories."""
     return settings(
         max_examples=thorough if is_thorough() else fast,
-        # To make a failing example small takes minutes: only where somebody waits anyway.
+        # Shrinking a failing example takes minutes, so only the thorough profile does it.
         phases=set(Phase) if is_thorough() else set(Phase) - {Phase.shrink, Phase.explain},
         suppress_health_check=list(HealthCheck),
     )

@@ -1,4 +1,4 @@
-"""Uploading and reading numbers as CSV."""
+"""Helpers that upload, import and read numbers as CSV."""
 
 import csv
 import io
@@ -24,17 +24,17 @@ def upload(client, content):
 
 
 def preview(content):
-    """What the file would do, or what is wrong with it."""
+    """Return what the file would change, or its errors."""
     return import_numbers.preview(read(content.encode()))
 
 
 def confirm(client, answer):
-    """Agree to the preview on this page."""
+    """Confirm the preview on this page, and return the next page."""
     return client.post(CONFIRM, answer.context["confirm_form"].initial, follow=True)
 
 
 def take_in(client, content):
-    """Upload, and agree."""
+    """Upload a file, confirm the preview, and return the last page."""
     return confirm(client, upload(client, content)).content.decode()
 
 

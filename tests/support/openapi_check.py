@@ -1,7 +1,7 @@
-"""Our requests, and the answers and webhooks that our tests use, held against Vonage's own API descriptions.
+"""Checks of our requests, example answers and example webhooks against Vonage's own API descriptions.
 
-The descriptions in tests/openapi/ are Vonage's last published ones, of July 2021. Where the API has moved on since, the
-description is corrected here, and says why.
+The descriptions in tests/openapi/ are Vonage's last published ones, of July 2021. Each later change of the API is
+corrected here, with its reason.
 """
 
 from functools import cache
@@ -20,13 +20,13 @@ SPECS = Path(__file__).parent.parent / "openapi"
 @cache
 def description(name: str) -> dict[str, Any]:
     spec: dict[str, Any] = yaml.safe_load((SPECS / f"{name}.yml").read_text())
-    # Credentials go into the Authorization header now, as HTTP Basic; they were query or body parameters.
+    # Credentials are now sent in the Authorization header, as HTTP Basic. They were query or body parameters.
     spec.pop("security", None)
     if name == "sms":
         spec["components"]["schemas"]["NewMessage"]["required"].remove("api_key")
     if name == "numbers":
         for parameter in spec["paths"]["/number/search"]["get"]["parameters"]:
-            # The SDK has the same combination in another order.
+            # The SDK sends the same combination in another order.
             if parameter.get("name") == "features":
                 parameter["schema"]["enum"].append("SMS,VOICE,MMS")
     return spec
@@ -43,15 +43,15 @@ def check_request(name: str, request: PreparedRequest) -> None:
 
 
 def check_schema(name: str, schema: str, body: Any) -> None:
-    """Raise unless the body is of this schema, and has no field that the schema does not know."""
+    """Raise unless the body matches this schema and has no unknown field."""
     found = description(name)["components"]["schemas"][schema]
     OAS30Validator(_resolved(found, description(name))).validate(body)
     unknown = set(body) - set(found["properties"]) - {"sig"}
-    assert not unknown, f"{schema} knows nothing of {sorted(unknown)}"
+    assert not unknown, f"{schema} does not have {sorted(unknown)}"
 
 
 def _resolved(node: Any, spec: dict[str, Any]) -> Any:
-    """The schema with its references put in."""
+    """Return the schema with its references resolved."""
     if isinstance(node, dict):
         if "$ref" in node:
             target: Any = spec

@@ -13,12 +13,12 @@ def pytest_addoption(parser):
     group.addoption(
         "--no-skips",
         action="store_true",
-        help="fail each test that would be skipped: whatever it needs must be there",
+        help="fail each test that would be skipped: everything that it needs must be installed",
     )
     group.addoption(
         "--every-step",
         action="store_true",
-        help="kill at every step in tests of crashes, not at every fifth",
+        help="in crash tests, kill at every step instead of every fifth",
     )
 
 
@@ -33,9 +33,9 @@ def pytest_runtest_makereport(item):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Keep tests of one xdist_group together.
+    """Keep the tests of one xdist_group together.
 
-    xdist 3.8.0 tells groups by a suffix of the test's id, and sets it where pytest 9.2 does not read it any more.
+    xdist 3.8.0 recognizes a group by a suffix of the test's id, but sets it where pytest 9.2 no longer reads it.
     """
     if getattr(config.option, "loadgroup", False):
         for item in items:

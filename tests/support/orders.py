@@ -1,4 +1,4 @@
-"""Orders of numbers, for tests."""
+"""Orders of numbers that tests place and fulfil."""
 
 from numbers.models import NumberState, VirtualNumber
 from numbers.provisioning.order import OrderSpec, find_or_open_order, fulfil

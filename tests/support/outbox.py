@@ -1,4 +1,4 @@
-"""Putting texts into the outbox, looking at what became of them, and letting time pass."""
+"""Helpers that queue messages, send them, read their states and move the clock."""
 
 from datetime import timedelta
 
@@ -13,7 +13,7 @@ def queue(to, *texts):
 
 
 def work():
-    """What a worker does now, one text after the other, without waiting for anything."""
+    """Send everything that is due, one message after another, without waiting."""
     worker = Relay()
     while messages := worker._claim(1)[0]:
         worker._send(messages[0])

@@ -1,4 +1,4 @@
-"""Print the URL of a PostgreSQL database to test on, or say that none answers and exit 1."""
+"""Print the URL of a PostgreSQL database to test on. If none answers, say so and exit 1."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""A PostgreSQL server of a test's own, which it may restart as it likes."""
+"""A separate PostgreSQL server for one test, which may restart it."""
 
 import os
 import pwd
@@ -16,24 +16,24 @@ from tests.support.demo_process import PATIENCE, free_port
 
 
 class NoCluster(Exception):
-    """This machine has no PostgreSQL to start, or it does not start."""
+    """PostgreSQL is not installed on this machine, or does not start."""
 
 
 class Cluster:
-    """`with Cluster() as cluster`: an empty database at cluster.url. Raises NoCluster."""
+    """A server with an empty database at `url`: `with Cluster() as cluster`. Raises NoCluster."""
 
     def __enter__(self) -> "Cluster":
         self._programs = _programs()
         self._user = _unprivileged()
         self.port = free_port()
         self.url = f"postgres://postgres@127.0.0.1:{self.port}/postgres"
-        # Not in the test's own directory, which other users may not enter.
+        # Not in the test's directory: the server runs as another user, who may not enter it.
         self._directory = Path(tempfile.mkdtemp(prefix="cluster-"))
         try:
             if self._user is not None:
                 os.chown(self._directory, self._user, -1)
             self._run("initdb", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--no-sync")
-            # It is only the server that is killed here, never the machine.
+            # fsync may be off: tests kill the server, never the machine.
             options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off"
             self._run("pg_ctl", "start", "--wait", "--log", str(self._directory / "log"), "--options", options)
         except NoCluster:
@@ -46,7 +46,7 @@ class Cluster:
         shutil.rmtree(self._directory)
 
     def restart(self, mode: str) -> None:
-        """mode: "fast" ends all connections in good order; "immediate" is a crash of the server."""
+        """Restart the server. mode: "fast" ends all connections cleanly; "immediate" crashes the server."""
         self._run("pg_ctl", "restart", "--wait", f"--mode={mode}", "--log", str(self._directory / "log"))
 
     def query(self, statement: str) -> list[Any]:
@@ -55,7 +55,7 @@ class Cluster:
 
     @contextmanager
     def locking(self, table: str) -> Iterator[None]:
-        """As a migration does that changes it."""
+        """Lock the table while the body runs, as a migration that changes it does."""
         with psycopg.connect(self.url) as connection:
             connection.execute(f"LOCK TABLE {table}".encode())
             yield
@@ -79,17 +79,17 @@ class Cluster:
 
 
 def _programs() -> Path:
-    """Where initdb and pg_ctl are: on the PATH, or where Debian keeps them."""
+    """Return the directory of initdb and pg_ctl, from the PATH or from Debian's place for them."""
     if found := shutil.which("pg_ctl"):
         return Path(found).resolve().parent
     installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))
     if not installed:
-        raise NoCluster("there is no pg_ctl")
+        raise NoCluster("pg_ctl is not installed")
     return installed[-1].parent
 
 
 def _unprivileged() -> int | None:
-    """PostgreSQL refuses to run as root: then whom it runs as."""
+    """Return the user to run PostgreSQL as, which refuses to run as root. None: the current user."""
     if os.geteuid() != 0:
         return None
     for name in ("postgres", "nobody"):
@@ -97,4 +97,4 @@ def _unprivileged() -> int | None:
             return pwd.getpwnam(name).pw_uid
         except KeyError:
             continue
-    raise NoCluster("there is no user for it")
+    raise NoCluster("neither of the users postgres and nobody exists")

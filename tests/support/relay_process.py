@@ -17,9 +17,10 @@ _AS_MANAGE_PY = "from django.core.management import execute_from_command_line as
 
 
 class Relays:
-    """`with Relays(directory, stub, SEND_LEASE_SECONDS="5") as relays`: relays.start() starts one more.
+    """Worker processes: `with Relays(directory, stub, SEND_LEASE_SECONDS="5") as relays`.
 
-    It works on the database of the test, unless DATABASE_URL says otherwise. What they log is in relays.log.
+    `relays.start()` starts one more. They use the test's database unless DATABASE_URL names another. `relays.log` is
+    their log.
     """
 
     def __init__(self, directory: Path, stub: StubCarrier, **settings: str) -> None:
@@ -61,7 +62,7 @@ class Relays:
             sys.stdout.write(self.log[-5000:])  # pytest shows it with the failure.
 
     def start(self, *options: str, changes: str = "") -> "subprocess.Popen[str]":
-        """changes: statements that run in it first."""
+        """Start one more worker, and return its process. changes: statements that it runs first."""
         program = ["-c", f"import django\ndjango.setup()\n{changes}\n{_AS_MANAGE_PY}"] if changes else ["manage.py"]
         process = subprocess.Popen(
             [sys.executable, *program, "relay", *options],
@@ -75,10 +76,10 @@ class Relays:
         return process
 
     def wait_for(self, process: "subprocess.Popen[str]") -> None:
-        """Until it gives its first sign of life: from then on it works, before that it only starts."""
+        """Wait for the first heartbeat of a worker, which shows that it has started."""
         sign = Worker.objects.filter(name__contains=f"process {process.pid} ")
         wait_until(lambda: sign.exists() or process.poll() is not None)
-        assert process.poll() is None, "it has ended"
+        assert process.poll() is None, "the worker has ended"
 
     @property
     def log(self) -> str:
@@ -88,7 +89,7 @@ class Relays:
 def wait_until(condition: Any, seconds: float = PATIENCE, every: float = 0.05) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
+        assert time.monotonic() < deadline, "the condition was not met in time"
         time.sleep(every)
 
 

@@ -1,4 +1,4 @@
-"""The product's settings, read in this process under an environment of the test's own."""
+"""The product's settings, read in this process under an environment that the test chooses."""
 
 import os
 import runpy
@@ -29,25 +29,25 @@ VONAGE = {
     "PUBLIC_URL": "https://sms.example.com",
     "ALLOWED_HOSTS": "sms.example.com",
 }
-# A running Django cannot change them, and no system check of ours reads them.
+# A running Django cannot change these settings, and our system checks do not read them.
 _FIXED = {"DATABASES", "INSTALLED_APPS"}
 
 
 def good_but(**changes: str | None) -> dict[str, str]:
-    """The good environment with these changes. None: the variable is not set."""
+    """Return the good environment with these changes. None: the variable is not set."""
     return {key: value for key, value in {**GOOD, **changes}.items() if value is not None}
 
 
 def read_settings(**changes: str | None) -> dict[str, Any]:
-    """Run smsproxy/settings.py under the good environment, changed; return its names. Raises ImproperlyConfigured."""
+    """Run smsproxy/settings.py under the changed good environment; return its names. Raises ImproperlyConfigured."""
     with mock.patch.dict(os.environ, good_but(**changes), clear=True), warnings.catch_warnings():
-        # In the program it is only printed; here it would be an error.
+        # The program only prints this warning, but in a test it would be an error.
         warnings.filterwarnings("ignore", "Engine not recognized", UserWarning)
         return runpy.run_path(str(ROOT / "smsproxy" / "settings.py"))
 
 
 def start(**changes: str | None) -> tuple[int, str]:
-    """Do as `manage.py check` does under the good environment, changed; return the exit code and what it says."""
+    """Do as `manage.py check` does under the changed good environment; return the exit code and the output."""
     try:
         names = read_settings(**changes)
     except ImproperlyConfigured as error:

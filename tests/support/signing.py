@@ -1,4 +1,4 @@
-"""Webhooks as Vonage sends them: a recorded body, with changes, stamped now and signed with the current secret."""
+"""Webhooks as Vonage sends them: a recorded body with changes, the current time, and a signature."""
 
 import json
 import time
@@ -22,12 +22,12 @@ def signed(params: dict[str, str]) -> dict[str, str]:
 
 
 def signed_inbound(**overrides: str | None) -> dict[str, str]:
-    """For `api_key="x"` the field "api-key" is changed; None leaves a field out."""
+    """Return a signed inbound webhook. `api_key="x"` changes the field "api-key"; None leaves a field out."""
     return signed(_changed("inbound", overrides))
 
 
 def signed_receipt(**overrides: str | None) -> dict[str, str]:
-    """As signed_inbound, for a delivery receipt."""
+    """Return a signed delivery receipt, with changes as in signed_inbound."""
     return signed(_changed("receipt", overrides))
 
 

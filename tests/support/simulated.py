@@ -1,4 +1,4 @@
-"""The simulated network from outside: what its phones show, and the faults that it is told to have."""
+"""The simulated network from outside: its faults, and what its phones show."""
 
 from smsproxy.carriers.base import (
     OutgoingText,

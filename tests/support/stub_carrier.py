@@ -1,10 +1,10 @@
-"""A stand-in for Vonage that speaks real TLS on 127.0.0.1, for what only a real connection shows.
+"""A stand-in for Vonage that speaks real TLS on 127.0.0.1, for tests that need a real connection.
 
 Within a test: `with StubCarrier(directory) as stub`. As a process, which prints its port:
 `python -m tests.support.stub_carrier --port 0 --dir DIR`. Clients trust it with REQUESTS_CA_BUNDLE=DIR/ca.pem.
 
-DIR/requests.jsonl gets one line for each POST /sms/json, before it is answered. DIR/behaviour.json, read anew for each
-request, may hold any of:
+DIR/requests.jsonl gets one line for each POST /sms/json, before the answer. DIR/behaviour.json is read for each
+request, and may hold any of:
     latency     seconds to wait before the answer
     hang        true: read the request and never answer
     close       true: read the request and hang up without an answer
@@ -14,7 +14,7 @@ request, may hold any of:
     sms_status  the status of each part, "0" if not given
     error_text  the error-text of each part whose status is not "0"
     body        the whole body, as text
-    senders     {number: any of these, instead, for texts from this number}
+    senders     {number: any of these, which replace the above for messages from this number}
 """
 
 import argparse
@@ -42,7 +42,7 @@ from smsproxy.carriers import gsm7
 
 
 class StubCarrier:
-    """host: "127.0.0.1:PORT", as VONAGE_REST_HOST wants it. ca: the path of its certificate."""
+    """A stub server. host: "127.0.0.1:PORT", for VONAGE_REST_HOST. ca: the path of its certificate."""
 
     def __init__(self, directory: Path, port: int = 0) -> None:
         self.directory = directory
@@ -74,13 +74,13 @@ class StubCarrier:
     def behaviour(self, sender: str = "") -> dict[str, Any]:
         try:
             found: dict[str, Any] = json.loads((self.directory / "behaviour.json").read_text())
-        except (FileNotFoundError, ValueError):  # not there, or being written
+        except (FileNotFoundError, ValueError):  # the file is missing, or being written
             return {}
         return {**found, **found.get("senders", {}).get(sender, {})}
 
     @property
     def requests(self) -> list[dict[str, Any]]:
-        """The POSTs to /sms/json so far, in their order: `at` (seconds since 1970) and `params`."""
+        """Return the POSTs to /sms/json so far, in order: `at` (seconds since 1970) and `params`."""
         path = self.directory / "requests.jsonl"
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
@@ -104,7 +104,7 @@ class _Server(ThreadingHTTPServer):
 
     def get_request(self) -> tuple[socket.socket, Any]:
         connection, address = super().get_request()
-        # The handshake comes with the handler's first read, in its own thread.
+        # The handshake happens at the handler's first read, in the handler's thread.
         wrapped = self.tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
         with self._lock:
             self._open.add(wrapped)
@@ -117,14 +117,14 @@ class _Server(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def hang_up(self) -> None:
-        """End the connections that are open still, past TLS, which may be busy in another thread."""
+        """End the open connections below TLS, which may be busy in another thread."""
         with self._lock:
             for connection in self._open:
                 with suppress(OSError):
                     socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Clients that give up are what the tests are about."""
+        """Ignore clients that give up: the tests make them do so."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -135,7 +135,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         length = int(self.headers.get("Content-Length", 0))
         body = self.rfile.read(length).decode()
-        if len(body) < length:  # The client was killed in the middle: no carrier would take that for a request.
+        if len(body) < length:  # The client was killed while sending: no carrier accepts such a request.
             self.close_connection = True
             return
         params = {key: values[0] for key, values in parse_qs(body, keep_blank_values=True).items()}
@@ -172,7 +172,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _sms_reply(params: dict[str, str], behaviour: dict[str, Any]) -> dict[str, Any]:
-    """An item for each part. The id of a part begins with the client-ref, so that mixed-up answers show."""
+    """Return an answer with an item per part. A part's id begins with the client-ref, which shows mixed-up answers."""
     parts = gsm7.segments(params.get("text", "")).count
     status = behaviour.get("sms_status", "0")
     refused = {"status": status, "error-text": behaviour.get("error_text", "refused by the stub")}

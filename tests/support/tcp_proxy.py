@@ -1,4 +1,4 @@
-"""A piece of network between us and PostgreSQL that can fail: a TCP proxy."""
+"""A TCP proxy between the product and PostgreSQL that can fail."""
 
 import socket
 import threading
@@ -7,7 +7,7 @@ from contextlib import suppress
 
 
 class Network:
-    """`with Network(host, port) as network`: at network.port of this machine is that server, while all is well."""
+    """A proxy to that server at `port` of this machine: `with Network(host, port) as network`."""
 
     def __init__(self, host: str, port: int) -> None:
         self._server = (host, port)
@@ -17,7 +17,7 @@ class Network:
         self._ends: list[socket.socket] = []
         self.latency = 0.0  # seconds, each way
         self.calls = 0
-        """How often a connection was asked for."""
+        """The number of connections that clients have opened."""
 
     def __enter__(self) -> "Network":
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
@@ -31,17 +31,18 @@ class Network:
         self._moves.set()
 
     def freeze(self) -> None:
-        """Nothing comes through any more, either way. New connections are taken, and that is all."""
+        """Stop all traffic in both directions. New connections are accepted but carry no data."""
         self._moves.clear()
 
     def go_away(self) -> None:
-        """As when the server is stopped: all connections end, and so do new ones."""
+        """End all connections, and each new one, as a stopped server does."""
         self._is_there = False
         ends, self._ends = self._ends, []
         for end in ends:
             _end(end)
 
-    def mend(self) -> None:
+    def restore(self) -> None:
+        """Carry all traffic again, without delay."""
         self._is_there = True
         self.latency = 0.0
         self._moves.set()
@@ -62,9 +63,9 @@ class Network:
         self._ends += [near, far]
         for source, sink in ((near, far), (far, near)):
             source.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            threading.Thread(target=self._pass_on, args=[source, sink], daemon=True).start()
+            threading.Thread(target=self._forward, args=[source, sink], daemon=True).start()
 
-    def _pass_on(self, source: socket.socket, sink: socket.socket) -> None:
+    def _forward(self, source: socket.socket, sink: socket.socket) -> None:
         with suppress(OSError), source, sink.dup() as way_out:
             while piece := source.recv(65536):
                 self._moves.wait()

@@ -1,4 +1,4 @@
-"""What tests of the commands share: somebody at a terminal, and the pool at a glance."""
+"""Helpers for tests of commands: a person at a terminal, and the states of the pool."""
 
 import io
 
@@ -8,7 +8,7 @@ TWO = ["provision_numbers", "--country", "GB", "--count", "2"]
 
 
 class Terminal(io.StringIO):
-    """Somebody sits there and types."""
+    """A terminal at which a person types."""
 
     def isatty(self):
         return True

@@ -1,4 +1,4 @@
-"""Top-ups, for tests: rules, and the worker's next look at them."""
+"""Helpers for tests of top-ups: rules, and one round of a worker."""
 
 from decimal import Decimal
 
@@ -11,7 +11,7 @@ UNREACHABLE = TemporaryFailure("the carrier is unreachable")
 
 
 def add_rule(**fields):
-    """Of the common pool, for two British numbers in reserve: EUR 1.25 each, as `Rentals` has them."""
+    """Create a rule for two British numbers in reserve in the common pool, at EUR 1.25 each as in `Rentals`."""
     rule = {
         "country": "GB",
         "is_enabled": True,
@@ -24,14 +24,14 @@ def add_rule(**fields):
 
 
 def round_of(rule):
-    """One round of a worker; what it has to say of the rule."""
+    """Run one round of a worker, and return the rule's last error."""
     top_up_all()
     rule.refresh_from_db()
     return rule.last_error
 
 
 def let_time_pass():
-    """The lease of whoever was killed has run out, and so has the wait of a rule that could not buy."""
+    """Expire the leases of killed workers and the backoff of rules that could not buy."""
     TopUp.objects.update(busy_until=None, retry_at=None)
 
 

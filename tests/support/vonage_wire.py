@@ -1,4 +1,4 @@
-"""What the tests of carriers/vonage.py share: people, addresses, and the hunt for what must not leak."""
+"""Helpers for tests of carriers/vonage/: people, addresses, and checks that nothing private leaks."""
 
 import json
 import logging
@@ -29,7 +29,7 @@ IDENTITY = "https://api.nexmo.com/identity-insights/v1/requests"
 
 @cache
 def private_key():
-    """Of an application, as PEM."""
+    """Return an application's private key, as PEM."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -51,7 +51,7 @@ def assert_private(found, where):
 
 
 def fails(kind, call):
-    """The CarrierError that the call raises, of exactly this kind and with nothing of ours or the SDK's attached."""
+    """Return the CarrierError that the call raises. Check its exact kind, and that no private data is attached."""
     with pytest.raises(CarrierError) as caught:
         call()
     error = caught.value
@@ -59,7 +59,7 @@ def fails(kind, call):
     assert error.__cause__ is None
     link: BaseException | None = error
     while link is not None:
-        assert isinstance(link, CarrierError), f"{link!r} hangs on as __context__"
+        assert isinstance(link, CarrierError), f"{link!r} is attached as __context__"
         assert_private(f"{link} {link!r} {link.args} {json.dumps(vars(link))}", "the error")
         link = link.__context__
     assert_private("".join(traceback.format_exception_only(error)), "the traceback")
@@ -67,7 +67,7 @@ def fails(kind, call):
 
 
 def everything_logged(caplog):
-    """Turn on DEBUG for everything, as somebody may who looks for a bug."""
+    """Turn on DEBUG for all loggers, as for debugging."""
     caplog.set_level(logging.DEBUG)
     for name in list(logging.root.manager.loggerDict):
         if name.split(".")[0] in ("vonage", "vonage_number_insight", "vonage_identity_insights", "urllib3", "requests"):

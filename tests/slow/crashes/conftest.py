@@ -3,5 +3,5 @@ import pytest
 
 @pytest.fixture
 def every_step(pytestconfig):
-    """Kill at every step, not at every fifth?"""
+    """Return whether to kill at every step, instead of every fifth."""
     return pytestconfig.getoption("every_step")

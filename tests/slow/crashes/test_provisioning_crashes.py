@@ -1,4 +1,4 @@
-"""Killed anywhere and run again, provisioning completes what it began and buys no more than was asked for."""
+"""Provisioning that is killed anywhere and resumed completes its order and buys no more than was ordered."""
 
 import os
 import random
@@ -33,16 +33,14 @@ ROOT = Path(__file__).resolve().parent.parent.parent.parent
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("happens", MISHAPS)
-def test_killed_at_any_step_and_run_again_the_account_holds_exactly_what_was_asked_for(
-    rentals, steps, happens, every_step
-):
+def test_an_order_killed_at_any_step_and_resumed_buys_exactly_what_was_ordered(rentals, steps, happens, every_step):
     provision_killed_at_each_of(steps_to_try(happens, every=every_step), rentals, steps, happens)
 
 
 @pytest.mark.django_db
-def test_killed_at_any_step_and_again_at_any_step_of_the_next_run_it_still_buys_no_more(rentals, steps, every_step):
+def test_an_order_killed_twice_at_any_steps_buys_no_more_than_was_ordered(rentals, steps, every_step):
     for first in steps_to_try(plain, every=every_step):
-        # Some of all pairs are enough, and each step is second somewhere.
+        # A sample of all pairs is enough, and each step is the second of some pair.
         for second in count(first // STRIDE % 4, 4):
             with world(rentals, steps, plain):
                 with steps.kill_at(first) as killed:
@@ -58,7 +56,7 @@ def test_killed_at_any_step_and_again_at_any_step_of_the_next_run_it_still_buys_
 
 
 @pytest.mark.django_db
-def test_a_release_killed_at_any_step_and_run_again_ends_with_the_number_given_back(rentals, steps):
+def test_a_release_killed_at_any_step_and_resumed_cancels_the_rental(rentals, steps):
     for step in count():
         with world(rentals, steps, plain):
             provision()
@@ -84,7 +82,7 @@ def is_ours(number):
 
 @pytest.fixture
 def manage(tmp_path):
-    """Runs manage.py in a process of its own, on a database of its own; its carrier is the simulator."""
+    """Return a function that starts manage.py as a process, with a separate database and the simulator as carrier."""
     with database(tmp_path) as url:
         environment = {**os.environ, "TEST_DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "tests.settings"}
 
@@ -127,7 +125,7 @@ def finish(process, timeout=60):
     return output
 
 
-def test_kill_9_at_any_moment_and_a_run_to_the_end_leave_exactly_the_count(manage):
+def test_an_order_killed_with_kill_9_and_resumed_leaves_exactly_the_count(manage):
     finish(manage("migrate", "-v0"))
     arguments = ["provision_numbers", "--country", "GB", "--count", "12", "--yes"]
     moments = random.Random(time.time())
@@ -135,7 +133,7 @@ def test_kill_9_at_any_moment_and_a_run_to_the_end_leave_exactly_the_count(manag
 
     for _ in range(5):
         process = manage(*arguments)
-        # From its first word on, it works; before that it only starts.
+        # Its first output shows that it has started.
         process.stdout.readline()
         time.sleep(moments.uniform(0, 0.25))
         process.send_signal(signal.SIGKILL)

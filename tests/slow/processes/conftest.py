@@ -2,8 +2,8 @@ import pytest
 
 
 def pytest_itemcollected(item):
-    """Run what is in this directory one after the other, also where there are several test processes.
+    """Run the tests of this directory one after another, even with several test processes.
 
-    Each of these tests starts processes of its own, enough for any machine.
+    Each of these tests starts enough processes to keep a machine busy.
     """
     item.add_marker(pytest.mark.xdist_group("processes"))

@@ -1,4 +1,4 @@
-"""A carrier that is out of service for a while, or asks us to wait, as real workers meet it: what arrived, and when."""
+"""Real workers and a carrier that is out of service, or asks us to wait: which messages arrive, and when."""
 
 import itertools
 import time
@@ -18,12 +18,12 @@ NUMBERS = 20
 TEXTS_A_SECOND = 100
 ACCOUNT_RATE, NUMBER_RATE = 150, 10
 WORKERS, CALLS_AT_ONCE = 2, 8
-OUTAGE = 30.0  # Seconds.
+OUTAGE = 30.0  # seconds
 
 
 @pytest.fixture
 def people():
-    """Alice and twenty others: each of the numbers has a line to her, and one to somebody else."""
+    """Return the participants of Alice's conversations with twenty others, each through a different number."""
     add_numbers(NUMBERS)
     return [person for index in range(NUMBERS) for person in members(talk(ALICE, f"+4477007{index:05}"))]
 
@@ -39,7 +39,7 @@ def relays(tmp_path, stub, **settings):
     )
 
 
-def test_an_outage_loses_nothing_hammers_nobody_and_ends_without_a_burst(tmp_path, stub, people):
+def test_an_outage_loses_nothing_backs_off_and_ends_without_a_burst(tmp_path, stub, people):
     rates = {"CARRIER_REQUESTS_PER_SECOND": str(ACCOUNT_RATE), "NUMBER_SEGMENTS_PER_SECOND": f"*={NUMBER_RATE}"}
     with relays(tmp_path, stub, **rates) as workers:
         for worker in [workers.start("--concurrency", str(CALLS_AT_ONCE)) for _ in range(WORKERS)]:
@@ -56,21 +56,21 @@ def test_an_outage_loses_nothing_hammers_nobody_and_ends_without_a_burst(tmp_pat
     requests = stub.requests
     assert set(OutboundMessage.objects.values_list("state", flat=True)) == {"sent"}
     assert not MessageEvent.objects.filter(new_state="unknown").exists()
-    # A text may arrive several times: it was accepted the last time.
+    # A message may arrive several times: the carrier accepted it the last time.
     latest_first = dict.fromkeys(each["params"]["client-ref"].partition(".")[0] for each in reversed(requests))
     assert_in_order(list(reversed(latest_first)), lines=2 * NUMBERS)
-    assert len(latest_first) == OutboundMessage.objects.count(), "some never arrived"
+    assert len(latest_first) == OutboundMessage.objects.count(), "some messages never arrived"
     during = [request for request in requests if began < request["at"] < ended]
-    # What was under way when it began, and a probe after each wait, which doubles: 1, 1, 2, 4, 8, 16 seconds at least.
+    # Calls in flight when the outage began, and a probe after each doubling wait: at least 1, 1, 2, 4, 8, 16 seconds.
     assert len(during) <= WORKERS * CALLS_AT_ONCE + 6
-    # What was claimed in time may arrive late, as far as calls are made at once; or as the number has lines.
+    # Calls that were claimed in time may arrive late. Their number is at most that of concurrent calls, or of lines.
     assert most_in_a_second(requests) <= 1.1 * ACCOUNT_RATE + 1 + WORKERS * CALLS_AT_ONCE
     for sender in {request["params"]["from"] for request in requests}:
         from_it = [request for request in requests if request["params"]["from"] == sender]
         assert most_in_a_second(from_it) <= 1.1 * NUMBER_RATE + 1 + 2
 
 
-def test_a_carrier_that_names_a_time_hears_nothing_for_so_long_and_then_one_text_first(tmp_path, stub, people):
+def test_retry_after_pauses_all_sending_and_then_one_probe_is_sent(tmp_path, stub, people):
     stub.behave(status=429, retry_after=3)
     outbox.queue_notice(people[0], "first")
     with relays(tmp_path, stub) as workers:
@@ -87,7 +87,7 @@ def test_a_carrier_that_names_a_time_hears_nothing_for_so_long_and_then_one_text
     assert len(others) == len(people) - 1
 
 
-def test_a_throttled_number_waits_as_long_as_it_is_told_and_the_others_go_on(tmp_path, stub, people):
+def test_a_throttled_number_waits_for_retry_after_and_the_others_continue(tmp_path, stub, people):
     busy, others = people[0], [person for person in people if person.proxy_number != people[0].proxy_number]
     throttled = {"sms_status": "1", "error_text": "Throughput Rate Exceeded - please wait [ 1500 ] and retry"}
     stub.behave(senders={busy.proxy_number.number[1:]: throttled})

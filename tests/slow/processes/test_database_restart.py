@@ -1,4 +1,4 @@
-"""PostgreSQL restarted, and its connections cut, while texts come in and go out: gunicorn and the workers survive."""
+"""Gunicorn and the workers survive a restart of PostgreSQL and cut connections, while texts come in and go out."""
 
 import json
 import threading
@@ -35,7 +35,7 @@ def world(tmp_path_factory):
     try:
         cluster = Cluster().__enter__()
     except NoCluster as error:
-        pytest.skip(f"needs a PostgreSQL server of its own: {error}")
+        pytest.skip(f"needs a separate PostgreSQL server: {error}")
     try:
         with StubCarrier(directory) as stub:
             yield from run(directory, cluster, stub)
@@ -63,7 +63,7 @@ class World:
         self.acknowledged = set()
 
     def text(self, pair):
-        """One of the pair's two texts the other, and is repeated until it is taken in, as Vonage would."""
+        """Send a text from one of the pair to the other, and repeat it until it is accepted, as Vonage would."""
         sender, to = self._routes[pair]
         words = f"{pair}: {next(self._numbers[pair])}"
         while True:
@@ -108,12 +108,12 @@ class World:
         return self.cluster.query(states) == [(0,)]
 
     def arrived(self):
-        """(client-ref without the attempt, words) of each text at the carrier."""
+        """Return (client-ref without the attempt, text) of each message at the carrier."""
         params = [request["params"] for request in self.stub.requests]
         return [(each["client-ref"].partition(".")[0], each["text"]) for each in params]
 
     def check(self):
-        """What was acknowledged has arrived, once and in order."""
+        """Check that each acknowledged text has arrived, once and in order."""
         states = dict(self.cluster.query("SELECT client_ref, state FROM conversations_outboundmessage"))
         arrived = self.arrived()
         assert len(states) == len(self.acknowledged)
@@ -144,9 +144,9 @@ def test_a_restart_of_the_database_loses_nothing_and_sends_nothing_twice(world):
     assert world.answers[200] > 30
 
 
-def test_after_its_connections_are_cut_texts_leave_and_the_workers_listen_again(world):
+def test_the_workers_send_and_listen_again_after_their_connections_are_cut(world):
     wait_until(world.is_idle)
-    # Each worker's loop, its sweeper and its listener. After a restart they come back in their own time.
+    # Connections of each worker's loop, periodic jobs and listener. After a restart, each reconnects later.
     wait_until(lambda: len(world.cluster.query(f"SELECT {OTHERS}")) >= 2 * 3)
     world.cluster.query(f"SELECT pg_terminate_backend(pid), {OTHERS}")
     for pair in range(PAIRS):

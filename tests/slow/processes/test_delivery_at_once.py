@@ -1,4 +1,4 @@
-"""Workers and receipts at the same moment, on real PostgreSQL: threads, processes, and kill -9."""
+"""Concurrent workers and receipts on real PostgreSQL: threads, processes, and kill -9."""
 
 import os
 import signal
@@ -30,7 +30,7 @@ pytestmark = [
 ]
 
 
-def test_workers_that_claim_at_once_never_take_the_same_message_or_two_of_a_line():
+def test_concurrent_claims_never_take_the_same_message_or_two_of_one_line():
     add_numbers(30)
     for index in range(30):
         bob = members(talk(ALICE, f"+4477007{index:05}"))[1]
@@ -52,7 +52,7 @@ def test_workers_that_claim_at_once_never_take_the_same_message_or_two_of_a_line
         (lambda message: receive(message, "a", attempt=1), "delivered"),
     ],
 )
-def test_what_staff_or_a_receipt_changed_just_before_it_was_taken_is_not_taken(monkeypatch, change, state):
+def test_a_message_that_changed_just_before_the_claim_is_not_claimed(monkeypatch, change, state):
     add_numbers(2)
     message = outbox.queue_notice(members(talk(ALICE, BOB))[1], "hello")
     heads, changes = claim_module._sendable_heads, [change]
@@ -77,26 +77,26 @@ def receive(message, part, attempt):
     )
 
 
-def test_a_long_text_of_which_both_receipts_come_at_the_same_moment_is_delivered():
+def test_a_long_message_with_concurrent_receipts_is_delivered():
     add_numbers(2)
     bob = members(talk(ALICE, BOB))[1]
     texts = [outbox.queue_notice(bob, "x" * 200) for _ in range(20)]
     OutboundMessage.objects.update(state="sent", attempts=1, part_count=2)
     together = threading.Barrier(2)
 
-    def tell(part):
+    def receive_part(part):
         for text in texts:
             together.wait(60)
             receive(text, f"{text.pk}-{part}", attempt=1)
 
-    at_once(2, tell)
+    at_once(2, receive_part)
 
     assert Counter(OutboundMessage.objects.values_list("state", flat=True)) == {"delivered": 20}
 
 
 @pytest.fixture
 def start_worker(stub, tmp_path):
-    """Start `manage.py relay` as a process of its own, on this test's database, against the stub carrier."""
+    """Return a function that starts `manage.py relay` as a process, on this test's database and the stub carrier."""
     environment = {
         **os.environ,
         "DJANGO_SETTINGS_MODULE": "tests.settings",
@@ -124,11 +124,11 @@ def start_worker(stub, tmp_path):
 
 
 def arrived(stub):
-    """How often each message arrived, whichever the attempt."""
+    """Return how often each message arrived, over all attempts."""
     return Counter(request["params"]["client-ref"].partition(".")[0] for request in stub.requests)
 
 
-def test_kill_9_of_the_worker_mid_send_loses_nothing_and_sends_nothing_again_blindly(stub, start_worker):
+def test_kill_9_of_a_sending_worker_loses_nothing_and_resends_nothing_blindly(stub, start_worker):
     add_numbers(40)
     bobs = [members(talk(ALICE, f"+4477007{index:05}"))[1] for index in range(40)]
     messages = [outbox.queue_notice(bob, f"{number}") for number in range(6) for bob in bobs]
@@ -139,11 +139,11 @@ def test_kill_9_of_the_worker_mid_send_loses_nothing_and_sends_nothing_again_bli
     worker.send_signal(signal.SIGKILL)
     worker.wait()
     in_doubt = set(OutboundMessage.objects.filter(state="sending").values_list("client_ref", flat=True))
-    assert in_doubt, "the worker was to die while it was sending"
+    assert in_doubt, "the worker did not die while it was sending"
     stub.behave(latency=0)
     start_worker()
     wait_until(lambda: not OutboundMessage.objects.filter(state__in=["sending", "sent"]).exclude(state="sent").exists())
-    # What waits behind a message in doubt goes on only when the time for its receipt is over.
+    # Messages behind one with an unknown outcome continue only after the time-out for its receipt.
     OutboundMessage.objects.filter(state="unknown").update(due_at="2000-01-01T00:00:00Z")
     wait_until(lambda: not OutboundMessage.objects.unfinished().exists())
 
@@ -157,7 +157,7 @@ def test_kill_9_of_the_worker_mid_send_loses_nothing_and_sends_nothing_again_bli
     assert sent.count() + len(unknown) == len(messages)
 
 
-def test_sigterm_finishes_what_is_in_flight_and_leaves_the_rest_queued(stub, start_worker):
+def test_sigterm_finishes_calls_in_flight_and_leaves_the_rest_queued(stub, start_worker):
     add_numbers(2)
     bob = members(talk(ALICE, BOB))[1]
     for index in range(20):
@@ -176,7 +176,7 @@ def test_sigterm_finishes_what_is_in_flight_and_leaves_the_rest_queued(stub, sta
     assert states["queued"] == 20 - states["sent"] > 0
 
 
-def test_the_requests_at_the_carrier_are_in_the_order_of_each_line_with_two_workers(stub, start_worker):
+def test_two_workers_keep_the_order_of_each_line(stub, start_worker):
     add_numbers(5)
     bobs = [members(talk(ALICE, f"+4477007{index:05}"))[1] for index in range(5)]
     for number in range(8):

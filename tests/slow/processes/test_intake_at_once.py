@@ -1,4 +1,4 @@
-"""Texts that come in at the same moment, on real PostgreSQL."""
+"""Concurrent inbound texts on real PostgreSQL."""
 
 import threading
 
@@ -24,7 +24,7 @@ pytestmark = [
 
 
 def test_texts_of_one_conversation_become_visible_in_the_order_of_their_ids():
-    """Else a worker could send the second before it sees the first."""
+    """Otherwise a worker could send the second text before it sees the first."""
     add_numbers(2)
     conversation = talk(ALICE, BOB)
     to = proxies(conversation)[0]
@@ -41,14 +41,14 @@ def test_texts_of_one_conversation_become_visible_in_the_order_of_their_ids():
         waiting = threading.Thread(target=post, args=["second"])
         waiting.start()
         wait_for_a_lock()
-        assert not order, "a second text is queued while the first is not yet visible"
+        assert not order, "the second text was queued while the first was not visible"
         order.append("first")
     waiting.join(60)
 
     assert order == ["first", "second"]
 
 
-def test_two_texts_at_the_same_moment_both_begin_the_time_anew_after_which_their_conversation_ends():
+def test_concurrent_texts_both_restart_the_idle_time():
     add_numbers(2)
     Conversation.objects.filter(pk=talk(ALICE, BOB).pk).update(idle_ttl=3600)
     to = proxies(Conversation.objects.get())[0]
@@ -71,7 +71,7 @@ def test_two_texts_at_the_same_moment_both_begin_the_time_anew_after_which_their
     assert Conversation.objects.filter(idle_at__gt=first).exists()
 
 
-def test_nothing_is_relayed_any_more_once_close_has_returned():
+def test_nothing_is_relayed_after_close_has_returned():
     add_numbers(2)
     conversation = talk(ALICE, BOB)
     to = proxies(conversation)[0]
@@ -92,7 +92,7 @@ def test_nothing_is_relayed_any_more_once_close_has_returned():
     assert not OutboundMessage.objects.filter(kind="relay").exists()
 
 
-def test_one_message_id_posted_fifty_times_at_once_is_relayed_once():
+def test_a_message_id_posted_fifty_times_at_once_is_relayed_once():
     add_numbers(2)
     params = signed_inbound(msisdn=ALICE[1:], to=proxies(talk(ALICE, BOB))[0][1:])
 
@@ -105,7 +105,7 @@ def test_one_message_id_posted_fifty_times_at_once_is_relayed_once():
     assert OutboundMessage.objects.count() == 1
 
 
-def test_a_stranger_who_texts_twenty_times_at_once_is_told_once():
+def test_a_stranger_who_texts_twenty_times_at_once_gets_one_notice():
     to = add_numbers(1)[0].number
 
     def post(index):

@@ -1,4 +1,4 @@
-"""Conversations created by many at once, on real PostgreSQL."""
+"""Concurrent creation of conversations on real PostgreSQL."""
 
 import threading
 from collections import Counter
@@ -24,11 +24,11 @@ pytestmark = [
 ]
 
 
-def test_two_hundred_creators_for_the_same_person_never_share_a_pair():
+def test_two_hundred_concurrent_creations_for_one_person_never_share_a_pair():
     add_numbers(200, start="+4477009")
 
     def create(index):
-        # PostgreSQL takes 100 connections: the creators take turns for one, and race all the same.
+        # PostgreSQL allows 100 connections: the threads share a limited number, and still race.
         with slots:
             try:
                 return talk(ALICE, f"+4477007{index:05}")
@@ -46,7 +46,7 @@ def test_two_hundred_creators_for_the_same_person_never_share_a_pair():
         talk(ALICE, CHARLIE)
 
 
-def test_creators_that_name_the_same_two_people_in_either_order_do_not_dead_lock():
+def test_concurrent_creations_for_the_same_two_people_do_not_deadlock():
     add_numbers(40)
 
     made = at_once(30, lambda index: talk(ALICE, BOB) if index % 2 else talk(BOB, ALICE))
@@ -64,7 +64,7 @@ def test_without_the_lock_on_people_the_constraint_alone_keeps_pairs_apart(monke
     assert len({proxies(conversation)[0] for conversation in made}) == 20
 
 
-def test_one_idempotency_key_posted_thirty_times_at_once_makes_one_conversation():
+def test_an_idempotency_key_posted_thirty_times_at_once_creates_one_conversation():
     add_numbers(1)
     _, key = ApiKey.objects.issue("rides-backend")
     body = {"participants": [{"number": ALICE}, {"number": BOB}]}

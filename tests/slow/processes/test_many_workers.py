@@ -1,4 +1,4 @@
-"""Several workers at once: their signs of life, what wakes them, and what they leave to one of them."""
+"""Several workers at once: their heartbeats, their wake-ups, and the jobs that only one of them runs."""
 
 import signal
 import sqlite3
@@ -53,7 +53,7 @@ def a_person():
 class TestOnPostgreSQL:
     pytestmark = on_postgres
 
-    def test_a_worker_gives_signs_of_life_and_signs_off_and_one_that_was_killed_falls_silent(self, relays):
+    def test_a_worker_sends_heartbeats_and_signs_off_and_a_killed_one_falls_silent(self, relays):
         stopped, killed = relays.start(), relays.start()
         relays.wait_for(stopped)
         relays.wait_for(killed)
@@ -71,8 +71,8 @@ class TestOnPostgreSQL:
         assert Worker.objects.count() == 1
         assert not Worker.objects.alive(timezone.now() + timedelta(seconds=DEAD_AFTER)).exists()
 
-    def test_a_worker_makes_no_more_calls_at_once_than_it_may(self, relays, stub):
-        latency = 1.0  # Long enough for a slow machine to begin three calls in it.
+    def test_a_worker_keeps_its_limit_of_concurrent_calls(self, relays, stub):
+        latency = 1.0  # Long enough for a slow machine to begin three calls.
         stub.behave(latency=latency)
         add_numbers(9)
         for index in range(9):
@@ -92,19 +92,19 @@ class TestOnPostgreSQL:
         assert max(at_once) == 3
         assert max(taken) <= 3
 
-    def test_what_one_process_queues_wakes_the_workers_of_others(self, relays, stub):
-        """A worker that looks by itself every five minutes only."""
+    def test_a_message_queued_by_one_process_wakes_the_workers_of_others(self, relays, stub):
+        """The worker polls only every five minutes, so a notification must wake it."""
         bob = a_person()
         relays.wait_for(relays.start(changes="from conversations.delivery import relay; relay.POLL = 300"))
 
         for number in range(1, 4):
             wait_until(is_listening)
             wait_until(lambda: not OutboundMessage.objects.unfinished().exists())
-            time.sleep(1)  # Until nothing but the new text can wake it.
+            time.sleep(1)  # Until only the new message can wake it.
             outbox.queue_notice(bob, "hello")
             wait_until(lambda number=number: len(stub.requests) == number)
 
-    def test_what_is_queued_before_a_worker_listens_wakes_it_when_it_does(self, relays, stub, tmp_path):
+    def test_a_message_queued_before_a_worker_listens_is_sent_when_it_listens(self, relays, stub, tmp_path):
         bob, go_on = a_person(), tmp_path / "go on"
         worker = relays.start(
             changes=f"""
@@ -120,14 +120,14 @@ wakeup.Listener._listen = late
 """
         )
         relays.wait_for(worker)
-        time.sleep(1)  # Until its first turn is over, in which it finds nothing.
+        time.sleep(1)  # Until its first turn, which finds nothing, is over.
         outbox.queue_notice(bob, "hello")
 
         go_on.touch()
 
         wait_until(lambda: len(stub.requests) == 1)
 
-    def test_a_worker_that_nothing_wakes_looks_by_itself(self, relays, stub):
+    def test_a_worker_polls_without_a_notification(self, relays, stub):
         bob = a_person()
         worker = relays.start(changes="from conversations.delivery import wakeup; wakeup.CHANNEL = 'another'")
         relays.wait_for(worker)
@@ -136,7 +136,7 @@ wakeup.Listener._listen = late
 
         wait_until(lambda: len(stub.requests) == 1)
 
-    def test_sweeps_run_in_one_worker_at_a_time(self, monkeypatch):
+    def test_periodic_jobs_run_in_one_worker_at_a_time(self, monkeypatch):
         runs, started, go_on = [], threading.Event(), threading.Event()
 
         def slowly():
@@ -162,16 +162,16 @@ wakeup.Listener._listen = late
 
         assert len(runs) == 2
 
-    def test_a_number_that_is_told_to_wait_just_while_another_worker_claims_from_it_waits(self, monkeypatch):
+    def test_a_pause_set_during_another_workers_claim_holds(self, monkeypatch):
         bob = a_person()
         AccountRateLimit.load()
         outbox.queue_notice(bob, "first")
-        is_claiming, told = threading.Event(), threading.Event()
+        is_claiming, is_paused = threading.Event(), threading.Event()
         write = claim_module._store
 
         def write_late(paces):
             is_claiming.set()
-            told.wait(1)  # Not for longer: it may have to wait for us.
+            is_paused.wait(1)  # Not longer: the pause may have to wait for us.
             write(paces)
 
         def claim_and_close():
@@ -183,12 +183,12 @@ wakeup.Listener._listen = late
         other.start()
         assert is_claiming.wait(60)
         NumberRateLimit.objects.wait(bob.proxy_number, 30, "throttled")
-        told.set()
+        is_paused.set()
         other.join()
 
         assert NumberRateLimit.objects.get().ready_at > timezone.now() + timedelta(seconds=20)
 
-    def test_workers_that_claim_at_once_keep_the_rate_of_the_account(self, monkeypatch, settings):
+    def test_concurrent_claims_keep_the_rate_limit_of_the_account(self, monkeypatch, settings):
         settings.CARRIER_REQUESTS_PER_SECOND = 1
         AccountRateLimit.load()
         numbers = add_numbers(8)
@@ -198,7 +198,7 @@ wakeup.Listener._listen = late
 
         def look(now, limit, **options):
             with suppress(threading.BrokenBarrierError):
-                all_look.wait(0.5)  # Not for longer: they may have to wait for us.
+                all_look.wait(0.5)  # Not longer: the others may have to wait for us.
             return heads(now, limit, of=[next(places).pk])
 
         monkeypatch.setattr(claim_module, "_sendable_heads", look)
@@ -209,7 +209,7 @@ wakeup.Listener._listen = late
         assert 1 <= len(taken) <= 1 + seconds
 
 
-def test_on_sqlite_a_second_worker_is_refused_and_after_a_kill_9_the_next_one_starts_at_once(tmp_path, stub):
+def test_sqlite_allows_one_worker_and_a_new_one_right_after_kill_9(tmp_path, stub):
     server = Gunicorn(tmp_path)
     server.manage("migrate", "--verbosity", "0")
 
@@ -235,7 +235,7 @@ def test_on_sqlite_a_second_worker_is_refused_and_after_a_kill_9_the_next_one_st
         assert next_one.poll() is None
 
 
-def test_a_probe_that_slept_until_there_was_another_does_not_let_a_third_one_go(bob, time_machine, settings):
+def test_an_overtaken_probe_does_not_release_a_third_one(bob, time_machine, settings):
     other = members(talk(ALICE, CHARLIE))[1]
     queue(bob, "first probe")
     queue(other, "second probe")

@@ -1,4 +1,4 @@
-"""Sixteen processes at once for the same few people and numbers, on PostgreSQL, watched from outside of the code."""
+"""Sixteen concurrent processes with the same few people and numbers, on PostgreSQL, watched over plain SQL."""
 
 import secrets
 import threading
@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.postgres]
 TURNS = 100  # of each process
 PEOPLE = [f"+44770090000{index}" for index in range(8)]
 
-# Each finds what must never be, in one look at the database: of transactions that are going on it sees nothing.
+# Each query finds rows that must never exist. It is one statement, and sees only committed transactions.
 WRONG = {
     "a pair that is live twice": """
         SELECT real_number_id, proxy_number_id FROM conversations_participant
@@ -46,7 +46,7 @@ WRONG = {
     "a conversation that is closed before its time is up": """
         SELECT id FROM conversations_conversation WHERE closed_reason = 'expired' AND expires_at > closed_at
     """,
-    "a conversation that is half made": """
+    "a conversation that is incomplete": """
         SELECT c.id FROM conversations_conversation c LEFT JOIN conversations_participant p ON c.id = conversation_id
         AND replaced_by_id IS NULL
         GROUP BY 1 HAVING count(DISTINCT real_number_id) < 2 OR count(*) <> max(position) + 1
@@ -65,7 +65,7 @@ TOO_FULL = "SELECT id, live FROM numbers_virtualnumber WHERE live > %s"
 
 
 def watch(crowd, cap):
-    """How often something was found that must never be, while they are at work and once they have ended."""
+    """Return how many forbidden rows each query found, while the processes work and after they have ended."""
     found = Counter()
     with psycopg.connect(url_of_the_test(), autocommit=True) as outside:
         is_last = False
@@ -80,9 +80,7 @@ def watch(crowd, cap):
 
 
 @pytest.mark.parametrize(("numbers", "cap"), [(6, 0), (6, 3)], ids=["no cap", "a cap of three"])
-def test_whatever_sixteen_processes_do_at_once_no_pair_is_live_twice_and_all_that_is_counted_is_right(
-    tmp_path, numbers, cap
-):
+def test_sixteen_concurrent_processes_keep_pairs_unique_and_counts_correct(tmp_path, numbers, cap):
     add_numbers(numbers)
     plan = Plan(seed=secrets.randbelow(10**6), turns=TURNS, people=PEOPLE, cool_down=0.2, cap=cap)
 
@@ -107,8 +105,8 @@ def test_whatever_sixteen_processes_do_at_once_no_pair_is_live_twice_and_all_tha
         assert total[what] >= at_least, what
 
 
-def test_a_cool_down_is_cut_short_only_once_whoever_reopens_the_conversation_is_through():
-    """Else the two could wait for each other: both change the same rows, and in orders that need not be the same."""
+def test_a_cool_down_is_cut_short_only_after_a_concurrent_reopening_ends():
+    """Otherwise the two could deadlock: both change the same rows, not always in the same order."""
     add_numbers(1)
     ended = talk(ALICE, BOB).close()
     alice, bob = (Participant.objects.filter(pk=each.pk) for each in members(ended))
@@ -123,7 +121,7 @@ def test_a_cool_down_is_cut_short_only_once_whoever_reopens_the_conversation_is_
 
     late = threading.Thread(target=create)
     with transaction.atomic():
-        # As reopening does, but row by row.
+        # Do as reopening does, but row by row.
         Conversation.objects.select_for_update(no_key=True).get(pk=ended.pk)
         bob.update(release_at=None)
         late.start()
@@ -136,12 +134,12 @@ def test_a_cool_down_is_cut_short_only_once_whoever_reopens_the_conversation_is_
 
 
 @pytest.mark.parametrize(("verb", "state"), [("retire", "active"), ("lose", "quarantined")])
-def test_a_number_does_not_retire_under_somebody_who_is_just_being_given_it(verb, state):
-    """It waits until they are through, and then counts them. One that is lost stays in quarantine for them."""
+def test_a_number_does_not_retire_during_a_concurrent_assignment(verb, state):
+    """Retiring waits for the assignment, then counts it. A number lost at the carrier stays in quarantine for it."""
     [number] = add_numbers(1)
     failures = []
 
-    def take_it_away():
+    def remove_number():
         try:
             getattr(VirtualNumber.objects.get(pk=number.pk), verb)(reason="for the test")
         except StaleState as error:
@@ -149,7 +147,7 @@ def test_a_number_does_not_retire_under_somebody_who_is_just_being_given_it(verb
         finally:
             connection.close()
 
-    thread = threading.Thread(target=take_it_away)
+    thread = threading.Thread(target=remove_number)
     with transaction.atomic():
         assert VirtualNumber.objects.add_live_pairs({number.pk: 1})
         thread.start()

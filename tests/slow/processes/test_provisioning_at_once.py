@@ -1,4 +1,4 @@
-"""Runs of the same order at the same moment buy no more than was asked for."""
+"""Concurrent runs of the same order buy no more than was ordered."""
 
 import threading
 from contextlib import suppress
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db
 @pytest.mark.postgres
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("round_", range(5))
-def test_runs_at_once_of_the_same_order_buy_no_more_than_was_asked_for(rentals, round_):
+def test_concurrent_runs_of_one_order_buy_no_more_than_was_ordered(rentals, round_):
     rentals.gone.update({"+447700900701", "+447700900703"})
     runs, spec = 6, OrderSpec(country="GB", count=5)
     start = threading.Barrier(runs)
@@ -48,8 +48,8 @@ def test_runs_at_once_of_the_same_order_buy_no_more_than_was_asked_for(rentals, 
 
 @pytest.mark.postgres
 @pytest.mark.django_db(transaction=True)
-def test_two_runs_that_count_at_the_same_moment_do_not_both_take_the_last_place(rentals, monkeypatch):
-    """Held between the count and the insert until the other has counted too, which the lock does not let it."""
+def test_two_runs_that_count_at_once_do_not_both_buy_the_last_number(rentals, monkeypatch):
+    """Each run waits between its count and its insert for the other to count too, which the lock prevents."""
     order = find_or_open_order(OrderSpec(country="GB", count=1))
     both_have_counted = threading.Barrier(2)
     count = order_module._has_room
@@ -81,8 +81,8 @@ def test_two_runs_that_count_at_the_same_moment_do_not_both_take_the_last_place(
     assert len([number for number in intended if number]) == order.numbers.count() == 1
 
 
-def test_a_run_that_finds_no_more_leaves_an_order_open_for_which_another_is_still_buying(rentals):
-    """Else what the other buys would belong to an order that has ended, and nobody would go on with it."""
+def test_an_order_stays_open_while_another_run_is_still_buying_for_it(rentals):
+    """Otherwise the other run's numbers would belong to an order that has ended, and nothing would complete them."""
     order = find_or_open_order(OrderSpec(country="GB", count=2))
     number = order_module._record_intent(order, rentals.offers[0])
 
@@ -94,8 +94,8 @@ def test_a_run_that_finds_no_more_leaves_an_order_open_for_which_another_is_stil
     assert order.state == OrderState.SHORT
 
 
-def refused_to_another_run(rentals, *, then=lambda: None):
-    """At the next purchase, another run of the order is told that the number is gone, and gives it up."""
+def reject_in_another_run(rentals, *, then=lambda: None):
+    """Let another run of the order be rejected right after the next purchase, and give the number up."""
 
     def another_run(name):
         if name == "after buy":
@@ -106,8 +106,8 @@ def refused_to_another_run(rentals, *, then=lambda: None):
     rentals.at_step = another_run
 
 
-def test_a_number_bought_after_all_takes_its_place_back(rentals):
-    refused_to_another_run(rentals)
+def test_a_number_found_to_be_bought_counts_for_its_order_again(rentals):
+    reject_in_another_run(rentals)
 
     order, steps = run(OrderSpec(country="GB", count=1))
 
@@ -116,15 +116,15 @@ def test_a_number_bought_after_all_takes_its_place_back(rentals):
     assert steps[0].detail == ""
 
 
-def test_a_number_bought_after_all_whose_place_is_filled_is_kept_counted_and_told(rentals):
+def test_a_surplus_number_is_kept_counted_and_reported(rentals):
     order = find_or_open_order(OrderSpec(country="GB", count=1))
-    refused_to_another_run(rentals, then=lambda: list(fulfil(order)))
+    reject_in_another_run(rentals, then=lambda: list(fulfil(order)))
 
     steps = list(fulfil(NumberOrder.objects.get()))
 
     assert pool() == set(rentals.account) == {"+447700900700", "+447700900701"}
     assert steps[0].kind == StepKind.BOUGHT
-    assert steps[0].detail == "beyond the 1 asked for, as its place was filled meanwhile"
+    assert steps[0].detail == "beyond the 1 asked for: another run has filled its place"
     events = VirtualNumber.objects.get(number="+447700900700").events.values_list("reason", flat=True)
     assert f"purchase confirmed late, {steps[0].detail}" in events
     assert order.numbers.rented().count() == 2

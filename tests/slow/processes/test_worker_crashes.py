@@ -1,4 +1,4 @@
-"""Workers that are killed again and again, under a steady flow of texts: what arrived at the carrier, and how often."""
+"""Workers that are killed repeatedly under a steady flow of texts: what arrives at the carrier, and how often."""
 
 import random
 import signal
@@ -18,13 +18,13 @@ from tests.support.stub_carrier import StubCarrier
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.postgres]
 
 LINES = 40
-LATENCY = 0.2  # Seconds: long enough for several texts to be under way whenever a worker dies.
+LATENCY = 0.2  # seconds: long enough for several calls to be in flight whenever a worker dies
 TEXTS_A_SECOND = 50
-# Seconds. On a machine that is busy with other things, a call may leave so much later than it was meant to.
+# Seconds. On a busy machine, a call may leave this much later than planned.
 DOUBT = "3"
 
 
-def test_twenty_killed_workers_lose_nothing_keep_the_order_and_send_twice_only_what_was_in_doubt(tmp_path):
+def test_twenty_killed_workers_lose_nothing_keep_the_order_and_resend_only_unknown_messages(tmp_path):
     with (
         StubCarrier(tmp_path) as stub,
         Relays(tmp_path, stub, UNKNOWN_OUTCOME_POLICY="resend", UNKNOWN_OUTCOME_TIMEOUT_SECONDS=DOUBT) as relays,
@@ -36,13 +36,13 @@ def test_twenty_killed_workers_lose_nothing_keep_the_order_and_send_twice_only_w
         arrivals = Counter(each.message for each in arrived(stub))
         assert set(arrivals) == set(OutboundMessage.objects.values_list("client_ref", flat=True))
         assert all(times <= 1 + doubts[message] for message, times in arrivals.items())
-        assert doubts, "nobody was killed while it was sending?"
-        # Each time under another number, so that its receipts can be told apart.
+        assert doubts, "no worker was killed while it was sending"
+        # Each attempt has its own number, so that receipts name their attempt.
         assert max(Counter(arrived(stub)).values()) == 1
         assert_in_order(list(dict.fromkeys(each.message for each in arrived(stub))), lines=LINES)
 
 
-def test_with_the_policy_hold_nothing_arrives_twice_and_what_may_not_have_arrived_is_listed(tmp_path):
+def test_the_hold_policy_sends_nothing_twice_and_lists_unknown_messages(tmp_path):
     with StubCarrier(tmp_path) as stub, Relays(tmp_path, stub, UNKNOWN_OUTCOME_TIMEOUT_SECONDS=DOUBT) as relays:
         kill_again_and_again(8, relays, stub)
 
@@ -50,12 +50,12 @@ def test_with_the_policy_hold_nothing_arrives_twice_and_what_may_not_have_arrive
         states = dict(OutboundMessage.objects.values_list("client_ref", "state"))
         for message, state in states.items():
             assert arrivals[message] == 1 or (state == "unknown" and arrivals[message] == 0), (message, state)
-        assert set(states.values()) == {"sent", "unknown"}, "nobody was killed while it was sending?"
+        assert set(states.values()) == {"sent", "unknown"}, "no worker was killed while it was sending"
         assert_in_order(list(dict.fromkeys(each.message for each in arrived(stub))), lines=LINES)
 
 
 def kill_again_and_again(times, relays, stub):
-    """Two workers, of which the older one is killed at a random moment and replaced. Returns when all is settled."""
+    """Run two workers, and kill and replace the older one at random moments. Return when all messages are settled."""
     seed = random.randrange(10**9)
     sys.stdout.write(f"seed: {seed}\n")  # pytest shows it with a failure.
     moments = random.Random(seed)
@@ -64,7 +64,7 @@ def kill_again_and_again(times, relays, stub):
     people = [members(talk(ALICE, f"+4477007{index:05}"))[1] for index in range(LINES)]
     workers = deque([relays.start("--concurrency", "8"), relays.start("--concurrency", "8")])
     choice = random.Random(seed + 1)
-    # Each once, and then at random.
+    # Each of them once, and then at random.
     with texts_keep_coming(chain(people, iter(lambda: choice.choice(people), None)), TEXTS_A_SECOND):
         for _ in range(times):
             victim = workers.popleft()
@@ -82,7 +82,7 @@ def unsettled(relays):
 
 
 class Arrival(str):
-    """A client-ref as it was at the carrier: that of a message, and the number of the attempt."""
+    """A client-ref at the carrier: the message's own, and the number of the attempt."""
 
     @property
     def message(self):

@@ -1,4 +1,4 @@
-"""Forty texts at once while the database is away, frozen or slow: each is answered in time, none is lost or doubled."""
+"""Forty webhooks at once while the database is down, frozen or slow: each is answered in time, none lost or doubled."""
 
 import json
 import time
@@ -22,15 +22,15 @@ pytestmark = [pytest.mark.postgres, pytest.mark.slow, pytest.mark.xdist_group("p
 
 INBOUND = "/webhooks/vonage/inbound-sms"
 CLIENTS = 40
-# Vonage waits for 15 seconds. Here it is twice as long, since the machine may be busy with other things; without the
-# product's deadlines it would be a minute and more.
+# Vonage waits for 15 seconds. The limit here is twice that, because the machine may be busy. Without the product's
+# deadlines an answer would take more than a minute.
 LONGEST = 30.0
-THREADS = 16  # of gunicorn.conf.py, in all
+THREADS = 16  # in total, in gunicorn.conf.py
 SCENE = f"from tests.support.builders import *; add_numbers(2); print(proxies(talk({ALICE!r}, BOB))[0])"
 
 
 class World:
-    """Texts from Alice to a real gunicorn, whose database is at the other end of a network that can fail."""
+    """A real gunicorn that gets Alice's texts, and whose database is behind a network that can fail."""
 
     def __init__(self, cluster, network, server):
         self.network = network
@@ -42,13 +42,13 @@ class World:
         self._acknowledged = set()
 
     def post(self):
-        """One text from each client, all at once: the statuses of the answers, and the longest time that one took."""
+        """Post one text from each client at once; return the set of statuses and the longest time, in seconds."""
         with ThreadPoolExecutor(CLIENTS) as clients:
             answers = list(clients.map(self._post, [next(self._ids) for _ in range(CLIENTS)]))
         return {status for status, _ in answers}, max(seconds for _, seconds in answers)
 
     def keep_posting(self, *, seconds, rate):
-        """So many texts a second, whatever becomes of the ones before: how long each waited for its answer."""
+        """Post texts at this rate per second, without waiting for answers; return each status and its seconds."""
         with ThreadPoolExecutor(200) as clients:
             answers = []
             for _ in range(int(seconds * rate)):
@@ -57,7 +57,7 @@ class World:
             return [answer.result() for answer in answers]
 
     def list_conversations(self):
-        """The status of the API's answer, and how long it took."""
+        """Call the API, and return the status of its answer and the seconds that it took."""
         start = time.monotonic()
         connection = HTTPConnection("localhost", self._server.port, timeout=60)
         connection.request("GET", "/api/v1/conversations/", headers={"Authorization": f"Bearer {self._key}"})
@@ -74,11 +74,11 @@ class World:
     def wait_until_it_works(self):
         end = time.monotonic() + PATIENCE
         while self.post()[0] != {200}:
-            assert time.monotonic() < end, "it does not work again"
+            assert time.monotonic() < end, "the server has not recovered"
             time.sleep(0.1)
 
-    def check_the_books(self):
-        """What was acknowledged is there, and all that is there is there once."""
+    def check_stored_texts(self):
+        """Check that each acknowledged text is stored, and that each stored text is stored and relayed once."""
         stored = self._cluster.query("SELECT carrier_message_id FROM conversations_inboundmessage")
         queued = self._cluster.query("SELECT inbound_id FROM conversations_outboundmessage")
         assert self._acknowledged <= {message_id for (message_id,) in stored}
@@ -98,11 +98,11 @@ class World:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("outages")
+    directory = tmp_path_factory.mktemp("deadline")
     try:
         cluster = Cluster().__enter__()
     except NoCluster as error:
-        pytest.skip(f"needs a PostgreSQL server of its own: {error}")
+        pytest.skip(f"needs a separate PostgreSQL server: {error}")
     try:
         with Network("127.0.0.1", cluster.port) as network:
             server = Gunicorn(directory)
@@ -117,13 +117,13 @@ def running(tmp_path_factory):
 def world(running):
     running.wait_until_it_works()
     yield running
-    running.network.mend()
+    running.network.restore()
     running.wait_until_it_works()
-    running.check_the_books()
+    running.check_stored_texts()
 
 
-def test_with_the_database_away_every_webhook_is_a_503_at_once(world):
-    """At once: most do not even try to connect."""
+def test_every_webhook_gets_a_503_at_once_while_the_database_is_down(world):
+    """Most webhooks do not even try to connect."""
     world.network.go_away()
 
     for _ in range(3):
@@ -135,7 +135,7 @@ def test_with_the_database_away_every_webhook_is_a_503_at_once(world):
         assert world.network.calls - before < CLIENTS / 2
 
 
-def test_with_a_frozen_database_every_webhook_is_a_503_before_vonage_gives_up(world):
+def test_every_webhook_gets_a_503_in_time_while_the_database_is_frozen(world):
     world.network.freeze()
 
     statuses, longest = world.post()
@@ -144,7 +144,7 @@ def test_with_a_frozen_database_every_webhook_is_a_503_before_vonage_gives_up(wo
     assert longest < LONGEST
 
 
-def test_while_it_stays_frozen_webhooks_do_not_wait_for_one_another(world):
+def test_webhooks_do_not_wait_for_each_other_while_the_database_is_frozen(world):
     world.network.freeze()
     world.post()
 
@@ -153,11 +153,11 @@ def test_while_it_stays_frozen_webhooks_do_not_wait_for_one_another(world):
 
     assert statuses == {503}
     assert longest < LONGEST
-    # One of each process tries to connect, and the others fail at once.
+    # One thread of each process tries to connect, and the others fail at once.
     assert world.network.calls - before < CLIENTS / 2
 
 
-def test_with_a_slow_database_every_webhook_is_answered_before_vonage_gives_up(world):
+def test_every_webhook_is_answered_in_time_by_a_slow_database(world):
     world.network.latency = 0.3
 
     statuses, longest = world.post()
@@ -166,8 +166,8 @@ def test_with_a_slow_database_every_webhook_is_answered_before_vonage_gives_up(w
     assert longest < LONGEST
 
 
-def test_with_a_slow_database_texts_that_keep_coming_are_answered_before_vonage_gives_up(world):
-    world.network.latency = 0.8  # A text takes some four seconds, so sixteen threads take in four texts a second.
+def test_a_steady_flow_of_webhooks_is_answered_in_time_by_a_slow_database(world):
+    world.network.latency = 0.8  # A text takes about four seconds, so sixteen threads accept four texts a second.
 
     answers = world.keep_posting(seconds=25, rate=12)
 
@@ -175,7 +175,7 @@ def test_with_a_slow_database_texts_that_keep_coming_are_answered_before_vonage_
     assert max(seconds for _, seconds in answers) < LONGEST
 
 
-def test_those_who_call_the_api_of_a_frozen_database_keep_no_webhook_from_its_answer(world):
+def test_api_calls_to_a_frozen_database_do_not_delay_webhooks(world):
     assert world.list_conversations()[0] == 200
     world.network.freeze()
     with ThreadPoolExecutor(CLIENTS) as clients:
@@ -189,8 +189,8 @@ def test_those_who_call_the_api_of_a_frozen_database_keep_no_webhook_from_its_an
         assert {call.result()[0] for call in calls} == {503}
 
 
-def test_texts_that_are_given_up_leave_no_connection_behind(world):
-    """A lock that somebody holds, such as a migration: each text is given up, and with it its half at the server."""
+def test_abandoned_webhooks_leave_no_connection_behind(world):
+    """Behind a lock, such as a migration's, each request is abandoned together with its connection at the server."""
     with world.lock_what_webhooks_write():
         answers = world.keep_posting(seconds=15, rate=12)
 
@@ -200,7 +200,7 @@ def test_texts_that_are_given_up_leave_no_connection_behind(world):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_text_that_finds_its_connection_dead_is_taken_in_over_a_new_one(client):
+def test_a_webhook_with_a_dead_connection_reconnects(client):
     add_numbers(2)
     params = signed_inbound(msisdn=ALICE[1:], to=proxies(talk(ALICE, BOB))[0][1:])
     client.post(INBOUND, params, "application/json")
@@ -213,7 +213,7 @@ def test_a_text_that_finds_its_connection_dead_is_taken_in_over_a_new_one(client
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_page_that_finds_its_connection_dead_says_so_and_the_next_one_is_there(admin_client):
+def test_a_page_with_a_dead_connection_gets_a_503_and_the_next_one_reconnects(admin_client):
     admin_client.raise_request_exception = False
     with psycopg.connect(connection.connection.info.dsn, autocommit=True) as staff:
         staff.execute("SELECT pg_terminate_backend(%s)", [connection.connection.info.backend_pid])

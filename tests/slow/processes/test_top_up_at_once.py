@@ -1,6 +1,6 @@
-"""Workers at the same rule at the same moment buy no more than is missing, and spend no more than the budget.
+"""Concurrent workers with the same rule buy no more than is missing, and spend no more than the budget.
 
-Normally a lease keeps them apart: here it does not.
+Normally a lease keeps them apart. These tests disable it.
 """
 
 import threading
@@ -54,7 +54,7 @@ def workers_at(rule):
 
 
 @pytest.mark.parametrize("round_", range(5))
-def test_workers_at_once_buy_no_more_than_is_missing(rentals, no_lease, round_):
+def test_concurrent_workers_buy_no_more_than_is_missing(rentals, no_lease, round_):
     rentals.gone.update({"+447700900701", "+447700900703"})
     rule = add_rule(target=5)
 
@@ -67,7 +67,7 @@ def test_workers_at_once_buy_no_more_than_is_missing(rentals, no_lease, round_):
 
 
 @pytest.mark.parametrize("round_", range(5))
-def test_workers_at_once_spend_no_more_than_the_budget(rentals, no_lease, round_):
+def test_concurrent_workers_spend_no_more_than_the_budget(rentals, no_lease, round_):
     rentals.gone.add("+447700900701")
     rule = add_rule(target=8, monthly_budget=Decimal("4.99"))
 
@@ -77,8 +77,8 @@ def test_workers_at_once_spend_no_more_than_the_budget(rentals, no_lease, round_
     assert budget.spent_this_month(rule) == Decimal("3.75")
 
 
-def test_two_that_count_the_money_at_the_same_moment_do_not_both_spend_the_last_of_it(rentals, monkeypatch):
-    """Held between the count and the insert until the other has counted too, which the lock does not let it."""
+def test_two_workers_that_check_the_budget_at_once_do_not_both_spend_the_rest(rentals, monkeypatch):
+    """Each worker waits between its count and its insert for the other to count too, which the lock prevents."""
     rule = add_rule(monthly_budget=Decimal("1.25"))
     order = top_up_module._order_to_fulfil(rule)
     assert order

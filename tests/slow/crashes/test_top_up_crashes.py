@@ -1,4 +1,4 @@
-"""Killed anywhere and gone on with, a top-up buys for one shortage once, and stays within its budget."""
+"""A top-up that is killed anywhere and resumed buys for one shortage once, and stays within its budget."""
 
 from decimal import Decimal
 from itertools import count
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.mark.parametrize("happens", MISHAPS)
-def test_killed_at_any_step_and_gone_on_with_it_buys_once_for_one_shortage(rentals, steps, happens, every_step):
+def test_a_top_up_killed_at_any_step_and_resumed_buys_once_for_one_shortage(rentals, steps, happens, every_step):
     for step in steps_to_try(happens, every=every_step):
         with world(rentals, steps, happens):
             rule = add_rule()
@@ -30,18 +30,18 @@ def test_killed_at_any_step_and_gone_on_with_it_buys_once_for_one_shortage(renta
             assert len(rentals.account) == len(rentals.bought) == 2
             assert free_numbers(rule) == 2
             assert NumberOrder.objects.get().state == OrderState.COMPLETE
-            told = NumberOrder.objects.get().events.filter(reason__startswith="bought ", actor="top-up")
-            assert told.count() == 2
+            purchases = NumberOrder.objects.get().events.filter(reason__startswith="bought ", actor="top-up")
+            assert purchases.count() == 2
             active = VirtualNumber.objects.active()
             assert {each.number for each in active} == set(rentals.account) == rentals.reaching_us()
         if not killed:
             break
-    assert step > 20, "hardly any steps: is the counting broken?"
+    assert step > 20, "too few steps: the counting may be broken"
 
 
-# Two mishaps, and so two fifths of the steps.
+# Two of the five mishaps, so two fifths of the steps are tried.
 @pytest.mark.parametrize("happens", [plain, request_is_lost])
-def test_killed_at_any_step_it_never_costs_more_than_the_budget(rentals, steps, happens, every_step):
+def test_a_top_up_killed_at_any_step_stays_within_its_budget(rentals, steps, happens, every_step):
     for step in steps_to_try(happens, every=every_step):
         with world(rentals, steps, happens):
             rule = add_rule(target=5, monthly_budget=Decimal("2.60"))
@@ -60,9 +60,9 @@ def test_killed_at_any_step_it_never_costs_more_than_the_budget(rentals, steps, 
     assert step > 20
 
 
-def test_killed_at_any_step_and_again_at_any_step_of_the_next_round_it_still_buys_once(rentals, steps, every_step):
+def test_a_top_up_killed_twice_at_any_steps_still_buys_once(rentals, steps, every_step):
     for first in steps_to_try(plain, every=every_step):
-        # Some of all pairs are enough, and each step is second somewhere.
+        # A sample of all pairs is enough, and each step is the second of some pair.
         for second in count(first // STRIDE % 10, 10):
             with world(rentals, steps, plain):
                 rule = add_rule()
@@ -81,7 +81,7 @@ def test_killed_at_any_step_and_again_at_any_step_of_the_next_round_it_still_buy
             break
 
 
-def test_reply_after_reply_is_lost_and_yet_each_number_is_bought_once(rentals):
+def test_each_number_is_bought_once_even_if_every_reply_is_lost(rentals):
     rule = add_rule(target=5, monthly_budget=Decimal("5.00"))
     rentals.fail("buy", *[LOST] * 3)
 
