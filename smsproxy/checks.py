@@ -4,17 +4,20 @@ Settings with which the program cannot run are rejected in settings.py.
 """
 
 import datetime
+import sqlite3
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.db import connection
 from django.http.request import validate_host
 from django.utils import timezone
 
 # `manage.py check --tag smsproxy` runs these alone.
 TAG = "smsproxy"
+SQLITE_NEEDED = (3, 35)
 NUMBER_INSIGHT_ENDS = datetime.date(2027, 2, 4)
 
 
@@ -27,6 +30,19 @@ def the_name_numbers(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[C
             "numbers/__init__.py exists: it hides Python's standard module numbers, which decimal needs.",
             hint="Delete it. smsproxy/__init__.py makes the app importable without it.",
             id="smsproxy.E001",
+        )
+    ]
+
+
+@register(TAG)
+def sqlite_version(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    if connection.vendor != "sqlite" or sqlite3.sqlite_version_info >= SQLITE_NEEDED:
+        return []
+    return [
+        Error(
+            f"SQLite 3.35 or newer is needed, this is {sqlite3.sqlite_version}: the worker's statements use RETURNING.",
+            hint="Update SQLite, or use PostgreSQL (DATABASE_URL).",
+            id="smsproxy.E007",
         )
     ]
 
