@@ -30,7 +30,7 @@ WRONG = {
         WHERE released_at IS NULL GROUP BY 1, 2 HAVING count(*) > 1
     """,
     "a number whose count of live pairs is wrong": """
-        SELECT id, live FROM numbers_virtualnumber WHERE live <> (
+        SELECT id, live_pair_count FROM numbers_virtualnumber WHERE live_pair_count <> (
             SELECT count(*) FROM conversations_participant WHERE proxy_number_id = numbers_virtualnumber.id
             AND released_at IS NULL
         )
@@ -61,7 +61,7 @@ WRONG = {
         OR author.real_number_id = m.recipient_id
     """,
 }
-TOO_FULL = "SELECT id, live FROM numbers_virtualnumber WHERE live > %s"
+TOO_FULL = "SELECT id, live_pair_count FROM numbers_virtualnumber WHERE live_pair_count > %s"
 
 
 def watch(crowd, cap):
@@ -133,7 +133,7 @@ def test_a_cool_down_is_cut_short_only_after_a_concurrent_reopening_ends():
     assert answers == [NoNumberFree]
 
 
-@pytest.mark.parametrize(("verb", "state"), [("retire", "active"), ("lose", "quarantined")])
+@pytest.mark.parametrize(("verb", "state"), [("retire", "active"), ("mark_lost", "quarantined")])
 def test_a_number_does_not_retire_during_a_concurrent_assignment(verb, state):
     """Retiring waits for the assignment, then counts it. A number lost at the carrier stays in quarantine for it."""
     [number] = add_numbers(1)
