@@ -2,7 +2,6 @@
 
 import re
 import shutil
-import sqlite3
 import subprocess
 import sys
 from datetime import datetime
@@ -10,9 +9,7 @@ from datetime import datetime
 import pytest
 from django.core.checks import run_checks
 from django.core.management import CommandError, call_command
-from django.db import connection
 
-from smsproxy.checks import sqlite_version
 from smsproxy.environment import RENAMED
 from tests.support.demo_process import ROOT
 from tests.support.settings_file import GOOD, VONAGE, good_but, read_settings, start
