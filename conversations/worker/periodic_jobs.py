@@ -176,14 +176,17 @@ def throttled(
 
 
 def _each(rows: Iterable[Any], verb: Callable[[Any], object]) -> int:
-    """Call the verb on each row until the time is up. Return how many rows changed: another worker may be first."""
+    """Call the verb on each row until the time is up, on one at least. Return how many rows changed.
+
+    A row does not change if another worker was first.
+    """
     count, end = 0, time.monotonic() + TIME_BUDGET
     for row in rows:
-        if time.monotonic() > end:
-            break
         with suppress(StaleState):
             verb(row)
             count += 1
+        if time.monotonic() > end:
+            break
     return count
 
 
