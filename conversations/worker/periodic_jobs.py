@@ -51,7 +51,7 @@ class PeriodicJobs(threading.Thread):
     """A thread that runs the jobs until `stop` is set, with its own database connection."""
 
     def __init__(self, stop: threading.Event) -> None:
-        super().__init__(name="sweeper")
+        super().__init__(name="periodic jobs")
         self._stopping = stop
 
     def run(self) -> None:

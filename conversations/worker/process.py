@@ -11,7 +11,7 @@ from conversations.delivery.relay import Relay
 from conversations.delivery.wakeup import Listener
 from conversations.worker.periodic_jobs import PeriodicJobs
 from conversations.worker.sqlite_lock import alone_on_sqlite
-from conversations.worker.top_up_thread import Buyer
+from conversations.worker.top_up_thread import TopUpThread
 
 # Seconds for which a thread may compute while others wait. At Python's own 5 ms, the threads that call the carrier and
 # the thread that owns the database delay each other.
@@ -27,7 +27,7 @@ def run(relay: Relay, stop: threading.Event, *, started: Callable[[], None] = la
         started()
         listener = Listener()
         listener.start()
-        beside = [PeriodicJobs(stop), Buyer(stop)]
+        beside = [PeriodicJobs(stop), TopUpThread(stop)]
         for thread in beside:
             thread.start()
         relay.work(stop)

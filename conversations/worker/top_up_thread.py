@@ -17,11 +17,11 @@ log = logging.getLogger(__name__)
 EVERY = 60.0
 
 
-class Buyer(threading.Thread):
+class TopUpThread(threading.Thread):
     """A thread that tops up until `stop` is set. At most the carrier call in flight is finished then."""
 
     def __init__(self, stop: threading.Event) -> None:
-        super().__init__(name="buyer")
+        super().__init__(name="top-up")
         self._stopping = stop
 
     def run(self) -> None:

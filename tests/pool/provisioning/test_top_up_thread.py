@@ -10,7 +10,7 @@ from django.core.management import call_command
 from django.db import OperationalError
 
 from conversations.worker import top_up_thread
-from conversations.worker.top_up_thread import Buyer
+from conversations.worker.top_up_thread import TopUpThread
 from numbers.models import NumberOrder, OrderState, TopUp, VirtualNumber
 from numbers.provisioning import retry
 from numbers.provisioning.retry import ShutdownRequested, search, stop_on, with_retries
@@ -60,7 +60,7 @@ class TestTheThread:
         """Return the start method of a top-up thread with frequent rounds. It stops with the test."""
         monkeypatch.setattr(top_up_thread, "EVERY", 0.01)
         stop = threading.Event()
-        thread = Buyer(stop)
+        thread = TopUpThread(stop)
         yield thread.start
         stop.set()
         thread.join(60)
@@ -131,13 +131,13 @@ class TestStopping:
         rentals.at_step = lambda name: name == "after buy" and stop.set()
         rule = add_rule()
 
-        Buyer(stop)._round()
+        TopUpThread(stop)._round()
 
         rule.refresh_from_db()
         assert rule.busy_until is None
         assert len(rentals.account) == 1
         rentals.at_step = lambda name: None
-        Buyer(threading.Event())._round()
+        TopUpThread(threading.Event())._round()
         assert len(rentals.account) == len(rentals.bought) == 2
         assert NumberOrder.objects.get().state == OrderState.COMPLETE
 
