@@ -1,6 +1,6 @@
 """Periodic jobs, run by the workers in small batches: expire leases and conversations, end cool-downs, and more.
 
-A job is a function that changes a bounded number of rows and returns their count. SWEEPS, at the end, lists the jobs.
+A job is a function that changes a bounded number of rows and returns their count. JOBS, at the end, lists the jobs.
 """
 
 import logging
@@ -57,11 +57,11 @@ class PeriodicJobs(threading.Thread):
     def run(self) -> None:
         while not self._stopping.wait(INTERVAL):
             close_old_connections()
-            sweep()
+            run_jobs()
         connection.close()
 
 
-def sweep() -> None:
+def run_jobs() -> None:
     """Run each job once. Do nothing if another worker is running them."""
     try:
         with advisory_lock(_LOCK) as is_alone:
@@ -159,18 +159,18 @@ def purge_shortages() -> int:
 
 
 def throttled(
-    pause: float, sweep: Callable[[], int], *, clock: Callable[[], float] = time.monotonic
+    pause: float, job: Callable[[], int], *, clock: Callable[[], float] = time.monotonic
 ) -> Callable[[], int]:
     """Return an expensive job that does nothing for `pause` seconds after each run in this process."""
     next_at = clock()
 
-    @wraps(sweep)
+    @wraps(job)
     def seldom() -> int:
         nonlocal next_at
         if clock() < next_at:
             return 0
         next_at = clock() + pause
-        return sweep()
+        return job()
 
     return seldom
 

@@ -25,7 +25,7 @@ from conversations.delivery.relay import Relay
 from conversations.models import AccountEvent, AccountRateLimit, OutboundMessage
 from conversations.models.gcra import BURST_SECONDS
 from conversations.models.outbound import MAX_RESENDS
-from conversations.worker.periodic_jobs import sweep
+from conversations.worker.periodic_jobs import run_jobs
 from smsproxy.carriers.base import (
     AccountFault,
     CarrierRejected,
@@ -291,7 +291,7 @@ class Delivery(RuleBasedStateMachine):
     def sweep(self):
         now = timezone.now()
         before = {row.pk: row for row in OutboundMessage.objects.defer("text")}
-        sweep()
+        run_jobs()
         for after in OutboundMessage.objects.defer("text"):
             row = before[after.pk]
             if row.state == "sending" and after.state != "sending":

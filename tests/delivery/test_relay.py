@@ -13,7 +13,7 @@ from conversations.delivery.relay import Relay
 from conversations.delivery.result import Result
 from conversations.delivery.results import record, record_all
 from conversations.models import OutboundMessage, OutboundPart, Participant
-from conversations.worker.periodic_jobs import sweep
+from conversations.worker.periodic_jobs import run_jobs
 from numbers.models import NumberState, VirtualNumber
 from smsproxy.carriers.base import (
     AccountFault,
@@ -263,7 +263,7 @@ def test_a_message_that_cannot_be_decrypted_blocks_no_other_and_is_retried(carri
 
     assert state(healthy) == "sent"
     assert state(broken) == "queued"
-    sweep()
+    run_jobs()
     with connection.cursor() as cursor:
         cursor.execute("UPDATE conversations_outboundmessage SET text = %s WHERE id = %s", [encrypt("now"), broken.pk])
     later(time_machine, 301)

@@ -14,7 +14,7 @@ from conversations.delivery.relay import Relay
 from conversations.intake import receive
 from conversations.models import AccountRateLimit, Conversation, OutboundMessage, Participant, Worker
 from conversations.worker import periodic_jobs, process
-from conversations.worker.periodic_jobs import sweep
+from conversations.worker.periodic_jobs import run_jobs
 from smsproxy.carriers.base import InboundText
 from tests.support.builders import ALICE, BOB, CHARLIE, add_numbers, members, proxies, talk
 from tests.support.outbox import later, queue, state_of, work
@@ -135,7 +135,7 @@ def test_a_failing_periodic_job_does_not_stop_the_others(bob, monkeypatch):
     conversation = bob.conversation
     Conversation.objects.filter(pk=conversation.pk).update(expires_at=timezone.now())
 
-    sweep()
+    run_jobs()
 
     conversation.refresh_from_db()
     assert conversation.closed_reason == "expired"
@@ -162,7 +162,7 @@ def test_a_message_that_expires_during_a_pause_fails_and_its_sender_gets_a_notic
     relayed = OutboundMessage.objects.get()
     later(time_machine, 61)
 
-    sweep()
+    run_jobs()
     work()
 
     assert state_of(relayed) == "failed"
@@ -179,7 +179,7 @@ def test_only_pairs_past_their_cool_down_are_released(carrier, time_machine, set
     cooling.close()
     later(time_machine, 20)
 
-    sweep()
+    run_jobs()
 
     unreleased = set(Participant.objects.unreleased().values_list("conversation", flat=True))
     assert unreleased == {still_open.pk, cooling.pk}
@@ -187,10 +187,10 @@ def test_only_pairs_past_their_cool_down_are_released(carrier, time_machine, set
 
 def test_a_worker_without_a_heartbeat_for_a_day_is_purged(db, time_machine):
     Heartbeat(concurrency=1).beat(0, "")
-    sweep()
+    run_jobs()
     assert Worker.objects.count() == 1
 
     later(time_machine, 24 * 3600 + 1)
-    sweep()
+    run_jobs()
 
     assert Worker.objects.count() == 0

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from conversations.delivery.claim import claim
 from conversations.delivery.relay import Relay
 from conversations.models import OutboundMessage, OutboundState
-from conversations.worker.periodic_jobs import sweep
+from conversations.worker.periodic_jobs import run_jobs
 from numbers.models import NumberState, VirtualNumber
 from smsproxy.carriers.base import (
     AccountFault,
@@ -117,7 +117,7 @@ def test_each_line_stays_in_order_and_no_accepted_message_is_sent_twice(db, carr
 
     for _ in range(30):
         Relay().send_due()
-        sweep()
+        run_jobs()
         later(time_machine, 301)
 
     refs = [text.client_ref for text in accepted]

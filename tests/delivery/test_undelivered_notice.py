@@ -7,7 +7,7 @@ from conversations.delivery.receipts import receive_receipt
 from conversations.delivery.relay import Relay
 from conversations.intake import receive
 from conversations.models import OutboundMessage
-from conversations.worker.periodic_jobs import sweep
+from conversations.worker.periodic_jobs import run_jobs
 from smsproxy.carriers.base import (
     InboundText,
     PermanentFailure,
@@ -163,7 +163,7 @@ def test_no_notice_is_sent_from_a_released_number(carrier, conversation, setting
     [relay] = says(conversation)
     conversation.close()
     later(time_machine, settings.COOL_DOWN_SECONDS + 1)
-    sweep()
+    run_jobs()
 
     is_lost(relay)
 

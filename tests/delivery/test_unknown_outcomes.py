@@ -10,7 +10,7 @@ from conversations.delivery.receipts import receive_receipt
 from conversations.delivery.relay import Relay
 from conversations.delivery.result import Result
 from conversations.delivery.results import record
-from conversations.worker.periodic_jobs import sweep
+from conversations.worker.periodic_jobs import run_jobs
 from smsproxy.carriers.base import (
     OutcomeUnknown,
     PermanentFailure,
@@ -33,7 +33,7 @@ def test_an_unknown_outcome_is_never_resent_automatically(bob, carrier, time_mac
     Relay().send_due()
     for _ in range(3):
         later(time_machine, 10**5)
-        sweep()
+        run_jobs()
         Relay().send_due()
 
     assert state_of(message) == "unknown"
@@ -58,7 +58,7 @@ def test_under_the_resend_policy_an_unknown_outcome_is_resent_after_its_timeout(
     Relay().send_due()
     assert len(carrier.sent) == 1
     later(time_machine, settings.UNKNOWN_OUTCOME_TIMEOUT_SECONDS + 1)
-    sweep()
+    run_jobs()
     Relay().send_due()
 
     assert [text.text for text in carrier.sent] == ["first", "first", "second"]
@@ -104,10 +104,10 @@ def test_a_message_with_an_expired_lease_becomes_unknown_and_is_not_resent(bob, 
     [message] = queue(bob, "hello")
     claim(1)
 
-    sweep()
+    run_jobs()
     assert state_of(message) == "sending"
     later(time_machine, settings.SEND_LEASE_SECONDS + 1)
-    sweep()
+    run_jobs()
     Relay().send_due()
 
     assert state_of(message) == "unknown"
@@ -129,7 +129,7 @@ def test_a_stalled_worker_does_not_break_the_order_of_a_line_that_continued(bob,
     first, _ = queue(bob, "first", "second")
     [claimed] = claim(1).messages
     later(time_machine, settings.SEND_LEASE_SECONDS + 1)
-    sweep()
+    run_jobs()
     later(time_machine, settings.UNKNOWN_OUTCOME_TIMEOUT_SECONDS + 1)
     Relay().send_due()
 
@@ -148,7 +148,7 @@ def test_a_worker_that_stalls_past_its_lease_does_not_send(bob, carrier, time_ma
         claimed = claim(relay, limit)
         if not message.events.filter(new_state="unknown").exists():
             later(time_machine, settings.SEND_LEASE_SECONDS + 1)
-            sweep()
+            run_jobs()
         return claimed
 
     with monkeypatch.context() as sleepy:
@@ -164,7 +164,7 @@ def test_a_result_recorded_after_the_lease_still_settles_the_message(bob, carrie
     [message] = queue(bob, "hello")
     [claimed] = claim(1).messages
     later(time_machine, settings.SEND_LEASE_SECONDS + 1)
-    sweep()
+    run_jobs()
 
     record(Result(claimed, carrier.accept(claimed.as_outgoing())))
 
@@ -176,9 +176,9 @@ def test_a_late_failure_of_an_earlier_attempt_does_not_affect_the_next(bob, carr
     [message] = queue(bob, "hello")
     [first] = claim(1).messages
     later(time_machine, settings.SEND_LEASE_SECONDS + 1)
-    sweep()
+    run_jobs()
     later(time_machine, settings.UNKNOWN_OUTCOME_TIMEOUT_SECONDS + 1)
-    sweep()
+    run_jobs()
     claim(1)
 
     record(Result(first, PermanentFailure("barred")))
@@ -196,7 +196,7 @@ def test_an_expired_message_is_not_resent_by_staff_or_policy(bob, carrier, time_
 
     with pytest.raises(StaleState):
         message.resend(reason="staff")
-    sweep()
+    run_jobs()
 
     assert state_of(message) == "unknown"
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from conversations.insight.explain_route import explain_route
 from conversations.lifecycle.request import NoNumberFree
 from conversations.models import ConversationEvent, InboundMessage, OutboundMessage, Participant
-from conversations.worker.periodic_jobs import sweep
+from conversations.worker.periodic_jobs import run_jobs
 from numbers.assignment.policy import ExhaustionPolicy
 from numbers.models import NumberState, Pool, RealNumber, VirtualNumber
 from smsproxy.states import StaleState
@@ -204,7 +204,7 @@ def test_a_released_pair_is_explained_with_its_last_conversation(client, time_ma
     conversation = talk(ALICE, BOB, reference="order-42")
     conversation.close()
     later(time_machine, settings.COOL_DOWN_SECONDS + 1)
-    sweep()
+    run_jobs()
 
     explained = explain_and_send(client, ALICE, proxies(conversation)[0])
 
@@ -320,7 +320,7 @@ class History:
     def wait(self, seconds, and_sweep):
         later(self.time_machine, seconds)
         if and_sweep:
-            sweep()
+            run_jobs()
 
     def text_all(self, sender):
         """Send one message to each virtual number, and one to an unknown number."""

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from conversations.insight import metrics
 from conversations.lifecycle.request import NoNumberFree
 from conversations.models import AccountRateLimit, Worker
-from conversations.worker.periodic_jobs import sweep
+from conversations.worker.periodic_jobs import run_jobs
 from numbers.models import NumberState, Pool, Shortage, VirtualNumber
 from tests.support.builders import ALICE, BOB, CHARLIE, add_numbers, talk
 from tests.support.outbox import later, queue
@@ -100,7 +100,7 @@ def test_the_shortage_counter_never_decreases_when_old_rows_are_deleted(scrape, 
         with pytest.raises(NoNumberFree):
             talk(ALICE, BOB)
 
-    sweep()
+    run_jobs()
 
     assert Shortage.objects.count() == 1
     assert scrape()[of("shortages_total", pool="", country="GB")] == 2

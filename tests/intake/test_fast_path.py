@@ -12,7 +12,7 @@ from conversations.intake import fast_path, receive
 from conversations.intake.read_arrival import read_arrival
 from conversations.models import Conversation, InboundMessage, MessageEvent, OutboundMessage
 from conversations.models.outbound import new_client_ref
-from conversations.worker.periodic_jobs import sweep
+from conversations.worker.periodic_jobs import run_jobs
 from smsproxy.carriers.base import InboundText
 from smsproxy.crypto import encrypt
 from tests.support.builders import ALICE, BOB, CHARLIE, STRANGER, add_numbers, members, proxies, replace_number_of, talk
@@ -225,7 +225,7 @@ def test_a_pair_of_numbers_that_was_given_to_others_stands_for_them_alone(time_m
     first = talk(ALICE, BOB)
     first.close()
     later(time_machine, settings.COOL_DOWN_SECONDS + 1)
-    sweep()
+    run_jobs()
     second = talk(ALICE, CHARLIE)
     assert proxies(second) == proxies(first)
 

@@ -9,7 +9,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone
 
 from conversations.models import Conversation, InboundMessage, OutboundMessage, Participant
-from conversations.worker.periodic_jobs import sweep
+from conversations.worker.periodic_jobs import run_jobs
 from numbers.models import NumberState, RealNumber, VirtualNumber
 from tests.support.builders import ALICE, BOB, CHARLIE, STRANGER, add_numbers, members, proxies, talk
 from tests.support.signing import signed_inbound
@@ -225,7 +225,7 @@ def test_after_the_cool_down_the_pair_is_free_again(time_machine, settings):
     talk(ALICE, BOB).close()
 
     time_machine.move_to(timezone.now() + timedelta(seconds=settings.COOL_DOWN_SECONDS + 1))
-    sweep()
+    run_jobs()
 
     assert not Participant.objects.unreleased().exists()
     talk(ALICE, CHARLIE)

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from conversations.intake import receive
 from conversations.models import Conversation, InboundMessage, OutboundMessage, Participant
-from conversations.worker.periodic_jobs import sweep
+from conversations.worker.periodic_jobs import run_jobs
 from numbers.models import Pool, VirtualNumber
 from smsproxy.carriers.base import InboundText
 from smsproxy.states import StaleState
@@ -131,12 +131,12 @@ def test_late_messages_reopen_a_conversation_for_the_whole_cool_down_of_its_pool
 
     conversation.close()
     pass_time(time_machine, 3 * 24 * HOUR - 1)
-    sweep()
+    run_jobs()
     assert text_from(0, conversation).outcome == "relayed"
 
     reload(conversation).close()
     pass_time(time_machine, 3 * 24 * HOUR + 1)
-    sweep()
+    run_jobs()
     assert text_from(0, conversation).outcome == "no_route"
 
 
@@ -193,10 +193,10 @@ def test_an_expired_conversation_reopened_before_it_is_closed_gets_its_full_ttl(
 
     assert reload(conversation).expires_at == timezone.now() + timedelta(seconds=HOUR)
     assert [event.reason for event in conversation.events.all()][:2] == ["a late text", "expired"]
-    sweep()
+    run_jobs()
     assert reload(conversation).is_live()
     pass_time(time_machine, HOUR)
-    sweep()
+    run_jobs()
     assert reload(conversation).closed_reason == "expired"
 
 
@@ -208,7 +208,7 @@ def test_a_reopened_idle_conversation_is_closed_again_if_nobody_writes(time_mach
     assert [event.reason for event in conversation.events.all()][:2] == ["a late text", "idle"]
 
     pass_time(time_machine, HOUR)
-    sweep()
+    run_jobs()
     assert reload(conversation).closed_reason == "idle"
 
 
@@ -227,7 +227,7 @@ def test_the_cool_down_restarts_when_a_reopened_conversation_ends(time_machine, 
     text_from(0, conversation)
     reload(conversation).close()
     pass_time(time_machine, 2 * HOUR)
-    sweep()
+    run_jobs()
 
     assert text_from(0, conversation).outcome == "relayed"
 
@@ -253,7 +253,7 @@ def test_a_closed_conversation_can_be_closed_permanently_more_than_once(api, tim
     conversation = new_conversation(late_messages="reopen", ttl=HOUR)
     pass_time(time_machine, HOUR)
     if is_swept:
-        sweep()
+        run_jobs()
 
     answers = [closed_for_good(api, conversation).json() for _ in range(2)]
 
@@ -322,7 +322,7 @@ def test_after_the_cool_down_a_late_message_reaches_nobody(time_machine, setting
     conversation = new_conversation(late_messages=late_messages)
     conversation.close()
     pass_time(time_machine, settings.COOL_DOWN_SECONDS + 1)
-    sweep()
+    run_jobs()
     strangers = talk(CHARLIE, "+447700900004")
     assert set(proxies(strangers)) == set(proxies(conversation))
 
@@ -338,7 +338,7 @@ def test_after_the_cool_down_a_late_message_reaches_its_senders_own_next_convers
     conversation = talk(ALICE, BOB, late_messages="reopen")
     conversation.close()
     pass_time(time_machine, settings.COOL_DOWN_SECONDS + 1)
-    sweep()
+    run_jobs()
     mine = talk(ALICE, CHARLIE)
 
     assert text_from(0, conversation).participant.conversation == mine
@@ -350,7 +350,7 @@ def test_cooling_numbers_are_not_given_to_another_conversation_of_the_same_perso
     conversation = new_conversation()
     conversation.close()
     pass_time(time_machine, settings.COOL_DOWN_SECONDS - HOUR)
-    sweep()
+    run_jobs()
 
     assert proxies(talk(ALICE, CHARLIE))[0] != proxies(conversation)[0]
 
@@ -395,7 +395,7 @@ def test_an_expired_conversation_is_reopened_with_its_full_ttl(api, time_machine
     conversation = new_conversation(ttl=HOUR, idle_ttl=HOUR)
     pass_time(time_machine, 2 * HOUR)
     if is_swept:
-        sweep()
+        run_jobs()
 
     answer = reopen(api, conversation).json()
 
@@ -408,7 +408,7 @@ def test_a_conversation_that_is_closed_concurrently_can_be_reopened(time_machine
     new_conversation(ttl=HOUR)
     pass_time(time_machine, HOUR)
     stale = Conversation.objects.get()
-    sweep()
+    run_jobs()
 
     stale.reopen()
 
@@ -426,7 +426,7 @@ def test_a_conversation_that_is_reopened_concurrently_is_not_closed_as_expired(t
         close(found)
 
     monkeypatch.setattr(Conversation, "close_expired", open_first)
-    sweep()
+    run_jobs()
 
     assert reload(conversation).is_live()
 
@@ -447,7 +447,7 @@ def test_a_conversation_whose_numbers_were_released_cannot_be_reopened(api, time
     conversation = new_conversation()
     conversation.close()
     pass_time(time_machine, settings.COOL_DOWN_SECONDS + 1)
-    sweep()
+    run_jobs()
 
     for _ in range(2):
         answer = reopen(api, conversation)

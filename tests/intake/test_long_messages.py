@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from conversations.intake import long_messages
 from conversations.models import Conversation, InboundMessage, LongMessage, OutboundMessage
-from conversations.worker.periodic_jobs import relay_incomplete_long_messages, sweep
+from conversations.worker.periodic_jobs import relay_incomplete_long_messages, run_jobs
 from numbers.models import NumberState, RealNumber, VirtualNumber
 from smsproxy.carriers.base import InboundText
 from smsproxy.carriers.gsm7 import split
@@ -77,7 +77,7 @@ def joined_messages():
 
 def pass_time(time_machine, seconds):
     later(time_machine, seconds)
-    sweep()
+    run_jobs()
 
 
 # Joining --------------------------------------------------------------------------------------------------------------
@@ -517,10 +517,10 @@ def test_a_last_part_that_arrives_during_the_timeout_job_is_relayed_once():
         post(first)
         LongMessage.objects.filter(closed_at=None).update(due_at=timezone.now())
 
-        at_once(5, lambda index, last=last: sweep() if index else post(last))
+        at_once(5, lambda index, last=last: run_jobs() if index else post(last))
 
         LongMessage.objects.filter(closed_at=None).update(due_at=timezone.now())
-        sweep()
+        run_jobs()
         gone = "".join(relayed())
         assert (gone.count(f"<{time}.1>"), gone.count(f"<{time}.2>")) == (1, 1)
 

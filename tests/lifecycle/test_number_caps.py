@@ -12,7 +12,7 @@ from conversations.models import (
     Conversation,
     Participant,
 )
-from conversations.worker.periodic_jobs import sweep
+from conversations.worker.periodic_jobs import run_jobs
 from numbers.models import Pool, Shortage, VirtualNumber
 from tests.support.api_requests import counts_are_right, given, is_refused, of_pool
 from tests.support.builders import ALICE, BOB, CHARLIE, add_numbers, talk
@@ -94,7 +94,7 @@ def test_cooling_pairs_count_towards_the_cap_until_their_release(create, setting
     assert create(CHARLIE, "+447700900004").status_code == 409
 
     later(time_machine, settings.COOL_DOWN_SECONDS + 1)
-    sweep()
+    run_jobs()
 
     assert create(CHARLIE, "+447700900004").status_code == 201
 

@@ -21,7 +21,7 @@ from conversations.models import (
     OutboundState,
     Participant,
 )
-from conversations.worker.periodic_jobs import sweep
+from conversations.worker.periodic_jobs import run_jobs
 from numbers.assignment.policy import Geography
 from numbers.management.exit_codes import ExitCode
 from numbers.models import NumberState, Pool, VirtualNumber
@@ -94,7 +94,7 @@ def test_the_replaced_pair_is_not_reassigned_during_its_cool_down(talking, time_
 
     assert old.number not in {proxies(talk(ALICE, f"+4477007000{index:02}"))[0] for index in range(2)}
     later(time_machine, settings.COOL_DOWN_SECONDS + 1)
-    sweep()
+    run_jobs()
 
     # The conversation is still open, but the old number no longer routes to it.
     assert not old.participants.unreleased().filter(conversation=talking).exists()
@@ -110,7 +110,7 @@ def test_the_replaced_pair_cools_down_as_long_as_a_conversation_that_ends_during
     later(time_machine, settings.COOL_DOWN_SECONDS - 60)
     Conversation.objects.get(pk=talking.pk).close()
     later(time_machine, settings.COOL_DOWN_SECONDS - 60)
-    sweep()
+    run_jobs()
 
     text(ALICE, old.number)
 
@@ -120,11 +120,11 @@ def test_the_replaced_pair_cools_down_as_long_as_a_conversation_that_ends_during
 def test_a_replaced_number_is_retired_after_the_cool_down_of_its_pairs(talking, time_machine, settings):
     old = number_of(talking)
     list(replace(old))
-    sweep()
+    run_jobs()
     assert states()[old.number] == NumberState.DRAINING
 
     later(time_machine, settings.COOL_DOWN_SECONDS + 1)
-    sweep()
+    run_jobs()
 
     assert states()[old.number] == NumberState.RETIRED
 
@@ -276,7 +276,7 @@ def test_the_same_two_people_get_the_replacement_number_in_their_next_conversati
     has, had = proxies(talking), [number_of(talking).number, old.number]
     talking.close()
     later(time_machine, settings.COOL_DOWN_SECONDS + 1)
-    sweep()
+    run_jobs()
     VirtualNumber.objects.filter(pk=old.pk).update(state=NumberState.ACTIVE)
 
     assert has != had

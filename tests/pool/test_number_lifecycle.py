@@ -5,7 +5,7 @@ from django.utils import timezone
 
 from conversations.lifecycle.request import CannotCreate
 from conversations.models import Participant
-from conversations.worker.periodic_jobs import sweep
+from conversations.worker.periodic_jobs import run_jobs
 from numbers.management.exit_codes import ExitCode
 from numbers.models import NumberState, VirtualNumber
 from smsproxy.states import StaleState
@@ -33,15 +33,15 @@ def test_a_draining_number_retires_with_its_last_pair_and_stays_rented_until_rel
     conversation = talk(ALICE, BOB)
     drained = proxies(conversation)[0]
     VirtualNumber.objects.get(number=drained).drain(reason="old", actor="staff")
-    sweep()
+    run_jobs()
     assert states()[drained] == "draining"
     assert run("release_numbers", drained, "--yes")[0] == ExitCode.PARTIAL
 
     conversation.close()
-    sweep()
+    run_jobs()
     assert states()[drained] == "draining"
     later(time_machine, settings.COOL_DOWN_SECONDS + 1)
-    sweep()
+    run_jobs()
 
     number = VirtualNumber.objects.get(number=drained)
     assert (number.state, number.is_rented, number.live_pair_count) == (NumberState.RETIRED, True, 0)
@@ -89,7 +89,7 @@ def test_a_wrong_live_pair_count_does_not_block_releases():
     VirtualNumber.objects.filter(pk=wrong.pk).update(live_pair_count=0)
     Participant.objects.update(release_at=timezone.now())
 
-    sweep()
+    run_jobs()
 
     assert not Participant.objects.unreleased().exists()
     assert set(VirtualNumber.objects.values_list("live_pair_count", flat=True)) == {0}
@@ -128,7 +128,7 @@ def test_a_sync_with_fix_removes_lost_numbers_and_configures_the_rest(rentals, r
     # It retires with its last pair.
     conversation.close()
     Participant.objects.update(release_at=timezone.now())
-    sweep()
+    run_jobs()
     assert states()[served] == "retired"
     assert run("sync_numbers", "--fix")[0] == ExitCode.DONE
 

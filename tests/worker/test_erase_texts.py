@@ -12,7 +12,7 @@ from conversations.intake import long_messages, receive
 from conversations.models import InboundMessage, LongMessage, OutboundMessage, TextErasure
 from conversations.retention import erase_texts
 from conversations.retention.erase_texts import erase_old_texts
-from conversations.worker.periodic_jobs import sweep
+from conversations.worker.periodic_jobs import run_jobs
 from smsproxy.carriers.base import InboundText
 from tests.support.builders import ALICE, BOB, add_numbers, proxies, talk
 from tests.support.outbox import later
@@ -54,7 +54,7 @@ def test_old_texts_are_erased_and_their_outcomes_are_kept(says, time_machine):
     later(time_machine, 30 * DAY + 1)
     says("new")
 
-    sweep()
+    run_jobs()
 
     assert texts(InboundMessage) == texts(OutboundMessage) == ["", WORDS]
     old, _ = InboundMessage.objects.order_by("pk")
@@ -128,7 +128,7 @@ def test_the_parts_of_a_long_message_that_is_not_relayed_yet_are_kept(alice_prox
     erase_old_texts()
     assert texts(InboundMessage) == [WORDS]
 
-    sweep()
+    run_jobs()
     # The joined message is as old as its parts, but is still to be sent.
     assert texts(InboundMessage) == ["", ""]
     assert texts(OutboundMessage) == [f"{WORDS}[...]"]
@@ -145,9 +145,9 @@ def test_an_unreadable_long_message_does_not_block_the_erasure_of_others(alice_p
     says("after it")
 
     later(time_machine, 31 * DAY)
-    sweep()
+    run_jobs()
     later(time_machine, 3601)
-    sweep()
+    run_jobs()
 
     assert texts(InboundMessage) == ["", ""]
     assert LongMessage.objects.get().closed_at

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from conversations.intake import receive
 from conversations.models import Conversation, OutboundMessage, Participant
-from conversations.worker.periodic_jobs import close_idle, sweep
+from conversations.worker.periodic_jobs import close_idle, run_jobs
 from smsproxy.carriers.base import InboundText
 from tests.support.builders import ALICE, BOB, add_numbers, proxies, talk
 from tests.support.concurrency import wait_for_a_lock
@@ -53,7 +53,7 @@ def test_a_conversation_without_an_idle_ttl_never_idles_out(api, fields, time_ma
     assert made["idle_ttl"] is made["idle_at"] is None
 
     later(time_machine, 1000 * 24 * HOUR)
-    sweep()
+    run_jobs()
 
     assert api.get(f"{URL}{made['id']}/").json()["status"] == "open"
 
@@ -108,12 +108,12 @@ def test_a_message_restarts_the_idle_ttl(time_machine):
 
     for minutes in (40, 40, 40):
         later(time_machine, minutes * 60)
-        sweep()
+        run_jobs()
         receive_message(conversation, f"still here after {minutes} minutes at {timezone.now():%H:%M:%S}")
     assert len(relayed()) == 3
 
     later(time_machine, HOUR + 1)
-    sweep()
+    run_jobs()
     conversation.refresh_from_db()
     assert conversation.closed_reason == "idle"
 
@@ -124,7 +124,7 @@ def test_an_active_conversation_is_still_ended_by_its_ttl(time_machine):
     receive_message(conversation, "in time")
 
     later(time_machine, HOUR / 2 + 1)
-    sweep()
+    run_jobs()
 
     conversation.refresh_from_db()
     assert conversation.closed_reason == "expired"

@@ -14,7 +14,7 @@ from conversations.delivery.relay import Relay
 from conversations.insight.status import MAX_COUNT, collect_status
 from conversations.management import status_table
 from conversations.worker import process
-from conversations.worker.periodic_jobs import sweep
+from conversations.worker.periodic_jobs import run_jobs
 from conversations.worker.sqlite_lock import WorkerAlreadyRunning, alone_on_sqlite
 from numbers.management.arguments import argument
 from numbers.provisioning.top_up import top_up_all
@@ -65,7 +65,7 @@ class Command(BaseCommand):
     def _work(self, relay: Relay, concurrency: int, *, once: bool) -> None:
         if once:
             with alone_on_sqlite():
-                sweep()
+                run_jobs()
                 relay.send_due()
                 top_up_all()
             return

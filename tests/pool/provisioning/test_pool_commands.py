@@ -8,7 +8,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from conversations.models import Conversation, OutboundMessage, OutboundState, Participant
-from conversations.worker.periodic_jobs import sweep
+from conversations.worker.periodic_jobs import run_jobs
 from numbers.management.exit_codes import ExitCode
 from numbers.models import NumberState, RealNumber, VirtualNumber
 from numbers.provisioning.release import CannotRelease, release
@@ -237,7 +237,7 @@ def test_a_number_in_use_is_not_released_and_the_error_says_by_how_many_and_unti
     assert set(states().values()) == {"active"}
 
     Participant.objects.update(release_at=timezone.now())
-    sweep()
+    run_jobs()
     assert run("release_numbers", *used, "--yes")[0] == ExitCode.DONE
     assert not used & set(rentals.account)
 

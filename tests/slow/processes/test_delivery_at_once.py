@@ -16,7 +16,7 @@ from conversations.delivery.receipts import receive_receipt
 from conversations.models import (
     OutboundMessage,
 )
-from conversations.worker.periodic_jobs import sweep
+from conversations.worker.periodic_jobs import run_jobs
 from smsproxy.carriers.base import Receipt, ReceiptStatus
 from tests.support.builders import ALICE, BOB, add_numbers, members, talk
 from tests.support.concurrency import at_once
@@ -169,7 +169,7 @@ def test_sigterm_finishes_calls_in_flight_and_leaves_the_rest_queued(stub, start
     worker.terminate()
 
     assert worker.wait(PATIENCE) == 0
-    sweep()
+    run_jobs()
     states = Counter(OutboundMessage.objects.values_list("state", flat=True))
     assert states["sent"] == sum(arrived(stub).values())
     assert states["sending"] == states["unknown"] == 0

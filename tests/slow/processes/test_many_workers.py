@@ -19,7 +19,7 @@ from conversations.delivery.results import record
 from conversations.models import AccountRateLimit, NumberRateLimit, OutboundMessage, Worker
 from conversations.models.worker import DEAD_AFTER
 from conversations.worker import periodic_jobs
-from conversations.worker.periodic_jobs import sweep
+from conversations.worker.periodic_jobs import run_jobs
 from smsproxy.carriers.base import TemporaryFailure
 from tests.support.builders import ALICE, BOB, CHARLIE, add_numbers, members, talk
 from tests.support.concurrency import at_once
@@ -146,7 +146,7 @@ wakeup.Listener._listen = late
             return 0
 
         def sweep_and_close():
-            sweep()
+            run_jobs()
             connection.close()
 
         monkeypatch.setattr(periodic_jobs, "JOBS", [slowly])
@@ -154,11 +154,11 @@ wakeup.Listener._listen = late
         first.start()
         assert started.wait(60)
 
-        sweep()
+        run_jobs()
         assert runs == [first]
         go_on.set()
         first.join()
-        sweep()
+        run_jobs()
 
         assert len(runs) == 2
 
