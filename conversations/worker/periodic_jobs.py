@@ -1,6 +1,6 @@
 """Periodic jobs, run by the workers in small batches: expire leases and conversations, end cool-downs, and more.
 
-A job is a function that changes a bounded number of rows and returns their count. SWEEPS, at the end, lists the jobs.
+A job is a function that changes a bounded number of rows and returns their count. JOBS, at the end, lists the jobs.
 """
 
 import logging
