@@ -1,4 +1,7 @@
-"""State changes: a conditional UPDATE that must change one row, plus an event row, in one transaction."""
+"""State changes: a conditional UPDATE that must change one row, plus an event row, in one transaction.
+
+The meaning of each state is at its definition in the models, such as `OutboundState` in models/outbound.py.
+"""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self

@@ -1,1 +1,1 @@
-"""The REST API of conversations and routes."""
+"""The REST API of conversations and routes. The URLs of its views are in conversations/urls.py."""

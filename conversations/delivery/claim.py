@@ -1,5 +1,7 @@
 """Choose the messages that may be sent now, and claim them for one worker.
 
+A claim is committed as `sending`, with a lease, before relay.py calls the carrier. So no other worker sends it.
+
 A message may be sent if it is the first of its line, and if the rate limits of its virtual number and of the account
 allow it. The virtual numbers take turns, one message each, and so do the lines of each number. A busy number or a
 person with a long backlog therefore starves nobody.
@@ -151,7 +153,7 @@ class ClaimOutcomeUnknown(Exception):
 
 
 def claim(limit: int) -> Claim:
-    """Claim up to `limit` messages: mark them `sending`, with a lease of SEND_LEASE_SECONDS seconds, and commit.
+    """Claim up to `limit` messages: mark them `sending`, with a lease of SEND_LEASE_SECONDS, and commit.
 
     Raises ClaimOutcomeUnknown if the outcome is unknown, DatabaseError or InterfaceError if nothing was claimed.
     """

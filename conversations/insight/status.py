@@ -1,7 +1,7 @@
 """The status of sending: what is paused and why, what is queued, and which alerts are active. Only reads.
 
-Each query reads a small table or a partial index, and counting stops at MOST. The cost therefore grows neither with
-past messages nor with the backlog.
+Each query reads a small table or a partial index, and counting stops at MAX_COUNT. The cost therefore grows neither
+with past messages nor with the backlog.
 """
 
 from collections.abc import Mapping, Sequence
@@ -56,7 +56,7 @@ class Account:
 
 @dataclass(frozen=True, kw_only=True)
 class QueueCounts:
-    """Counts of unsent messages, each up to MOST. A queued message is ready or waits for one of three reasons.
+    """Counts of unsent messages, each up to MAX_COUNT. A queued message is ready or waits for one of three reasons.
 
     undecided: messages of unknown outcome that need a decision by staff.
     """
@@ -89,7 +89,7 @@ class BlockedNumber:
 
 @dataclass(frozen=True, kw_only=True)
 class Shortages:
-    """Conversations of the last hour that found no free number, counted up to MOST, and details of the last one.
+    """Conversations of the last hour that found no free number, counted up to MAX_COUNT, and details of the last one.
 
     country: "" if it is unknown.
     """

@@ -1,7 +1,7 @@
 """Gates decide the outcome of an inbound message. The first one that returns an outcome wins; otherwise it is relayed.
 
 To add a gate, write a function here and list it in GATES at its place. What it looks at is a field of `InboundContext`
-(read_arrival.py). `receive._notice` chooses the notice to the sender of a stopped message.
+(read_arrival.py), and so are the recipients. `receive._notice` chooses the notice to the sender of a stopped message.
 """
 
 from collections.abc import Callable, Sequence

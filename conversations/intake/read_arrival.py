@@ -1,4 +1,4 @@
-"""Read what decides the outcome of an inbound message: all of it, in one statement, and nowhere else.
+"""Find the author and the recipients of an inbound message, and whatever decides its outcome, in one statement.
 
 The fast path, the general path, long messages and `explain_route` all decide on an `InboundContext`. A gate that needs
 more gets a column in `_READ` and a field here.

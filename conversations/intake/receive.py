@@ -1,4 +1,8 @@
-"""Process an inbound message: read, decide, write, commit. Only then may the webhook answer 200."""
+"""Process an inbound message: read, decide, write, commit. Only then may the webhook answer 200.
+
+conversations/webhooks/views.py calls `receive`. For a part of a long message it calls long_messages.py, which calls
+`process_message` with the joined message.
+"""
 
 from datetime import datetime
 

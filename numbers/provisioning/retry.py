@@ -28,7 +28,7 @@ class ShutdownRequested(Exception):
 
 @contextmanager
 def stop_on(stop: threading.Event) -> Iterator[None]:
-    """Raise Stopped in this block, instead of calling the carrier or waiting for it, once `stop` is set."""
+    """Raise ShutdownRequested in this block, instead of calling the carrier or waiting for it, once `stop` is set."""
     before = _stop.set(stop)
     try:
         yield
@@ -80,7 +80,7 @@ def find_owned(number: str) -> RentedNumber | None:
 
 
 def pause(seconds: float) -> None:
-    """Sleep. Raises Stopped as soon as a shutdown is requested."""
+    """Sleep. Raises ShutdownRequested as soon as a shutdown is requested."""
     stop = _stop.get()
     if stop is None:
         time.sleep(seconds)

@@ -55,7 +55,7 @@ class _LeaseLost(Exception):
 
 
 def top_up_all() -> None:
-    """Check each rule once, and buy missing numbers. Raises Stopped (see `retry.unless`)."""
+    """Check each rule once, and buy missing numbers. Raises ShutdownRequested (see `retry.stop_on`)."""
     for rule in TopUp.objects.select_related("pool"):
         try:
             top_up(rule)

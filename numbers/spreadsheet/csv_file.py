@@ -35,7 +35,7 @@ def write(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 def read(data: bytes, *, columns: Collection[str], key: str) -> Rows:
     """Return the rows of a file, without the empty ones. It may have any of these columns, and must have the key.
 
-    Raises Unreadable.
+    Raises InvalidCsv.
     """
     heading, *rows = _rows(_text(data))
     names = [cell.strip().lower() for cell in heading]

@@ -121,7 +121,7 @@ def export(numbers: Iterable[VirtualNumber]) -> str:
 
 
 def read(data: bytes) -> Rows:
-    """Return the rows of a CSV file of numbers. Raises Unreadable."""
+    """Return the rows of a CSV file of numbers. Raises InvalidCsv."""
     return csv_file.read(data, columns=COLUMNS, key="number")
 
 

@@ -1,4 +1,7 @@
-"""The phone network: `get_carrier()` returns the carrier that the setting CARRIER names."""
+"""The phone network: `get_carrier()` returns the carrier that the setting CARRIER names.
+
+To add a carrier, implement the interface in base.py, and add it to CARRIERS here and to CARRIER in settings.py.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""Which conversation a text would reach now, and why."""
+"""Show which conversation a message would reach now, and why."""
 
 import json
 from collections.abc import Iterator
