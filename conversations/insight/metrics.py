@@ -96,17 +96,17 @@ def _sending(status: Status) -> Iterator[tuple[str, str, float]]:
     texts = status.texts
     oldest = (status.at - texts.oldest_queued_at).total_seconds() if texts.oldest_queued_at else 0
     most = f"Counted up to {MAX_COUNT}"
-    yield "texts_queued", f"Messages waiting to be sent. {most}.", texts.queued
-    yield "texts_ready", f"Queued messages that only wait for a worker. {most}.", texts.ready
-    yield "texts_in_flight", f"Messages for which a request to the carrier is in flight. {most}.", texts.in_flight
-    yield "texts_unknown", f"Messages with an unknown outcome. {most}.", texts.unknown
+    yield "messages_queued", f"Messages waiting to be sent. {most}.", texts.queued
+    yield "messages_ready", f"Queued messages that only wait for a worker. {most}.", texts.ready
+    yield "messages_in_flight", f"Messages for which a request to the carrier is in flight. {most}.", texts.in_flight
+    yield "messages_unknown", f"Messages with an unknown outcome. {most}.", texts.unknown
     yield (
         "messages_awaiting_decision",
         f"Messages with an unknown outcome that need a decision by staff. {most}.",
         texts.undecided,
     )
     yield (
-        "oldest_queued_text_age_seconds",
+        "oldest_queued_message_age_seconds",
         "Age of the oldest queued message in seconds. 0: the queue is empty.",
         max(oldest, 0),
     )

@@ -185,7 +185,7 @@ class Status:
         if self.still_rented.count:
             troubles[Trouble.RENTED_BUT_RETIRED] = (
                 f"Retired numbers that are still rented: {self.still_rented.count}, {self.still_rented}. "
-                "manage.py release_numbers --retired gives them back."
+                "manage.py release_numbers --retired cancels them."
             )
         if self.top_ups:
             first = self.top_ups[0]

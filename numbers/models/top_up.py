@@ -76,6 +76,6 @@ class TopUp(models.Model):
         except values.InvalidValue as error:
             raise ValidationError({"country": values.sentence(error)}) from None
         if self.low_threshold is not None and self.target is not None and self.target < self.low_threshold:
-            raise ValidationError({"target": "Expected the low-water mark, or more."})
+            raise ValidationError({"target": "Expected the low threshold or more."})
         if TopUp.objects.filter(pool=self.pool, country=self.country).exclude(pk=self.pk).exists():
-            raise ValidationError({"country": f"There is a {self} already: change that one."})
+            raise ValidationError({"country": f"A {self} exists. Change that one."})

@@ -62,7 +62,7 @@ def test_a_new_rule_buys_nothing_until_staff_enable_it(staff, rentals):
 def test_a_target_below_the_low_water_mark_is_rejected(admin_client):
     answer = admin_client.post(page("topup_add"), RULE | {"target": "1"})
 
-    assert "Expected the low-water mark, or more." in answer.content.decode()
+    assert "Expected the low threshold or more." in answer.content.decode()
     assert not TopUp.objects.exists()
 
 
@@ -71,7 +71,7 @@ def test_a_second_rule_for_the_same_pool_and_country_is_rejected(admin_client):
 
     answer = admin_client.post(page("topup_add"), RULE)
 
-    assert "There is a top-up of common, GB already: change that one." in answer.content.decode()
+    assert "A top-up of common, GB exists. Change that one." in answer.content.decode()
     assert "Constraint" not in answer.content.decode()
     assert TopUp.objects.count() == 1
 

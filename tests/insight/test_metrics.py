@@ -46,8 +46,8 @@ def of(name, **labels):
 def test_an_empty_deployment_has_no_trouble(scrape):
     found = scrape()
 
-    assert found[of("texts_queued")] == found[of("workers_alive")] == found[of("account_paused")] == 0
-    assert found[of("oldest_queued_text_age_seconds")] == 0
+    assert found[of("messages_queued")] == found[of("workers_alive")] == found[of("account_paused")] == 0
+    assert found[of("oldest_queued_message_age_seconds")] == 0
     assert {value for (name, *_), value in found.items() if name == "smsproxy_trouble"} == {0}
 
 
@@ -114,9 +114,11 @@ def test_the_queue_is_reported_with_its_length_and_oldest_age(scrape, bob, time_
 
     found = scrape()
 
-    assert found[of("texts_queued")] == found[of("texts_ready")] == 3
-    assert found[of("texts_in_flight")] == found[of("texts_unknown")] == found[of("messages_awaiting_decision")] == 0
-    assert found[of("oldest_queued_text_age_seconds")] == pytest.approx(90, abs=20)
+    assert found[of("messages_queued")] == found[of("messages_ready")] == 3
+    assert (
+        found[of("messages_in_flight")] == found[of("messages_unknown")] == found[of("messages_awaiting_decision")] == 0
+    )
+    assert found[of("oldest_queued_message_age_seconds")] == pytest.approx(90, abs=20)
     assert found[of("workers_alive")] == 1
 
 
