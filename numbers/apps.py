@@ -5,4 +5,4 @@ from django.apps import AppConfig
 
 class NumbersConfig(AppConfig):
     name = "numbers"
-    verbose_name = "numbers"
+    verbose_name = "Numbers"

@@ -22,7 +22,7 @@ def test_the_command_stores_a_fault():
     call_command("simulate_fault", "send", "throttled", "--times", "3", stdout=out)
     stored = SimulatedFault.objects.get()
     assert (stored.verb, stored.kind, stored.remaining) == ("send", "throttled", 3)
-    assert "3 times" in out.getvalue()
+    assert "next 3 calls of send" in out.getvalue()
 
 
 @pytest.mark.parametrize(

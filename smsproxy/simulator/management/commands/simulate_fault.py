@@ -35,4 +35,4 @@ class Command(BaseCommand):
         except ValidationError as error:
             raise CommandError(" ".join(error.messages)) from None
         fault.save()
-        self.stdout.write(f"{verb} will have the fault {kind} {times} times.")
+        self.stdout.write(f"The next {times} calls of {verb} fail: {kind}.")
