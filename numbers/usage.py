@@ -66,7 +66,7 @@ def most_live_pairs_of_one_person(numbers: VirtualNumberQuerySet, country: str) 
 
 
 def recount_live_pairs(number: VirtualNumber) -> bool:
-    """Set `live` to the number of unreleased pairs. Return True if the stored count was wrong.
+    """Set `live_pair_count` to the number of unreleased pairs. Return True if the stored count was wrong.
 
     A transaction that creates or releases pairs updates this row too, so it waits for the lock taken here.
     """

@@ -5,7 +5,7 @@ more gets a column in `_READ` and a field here.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
 from typing import Any, Self
@@ -72,7 +72,7 @@ class InboundContext:
     another conversation.
     """
 
-    text: str
+    text: str = field(repr=False)
     is_loop: bool = False
     virtual_number: VirtualNumber | None = None
     sender: RealNumber | None = None

@@ -15,7 +15,7 @@ from conversations.delivery.wakeup import wake_workers
 from conversations.intake import fast_path
 from conversations.intake.gates import decide
 from conversations.intake.read_arrival import InboundContext, read_arrival, read_arrival_locked
-from conversations.models import Conversation, InboundMessage, InboundOutcome, LongMessage
+from conversations.models import InboundMessage, InboundOutcome, LongMessage
 from numbers.models import RealNumber
 from smsproxy.carriers.base import InboundText
 from smsproxy.states import StaleState
@@ -92,7 +92,7 @@ def _write(message: InboundMessage, context: InboundContext) -> bool:
     """Store the message and what follows from its outcome. Return False if it is stored already."""
     if not InboundMessage.objects.record(message):
         return False
-    if message.outcome == InboundOutcome.RELAYED and context.author and not _ensure_open(context.author.conversation):
+    if message.outcome == InboundOutcome.RELAYED and not _ensure_open(context):
         message.outcome = InboundOutcome.ENDED
         message.save(update_fields=["outcome"])
     if message.outcome == InboundOutcome.RELAYED and context.author:
@@ -104,12 +104,17 @@ def _write(message: InboundMessage, context: InboundContext) -> bool:
     return True
 
 
-def _ensure_open(conversation: Conversation) -> bool:
-    """Reopen the conversation if it has ended. Return False if one of its numbers may be in another conversation."""
-    if conversation.is_live():
+def _ensure_open(context: InboundContext) -> bool:
+    """Reopen the conversation if it has ended and its policy says so. Return False if the message has come too late.
+
+    Its time may have ended after the gates decided, and one of its numbers may be in another conversation.
+    """
+    if context.is_open:
         return True
+    if context.author is None or not context.reopens:
+        return False
     try:
-        conversation.reopen(reason="a late text")
+        context.author.conversation.reopen(reason="a late text")
     except StaleState:
         return False
     return True

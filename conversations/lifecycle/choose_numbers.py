@@ -43,7 +43,7 @@ class Conflict(Exception):
 
 @contextmanager
 def conflict_on_integrity_error() -> Iterator[None]:
-    """Raise Overtaken in place of IntegrityError: a concurrent transaction inserted the same row first."""
+    """Raise Conflict in place of IntegrityError: a concurrent transaction inserted the same row first."""
     try:
         yield
     except IntegrityError:
@@ -96,7 +96,7 @@ def add_participants(
     real_numbers: Sequence[RealNumber],
     chosen: Sequence[ChosenNumber],
 ) -> list[Participant]:
-    """Insert the participants with their chosen numbers and return them. Raises Overtaken.
+    """Insert the participants with their chosen numbers and return them. Raises Conflict.
 
     Pairs whose cool-down is cut short are released first. If two creators chose the same pair, the constraint
     `one_live_route` lets one of them insert it.
@@ -119,7 +119,7 @@ def add_participants(
 
 
 def increment_live_counts(chosen: Sequence[ChosenNumber], policy: AssignmentPolicy) -> None:
-    """Add the new pairs to the counts of their numbers. Raises Overtaken if a number is out of service or full.
+    """Add the new pairs to the counts of their numbers. Raises Conflict if a number is out of service or full.
 
     Call it last: these rows stay locked until the transaction ends.
     """

@@ -27,7 +27,7 @@ class ParticipantSpec:
     may get; "" for the best one.
     """
 
-    number: str
+    number: str = field(repr=False)
     label: str = ""
     proxy_number: str = ""
 

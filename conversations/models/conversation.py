@@ -54,9 +54,9 @@ class ConversationQuerySet(models.QuerySet["Conversation"]):
 
         current = Participant.objects.current()
         return self.select_related("pool").prefetch_related(
-            models.Prefetch("participants", current, to_attr="people"),
-            "people__real_number",
-            "people__proxy_number",
+            models.Prefetch("participants", current, to_attr="loaded_participants"),
+            "loaded_participants__real_number",
+            "loaded_participants__proxy_number",
         )
 
     def ended(self) -> Self:
@@ -176,8 +176,8 @@ class Conversation(StateMachine):
     @property
     def current_participants(self) -> "Sequence[Participant]":
         """The participants with their present numbers, in order."""
-        people = getattr(self, "people", None)
-        return list(self.participants.current()) if people is None else people
+        loaded = getattr(self, "loaded_participants", None)
+        return list(self.participants.current()) if loaded is None else loaded
 
     def cache_participants(self, participants: "Sequence[Participant]") -> None:
         """Cache participants that were just created, so that the next read needs no query."""

@@ -6,11 +6,11 @@ Durations are seconds.
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 
 class NumberType(StrEnum):
@@ -88,8 +88,8 @@ class OutgoingText:
     """A message to send. client_ref: our own id, at most 40 characters, which the receipt echoes."""
 
     sender: str
-    recipient: str
-    text: str
+    recipient: str = field(repr=False)
+    text: str = field(repr=False)
     client_ref: str
 
 
@@ -123,9 +123,9 @@ class InboundText:
     """
 
     carrier_message_id: str
-    sender: str | None
+    sender: str | None = field(repr=False)
     recipient: str
-    text: str
+    text: str = field(repr=False)
     sent_at: datetime | None = None
     concat_ref: str = ""
     part: int = 1
@@ -223,7 +223,8 @@ class AccountFault(CarrierRejected):
     """The whole account is at fault: credentials, credit, permissions or our configuration. No request will work."""
 
 
-class WebhookRequest(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class WebhookRequest:
     """The facts of an HTTP request to one of our webhooks from which a carrier verifies and reads it.
 
     query: as in the URL, percent-encoded. content_type: in lower case, without parameters. body: b"" of a GET.
@@ -231,10 +232,10 @@ class WebhookRequest(NamedTuple):
     """
 
     method: str
-    query: str
+    query: str = field(repr=False)
     content_type: str
-    body: bytes
-    environ: Mapping[str, Any]
+    body: bytes = field(repr=False)
+    environ: Mapping[str, Any] = field(repr=False)
 
 
 class BadSignature(Exception):

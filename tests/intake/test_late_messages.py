@@ -84,6 +84,26 @@ def test_a_message_is_late_even_before_the_expired_conversation_is_closed(time_m
     assert text_from(0, conversation).outcome == "ended"
 
 
+@pytest.mark.parametrize(("policy", "outcome"), [("end", "ended"), ("reopen", "relayed")])
+def test_the_policy_also_holds_if_the_time_is_up_only_after_the_gates_have_decided(
+    time_machine, monkeypatch, policy, outcome
+):
+    conversation = new_conversation(ttl=HOUR, late_messages=policy)
+    monkeypatch.setattr(receive.fast_path, "is_available", lambda: False)
+    record = InboundMessage.objects.record
+
+    def expire_and_record(message):
+        pass_time(time_machine, HOUR)
+        return record(message)
+
+    monkeypatch.setattr(InboundMessage.objects, "record", expire_and_record)
+
+    assert text_from(0, conversation).outcome == outcome
+
+    assert reload(conversation).is_live() is (policy == "reopen")
+    assert OutboundMessage.objects.get().kind == ("relay" if policy == "reopen" else "notice")
+
+
 # Reopened by a late message -------------------------------------------------------------------------------------------
 
 

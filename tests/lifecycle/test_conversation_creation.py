@@ -445,3 +445,14 @@ def test_a_persons_fiftieth_conversation_takes_as_many_queries_as_the_second(db)
 
     # One more query looks for other numbers once Alice has all of the least busy ones.
     assert set(counts) <= {counts[0], counts[0] + 1}
+
+
+def test_the_participants_of_a_conversation_just_created_or_loaded_with_it_take_no_query(db, django_assert_num_queries):
+    add_numbers(2)
+    created = talk(ALICE, BOB)
+    loaded = Conversation.objects.with_participants().get()
+
+    with django_assert_num_queries(0):
+        for conversation in (created, loaded):
+            shown = [(each.real_number.number, each.position) for each in conversation.current_participants]
+            assert shown == [(ALICE, 0), (BOB, 1)]

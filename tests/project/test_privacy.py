@@ -12,10 +12,12 @@ from django.db import connection
 from django.urls import reverse
 
 from conversations.delivery.relay import Relay
+from conversations.intake.read_arrival import InboundContext
+from conversations.lifecycle.request import ParticipantSpec
 from conversations.models import InboundMessage, OutboundMessage
 from numbers.models import RealNumber
 from smsproxy import crypto
-from smsproxy.carriers.base import OutcomeUnknown
+from smsproxy.carriers.base import InboundText, OutcomeUnknown, OutgoingText, WebhookRequest
 from smsproxy.crypto import decrypt, encrypt, keyed_hash
 from smsproxy.logs import RedactingFormatter, redact
 from smsproxy.phone import mask
@@ -48,6 +50,24 @@ def talked(db, client, carrier):
     client.post(INBOUND, signed_inbound(msisdn=ALICE[1:], to="x", text=SECRET_WORDS, messageId="b"), "application/json")
     Relay().send_due()
     return conversation
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        InboundText(carrier_message_id="1", sender=ALICE, recipient="+447700900500", text=SECRET_WORDS),
+        OutgoingText(sender="+447700900500", recipient=ALICE, text=SECRET_WORDS, client_ref="1"),
+        InboundContext(text=SECRET_WORDS),
+        ParticipantSpec(number=ALICE),
+        WebhookRequest(
+            method="POST", query=SECRET_WORDS, content_type="", body=ALICE.encode(), environ={"QUERY_STRING": ALICE}
+        ),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_the_repr_of_a_value_object_shows_no_real_number_or_text(value):
+    assert ALICE not in repr(value)
+    assert SECRET_WORDS not in repr(value)
 
 
 def test_no_real_number_or_text_is_readable_at_rest(talked):
