@@ -7,6 +7,9 @@ import psycopg
 from django.db import DEFAULT_DB_ALIAS, connection, connections
 from psycopg.types.numeric import Int8
 
+# Statements with a VALUES list differ by its length. The driver keeps 100 by default, and would plan the rest again.
+_MAX_PREPARED = 1000
+
 
 def is_postgresql() -> bool:
     """Return whether the database is PostgreSQL, which alone has prepared statements."""
@@ -17,6 +20,7 @@ def execute(statement: str, parameters: dict[str, Any]) -> psycopg.Cursor[Any]:
     """Run a prepared statement on Django's connection. Django's own cursors never prepare one."""
     ours = connections[DEFAULT_DB_ALIAS]  # Not `connection`, which looks it up for each attribute.
     ours.ensure_connection()
+    ours.connection.prepared_max = _MAX_PREPARED
     with ours.wrap_database_errors:
         return psycopg.Cursor(ours.connection).execute(statement, parameters, prepare=True)
 

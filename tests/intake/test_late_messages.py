@@ -6,7 +6,7 @@ from itertools import count
 import pytest
 from django.utils import timezone
 
-from conversations.intake import receive
+from conversations.intake import fast_path, receive
 from conversations.models import Conversation, InboundMessage, OutboundMessage, Participant
 from conversations.worker.periodic_jobs import run_jobs
 from numbers.models import Pool, VirtualNumber
@@ -89,7 +89,7 @@ def test_the_policy_also_holds_if_the_time_is_up_only_after_the_gates_have_decid
     time_machine, monkeypatch, policy, outcome
 ):
     conversation = new_conversation(ttl=HOUR, late_messages=policy)
-    monkeypatch.setattr(receive.fast_path, "is_available", lambda: False)
+    monkeypatch.setattr(fast_path, "is_available", lambda: False)
     record = InboundMessage.objects.record
 
     def expire_and_record(message):

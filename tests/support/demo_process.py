@@ -57,7 +57,7 @@ class Demo:
         """Return whether the demo answers and its first texts have arrived."""
         try:
             state = self.state()
-        except URLError:
+        except (URLError, TimeoutError):
             return False
         return len(state["phones"]) == 2 and all(phone["threads"] for phone in state["phones"])
 
