@@ -3,8 +3,8 @@
 Nearly all messages are simply relayed. `receive` writes those here, in a quarter of the time that the ORM takes. A test
 compares the rows that both ways write, field by field.
 
-No lock is held while Python decides on what `read_arrival` returned. Only two later changes matter: the conversation
-ends, or somebody in it gets another number. The statement checks both again, under the conversation's lock.
+No lock is held while Python decides on what `read_arrival` returned. Three later changes matter: the conversation ends,
+is put on hold, or gives somebody another number. The statement checks them again, under the conversation's lock.
 """
 
 from collections.abc import Iterable
@@ -24,7 +24,7 @@ from smsproxy.database import prepared
 _RELAY = """
     WITH conversation AS (
         SELECT id FROM conversations_conversation
-        WHERE id = %(conversation)s AND state = 'open' AND route_version = %(route_version)s
+        WHERE id = %(conversation)s AND state = 'open' AND route_version = %(route_version)s AND held_at IS NULL
         AND (expires_at IS NULL OR expires_at > %(now)s) AND (idle_at IS NULL OR idle_at > %(now)s)
         FOR NO KEY UPDATE
     ), inbound AS (
@@ -69,7 +69,7 @@ class RelayResult(Enum):
     DUPLICATE = "duplicate"
     """This carrier message id is stored already. Nothing was written."""
     CONFLICT = "conflict"
-    """The conversation ended or its numbers changed after the read. Nothing was written."""
+    """The conversation ended, was put on hold, or its numbers changed after the read. Nothing was written."""
 
 
 def is_available() -> bool:
@@ -97,10 +97,10 @@ def write_relayed(text: InboundText, context: InboundContext) -> RelayResult:
             "sent_at": text.sent_at,
             "relayed_text": token if context.relayed_text == text.text else encrypt(context.relayed_text),
             "segments": context.segments,
-            "client_refs": _array(new_client_ref() for _ in context.others),
-            "others": _array(other.pk for other in context.others),
-            "senders": _array(other.proxy_number_id for other in context.others),
-            "recipients": _array(other.real_number_id for other in context.others),
+            "client_refs": _array(new_client_ref() for _ in context.recipients),
+            "others": _array(other.pk for other in context.recipients),
+            "senders": _array(other.proxy_number_id for other in context.recipients),
+            "recipients": _array(other.real_number_id for other in context.recipients),
         },
     )
     if not is_live:

@@ -18,12 +18,31 @@ def _loop(context: InboundContext) -> InboundOutcome | None:
     return InboundOutcome.LOOP if context.is_loop else None
 
 
+def _sender_opted_out(context: InboundContext) -> InboundOutcome | None:
+    has_opted_out = context.sender is not None and context.sender.opted_out_at is not None
+    return InboundOutcome.OPTED_OUT if has_opted_out else None
+
+
+def _sender_blocked(context: InboundContext) -> InboundOutcome | None:
+    return InboundOutcome.BLOCKED if context.is_blocked else None
+
+
 def _no_route(context: InboundContext) -> InboundOutcome | None:
     return InboundOutcome.NO_ROUTE if context.author is None else None
 
 
 def _ended(context: InboundContext) -> InboundOutcome | None:
     return None if context.is_open or context.reopens else InboundOutcome.ENDED
+
+
+def _held(context: InboundContext) -> InboundOutcome | None:
+    return InboundOutcome.HELD if context.author and context.author.conversation.held_at else None
+
+
+def _nobody_receives(context: InboundContext) -> InboundOutcome | None:
+    if context.recipients:
+        return None
+    return InboundOutcome.OPTED_OUT if context.has_opted_out_recipient else InboundOutcome.BLOCKED
 
 
 def _empty(context: InboundContext) -> InboundOutcome | None:
@@ -36,8 +55,12 @@ def _too_long(context: InboundContext) -> InboundOutcome | None:
 
 GATES: Sequence[Gate] = (
     _loop,
+    _sender_opted_out,
+    _sender_blocked,
     _no_route,
     _ended,
+    _held,
+    _nobody_receives,
     _empty,
     _too_long,
 )

@@ -8,42 +8,61 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
-from conversations.models import Conversation, LateMessagePolicy, Participant
+from django.db import connection
+from django.utils import timezone
+
+from conversations.models import Block, Conversation, LateMessagePolicy, Participant
 from numbers.models import RealNumber, VirtualNumber
 from smsproxy.carriers import gsm7
 from smsproxy.crypto import keyed_hash
 from smsproxy.database.prepared import fetch_all
 from smsproxy.database.rows import instance
 
+_ACTIVE_BLOCK = """
+    SELECT 1 FROM conversations_block block
+    WHERE block.ended_at IS NULL AND (block.until IS NULL OR block.until > %(now)s)
+"""
+
 # One row for each person in the conversation of this pair of numbers, in order. Without a conversation: one row.
-_READ = """
+_READ = f"""
     SELECT
         EXISTS (
             SELECT 1 FROM numbers_virtualnumber own
             WHERE own.number = %(sender)s AND (own.is_rented OR own.state = 'ordered')
         ),
-        sender.id,
+        EXISTS ({_ACTIVE_BLOCK} AND block.person_id = sender.id AND block.other_id IS NULL),
+        EXISTS ({_ACTIVE_BLOCK} AND block.prefix <> ''),
+        sender.id, sender.opted_out_at,
         proxy.id, proxy.number, proxy.can_sms,
         author.id, author.position, author.label, author.conversation_id, author.real_number_id, author.proxy_number_id,
-        author.replaced_by_id, author.release_at, author.released_at,
+        author.replaced_by_id, author.release_at, author.released_at, author.created_at,
         conversation.id, conversation.state, conversation.expires_at, conversation.idle_ttl, conversation.idle_at,
-        conversation.late_messages, conversation.route_version,
+        conversation.late_messages, conversation.route_version, conversation.held_at,
+        activity.recent,
         member_number.id, member_number.number, member_number.is_rented,
         member.id, member.position, member.label, member.conversation_id, member.real_number_id, member.proxy_number_id,
-        member.replaced_by_id, member.release_at, member.released_at
+        member.replaced_by_id, member.release_at, member.released_at, member.created_at,
+        person.id, person.opted_out_at,
+        EXISTS ({_ACTIVE_BLOCK} AND (
+            block.person_id = sender.id AND block.other_id = person.id
+            OR block.person_id = person.id AND block.other_id = sender.id
+        ))
     FROM (SELECT 1) AS arrival
     LEFT JOIN numbers_virtualnumber proxy ON proxy.number = %(recipient)s
     LEFT JOIN numbers_realnumber sender ON sender.number_hash = %(sender_hash)s
     LEFT JOIN conversations_participant author ON author.real_number_id = sender.id
         AND author.proxy_number_id = proxy.id AND author.released_at IS NULL
     LEFT JOIN conversations_conversation conversation ON conversation.id = author.conversation_id
+    LEFT JOIN conversations_limitusage activity ON activity.scope = 'conversation'
+        AND activity.subject_id = conversation.id
     LEFT JOIN conversations_participant member ON member.conversation_id = conversation.id
         AND member.replaced_by_id IS NULL
     LEFT JOIN numbers_virtualnumber member_number ON member_number.id = member.proxy_number_id
+    LEFT JOIN numbers_realnumber person ON person.id = member.real_number_id
     ORDER BY member.position
-"""
+"""  # noqa: S608 - constants only
 _NUMBER = ("id", "number", "can_sms")
 _PARTICIPANT = (
     "id",
@@ -55,10 +74,16 @@ _PARTICIPANT = (
     "replaced_by_id",
     "release_at",
     "released_at",
+    "created_at",
 )
-_CONVERSATION = ("id", "state", "expires_at", "idle_ttl", "idle_at", "late_messages", "route_version")
+_CONVERSATION = ("id", "state", "expires_at", "idle_ttl", "idle_at", "late_messages", "route_version", "held_at")
 _MEMBER_NUMBER = ("id", "number", "is_rented")
-_TABLES = (("is_loop", "sender_id"), _NUMBER, _PARTICIPANT, _CONVERSATION, _MEMBER_NUMBER, _PARTICIPANT)
+_PERSON = ("id", "opted_out_at")
+_FLAGS = ("is_loop", "is_blocked", "has_blocked_prefixes")
+_TABLES = (
+    _FLAGS, _PERSON, _NUMBER, _PARTICIPANT, _CONVERSATION, ("recent",),
+    _MEMBER_NUMBER, _PARTICIPANT, _PERSON, ("is_blocked_pair",),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,8 +93,10 @@ class InboundContext:
     is_loop: the sender is a virtual number of ours. sender: None if we do not know this real number. author: the
     participant who wrote it, with the conversation. It is None for a loop, and if no conversation has this pair of
     numbers now.
-    others: the recipients. has_lost_number: somebody in the conversation has a number that may be somebody's in
-    another conversation.
+    others: the other participants. recipients: those of them who may get it. An opt-out or a blocked pair excludes one.
+    has_lost_number: somebody in the conversation has a number that may be somebody's in another conversation.
+    has_opted_out_recipient: one of the others has opted out.
+    is_blocked: staff blocked the sender, or a prefix of their number. recent: the memory of the loop breaker.
     """
 
     text: str = field(repr=False)
@@ -78,7 +105,11 @@ class InboundContext:
     sender: RealNumber | None = None
     author: Participant | None = None
     others: Sequence[Participant] = ()
+    recipients: Sequence[Participant] = ()
     has_lost_number: bool = False
+    has_opted_out_recipient: bool = False
+    is_blocked: bool = False
+    recent: str = ""
 
     @cached_property
     def relayed_text(self) -> str:
@@ -105,31 +136,44 @@ class InboundContext:
 
     def without_author(self) -> Self:
         """Return the context of a message whose pair of numbers belongs to no conversation."""
-        return replace(self, author=None, others=(), has_lost_number=False)
+        return replace(self, author=None, others=(), recipients=(), has_lost_number=False)
 
 
 def read_arrival(sender: str | None, recipient: str, text: str) -> InboundContext:
     """Return the context of a message from a real number (None: not a number) to a virtual number, both E.164."""
     rows = fetch_all(
-        _READ, {"sender": sender, "sender_hash": keyed_hash(sender) if sender else None, "recipient": recipient}
+        _READ,
+        {
+            "sender": sender,
+            "sender_hash": keyed_hash(sender) if sender else None,
+            "recipient": recipient,
+            "now": connection.ops.adapt_datetimefield_value(timezone.now()),
+        },
     )
-    [is_loop, sender_id], *columns = _split(rows[0])
-    number, author, conversation, *_ = columns
+    [is_loop, is_blocked, has_blocked_prefixes], person, number, author, conversation, [recent], *_ = _split(rows[0])
     virtual_number = instance(VirtualNumber, _NUMBER, number) if number[0] is not None else None
-    known = instance(RealNumber, ("id",), [sender_id]) if sender_id is not None else None
+    context = InboundContext(
+        text=text,
+        is_loop=bool(is_loop),
+        virtual_number=virtual_number,
+        sender=instance(RealNumber, _PERSON, person) if person[0] is not None else None,
+        is_blocked=bool(is_blocked or (has_blocked_prefixes and sender and Block.objects.has_prefix_of(sender))),
+    )
     if is_loop or virtual_number is None or author[0] is None:
-        return InboundContext(text=text, is_loop=bool(is_loop), virtual_number=virtual_number, sender=known)
+        return context
     participant = instance(Participant, _PARTICIPANT, author)
     participant.proxy_number = virtual_number
     participant.conversation = instance(Conversation, _CONVERSATION, conversation)
-    members = [_member(*_split(row)[4:]) for row in rows]
-    return InboundContext(
-        text=text,
-        virtual_number=virtual_number,
-        sender=known,
+    members = [_Member.from_row(row) for row in rows]
+    others = [member for member in members if member.participant.real_number_id != participant.real_number_id]
+    return replace(
+        context,
         author=participant,
-        others=[member for member in members if member.real_number_id != participant.real_number_id],
-        has_lost_number=any(member.released_at or not member.proxy_number.is_rented for member in members),
+        others=[other.participant for other in others],
+        recipients=[other.participant for other in others if not (other.has_opted_out or other.is_blocked)],
+        has_opted_out_recipient=any(other.has_opted_out for other in others),
+        has_lost_number=any(member.has_lost_number for member in members),
+        recent=recent or "",
     )
 
 
@@ -151,7 +195,20 @@ def _split(row: Sequence[Any]) -> list[list[Any]]:
     return [list(islice(values, len(names))) for names in _TABLES]
 
 
-def _member(number: Sequence[Any], member: Sequence[Any]) -> Participant:
-    participant = instance(Participant, _PARTICIPANT, member)
-    participant.proxy_number = instance(VirtualNumber, _MEMBER_NUMBER, number)
-    return participant
+class _Member(NamedTuple):
+    """A person in the conversation. is_blocked: staff blocked this person and the sender towards each other."""
+
+    participant: Participant
+    has_opted_out: bool
+    is_blocked: bool
+
+    @classmethod
+    def from_row(cls, row: Sequence[Any]) -> Self:
+        *_, number, member, [_, opted_out_at], [is_blocked_pair] = _split(row)
+        participant = instance(Participant, _PARTICIPANT, member)
+        participant.proxy_number = instance(VirtualNumber, _MEMBER_NUMBER, number)
+        return cls(participant, has_opted_out=opted_out_at is not None, is_blocked=bool(is_blocked_pair))
+
+    @property
+    def has_lost_number(self) -> bool:
+        return self.participant.released_at is not None or not self.participant.proxy_number.is_rented

@@ -97,7 +97,7 @@ def _write(message: InboundMessage, context: InboundContext) -> bool:
         message.save(update_fields=["outcome"])
     if message.outcome == InboundOutcome.RELAYED and context.author:
         context.author.conversation.touch()
-        for other in context.others:
+        for other in context.recipients:
             queue_relay(message, other, context.relayed_text)
     else:
         _queue_notice(message, context)

@@ -2,8 +2,10 @@
 
 from conversations.models.text_erasure import TextErasure
 
+from .block import Block
 from .conversation import Conversation, ConversationEvent, ConversationState, LateMessagePolicy
 from .inbound import InboundMessage, InboundOutcome, LongMessage
+from .limit_usage import LimitScope, LimitUsage
 from .outbound import MessageEvent, MessageKind, OutboundMessage, OutboundPart, OutboundState
 from .pace import AccountEvent, AccountRateLimit, AccountState, NumberRateLimit
 from .participant import Participant
@@ -15,6 +17,7 @@ __all__ = [
     "AccountEvent",
     "AccountRateLimit",
     "AccountState",
+    "Block",
     "Conversation",
     "ConversationEvent",
     "ConversationState",
@@ -22,6 +25,8 @@ __all__ = [
     "InboundMessage",
     "InboundOutcome",
     "LateMessagePolicy",
+    "LimitScope",
+    "LimitUsage",
     "LongMessage",
     "MessageEvent",
     "MessageKind",

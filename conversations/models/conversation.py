@@ -127,6 +127,9 @@ class Conversation(StateMachine):
     )
     closed_at = models.DateTimeField(null=True, blank=True)
     closed_reason = models.CharField(max_length=20, blank=True)
+    held_at = models.DateTimeField(
+        null=True, blank=True, help_text="Since then it is on hold: its messages are stored and not passed on."
+    )
     reopened_at = models.DateTimeField(null=True, blank=True, help_text="The time of the last reopening.")
     route_version = models.PositiveIntegerField(
         default=0, db_default=0, editable=False, help_text="Counts the replacements of its participants' numbers."

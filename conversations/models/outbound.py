@@ -23,6 +23,8 @@ class MessageKind(models.TextChoices):
     """Relays an inbound message."""
     NOTICE = "notice", "notice"
     """A message of our own, such as a confirmation or a failure notice."""
+    KEYWORD_ANSWER = "keyword_answer", "answer to a keyword"
+    """Answers STOP, START or HELP. The only kind that a person who has opted out still gets."""
 
 
 class OutboundState(models.TextChoices):

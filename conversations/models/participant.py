@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Self
 
 from django.db import models
+from django.utils import timezone
 
 from numbers.models import RealNumber, VirtualNumber
 from smsproxy.crypto import keyed_hash
@@ -85,6 +86,9 @@ class Participant(models.Model):
         help_text="The same person with the number that replaced this one. Until the cool-down ends, both work.",
     )
     replaced_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(
+        default=timezone.now, help_text="Since then, this pair of numbers stands for this conversation."
+    )
     release_at = models.DateTimeField(null=True, blank=True, help_text="The end of the cool-down, after closing.")
     released_at = models.DateTimeField(null=True, blank=True, help_text="Since then, the pair may be given to others.")
 

@@ -2,7 +2,7 @@
 
 from numbers.models.number_order import NumberOrder, OrderEvent, OrderState
 from numbers.models.pool import Pool
-from numbers.models.real_number import RealNumber
+from numbers.models.real_number import PersonEvent, RealNumber
 from numbers.models.shortage import Shortage, ShortageCount
 from numbers.models.virtual_number import NumberEvent, NumberState, VirtualNumber, number_restored
 
@@ -14,6 +14,7 @@ __all__ = [
     "NumberState",
     "OrderEvent",
     "OrderState",
+    "PersonEvent",
     "Pool",
     "RealNumber",
     "Shortage",

@@ -11,6 +11,7 @@ from django.utils import timezone
 from smsproxy.crypto import EncryptedTextField, keyed_hash
 from smsproxy.nanp import region_of
 from smsproxy.phone import area_of, country_of, mask
+from smsproxy.states import Event
 
 
 class RealNumberQuerySet(models.QuerySet["RealNumber"]):
@@ -50,6 +51,9 @@ class RealNumber(models.Model):
     line_type = models.CharField(max_length=40, blank=True, help_text="The lookup's answer, such as “mobile”.")
     looked_up_with = models.CharField(max_length=20, blank=True, help_text="The value of LOOKUP at the last lookup.")
     looked_up_at = models.DateTimeField(null=True, blank=True)
+    opted_out_at = models.DateTimeField(
+        null=True, blank=True, help_text="Since then, this person gets no messages from any of our numbers."
+    )
     created_at = models.DateTimeField(default=timezone.now)
 
     objects = RealNumberQuerySet.as_manager()
@@ -83,3 +87,12 @@ class RealNumber(models.Model):
             and self.looked_up_at is not None
             and self.looked_up_at > timezone.now() - timedelta(seconds=settings.LOOKUP_MAX_AGE_SECONDS)
         )
+
+
+class PersonEvent(Event):
+    """An opt-out or its end. old_state and new_state are "receives" or "opted_out"."""
+
+    person = models.ForeignKey(RealNumber, models.CASCADE, related_name="events")
+
+    class Meta:
+        ordering = ["-id"]

@@ -1,0 +1,67 @@
+"""Blocks by staff: whose messages are not passed on, and until when."""
+
+from typing import ClassVar, Self
+
+from django.db import models
+from django.utils import timezone
+
+from numbers.models import RealNumber
+
+
+class BlockQuerySet(models.QuerySet["Block"]):
+    def active(self) -> Self:
+        """Return the blocks that apply now."""
+        still = models.Q(until__isnull=True) | models.Q(until__gt=timezone.now())
+        return self.filter(still, ended_at__isnull=True)
+
+    def has_prefix_of(self, number: str) -> bool:
+        """Return whether a blocked prefix begins this E.164 number. Staff block few prefixes: all of them are read."""
+        prefixes = self.active().exclude(prefix="").values_list("prefix", flat=True)
+        return number.startswith(tuple(prefixes))
+
+
+class Block(models.Model):
+    """A person, a pair of people, or all numbers with a prefix, whose messages are not passed on."""
+
+    person = models.ForeignKey(RealNumber, models.PROTECT, null=True, blank=True, related_name="blocks")
+    other = models.ForeignKey(
+        RealNumber,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="The other person of a blocked pair. Empty: the person is blocked towards everybody.",
+    )
+    prefix = models.CharField(
+        max_length=12, blank=True, help_text="The beginning of the blocked numbers in E.164, such as +88213."
+    )
+    reason = models.CharField(max_length=200, help_text="The reason, without real numbers or texts.")
+    created_by = models.CharField(max_length=150, help_text="The member of staff.")
+    created_at = models.DateTimeField(default=timezone.now)
+    until = models.DateTimeField(null=True, blank=True, help_text="Empty: until somebody ends it.")
+    ended_at = models.DateTimeField(null=True, blank=True)
+    ended_by = models.CharField(max_length=150, blank=True)
+    ended_reason = models.CharField(max_length=200, blank=True)
+
+    objects = BlockQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=models.Q(person__isnull=False, prefix="")
+                | models.Q(person__isnull=True, other__isnull=True) & ~models.Q(prefix=""),
+                name="block_of_person_or_prefix",
+            )
+        ]
+        indexes: ClassVar = [
+            # For each inbound message: is there any block of a prefix?
+            models.Index(
+                "prefix",
+                condition=models.Q(ended_at__isnull=True) & ~models.Q(prefix=""),
+                name="block_of_prefix",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"block {self.pk}"

@@ -1,0 +1,1 @@
+"""Rules that keep people safe: opt-outs, blocks, limits, the loop breaker and the allowed destinations."""
