@@ -64,6 +64,14 @@ GOALS: dict[str, dict[str, Goal]] = {
         "per_session": Goal(label="one number for each live conversation"),
         "spread": Goal(label="busiest number : mean, at the peak", unit="x", must=1.2, aim=1.1),
     },
+    "abuse": {
+        "wrong": Goal(label="honest conversations held or limited, of 9,800", must=0),
+        "loop": Goal(label="texts in the longest loop of two machines", must=10),
+        "after_stop": Goal(label="texts to people after their STOP", must=1),
+        "costly": Goal(label="conversations with premium or satellite numbers", must=0),
+        "slipped": Goal(label="abusive texts that were passed on", unit="%"),
+        "cost": Goal(label="cost of abuse on that day", unit="EUR"),
+    },
 }
 # Measured only when named: they show quality, not speed, and take minutes.
-ON_REQUEST = {"pool"}
+ON_REQUEST = {"abuse", "pool"}
