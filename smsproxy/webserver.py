@@ -109,17 +109,17 @@ class Connection(TConn):  # type: ignore[misc]  # gunicorn has no types.
     def collect(self) -> bool:
         """Take what has arrived. Return whether a thread must see it: the request is whole, or no more of it comes."""
         try:
-            while not self._is_whole():
-                piece = self.sock.recv(PIECE)
-                if not piece:
-                    self.is_last = True
-                    break
-                self._held += piece
+            if self._is_whole():
+                return True
+            piece = self.sock.recv(PIECE)
+            self._held += piece
+            self.is_last = not piece
+            return self.is_last or self._is_whole()
         except BlockingIOError:
             return False
         except OSError:
             self.is_last = True
-        return True
+            return True
 
     def recv(self, size: int) -> bytes:
         """Return all that was collected, and nothing the next time, as if the client had closed its side."""
