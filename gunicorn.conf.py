@@ -9,6 +9,10 @@ from typing import Any
 bind = "127.0.0.1:8000"
 workers = 2
 threads = 8
+# Its threads get whole requests only, so that slow senders do not occupy them.
+worker_class = "smsproxy.webserver.Worker"
+# Open at once in each process, well below the usual limit of 1,024 open files.
+worker_connections = 500
 # Each process has its own queue of connections. With a shared queue, the process that wakes first takes most of the
 # connections that a proxy keeps open, and the other one idles.
 reuse_port = True

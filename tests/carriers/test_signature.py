@@ -1,5 +1,7 @@
 import json
 import warnings
+from contextlib import suppress
+from itertools import combinations
 
 import pytest
 from hypothesis import given
@@ -125,7 +127,14 @@ def test_a_timestamp_that_is_not_plain_seconds_is_rejected(timestamp):
     assert reason(inbound(timestamp=timestamp)) == "bad_timestamp"
 
 
-@pytest.mark.parametrize("key", ["a=1&b", "", "1a", "a b", "é", "message-timestamp\n", "a&b", "msg[0]"])
+@pytest.mark.parametrize("key", ["network_code", "message.id", "a_1.b-c", "x_"])
+def test_keys_may_hold_underscores_and_dots(key):
+    check(inbound(**{key: "23410"}))
+
+
+@pytest.mark.parametrize(
+    "key", ["a=1&b", "a_b=1", "a_b&c", "_a", ".a", "", "1a", "a b", "é", "message-timestamp\n", "a&b", "msg[0]"]
+)
 def test_malformed_keys_are_rejected(key):
     assert reason(inbound(**{key: "x"})) == "bad_key"
 
@@ -208,7 +217,7 @@ def test_no_input_crashes_the_parameter_collector(pairs):
 
 
 @given(
-    st.dictionaries(st.from_regex(r"[A-Za-z][A-Za-z0-9-]{0,10}", fullmatch=True), surrogates, max_size=6),
+    st.dictionaries(st.from_regex(r"[A-Za-z][A-Za-z0-9._-]{0,10}", fullmatch=True), surrogates, max_size=6),
     surrogates,
     st.sampled_from(METHODS),
 )
@@ -219,3 +228,38 @@ def test_our_own_signatures_verify(params, secret, method):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         check(params, secrets=[secret], method=method)
+
+
+parameters = st.dictionaries(
+    st.from_regex(r"[ab][ab_.-]{0,3}", fullmatch=True), st.text("ab_.-&=", max_size=5), min_size=1, max_size=4
+)
+
+
+def as_signed(params):
+    """Return the parameters with their values as they are signed, in which "&", "=" and "_" are the same."""
+    return {key: value.replace("&", "_").replace("=", "_") for key, value in params.items()}
+
+
+def resplit(signed):
+    """Yield every reading of a signed text as one or two parameters."""
+    places = [place for place, character in enumerate(signed) if character in "&=_"]
+    for chosen in [*combinations(places, 1), *combinations(places, 3)]:
+        cuts = zip([-1, *chosen], [*chosen, len(signed)], strict=True)
+        pieces = [signed[start + 1 : end] for start, end in cuts]
+        yield list(zip(pieces[::2], pieces[1::2], strict=True))
+
+
+@given(parameters)
+def test_a_signed_text_cannot_be_read_as_other_parameters(params):
+    honest, signature = as_signed(params), sign(params, SECRET, "sha256")
+    for pairs in resplit("&".join(f"{key}={honest[key]}" for key in sorted(honest))):
+        with suppress(BadSignature):
+            forged = collect(pairs)
+            assert as_signed(forged) == honest or sign(forged, SECRET, "sha256") != signature
+
+
+def test_an_underscore_in_a_value_can_be_exchanged_which_is_a_weakness_of_the_carrier():
+    honest = inbound(text="Tom & Jerry")
+
+    check({**honest, "text": "Tom _ Jerry"})
+    check({**honest, "text": "Tom = Jerry"})

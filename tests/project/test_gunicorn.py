@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
@@ -15,6 +16,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("processes")]
 
 INBOUND = "/webhooks/vonage/inbound-sms"
 SECRET_WORDS = "meet-me-at-the-old-lighthouse"
+MANY = 40  # clients, more than the server has threads
 
 
 @pytest.fixture(scope="module")
@@ -111,3 +113,77 @@ def test_a_stopped_server_has_counted_every_rejected_webhook(tmp_path):
 
     counted = "from conversations.models import RejectedWebhook as R; print(R.objects.get().count)"
     assert stopping.manage("shell", "-v0", "-c", counted) == "7"
+
+
+def webhook():
+    body = json.dumps(signed_inbound()).encode()
+    return post(INBOUND, f"Content-Length: {len(body)}") + body
+
+
+def webhook_in_chunks():
+    return post(INBOUND, "Transfer-Encoding: chunked") + chunked(json.dumps(signed_inbound()).encode()) + b"0\r\n\r\n"
+
+
+@contextmanager
+def many_clients(server):
+    with ExitStack() as stack:
+        yield [stack.enter_context(server.connect()) for _ in range(MANY)]
+
+
+def answers(clients):
+    return {status(client.makefile("rb").read()) for client in clients}
+
+
+@pytest.mark.parametrize(
+    ("request_", "expected"),
+    [
+        pytest.param(webhook, 200, id="webhook"),
+        pytest.param(webhook_in_chunks, 200, id="webhook in chunks"),
+        pytest.param(lambda: webhook().replace(b"Tom", b"Tim"), 401, id="forged webhook"),
+        pytest.param(lambda: webhook().replace(INBOUND.encode(), b"/api/v1/conversations/"), 401, id="API"),
+    ],
+)
+@pytest.mark.parametrize("part", ["headers", "body"])
+def test_many_slow_senders_do_not_keep_webhooks_waiting(server, request_, expected, part):
+    sent = request_()
+    at = 20 if part == "headers" else len(sent) - 20
+    with many_clients(server) as slow:
+        for client in slow:
+            client.sendall(sent[:at])
+        for client in slow:
+            client.sendall(sent[at : at + 1])
+
+        assert [status(server.send(webhook())) for _ in range(MANY)] == [200] * MANY
+
+        # Each of them was open all the time, and can still send its request to the end.
+        for client in slow:
+            client.sendall(sent[at + 1 :])
+        assert answers(slow) == {expected}
+
+
+def test_many_clients_that_keep_their_connection_open_do_not_keep_webhooks_waiting(server):
+    with many_clients(server) as idle:
+        for client in idle:
+            client.sendall(webhook())
+
+        assert [status(server.send(webhook())) for _ in range(MANY)] == [200] * MANY
+        assert answers(idle) == {200}
+
+
+def test_a_client_that_asks_before_it_sends_the_body_is_answered(server):
+    body = json.dumps(signed_inbound()).encode()
+    with server.connect() as client, client.makefile("rb") as answer:
+        client.sendall(post(INBOUND, f"Content-Length: {len(body)}", "Expect: 100-continue"))
+        assert answer.readline() == b"HTTP/1.1 100 Continue\r\n"
+        client.sendall(body)
+
+        assert b"HTTP/1.1 200 OK" in answer.read()
+
+
+def test_requests_that_arrive_together_are_answered_in_turn(server):
+    kept = webhook().replace(b"Connection: close\r\n", b"")
+
+    answer = server.send(kept + kept + post(INBOUND, "Content-Length: 0"))
+
+    lines = answer.split(b"\r\n")
+    assert [line[9:12] for line in lines if line.startswith(b"HTTP/1.1 ")] == [b"200", b"200", b"401"]

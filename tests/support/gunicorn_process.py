@@ -68,9 +68,12 @@ class Gunicorn:
         )
         return done.stdout.strip()
 
+    def connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout=20)
+
     def send(self, *pieces: bytes) -> bytes:
         """Send these bytes, close our side, and return everything that the server answers."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=20) as connection:
+        with self.connect() as connection:
             for piece in pieces:
                 connection.sendall(piece)
             connection.shutdown(socket.SHUT_WR)

@@ -17,9 +17,11 @@ from smsproxy.carriers.base import BadSignature
 CLOCK_SKEW = 300
 
 # Keys are signed unescaped: {"a": "1", "b": "2"} and {"a=1&b": "2"} have the same signature. Without a strict form of
-# keys, a captured webhook could be replayed with fields hidden in one key. All of Vonage's keys have this form.
-_KEY = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
+# keys, a captured webhook could be replayed with fields hidden in one key. Keys must have no "&" and no "=". Values are
+# signed without both, so the signed text can be split in one way only, and "_" in a key is harmless.
+_KEY = re.compile(r"[A-Za-z][A-Za-z0-9._-]*")
 _TIMESTAMP = re.compile(r"[0-9]{1,12}")
+# A weakness of Vonage's: "&", "=" and "_" in a value can be exchanged without the secret.
 _ESCAPES = str.maketrans("&=", "__")
 
 
