@@ -50,6 +50,15 @@ def check_destinations(numbers: Sequence[str], pool: Pool | None) -> None:
             raise DestinationNotAllowed(position, _wrong_country(country_of(number), pool))
 
 
+def is_destination(number: str, pool: Pool | None) -> bool:
+    """Return whether a text may go to this number, as a carrier gave it."""
+    try:
+        check_destinations([number], pool)
+    except (DestinationNotAllowed, phonenumbers.NumberParseException):
+        return False
+    return True
+
+
 def _refused_kind(phone: PhoneNumber) -> str:
     """Return what the number is, if no text may go to its kind, or ""."""
     if phone.country_code in phonenumbers.COUNTRY_CODES_FOR_NON_GEO_REGIONS:

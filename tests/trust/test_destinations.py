@@ -4,7 +4,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from conversations.intake.receive import receive
-from conversations.models import Conversation, OutboundMessage
+from conversations.models import Conversation, InboundMessage, OutboundMessage
 from numbers.models import NumberState, RealNumber, VirtualNumber
 from smsproxy.carriers.base import InboundText, LookupResult, LookupVerdict
 from smsproxy.environment import Environment
@@ -285,6 +285,26 @@ def test_a_conversation_goes_on_although_its_destination_is_no_longer_allowed(db
     receive(InboundText(carrier_message_id="in-1", sender=ALICE, recipient=proxies(conversation)[0], text="hello"))
 
     assert OutboundMessage.objects.get().recipient.number == BOB
+
+
+@pytest.mark.parametrize(
+    ("stranger", "notices"),
+    [
+        ("+447700900099", 1),
+        ("+33612345678", 0),
+        ("+447012345678", 0),
+        ("+8816123456789", 0),
+        ("+999123456789", 0),
+    ],
+)
+def test_a_stranger_is_answered_only_where_texts_may_go(db, settings, stranger, notices):
+    settings.ALLOWED_COUNTRIES = frozenset()
+    number = add_numbers(2)[0].number
+
+    receive(InboundText(carrier_message_id="in-1", sender=stranger, recipient=number, text="who is this?"))
+
+    assert InboundMessage.objects.get().outcome == "no_route"
+    assert OutboundMessage.objects.count() == notices
 
 
 class TestTheSetting:
