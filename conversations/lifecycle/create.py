@@ -29,6 +29,7 @@ from conversations.lifecycle.request import (
 from conversations.lifecycle.shortage import record_shortage
 from conversations.models import Conversation, Participant
 from conversations.trust.destinations import DestinationNotAllowed, check_destinations
+from conversations.trust.labels import LabelNotAllowed, check_label
 from numbers.assignment.policy import AssignmentPolicy
 from numbers.lookup import NumberNotValid, look_up, store_results
 from numbers.models import Pool, RealNumber, VirtualNumber
@@ -54,6 +55,7 @@ def create_conversation(
     terms = terms or ConversationSpec()
     if request_id is not None and (made := _find_existing(created_by, request_id)):
         return made
+    _reject_labels(people)
     _reject_duplicates(people)
     _refuse_virtual_numbers(people)
     _refuse_destinations(people, terms.policy.pool)
@@ -123,6 +125,15 @@ def _find_existing(created_by: ApiKey | None, request_id: IdempotencyKey) -> Con
     if made is not None and made.request_hash != request_id.hash:
         raise IdempotencyKeyReused
     return made
+
+
+def _reject_labels(people: Sequence[ParticipantSpec]) -> None:
+    """Raise CannotCreate if a label could harm the people who read it."""
+    for position, person in enumerate(people):
+        try:
+            check_label(person.label)
+        except LabelNotAllowed as error:
+            raise CannotCreate(position, error.code, f"{error}", field="label") from None
 
 
 def _reject_duplicates(people: Sequence[ParticipantSpec]) -> None:
