@@ -245,6 +245,12 @@ TOO_LONG_NOTICE = env.message_template(
 UNDELIVERED_NOTICE = env.message_template("UNDELIVERED_NOTICE", "Your last message could not be delivered.")
 UNDELIVERED_NOTICE_INTERVAL_SECONDS = env.seconds("UNDELIVERED_NOTICE_INTERVAL_SECONDS", default=3600, at_least=1)
 
+# Reactions ------------------------------------------------------------------------------------------------------------
+
+# A phone's reaction to a message, such as “Liked “…””: relay it as it is (pass), as a short text that says what it is
+# (mark), or not at all (drop).
+REACTIONS = env.choice("REACTIONS", ["pass", "mark", "drop"], default="pass")
+
 # Long messages --------------------------------------------------------------------------------------------------------
 
 # How long to wait for missing parts of a long message. Then the parts that arrived are relayed. Vonage retries a failed

@@ -17,7 +17,7 @@ _JOINED = {"Lo", "Mc", "Mn", "Sk", "So"}
 
 _ADDRESS = re.compile(r"://|\bwww\d?\.", re.IGNORECASE)
 # A domain's last part, with what follows it.
-_LAST_PART = re.compile(r"\w\.([^\W\d_]{2,})(?![\w-]|\.\w)([/?#:]?)")
+_LAST_PART = re.compile(r"\w\.([^\W\d_]{2,})(?!\w|\.\w)([/?#:]?)")
 # In capitals, a name such as "J.Smith" or "St.Pauli" looks like a domain. Phones make links of these.
 _TOP_LEVEL = {
     "app", "biz", "blog", "click", "cloud", "club", "com", "dev", "email", "example", "icu", "info", "link", "live",
