@@ -76,7 +76,8 @@ def _possible_countries(phone: PhoneNumber) -> list[str]:
         return [country]
     # Others of a shared calling code are known by their first digits, such as Jamaica by 876.
     countries = phonenumbers.region_codes_for_country_code(phone.country_code or 0)
-    return [country for country in countries if not PhoneMetadata.metadata_for_region(country).leading_digits]
+    tables = {country: PhoneMetadata.metadata_for_region(country) for country in countries}
+    return [country for country, table in tables.items() if table and not table.leading_digits]
 
 
 def _is_allowed(country: str, pool: Pool | None) -> bool:
