@@ -5,6 +5,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from conversations.intake.receive import receive
 from conversations.models import Conversation, InboundMessage, OutboundMessage
+from conversations.trust.destinations import check_destinations
 from numbers.models import NumberState, RealNumber, VirtualNumber
 from smsproxy.carriers.base import InboundText, LookupResult, LookupVerdict
 from smsproxy.environment import Environment
@@ -204,6 +205,13 @@ class TestCountriesOfThePool:
         reserved = add_number("+33700000000", NumberState.ACTIVE, "FR", is_reserved=True)
 
         given(create(api, ALICE, {"number": "+33612345678", "proxy_number": reserved.number}))
+
+    @pytest.mark.parametrize("people", [2, 10])
+    def test_people_of_one_country_take_one_query(self, db, django_assert_num_queries, people):
+        add_numbers(2)
+
+        with django_assert_num_queries(1):
+            check_destinations([f"+4477009000{index:02}" for index in range(people)], None)
 
     def test_a_pool_without_numbers_is_a_shortage(self, api):
         is_refused(create(api, ALICE, BOB), 409, "no_number_free")
