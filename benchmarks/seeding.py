@@ -22,7 +22,8 @@ def add_numbers(count: int = NUMBERS) -> None:
 
 
 def person(index: int) -> str:
-    return f"+447{700000000 + index}"
+    # A range without numbers of Jersey, Guernsey or the Isle of Man, where texts may not go.
+    return f"+447{710000000 + index}"
 
 
 def talking_people(conversations: int) -> list[Line]:

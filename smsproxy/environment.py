@@ -9,6 +9,9 @@ from urllib.parse import urlsplit
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from smsproxy.values import InvalidValue
+from smsproxy.values import country as parse_country
+
 REQUIRED: Final = object()
 
 # Old names of variables, and the present ones.
@@ -128,6 +131,16 @@ class Environment:
                 f'{name}: expected a rate for "*", which stands for all other countries, as in {default}.'
             )
         return rates
+
+    def countries(self, name: str) -> frozenset[str]:
+        """Return countries, ISO 3166-1 alpha-2, from a comma-separated list. "*" stands for all of them."""
+        words = self.csv_list(name)
+        try:
+            return frozenset(word if word == "*" else parse_country(word) for word in words)
+        except InvalidValue:
+            raise ImproperlyConfigured(
+                f"{name}: expected countries such as GB,IE, or * for all of them; found {','.join(words)!r}."
+            ) from None
 
     def host(self, name: str, default: str) -> str:
         """Return a host, with or without a port."""

@@ -216,6 +216,10 @@ LATE_MESSAGE_POLICY = env.choice("LATE_MESSAGE_POLICY", ["end", "reopen"], defau
 # How long the numbers of an ended conversation are not assigned to other people.
 COOL_DOWN_SECONDS = env.seconds("COOL_DOWN_SECONDS", default=7 * 24 * 3600)
 
+# The countries of the phones that may be in a new conversation, and "*" for all. Empty: those of the active numbers of
+# the conversation's pool.
+ALLOWED_COUNTRIES = env.countries("ALLOWED_COUNTRIES")
+
 # Number health. A number goes into quarantine if at least HEALTH_MAX_FAILURE_PERCENT of its messages to one network
 # were not delivered, of HEALTH_MIN_RECEIPTS or more within HEALTH_WINDOW_SECONDS. The share must be at least twice that
 # of the other numbers, and not chance. Half of the numbers of a pool and country always stay in service.
@@ -240,6 +244,12 @@ TOO_LONG_NOTICE = env.message_template(
 # To the sender of an undelivered message, at most once in UNDELIVERED_NOTICE_INTERVAL_SECONDS.
 UNDELIVERED_NOTICE = env.message_template("UNDELIVERED_NOTICE", "Your last message could not be delivered.")
 UNDELIVERED_NOTICE_INTERVAL_SECONDS = env.seconds("UNDELIVERED_NOTICE_INTERVAL_SECONDS", default=3600, at_least=1)
+
+# Reactions ------------------------------------------------------------------------------------------------------------
+
+# A phone's reaction to a message, such as “Liked “…””: relay it as it is (pass), as a short text that says what it is
+# (mark), or not at all (drop).
+REACTIONS = env.choice("REACTIONS", ["pass", "mark", "drop"], default="pass")
 
 # Long messages --------------------------------------------------------------------------------------------------------
 

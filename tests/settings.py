@@ -24,6 +24,8 @@ os.environ.update(
     VONAGE_API_SECRET="secret-of-the-api",
     VONAGE_SIGNATURE_SECRET="mySignatureSecret0123456789abcdef",
     LOOKUP="offline",
+    # Tests of destinations set their own countries.
+    ALLOWED_COUNTRIES="*",
     ENCRYPTION_KEYS="tHqO0P5cwAq3b5xhrnbwIs1oTTPgTDkhbRYBbIHzUcM=",
     NUMBER_HASH_KEY="a lookup key for tests only, 32 characters or more",
     # Practically unlimited. Tests of pacing set their own rates.

@@ -1,6 +1,5 @@
 """Serializers of the conversations API. Each field is validated, and its error says what was expected."""
 
-import re
 from enum import Enum
 from typing import Any
 
@@ -9,6 +8,7 @@ from rest_framework import serializers
 from conversations.lifecycle.request import ConversationSpec, ParticipantSpec
 from conversations.models import Conversation, ConversationState, LateMessagePolicy, Participant
 from conversations.models.conversation import MAX_PARTICIPANTS
+from conversations.trust.labels import LabelNotAllowed, check_label, has_control_character
 from numbers.assignment.policy import AssignmentPolicy, ExhaustionPolicy, Geography, Stickiness, policy_of
 from numbers.models import Pool
 from smsproxy import values
@@ -18,16 +18,27 @@ MAX_TTL = 366 * 24 * 3600
 
 
 class LabelField(TextField):
-    """The name that other participants see instead of a number. It must not be a number itself."""
+    """The name that other participants see instead of a number."""
 
     def to_internal_value(self, data: Any) -> str:
         label = super().to_internal_value(data)
-        if len(re.sub(r"\D", "", label)) >= 7:
-            raise serializers.ValidationError(
-                "Expected a name. The other participants see the label, and this one may contain a phone number.",
-                code="label_like_a_number",
-            )
+        try:
+            check_label(label)
+        except LabelNotAllowed as error:
+            raise serializers.ValidationError(values.sentence(error), code=error.code) from None
         return label
+
+
+class ReferenceField(TextField):
+    """The marketplace's own name for a conversation. Staff see it in lists."""
+
+    def to_internal_value(self, data: Any) -> str:
+        reference = super().to_internal_value(data)
+        if has_control_character(reference):
+            raise serializers.ValidationError(
+                "Expected one line without control or invisible characters.", code="control_character"
+            )
+        return reference
 
 
 class PersonSerializer(StrictSerializer):
@@ -64,7 +75,7 @@ _LATER_OPTIONS = ("idle_ttl", "pool", "geography", "stickiness", "on_exhausted",
 
 class NewConversationSerializer(StrictSerializer):
     participants = BoundedListField(child=PersonSerializer(), min_length=2, max_length=MAX_PARTICIPANTS)
-    reference = TextField(max_length=100, required=False, allow_blank=True, default="")
+    reference = ReferenceField(max_length=100, required=False, allow_blank=True, default="")
     ttl = serializers.IntegerField(
         min_value=60, max_value=MAX_TTL, required=False, allow_null=True, default=None, help_text="Seconds."
     )

@@ -10,6 +10,7 @@ from django.conf import settings
 
 from conversations.intake.read_arrival import InboundContext
 from conversations.models import InboundOutcome
+from conversations.trust.reactions import read_reaction
 
 Gate = Callable[[InboundContext], InboundOutcome | None]
 
@@ -25,6 +26,11 @@ def _sender_opted_out(context: InboundContext) -> InboundOutcome | None:
 
 def _sender_blocked(context: InboundContext) -> InboundOutcome | None:
     return InboundOutcome.BLOCKED if context.is_blocked else None
+
+
+def _reaction(context: InboundContext) -> InboundOutcome | None:
+    drops = settings.REACTIONS == "drop" and read_reaction(context.text)
+    return InboundOutcome.REACTION if drops else None
 
 
 def _no_route(context: InboundContext) -> InboundOutcome | None:
@@ -57,6 +63,7 @@ GATES: Sequence[Gate] = (
     _loop,
     _sender_opted_out,
     _sender_blocked,
+    _reaction,
     _no_route,
     _ended,
     _held,

@@ -10,10 +10,12 @@ from functools import cached_property
 from itertools import islice
 from typing import Any, NamedTuple, Self
 
+from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
 from conversations.models import Block, Conversation, LateMessagePolicy, Participant
+from conversations.trust.reactions import read_reaction
 from numbers.models import RealNumber, VirtualNumber
 from smsproxy.carriers import gsm7
 from smsproxy.crypto import keyed_hash
@@ -111,10 +113,12 @@ class InboundContext:
 
     @cached_property
     def relayed_text(self) -> str:
-        """The body as the others receive it. In a group, it says who wrote it."""
+        """The body as the others receive it. In a group, it says who wrote it. A reaction is marked as one."""
+        reaction = read_reaction(self.text) if settings.REACTIONS == "mark" else None
+        body = reaction.marked if reaction else self.text
         if self.author is None or len(self.others) < 2:
-            return self.text
-        return f"{self.author.name}: {self.text}"
+            return body
+        return f"{self.author.name}: {body}"
 
     @cached_property
     def segments(self) -> int:

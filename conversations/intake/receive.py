@@ -16,6 +16,7 @@ from conversations.intake import fast_path
 from conversations.intake.gates import decide
 from conversations.intake.read_arrival import InboundContext, read_arrival, read_arrival_locked
 from conversations.models import InboundMessage, InboundOutcome, LongMessage
+from conversations.trust.destinations import is_destination
 from numbers.models import RealNumber
 from smsproxy.carriers.base import InboundText
 from smsproxy.states import StaleState
@@ -131,8 +132,14 @@ def store_undecodable(carrier_message_id: str, raw: str, reason: str) -> Inbound
 def _queue_notice(message: InboundMessage, context: InboundContext) -> None:
     """Tell a person that nobody received their message. Numbers of ours and senders without a number get no notice."""
     notice, dedup_key = _notice(message, context)
-    if notice and message.sender and message.virtual_number and message.virtual_number.can_sms:
-        queue_notice_once(dedup_key, message.virtual_number, message.sender, notice)
+    if not (notice and message.sender and message.virtual_number and message.virtual_number.can_sms):
+        return
+    # A stranger's number may be one that costs much to answer.
+    if message.outcome == InboundOutcome.NO_ROUTE and not is_destination(
+        message.sender.number, message.virtual_number.pool
+    ):
+        return
+    queue_notice_once(dedup_key, message.virtual_number, message.sender, notice)
 
 
 def _notice(message: InboundMessage, context: InboundContext) -> tuple[str, str]:

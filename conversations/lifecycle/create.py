@@ -28,9 +28,11 @@ from conversations.lifecycle.request import (
 )
 from conversations.lifecycle.shortage import record_shortage
 from conversations.models import Conversation, Participant
+from conversations.trust.destinations import DestinationNotAllowed, check_destinations
+from conversations.trust.labels import LabelNotAllowed, check_label
 from numbers.assignment.policy import AssignmentPolicy
 from numbers.lookup import NumberNotValid, look_up, store_results
-from numbers.models import RealNumber, VirtualNumber
+from numbers.models import Pool, RealNumber, VirtualNumber
 from smsproxy.api.models import ApiKey
 from smsproxy.carriers.base import LookupResult
 
@@ -53,8 +55,10 @@ def create_conversation(
     terms = terms or ConversationSpec()
     if request_id is not None and (made := _find_existing(created_by, request_id)):
         return made
+    _reject_labels(people)
     _reject_duplicates(people)
     _refuse_virtual_numbers(people)
+    _refuse_destinations(people, terms.policy.pool)
     answers = _look_up_phones(people)
     try:
         return _create(people, terms, created_by, request_id or IdempotencyKey(key="", hash=""), answers)
@@ -76,6 +80,7 @@ def dry_run(people: Sequence[ParticipantSpec], policy: AssignmentPolicy) -> list
     """
     _reject_duplicates(people)
     _refuse_virtual_numbers(people)
+    _refuse_destinations(people, policy.pool)
     for _ in range(_MAX_ATTEMPTS):
         with suppress(Conflict), transaction.atomic():
             known = RealNumber.objects.by_number(person.number for person in people)
@@ -122,6 +127,15 @@ def _find_existing(created_by: ApiKey | None, request_id: IdempotencyKey) -> Con
     return made
 
 
+def _reject_labels(people: Sequence[ParticipantSpec]) -> None:
+    """Raise CannotCreate if a label could harm the people who read it."""
+    for position, person in enumerate(people):
+        try:
+            check_label(person.label)
+        except LabelNotAllowed as error:
+            raise CannotCreate(position, error.code, f"{error}", field="label") from None
+
+
 def _reject_duplicates(people: Sequence[ParticipantSpec]) -> None:
     """Raise CannotCreate if two participants have the same number."""
     first: dict[str, int] = {}
@@ -143,6 +157,14 @@ def _refuse_virtual_numbers(people: Sequence[ParticipantSpec]) -> None:
     for position, person in enumerate(people):
         if person.number in ours:
             raise CannotCreate(position, "virtual_number", "is one of our own virtual numbers, not a person's")
+
+
+def _refuse_destinations(people: Sequence[ParticipantSpec], pool: Pool | None) -> None:
+    """Raise CannotCreate if no text may go to one of these people. Call it before anything is paid for."""
+    try:
+        check_destinations([person.number for person in people], pool)
+    except DestinationNotAllowed as error:
+        raise CannotCreate(error.position, "destination_not_allowed", f"{error}") from None
 
 
 def _look_up_phones(people: Sequence[ParticipantSpec]) -> dict[str, LookupResult]:

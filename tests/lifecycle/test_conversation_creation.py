@@ -195,9 +195,10 @@ def test_the_error_distinguishes_an_unreachable_phone_from_an_exhausted_pool(api
 
 def test_the_error_for_a_phone_of_unknown_country_says_so(api):
     add_numbers(1)
-    satellite = {"participants": people("+870773111632", BOB), "geography": "same-country"}
+    talk(ALICE, BOB)
+    RealNumber.objects.update(country="")
 
-    told = api.post(URL, satellite).json()["detail"]
+    told = api.post(URL, {"participants": people(ALICE, BOB), "geography": "same-country"}).json()["detail"]
 
     assert "a phone of country unknown needs an active number of its own country, which is unknown" in told
 
