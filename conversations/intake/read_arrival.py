@@ -13,7 +13,7 @@ from typing import Any, Self
 from conversations.models import Conversation, LateMessagePolicy, Participant
 from numbers.models import RealNumber, VirtualNumber
 from smsproxy.carriers import gsm7
-from smsproxy.crypto import keyed_hash
+from smsproxy.crypto import number_hash
 from smsproxy.database.prepared import fetch_all
 from smsproxy.database.rows import instance
 
@@ -22,7 +22,7 @@ _READ = """
     SELECT
         EXISTS (
             SELECT 1 FROM numbers_virtualnumber own
-            WHERE own.number = %(sender)s AND (own.is_rented OR own.state = 'ordered')
+            WHERE own.number_hash = %(sender_hash)s AND (own.is_rented OR own.state = 'ordered')
         ),
         sender.id,
         proxy.id, proxy.number, proxy.can_sms,
@@ -34,7 +34,7 @@ _READ = """
         member.id, member.position, member.label, member.conversation_id, member.real_number_id, member.proxy_number_id,
         member.replaced_by_id, member.release_at, member.released_at
     FROM (SELECT 1) AS arrival
-    LEFT JOIN numbers_virtualnumber proxy ON proxy.number = %(recipient)s
+    LEFT JOIN numbers_virtualnumber proxy ON proxy.number_hash = %(recipient_hash)s
     LEFT JOIN numbers_realnumber sender ON sender.number_hash = %(sender_hash)s
     LEFT JOIN conversations_participant author ON author.real_number_id = sender.id
         AND author.proxy_number_id = proxy.id AND author.released_at IS NULL
@@ -111,7 +111,7 @@ class InboundContext:
 def read_arrival(sender: str | None, recipient: str, text: str) -> InboundContext:
     """Return the context of a message from a real number (None: not a number) to a virtual number, both E.164."""
     rows = fetch_all(
-        _READ, {"sender": sender, "sender_hash": keyed_hash(sender) if sender else None, "recipient": recipient}
+        _READ, {"sender_hash": number_hash(sender) if sender else None, "recipient_hash": number_hash(recipient)}
     )
     [is_loop, sender_id], *columns = _split(rows[0])
     number, author, conversation, *_ = columns
