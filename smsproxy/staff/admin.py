@@ -55,23 +55,18 @@ def split_numbers(search: str) -> tuple[str, list[str]]:
     return words, [f"+{digits}" for digits in numbers]
 
 
-class BaseAdmin(admin.ModelAdmin):
-    """A paginated list that tolerates an invalid query in its URL."""
+class NumberSearch(admin.ModelAdmin):
+    """A search that compares whole phone numbers by their hash. The admin site adds it to every list.
 
-    list_per_page = 50
-    # Whether a search may compare a whole phone number as text, because no person has it.
+    A number may be a person's, and a database logs what it compares.
+    """
+
+    # Whether to compare it as text after all, because no person has such a number.
     has_invented_numbers = False
-    # Pagination counts the filtered rows. The full count would be a second one, of the whole table.
-    show_full_result_count = False
-
-    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        show = super().changelist_view
-        return self.redirect_on_bad_filter(request, lambda: show(request, extra_context))
 
     def get_search_results(
         self, request: HttpRequest, queryset: "QuerySet[Any]", search_term: str
     ) -> "tuple[QuerySet[Any], bool]":
-        """Search whole phone numbers by their hash. One may be a person's, and a database logs what it compares."""
         words, numbers = split_numbers(search_term)
         if not numbers or self.has_invented_numbers:
             return super().get_search_results(request, queryset, search_term)
@@ -85,6 +80,18 @@ class BaseAdmin(admin.ModelAdmin):
     def _has_hash(self, path: str) -> bool:
         field = get_fields_from_path(self.model, path)[-1]
         return field.name == "number" and any(each.name == "number_hash" for each in field.model._meta.fields)
+
+
+class BaseAdmin(NumberSearch):
+    """A paginated list that tolerates an invalid query in its URL."""
+
+    list_per_page = 50
+    # Pagination counts the filtered rows. The full count would be a second one, of the whole table.
+    show_full_result_count = False
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        show = super().changelist_view
+        return self.redirect_on_bad_filter(request, lambda: show(request, extra_context))
 
     def redirect_on_bad_filter(self, request: HttpRequest, show: Callable[[], HttpResponse]) -> HttpResponse:
         """Return the page, or a redirect to the list with a warning if the filters are invalid, as Django does."""
