@@ -33,8 +33,8 @@ def look_up(numbers: Sequence[str]) -> dict[str, LookupResult]:
     """
     if settings.LOOKUP == "offline":
         return {}
-    known = {row.number for row in RealNumber.objects.with_number(*numbers) if row.is_looked_up}
-    asked = [number for number in numbers if number not in known]
+    known = RealNumber.objects.by_number(numbers)
+    asked = [number for number in numbers if number not in known or not known[number].is_looked_up]
     if not asked:
         return {}
     with deadline_suspended(), ThreadPoolExecutor(max_workers=len(asked), thread_name_prefix="lookup") as pool:

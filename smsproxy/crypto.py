@@ -1,7 +1,7 @@
 """Encryption at rest, and the keyed hash that finds an encrypted number.
 
 Real numbers and texts are stored as Fernet tokens (AES-128-CBC with HMAC-SHA256). ENCRYPTION_KEYS[0] encrypts, and
-every key decrypts. Numbers are found by `keyed_hash`, an HMAC under NUMBER_HASH_KEY. Without it, nobody can test the
+every key decrypts. Numbers are found by `number_hash`, an HMAC under NUMBER_HASH_KEY. Without it, nobody can test the
 few billion possible numbers against a stolen database.
 """
 
@@ -15,6 +15,10 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 from django.db import models
+
+from smsproxy.phone import canonical
+
+HASH_LENGTH = 64
 
 
 def is_fernet_key(key: str) -> bool:
@@ -53,6 +57,23 @@ def decrypt(token: str) -> str:
 def keyed_hash(value: str) -> str:
     """Return the HMAC-SHA256 of the value: 64 hexadecimal digits, stable while NUMBER_HASH_KEY is unchanged."""
     return hmac.digest(settings.NUMBER_HASH_KEY.encode(), value.encode("utf-8", "surrogatepass"), hashlib.sha256).hex()
+
+
+def number_hash(number: str) -> str:
+    """Return the keyed hash of a phone number, E.164: the same for all spellings of one phone."""
+    return keyed_hash(canonical(number))
+
+
+class NumberHashField(models.CharField):
+    """The hash of the phone number in the field `number` of the row. It is filled when the row is inserted."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"max_length": HASH_LENGTH, "editable": False, **options})
+
+    def pre_save(self, model_instance: models.Model, add: bool) -> Any:
+        if add:
+            setattr(model_instance, self.attname, number_hash(model_instance.number))  # type: ignore[attr-defined]
+        return super().pre_save(model_instance, add)
 
 
 class EncryptedTextField(models.TextField):

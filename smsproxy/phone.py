@@ -1,8 +1,10 @@
-"""Phone numbers as text: parse E.164, derive country and area, and mask for display."""
+"""Phone numbers as text: parse E.164, compare two spellings, derive country and area, and mask for display."""
 
 import re
 
 import phonenumbers
+
+from smsproxy.numbering_plans import RULES
 
 E164_EXAMPLE = "+447700900001"
 MAX_DIGITS = 15
@@ -18,7 +20,8 @@ def parse_e164(text: str) -> str:
     """Return the number in E.164, without spaces, dashes, dots and brackets. Raises NotE164.
 
     The number must be *possible* (right length for its calling code), not *valid*. Tables of valid ranges lag behind
-    new ranges, and reject the fictional numbers that examples use.
+    new ranges, and reject the fictional numbers that examples use. A spelling that `canonical` knows is returned as it
+    is, although it may have the length of an old plan.
     """
     stripped = text.strip(" ")
     if not stripped.startswith("+"):
@@ -31,11 +34,25 @@ def parse_e164(text: str) -> str:
     except phonenumbers.NumberParseException:
         raise NotE164(f'expected a number in E.164 form, such as "{E164_EXAMPLE}"') from None
     e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
-    # is_possible_number() would also accept a local number without its area code.
-    is_possible = phonenumbers.is_possible_number_with_reason(number) == phonenumbers.ValidationResult.IS_POSSIBLE
-    if not is_possible or len(e164) > 1 + MAX_DIGITS:
+    if not (_is_possible(number) or canonical(e164) != e164) or len(e164) > 1 + MAX_DIGITS:
         raise NotE164("expected a possible phone number: this one has the wrong length for its country")
     return e164
+
+
+def _is_possible(number: phonenumbers.PhoneNumber) -> bool:
+    # is_possible_number() would also accept a local number without its area code.
+    return phonenumbers.is_possible_number_with_reason(number) == phonenumbers.ValidationResult.IS_POSSIBLE
+
+
+def canonical(number: str) -> str:
+    """Return the one spelling that stands for all spellings of this E.164 number. Any other text is returned as it is.
+
+    It serves to compare numbers. Texts go to the number as it was registered: a network may know no other spelling.
+    """
+    for pattern, spelling in RULES.get(number[:3]) or RULES.get(number[:4]) or ():
+        if found := pattern.fullmatch(number):
+            return found.expand(spelling)
+    return number
 
 
 def country_of(number: str) -> str:

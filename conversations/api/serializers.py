@@ -13,6 +13,7 @@ from numbers.assignment.policy import AssignmentPolicy, ExhaustionPolicy, Geogra
 from numbers.models import Pool
 from smsproxy import values
 from smsproxy.api.fields import BoundedListField, ChoiceField, E164Field, StrictSerializer, TextField
+from smsproxy.phone import canonical
 
 MAX_TTL = 366 * 24 * 3600
 
@@ -110,11 +111,13 @@ class NewConversationSerializer(StrictSerializer):
     def asked(self) -> dict[str, Any]:
         """Return the normalised request, for comparing a retry with the original.
 
-        Unused options that later versions added are left out, because the retry may reach a newer version.
+        Unused options that later versions added are left out, because the retry may reach a newer version. Either
+        spelling of a phone is the same request.
         """
         data = {**self.validated_data}
         people = [
             {name: value for name, value in person.items() if name != "proxy_number" or value}
+            | {"number": canonical(person["number"])}
             for person in data["participants"]
         ]
         used = {name: value for name, value in data.items() if name not in _LATER_OPTIONS or value is not None}

@@ -140,7 +140,7 @@ def explain_route(sender: str, recipient: str) -> RouteExplanation:
 
 
 def _number(recipient: str) -> NumberFound | None:
-    found = VirtualNumber.objects.select_related("pool").filter(number=recipient).first()
+    found = VirtualNumber.objects.select_related("pool").with_number(recipient).first()
     if found is None:
         return None
     return NumberFound(number=found.number, state=found.state, pool=found.pool.name if found.pool else None)

@@ -18,7 +18,7 @@ from conversations.models import Block, Conversation, LateMessagePolicy, Partici
 from conversations.trust.reactions import read_reaction
 from numbers.models import RealNumber, VirtualNumber
 from smsproxy.carriers import gsm7
-from smsproxy.crypto import keyed_hash
+from smsproxy.crypto import number_hash
 from smsproxy.database.prepared import fetch_all
 from smsproxy.database.rows import instance
 
@@ -33,7 +33,7 @@ _READ = f"""
     SELECT
         EXISTS (
             SELECT 1 FROM numbers_virtualnumber own
-            WHERE own.number = %(sender)s AND (own.is_rented OR own.state = 'ordered')
+            WHERE own.number_hash = %(sender_hash)s AND (own.is_rented OR own.state = 'ordered')
         ),
         EXISTS ({_ACTIVE_BLOCK} AND block.person_id = sender.id AND block.other_id IS NULL),
         EXISTS ({_ACTIVE_BLOCK} AND block.prefix <> ''),
@@ -53,7 +53,7 @@ _READ = f"""
             OR block.person_id = member.real_number_id AND block.other_id = sender.id
         ))
     FROM (SELECT 1) AS arrival
-    LEFT JOIN numbers_virtualnumber proxy ON proxy.number = %(recipient)s
+    LEFT JOIN numbers_virtualnumber proxy ON proxy.number_hash = %(recipient_hash)s
     LEFT JOIN numbers_realnumber sender ON sender.number_hash = %(sender_hash)s
     LEFT JOIN conversations_participant author ON author.real_number_id = sender.id
         AND author.proxy_number_id = proxy.id AND author.released_at IS NULL
@@ -146,9 +146,8 @@ def read_arrival(sender: str | None, recipient: str, text: str) -> InboundContex
     rows = fetch_all(
         _READ,
         {
-            "sender": sender,
-            "sender_hash": keyed_hash(sender) if sender else None,
-            "recipient": recipient,
+            "sender_hash": number_hash(sender) if sender else None,
+            "recipient_hash": number_hash(recipient),
             "now": connection.ops.adapt_datetimefield_value(timezone.now()),
         },
     )

@@ -136,7 +136,7 @@ def _named(
     wishes = [person.proxy_number for person in people if person.proxy_number]
     if not wishes:
         return {}
-    numbers = VirtualNumber.objects.serving().filter(pool=policy.pool).in_bulk(wishes, field_name="number")
+    numbers = VirtualNumber.objects.serving().filter(pool=policy.pool).by_number(wishes)
     named = {}
     for position, (person, real_number) in enumerate(zip(people, real_numbers, strict=True)):
         if not person.proxy_number:

@@ -35,6 +35,7 @@ from numbers.lookup import NumberNotValid, look_up, store_results
 from numbers.models import Pool, RealNumber, VirtualNumber
 from smsproxy.api.models import ApiKey
 from smsproxy.carriers.base import LookupResult
+from smsproxy.phone import canonical
 
 # A concurrent creator may win between our read and our write. After this many conflicts in a row we give up.
 _MAX_ATTEMPTS = 50
@@ -104,7 +105,7 @@ def _create(
             known = RealNumber.objects.by_number(person.number for person in people)
             _wait_for_other_creators(known)
             real_numbers, newcomers = _real_numbers(people, known)
-            store_results({row.number: row for row in real_numbers}, answers)
+            store_results({person.number: row for person, row in zip(people, real_numbers, strict=True)}, answers)
             # Before the choice: the unique idempotency key stops a concurrent repeat here, before it takes a number.
             conversation = _create_row(terms, created_by, request_id)
             chosen = choose_numbers(people, real_numbers, newcomers, terms.policy)
@@ -140,20 +141,14 @@ def _reject_duplicates(people: Sequence[ParticipantSpec]) -> None:
     """Raise CannotCreate if two participants have the same number."""
     first: dict[str, int] = {}
     for position, person in enumerate(people):
-        if person.number in first:
-            raise CannotCreate(
-                position, "same_number_twice", f"has the same number as participant {first[person.number]}"
-            )
-        first[person.number] = position
+        before = first.setdefault(canonical(person.number), position)
+        if before != position:
+            raise CannotCreate(position, "same_number_twice", f"has the same number as participant {before}")
 
 
 def _refuse_virtual_numbers(people: Sequence[ParticipantSpec]) -> None:
     """Reject virtual numbers as participants: we would send messages to ourselves without end."""
-    ours = set(
-        VirtualNumber.objects.rented_or_ordered()
-        .filter(number__in=[person.number for person in people])
-        .values_list("number", flat=True)
-    )
+    ours = VirtualNumber.objects.rented_or_ordered().by_number(person.number for person in people)
     for position, person in enumerate(people):
         if person.number in ours:
             raise CannotCreate(position, "virtual_number", "is one of our own virtual numbers, not a person's")

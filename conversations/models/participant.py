@@ -7,7 +7,7 @@ from django.db import models
 from django.utils import timezone
 
 from numbers.models import RealNumber, VirtualNumber
-from smsproxy.crypto import keyed_hash
+from smsproxy.crypto import number_hash
 
 from .conversation import Conversation
 
@@ -43,9 +43,9 @@ class ParticipantQuerySet(models.QuerySet["Participant"]):
 
     def of_pair(self, sender: str, recipient: str) -> Self:
         """Return participants who have had this pair of numbers. At most one of them is unreleased."""
-        return self.filter(real_number__number_hash=keyed_hash(sender), proxy_number__number=recipient).select_related(
-            "conversation", "real_number", "proxy_number"
-        )
+        return self.filter(
+            real_number__number_hash=number_hash(sender), proxy_number__number_hash=number_hash(recipient)
+        ).select_related("conversation", "real_number", "proxy_number")
 
     def by_live_pair(self, sender: str, recipient: str) -> Self:
         """Return the participant who has this pair of numbers now: one or none, by the constraint `one_live_route`."""

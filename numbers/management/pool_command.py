@@ -104,7 +104,7 @@ def total_text(costs: Sequence[Decimal | None]) -> str:
 
 def get_numbers(wanted: list[str]) -> list[VirtualNumber]:
     """Return these numbers of the pool. Raises CommandError for a number that is not in the pool."""
-    found = VirtualNumber.objects.in_bulk(wanted, field_name="number")
+    found = VirtualNumber.objects.by_number(wanted)
     if missing := [name for name in wanted if name not in found]:
         raise CommandError(
             f"Nothing was done: not in the pool: {', '.join(missing)}. manage.py sync_numbers adds numbers that "

@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('numbers', '0004_names'),
+        ('numbers', '0006_canonical_numbers'),
     ]
 
     operations = [

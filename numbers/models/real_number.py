@@ -2,29 +2,21 @@
 
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import Self
 
 from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
-from smsproxy.crypto import EncryptedTextField, keyed_hash
+from numbers.models.found_by_number import FoundByNumber
+from smsproxy.crypto import EncryptedTextField, number_hash
 from smsproxy.nanp import region_of
-from smsproxy.phone import area_of, country_of, mask
+from smsproxy.phone import area_of, canonical, country_of, mask
 from smsproxy.states import Event
 
 
-class RealNumberQuerySet(models.QuerySet["RealNumber"]):
-    def with_number(self, *numbers: str) -> Self:
-        """Return the rows of these E.164 numbers, as far as stored."""
-        return self.filter(number_hash__in=[keyed_hash(number) for number in numbers])
-
-    def by_number(self, numbers: Iterable[str]) -> dict[str, "RealNumber"]:
-        """Return the rows of these E.164 numbers, as far as stored, by number."""
-        return {row.number: row for row in self.with_number(*numbers)}
-
+class RealNumberQuerySet(FoundByNumber["RealNumber"]):
     def add(self, numbers: Iterable[str], *, ignore_conflicts: bool = False) -> dict[str, "RealNumber"]:
-        """Insert rows for these E.164 numbers and return them by number.
+        """Insert a row for each of these E.164 numbers, which are different phones, and return the rows by number.
 
         Raises IntegrityError if a concurrent transaction inserted one of them first. Rows are inserted in the order of
         their hashes, so two transactions with the same people wait for each other and do not deadlock.
@@ -37,13 +29,16 @@ class RealNumberQuerySet(models.QuerySet["RealNumber"]):
         numbers = set(numbers)
         known = self.by_number(numbers)
         if missing := numbers - known.keys():
-            self.add(missing, ignore_conflicts=True)
+            self.add({canonical(number): number for number in missing}.values(), ignore_conflicts=True)
             known = self.by_number(numbers)
         return known
 
 
 class RealNumber(models.Model):
-    """A person's own phone number, stored encrypted and found by its keyed hash."""
+    """A person's own phone number, stored encrypted and found by its keyed hash.
+
+    All spellings of a phone have one row. Its number is the first spelling that it was registered with: texts go there.
+    """
 
     number_hash = models.CharField(max_length=64, unique=True)
     number = EncryptedTextField(help_text="E.164.")
@@ -67,7 +62,7 @@ class RealNumber(models.Model):
     @classmethod
     def from_number(cls, number: str) -> "RealNumber":
         """Return an unsaved row for this E.164 number."""
-        return cls(number=number, number_hash=keyed_hash(number), country=country_of(number))
+        return cls(number=number, number_hash=number_hash(number), country=country_of(number))
 
     @property
     def area(self) -> str:

@@ -11,9 +11,11 @@ from django.db.models.functions import Greatest, Now
 from django.dispatch import Signal
 from django.utils import timezone
 
+from numbers.models.found_by_number import FoundByNumber
 from numbers.models.number_order import NumberOrder
 from numbers.models.pool import Pool
 from smsproxy.carriers.base import Feature, NumberType
+from smsproxy.crypto import NumberHashField
 from smsproxy.nanp import region_of
 from smsproxy.phone import area_of
 from smsproxy.states import Event, StaleState, StateMachine
@@ -54,7 +56,7 @@ LEAST_BUSY = (
 )
 
 
-class VirtualNumberQuerySet(models.QuerySet["VirtualNumber"]):
+class VirtualNumberQuerySet(FoundByNumber["VirtualNumber"]):
     def active(self) -> Self:
         """Return the active numbers."""
         return self.filter(state=NumberState.ACTIVE)
@@ -143,6 +145,8 @@ class VirtualNumber(StateMachine):
     }
 
     number = models.CharField(max_length=16, unique=True, help_text="E.164.")
+    # The number is no secret, but a look-up compares it with numbers that are: a person's may not be in a statement.
+    number_hash = NumberHashField()
     country = models.CharField(max_length=2, help_text="ISO 3166-1 alpha-2.")
     area = models.CharField(max_length=8, blank=True, editable=False, help_text="Calling code and area code.")
     region = models.CharField(
@@ -198,6 +202,8 @@ class VirtualNumber(StateMachine):
     class Meta:
         ordering = ["number"]
         constraints = [
+            # Not `unique=True`, which adds a second index for LIKE on PostgreSQL.
+            models.UniqueConstraint(fields=["number_hash"], name="unique_virtual_number_hash"),
             models.CheckConstraint(
                 condition=models.Q(number__regex=r"^\+[1-9][0-9]{6,14}$"), name="virtual_number_is_e164"
             ),

@@ -248,7 +248,7 @@ def _candidates(order: NumberOrder, obstacles: dict[str, PurchaseBlock]) -> Iter
 
 def _is_taken(number: str) -> bool:
     """Return whether the number is in the pool or belongs to a participant."""
-    return VirtualNumber.objects.rented_or_ordered().filter(number=number).exists() or is_of_a_participant(number)
+    return VirtualNumber.objects.rented_or_ordered().with_number(number).exists() or is_of_a_participant(number)
 
 
 def _has_room(order: NumberOrder) -> bool:
@@ -278,11 +278,11 @@ def _record_intent(order: NumberOrder, candidate: AvailableNumber) -> VirtualNum
         locked = NumberOrder.objects.select_for_update().get(pk=order.pk)
         if not _has_room(locked) or _is_taken(row.number) or budget.obstacle(locked, candidate):
             return None
-        retired = VirtualNumber.objects.filter(number=row.number).first()
+        retired = VirtualNumber.objects.with_number(row.number).first()
         try:
             with transaction.atomic():
                 if retired is not None:
-                    names = ("country", "type", "can_sms", "monthly_cost", "order", "pool", "is_reserved")
+                    names = ("number", "country", "type", "can_sms", "monthly_cost", "order", "pool", "is_reserved")
                     changes = {name: getattr(row, name) for name in names}
                     return retired.transition(NumberState.ORDERED, reason=reason, webhook_url="", **changes)
                 row.save(force_insert=True)

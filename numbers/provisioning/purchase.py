@@ -25,8 +25,7 @@ def is_of_a_participant(number: str) -> bool:
 
 def participant_numbers(numbers: Iterable[str]) -> set[str]:
     """Those of these numbers that are."""
-    people = participants_among(RealNumber.objects.with_number(*numbers))
-    return {person.number for person in people}
+    return set(participants_among(RealNumber.objects.all()).by_number(numbers))
 
 
 def purchase(number: VirtualNumber, *, in_doubt: bool) -> ProvisioningStep:

@@ -55,7 +55,7 @@ def sync(*, fix: bool = False) -> Iterator[SyncDifference]:
     """
     ours_before = set(VirtualNumber.objects.rented().values_list("pk", flat=True))
     owned = with_retries(lambda: list(get_carrier().owned()))
-    known = VirtualNumber.objects.in_bulk([each.number for each in owned], field_name="number")
+    known = VirtualNumber.objects.by_number(each.number for each in owned)
     for each in owned:
         row = known.get(each.number)
         # Another run is changing this row, and will finish it.
@@ -66,8 +66,8 @@ def sync(*, fix: bool = False) -> Iterator[SyncDifference]:
             if finding:
                 yield _pointed_at_us(finding) if fix else finding
     # Ours before and after the list was read: a number bought or released during the read is not a cancelled one.
-    listed = [each.number for each in owned]
-    lost = VirtualNumber.objects.rented().filter(pk__in=ours_before).exclude(number__in=listed)
+    listed = VirtualNumber.objects.with_number(*(each.number for each in owned))
+    lost = VirtualNumber.objects.rented().filter(pk__in=ours_before).exclude(pk__in=listed.values("pk"))
     is_another_account = not ours_before & {row.pk for row in known.values()}
     for number in lost:
         with suppress(StaleState):
@@ -114,7 +114,7 @@ def _taken_out_of_service(number: VirtualNumber) -> SyncDifference:
 
 def _pointed_at_us(finding: SyncDifference) -> SyncDifference:
     """Return the finding after setting the webhook of its number, or unchanged if the webhook is right already."""
-    row = VirtualNumber.objects.rented().filter(number=finding.number).first()
+    row = VirtualNumber.objects.rented().with_number(finding.number).first()
     if row is None or row.webhook_url == inbound_sms_url():
         return finding
     [step] = configure([row])

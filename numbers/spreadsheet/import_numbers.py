@@ -21,7 +21,7 @@ from numbers.spreadsheet.cells import ANY, EUROS, FLAG, RATE, TIME, TYPE, CsvVal
 from numbers.spreadsheet.csv_file import Rows
 from numbers.spreadsheet.edit import EDITABLE_FIELDS, NumberEdit, apply_edits, format_value
 from smsproxy.carriers.base import Feature
-from smsproxy.phone import NotE164, country_of, mask
+from smsproxy.phone import NotE164, canonical, country_of, mask
 from smsproxy.states import StaleState
 
 # The columns of the file, in this order: the field of each and the kind of its values.
@@ -131,7 +131,7 @@ def preview(rows: Rows) -> Preview:
     for place, cells in rows.items():
         with suppress(NotE164):
             numbers[place] = e164(cells["number"])
-    known = VirtualNumber.objects.select_related("pool").in_bulk(set(numbers.values()), field_name="number")
+    known = VirtualNumber.objects.select_related("pool").by_number(numbers.values())
     rented = {number for number, row in known.items() if row.is_rented}
     people = participant_numbers(set(numbers.values()) - rented)
     pool_cell = _pool_cell()
@@ -141,7 +141,7 @@ def preview(rows: Rows) -> Preview:
     for place, cells in rows.items():
         try:
             number = _number(cells["number"])
-            if (first := places.setdefault(number, place)) != place:
+            if (first := places.setdefault(canonical(number), place)) != place:
                 raise BadCell({"number": f"expected each number once, found that of row {first} again"})
             entry = _entry(number, cells, known.get(number), pool_cell, is_of_a_person=number in people)
         except BadCell as error:

@@ -42,6 +42,7 @@ class SimulatedHandsetAdmin(SimulatorOnlyAdmin, ReadOnlyAdmin):
 
 @admin.register(SimulatedNumber)
 class SimulatedNumberAdmin(SimulatorOnlyAdmin, ReadOnlyAdmin):
+    has_invented_numbers = True
     list_display = ["number", "country", "type", "features", "monthly_cost", "webhook_url"]
     list_filter = ["country", "type"]
     search_fields = ["number"]
@@ -49,6 +50,7 @@ class SimulatedNumberAdmin(SimulatorOnlyAdmin, ReadOnlyAdmin):
 
 @admin.register(SimulatedText)
 class SimulatedTextAdmin(SimulatorOnlyAdmin, ReadOnlyAdmin):
+    has_invented_numbers = True
     list_display = ["id", "handset", "direction", "virtual_number", "carrier_message_id", "created_at"]
     list_filter = ["direction"]
     list_select_related = ["handset"]

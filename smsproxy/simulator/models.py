@@ -10,14 +10,14 @@ from django.db import models
 from django.db.models import F
 from django.utils import timezone
 
-from smsproxy.crypto import EncryptedTextField, keyed_hash
+from smsproxy.crypto import EncryptedTextField, number_hash
 from smsproxy.phone import mask
 
 
 class SimulatedHandsetQuerySet(models.QuerySet["SimulatedHandset"]):
     def get_or_create_handset(self, number: str) -> "SimulatedHandset":
         """Return the phone with this E.164 number. Create it if it does not exist."""
-        handset, _ = self.get_or_create(number_hash=keyed_hash(number), defaults={"number": number})
+        handset, _ = self.get_or_create(number_hash=number_hash(number), defaults={"number": number})
         return handset
 
 

@@ -1,24 +1,88 @@
 """Base classes of all admin pages. The admin site itself is in smsproxy/cockpit/site.py."""
 
 import logging
+import re
 from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.utils import get_fields_from_path
 from django.contrib.admin.views.main import ERROR_FLAG
 from django.contrib.auth import get_permission_codename
 from django.db import DataError
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
+from smsproxy.crypto import number_hash
 from smsproxy.states import StaleState
 
 log = logging.getLogger(__name__)
 
+_NUMBERS = re.compile(
+    r"""
+    # A UUID, another hexadecimal id, and one of more digits than a phone number has.
+    (?P<id>
+        (?<!\w) [0-9a-f]{8} (?: -[0-9a-f]{4} ){3} -[0-9a-f]{12} (?!\w)
+        | (?<!\w) (?= \d*[a-f] ) [0-9a-f]{16,} (?!\w)
+        | (?<!\d) \d{16,} (?!\d)
+    )
+    | \+ [ (]{0,2} \d (?: [ ().-]{0,2} \d ){7,}
+    | (?<![\w-]) \d (?: [ ().-]{0,2} \d ){9,}
+    | \d{10,}
+    """,
+    re.VERBOSE | re.IGNORECASE | re.ASCII,
+)
 
-class BaseAdmin(admin.ModelAdmin):
+
+def split_numbers(search: str) -> tuple[str, list[str]]:
+    """Return the search text without its phone numbers, and these numbers: "+", and their digits alone.
+
+    A phone number is 10 to 15 digits, or 8 to 15 after a "+". Fewer are the beginning of one, or an order's number.
+    """
+    numbers = []
+
+    def take_out(match: re.Match[str]) -> str:
+        if match["id"]:
+            return match[0]
+        digits = re.sub(r"\D", "", match[0])
+        # Of more digits than a number has, several numbers are the likely reading.
+        numbers.extend([digits] if len(digits) <= 15 else re.findall(r"\d{8,15}", match[0]))
+        return " "
+
+    words = _NUMBERS.sub(take_out, search).strip()
+    return words, [f"+{digits}" for digits in numbers]
+
+
+class NumberSearch(admin.ModelAdmin):
+    """A search that compares whole phone numbers by their hash. The admin site adds it to every list.
+
+    A number may be a person's, and a database logs what it compares.
+    """
+
+    # Whether to compare it as text after all, because no person has such a number.
+    has_invented_numbers = False
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: "QuerySet[Any]", search_term: str
+    ) -> "tuple[QuerySet[Any], bool]":
+        words, numbers = split_numbers(search_term)
+        if not numbers or self.has_invented_numbers:
+            return super().get_search_results(request, queryset, search_term)
+        found, may_repeat = super().get_search_results(request, queryset, words)
+        paths = [f"{path}_hash" for path in self.get_search_fields(request) if self._has_hash(path)]
+        for number in numbers:
+            matches = [Q(**{path: number_hash(number)}) for path in paths]
+            found = found.filter(Q(*matches, _connector=Q.OR)) if matches else found.none()
+        return found, may_repeat or any("__" in path for path in paths)
+
+    def _has_hash(self, path: str) -> bool:
+        field = get_fields_from_path(self.model, path)[-1]
+        return field.name == "number" and any(each.name == "number_hash" for each in field.model._meta.fields)
+
+
+class BaseAdmin(NumberSearch):
     """A paginated list that tolerates an invalid query in its URL."""
 
     list_per_page = 50

@@ -1,5 +1,6 @@
 """Rule 7: real numbers and texts stay inside."""
 
+import ast
 import html
 import logging
 import re
@@ -21,6 +22,7 @@ from smsproxy.carriers.base import InboundText, OutcomeUnknown, OutgoingText, We
 from smsproxy.crypto import decrypt, encrypt, keyed_hash
 from smsproxy.logs import RedactingFormatter, redact
 from smsproxy.phone import mask
+from tests.project.test_architecture import APPS, ROOT, source_files
 from tests.support.builders import ALICE, BOB, add_numbers, proxies, talk
 from tests.support.signing import signed_inbound
 
@@ -198,6 +200,17 @@ class TestEncryption:
     def test_an_encrypted_column_rejects_searches(self, db):
         with pytest.raises(Exception, match=r"exact|lookup"):
             RealNumber.objects.filter(number=ALICE).exists()
+
+
+def test_a_phone_number_is_hashed_in_one_way_only():
+    """`number_hash` hashes its canonical form. The other two hash a whole request, and a whole webhook."""
+    users = {
+        str(path.relative_to(ROOT))
+        for path in source_files(*APPS)
+        if "keyed_hash" in {node.id for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Name)}
+    }
+
+    assert users == {"smsproxy/crypto.py", "conversations/api/conversations.py", "conversations/webhooks/views.py"}
 
 
 class TestAdmin:

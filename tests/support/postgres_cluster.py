@@ -20,7 +20,13 @@ class NoCluster(Exception):
 
 
 class Cluster:
-    """A server with an empty database at `url`: `with Cluster() as cluster`. Raises NoCluster."""
+    """A server with an empty database at `url`: `with Cluster() as cluster`. Raises NoCluster.
+
+    configuration: lines for postgresql.conf, such as "log_statement=all".
+    """
+
+    def __init__(self, *configuration: str) -> None:
+        self._configuration = configuration
 
     def __enter__(self) -> "Cluster":
         self._programs = _programs()
@@ -33,6 +39,8 @@ class Cluster:
             if self._user is not None:
                 os.chown(self._directory, self._user, -1)
             self._run("initdb", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--no-sync")
+            with (self._directory / "data" / "postgresql.conf").open("a") as file:
+                file.writelines(f"{line}\n" for line in self._configuration)
             # fsync may be off: tests kill the server, never the machine.
             options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off"
             self._run("pg_ctl", "start", "--wait", "--log", str(self._directory / "log"), "--options", options)
@@ -52,6 +60,10 @@ class Cluster:
     def query(self, statement: str) -> list[Any]:
         with psycopg.connect(self.url, autocommit=True) as connection:
             return connection.execute(statement.encode()).fetchall()
+
+    def read_log(self) -> str:
+        """Return what the server has logged so far."""
+        return (self._directory / "log").read_text(errors="replace")
 
     @contextmanager
     def locking(self, table: str) -> Iterator[None]:

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from conversations.lifecycle.request import NoNumberFree
 from conversations.models import Conversation, Participant
 from conversations.worker.periodic_jobs import release_cooled_down
-from smsproxy.crypto import keyed_hash
+from smsproxy.crypto import number_hash
 from smsproxy.states import StaleState
 from tests.support.builders import add_numbers, talk
 from tests.support.hypothesis_profiles import model_examples
@@ -148,7 +148,7 @@ class Reality:
             "JOIN numbers_realnumber r ON r.id = real_number_id WHERE released_at IS NULL"
         )
         assert {(place[pk], person) for pk, person, *_ in pairs} == {
-            (place, keyed_hash(person)) for place, person in model.live()
+            (place, number_hash(person)) for place, person in model.live()
         }
         assert {place[pk] for pk, *_, is_open in pairs if is_open} == {
             place for place, each in enumerate(model.talks) if each and each.release_at is None
