@@ -39,7 +39,8 @@ class Merging:
         )
         self.references = [
             (each.related_model.objects.using(alias), each.field.name)
-            for each in apps.get_model('numbers', 'RealNumber')._meta.related_objects
+            for each in apps.get_model('numbers', 'RealNumber')._meta.get_fields(include_hidden=True)
+            if each.auto_created and not each.concrete
         ]
         self.hashed, self.merged, self.unreadable, self.closed, self.beside = 0, 0, [], [], []
 

@@ -45,11 +45,11 @@ class AdminSite(admin.AdminSite):
     site_title = "smsproxy"
     index_title = "Operations"
 
-    def register(self, models: Any, admin_class: Any = None, **options: Any) -> None:
+    def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
         """Register the page of a model. Pages of other packages get the search of ours, too."""
         if admin_class is not None and not issubclass(admin_class, NumberSearch):
             admin_class = type(admin_class.__name__, (NumberSearch, admin_class), {})
-        super().register(models, admin_class, **options)
+        super().register(model_or_iterable, admin_class, **options)
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         return super().index(request, {**(extra_context or {}), "troubles": _troubles(request)})

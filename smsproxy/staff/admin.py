@@ -41,7 +41,7 @@ def split_numbers(search: str) -> tuple[str, list[str]]:
 
     A phone number is 10 to 15 digits, or 8 to 15 after a "+". Fewer are the beginning of one, or an order's number.
     """
-    numbers = []
+    numbers: list[str] = []
 
     def take_out(match: re.Match[str]) -> str:
         if match["id"]:

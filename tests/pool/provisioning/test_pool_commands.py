@@ -92,6 +92,24 @@ def test_a_sync_imports_numbers_that_are_already_rented(rentals, run):
     assert "no difference" in run("sync_numbers")[1]
 
 
+def test_a_sync_knows_a_number_that_the_carrier_lists_in_another_spelling(rentals, run):
+    add_number("+525512345678", NumberState.ACTIVE, "MX", webhook_url=inbound_sms_url())
+    rentals.account = {"+5215512345678": inbound_sms_url()}
+
+    code, output = run("sync_numbers", "--fix")
+
+    assert (code, states()) == (ExitCode.DONE, {"+525512345678": "active"}), output
+
+
+def test_a_number_may_be_named_in_another_spelling(rentals, run):
+    add_number("+525512345678", NumberState.ACTIVE, "MX")
+    rentals.account = {"+525512345678": ""}
+
+    run("configure_numbers", "+5215512345678")
+
+    assert VirtualNumber.objects.get().webhook_url == inbound_sms_url()
+
+
 def test_a_sync_reports_drift_and_does_not_fix_it(rentals, run):
     run("provision_numbers", "--country", "GB", "--count", "3", "--yes")
     cancelled, repointed, fine = sorted(rentals.account)

@@ -118,6 +118,10 @@ def test_a_retired_number_that_is_rented_stays_retired(admin_client, number):
         ("number\n4.477E+11\n", "Row 2, number: expected a number in E.164 form"),
         ("number\n4.477E+11\n", "found “4.477E+11”"),
         ("number\n\x00\n", "Row 2, number: expected a number"),
+        (
+            "number\n+525512345678\n+5215512345678\n",
+            "Row 3, number: expected each number once, found that of row 2 again",
+        ),
         (f"number\n{NEW}\n{NEW[1:]}\n", "Row 3, number: expected each number once, found that of row 2 again"),
         (f"number,country\n{NEW},FR\n", "Row 2, country: expected two letters, such as GB, of a country whose"),
         (f"number,country\n{NEW},Britain\n", "found “Britain”"),
