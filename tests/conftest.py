@@ -8,7 +8,7 @@ from django.db import connection
 from conversations.webhooks import rejected
 from smsproxy.database import deadline
 
-pytest_plugins = ["tests.support.options", "tests.support.fixtures"]
+pytest_plugins = ["tests.support.options", "tests.support.fixtures", "tests.support.database_clock"]
 
 
 @pytest.fixture(autouse=True)

@@ -4,6 +4,7 @@ import re
 from enum import Enum
 from typing import Any
 
+from django.utils import timezone
 from rest_framework import serializers
 
 from conversations.lifecycle.request import ConversationSpec, ParticipantSpec
@@ -156,4 +157,4 @@ class ConversationSerializer(serializers.ModelSerializer):
 
     def get_status(self, conversation: Conversation) -> str:
         """Return "closed" for an expired conversation too, even before the periodic job has closed it."""
-        return ConversationState.OPEN.value if conversation.is_live() else ConversationState.CLOSED.value
+        return ConversationState.OPEN.value if conversation.is_live(timezone.now()) else ConversationState.CLOSED.value

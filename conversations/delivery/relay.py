@@ -13,7 +13,6 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, close_old_connections, connection
-from django.utils import timezone
 
 from conversations.delivery import wakeup
 from conversations.delivery.circuit_breaker import CircuitBreaker
@@ -74,14 +73,14 @@ class Relay:
     def send_due(self) -> None:
         """Send all due messages in this thread, one after the other."""
         while True:
-            messages, next_at = self._claim(1)
+            messages, wait = self._claim(1)
             for claimed in messages:
                 self._send(claimed)
             if not self._record_results():
                 # Wait for a rate limit, but not for the end of a pause.
-                if next_at is None or AccountRateLimit.load().is_paused:
+                if wait is None or AccountRateLimit.load().is_paused:
                     return
-                time.sleep(max(0.0, (next_at - timezone.now()).total_seconds()))
+                time.sleep(max(0.0, wait))
 
     def _pool(self) -> ThreadPoolExecutor:
         """Return a pool with all threads started. A later failure to start one would strand a claimed message."""
@@ -122,12 +121,10 @@ class Relay:
         self._record_results()
         if not claim or clock_is_off:
             return POLL
-        messages, next_at = self._claim(self._concurrency - self._in_flight)
+        messages, wait = self._claim(self._concurrency - self._in_flight)
         for claimed in messages:
             pool.submit(self._send_in_thread, claimed)
-        if next_at is None:
-            return POLL
-        return min(POLL, max(0.0, (next_at - timezone.now()).total_seconds()))
+        return POLL if wait is None else min(POLL, max(0.0, wait))
 
     def _claim(self, limit: int) -> Claim:
         limit = self._reach.permitted_calls(limit, in_flight=self._in_flight)
@@ -175,7 +172,7 @@ class Relay:
 
     def _precheck(self, claimed: Claimed) -> CarrierError | None:
         """Return why the carrier must not be called for this message after all, or None."""
-        now, message = timezone.now(), claimed.message
+        now, message = claimed.database_now(), claimed.message
         if message.is_too_old(now):
             return PermanentFailure("older than MESSAGE_MAX_AGE_SECONDS: it was not sent")
         if message.lease_until is None or now > message.lease_until - timedelta(

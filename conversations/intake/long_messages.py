@@ -13,7 +13,6 @@ from django.conf import settings
 from django.db import IntegrityError, InterfaceError, InternalError, OperationalError, transaction
 from django.db.models import F, Q, Value
 from django.db.models.functions import Greatest
-from django.utils import timezone
 
 from conversations.intake import receive
 from conversations.intake.read_arrival import read_arrival
@@ -22,6 +21,7 @@ from conversations.models.inbound import InboundMessageQuerySet
 from numbers.models import RealNumber
 from smsproxy.carriers.base import InboundText
 from smsproxy.carriers.gsm7 import is_gsm7
+from smsproxy.database.clock import DatabaseNow, database_now
 from smsproxy.states import StaleState
 
 log = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ def relay_incomplete(late: LongMessage) -> None:
 
 def _postpone(long_message: LongMessage) -> None:
     """Postpone a long message that fails, so that it does not block the others. Close one that is too old to send."""
-    now = timezone.now()
+    now = database_now()
     is_worth_sending = (
         long_message.received_parts()
         .filter(received_at__gt=now - timedelta(seconds=settings.MESSAGE_MAX_AGE_SECONDS))
@@ -98,6 +98,7 @@ def _as_part(text: InboundText) -> InboundMessage | None:
         part=text.part,
         parts=text.parts,
         sent_at=text.sent_at,
+        received_at=context.now,
     )
 
 
@@ -146,7 +147,7 @@ def _is_new_message(part: InboundMessage, long_message: LongMessage) -> bool:
 
 def _close(long_message: LongMessage) -> None:
     """Process the received parts as one text. The caller holds the lock of the long message."""
-    if not LongMessage.objects.filter(pk=long_message.pk, closed_at=None).update(closed_at=timezone.now()):
+    if not LongMessage.objects.filter(pk=long_message.pk, closed_at=None).update(closed_at=DatabaseNow()):
         raise StaleState(f"{long_message} is closed already")
     here = list(long_message.received_parts())
     texts = {part.part: part.text for part in here}

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import F
-from django.utils import timezone
 
 from conversations.delivery.outbox import queue_notice
 from conversations.lifecycle.shortage import shortage_error
@@ -22,6 +21,7 @@ from numbers.assignment.choose import Assignment, Preference, assign_numbers, ca
 from numbers.models import NumberState, VirtualNumber
 from numbers.models.pool import cool_down_of
 from smsproxy.carriers.gsm7 import segments
+from smsproxy.database.clock import database_now
 from smsproxy.states import StaleState
 
 # Conflicts in a row with concurrent requests for the chosen number, before a person is reported as not moved.
@@ -131,7 +131,7 @@ def _give(old: Participant, number: VirtualNumber) -> bool:
 
     The caller must then roll back.
     """
-    conversation, now = old.conversation, timezone.now()
+    conversation, now = old.conversation, database_now()
     # The old row first refers to itself: a person may be in a conversation only once without a replacement.
     Participant.objects.filter(pk=old.pk).update(replaced_by=old.pk, replaced_at=now)
     new = Participant.objects.create(
@@ -141,6 +141,7 @@ def _give(old: Participant, number: VirtualNumber) -> bool:
         real_number=old.real_number,
         proxy_number=number,
         chosen_by=Preference.REPLACEMENT,
+        created_at=now,
     )
     cooled_down_at = now + cool_down_of(conversation.pool)
     Participant.objects.filter(pk=old.pk).update(replaced_by=new, release_at=cooled_down_at)

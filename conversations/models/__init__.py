@@ -4,6 +4,7 @@ from conversations.models.text_erasure import TextErasure
 
 from .block import Block
 from .conversation import Conversation, ConversationEvent, ConversationState, LateMessagePolicy
+from .host_clock import HostClock
 from .inbound import InboundMessage, InboundOutcome, LongMessage
 from .limit_usage import LimitScope, LimitUsage
 from .outbound import MessageEvent, MessageKind, OutboundMessage, OutboundPart, OutboundState
@@ -22,6 +23,7 @@ __all__ = [
     "ConversationEvent",
     "ConversationState",
     "DeliveryReceipt",
+    "HostClock",
     "InboundMessage",
     "InboundOutcome",
     "LateMessagePolicy",

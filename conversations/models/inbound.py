@@ -4,10 +4,10 @@ from datetime import datetime
 from typing import ClassVar, Self
 
 from django.db import IntegrityError, models, transaction
-from django.utils import timezone
 
 from numbers.models import RealNumber, VirtualNumber
 from smsproxy.crypto import EncryptedTextField
+from smsproxy.database.clock import database_now
 
 from .participant import Participant
 
@@ -132,7 +132,7 @@ class InboundMessage(models.Model):
         default=0, db_default=0, help_text="The number of parts of a long message that never arrived."
     )
     sent_at = models.DateTimeField(null=True, blank=True, help_text="The carrier's own time of the message.")
-    received_at = models.DateTimeField(default=timezone.now)
+    received_at = models.DateTimeField(default=database_now)
 
     objects = InboundMessageQuerySet.as_manager()
 

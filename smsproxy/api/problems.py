@@ -18,6 +18,8 @@ from rest_framework.views import exception_handler as drf_exception_handler
 CONTENT_TYPE = "application/problem+json"
 RETRY_AFTER = "5"
 MAX_ERRORS = 20  # in one problem
+_NO_DATABASE = "The database is not available. Retry in a few seconds."
+_NO_DATABASE_CODE = "database_unavailable"
 log = logging.getLogger(__name__)
 
 
@@ -92,7 +94,7 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
     if isinstance(exc, OperationalError | InterfaceError):
         # The error's message may contain values, so only its type is logged.
         log.error("the database is not available: %s", type(exc).__name__)
-        return _response(_unavailable(), headers={"Retry-After": RETRY_AFTER})
+        return _response(body(503, _NO_DATABASE, code=_NO_DATABASE_CODE), headers={"Retry-After": RETRY_AFTER})
     answer = drf_exception_handler(exc, context)
     if answer is None:
         return None
@@ -111,10 +113,6 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
         detail = str(exc.detail) if isinstance(exc, APIException) else "Not found."
         data = body(answer.status_code, detail, code=_code(exc) or "not_found")
     return _response(data, headers=answer.headers)
-
-
-def _unavailable() -> dict[str, Any]:
-    return body(503, "The database is not available. Retry in a few seconds.", code="database_unavailable")
 
 
 def _code(exc: Exception) -> str:
@@ -160,12 +158,12 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     return defaults.page_not_found(request, exception)
 
 
-def unavailable(request: HttpRequest) -> HttpResponse:
-    """Return the 503 for a database that does not answer."""
+def unavailable(request: HttpRequest, detail: str = _NO_DATABASE, *, code: str = _NO_DATABASE_CODE) -> HttpResponse:
+    """Return a 503: a problem under /api/, plain text elsewhere. By default, for a database that does not answer."""
     headers = {"Retry-After": RETRY_AFTER}
     if _is_api(request):
-        return JsonResponse(_unavailable(), status=503, content_type=CONTENT_TYPE, headers=headers)
-    return HttpResponse("The database is not available. Retry in a few seconds.", status=503, headers=headers)
+        return JsonResponse(body(503, detail, code=code), status=503, content_type=CONTENT_TYPE, headers=headers)
+    return HttpResponse(detail, status=503, headers=headers)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

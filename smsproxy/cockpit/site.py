@@ -33,6 +33,7 @@ PLACES = {
     Trouble.RENTED_BUT_RETIRED: AdminLink(
         "numbers.view_virtualnumber", "numbers_virtualnumber", "?state__exact=retired&is_rented__exact=1"
     ),
+    Trouble.CLOCK: AdminLink("conversations.view_hostclock", "conversations_hostclock"),
     Trouble.TOP_UP: AdminLink("numbers.view_topup", "numbers_topup", "?last_error__isempty=0"),
 }
 
