@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Self
 
 from django.db import connection, models
+from django.db.models.functions import Abs
 
 from smsproxy.database.clock import DatabaseNow, database_now, measure_skew
 
@@ -31,9 +32,8 @@ class HostClockQuerySet(models.QuerySet["HostClock"]):
 
     def in_use(self, at: datetime) -> Self:
         """Return the hosts that were measured recently at this moment, the worst clock first."""
-        return self.filter(measured_at__gt=at - IN_USE_FOR).order_by(
-            models.functions.Abs("skew_seconds").desc(), "host"
-        )
+        recent = self.filter(measured_at__gt=at - IN_USE_FOR)
+        return recent.order_by(Abs("skew_seconds").desc(), "host")
 
 
 class HostClock(models.Model):
@@ -56,4 +56,6 @@ class HostClock(models.Model):
 
 def describe_skew(seconds: float) -> str:
     """Return the difference in words, such as "600 s ahead of that of the database"."""
-    return f"{abs(seconds):.{0 if abs(seconds) >= 10 else 1}f} s {'ahead of' if seconds > 0 else 'behind'} that of the database"
+    amount = abs(seconds)
+    figure = f"{amount:.0f}" if amount >= 10 else f"{amount:.1f}"
+    return f"{figure} s {'ahead of' if seconds > 0 else 'behind'} that of the database"

@@ -1,4 +1,4 @@
-"""PostgreSQL's clock follows time_machine, as that of SQLite does. pytest loads this as a plugin: see tests/conftest.py.
+"""PostgreSQL's clock follows time_machine, as that of SQLite does. pytest loads this: see tests/conftest.py.
 
 A test that moves only this host's clock calls `shift_host`.
 """
