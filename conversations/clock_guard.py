@@ -13,7 +13,7 @@ from time import monotonic
 from django.db import DatabaseError, InterfaceError
 from django.http import HttpRequest, HttpResponseBase
 
-from conversations.models import HostClock
+from conversations.models import HostClock, UnreadableRow
 from conversations.models.host_clock import describe_skew
 from smsproxy.api.problems import unavailable
 from smsproxy.database.deadline import run_with_deadline
@@ -56,7 +56,7 @@ class ClockGuard:
     def _measure(self) -> None:
         was_wrong, answered = abs(self.skew) > MAX_SKEW, True
         try:
-            run_with_deadline(self._store_skew, seconds=_DATABASE_TIMEOUT)
+            run_with_deadline(self._report, seconds=_DATABASE_TIMEOUT)
         except (DatabaseError, InterfaceError):
             answered = False  # The request will notice by itself. The last measurement counts.
         is_wrong = abs(self.skew) > MAX_SKEW
@@ -69,8 +69,9 @@ class ClockGuard:
         elif was_wrong and not is_wrong:
             log.warning("the clock of this host is right again: it serves webhooks and the API")
 
-    def _store_skew(self) -> None:
+    def _report(self) -> None:
         self.skew = HostClock.objects.measure()
+        UnreadableRow.objects.store_met()  # What the pages of this process have met.
 
 
 guard = ClockGuard()

@@ -14,6 +14,7 @@ from numbers.assignment.policy import AssignmentPolicy, ExhaustionPolicy, Geogra
 from numbers.models import Pool
 from smsproxy import values
 from smsproxy.api.fields import BoundedListField, ChoiceField, E164Field, StrictSerializer, TextField
+from smsproxy.crypto import Unreadable
 
 MAX_TTL = 366 * 24 * 3600
 
@@ -119,8 +120,15 @@ class ClosingSerializer(StrictSerializer):
     permanent = serializers.BooleanField(required=False, default=False)
 
 
+class RealNumberField(serializers.CharField):
+    """A person's number; null if it cannot be decrypted."""
+
+    def to_representation(self, value: str) -> str | None:
+        return None if isinstance(value, Unreadable) else value
+
+
 class ParticipantSerializer(serializers.ModelSerializer):
-    number = serializers.CharField(source="real_number.number")
+    number = RealNumberField(source="real_number.number")
     country = serializers.CharField(source="real_number.country")
     proxy_number = serializers.CharField(source="proxy_number.number")
     proxy_country = serializers.CharField(source="proxy_number.country")

@@ -31,6 +31,7 @@ from smsproxy.carriers.base import (
     SendReply,
     TemporaryFailure,
 )
+from smsproxy.crypto import UnreadableValue
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +40,8 @@ POLL = 0.5
 # Seconds between two turns, at least: many messages cost hardly more to claim and record than one. The interval grows
 # with the calls in flight, up to twice this value.
 BATCH_INTERVAL = 0.015
+# A message that cannot be decrypted fails after this many tries, which take about 20 minutes.
+UNREADABLE_TRIES = 15
 
 
 class Relay:
@@ -187,6 +190,10 @@ class Relay:
     def _read(self, claimed: Claimed) -> OutgoingText | CarrierError:
         try:
             return claimed.as_outgoing()
+        except UnreadableValue:
+            # Another worker may have the key. If none has, the message must not block its line for ever.
+            is_last = claimed.message.failures + 1 >= UNREADABLE_TRIES
+            return (PermanentFailure if is_last else TemporaryFailure)("no key of ENCRYPTION_KEYS can decrypt it")
         except Exception as error:  # noqa: BLE001
             log.error("message %s cannot be read: %s", claimed.message.pk, type(error).__name__)  # noqa: TRY400
             return TemporaryFailure(f"it cannot be read ({type(error).__name__})")

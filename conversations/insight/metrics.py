@@ -115,5 +115,6 @@ def _sending(status: Status) -> Iterator[tuple[str, str, float]]:
         "Age of the oldest queued message in seconds. 0: the queue is empty.",
         max(oldest, 0),
     )
+    yield "unreadable_rows", f"Rows that no key of ENCRYPTION_KEYS can decrypt. {most}.", status.unreadable
     yield "account_paused", "1: all sending is paused.", status.account.is_paused
     yield "workers_alive", "Workers with a recent heartbeat.", sum(each.is_alive for each in status.workers)

@@ -13,7 +13,7 @@ from enum import StrEnum
 from django.db.models import Case, Count, F, IntegerField, Min, OuterRef, Q, QuerySet, Subquery, Sum, Value, When
 from django.db.models.functions import Coalesce
 
-from conversations.models import AccountRateLimit, HostClock, OutboundMessage, OutboundState, Worker
+from conversations.models import AccountRateLimit, HostClock, OutboundMessage, OutboundState, UnreadableRow, Worker
 from conversations.models.host_clock import MAX_SKEW, describe_skew
 from conversations.models.worker import PURGE_AFTER
 from numbers.models import NumberEvent, NumberState, Shortage, TopUp, VirtualNumber
@@ -37,6 +37,7 @@ class Trouble(StrEnum):
     WORKER_WAITS = "worker_waits"
     TOP_UP = "top_up"
     CLOCK = "clock"
+    UNREADABLE = "unreadable"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,7 +164,7 @@ class FailedTopUp:
 class Status:
     """The status of sending. waiting_numbers: the first MAX_NUMBERS, numbers in quarantine first.
 
-    clocks: of the hosts in use, the worst first.
+    clocks: of the hosts in use, the worst first. unreadable: rows that cannot be decrypted, up to MAX_COUNT.
     """
 
     at: datetime
@@ -177,6 +178,7 @@ class Status:
     workers: Sequence[WorkerStatus]
     top_ups: Sequence[FailedTopUp]
     clocks: Sequence[ClockStatus]
+    unreadable: int
 
     @property
     def troubles(self) -> Mapping[Trouble, str]:
@@ -220,6 +222,11 @@ class Status:
                 f"Hosts with a wrong clock: {len(wrong)}. The clock of {wrong[0].host} is {wrong[0].difference}. "
                 "Synchronise it, with chrony for example."
             )
+        if self.unreadable:
+            troubles[Trouble.UNREADABLE] = (
+                f"Rows that cannot be decrypted: {format_count(self.unreadable)}. Add the key that encrypted them to "
+                "ENCRYPTION_KEYS, after the current one, and restart all processes."
+            )
         return troubles
 
 
@@ -244,6 +251,7 @@ def collect_status() -> Status:
         workers=_workers(now),
         top_ups=_top_ups(),
         clocks=_clocks(now),
+        unreadable=UnreadableRow.objects.all()[:MAX_COUNT].count(),
     )
 
 

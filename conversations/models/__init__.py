@@ -12,6 +12,7 @@ from .pace import AccountEvent, AccountRateLimit, AccountState, NumberRateLimit
 from .participant import Participant
 from .receipt import DeliveryReceipt
 from .rejected_webhook import RejectedWebhook
+from .unreadable_row import UnreadableRow
 from .worker import Worker
 
 __all__ = [
@@ -39,5 +40,6 @@ __all__ = [
     "Participant",
     "RejectedWebhook",
     "TextErasure",
+    "UnreadableRow",
     "Worker",
 ]

@@ -8,6 +8,7 @@ from django.db import IntegrityError, models, transaction
 from numbers.models import RealNumber, VirtualNumber
 from smsproxy.crypto import EncryptedTextField
 from smsproxy.database.clock import database_now
+from smsproxy.unreadable import EncryptedRow
 
 from .participant import Participant
 
@@ -98,7 +99,7 @@ class LongMessage(models.Model):
         return InboundMessage.objects.filter(long_message=self, outcome=InboundOutcome.PART)
 
 
-class InboundMessage(models.Model):
+class InboundMessage(EncryptedRow):
     """A message to one of our numbers (MO), stored once with its outcome and never changed."""
 
     carrier_message_id = models.CharField(max_length=80, help_text="The carrier's id. Each is stored once.")

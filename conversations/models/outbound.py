@@ -12,6 +12,7 @@ from smsproxy.carriers.base import ReceiptStatus
 from smsproxy.crypto import EncryptedTextField
 from smsproxy.database.clock import database_now
 from smsproxy.states import Event, StaleState, StateMachine
+from smsproxy.unreadable import EncryptedRow
 
 from .conversation import Conversation
 from .inbound import InboundMessage
@@ -91,7 +92,7 @@ class OutboundMessageQuerySet(models.QuerySet["OutboundMessage"]):
         return self.filter(state__in=[_S.QUEUED, _S.SENDING])
 
 
-class OutboundMessage(StateMachine):
+class OutboundMessage(EncryptedRow, StateMachine):
     """A message from a virtual number to a real number (MT). The row exists before the carrier is called.
 
     A line is all messages from one virtual number to one person. They are sent in the order of their ids.

@@ -51,6 +51,8 @@ SHORTAGES_KEPT = timedelta(days=90)
 INTERVAL = 1.0
 # Seconds between two checks of the numbers' health. A check reads all receipts of its window.
 HEALTH_EVERY = 300.0
+# Seconds between two checks of rows that could not be decrypted.
+RECHECK_EVERY = 60.0
 # The key of the advisory lock: any number that no other lock in the same database uses.
 _LOCK = 0x736D7370726F7879
 
@@ -162,6 +164,16 @@ def forget_dead_workers() -> int:
     return Worker.objects.filter(seen_at__lt=before).delete()[0] + hosts.delete()[0]
 
 
+def store_unreadable_rows() -> int:
+    """Store which unreadable rows this process has met. Return their count."""
+    return UnreadableRow.objects.store_met()
+
+
+def recheck_unreadable_rows() -> int:
+    """Forget unreadable rows that a key can decrypt now. Return their count."""
+    return UnreadableRow.objects.recheck(BATCH_SIZE)
+
+
 def purge_shortages() -> int:
     """Delete shortages older than SHORTAGES_KEPT. Return their count."""
     old = Shortage.objects.before(database_now() - SHORTAGES_KEPT).values_list("pk", flat=True)
@@ -214,5 +226,7 @@ JOBS: Sequence[Callable[[], int]] = (
     throttled(HEALTH_EVERY, quarantine_outliers),
     erase_old_texts,
     forget_dead_workers,
+    store_unreadable_rows,
+    throttled(RECHECK_EVERY, recheck_unreadable_rows),
     purge_shortages,
 )

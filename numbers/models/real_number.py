@@ -8,10 +8,11 @@ from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
-from smsproxy.crypto import EncryptedTextField, keyed_hash
+from smsproxy.crypto import EncryptedTextField, Unreadable, keyed_hash
 from smsproxy.nanp import region_of
 from smsproxy.phone import area_of, country_of, mask
 from smsproxy.states import Event
+from smsproxy.unreadable import EncryptedRow
 
 
 class RealNumberQuerySet(models.QuerySet["RealNumber"]):
@@ -20,8 +21,12 @@ class RealNumberQuerySet(models.QuerySet["RealNumber"]):
         return self.filter(number_hash__in=[keyed_hash(number) for number in numbers])
 
     def by_number(self, numbers: Iterable[str]) -> dict[str, "RealNumber"]:
-        """Return the rows of these E.164 numbers, as far as stored, by number."""
-        return {row.number: row for row in self.with_number(*numbers)}
+        """Return the rows of these E.164 numbers, as far as stored, by number. An unreadable one is restored."""
+        by_hash = {keyed_hash(number): number for number in numbers}
+        rows = {by_hash[row.number_hash]: row for row in self.filter(number_hash__in=by_hash)}
+        for number, row in rows.items():
+            row.restore(number)
+        return rows
 
     def add(self, numbers: Iterable[str], *, ignore_conflicts: bool = False) -> dict[str, "RealNumber"]:
         """Insert rows for these E.164 numbers and return them by number.
@@ -42,7 +47,7 @@ class RealNumberQuerySet(models.QuerySet["RealNumber"]):
         return known
 
 
-class RealNumber(models.Model):
+class RealNumber(EncryptedRow):
     """A person's own phone number, stored encrypted and found by its keyed hash."""
 
     number_hash = models.CharField(max_length=64, unique=True)
@@ -62,7 +67,13 @@ class RealNumber(models.Model):
         permissions = [("reveal_realnumber", "Can see real numbers in full")]
 
     def __str__(self) -> str:
-        return mask(self.number)
+        return self.number if isinstance(self.number, Unreadable) else mask(self.number)
+
+    def restore(self, number: str) -> None:
+        """Encrypt the number again if it cannot be decrypted. number: the person's, as their hash shows."""
+        if isinstance(self.number, Unreadable):
+            self.number = number
+            self.save(update_fields=["number"])
 
     @classmethod
     def from_number(cls, number: str) -> "RealNumber":

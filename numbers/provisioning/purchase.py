@@ -12,6 +12,7 @@ from numbers.provisioning.step import ProvisioningStep, StepKind
 from numbers.usage import participants_among
 from smsproxy.carriers import get_carrier
 from smsproxy.carriers.base import OutcomeUnknown, PermanentFailure
+from smsproxy.crypto import keyed_hash
 from smsproxy.states import StaleState
 
 
@@ -25,8 +26,9 @@ def is_of_a_participant(number: str) -> bool:
 
 def participant_numbers(numbers: Iterable[str]) -> set[str]:
     """Those of these numbers that are."""
-    people = participants_among(RealNumber.objects.with_number(*numbers))
-    return {person.number for person in people}
+    by_hash = {keyed_hash(number): number for number in numbers}
+    people = participants_among(RealNumber.objects.with_number(*by_hash.values()))
+    return {by_hash[person.number_hash] for person in people}
 
 
 def purchase(number: VirtualNumber, *, in_doubt: bool) -> ProvisioningStep:

@@ -135,7 +135,7 @@ def test_a_database_that_does_not_answer_is_no_wrong_clock(guard, wait, monkeypa
         measured.append(1)
         raise OperationalError
 
-    monkeypatch.setattr(clock_guard.ClockGuard, "_store_skew", fail)
+    monkeypatch.setattr(clock_guard.ClockGuard, "_report", fail)
 
     assert not guard.is_wrong()
     assert not guard.is_wrong()
@@ -152,7 +152,7 @@ def test_the_first_threads_wait_for_one_measurement(guard, monkeypatch):
         self.skew = 31.0
 
     monkeypatch.setattr(clock_guard, "run_with_deadline", lambda work, seconds: work())
-    monkeypatch.setattr(clock_guard.ClockGuard, "_store_skew", measure)
+    monkeypatch.setattr(clock_guard.ClockGuard, "_report", measure)
 
     def ask(_):
         all_here.wait(60)

@@ -195,6 +195,7 @@ HOST_CLOCK_IS_READ_IN = {
     "conversations/models/block.py",
     "conversations/models/receipt.py",
     "conversations/models/rejected_webhook.py",
+    "conversations/models/unreadable_row.py",
     "conversations/models/worker.py",
     "conversations/planning/plan.py",
     "numbers/admin/csv_import.py",
