@@ -26,6 +26,7 @@ from conversations.models import (
     LongMessage,
     OutboundMessage,
     Participant,
+    UnreadableRow,
     Worker,
 )
 from conversations.models.worker import PURGE_AFTER
