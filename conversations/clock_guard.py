@@ -15,7 +15,7 @@ from django.http import HttpRequest, HttpResponseBase
 
 from conversations.models import HostClock, UnreadableRow
 from conversations.models.host_clock import describe_skew
-from smsproxy.api.problems import unavailable
+from smsproxy.api.problems import clock_is_wrong
 from smsproxy.database.deadline import run_with_deadline
 
 log = logging.getLogger(__name__)
@@ -82,7 +82,7 @@ def refuse_while_clock_is_wrong(get_response: Respond) -> Respond:
 
     def respond(request: HttpRequest) -> HttpResponseBase:
         if request.path_info.startswith(_GUARDED) and guard.is_wrong():
-            return unavailable(request, "The clock of this host is wrong. Retry in a few seconds.", code="clock_wrong")
+            return clock_is_wrong(request)
         return get_response(request)
 
     return respond

@@ -3,13 +3,14 @@
 Such a row stops no query: its field is an `Unreadable` (crypto.py). The model UnreadableRow stores what was noted.
 """
 
+from collections.abc import Collection
 from typing import Any, Self
 
 from django.db import models
 
 from smsproxy.crypto import Unreadable
 
-# Rows that this process has met and not stored yet, at most so many.
+# Rows that this process has met and not stored yet, and their maximum.
 _met: set[tuple[str, int]] = set()
 _MAX_MET = 1000
 
@@ -21,8 +22,8 @@ class EncryptedRow(models.Model):
         abstract = True
 
     @classmethod
-    def from_db(cls, db: str | None, field_names: Any, values: Any) -> Self:
-        row = super().from_db(db, field_names, values)
+    def from_db(cls, db: str | None, field_names: Collection[str], values: Collection[Any], **options: Any) -> Self:
+        row = super().from_db(db, field_names, values, **options)
         if any(isinstance(value, Unreadable) for value in values):
             note_unreadable(cls, row.pk)
         return row

@@ -123,7 +123,7 @@ class ClosingSerializer(StrictSerializer):
 class RealNumberField(serializers.CharField):
     """A person's number; null if it cannot be decrypted."""
 
-    def to_representation(self, value: str) -> str | None:
+    def to_representation(self, value: str) -> Any:
         return None if isinstance(value, Unreadable) else value
 
 

@@ -25,7 +25,7 @@ class HostClockQuerySet(models.QuerySet["HostClock"]):
             return 0.0
         skew = measure_skew()
         row = HostClock(host=socket.gethostname()[:200], skew_seconds=skew, measured_at=DatabaseNow())
-        self.bulk_create(
+        HostClock.objects.bulk_create(
             [row], update_conflicts=True, unique_fields=["host"], update_fields=["skew_seconds", "measured_at"]
         )
         return skew

@@ -16,25 +16,30 @@ log = logging.getLogger(__name__)
 
 class UnreadableRowQuerySet(models.QuerySet["UnreadableRow"]):
     def store_met(self) -> int:
-        """Store which unreadable rows this process has met since the last call. Return their count."""
+        """Store and log which unreadable rows this process has met since the last call. Return how many are new."""
         met = take_unreadable_rows()
-        self.bulk_create([UnreadableRow(table=table, row_id=pk) for table, pk in met], ignore_conflicts=True)
-        if met:
-            table, pk = met[0]
+        if not met:
+            return 0
+        stored = self.filter(row_id__in=[pk for _, pk in met]).values_list("table", "row_id")
+        new = sorted(set(met) - set(stored))
+        UnreadableRow.objects.bulk_create(
+            (UnreadableRow(table=table, row_id=pk) for table, pk in new), ignore_conflicts=True
+        )
+        for table, pk in new[:1]:
             log.error(
                 "%d rows cannot be decrypted, such as row %s of %s: add the key that encrypted them to ENCRYPTION_KEYS",
-                len(met),
+                len(new),
                 pk,
                 table,
             )
-        return len(met)
+        return len(new)
 
     def recheck(self, most: int) -> int:
         """Read the rows again that were checked longest ago. Forget those that are readable or gone; return how many.
 
         most: rows to read.
         """
-        by_table = defaultdict(list)
+        by_table: dict[str, list[UnreadableRow]] = defaultdict(list)
         for noted in self.order_by("checked_at", "pk")[:most]:
             by_table[noted.table].append(noted)
         readable = [noted for table, rows in by_table.items() for noted in _readable(table, rows)]
@@ -63,9 +68,12 @@ class UnreadableRow(models.Model):
 
 def _readable(table: str, rows: "list[UnreadableRow]") -> "list[UnreadableRow]":
     """Return those of these rows of one table that can be decrypted, or that are gone."""
-    models_of_table = [model for model in apps.get_models() if model._meta.db_table == table]
-    [model] = [model for model in models_of_table if issubclass(model, EncryptedRow)] or [None]
-    found = model._default_manager.in_bulk([row.row_id for row in rows]) if model else {}
+    encrypted = [model for model in apps.get_models() if issubclass(model, EncryptedRow)]
+    pks = [row.row_id for row in rows]
+    found: dict[int, EncryptedRow] = {}
+    for model in encrypted:
+        if model._meta.db_table == table:
+            found = model._default_manager.in_bulk(pks)
     return [row for row in rows if not _is_unreadable(found.get(row.row_id))]
 
 

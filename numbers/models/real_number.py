@@ -23,7 +23,7 @@ class RealNumberQuerySet(models.QuerySet["RealNumber"]):
     def by_number(self, numbers: Iterable[str]) -> dict[str, "RealNumber"]:
         """Return the rows of these E.164 numbers, as far as stored, by number. An unreadable one is restored."""
         by_hash = {keyed_hash(number): number for number in numbers}
-        rows = {by_hash[row.number_hash]: row for row in self.filter(number_hash__in=by_hash)}
+        rows: dict[str, RealNumber] = {by_hash[row.number_hash]: row for row in self.filter(number_hash__in=by_hash)}
         for number, row in rows.items():
             row.restore(number)
         return rows

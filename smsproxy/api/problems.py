@@ -18,8 +18,6 @@ from rest_framework.views import exception_handler as drf_exception_handler
 CONTENT_TYPE = "application/problem+json"
 RETRY_AFTER = "5"
 MAX_ERRORS = 20  # in one problem
-_NO_DATABASE = "The database is not available. Retry in a few seconds."
-_NO_DATABASE_CODE = "database_unavailable"
 log = logging.getLogger(__name__)
 
 
@@ -94,7 +92,7 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
     if isinstance(exc, OperationalError | InterfaceError):
         # The error's message may contain values, so only its type is logged.
         log.error("the database is not available: %s", type(exc).__name__)
-        return _response(body(503, _NO_DATABASE, code=_NO_DATABASE_CODE), headers={"Retry-After": RETRY_AFTER})
+        return _response(_no_database(), headers={"Retry-After": RETRY_AFTER})
     answer = drf_exception_handler(exc, context)
     if answer is None:
         return None
@@ -113,6 +111,10 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
         detail = str(exc.detail) if isinstance(exc, APIException) else "Not found."
         data = body(answer.status_code, detail, code=_code(exc) or "not_found")
     return _response(data, headers=answer.headers)
+
+
+def _no_database() -> dict[str, Any]:
+    return body(503, "The database is not available. Retry in a few seconds.", code="database_unavailable")
 
 
 def _code(exc: Exception) -> str:
@@ -158,12 +160,22 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     return defaults.page_not_found(request, exception)
 
 
-def unavailable(request: HttpRequest, detail: str = _NO_DATABASE, *, code: str = _NO_DATABASE_CODE) -> HttpResponse:
-    """Return a 503: a problem under /api/, plain text elsewhere. By default, for a database that does not answer."""
+def unavailable(request: HttpRequest) -> HttpResponse:
+    """Return the 503 for a database that does not answer."""
+    return _answer_503(request, _no_database())
+
+
+def clock_is_wrong(request: HttpRequest) -> HttpResponse:
+    """Return the 503 for a host whose clock is wrong."""
+    detail = "The clock of this host is wrong. Retry in a few seconds."
+    return _answer_503(request, body(503, detail, code="clock_wrong"))
+
+
+def _answer_503(request: HttpRequest, problem: dict[str, Any]) -> HttpResponse:
     headers = {"Retry-After": RETRY_AFTER}
     if _is_api(request):
-        return JsonResponse(body(503, detail, code=code), status=503, content_type=CONTENT_TYPE, headers=headers)
-    return HttpResponse(detail, status=503, headers=headers)
+        return JsonResponse(problem, status=503, content_type=CONTENT_TYPE, headers=headers)
+    return HttpResponse(problem["detail"], status=503, headers=headers)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
