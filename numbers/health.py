@@ -15,11 +15,11 @@ from datetime import datetime, timedelta
 from operator import attrgetter
 
 from django.conf import settings
-from django.utils import timezone
 
 from numbers.models import NumberState, VirtualNumber
 from numbers.usage import ReceiptCounts, receipt_counts_by_network, receipt_counts_by_recipient
 from smsproxy.carriers import get_carrier
+from smsproxy.database.clock import database_now
 from smsproxy.states import StaleState
 
 log = logging.getLogger(__name__)
@@ -165,4 +165,4 @@ def _is_single_recipient_problem(health: Health) -> bool:
 
 
 def _window_start() -> datetime:
-    return timezone.now() - timedelta(seconds=settings.HEALTH_WINDOW_SECONDS)
+    return database_now() - timedelta(seconds=settings.HEALTH_WINDOW_SECONDS)

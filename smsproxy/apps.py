@@ -9,6 +9,7 @@ class SmsproxyConfig(AppConfig):
 
     def ready(self) -> None:
         from smsproxy import checks  # noqa: F401  (registers them)
+        from smsproxy.database import clock  # noqa: F401  (defines it on SQLite)
 
 
 class AdminConfig(DjangoAdminConfig):

@@ -8,7 +8,7 @@ few billion possible numbers against a stolen database.
 import hashlib
 import hmac
 from functools import cache
-from typing import Any
+from typing import Any, NoReturn, Self
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
@@ -19,6 +19,32 @@ from django.db import models
 from smsproxy.phone import canonical
 
 HASH_LENGTH = 64
+
+
+class UnreadableValue(ImproperlyConfigured):
+    """None of our keys decrypts a stored value."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "ENCRYPTION_KEYS: no key can decrypt a stored value. Add the key that encrypted it, after the current one."
+        )
+
+
+class Unreadable(str):
+    """Stands for a stored value that none of our keys decrypts, so that one such row stops no query.
+
+    It is shown as "unreadable", and saving it keeps the stored token. It cannot be encrypted, hashed or encoded.
+    """
+
+    token: str
+
+    def __new__(cls, token: str) -> Self:
+        marker = super().__new__(cls, "unreadable")
+        marker.token = token
+        return marker
+
+    def encode(self, *args: object, **kwargs: object) -> NoReturn:
+        raise UnreadableValue
 
 
 def is_fernet_key(key: str) -> bool:
@@ -45,13 +71,11 @@ def encrypt(plain: str) -> str:
 
 
 def decrypt(token: str) -> str:
-    """Return the text of a Fernet token. Raises ImproperlyConfigured if no key fits."""
+    """Return the text of a Fernet token. Raises UnreadableValue if no key fits."""
     try:
         return _fernet().decrypt(token).decode("utf-8", "surrogatepass")
     except InvalidToken:
-        raise ImproperlyConfigured(
-            "ENCRYPTION_KEYS: no key can decrypt a stored value. Add the key that encrypted it, after the current one."
-        ) from None
+        raise UnreadableValue from None
 
 
 def keyed_hash(value: str) -> str:
@@ -77,13 +101,23 @@ class NumberHashField(models.CharField):
 
 
 class EncryptedTextField(models.TextField):
-    """Text that is encrypted in the database. It cannot be searched. An empty string is stored as it is."""
+    """Text that is encrypted in the database. It cannot be searched. An empty string is stored as it is.
+
+    A value that no key decrypts is read as `Unreadable`.
+    """
 
     def get_prep_value(self, value: Any) -> Any:
+        if isinstance(value, Unreadable):
+            return value.token
         return encrypt(str(value)) if value else value
 
     def from_db_value(self, value: str | None, expression: object, connection: object) -> str | None:
-        return decrypt(value) if value else value
+        if not value:
+            return value
+        try:
+            return decrypt(value)
+        except UnreadableValue:
+            return Unreadable(value)
 
     def get_lookup(self, lookup_name: str) -> Any:
         # Each token is different, so a comparison never matches: raise an error instead of finding nothing.

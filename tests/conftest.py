@@ -5,10 +5,11 @@ from collections import Counter
 import pytest
 from django.db import connection
 
+from conversations import clock_guard
 from conversations.webhooks import rejected
 from smsproxy.database import deadline
 
-pytest_plugins = ["tests.support.options", "tests.support.fixtures"]
+pytest_plugins = ["tests.support.options", "tests.support.fixtures", "tests.support.database_clock"]
 
 
 @pytest.fixture(autouse=True)
@@ -29,3 +30,11 @@ def _rejections_are_counted_at_once(monkeypatch):
 @pytest.fixture(autouse=True)
 def _no_outage_is_remembered(monkeypatch):
     monkeypatch.setattr(deadline, "_next_trial", None)
+
+
+@pytest.fixture(autouse=True)
+def _clock_is_not_measured(monkeypatch):
+    """Measure the host's clock only in tests that put another guard in the place of this one."""
+    guard = clock_guard.ClockGuard()
+    guard._next_at = float("inf")
+    monkeypatch.setattr(clock_guard, "guard", guard)

@@ -14,6 +14,7 @@ from conversations.models import (
     OutboundMessage,
     OutboundPart,
     TextErasure,
+    UnreadableRow,
 )
 from smsproxy.staff.admin import AuditedViewAdmin, ReadOnlyAdmin, ReadOnlyInline
 
@@ -142,3 +143,9 @@ class MessageEventAdmin(ReadOnlyAdmin):
 @admin.register(TextErasure)
 class TextErasureAdmin(ReadOnlyAdmin):
     list_display = ["table", "up_to"]
+
+
+@admin.register(UnreadableRow)
+class UnreadableRowAdmin(ReadOnlyAdmin):
+    list_display = ["__str__", "met_at", "checked_at"]
+    list_filter = ["table"]

@@ -3,9 +3,9 @@
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils import timezone
 
-from conversations.models import AccountEvent, AccountRateLimit, NumberRateLimit, Worker
+from conversations.models import AccountEvent, AccountRateLimit, HostClock, NumberRateLimit, Worker
+from smsproxy.database.clock import database_now
 from smsproxy.staff.admin import ReadOnlyAdmin, ReadOnlyInline
 from smsproxy.states import StaleState
 
@@ -65,4 +65,9 @@ class WorkerAdmin(ReadOnlyAdmin):
 
     @admin.display(boolean=True)
     def lives(self, worker: Worker) -> bool:
-        return worker.is_alive(timezone.now())
+        return worker.is_alive(database_now())
+
+
+@admin.register(HostClock)
+class HostClockAdmin(ReadOnlyAdmin):
+    list_display = ["host", "skew_seconds", "measured_at"]

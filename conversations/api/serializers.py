@@ -3,6 +3,7 @@
 from enum import Enum
 from typing import Any
 
+from django.utils import timezone
 from rest_framework import serializers
 
 from conversations.lifecycle.request import ConversationSpec, ParticipantSpec
@@ -13,6 +14,7 @@ from numbers.assignment.policy import AssignmentPolicy, ExhaustionPolicy, Geogra
 from numbers.models import Pool
 from smsproxy import values
 from smsproxy.api.fields import BoundedListField, ChoiceField, E164Field, StrictSerializer, TextField
+from smsproxy.crypto import Unreadable
 from smsproxy.phone import canonical
 
 MAX_TTL = 366 * 24 * 3600
@@ -132,8 +134,15 @@ class ClosingSerializer(StrictSerializer):
     permanent = serializers.BooleanField(required=False, default=False)
 
 
+class RealNumberField(serializers.CharField):
+    """A person's number; null if it cannot be decrypted."""
+
+    def to_representation(self, value: str) -> Any:
+        return None if isinstance(value, Unreadable) else value
+
+
 class ParticipantSerializer(serializers.ModelSerializer):
-    number = serializers.CharField(source="real_number.number")
+    number = RealNumberField(source="real_number.number")
     country = serializers.CharField(source="real_number.country")
     proxy_number = serializers.CharField(source="proxy_number.number")
     proxy_country = serializers.CharField(source="proxy_number.country")
@@ -170,4 +179,4 @@ class ConversationSerializer(serializers.ModelSerializer):
 
     def get_status(self, conversation: Conversation) -> str:
         """Return "closed" for an expired conversation too, even before the periodic job has closed it."""
-        return ConversationState.OPEN.value if conversation.is_live() else ConversationState.CLOSED.value
+        return ConversationState.OPEN.value if conversation.is_live(timezone.now()) else ConversationState.CLOSED.value

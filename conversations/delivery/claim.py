@@ -17,13 +17,12 @@ look-ups are scalar subqueries: PostgreSQL may turn a join into one that reads w
 import json
 from collections.abc import Collection, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection, transaction
 from django.db.models import F
-from django.utils import timezone
 
 from conversations.delivery import postgres
 from conversations.delivery.claimed import SELECT_TAKEN, Claimed
@@ -31,6 +30,7 @@ from conversations.models import AccountRateLimit, MessageEvent, NumberRateLimit
 from conversations.models.gcra import MAX_PLAUSIBLE_WAIT
 from conversations.models.outbound import MAX_RESENDS
 from smsproxy.database import prepared
+from smsproxy.database.clock import as_stored, database_now, from_stored
 from smsproxy.database.rows import instance
 from smsproxy.states import StaleState
 
@@ -116,6 +116,8 @@ _ACCOUNT_FIELDS = (
     "last_number_id",
 )
 _ACCOUNT = f"SELECT {', '.join(_ACCOUNT_FIELDS)} FROM conversations_accountratelimit"  # noqa: S608 - constants only
+# The clock is read after the wait for the lock.
+_LOCK_ACCOUNT = "WITH account AS MATERIALIZED ({account}) SELECT clock_timestamp(), account.* FROM account"
 _SPEND = """
     UPDATE conversations_accountratelimit
     SET last_number_id = %(last_number_id)s, probe = %(probe)s, ready_at = %(ready_at)s
@@ -135,10 +137,10 @@ _TAKEN_ON_SQLITE = f"""
 
 
 class Claim(NamedTuple):
-    """The claimed messages. next_at: when the next message that waits only for a rate or a pause may be claimed."""
+    """The claimed messages. wait: seconds until a message may be claimed that waits only for a rate or a pause."""
 
     messages: list[Claimed]
-    next_at: datetime | None
+    wait: float | None
 
 
 class ClaimOutcomeUnknown(Exception):
@@ -160,8 +162,7 @@ def claim(limit: int) -> Claim:
     lease_until = None
     try:
         with transaction.atomic():
-            account = _lock_account()
-            now = timezone.now()  # Read after the wait for the lock.
+            account, now = _lock_account()
             claimed = _claim_round_robin(account, min(limit, account.available_requests(now)), now)
             if claimed:
                 lease_until = claimed[0].message.lease_until
@@ -173,7 +174,7 @@ def claim(limit: int) -> Claim:
         if lease_until is None:
             raise
         raise ClaimOutcomeUnknown(lease_until) from error
-    return Claim(claimed, next_at)
+    return Claim(claimed, (next_at - now).total_seconds() if next_at else None)
 
 
 def requeue_claim(lease_until: datetime) -> int:
@@ -187,11 +188,12 @@ def requeue_claim(lease_until: datetime) -> int:
     return count
 
 
-def _lock_account() -> AccountRateLimit:
-    statement = _ACCOUNT + (" FOR NO KEY UPDATE" if connection.features.has_select_for_update else "")
-    for row in prepared.fetch_all(statement, {}):
-        return instance(AccountRateLimit, _ACCOUNT_FIELDS, row)
-    return AccountRateLimit.load(lock=True)
+def _lock_account() -> tuple[AccountRateLimit, datetime]:
+    """Return the account's row, locked, and the database's time after the wait for the lock."""
+    lock = " FOR NO KEY UPDATE" if connection.features.has_select_for_update else ""
+    for now, *row in prepared.fetch_all(_LOCK_ACCOUNT.format(account=_ACCOUNT + lock), {}):
+        return instance(AccountRateLimit, _ACCOUNT_FIELDS, row), from_stored(now)
+    return AccountRateLimit.load(lock=True), database_now()
 
 
 def _spend(account: AccountRateLimit, claimed: Sequence[Claimed], now: datetime) -> None:
@@ -200,7 +202,7 @@ def _spend(account: AccountRateLimit, claimed: Sequence[Claimed], now: datetime)
     changes = {
         "last_number_id": account.last_number_id,
         "probe": account.probe,
-        "ready_at": _as_stored(account.ready_at),
+        "ready_at": as_stored(account.ready_at),
     }
     prepared.fetch_all(_SPEND, changes)
 
@@ -222,7 +224,7 @@ def _claim_round_robin(account: AccountRateLimit, allowed: int, now: datetime) -
 
 def _next_ready_at(now: datetime) -> datetime | None:
     [soonest] = prepared.fetch_all(_NEXT_READY_SQL, _moments(now))[0]
-    return _from_stored(soonest) if soonest else None
+    return from_stored(soonest) if soonest else None
 
 
 def _sendable_heads(now: datetime, limit: int, *, after: int = 0, of: Collection[int] = ()) -> list[int]:
@@ -237,7 +239,7 @@ def _sendable_heads(now: datetime, limit: int, *, after: int = 0, of: Collection
     parameters = _moments(now) | {
         "after": after,
         "limit": limit,
-        "resent_if_after": _as_stored(resent_if_after),
+        "resent_if_after": as_stored(resent_if_after),
         "most_resends": MAX_RESENDS,
     }
     statement = _HEADS
@@ -251,9 +253,9 @@ def _sendable_heads(now: datetime, limit: int, *, after: int = 0, of: Collection
 def _moments(now: datetime) -> dict[str, Any]:
     """Return the moments that the statements compare with, as the database stores them. soon: just after now."""
     return {
-        "now": _as_stored(now),
-        "soon": _as_stored(now + timedelta(microseconds=1)),
-        "nonsense": _as_stored(now + MAX_PLAUSIBLE_WAIT),
+        "now": as_stored(now),
+        "soon": as_stored(now + timedelta(microseconds=1)),
+        "nonsense": as_stored(now + MAX_PLAUSIBLE_WAIT),
     }
 
 
@@ -272,7 +274,7 @@ def _take(pks: Sequence[int], now: datetime) -> list[Claimed]:
 
 
 def _store(paces: Sequence[NumberRateLimit]) -> None:
-    rows = ((pace.pk, _as_stored(pace.ready_at), pace.last_recipient_id) for pace in paces)
+    rows = ((pace.pk, as_stored(pace.ready_at), pace.last_recipient_id) for pace in paces)
     values, parameters = prepared.values(rows)
     prepared.fetch_all(_PACES.format(values=values), parameters)
 
@@ -294,12 +296,3 @@ def _take_on_sqlite(pks: Sequence[int], lease_until: datetime) -> list[Claimed]:
         for each in claimed
     )
     return claimed
-
-
-def _as_stored(at: datetime) -> Any:
-    return connection.ops.adapt_datetimefield_value(at)
-
-
-def _from_stored(value: Any) -> datetime:
-    """Return the moment in a row of raw SQL. SQLite returns its stored text."""
-    return value if isinstance(value, datetime) else datetime.fromisoformat(value).replace(tzinfo=UTC)

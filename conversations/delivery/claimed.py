@@ -1,24 +1,27 @@
 """A message in the hands of the worker that claimed it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Self
 
 from django.conf import settings
+from django.db import models
+from django.utils import timezone
 
 from conversations.models import NumberRateLimit, OutboundMessage
 from conversations.models.gcra import LONG_AGO, advance
-from numbers.models import VirtualNumber
+from numbers.models import RealNumber, VirtualNumber
 from smsproxy.carriers.base import OutgoingText
-from smsproxy.crypto import decrypt
+from smsproxy.crypto import UnreadableValue, decrypt
 from smsproxy.database.rows import instance
+from smsproxy.unreadable import note_unreadable
 
 # What `Claimed.from_row` reads of the rows of `taken`, a subset of the outbox with the same columns.
 SELECT_TAKEN = """
     SELECT
         taken.id, taken.client_ref, taken.state, taken.sender_id, taken.recipient_id, taken.segments, taken.attempts,
-        taken.lease_until, taken.created_at,
+        taken.failures, taken.lease_until, taken.created_at,
         sender.id, sender.number, sender.country, sender.rate, sender.state,
         pace.number_id, pace.ready_at, pace.pause_reason, pace.waits_since, pace.failures, pace.last_recipient_id,
         taken.text, recipient.number, participant.released_at IS NOT NULL
@@ -29,7 +32,8 @@ SELECT_TAKEN = """
     LEFT JOIN conversations_numberratelimit pace ON pace.number_id = taken.sender_id
 """
 _MESSAGE = (
-    "id", "client_ref", "state", "sender_id", "recipient_id", "segments", "attempts", "lease_until", "created_at",
+    "id", "client_ref", "state", "sender_id", "recipient_id", "segments", "attempts", "failures", "lease_until",
+    "created_at",
 )  # fmt: skip
 _SENDER = ("id", "number", "country", "rate", "state")
 _PACE = ("number_id", "ready_at", "pause_reason", "waits_since", "failures", "last_recipient_id")
@@ -44,6 +48,7 @@ class Claimed:
     is_released: its numbers may stand for other people since it was queued.
     is_probe: the one message that is sent to try whether a paused account works again.
     is_probe_of_number: the same, for a virtual number that waits.
+    claimed_at_here: by this host's clock.
     """
 
     message: OutboundMessage
@@ -53,6 +58,7 @@ class Claimed:
     is_released: bool
     is_probe: bool = False
     is_probe_of_number: bool = False
+    claimed_at_here: datetime = field(default_factory=lambda: timezone.now())
 
     @classmethod
     def from_row(cls, row: Sequence[Any]) -> Self:
@@ -68,16 +74,31 @@ class Claimed:
     @property
     def number_ready_at(self) -> datetime:
         """The moment when the rate of its virtual number allows the next message."""
+        return advance(LONG_AGO, self._claimed_at, self.message.segments, self.message.sender.current_rate)
+
+    def database_now(self) -> datetime:
+        """Return the database's time without a query: that of the claim, and what has passed since then."""
+        return self._claimed_at + (timezone.now() - self.claimed_at_here)
+
+    @property
+    def _claimed_at(self) -> datetime:
         if self.message.lease_until is None:
             raise ValueError(f"{self.message} is not claimed: it has no lease")
-        claimed_at = self.message.lease_until - timedelta(seconds=settings.SEND_LEASE_SECONDS)
-        return advance(LONG_AGO, claimed_at, self.message.segments, self.message.sender.current_rate)
+        return self.message.lease_until - timedelta(seconds=settings.SEND_LEASE_SECONDS)
 
     def as_outgoing(self) -> OutgoingText:
-        """Decrypt the message for the carrier. Raises ImproperlyConfigured if none of our keys can."""
+        """Decrypt the message for the carrier. Raises UnreadableValue if none of our keys can."""
         return OutgoingText(
             sender=self.message.sender.number,
-            recipient=decrypt(self.sealed_number),
-            text=decrypt(self.sealed_text),
+            recipient=_decrypt(self.sealed_number, RealNumber, self.message.recipient_id),
+            text=_decrypt(self.sealed_text, OutboundMessage, self.message.pk),
             client_ref=self.message.carrier_ref,
         )
+
+
+def _decrypt(token: str, model: type[models.Model], pk: int) -> str:
+    try:
+        return decrypt(token)
+    except UnreadableValue:
+        note_unreadable(model, pk)
+        raise

@@ -10,11 +10,12 @@ import socket
 import time
 from contextlib import suppress
 
-from django.db import DatabaseError, InterfaceError, connection
-from django.utils import timezone
+from django.db import DatabaseError, InterfaceError
 
-from conversations.models import Worker
+from conversations.models import HostClock, Worker
+from conversations.models.host_clock import describe_skew
 from conversations.models.worker import HEARTBEAT
+from smsproxy.database.clock import DatabaseNow
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ class Heartbeat:
         if is_due or trouble != self._trouble:
             self._beat_at, self._trouble = time.monotonic(), trouble
             sign = {
-                "seen_at": timezone.now(),
+                "seen_at": DatabaseNow(),
                 "in_flight": in_flight,
                 "concurrency": self._concurrency,
                 "trouble": trouble,
@@ -61,18 +62,11 @@ class Heartbeat:
 def _clock_trouble() -> str:
     """Return how far the clock is off, or "". Log the difference.
 
-    Workers read the leases, waits and rates that other workers wrote, so their clocks must agree.
+    The database's clock decides, but a host with a wrong clock is not to be trusted with the time of a lease.
     """
-    if connection.vendor != "postgresql":
+    skew = HostClock.objects.measure()
+    if abs(skew) <= MAX_CLOCK_SKEW:
         return ""
-    before = timezone.now()
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp()")
-        [there] = cursor.fetchone()
-    here = before + (timezone.now() - before) / 2
-    seconds = (here - there).total_seconds()
-    if abs(seconds) <= MAX_CLOCK_SKEW:
-        return ""
-    trouble = f"its clock is {abs(seconds):.0f} s {'ahead of' if seconds > 0 else 'behind'} that of the database"
+    trouble = f"its clock is {describe_skew(skew)}"
     log.error("this worker sends nothing: %s", trouble)
     return trouble

@@ -1,14 +1,15 @@
 """Queue messages in the outbox, in the caller's transaction, and wake the workers after its commit."""
 
 from collections.abc import Iterable
+from datetime import datetime
 
 from django.db import IntegrityError, transaction
-from django.utils import timezone
 
 from conversations.delivery.wakeup import wake_workers
 from conversations.models import InboundMessage, MessageEvent, MessageKind, OutboundMessage, Participant
 from numbers.models import RealNumber, VirtualNumber
 from smsproxy.carriers.gsm7 import segments
+from smsproxy.database.clock import database_now
 
 
 def queue_relay(inbound: InboundMessage, to: Participant, text: str) -> OutboundMessage:
@@ -21,8 +22,8 @@ def queue_notice(to: Participant, text: str) -> OutboundMessage:
     return _queue(MessageKind.NOTICE, to.proxy_number_id, to.real_number_id, text, participant=to)
 
 
-def queue_notices(notices: Iterable[tuple[Participant, str]]) -> None:
-    """Queue several notices with as many queries as one takes."""
+def queue_notices(notices: Iterable[tuple[Participant, str]], at: datetime) -> None:
+    """Queue several notices with as many queries as one takes. at: the database's time."""
     messages = OutboundMessage.objects.bulk_create(
         OutboundMessage(
             kind=MessageKind.NOTICE,
@@ -32,6 +33,8 @@ def queue_notices(notices: Iterable[tuple[Participant, str]]) -> None:
             segments=segments(text).count,
             participant=to,
             conversation=to.conversation,
+            created_at=at,
+            due_at=at,
         )
         for to, text in notices
     )
@@ -64,6 +67,7 @@ def _queue(
     inbound: InboundMessage | None = None,
     dedup_key: str | None = None,
 ) -> OutboundMessage:
+    at = inbound.received_at if inbound else database_now()
     message = OutboundMessage.objects.create(
         kind=kind,
         sender_id=sender_id,
@@ -74,7 +78,8 @@ def _queue(
         conversation_id=participant.conversation_id if participant else None,
         inbound=inbound,
         dedup_key=dedup_key,
-        created_at=inbound.received_at if inbound else timezone.now(),
+        created_at=at,
+        due_at=at,
     )
     message.record_event(message.state, reason=f"queued as {kind.label}")
     transaction.on_commit(wake_workers)

@@ -13,6 +13,7 @@ from conversations.delivery import undelivered_notice
 from conversations.models import DeliveryReceipt, OutboundMessage, OutboundPart, OutboundState
 from conversations.models.receipt import DeliveryReceiptQuerySet
 from smsproxy.carriers.base import Receipt, ReceiptStatus
+from smsproxy.database.clock import DatabaseNow
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +26,7 @@ def receive_receipt(receipt: Receipt) -> bool:
         error_code=receipt.error_code,
         client_ref=receipt.client_ref,
         network=receipt.network,
+        received_at=DatabaseNow(),
     )
     try:
         with transaction.atomic():

@@ -13,7 +13,6 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, close_old_connections, connection
-from django.utils import timezone
 
 from conversations.delivery import wakeup
 from conversations.delivery.circuit_breaker import CircuitBreaker
@@ -32,6 +31,7 @@ from smsproxy.carriers.base import (
     SendReply,
     TemporaryFailure,
 )
+from smsproxy.crypto import UnreadableValue
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +40,8 @@ POLL = 0.5
 # Seconds between two turns, at least: many messages cost hardly more to claim and record than one. The interval grows
 # with the calls in flight, up to twice this value.
 BATCH_INTERVAL = 0.015
+# A message that cannot be decrypted fails after this many tries, which take about 20 minutes.
+UNREADABLE_TRIES = 15
 
 
 class Relay:
@@ -74,14 +76,14 @@ class Relay:
     def send_due(self) -> None:
         """Send all due messages in this thread, one after the other."""
         while True:
-            messages, next_at = self._claim(1)
+            messages, wait = self._claim(1)
             for claimed in messages:
                 self._send(claimed)
             if not self._record_results():
                 # Wait for a rate limit, but not for the end of a pause.
-                if next_at is None or AccountRateLimit.load().is_paused:
+                if wait is None or AccountRateLimit.load().is_paused:
                     return
-                time.sleep(max(0.0, (next_at - timezone.now()).total_seconds()))
+                time.sleep(max(0.0, wait))
 
     def _pool(self) -> ThreadPoolExecutor:
         """Return a pool with all threads started. A later failure to start one would strand a claimed message."""
@@ -122,12 +124,10 @@ class Relay:
         self._record_results()
         if not claim or clock_is_off:
             return POLL
-        messages, next_at = self._claim(self._concurrency - self._in_flight)
+        messages, wait = self._claim(self._concurrency - self._in_flight)
         for claimed in messages:
             pool.submit(self._send_in_thread, claimed)
-        if next_at is None:
-            return POLL
-        return min(POLL, max(0.0, (next_at - timezone.now()).total_seconds()))
+        return POLL if wait is None else min(POLL, max(0.0, wait))
 
     def _claim(self, limit: int) -> Claim:
         limit = self._reach.permitted_calls(limit, in_flight=self._in_flight)
@@ -175,7 +175,7 @@ class Relay:
 
     def _precheck(self, claimed: Claimed) -> CarrierError | None:
         """Return why the carrier must not be called for this message after all, or None."""
-        now, message = timezone.now(), claimed.message
+        now, message = claimed.database_now(), claimed.message
         if message.is_too_old(now):
             return PermanentFailure("older than MESSAGE_MAX_AGE_SECONDS: it was not sent")
         if message.lease_until is None or now > message.lease_until - timedelta(
@@ -190,6 +190,10 @@ class Relay:
     def _read(self, claimed: Claimed) -> OutgoingText | CarrierError:
         try:
             return claimed.as_outgoing()
+        except UnreadableValue:
+            # Another worker may have the key. If none has, the message must not block its line for ever.
+            is_last = claimed.message.failures + 1 >= UNREADABLE_TRIES
+            return (PermanentFailure if is_last else TemporaryFailure)("no key of ENCRYPTION_KEYS can decrypt it")
         except Exception as error:  # noqa: BLE001
             log.error("message %s cannot be read: %s", claimed.message.pk, type(error).__name__)  # noqa: TRY400
             return TemporaryFailure(f"it cannot be read ({type(error).__name__})")

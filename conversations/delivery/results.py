@@ -23,8 +23,7 @@ import logging
 import random
 from collections.abc import Sequence
 
-from django.db import IntegrityError, connection, transaction
-from django.utils import timezone
+from django.db import IntegrityError, transaction
 
 from conversations.delivery import undelivered_notice
 from conversations.delivery.claimed import Claimed
@@ -43,6 +42,7 @@ from smsproxy.carriers.base import (
     TemporaryFailure,
 )
 from smsproxy.database import prepared
+from smsproxy.database.clock import database_now
 from smsproxy.states import StaleState
 
 log = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ _PARTS = """
 """
 _EVENTS = """
     INSERT INTO conversations_messageevent (message_id, old_state, new_state, reason, actor, created_at)
-    SELECT column1, 'sending', 'sent', 'accepted', '', %(now)s FROM (VALUES {sent}) AS sent
+    SELECT column1, 'sending', 'sent', 'accepted', '', statement_timestamp() FROM (VALUES {sent}) AS sent
     RETURNING id
 """
 
@@ -122,7 +122,6 @@ def _mark_sent(results: Sequence[Result]) -> int:
     )
     prepared.fetch_all(_PARTS.format(parts=parts), parameters)
     sent, parameters = prepared.values([result.message.pk] for result in results)
-    parameters["now"] = connection.ops.adapt_datetimefield_value(timezone.now())
     prepared.fetch_all(_EVENTS.format(sent=sent), parameters)
     return count
 
@@ -178,9 +177,10 @@ def _record_failure(message: OutboundMessage, error: CarrierError) -> None:
 
 
 def _queue_again(message: OutboundMessage, error: CarrierError, after: float, *, is_failure: bool = False) -> None:
-    if message.state == OutboundState.UNKNOWN and message.due_at <= timezone.now():
+    now = database_now()
+    if message.state == OutboundState.UNKNOWN and message.due_at <= now:
         return  # This worker slept until the line had gone on. Staff or UNKNOWN_OUTCOME_POLICY decide.
-    if message.is_too_old(timezone.now()):
+    if message.is_too_old(now):
         _fail(message, f"older than MESSAGE_MAX_AGE_SECONDS; last: {error.detail}", error.code)
     else:
         message.retry(after=min(after, MAX_BACKOFF), reason=error.detail, code=error.code, is_failure=is_failure)

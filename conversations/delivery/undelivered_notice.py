@@ -3,10 +3,10 @@
 from datetime import timedelta
 
 from django.conf import settings
-from django.utils import timezone
 
 from conversations.delivery.outbox import queue_notice_once
 from conversations.models import MessageKind, OutboundMessage, OutboundState, Participant
+from smsproxy.database.clock import database_now
 
 _NOT_DELIVERED = [OutboundState.FAILED, OutboundState.UNDELIVERED]
 
@@ -29,7 +29,7 @@ def notify_sender(message: OutboundMessage) -> None:
 
 
 def _tell(author: Participant) -> None:
-    now = timezone.now()
+    now = database_now()
     every = settings.UNDELIVERED_NOTICE_INTERVAL_SECONDS
     bucket = int(now.timestamp()) // every
     # The last notice may date from late in the previous bucket.

@@ -11,7 +11,6 @@ from typing import Self
 from uuid import UUID
 
 from django.db.models import Q
-from django.utils import timezone
 
 from conversations.intake.gates import decide
 from conversations.intake.read_arrival import InboundContext, read_arrival
@@ -169,20 +168,19 @@ def _explain_found(
     outcome: InboundOutcome, context: InboundContext, participant: Participant, conversation: Conversation
 ) -> str:
     if outcome == InboundOutcome.ENDED:
-        return f"{_ended(conversation)}, and {_not_reopened(conversation)}."
+        return f"{_ended(conversation, context.now)}, and {_not_reopened(conversation)}."
     if outcome != InboundOutcome.RELAYED:
         return f"The pair belongs to participant {participant.position}, but a gate stops the text: {outcome.label}."
     if context.reopens:
-        return f"{_ended(conversation)}; a late text reopens it and goes to the other participants."
+        return f"{_ended(conversation, context.now)}; a late text reopens it and goes to the other participants."
     number = ""
     if participant.replaced_by_id:
         number = " They have another number now; this one still reaches the others until its cool-down ends."
     return f"The pair belongs to participant {participant.position}, and the conversation is open.{number}"
 
 
-def _ended(conversation: Conversation) -> str:
+def _ended(conversation: Conversation, now: datetime) -> str:
     """Describe how the conversation ended."""
-    now = timezone.now()
     if conversation.closed_at is not None:
         return f"The conversation ended at {conversation.closed_at:%Y-%m-%d %H:%M} UTC ({conversation.closed_reason})"
     if conversation.expires_at is not None and conversation.expires_at <= now:

@@ -1,7 +1,7 @@
 """GET /metrics: metrics of the pool and of sending, for Prometheus.
 
 Each request reads the database, and no process keeps counters of its own. The figures are therefore right whichever
-process or machine answers. Labels are pools, countries and states, never a person's number or a virtual number.
+process or machine answers. Labels are pools, countries, states and hosts, never a person's number or a virtual number.
 """
 
 from collections import defaultdict
@@ -28,6 +28,7 @@ _BY_POOL = "by pool (empty: the common pool) and country"
 _NUMBERS = f"Virtual numbers, {_BY_POOL}, and state."
 _LIVE = f"Live pairs of a person and a virtual number, open or cooling down, {_BY_POOL}."
 _COST = f"Monthly cost of the rented numbers in EUR, without numbers of unknown cost, {_BY_POOL}."
+_SKEW = "Seconds by which the clock of a host is ahead of the database's. Negative: behind. PostgreSQL only."
 _SHORTAGES = f"Conversations that were not created because no number was free, {_BY_POOL} of the person."
 
 
@@ -90,6 +91,10 @@ class SendingCollector(Collector):
         for kind in Trouble:
             trouble.add_metric([kind], kind in status.troubles)
         yield trouble
+        skew = GaugeMetricFamily("smsproxy_clock_skew_seconds", _SKEW, labels=["host"])
+        for clock in status.clocks:
+            skew.add_metric([clock.host], clock.skew)
+        yield skew
 
 
 def _sending(status: Status) -> Iterator[tuple[str, str, float]]:
@@ -110,5 +115,6 @@ def _sending(status: Status) -> Iterator[tuple[str, str, float]]:
         "Age of the oldest queued message in seconds. 0: the queue is empty.",
         max(oldest, 0),
     )
+    yield "unreadable_rows", f"Rows that no key of ENCRYPTION_KEYS can decrypt. {most}.", status.unreadable
     yield "account_paused", "1: all sending is paused.", status.account.is_paused
     yield "workers_alive", "Workers with a recent heartbeat.", sum(each.is_alive for each in status.workers)

@@ -12,12 +12,13 @@ from enum import StrEnum
 
 from django.db.models import Case, Count, F, IntegerField, Min, OuterRef, Q, QuerySet, Subquery, Sum, Value, When
 from django.db.models.functions import Coalesce
-from django.utils import timezone
 
-from conversations.models import AccountRateLimit, OutboundMessage, OutboundState, Worker
+from conversations.models import AccountRateLimit, HostClock, OutboundMessage, OutboundState, UnreadableRow, Worker
+from conversations.models.host_clock import MAX_SKEW, describe_skew
 from conversations.models.worker import PURGE_AFTER
 from numbers.models import NumberEvent, NumberState, Shortage, TopUp, VirtualNumber
 from numbers.models.pool import pool_name
+from smsproxy.database.clock import database_now
 
 MAX_COUNT = 10_000
 MAX_NUMBERS = 50
@@ -35,6 +36,8 @@ class Trouble(StrEnum):
     NO_WORKER = "no_worker"
     WORKER_WAITS = "worker_waits"
     TOP_UP = "top_up"
+    CLOCK = "clock"
+    UNREADABLE = "unreadable"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +134,23 @@ class WorkerStatus:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ClockStatus:
+    """The clock of a host. skew: seconds by which it is ahead of the database's."""
+
+    host: str
+    skew: float
+    measured_at: datetime
+
+    @property
+    def is_wrong(self) -> bool:
+        return abs(self.skew) > MAX_SKEW
+
+    @property
+    def difference(self) -> str:
+        return describe_skew(self.skew)
+
+
+@dataclass(frozen=True, kw_only=True)
 class FailedTopUp:
     """A top-up that failed to buy. retry_at: when it tries again, None for at once."""
 
@@ -142,7 +162,10 @@ class FailedTopUp:
 
 @dataclass(frozen=True, kw_only=True)
 class Status:
-    """The status of sending. waiting_numbers: the first MAX_NUMBERS, numbers in quarantine first."""
+    """The status of sending. waiting_numbers: the first MAX_NUMBERS, numbers in quarantine first.
+
+    clocks: of the hosts in use, the worst first. unreadable: rows that cannot be decrypted, up to MAX_COUNT.
+    """
 
     at: datetime
     account: Account
@@ -154,6 +177,8 @@ class Status:
     still_rented: RetiredButRented
     workers: Sequence[WorkerStatus]
     top_ups: Sequence[FailedTopUp]
+    clocks: Sequence[ClockStatus]
+    unreadable: int
 
     @property
     def troubles(self) -> Mapping[Trouble, str]:
@@ -192,6 +217,16 @@ class Status:
             troubles[Trouble.TOP_UP] = (
                 f"Top-ups that failed to buy: {len(self.top_ups)}. {first.pool}, {first.country}: {first.trouble}."
             )
+        if wrong := [clock for clock in self.clocks if clock.is_wrong]:
+            troubles[Trouble.CLOCK] = (
+                f"Hosts with a wrong clock: {len(wrong)}. The clock of {wrong[0].host} is {wrong[0].difference}. "
+                "Synchronise it, with chrony for example."
+            )
+        if self.unreadable:
+            troubles[Trouble.UNREADABLE] = (
+                f"Rows that cannot be decrypted: {format_count(self.unreadable)}. Add the key that encrypted them to "
+                "ENCRYPTION_KEYS, after the current one, and restart all processes."
+            )
         return troubles
 
 
@@ -202,7 +237,7 @@ def format_count(count: int) -> str:
 
 def collect_status() -> Status:
     """Read the status from the database."""
-    now = timezone.now()
+    now = database_now()
     numbers = _told_to_wait()
     return Status(
         at=now,
@@ -215,6 +250,8 @@ def collect_status() -> Status:
         still_rented=_still_rented(),
         workers=_workers(now),
         top_ups=_top_ups(),
+        clocks=_clocks(now),
+        unreadable=UnreadableRow.objects.all()[:MAX_COUNT].count(),
     )
 
 
@@ -340,6 +377,13 @@ def _workers(now: datetime) -> list[WorkerStatus]:
             concurrency=worker.concurrency,
         )
         for worker in Worker.objects.filter(seen_at__gt=now - PURGE_AFTER)
+    ]
+
+
+def _clocks(now: datetime) -> list[ClockStatus]:
+    return [
+        ClockStatus(host=clock.host, skew=clock.skew_seconds, measured_at=clock.measured_at)
+        for clock in HostClock.objects.in_use(now)
     ]
 
 

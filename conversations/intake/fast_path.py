@@ -10,8 +10,6 @@ is put on hold, or gives somebody another number. The statement checks them agai
 from collections.abc import Iterable
 from enum import Enum
 
-from django.utils import timezone
-
 from conversations.intake.read_arrival import InboundContext
 from conversations.models.outbound import new_client_ref
 from smsproxy.carriers.base import InboundText
@@ -86,7 +84,7 @@ def write_relayed(text: InboundText, context: InboundContext) -> RelayResult:
     [(is_live, is_new)] = prepared.execute(
         _RELAY,
         {
-            "now": timezone.now(),
+            "now": context.now,
             "conversation": author.conversation.pk,
             "route_version": author.conversation.route_version,
             "carrier_message_id": text.carrier_message_id,

@@ -13,7 +13,6 @@ from django.conf import settings
 from django.db import IntegrityError, InterfaceError, InternalError, OperationalError, transaction
 from django.db.models import F, Q, Value
 from django.db.models.functions import Greatest
-from django.utils import timezone
 
 from conversations.intake import receive
 from conversations.intake.read_arrival import read_arrival
@@ -22,6 +21,8 @@ from conversations.models.inbound import InboundMessageQuerySet
 from numbers.models import RealNumber
 from smsproxy.carriers.base import InboundText
 from smsproxy.carriers.gsm7 import is_gsm7
+from smsproxy.crypto import Unreadable, UnreadableValue
+from smsproxy.database.clock import DatabaseNow, database_now
 from smsproxy.states import StaleState
 
 log = logging.getLogger(__name__)
@@ -46,13 +47,14 @@ def take_in(text: InboundText, *, raw: str = "") -> None:
                 long_message.delete()
         else:
             if _is_new_message(part, long_message):
-                _close(long_message)
+                if not _close_if_readable(long_message):
+                    LongMessage.objects.filter(pk=long_message.pk).update(closed_at=DatabaseNow())
                 long_message, _ = _lock(part)
             part.long_message = long_message
         if not InboundMessage.objects.record(part):
             transaction.set_rollback(True)  # A repeated part neither begins nor ends a long message.
         elif part.outcome == InboundOutcome.PART and long_message.received_parts().count() == long_message.parts:
-            _close(long_message)
+            _close_if_readable(long_message)  # Otherwise the periodic job tries again.
 
 
 def relay_incomplete(late: LongMessage) -> None:
@@ -72,7 +74,7 @@ def relay_incomplete(late: LongMessage) -> None:
 
 def _postpone(long_message: LongMessage) -> None:
     """Postpone a long message that fails, so that it does not block the others. Close one that is too old to send."""
-    now = timezone.now()
+    now = database_now()
     is_worth_sending = (
         long_message.received_parts()
         .filter(received_at__gt=now - timedelta(seconds=settings.MESSAGE_MAX_AGE_SECONDS))
@@ -98,6 +100,7 @@ def _as_part(text: InboundText) -> InboundMessage | None:
         part=text.part,
         parts=text.parts,
         sent_at=text.sent_at,
+        received_at=context.now,
     )
 
 
@@ -144,14 +147,30 @@ def _is_new_message(part: InboundMessage, long_message: LongMessage) -> bool:
     )
 
 
+def _close_if_readable(long_message: LongMessage) -> bool:
+    """Process the received parts as one text. Return False, with nothing changed, if one cannot be decrypted."""
+    try:
+        _close(long_message)
+    except UnreadableValue:
+        log.error("%s cannot be relayed: no key of ENCRYPTION_KEYS can decrypt a part of it", long_message)  # noqa: TRY400
+        return False
+    return True
+
+
 def _close(long_message: LongMessage) -> None:
-    """Process the received parts as one text. The caller holds the lock of the long message."""
-    if not LongMessage.objects.filter(pk=long_message.pk, closed_at=None).update(closed_at=timezone.now()):
-        raise StaleState(f"{long_message} is closed already")
+    """Process the received parts as one text. The caller holds the lock of the long message.
+
+    Raises UnreadableValue, with nothing changed, if a part or the sender cannot be decrypted.
+    """
     here = list(long_message.received_parts())
+    if any(isinstance(value, Unreadable) for value in [long_message.sender.number, *(part.text for part in here)]):
+        raise UnreadableValue
+    if not LongMessage.objects.filter(pk=long_message.pk, closed_at=None).update(closed_at=DatabaseNow()):
+        raise StaleState(f"{long_message} is closed already")
     texts = {part.part: part.text for part in here}
     if len(here) < long_message.parts:
-        texts = {part.part: part.text for part in _misjudged_duplicates(long_message)} | texts
+        misjudged = {part.part: part.text for part in _misjudged_duplicates(long_message)}
+        texts = {place: text for place, text in misjudged.items() if not isinstance(text, Unreadable)} | texts
     whole = InboundText(
         carrier_message_id=f"long:{long_message.pk}",
         sender=long_message.sender.number,

@@ -6,31 +6,32 @@ more gets a column in `_READ` and a field here.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import cached_property
 from itertools import islice
 from typing import Any, NamedTuple, Self
 
 from django.conf import settings
-from django.db import connection
-from django.utils import timezone
 
 from conversations.models import Block, Conversation, LateMessagePolicy, Participant
 from conversations.trust.reactions import read_reaction
 from numbers.models import RealNumber, VirtualNumber
 from smsproxy.carriers import gsm7
 from smsproxy.crypto import number_hash
+from smsproxy.database.clock import from_stored
 from smsproxy.database.prepared import fetch_all
 from smsproxy.database.rows import instance
 
 _ACTIVE_BLOCK = """
     SELECT 1 FROM conversations_block block
-    WHERE block.ended_at IS NULL AND (block.until IS NULL OR block.until > %(now)s)
+    WHERE block.ended_at IS NULL AND (block.until IS NULL OR block.until > statement_timestamp())
 """
 
 # One row for each person in the conversation of this pair of numbers, in order. Without a conversation: one row.
 # Further look-ups are subqueries: with more joins, PostgreSQL takes ten times as long to plan it.
 _READ = f"""
     SELECT
+        statement_timestamp(),
         EXISTS (
             SELECT 1 FROM numbers_virtualnumber own
             WHERE own.number_hash = %(sender_hash)s AND (own.is_rented OR own.state = 'ordered')
@@ -81,7 +82,7 @@ _MEMBER_NUMBER = ("id", "number", "is_rented")
 _PERSON = ("id", "opted_out_at")
 _FLAGS = ("is_loop", "is_blocked", "has_blocked_prefixes")
 _TABLES = (
-    _FLAGS, _PERSON, _NUMBER, _PARTICIPANT, _CONVERSATION, ("recent",),
+    ("now",), _FLAGS, _PERSON, _NUMBER, _PARTICIPANT, _CONVERSATION, ("recent",),
     _MEMBER_NUMBER, _PARTICIPANT, ("opted_out_at", "is_blocked_pair"),
 )  # fmt: skip
 
@@ -90,6 +91,7 @@ _TABLES = (
 class InboundContext:
     """The body of a message, and all that the gates look at. They read nothing of their own.
 
+    now: the database's time.
     is_loop: the sender is a virtual number of ours. sender: None if we do not know this real number. author: the
     participant who wrote it, with the conversation. It is None for a loop, and if no conversation has this pair of
     numbers now.
@@ -99,6 +101,7 @@ class InboundContext:
     is_blocked: staff blocked the sender, or a prefix of their number. recent: the memory of the loop breaker.
     """
 
+    now: datetime
     text: str = field(repr=False)
     is_loop: bool = False
     virtual_number: VirtualNumber | None = None
@@ -127,7 +130,7 @@ class InboundContext:
 
     @property
     def is_open(self) -> bool:
-        return self.author is not None and self.author.conversation.is_live()
+        return self.author is not None and self.author.conversation.is_live(self.now)
 
     @property
     def reopens(self) -> bool:
@@ -148,12 +151,13 @@ def read_arrival(sender: str | None, recipient: str, text: str) -> InboundContex
         {
             "sender_hash": number_hash(sender) if sender else None,
             "recipient_hash": number_hash(recipient),
-            "now": connection.ops.adapt_datetimefield_value(timezone.now()),
         },
     )
-    [is_loop, is_blocked, has_blocked_prefixes], person, number, author, conversation, [recent], *_ = _split(rows[0])
+    [now], flags, person, number, author, conversation, [recent], *_ = _split(rows[0])
+    is_loop, is_blocked, has_blocked_prefixes = flags
     virtual_number = instance(VirtualNumber, _NUMBER, number) if number[0] is not None else None
     context = InboundContext(
+        now=from_stored(now),
         text=text,
         is_loop=bool(is_loop),
         virtual_number=virtual_number,

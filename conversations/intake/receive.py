@@ -8,7 +8,6 @@ from datetime import datetime
 
 from django.conf import settings
 from django.db import transaction
-from django.utils import timezone
 
 from conversations.delivery.outbox import queue_notice_once, queue_relay
 from conversations.delivery.wakeup import wake_workers
@@ -57,8 +56,8 @@ def process_message(
     Return None if this carrier message id is stored already. long_message: the long message that it was joined from.
     missing_parts: the number of its parts that never came. received_at: the arrival of its last part; None: now.
     """
-    received_at = received_at or timezone.now()
     context = read_arrival_locked(text.sender, text.recipient, text.text)
+    received_at = received_at or context.now
     if long_message and context.author and context.author.pair_was_reassigned_since(received_at):
         # While we waited for its parts, the pair of numbers was given to another conversation.
         context = context.without_author()
@@ -97,7 +96,7 @@ def _write(message: InboundMessage, context: InboundContext) -> bool:
         message.outcome = InboundOutcome.ENDED
         message.save(update_fields=["outcome"])
     if message.outcome == InboundOutcome.RELAYED and context.author:
-        context.author.conversation.touch()
+        context.author.conversation.touch(context.now)
         for other in context.recipients:
             queue_relay(message, other, context.relayed_text)
     else:
@@ -152,5 +151,5 @@ def _notice(message: InboundMessage, context: InboundContext) -> tuple[str, str]
         return notice, f"too-long:{message.pk}"
     # Once a day, since the sender may be a machine.
     notices = {InboundOutcome.ENDED: settings.ENDED_NOTICE, InboundOutcome.NO_ROUTE: settings.NO_ROUTE_NOTICE}
-    today = timezone.now().date().isoformat()
+    today = context.now.date().isoformat()
     return notices.get(InboundOutcome(message.outcome), ""), f"not-passed-on:{message.sender_id}:{today}"

@@ -113,6 +113,7 @@ def add_participants(
                 real_number=real_number,
                 proxy_number=each.number,
                 chosen_by=each.preference,
+                created_at=conversation.created_at,
             )
             for position, (person, real_number, each) in enumerate(zip(people, real_numbers, chosen, strict=True))
         )

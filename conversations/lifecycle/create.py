@@ -6,7 +6,6 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.utils import timezone
 
 from conversations.delivery.outbox import queue_notices
 from conversations.lifecycle.choose_numbers import (
@@ -35,6 +34,7 @@ from numbers.lookup import NumberNotValid, look_up, store_results
 from numbers.models import Pool, RealNumber, VirtualNumber
 from smsproxy.api.models import ApiKey
 from smsproxy.carriers.base import LookupResult
+from smsproxy.database.clock import database_now
 from smsproxy.phone import canonical
 
 # A concurrent creator may win between our read and our write. After this many conflicts in a row we give up.
@@ -193,7 +193,7 @@ def _real_numbers(
 
 def _create_row(terms: ConversationSpec, created_by: ApiKey | None, request_id: IdempotencyKey) -> Conversation:
     """Insert the conversation row and its first event. Raises IntegrityError if the idempotency key exists."""
-    now = timezone.now()
+    now = database_now()
     conversation = Conversation.objects.create(
         reference=terms.reference,
         pool=terms.policy.pool,
@@ -218,4 +218,4 @@ def _queue_confirmations(participants: Sequence[Participant]) -> None:
         others = " and ".join(other.label or "the other person" for other in participants if other is not to)
         return settings.CONFIRMATION_TEXT.replace("{label}", others)
 
-    queue_notices((participant, text(participant)) for participant in participants)
+    queue_notices(((participant, text(participant)) for participant in participants), at=participants[0].created_at)

@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping
 
-from django.utils import timezone
-
 from conversations.models import Conversation, ConversationState, OutboundMessage, OutboundState, Participant
 from conversations.models.outbound import OutboundMessageQuerySet
 from numbers.assignment.choose import eligible_numbers
 from numbers.assignment.policy import AssignmentPolicy
 from numbers.models import RealNumber, VirtualNumber
+from smsproxy.database.clock import DatabaseNow
 
 # A message in one of these states may still be sent, or is on its way.
 _UNSETTLED = (OutboundState.QUEUED, OutboundState.SENDING, OutboundState.UNKNOWN)
@@ -59,7 +58,7 @@ def release_early(reasons: Mapping[Participant, str]) -> bool:
     if any(map(has_unsettled_messages, participants)):
         return False  # A late message was answered or relayed since the choice.
     cooling = Participant.objects.cooling().filter(pk__in=[each.pk for each in participants])
-    if cooling.update(released_at=timezone.now()) != len(participants):
+    if cooling.update(released_at=DatabaseNow()) != len(participants):
         return False
     for each in participants:
         each.conversation.record_event(

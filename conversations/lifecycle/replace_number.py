@@ -12,20 +12,22 @@ from dataclasses import dataclass
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import F
-from django.utils import timezone
 
 from conversations.delivery.outbox import queue_notice
 from conversations.lifecycle.shortage import shortage_error
-from conversations.models import Conversation, OutboundMessage, OutboundState, Participant
+from conversations.models import Conversation, OutboundMessage, OutboundState, Participant, UnreadableRow
 from conversations.models.participant import ParticipantQuerySet
 from numbers.assignment.choose import Assignment, Preference, assign_numbers, can_text
 from numbers.models import NumberState, VirtualNumber
 from numbers.models.pool import cool_down_of
 from smsproxy.carriers.gsm7 import segments
+from smsproxy.crypto import Unreadable
+from smsproxy.database.clock import database_now
 from smsproxy.states import StaleState
 
 # Conflicts in a row with concurrent requests for the chosen number, before a person is reported as not moved.
 _MAX_TRIES = 10
+_UNREADABLE = "no key of ENCRYPTION_KEYS can decrypt their real number"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +63,7 @@ def preview(number: VirtualNumber, successors: Sequence[VirtualNumber] = ()) -> 
     given: Counter[int] = Counter()  # By number: people before in this preview, who count toward its cap.
     for participant in _to_move(number):
         people += 1
-        if _best(participant, successors, given) is None:
+        if _is_unreadable(participant) or _best(participant, successors, given) is None:
             stuck += 1
         elif text := _notice(participant):
             texts += 1
@@ -84,6 +86,7 @@ def replace(number: VirtualNumber, successors: Sequence[VirtualNumber] = ()) -> 
     for participant in _to_move(number):
         if moved := _move(participant, successors):
             yield moved
+    UnreadableRow.objects.store_met()
 
 
 def _to_move(number: VirtualNumber) -> ParticipantQuerySet:
@@ -102,6 +105,8 @@ def _move(participant: Participant, successors: Sequence[VirtualNumber]) -> Repl
             current = _to_move(participant.proxy_number).filter(pk=participant.pk).first()
             if current is None:
                 return None
+            if _is_unreadable(current):
+                return Replacement(participant=current, to=None, why=_UNREADABLE)
             best = _best(current, successors, Counter())
             if best is None:
                 return Replacement(participant=current, to=None, why=_why_stuck(current, successors))
@@ -111,6 +116,11 @@ def _move(participant: Participant, successors: Sequence[VirtualNumber]) -> Repl
     return Replacement(
         participant=participant, to=None, why="concurrent requests took every free number. Run the command again"
     )
+
+
+def _is_unreadable(participant: Participant) -> bool:
+    """Return whether the person's number cannot be decrypted. They cannot be told about another number."""
+    return isinstance(participant.real_number.number, Unreadable)
 
 
 def _best(participant: Participant, successors: Sequence[VirtualNumber], given: Counter[int]) -> Assignment | None:
@@ -131,7 +141,7 @@ def _give(old: Participant, number: VirtualNumber) -> bool:
 
     The caller must then roll back.
     """
-    conversation, now = old.conversation, timezone.now()
+    conversation, now = old.conversation, database_now()
     # The old row first refers to itself: a person may be in a conversation only once without a replacement.
     Participant.objects.filter(pk=old.pk).update(replaced_by=old.pk, replaced_at=now)
     new = Participant.objects.create(
@@ -141,6 +151,7 @@ def _give(old: Participant, number: VirtualNumber) -> bool:
         real_number=old.real_number,
         proxy_number=number,
         chosen_by=Preference.REPLACEMENT,
+        created_at=now,
     )
     cooled_down_at = now + cool_down_of(conversation.pool)
     Participant.objects.filter(pk=old.pk).update(replaced_by=new, release_at=cooled_down_at)

@@ -7,6 +7,7 @@ from conversations.insight.status import (
     MAX_COUNT,
     Account,
     BlockedNumber,
+    ClockStatus,
     FailedTopUp,
     QueueCounts,
     Status,
@@ -40,6 +41,10 @@ def lines(status: Status) -> Iterator[str]:
     yield ""
     yield "WORKERS"
     yield from table([_worker(worker, status) for worker in status.workers] or [["none"]])
+    if status.clocks:
+        yield ""
+        yield "CLOCKS of the hosts"
+        yield from table([_clock(clock, status) for clock in status.clocks])
 
 
 def _sending(account: Account, status: Status) -> Iterator[str]:
@@ -110,6 +115,11 @@ def _worker(worker: WorkerStatus, status: Status) -> list[str]:
         return [worker.name, "sends nothing", worker.trouble]
     since = f"running for {_format_duration(status.at - worker.started_at)}"
     return [worker.name, since, f"{worker.in_flight} of {worker.concurrency} calls in flight"]
+
+
+def _clock(clock: ClockStatus, status: Status) -> list[str]:
+    measured = f"measured {_format_duration(status.at - clock.measured_at)} ago"
+    return [clock.host, "wrong" if clock.is_wrong else "right", clock.difference, measured]
 
 
 def _format_duration(duration: timedelta) -> str:

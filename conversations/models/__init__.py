@@ -4,6 +4,7 @@ from conversations.models.text_erasure import TextErasure
 
 from .block import Block
 from .conversation import Conversation, ConversationEvent, ConversationState, LateMessagePolicy
+from .host_clock import HostClock
 from .inbound import InboundMessage, InboundOutcome, LongMessage
 from .limit_usage import LimitScope, LimitUsage
 from .outbound import MessageEvent, MessageKind, OutboundMessage, OutboundPart, OutboundState
@@ -11,6 +12,7 @@ from .pace import AccountEvent, AccountRateLimit, AccountState, NumberRateLimit
 from .participant import Participant
 from .receipt import DeliveryReceipt
 from .rejected_webhook import RejectedWebhook
+from .unreadable_row import UnreadableRow
 from .worker import Worker
 
 __all__ = [
@@ -22,6 +24,7 @@ __all__ = [
     "ConversationEvent",
     "ConversationState",
     "DeliveryReceipt",
+    "HostClock",
     "InboundMessage",
     "InboundOutcome",
     "LateMessagePolicy",
@@ -37,5 +40,6 @@ __all__ = [
     "Participant",
     "RejectedWebhook",
     "TextErasure",
+    "UnreadableRow",
     "Worker",
 ]

@@ -6,12 +6,13 @@ from django.db import models
 from django.utils import timezone
 
 from numbers.models import RealNumber
+from smsproxy.database.clock import DatabaseNow
 
 
 class BlockQuerySet(models.QuerySet["Block"]):
     def active(self) -> Self:
         """Return the blocks that apply now."""
-        still = models.Q(until__isnull=True) | models.Q(until__gt=timezone.now())
+        still = models.Q(until__isnull=True) | models.Q(until__gt=DatabaseNow())
         return self.filter(still, ended_at__isnull=True)
 
     def has_prefix_of(self, number: str) -> bool:

@@ -6,12 +6,12 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from django.db import models, transaction
-from django.utils import timezone
 
 from numbers.assignment.policy import AssignmentPolicy, Geography, policy_of
 from numbers.models import Pool
 from numbers.models.pool import cool_down_of
 from smsproxy.api.models import ApiKey
+from smsproxy.database.clock import DatabaseNow, database_now
 from smsproxy.states import Event, StaleState, StateMachine
 
 if TYPE_CHECKING:
@@ -36,16 +36,15 @@ class LateMessagePolicy(models.TextChoices):
     """The conversation reopens, for as long as its first ttl."""
 
 
-def _time_is_up(at: datetime) -> models.Q:
+def _time_is_up(at: datetime | DatabaseNow) -> models.Q:
     return models.Q(expires_at__lte=at) | models.Q(idle_at__lte=at)
 
 
 class ConversationQuerySet(models.QuerySet["Conversation"]):
     def open_now(self) -> Self:
         """Return conversations whose participants may text each other now."""
-        now = timezone.now()
-        unexpired = models.Q(expires_at__isnull=True) | models.Q(expires_at__gt=now)
-        awake = models.Q(idle_at__isnull=True) | models.Q(idle_at__gt=now)
+        unexpired = models.Q(expires_at__isnull=True) | models.Q(expires_at__gt=DatabaseNow())
+        awake = models.Q(idle_at__isnull=True) | models.Q(idle_at__gt=DatabaseNow())
         return self.filter(unexpired, awake, state=ConversationState.OPEN)
 
     def with_participants(self) -> Self:
@@ -61,7 +60,7 @@ class ConversationQuerySet(models.QuerySet["Conversation"]):
 
     def ended(self) -> Self:
         """Return conversations that are closed, or whose time is up."""
-        return self.filter(models.Q(state=ConversationState.CLOSED) | _time_is_up(timezone.now()))
+        return self.filter(models.Q(state=ConversationState.CLOSED) | _time_is_up(DatabaseNow()))
 
     def expired(self, at: datetime) -> Self:
         """Return conversations stored as open whose ttl is over."""
@@ -117,7 +116,7 @@ class Conversation(StateMachine):
     request_hash = models.CharField(
         max_length=64, blank=True, help_text="Detects an Idempotency-Key that is reused for a different request."
     )
-    created_at = models.DateTimeField(default=timezone.now)
+    created_at = models.DateTimeField(default=database_now)
     expires_at = models.DateTimeField(null=True, blank=True, help_text="Leave empty for no time limit.")
     idle_ttl = models.PositiveIntegerField(
         null=True, blank=True, help_text="Seconds without a message after which it ends. Leave empty for no idle limit."
@@ -166,8 +165,11 @@ class Conversation(StateMachine):
         return self.reference or str(self.public_id)
 
     def is_live(self, at: datetime | None = None) -> bool:
-        """Return whether its participants may text each other: not after its time, even if it is not closed yet."""
-        at = at or timezone.now()
+        """Return whether its participants may text each other then: not after its time, even if not closed yet.
+
+        at: None: now.
+        """
+        at = at or database_now()
         ends = [end for end in (self.expires_at, self.idle_at) if end is not None]
         return self.state == ConversationState.OPEN and all(at < end for end in ends)
 
@@ -186,19 +188,19 @@ class Conversation(StateMachine):
         """Cache participants that were just created, so that the next read needs no query."""
         self.loaded_participants = list(participants)
 
-    def touch(self) -> None:
-        """Restart the idle time, because somebody wrote."""
+    def touch(self, at: datetime) -> None:
+        """Restart the idle time, because somebody wrote then."""
         if self.idle_ttl is not None:
-            self.idle_at = timezone.now() + timedelta(seconds=self.idle_ttl)
+            self.idle_at = at + timedelta(seconds=self.idle_ttl)
             self.save(update_fields=["idle_at"])
 
     def close_expired(self) -> None:
         """Close an expired conversation. Raises StaleState if it was reopened or is closed already."""
-        self._close_if_among(Conversation.objects.expired(timezone.now()), reason="expired")
+        self._close_if_among(Conversation.objects.expired(database_now()), reason="expired")
 
     def close_idle(self) -> None:
         """Close an idle conversation. Raises StaleState if somebody just wrote or it is closed already."""
-        self._close_if_among(Conversation.objects.idle(timezone.now()), reason="idle")
+        self._close_if_among(Conversation.objects.idle(database_now()), reason="idle")
 
     def _close_if_among(self, ending: ConversationQuerySet, *, reason: str) -> None:
         with transaction.atomic():
@@ -213,7 +215,7 @@ class Conversation(StateMachine):
 
         permanent: no late text reopens it, whatever its policy was.
         """
-        now = timezone.now()
+        now = database_now()
         changes: dict[str, object] = {"closed_at": now, "closed_reason": reason}
         if permanent:
             changes["late_messages"] = LateMessagePolicy.END
@@ -242,7 +244,7 @@ class Conversation(StateMachine):
         """
         with transaction.atomic():
             self._lock()
-            now = timezone.now()
+            now = database_now()
             if self.state == ConversationState.OPEN and not self.is_live(now):
                 # Its time is up, and the periodic job has not closed it yet.
                 self.close(reason="expired" if self.expires_at and self.expires_at <= now else "idle")

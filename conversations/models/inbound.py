@@ -4,10 +4,11 @@ from datetime import datetime
 from typing import ClassVar, Self
 
 from django.db import IntegrityError, models, transaction
-from django.utils import timezone
 
 from numbers.models import RealNumber, VirtualNumber
 from smsproxy.crypto import EncryptedTextField
+from smsproxy.database.clock import database_now
+from smsproxy.unreadable import EncryptedRow
 
 from .participant import Participant
 
@@ -98,7 +99,7 @@ class LongMessage(models.Model):
         return InboundMessage.objects.filter(long_message=self, outcome=InboundOutcome.PART)
 
 
-class InboundMessage(models.Model):
+class InboundMessage(EncryptedRow):
     """A message to one of our numbers (MO), stored once with its outcome and never changed."""
 
     carrier_message_id = models.CharField(max_length=80, help_text="The carrier's id. Each is stored once.")
@@ -132,7 +133,7 @@ class InboundMessage(models.Model):
         default=0, db_default=0, help_text="The number of parts of a long message that never arrived."
     )
     sent_at = models.DateTimeField(null=True, blank=True, help_text="The carrier's own time of the message.")
-    received_at = models.DateTimeField(default=timezone.now)
+    received_at = models.DateTimeField(default=database_now)
 
     objects = InboundMessageQuerySet.as_manager()
 

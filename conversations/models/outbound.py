@@ -6,12 +6,13 @@ from typing import ClassVar, Self
 
 from django.conf import settings
 from django.db import models
-from django.utils import timezone
 
 from numbers.models import RealNumber, VirtualNumber
 from smsproxy.carriers.base import ReceiptStatus
 from smsproxy.crypto import EncryptedTextField
+from smsproxy.database.clock import database_now
 from smsproxy.states import Event, StaleState, StateMachine
+from smsproxy.unreadable import EncryptedRow
 
 from .conversation import Conversation
 from .inbound import InboundMessage
@@ -91,7 +92,7 @@ class OutboundMessageQuerySet(models.QuerySet["OutboundMessage"]):
         return self.filter(state__in=[_S.QUEUED, _S.SENDING])
 
 
-class OutboundMessage(StateMachine):
+class OutboundMessage(EncryptedRow, StateMachine):
     """A message from a virtual number to a real number (MT). The row exists before the carrier is called.
 
     A line is all messages from one virtual number to one person. They are sent in the order of their ids.
@@ -149,11 +150,11 @@ class OutboundMessage(StateMachine):
         help_text="The number of times UNKNOWN_OUTCOME_POLICY sent it again.",
     )
     due_at = models.DateTimeField(
-        default=timezone.now, help_text="The time of the next attempt or, if its outcome is unknown, of the decision."
+        default=database_now, help_text="The time of the next attempt or, if its outcome is unknown, of the decision."
     )
     lease_until = models.DateTimeField(null=True, blank=True)
     error_code = models.CharField(max_length=20, blank=True, help_text="The carrier's code for the last error.")
-    created_at = models.DateTimeField(default=timezone.now)
+    created_at = models.DateTimeField(default=database_now)
 
     objects = OutboundMessageQuerySet.as_manager()
 
@@ -196,7 +197,7 @@ class OutboundMessage(StateMachine):
 
     def retry(self, *, after: float, reason: str, code: str = "", is_failure: bool = False) -> Self:
         """Requeue the message at its old place. after: seconds. is_failure: the fault is of the message itself."""
-        due_at = timezone.now() + timedelta(seconds=after)
+        due_at = database_now() + timedelta(seconds=after)
         failures = self.failures + 1 if is_failure else self.failures
         return self.transition(
             _S.QUEUED, reason=reason, due_at=due_at, lease_until=None, error_code=code, failures=failures
@@ -208,7 +209,7 @@ class OutboundMessage(StateMachine):
 
     def mark_unknown(self, *, reason: str) -> Self:
         """Mark the outcome unknown. Only a policy or a person can have the message resent."""
-        due_at = timezone.now() + timedelta(seconds=settings.UNKNOWN_OUTCOME_TIMEOUT_SECONDS)
+        due_at = database_now() + timedelta(seconds=settings.UNKNOWN_OUTCOME_TIMEOUT_SECONDS)
         return self.transition(_S.UNKNOWN, reason=reason, due_at=due_at, lease_until=None)
 
     def resend(self, *, reason: str, actor: str = "") -> Self:
@@ -217,12 +218,12 @@ class OutboundMessage(StateMachine):
             raise StaleState(
                 f"outbound message {self.pk} is {self.state}: only a message with an unknown outcome can be resent"
             )
-        if self.is_too_old(timezone.now()):
+        if self.is_too_old(database_now()):
             raise StaleState(
                 f"outbound message {self.pk} is older than MESSAGE_MAX_AGE_SECONDS: it can no longer be sent"
             )
         resends = self.resends if actor else self.resends + 1
-        return self.transition(_S.QUEUED, reason=reason, actor=actor, due_at=timezone.now(), resends=resends)
+        return self.transition(_S.QUEUED, reason=reason, actor=actor, due_at=database_now(), resends=resends)
 
     def cancel(self, *, reason: str, actor: str = "") -> Self:
         """Decide not to send the message."""

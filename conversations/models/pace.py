@@ -12,9 +12,9 @@ from typing import Any, ClassVar, Self
 from django.conf import settings
 from django.db import models, transaction
 from django.dispatch import receiver
-from django.utils import timezone
 
 from numbers.models import VirtualNumber, number_restored
+from smsproxy.database.clock import database_now
 from smsproxy.states import Event, StaleState, StateMachine
 
 from .gcra import LONG_AGO, MAX_PLAUSIBLE_WAIT, MAX_WAIT, advance, exponential_backoff, unused_since
@@ -27,7 +27,7 @@ class NumberRateLimitQuerySet(models.QuerySet["NumberRateLimit"]):
         Each failed probe doubles the wait, up to MAX_PAUSE. is_probe: the failed message was the probe. A message
         that was in flight when the wait began extends it only to the time that the carrier asked for.
         """
-        now = timezone.now()
+        now = database_now()
         with self.locked(number) as pace:
             if pace.pause_reason and not is_probe:
                 pace.ready_at = max(pace.ready_at, now + timedelta(seconds=min(seconds, MAX_WAIT)))
@@ -106,7 +106,7 @@ class NumberRateLimit(models.Model):
         with NumberRateLimit.objects.locked(self.number) as pace:
             if not pace.pause_reason:
                 raise StaleState(f"virtual number {self.pk} does not wait")
-            pace.end(timezone.now())
+            pace.end(database_now())
 
 
 @receiver(number_restored)
@@ -191,7 +191,7 @@ class AccountRateLimit(StateMachine):
             if account.is_paused and carrier_ref != account.probe:
                 return False
             account.failures = account.failures + 1 if account.is_paused else 0
-            now = timezone.now()
+            now = database_now()
             ready_at = now + exponential_backoff(seconds, account.failures)
             changes: dict[str, Any] = {
                 "pause_reason": why[:200],
@@ -217,7 +217,7 @@ class AccountRateLimit(StateMachine):
                 AccountState.SENDING,
                 reason=reason,
                 actor=actor,
-                ready_at=timezone.now(),
+                ready_at=database_now(),
                 pause_reason="",
                 code="",
                 paused_at=None,
@@ -230,7 +230,7 @@ class AccountRateLimit(StateMachine):
     def release_probe(cls, carrier_ref: str) -> None:
         """Let the next message be the probe, since this one was never sent. Do nothing if another is the probe."""
         paused = AccountRateLimit.objects.filter(state=AccountState.PAUSED, probe=carrier_ref)
-        paused.update(ready_at=timezone.now(), probe="")
+        paused.update(ready_at=database_now(), probe="")
 
 
 class AccountEvent(Event):

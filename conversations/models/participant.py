@@ -4,10 +4,10 @@ from datetime import datetime
 from typing import Self
 
 from django.db import models
-from django.utils import timezone
 
 from numbers.models import RealNumber, VirtualNumber
 from smsproxy.crypto import number_hash
+from smsproxy.database.clock import database_now
 
 from .conversation import Conversation
 
@@ -87,7 +87,7 @@ class Participant(models.Model):
     )
     replaced_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(
-        default=timezone.now, help_text="Since then, this pair of numbers stands for this conversation."
+        default=database_now, help_text="Since then, this pair of numbers stands for this conversation."
     )
     release_at = models.DateTimeField(null=True, blank=True, help_text="The end of the cool-down, after closing.")
     released_at = models.DateTimeField(null=True, blank=True, help_text="Since then, the pair may be given to others.")

@@ -10,9 +10,9 @@ from itertools import takewhile
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Q, QuerySet
-from django.utils import timezone
 
 from conversations.models import InboundMessage, OutboundMessage, OutboundState, TextErasure
+from smsproxy.database.clock import database_now
 
 BITE = 2000  # rows of each table in one pass
 
@@ -21,7 +21,7 @@ def erase_old_texts() -> int:
     """Erase the next batch of each table. Return the number of rows erased."""
     if not settings.TEXT_RETENTION_SECONDS:
         return 0
-    before = timezone.now() - timedelta(seconds=settings.TEXT_RETENTION_SECONDS)
+    before = database_now() - timedelta(seconds=settings.TEXT_RETENTION_SECONDS)
     # An open long message is still to be joined from the texts of its parts.
     is_of_no_open_text = Q(long_message=None) | Q(long_message__closed_at__isnull=False)
     # A message with an unknown outcome is too old here to be sent again, so its text may go.

@@ -15,18 +15,27 @@ from typing import Any
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, close_old_connections, connection, transaction
-from django.utils import timezone
 
 from conversations.delivery import undelivered_notice
 from conversations.delivery.receipts import match_late_receipts
 from conversations.intake import long_messages
-from conversations.models import Conversation, DeliveryReceipt, LongMessage, OutboundMessage, Participant, Worker
+from conversations.models import (
+    Conversation,
+    DeliveryReceipt,
+    HostClock,
+    LongMessage,
+    OutboundMessage,
+    Participant,
+    UnreadableRow,
+    Worker,
+)
 from conversations.models.worker import PURGE_AFTER
 from conversations.retention.erase_texts import erase_old_texts
 from numbers.health import quarantine_outliers
 from numbers.models import Shortage, VirtualNumber
 from numbers.provisioning.release import retire_drained
 from smsproxy.database.advisory_lock import advisory_lock
+from smsproxy.database.clock import database_now
 from smsproxy.states import StaleState
 
 log = logging.getLogger(__name__)
@@ -43,6 +52,8 @@ SHORTAGES_KEPT = timedelta(days=90)
 INTERVAL = 1.0
 # Seconds between two checks of the numbers' health. A check reads all receipts of its window.
 HEALTH_EVERY = 300.0
+# Seconds between two checks of rows that could not be decrypted.
+RECHECK_EVERY = 60.0
 # The key of the advisory lock: any number that no other lock in the same database uses.
 _LOCK = 0x736D7370726F7879
 
@@ -83,7 +94,7 @@ def _run(each: Callable[[], int]) -> None:
 
 def recover_leases() -> int:
     """Mark messages whose lease has expired as unknown: their worker is gone. Return their count."""
-    late = OutboundMessage.objects.with_expired_lease(timezone.now())[:BATCH_SIZE]
+    late = OutboundMessage.objects.with_expired_lease(database_now())[:BATCH_SIZE]
     count = _each(late, lambda message: message.mark_unknown(reason="lease expired"))
     if count:
         log.warning("%d messages have an unknown outcome: their worker did not report back", count)
@@ -98,7 +109,7 @@ def fail_expired_messages() -> int:
             message.fail(reason="older than MESSAGE_MAX_AGE_SECONDS: it was not sent")
             undelivered_notice.notify_sender(message)
 
-    return _each(OutboundMessage.objects.too_old(timezone.now())[:BATCH_SIZE], give_up)
+    return _each(OutboundMessage.objects.too_old(database_now())[:BATCH_SIZE], give_up)
 
 
 def settle_unknown() -> int:
@@ -108,29 +119,29 @@ def settle_unknown() -> int:
     """
     if settings.UNKNOWN_OUTCOME_POLICY != "resend":
         return 0
-    late = OutboundMessage.objects.due_for_resend(timezone.now())[:BATCH_SIZE]
+    late = OutboundMessage.objects.due_for_resend(database_now())[:BATCH_SIZE]
     return _each(late, lambda message: message.resend(reason="no receipt settled it: UNKNOWN_OUTCOME_POLICY=resend"))
 
 
 def match_receipts() -> int:
     """Match recent receipts that arrived before their message was recorded. Return their count."""
-    return match_late_receipts(DeliveryReceipt.objects.since(timezone.now() - LATE_RECEIPTS))
+    return match_late_receipts(DeliveryReceipt.objects.since(database_now() - LATE_RECEIPTS))
 
 
 def close_expired() -> int:
     """Close conversations that have reached their end. Return their count."""
-    expired = Conversation.objects.expired(timezone.now())[:BATCH_SIZE]
+    expired = Conversation.objects.expired(database_now())[:BATCH_SIZE]
     return _each(expired, lambda conversation: conversation.close_expired())
 
 
 def close_idle() -> int:
     """Close conversations that have been idle too long. Return their count."""
-    return _each(Conversation.objects.idle(timezone.now())[:BATCH_SIZE], lambda conversation: conversation.close_idle())
+    return _each(Conversation.objects.idle(database_now())[:BATCH_SIZE], lambda conversation: conversation.close_idle())
 
 
 def release_cooled_down() -> int:
     """Release pairs whose cool-down has ended, so that they can be assigned again. Return their count."""
-    now = timezone.now()
+    now = database_now()
     with transaction.atomic():
         # Skip a pair that another transaction is reopening or cutting short.
         late = Participant.objects.due_for_release(now).order_by("release_at")
@@ -144,17 +155,29 @@ def release_cooled_down() -> int:
 
 def relay_incomplete_long_messages() -> int:
     """Relay long messages whose missing parts did not arrive in time. Return their count."""
-    return _each(LongMessage.objects.due(timezone.now())[:BATCH_SIZE], long_messages.relay_incomplete)
+    return _each(LongMessage.objects.due(database_now())[:BATCH_SIZE], long_messages.relay_incomplete)
 
 
 def forget_dead_workers() -> int:
-    """Delete workers that have been silent for a day. Return their count."""
-    return Worker.objects.filter(seen_at__lt=timezone.now() - PURGE_AFTER).delete()[0]
+    """Delete workers and hosts that have been silent for a day. Return their count."""
+    before = database_now() - PURGE_AFTER
+    hosts = HostClock.objects.filter(measured_at__lt=before)
+    return Worker.objects.filter(seen_at__lt=before).delete()[0] + hosts.delete()[0]
+
+
+def store_unreadable_rows() -> int:
+    """Store which unreadable rows this process has met. Return their count."""
+    return UnreadableRow.objects.store_met()
+
+
+def recheck_unreadable_rows() -> int:
+    """Forget unreadable rows that a key can decrypt now. Return their count."""
+    return UnreadableRow.objects.recheck(BATCH_SIZE)
 
 
 def purge_shortages() -> int:
     """Delete shortages older than SHORTAGES_KEPT. Return their count."""
-    old = Shortage.objects.before(timezone.now() - SHORTAGES_KEPT).values_list("pk", flat=True)
+    old = Shortage.objects.before(database_now() - SHORTAGES_KEPT).values_list("pk", flat=True)
     return Shortage.objects.filter(pk__in=list(old[:BATCH_SIZE])).delete()[0]
 
 
@@ -204,5 +227,7 @@ JOBS: Sequence[Callable[[], int]] = (
     throttled(HEALTH_EVERY, quarantine_outliers),
     erase_old_texts,
     forget_dead_workers,
+    store_unreadable_rows,
+    throttled(RECHECK_EVERY, recheck_unreadable_rows),
     purge_shortages,
 )

@@ -8,13 +8,21 @@ from django.db import models
 from django.utils import timezone
 
 from numbers.models.found_by_number import FoundByNumber
-from smsproxy.crypto import EncryptedTextField, number_hash
+from smsproxy.crypto import EncryptedTextField, Unreadable, number_hash
 from smsproxy.nanp import region_of
 from smsproxy.phone import area_of, canonical, country_of, mask
 from smsproxy.states import Event
+from smsproxy.unreadable import EncryptedRow
 
 
 class RealNumberQuerySet(FoundByNumber["RealNumber"]):
+    def by_number(self, numbers: Iterable[str]) -> dict[str, "RealNumber"]:
+        """Return the rows of these E.164 numbers, as far as stored, by number. An unreadable one is restored."""
+        rows = super().by_number(numbers)
+        for number, row in rows.items():
+            row.restore(number)
+        return rows
+
     def add(self, numbers: Iterable[str], *, ignore_conflicts: bool = False) -> dict[str, "RealNumber"]:
         """Insert a row for each of these E.164 numbers, which are different phones, and return the rows by number.
 
@@ -34,7 +42,7 @@ class RealNumberQuerySet(FoundByNumber["RealNumber"]):
         return known
 
 
-class RealNumber(models.Model):
+class RealNumber(EncryptedRow):
     """A person's own phone number, stored encrypted and found by its keyed hash.
 
     All spellings of a phone have one row. Its number is the first spelling that it was registered with: texts go there.
@@ -57,7 +65,13 @@ class RealNumber(models.Model):
         permissions = [("reveal_realnumber", "Can see real numbers in full")]
 
     def __str__(self) -> str:
-        return mask(self.number)
+        return self.number if isinstance(self.number, Unreadable) else mask(self.number)
+
+    def restore(self, number: str) -> None:
+        """Encrypt the number again if it cannot be decrypted. number: the person's, as their hash shows."""
+        if isinstance(self.number, Unreadable):
+            self.number = number
+            self.save(update_fields=["number"])
 
     @classmethod
     def from_number(cls, number: str) -> "RealNumber":

@@ -7,10 +7,10 @@ from enum import StrEnum
 
 from django.db.models import Exists, OuterRef, Q, Sum
 from django.db.models.functions import Coalesce
-from django.utils import timezone
 
 from numbers.models import NumberEvent, NumberOrder, NumberState, TopUp, VirtualNumber
 from smsproxy.carriers.base import AvailableNumber
+from smsproxy.database.clock import database_now
 
 
 class PurchaseBlock(StrEnum):
@@ -85,7 +85,7 @@ def _paid_this_month() -> Q:
 
     A month that has begun is paid for. For released numbers, any event this month except a failed purchase counts.
     """
-    month = timezone.now().replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    month = database_now().replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     was_ours = (
         NumberEvent.objects.filter(number=OuterRef("pk"), created_at__gte=month)
         .exclude(new_state=NumberState.ORDERED)

@@ -14,7 +14,6 @@ from typing import Any, Self
 
 from django.db import IntegrityError, transaction
 from django.db.models import F, Q
-from django.utils import timezone
 
 from numbers.models import NumberOrder, NumberState, OrderState, Pool, VirtualNumber
 from numbers.provisioning import budget
@@ -24,6 +23,7 @@ from numbers.provisioning.purchase import is_of_a_participant, purchase
 from numbers.provisioning.retry import search
 from numbers.provisioning.step import ProvisioningStep, StepKind
 from smsproxy.carriers.base import AvailableNumber, Feature, NumberType, PatternPosition, PermanentFailure
+from smsproxy.database.clock import database_now
 from smsproxy.database.table_lock import lock_table
 from smsproxy.states import StaleState
 
@@ -127,7 +127,7 @@ def order_for(spec: OrderSpec, *, again: bool = False) -> NumberOrder:
     alike = NumberOrder.objects.filter(**spec.as_fields, top_up=None)
     begun = alike.filter(state=OrderState.OPEN).order_by("pk").first()
     if begun is None and not again:
-        ended = Q(events__new_state=F("state"), events__created_at__gte=timezone.now() - SAME_REQUEST_WINDOW)
+        ended = Q(events__new_state=F("state"), events__created_at__gte=database_now() - SAME_REQUEST_WINDOW)
         begun = next((order for order in alike.filter(ended) if _is_still_fulfilled(order)), None)
     return begun or NumberOrder(**spec.as_fields)
 

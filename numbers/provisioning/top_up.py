@@ -13,7 +13,6 @@ from datetime import datetime, timedelta
 
 from django.db import DatabaseError, InterfaceError, transaction
 from django.db.models import Count, Q, QuerySet, Sum
-from django.utils import timezone
 
 from numbers.assignment.policy import AssignmentPolicy
 from numbers.models import NumberOrder, NumberState, OrderState, TopUp, VirtualNumber
@@ -24,6 +23,7 @@ from numbers.provisioning.order import OrderSpec, close_order, fulfil, settle
 from numbers.provisioning.retry import ShutdownRequested
 from numbers.usage import most_live_pairs_of_one_person
 from smsproxy.carriers.base import CarrierError, NumberType, PermanentFailure
+from smsproxy.database.clock import DatabaseNow, database_now
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ def top_up(rule: TopUp) -> None:
     except _LeaseLost:
         pass
     except CarrierError as error:
-        outcome = TopUpResult(trouble=f"carrier error: {error.detail}", retry_at=timezone.now() + AFTER_FAULT)
+        outcome = TopUpResult(trouble=f"carrier error: {error.detail}", retry_at=database_now() + AFTER_FAULT)
     except ShutdownRequested:
         _hand_back(rule, outcome)
         raise
@@ -121,7 +121,7 @@ def _top_up(rule: TopUp) -> TopUpResult:
         return TopUpResult()
     if not rule.is_enabled:
         return TopUpResult(trouble=f"would buy {missing}, but is disabled" if missing else "")
-    if rule.retry_at is not None and rule.retry_at > timezone.now():
+    if rule.retry_at is not None and rule.retry_at > database_now():
         return TopUpResult(trouble=rule.last_error, retry_at=rule.retry_at)
     _run_under_lease(rule, configure(_unconfigured(rule)))
     if dated := _oversized_order(rule):
@@ -131,17 +131,17 @@ def _top_up(rule: TopUp) -> TopUpResult:
         _fulfil(rule, order)
         if order.state == OrderState.SHORT:
             why = order.events.filter(new_state=OrderState.SHORT).latest("pk").reason
-            return TopUpResult(trouble=why, retry_at=timezone.now() + _pause_after_short(rule))
+            return TopUpResult(trouble=why, retry_at=database_now() + _pause_after_short(rule))
     if waiting := _unconfigured(rule).count():
         told = f"{waiting} bought numbers do not reach us yet: does PUBLIC_URL answer from outside?"
-        return TopUpResult(trouble=told, retry_at=timezone.now() + AFTER_FAULT)
+        return TopUpResult(trouble=told, retry_at=database_now() + AFTER_FAULT)
     return TopUpResult()
 
 
 def _pause_after_short(rule: TopUp) -> timedelta:
     """Return the backoff, which doubles with each recent order in a row that could not be fulfilled."""
     fulfilled = rule.orders.exclude(state=OrderState.SHORT).order_by("-pk").values_list("pk", flat=True).first() or 0
-    before = rule.orders.filter(pk__gt=fulfilled, created_at__gt=timezone.now() - IN_A_ROW_WITHIN).count() - 1
+    before = rule.orders.filter(pk__gt=fulfilled, created_at__gt=database_now() - IN_A_ROW_WITHIN).count() - 1
     # It may be -1: the order that has just ended began days ago, or another worker has opened the next.
     return min(AFTER_SHORT * (1 << max(before, 0)), AFTER_SHORT_AGAIN)
 
@@ -202,11 +202,11 @@ def _run_under_lease(rule: TopUp, steps: Iterable[object]) -> None:
 
 def _take(rule: TopUp) -> bool:
     """Take the lease. Return False if another worker holds it."""
-    return _hold(rule, TopUp.objects.filter(Q(busy_until=None) | Q(busy_until__lte=timezone.now())))
+    return _hold(rule, TopUp.objects.filter(Q(busy_until=None) | Q(busy_until__lte=DatabaseNow())))
 
 
 def _hold(rule: TopUp, rules: "QuerySet[TopUp]") -> bool:
-    until = timezone.now() + TOP_UP_LEASE
+    until = database_now() + TOP_UP_LEASE
     is_ours = rules.filter(pk=rule.pk).update(busy_until=until) == 1
     if is_ours:
         rule.busy_until = until

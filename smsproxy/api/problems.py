@@ -92,7 +92,7 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
     if isinstance(exc, OperationalError | InterfaceError):
         # The error's message may contain values, so only its type is logged.
         log.error("the database is not available: %s", type(exc).__name__)
-        return _response(_unavailable(), headers={"Retry-After": RETRY_AFTER})
+        return _response(_no_database(), headers={"Retry-After": RETRY_AFTER})
     answer = drf_exception_handler(exc, context)
     if answer is None:
         return None
@@ -113,7 +113,7 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
     return _response(data, headers=answer.headers)
 
 
-def _unavailable() -> dict[str, Any]:
+def _no_database() -> dict[str, Any]:
     return body(503, "The database is not available. Retry in a few seconds.", code="database_unavailable")
 
 
@@ -162,10 +162,20 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def unavailable(request: HttpRequest) -> HttpResponse:
     """Return the 503 for a database that does not answer."""
+    return _answer_503(request, _no_database())
+
+
+def clock_is_wrong(request: HttpRequest) -> HttpResponse:
+    """Return the 503 for a host whose clock is wrong."""
+    detail = "The clock of this host is wrong. Retry in a few seconds."
+    return _answer_503(request, body(503, detail, code="clock_wrong"))
+
+
+def _answer_503(request: HttpRequest, problem: dict[str, Any]) -> HttpResponse:
     headers = {"Retry-After": RETRY_AFTER}
     if _is_api(request):
-        return JsonResponse(_unavailable(), status=503, content_type=CONTENT_TYPE, headers=headers)
-    return HttpResponse("The database is not available. Retry in a few seconds.", status=503, headers=headers)
+        return JsonResponse(problem, status=503, content_type=CONTENT_TYPE, headers=headers)
+    return HttpResponse(problem["detail"], status=503, headers=headers)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

@@ -34,6 +34,8 @@ PLACES = {
     Trouble.RENTED_BUT_RETIRED: AdminLink(
         "numbers.view_virtualnumber", "numbers_virtualnumber", "?state__exact=retired&is_rented__exact=1"
     ),
+    Trouble.CLOCK: AdminLink("conversations.view_hostclock", "conversations_hostclock"),
+    Trouble.UNREADABLE: AdminLink("conversations.view_unreadablerow", "conversations_unreadablerow"),
     Trouble.TOP_UP: AdminLink("numbers.view_topup", "numbers_topup", "?last_error__isempty=0"),
 }
 

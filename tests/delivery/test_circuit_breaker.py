@@ -136,10 +136,10 @@ def test_an_open_circuit_breaker_raises_an_alert_for_staff(people, carrier):
 
 @pytest.mark.postgres
 @pytest.mark.parametrize("seconds", [7200, -7200])
-def test_a_worker_with_a_wrong_clock_does_not_work(time_machine, seconds):
+def test_a_worker_with_a_wrong_clock_does_not_work(shift_host, seconds):
     assert not Heartbeat(1).beat(0, "")
 
-    later(time_machine, seconds)
+    shift_host(seconds)
 
     assert Heartbeat(1).beat(0, "")
     assert "its clock is 7200 s" in Worker.objects.order_by("pk").last().trouble

@@ -21,7 +21,12 @@ FLOORS = [
     ["smsproxy.cockpit", "smsproxy.urls", "smsproxy.wsgi"],  # the roof: knows all
     ["conversations.management", "conversations.urls"],
     ["conversations.demo"],
-    ["conversations.admin", "conversations.api", "conversations.webhooks"],  # the doors: parse, call, format
+    [
+        "conversations.admin",
+        "conversations.api",
+        "conversations.clock_guard",
+        "conversations.webhooks",
+    ],  # the doors: parse, call, format
     ["conversations.worker"],  # the process: threads and periodic jobs
     ["conversations.insight", "conversations.planning", "conversations.retention"],
     ["conversations.lifecycle", "conversations.intake"],  # the use cases

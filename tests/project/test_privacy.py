@@ -16,6 +16,7 @@ from conversations.delivery.relay import Relay
 from conversations.intake.read_arrival import InboundContext
 from conversations.lifecycle.request import ParticipantSpec
 from conversations.models import InboundMessage, OutboundMessage
+from conversations.models.gcra import LONG_AGO
 from numbers.models import RealNumber
 from smsproxy import crypto
 from smsproxy.carriers.base import InboundText, OutcomeUnknown, OutgoingText, WebhookRequest
@@ -59,7 +60,7 @@ def talked(db, client, carrier):
     [
         InboundText(carrier_message_id="1", sender=ALICE, recipient="+447700900500", text=SECRET_WORDS),
         OutgoingText(sender="+447700900500", recipient=ALICE, text=SECRET_WORDS, client_ref="1"),
-        InboundContext(text=SECRET_WORDS),
+        InboundContext(now=LONG_AGO, text=SECRET_WORDS),
         ParticipantSpec(number=ALICE),
         WebhookRequest(
             method="POST", query=SECRET_WORDS, content_type="", body=ALICE.encode(), environ={"QUERY_STRING": ALICE}

@@ -143,7 +143,7 @@ def test_a_message_that_arrives_while_idle_conversations_are_closed_keeps_its_ow
 
     with transaction.atomic():
         # The message arrived in time, and its transaction is about to commit.
-        Participant.objects.find_author(ALICE, proxies(conversation)[0]).conversation.touch()
+        Participant.objects.find_author(ALICE, proxies(conversation)[0]).conversation.touch(timezone.now())
         beside = threading.Thread(target=close_concurrently)
         beside.start()
         wait_for_a_lock()

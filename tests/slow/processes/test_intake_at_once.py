@@ -5,6 +5,7 @@ import threading
 import pytest
 from django.db import connection, transaction
 from django.test import Client
+from django.utils import timezone
 
 from conversations.models import (
     Conversation,
@@ -59,7 +60,7 @@ def test_concurrent_texts_both_restart_the_idle_time():
         connection.close()
 
     with transaction.atomic():
-        Participant.objects.find_author(ALICE, to).conversation.touch()
+        Participant.objects.find_author(ALICE, to).conversation.touch(timezone.now())
         first = Conversation.objects.get().idle_at
         assert first
         waiting = threading.Thread(target=post)
