@@ -16,6 +16,7 @@ from conversations.intake import fast_path
 from conversations.intake.gates import decide
 from conversations.intake.read_arrival import InboundContext, read_arrival, read_arrival_locked
 from conversations.models import InboundMessage, InboundOutcome, LongMessage
+from conversations.trust import loop_breaker
 from numbers.models import RealNumber
 from smsproxy.carriers.base import InboundText
 from smsproxy.states import StaleState
@@ -34,7 +35,7 @@ def receive(text: InboundText, *, raw: str = "") -> None:
 
 def _try_fast_path(text: InboundText) -> bool:
     """Relay an ordinary message. Return False, with nothing written, if the general path must handle it."""
-    context = read_arrival(text.sender, text.recipient, text.text)
+    context = read_arrival(text.sender, text.recipient, text.text, at=text.sent_at)
     if decide(context) != InboundOutcome.RELAYED or not context.is_open:
         return False
     done = fast_path.write_relayed(text, context)
@@ -57,14 +58,17 @@ def process_message(
     missing_parts: the number of its parts that never came. received_at: the arrival of its last part; None: now.
     """
     received_at = received_at or timezone.now()
-    context = read_arrival_locked(text.sender, text.recipient, text.text)
+    # The carrier's time: after an outage of ours, many messages arrive at once.
+    context = read_arrival_locked(text.sender, text.recipient, text.text, at=text.sent_at or received_at)
     if long_message and context.author and context.author.pair_was_reassigned_since(received_at):
         # While we waited for its parts, the pair of numbers was given to another conversation.
         context = context.without_author()
     sender = _stored_sender(text, context)
+    outcome = decide(context)
     message = InboundMessage(
         carrier_message_id=text.carrier_message_id,
-        outcome=decide(context),
+        outcome=outcome,
+        reason=context.loop if outcome == InboundOutcome.HELD else "",
         sender=sender,
         virtual_number=context.virtual_number,
         participant=context.author,
@@ -99,6 +103,9 @@ def _write(message: InboundMessage, context: InboundContext) -> bool:
         context.author.conversation.touch()
         for other in context.recipients:
             queue_relay(message, other, context.relayed_text)
+        loop_breaker.remember(context.author.conversation_id, context.entry)
+    elif message.outcome == InboundOutcome.HELD and context.author and context.loop:
+        context.author.conversation.hold(reason=context.loop)
     else:
         _queue_notice(message, context)
     return True
