@@ -14,7 +14,7 @@ from django.db.models import Case, Count, F, IntegerField, Min, OuterRef, Q, Que
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from conversations.models import AccountRateLimit, OutboundMessage, OutboundState, Worker
+from conversations.models import AccountRateLimit, Conversation, OutboundMessage, OutboundState, Worker
 from conversations.models.worker import PURGE_AFTER
 from numbers.models import NumberEvent, NumberState, Shortage, TopUp, VirtualNumber
 from numbers.models.pool import pool_name
@@ -35,6 +35,7 @@ class Trouble(StrEnum):
     NO_WORKER = "no_worker"
     WORKER_WAITS = "worker_waits"
     TOP_UP = "top_up"
+    HELD_CONVERSATIONS = "held_conversations"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,6 +155,7 @@ class Status:
     still_rented: RetiredButRented
     workers: Sequence[WorkerStatus]
     top_ups: Sequence[FailedTopUp]
+    held_conversation_count: int
 
     @property
     def troubles(self) -> Mapping[Trouble, str]:
@@ -192,6 +194,11 @@ class Status:
             troubles[Trouble.TOP_UP] = (
                 f"Top-ups that failed to buy: {len(self.top_ups)}. {first.pool}, {first.country}: {first.trouble}."
             )
+        if self.held_conversation_count:
+            troubles[Trouble.HELD_CONVERSATIONS] = (
+                f"Conversations on hold: {format_count(self.held_conversation_count)}. Their messages are stored and "
+                "not passed on. Read why in the admin, then release or close them."
+            )
         return troubles
 
 
@@ -215,6 +222,7 @@ def collect_status() -> Status:
         still_rented=_still_rented(),
         workers=_workers(now),
         top_ups=_top_ups(),
+        held_conversation_count=Conversation.objects.on_hold()[:MAX_COUNT].count(),
     )
 
 

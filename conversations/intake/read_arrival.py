@@ -200,9 +200,7 @@ def read_arrival(sender: str | None, recipient: str, text: str, *, at: datetime 
     )
 
 
-def read_arrival_locked(
-    sender: str | None, recipient: str, text: str, *, at: datetime | None = None
-) -> InboundContext:
+def read_arrival_locked(sender: str | None, recipient: str, text: str, *, at: datetime | None = None) -> InboundContext:
     """Return the context, with its conversation locked until the caller's transaction ends.
 
     The pair of numbers may get or lose a conversation between the lock and the read; then both are done again.

@@ -253,7 +253,7 @@ class Conversation(StateMachine):
         return self
 
     def hold(self, *, reason: str, actor: str = "") -> Self:
-        """Put the conversation on hold: its messages are stored and not passed on. Raises StaleState if it is so already.
+        """Put the conversation on hold: its messages are stored, not passed on. Raises StaleState if it is on hold.
 
         reason: for staff, without real numbers or texts.
         """

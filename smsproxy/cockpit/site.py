@@ -33,6 +33,9 @@ PLACES = {
     Trouble.RENTED_BUT_RETIRED: AdminLink(
         "numbers.view_virtualnumber", "numbers_virtualnumber", "?state__exact=retired&is_rented__exact=1"
     ),
+    Trouble.HELD_CONVERSATIONS: AdminLink(
+        "conversations.view_conversation", "conversations_conversation", "?state__exact=open&held_at__isempty=0"
+    ),
     Trouble.TOP_UP: AdminLink("numbers.view_topup", "numbers_topup", "?last_error__isempty=0"),
 }
 
