@@ -151,6 +151,10 @@ def _notice(message: InboundMessage, context: InboundContext) -> tuple[str, str]
             notice = notice.replace(name, str(number))
         return notice, f"too-long:{message.pk}"
     # Once a day, since the sender may be a machine.
-    notices = {InboundOutcome.ENDED: settings.ENDED_NOTICE, InboundOutcome.NO_ROUTE: settings.NO_ROUTE_NOTICE}
+    notices = {
+        InboundOutcome.ENDED: settings.ENDED_NOTICE,
+        InboundOutcome.NO_ROUTE: settings.NO_ROUTE_NOTICE,
+        InboundOutcome.BLOCKED: settings.BLOCKED_NOTICE,
+    }
     today = timezone.now().date().isoformat()
     return notices.get(InboundOutcome(message.outcome), ""), f"not-passed-on:{message.sender_id}:{today}"

@@ -24,10 +24,12 @@ from conversations.lifecycle.request import (
     IdempotencyKey,
     IdempotencyKeyReused,
     NoNumberFree,
+    ParticipantBlocked,
     ParticipantSpec,
 )
 from conversations.lifecycle.shortage import record_shortage
 from conversations.models import Conversation, Participant
+from conversations.trust.blocks import find_blocked
 from numbers.assignment.policy import AssignmentPolicy
 from numbers.lookup import NumberNotValid, look_up, store_results
 from numbers.models import RealNumber, VirtualNumber
@@ -55,6 +57,7 @@ def create_conversation(
         return made
     _reject_duplicates(people)
     _refuse_virtual_numbers(people)
+    _refuse_blocked(people)
     answers = _look_up_phones(people)
     try:
         return _create(people, terms, created_by, request_id or IdempotencyKey(key="", hash=""), answers)
@@ -76,6 +79,7 @@ def dry_run(people: Sequence[ParticipantSpec], policy: AssignmentPolicy) -> list
     """
     _reject_duplicates(people)
     _refuse_virtual_numbers(people)
+    _refuse_blocked(people)
     for _ in range(_MAX_ATTEMPTS):
         with suppress(Conflict), transaction.atomic():
             known = RealNumber.objects.by_number(person.number for person in people)
@@ -143,6 +147,12 @@ def _refuse_virtual_numbers(people: Sequence[ParticipantSpec]) -> None:
     for position, person in enumerate(people):
         if person.number in ours:
             raise CannotCreate(position, "virtual_number", "is one of our own virtual numbers, not a person's")
+
+
+def _refuse_blocked(people: Sequence[ParticipantSpec]) -> None:
+    """Reject people whom staff blocked, before a lookup of them is paid for."""
+    if found := find_blocked([person.number for person in people]):
+        raise ParticipantBlocked(*found)
 
 
 def _look_up_phones(people: Sequence[ParticipantSpec]) -> dict[str, LookupResult]:
