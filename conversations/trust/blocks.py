@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import phonenumbers
 from django.core.exceptions import ImproperlyConfigured
-from django.db import transaction
-from django.db.models import QuerySet, TextField
+from django.db import models, transaction
+from django.db.models import QuerySet
 from django.db.models.functions import Cast
 from django.utils import timezone
 
@@ -61,9 +61,7 @@ def block_person(person: RealNumber, *, reason: str, actor: str, until: datetime
     return block
 
 
-def block_pair(
-    one: RealNumber, other: RealNumber, *, reason: str, actor: str, until: datetime | None = None
-) -> Block:
+def block_pair(one: RealNumber, other: RealNumber, *, reason: str, actor: str, until: datetime | None = None) -> Block:
     """Stop the messages of these two to each other, and cancel those that are queued. Raises CannotBlock.
 
     Others in a group still get their messages.
@@ -141,7 +139,7 @@ def widely_covered(prefix: str) -> Sequence[str]:
 def reach(prefix: str) -> Reach:
     """Count the known people whose numbers begin with the prefix."""
     newest = RealNumber.objects.order_by("-pk")[:MOST_COUNTED]
-    return Reach(sum(1 for _ in _with_prefix(prefix, newest)), len(newest))
+    return Reach(sum(1 for _ in _with_prefix(prefix, newest)), newest.count())
 
 
 def find_blocked(numbers: Sequence[str]) -> tuple[int, int | None] | None:
@@ -149,28 +147,27 @@ def find_blocked(numbers: Sequence[str]) -> tuple[int, int | None] | None:
 
     For a blocked pair, also the position of the other. Otherwise that is None.
     """
-    active = Block.objects.active()
-    prefixes = tuple(active.exclude(prefix="").values_list("prefix", flat=True))
-    if prefixes:
-        for position, number in enumerate(numbers):
-            if number.startswith(prefixes):
-                return position, None
+    concerned = models.Q(person__in=RealNumber.objects.with_number(*numbers)) | ~models.Q(prefix="")
+    blocks = list(Block.objects.active().filter(concerned).order_by("pk"))
+    if not blocks:
+        return None
     known = RealNumber.objects.by_number(numbers)
     positions = {known[number].pk: position for position, number in enumerate(numbers) if number in known}
-    blocks = active.filter(person__in=positions).values_list("person_id", "other_id").order_by("pk")
-    for person, other in blocks:
-        if other is None:
-            return positions[person], None
-        if other in positions:
-            first, second = sorted((positions[person], positions[other]))
+    for block in blocks:
+        if block.person_id is None:
+            found = next((place for place, number in enumerate(numbers) if number.startswith(block.prefix)), None)
+            if found is not None:
+                return found, None
+        elif block.other_id is None:
+            return positions[block.person_id], None
+        elif block.other_id in positions:
+            first, second = sorted((positions[block.person_id], positions[block.other_id]))
             return second, first
     return None
 
 
 def _create(reason: str, actor: str, until: datetime | None, **target: RealNumber | str) -> Block:
-    return Block.objects.create(
-        reason=checked_reason(reason), until=checked_until(until), created_by=actor, **target
-    )
+    return Block.objects.create(reason=checked_reason(reason), until=checked_until(until), created_by=actor, **target)
 
 
 def _queued() -> "QuerySet[OutboundMessage]":
@@ -186,7 +183,7 @@ def _cancel(messages: Iterable[OutboundMessage], actor: str) -> None:
 def _with_prefix(prefix: str, people: "QuerySet[RealNumber]") -> Iterator[int]:
     """Return the ids of those whose number begins with the prefix. A number that no key decrypts is left out."""
     # As text, the field is not decrypted by the query, which one such number would stop.
-    for pk, token in people.annotate(token=Cast("number", TextField())).values_list("pk", "token"):
+    for pk, token in people.annotate(token=Cast("number", models.TextField())).values_list("pk", "token"):
         with suppress(ImproperlyConfigured):
             if decrypt(token).startswith(prefix):
                 yield pk

@@ -4,7 +4,9 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from django.contrib import admin
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ActionForm
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ERROR_FLAG
 from django.contrib.auth import get_permission_codename
@@ -13,9 +15,21 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
+from smsproxy.logs import redact
 from smsproxy.states import StaleState
 
 log = logging.getLogger(__name__)
+
+
+REASON_LENGTH = 200
+
+
+class ReasonForm(ActionForm):
+    """The choice of an action, with a reason for those that record one."""
+
+    reason = forms.CharField(
+        required=False, max_length=REASON_LENGTH, widget=forms.TextInput({"placeholder": "Reason, for some actions"})
+    )
 
 
 class BaseAdmin(admin.ModelAdmin):
@@ -60,6 +74,17 @@ class ReadOnlyAdmin(BaseAdmin):
         That is the model's own "change" permission, which no form uses.
         """
         return request.user.has_perm(f"{self.opts.app_label}.{get_permission_codename('change', self.opts)}")
+
+    def apply_with_reason(
+        self, request: HttpRequest, rows: "QuerySet[Any]", verb: Callable[[Any, str, str], object]
+    ) -> None:
+        """Call verb(row, reason, actor) on each row. The reason is typed beside the action: see ReasonForm."""
+        reason = request.POST.get("reason", "").strip()[:REASON_LENGTH]
+        if not reason or redact(reason) != reason:
+            told = "Nothing was done. Type a reason beside the action, in words and without a phone number."
+            self.message_user(request, told, messages.ERROR)
+            return
+        self.apply_to_each(request, rows, lambda row, actor: verb(row, reason, actor))
 
     def apply_to_each(self, request: HttpRequest, rows: "QuerySet[Any]", verb: Callable[[Any, str], object]) -> None:
         """Call verb(row, actor) on each row. Show how many rows changed and how many had an unsuitable state."""

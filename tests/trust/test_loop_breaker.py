@@ -106,23 +106,6 @@ def test_an_entry_of_nothing_but_marks_is_no_repeat():
 # Both ways of writing -------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(params=["fast", "general"])
-def write(request, monkeypatch):
-    """Return a function that takes in a text, by the fast path of PostgreSQL or by the general path."""
-    if request.param == "general":
-        monkeypatch.setattr(fast_path, "is_available", lambda: False)
-    elif not fast_path.is_available():
-        pytest.skip("only PostgreSQL has the fast path")
-
-    def write(sender, to, words, at=None, **fields):
-        name = f"in-{InboundMessage.objects.count() + 1}"
-        text = InboundText(carrier_message_id=name, sender=sender, recipient=to, text=words, sent_at=at, **fields)
-        receive.receive(text)
-        return InboundMessage.objects.get(carrier_message_id=name)
-
-    return write
-
-
 def play(write, exchange, *people):
     """Take in the texts of an exchange between these people, and return the conversation and the outcomes."""
     add_numbers(len(people))
