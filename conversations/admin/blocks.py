@@ -61,16 +61,16 @@ class BlockForm(forms.ModelForm):
 
     person = forms.ModelChoiceField(RealNumber.objects.all(), required=False, widget=forms.HiddenInput)
     other = forms.ModelChoiceField(RealNumber.objects.all(), required=False, widget=forms.HiddenInput)
-    number = PhoneNumberField(label="person", help_text=f"The person's number in E.164, such as {E164_EXAMPLE}.")
+    number = PhoneNumberField(label="Person", help_text=f"The person's number in E.164, such as {E164_EXAMPLE}.")
     other_number = PhoneNumberField(
-        label="towards",
+        label="Towards",
         help_text="The number of the other person of a pair. Empty: the person is blocked towards everybody.",
     )
-    prefix = forms.CharField(
+    prefix = forms.CharField(  # type: ignore[assignment]  # forms have an attribute of that name
         required=False, max_length=20, help_text="Instead of a person: the beginning of numbers, such as +88213."
     )
     accept_wide = forms.BooleanField(
-        required=False, label="whole countries", help_text="Block the prefix even if it covers most of a country."
+        required=False, label="Whole countries", help_text="Confirms a prefix that covers most of a country."
     )
     reason = forms.CharField(
         max_length=REASON_LENGTH,
@@ -85,7 +85,7 @@ class BlockForm(forms.ModelForm):
         model = Block
         fields: Sequence[str] = []
 
-    def clean_reason(self) -> str:
+    def clean_reason(self) -> Any:
         return self._checked(lambda: checked_reason(self.cleaned_data["reason"]))
 
     def clean_until(self) -> Any:

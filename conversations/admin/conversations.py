@@ -2,7 +2,6 @@
 
 from itertools import combinations
 from typing import Any
-from urllib.parse import parse_qs
 
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -19,11 +18,13 @@ from smsproxy.staff.admin import ReadOnlyAdmin, ReadOnlyInline, ReasonForm
 class OnHoldFilter(admin.EmptyFieldListFilter):
     """Conversations that are on hold, or not."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.title = "on hold"
+
     def choices(self, changelist: Any) -> Any:
-        names = {"1": "No", "0": "Yes"}
-        for choice in super().choices(changelist):
-            empty = parse_qs(choice["query_string"].removeprefix("?")).get(self.lookup_kwarg, [""])[0]
-            yield choice | {"display": names.get(empty, choice["display"])}
+        for name, choice in zip(("All", "No", "Yes"), super().choices(changelist), strict=True):
+            yield choice | {"display": name}
 
 
 class ParticipantInline(ReadOnlyInline):
@@ -107,9 +108,7 @@ class ConversationAdmin(ReadOnlyAdmin):
     def reopen(self, request: HttpRequest, queryset: "QuerySet[Conversation]") -> None:
         self.apply_to_each(request, queryset, lambda row, actor: row.reopen(actor=actor))
 
-    @admin.action(
-        description="Put on hold, for a reason: messages are stored and not passed on", permissions=["change_state"]
-    )
+    @admin.action(description="Put on hold, for a reason", permissions=["change_state"])
     def hold(self, request: HttpRequest, queryset: "QuerySet[Conversation]") -> None:
         self.apply_with_reason(request, queryset, lambda row, reason, actor: row.hold(reason=reason, actor=actor))
 

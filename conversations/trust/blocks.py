@@ -118,7 +118,7 @@ def checked_prefix(prefix: str, *, accept_wide: bool = False) -> str:
         raise CannotBlock(
             "prefix",
             f"expected more digits: {prefix} begins all numbers, or a large part, of {told}. It covers "
-            f"{reach(prefix)}. Confirm that you want to block them all, or add digits",
+            f"{reach(prefix)}. Add digits, or confirm that you want to block them all",
         )
     return prefix
 

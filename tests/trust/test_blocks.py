@@ -1,6 +1,7 @@
 """Staff block a person, a pair of people, or a prefix of numbers."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -16,7 +17,7 @@ from tests.support.builders import ALICE, BOB, CHARLIE, STRANGER, add_numbers, m
 from tests.support.outbox import history, later
 
 SATELLITE = "+881651512345"
-WHO = {"reason": "threats, reported by the other person", "actor": "sam"}
+WHO: dict[str, Any] = {"reason": "threats, reported by the other person", "actor": "sam"}
 
 pytestmark = pytest.mark.django_db
 
