@@ -41,7 +41,7 @@ SHORTEST_SECONDS = 0.5
 _DIGESTED = 32
 _READ = 400  # Characters of a text. Repeats show in its beginning, and no person types more in a few seconds.
 # Counters, times and ticket numbers, with the letters that they contain.
-_CHANGING = re.compile(r"[a-z]*\d[a-z\d]*")
+_CHANGING = re.compile(r"(?<![a-z\d])[a-z]*\d[a-z\d]*")
 _NO_LETTERS = re.compile(r"[\W_]+")
 # Syllables and words, which take as long to type as two or more letters: Hangul, kana, Chinese.
 _WIDE = re.compile("[\u1100-\uffdc]")
@@ -77,7 +77,8 @@ class Entry(NamedTuple):
         words = normalised(text)
         # The conversation is part of the digest: equal texts of different people cannot be told from the database.
         digest = keyed_hash(f"text in conversation {conversation_id}: {words[:_DIGESTED]}")[:_DIGEST_WIDTH]
-        letters = min(len(words) + len(_WIDE.findall(words)), 10**_LETTERS_WIDTH - 1)
+        wide = 0 if words.isascii() else len(_WIDE.findall(words))
+        letters = min(len(words) + wide, 10**_LETTERS_WIDTH - 1)
         tenths = max(0, min(int(at.timestamp() * 10), 10**_TIME_WIDTH - 1))
         return cls(position, digest, letters, tenths)
 
@@ -98,7 +99,9 @@ class Entry(NamedTuple):
 
 def normalised(text: str) -> str:
     """Return the letters of a text in lower case, without digits and the letters attached to them."""
-    text = unicodedata.normalize("NFKC", text[:_READ]).casefold()
+    text = text[:_READ].casefold()
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text).casefold()
     return _NO_LETTERS.sub("", _CHANGING.sub("", text))
 
 
@@ -107,6 +110,8 @@ def find_loop(recent: str, present: Entry) -> str:
 
     recent: the memory of its conversation, without the present message.
     """
+    if not _may_be_a_machine(recent, present):
+        return ""
     entries = [Entry.parse(recent[start : start + _WIDTH]) for start in range(0, len(recent), _WIDTH)]
     entries = [*entries, present][-REMEMBERED:]
     places = range(len(entries))
@@ -122,6 +127,14 @@ def find_loop(recent: str, present: Entry) -> str:
     if sum(takewhile(bool, machine_like)) >= PING_PONG:
         return "the answers come faster than people read and type"
     return ""
+
+
+def _may_be_a_machine(recent: str, present: Entry) -> bool:
+    """Return whether the present message repeats a text or is fast: without parsing the memory for most messages."""
+    if not recent:
+        return False
+    is_repeat = present.letters >= LONG and f"{present.position}{present.digest}" in recent
+    return is_repeat or _is_fast([Entry.parse(recent[-_WIDTH:]), present])
 
 
 def remember(conversation_id: int, entry: Entry) -> None:
