@@ -58,8 +58,8 @@ def _scripts(lines: Sequence[Line]) -> Iterator[str]:
         for index, table in enumerate(tables):
             cursor.execute("SELECT setval(pg_get_serial_sequence(%s, 'id'), %s)", [table, FIRST + index * STEP])
     client = Client(headers={"host": "localhost"})
-    # One line per conversation.
-    for index, line in enumerate(lines[: 2 * MOST_SCRIPTS : 2]):
+    # Each line is of another conversation.
+    for index, line in enumerate(lines[:MOST_SCRIPTS]):
         text = Text(index, NEVER_POSTED)
         with _listening() as heard:
             answer = client.post(WEBHOOK, webhook(line, text), "application/json")

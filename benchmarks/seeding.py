@@ -27,7 +27,10 @@ def person(index: int) -> str:
 
 
 def talking_people(conversations: int) -> list[Line]:
-    """Create conversations of two people, and return who may write to which number."""
+    """Create conversations of two people, and return a line of one of them for each.
+
+    Only one of them writes: two people who answered each other this fast would be put on hold as machines.
+    """
     add_numbers()
     for index in range(conversations):
         people = [
@@ -37,5 +40,7 @@ def talking_people(conversations: int) -> list[Line]:
         create_conversation(people, ConversationSpec(notify=False))
     return [
         Line(participant.real_number.number, participant.proxy_number.number)
-        for participant in Participant.objects.select_related("real_number", "proxy_number").order_by("pk")
+        for participant in Participant.objects.filter(position=0)
+        .select_related("real_number", "proxy_number")
+        .order_by("pk")
     ]

@@ -236,6 +236,8 @@ CONFIRMATION_TEXT = env.message_template("CONFIRMATION_TEXT", "Reply to this SMS
 # At most once a day, to a sender whose conversation has ended, or who has no conversation with the number.
 ENDED_NOTICE = env.message_template("ENDED_NOTICE", "This conversation has ended. Your message was not passed on.")
 NO_ROUTE_NOTICE = env.message_template("NO_ROUTE_NOTICE", "")
+# At most once a day, to a blocked sender. Empty: they are not told.
+BLOCKED_NOTICE = env.message_template("BLOCKED_NOTICE", "")
 # To each participant whose virtual number was replaced, from the new number. {label}: as above.
 REPLACED_NOTICE = env.message_template("REPLACED_NOTICE", "From now on, text this number to talk to {label}")
 # To the sender of a message that was too long to relay. {segments} and {most} count SMS.

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -119,9 +120,9 @@ class Day:
         )
         for each in talk.texts:
             sender = rider if each.by_rider else driver
-            self.at(each.at, lambda sender=sender, text=each.text: self.write(which, *sender, text))  # type: ignore[misc]
+            self.at(each.at, partial(self.write, which, *sender, each.text))
         if talk.stops_at is not None:
-            self.at(talk.stops_at, lambda: self.stop(which, *rider))
+            self.at(talk.stops_at, partial(self.stop, which, *rider))
         if talk.abuse is Abuse.BLOCKED:
             self.at(talk.texts[0].at + 10, lambda: _block(rider[0]))
         self.at(talk.trip.end, lambda: _close(conversation))
@@ -174,7 +175,7 @@ def measure(bench: Bench) -> Measured:
     day = Day(talks)
     with _simulated_time() as clock, override(day.carrier), override_settings(DAILY_BUDGET=Decimal(0)):
         for which, talk in enumerate(talks):
-            day.at(talk.trip.begin, lambda which=which, talk=talk: day.begin(which, talk))  # type: ignore[misc]
+            day.at(talk.trip.begin, partial(day.begin, which, talk))
         day.at(43_200, lambda: _ask_for_costly_numbers(day))
         day.run(clock)
     return _measured(day)

@@ -1,13 +1,30 @@
 """Conversations and their participants, for staff. Lists show no real number."""
 
+from itertools import combinations
+from typing import Any
+
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils.html import format_html_join
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import mark_safe
 
+from conversations.admin.blocks import block_url, without_block_links
 from conversations.models import Conversation, ConversationEvent, Participant
-from smsproxy.staff.admin import ReadOnlyAdmin, ReadOnlyInline
+from smsproxy.staff.admin import ReadOnlyAdmin, ReadOnlyInline, ReasonForm
+
+
+class OnHoldFilter(admin.EmptyFieldListFilter):
+    """Conversations that are on hold, or not."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.title = "on hold"
+
+    def choices(self, changelist: Any) -> Any:
+        for name, choice in zip(("All", "No", "Yes"), super().choices(changelist), strict=True):
+            yield choice | {"display": name}
 
 
 class ParticipantInline(ReadOnlyInline):
@@ -40,15 +57,35 @@ class ConversationEventInline(ReadOnlyInline):
 
 @admin.register(Conversation)
 class ConversationAdmin(ReadOnlyAdmin):
-    list_display = ["__str__", "state", "pool", "created_by", "created_at", "expires_at", "closed_at", "closed_reason"]
-    list_filter = ["state", "pool", "late_messages", "closed_reason", "created_by", "created_at"]
+    list_display = [
+        "__str__",
+        "state",
+        "held_at",
+        "held_reason",
+        "pool",
+        "created_by",
+        "created_at",
+        "expires_at",
+        "closed_at",
+        "closed_reason",
+    ]
+    list_filter = [
+        "state",
+        ("held_at", OnHoldFilter),
+        "pool",
+        "late_messages",
+        "closed_reason",
+        "created_by",
+        "created_at",
+    ]
     list_select_related = ["created_by", "pool"]
     date_hierarchy = "created_at"
     search_fields = ["public_id", "reference", "participants__label", "participants__proxy_number__number"]
     search_help_text = "By id, reference, label or virtual number. Real numbers are not searched: the search is a URL."
     inlines = [ParticipantInline, ConversationEventInline]
-    actions = ["close", "reopen"]
-    readonly_fields = ["public_id", "messages"]
+    actions = ["close", "reopen", "hold", "release_hold"]
+    action_form = ReasonForm
+    readonly_fields = ["public_id", "messages", "blocks"]
     exclude = ["request_hash"]
 
     @admin.display(description="messages")
@@ -71,13 +108,47 @@ class ConversationAdmin(ReadOnlyAdmin):
     def reopen(self, request: HttpRequest, queryset: "QuerySet[Conversation]") -> None:
         self.apply_to_each(request, queryset, lambda row, actor: row.reopen(actor=actor))
 
+    @admin.action(description="Put on hold, for a reason", permissions=["change_state"])
+    def hold(self, request: HttpRequest, queryset: "QuerySet[Conversation]") -> None:
+        self.apply_with_reason(request, queryset, lambda row, reason, actor: row.hold(reason=reason, actor=actor))
+
+    @admin.action(description="Release the hold, for a reason", permissions=["change_state"])
+    def release_hold(self, request: HttpRequest, queryset: "QuerySet[Conversation]") -> None:
+        self.apply_with_reason(
+            request, queryset, lambda row, reason, actor: row.release_hold(reason=reason, actor=actor)
+        )
+
+    @admin.display(description="blocks")
+    def blocks(self, conversation: Conversation) -> str:
+        """Return links to the form that blocks two participants towards each other."""
+        people = list(conversation.current_participants)
+        links = (
+            (
+                block_url(one.real_number_id, other.real_number_id),
+                f"Block {one.name} and {other.name} towards each other",
+            )
+            for one, other in combinations(people, 2)
+        )
+        return format_html_join(mark_safe("<br>"), '<a href="{}">{}</a>', links)
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return without_block_links(request, super().get_fields(request, obj))
+
 
 @admin.register(Participant)
 class ParticipantAdmin(ReadOnlyAdmin):
+    readonly_fields = ["blocks"]
     list_display = ["name", "conversation", "real_number", "proxy_number", "release_at", "released_at"]
     list_filter = [("released_at", admin.EmptyFieldListFilter), "proxy_number__country"]
     list_select_related = ["conversation", "real_number", "proxy_number"]
     search_fields = ["label", "conversation__reference", "proxy_number__number"]
+
+    @admin.display(description="blocks")
+    def blocks(self, participant: Participant) -> str:
+        return format_html('<a href="{}">Block this person</a>', block_url(participant.real_number_id))
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return without_block_links(request, super().get_fields(request, obj))
 
 
 @admin.register(ConversationEvent)

@@ -5,7 +5,9 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html
 
+from conversations.admin.blocks import block_url, without_block_links
 from conversations.models import (
     DeliveryReceipt,
     InboundMessage,
@@ -54,6 +56,17 @@ class InboundMessageAdmin(MessageAdmin):
     list_select_related = ["sender", "virtual_number", "participant"]
     date_hierarchy = "received_at"
     search_fields = ["carrier_message_id", "virtual_number__number", "participant__conversation__reference"]
+
+    readonly_fields = ["blocks"]
+
+    @admin.display(description="blocks")
+    def blocks(self, message: InboundMessage) -> str:
+        if message.sender_id is None:
+            return "-"
+        return format_html('<a href="{}">Block its sender</a>', block_url(message.sender_id))
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return without_block_links(request, super().get_fields(request, obj))
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         # Used by the link on the page of a conversation.

@@ -26,6 +26,7 @@ from conversations.lifecycle.request import (
     IdempotencyKey,
     IdempotencyKeyReused,
     NoNumberFree,
+    ParticipantBlocked,
     RequestedNumberTaken,
 )
 from conversations.models import Conversation, ConversationState
@@ -200,6 +201,8 @@ def _problem(error: CannotCreate, label: str) -> Problem:
     told = f"{who[0].upper()}{who[1:]}: {error.detail}."
     pointer = f"/participants/{error.position}" + (f"/{error.field}" if error.field else "")
     errors = [{"pointer": pointer, "code": error.code, "detail": error.detail}]
+    if isinstance(error, ParticipantBlocked):
+        return Problem(409, "A participant is blocked", told, code=error.code, errors=errors)
     if isinstance(error, RequestedNumberTaken):
         return Problem(409, "The virtual number is taken", told, code=error.code, errors=errors)
     if not isinstance(error, NoNumberFree):

@@ -175,6 +175,7 @@ class ConversationSerializer(serializers.ModelSerializer):
             "closed_at",
             "closed_reason",
             "reopened_at",
+            "held_at",
         ]
 
     def get_status(self, conversation: Conversation) -> str:

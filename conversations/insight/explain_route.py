@@ -121,7 +121,7 @@ def explain_route(sender: str, recipient: str) -> RouteExplanation:
             sender_is_known=True,
             conversation=ConversationFound.of(conversation),
             author=ParticipantView.of(participant),
-            recipients=[ParticipantView.of(other) for other in context.others]
+            recipients=[ParticipantView.of(other) for other in context.recipients]
             if outcome == InboundOutcome.RELAYED
             else (),
             reopens=outcome == InboundOutcome.RELAYED and context.reopens,
@@ -130,7 +130,7 @@ def explain_route(sender: str, recipient: str) -> RouteExplanation:
     last = None if context.is_loop else _last(sender, recipient)
     return RouteExplanation(
         outcome=outcome,
-        why=_explain_missing(outcome, number, context.sender, last),
+        why=_explain_missing(outcome, context, number, last),
         virtual_number=number,
         sender_is_known=context.sender is not None,
         last=last,
@@ -169,6 +169,8 @@ def _explain_found(
 ) -> str:
     if outcome == InboundOutcome.ENDED:
         return f"{_ended(conversation, context.now)}, and {_not_reopened(conversation)}."
+    if stopped := _explain_stop(outcome, context, conversation):
+        return stopped
     if outcome != InboundOutcome.RELAYED:
         return f"The pair belongs to participant {participant.position}, but a gate stops the text: {outcome.label}."
     if context.reopens:
@@ -176,7 +178,26 @@ def _explain_found(
     number = ""
     if participant.replaced_by_id:
         number = " They have another number now; this one still reaches the others until its cool-down ends."
-    return f"The pair belongs to participant {participant.position}, and the conversation is open.{number}"
+    excluded = ""
+    if len(context.recipients) < len(context.others):
+        excluded = " Others of them do not get it: they have opted out, or are blocked towards the sender."
+    return f"The pair belongs to participant {participant.position}, and the conversation is open.{number}{excluded}"
+
+
+def _explain_stop(outcome: InboundOutcome, context: InboundContext, conversation: Conversation | None = None) -> str:
+    """Explain a stop by STOP, a block or a hold. Return "" for any other outcome."""
+    if outcome == InboundOutcome.OPTED_OUT:
+        if context.sender and context.sender.opted_out_at:
+            return f"The sender has opted out with STOP, at {context.sender.opted_out_at:%Y-%m-%d %H:%M} UTC."
+        return "Nobody receives it: the other participants have opted out with STOP."
+    if outcome == InboundOutcome.BLOCKED:
+        if context.is_blocked:
+            return "Staff have blocked the sender, or a prefix of their number."
+        return "Nobody receives it: staff have blocked the sender and the other participants towards each other."
+    if outcome == InboundOutcome.HELD and conversation and conversation.held_at:
+        since = f"{conversation.held_at:%Y-%m-%d %H:%M} UTC"
+        return f"The conversation is on hold since {since}: {conversation.held_reason}. Staff can release it."
+    return ""
 
 
 def _ended(conversation: Conversation, now: datetime) -> str:
@@ -195,13 +216,15 @@ def _not_reopened(conversation: Conversation) -> str:
 
 
 def _explain_missing(
-    outcome: InboundOutcome, number: NumberFound | None, person: RealNumber | None, last: FormerRoute | None
+    outcome: InboundOutcome, context: InboundContext, number: NumberFound | None, last: FormerRoute | None
 ) -> str:
     if outcome == InboundOutcome.LOOP:
         return "The sender is a virtual number of ours: a reply could cause an endless loop."
+    if stopped := _explain_stop(outcome, context):
+        return stopped
     if number is None:
         return "The recipient is not one of our numbers."
-    if person is None:
+    if context.sender is None:
         return "The sender is unknown: they are in no conversation."
     if last is None:
         return "No conversation has ever had this pair of numbers."

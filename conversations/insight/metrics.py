@@ -116,5 +116,10 @@ def _sending(status: Status) -> Iterator[tuple[str, str, float]]:
         max(oldest, 0),
     )
     yield "unreadable_rows", f"Rows that no key of ENCRYPTION_KEYS can decrypt. {most}.", status.unreadable
+    yield (
+        "conversations_held",
+        f"Open conversations on hold, whose messages are not passed on. {most}.",
+        status.held_conversation_count,
+    )
     yield "account_paused", "1: all sending is paused.", status.account.is_paused
     yield "workers_alive", "Workers with a recent heartbeat.", sum(each.is_alive for each in status.workers)

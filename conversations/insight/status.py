@@ -13,7 +13,15 @@ from enum import StrEnum
 from django.db.models import Case, Count, F, IntegerField, Min, OuterRef, Q, QuerySet, Subquery, Sum, Value, When
 from django.db.models.functions import Coalesce
 
-from conversations.models import AccountRateLimit, HostClock, OutboundMessage, OutboundState, UnreadableRow, Worker
+from conversations.models import (
+    AccountRateLimit,
+    Conversation,
+    HostClock,
+    OutboundMessage,
+    OutboundState,
+    UnreadableRow,
+    Worker,
+)
 from conversations.models.host_clock import MAX_SKEW, describe_skew
 from conversations.models.worker import PURGE_AFTER
 from numbers.models import NumberEvent, NumberState, Shortage, TopUp, VirtualNumber
@@ -38,6 +46,7 @@ class Trouble(StrEnum):
     TOP_UP = "top_up"
     CLOCK = "clock"
     UNREADABLE = "unreadable"
+    HELD_CONVERSATIONS = "held_conversations"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,6 +188,7 @@ class Status:
     top_ups: Sequence[FailedTopUp]
     clocks: Sequence[ClockStatus]
     unreadable: int
+    held_conversation_count: int
 
     @property
     def troubles(self) -> Mapping[Trouble, str]:
@@ -227,6 +237,11 @@ class Status:
                 f"Rows that cannot be decrypted: {format_count(self.unreadable)}. Add the key that encrypted them to "
                 "ENCRYPTION_KEYS, after the current one, and restart all processes."
             )
+        if self.held_conversation_count:
+            troubles[Trouble.HELD_CONVERSATIONS] = (
+                f"Conversations on hold: {format_count(self.held_conversation_count)}. Their messages are stored and "
+                "not passed on. Read why in the admin, then release or close them."
+            )
         return troubles
 
 
@@ -252,6 +267,7 @@ def collect_status() -> Status:
         top_ups=_top_ups(),
         clocks=_clocks(now),
         unreadable=UnreadableRow.objects.all()[:MAX_COUNT].count(),
+        held_conversation_count=Conversation.objects.on_hold()[:MAX_COUNT].count(),
     )
 
 

@@ -12,6 +12,7 @@ from enum import Enum
 
 from conversations.intake.read_arrival import InboundContext
 from conversations.models.outbound import new_client_ref
+from conversations.trust.loop_breaker import MEMORY_WIDTH
 from smsproxy.carriers.base import InboundText
 from smsproxy.crypto import encrypt
 from smsproxy.database import prepared
@@ -19,7 +20,7 @@ from smsproxy.database import prepared
 # Each step takes its rows from the one before: nothing is written unless the conversation is open and the message new.
 # Ids of outbound messages are drawn under the conversation's lock. So messages become visible in the order of their
 # ids, which is the order of sending. And nothing is queued once `Conversation.close` has returned.
-_RELAY = """
+_RELAY = f"""
     WITH conversation AS (
         SELECT id FROM conversations_conversation
         WHERE id = %(conversation)s AND state = 'open' AND route_version = %(route_version)s AND held_at IS NULL
@@ -57,9 +58,14 @@ _RELAY = """
         SET idle_at = %(now)s + idle_ttl * interval '1 second'
         FROM inbound
         WHERE conversations_conversation.id = %(conversation)s AND idle_ttl IS NOT NULL
+    ), memory AS (
+        INSERT INTO conversations_limitusage AS activity (scope, subject_id, short_ready_at, long_ready_at, recent)
+        SELECT 'conversation', %(conversation)s, 0, 0, %(entry)s FROM inbound
+        ON CONFLICT (scope, subject_id)
+        DO UPDATE SET recent = right(activity.recent || excluded.recent, {MEMORY_WIDTH})
     )
     SELECT (SELECT count(*) FROM conversation), (SELECT count(*) FROM inbound)
-"""
+"""  # noqa: S608 - constants only
 
 
 class RelayResult(Enum):
@@ -98,6 +104,7 @@ def write_relayed(text: InboundText, context: InboundContext) -> RelayResult:
             "client_refs": _array(new_client_ref() for _ in context.recipients),
             "others": _array(other.pk for other in context.recipients),
             "senders": _array(other.proxy_number_id for other in context.recipients),
+            "entry": str(context.entry),
             "recipients": _array(other.real_number_id for other in context.recipients),
         },
     )

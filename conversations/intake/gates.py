@@ -45,6 +45,11 @@ def _held(context: InboundContext) -> InboundOutcome | None:
     return InboundOutcome.HELD if context.author and context.author.conversation.held_at else None
 
 
+def _machines(context: InboundContext) -> InboundOutcome | None:
+    """Hold what completes a loop of machines. `receive` then puts the conversation on hold."""
+    return InboundOutcome.HELD if context.loop else None
+
+
 def _nobody_receives(context: InboundContext) -> InboundOutcome | None:
     if context.recipients:
         return None
@@ -70,6 +75,7 @@ GATES: Sequence[Gate] = (
     _nobody_receives,
     _empty,
     _too_long,
+    _machines,
 )
 
 

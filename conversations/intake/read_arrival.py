@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Self
 from django.conf import settings
 
 from conversations.models import Block, Conversation, LateMessagePolicy, Participant
+from conversations.trust.loop_breaker import Entry, find_loop
 from conversations.trust.reactions import read_reaction
 from numbers.models import RealNumber, VirtualNumber
 from smsproxy.carriers import gsm7
@@ -99,9 +100,11 @@ class InboundContext:
     has_lost_number: somebody in the conversation has a number that may be somebody's in another conversation.
     has_opted_out_recipient: one of the others has opted out.
     is_blocked: staff blocked the sender, or a prefix of their number. recent: the memory of the loop breaker.
+    at: when it was sent.
     """
 
     now: datetime
+    at: datetime
     text: str = field(repr=False)
     is_loop: bool = False
     virtual_number: VirtualNumber | None = None
@@ -139,13 +142,30 @@ class InboundContext:
             return False
         return self.author.conversation.late_messages == LateMessagePolicy.REOPEN
 
+    @cached_property
+    def entry(self) -> Entry:
+        """What the loop breaker remembers of this message. It must have an author."""
+        if self.author is None:
+            raise ValueError("expected an author, found none")
+        return Entry.of(self.author.conversation_id, self.author.position, self.text, self.at)
+
+    @cached_property
+    def loop(self) -> str:
+        """Why this message completes a loop of machines. Empty: it does not, or its conversation is on hold already."""
+        if self.author is None or self.author.conversation.held_at:
+            return ""
+        return find_loop(self.recent, self.entry)
+
     def without_author(self) -> Self:
         """Return the context of a message whose pair of numbers belongs to no conversation."""
         return replace(self, author=None, others=(), recipients=(), has_lost_number=False)
 
 
-def read_arrival(sender: str | None, recipient: str, text: str) -> InboundContext:
-    """Return the context of a message from a real number (None: not a number) to a virtual number, both E.164."""
+def read_arrival(sender: str | None, recipient: str, text: str, *, at: datetime | None = None) -> InboundContext:
+    """Return the context of a message from a real number (None: not a number) to a virtual number, both E.164.
+
+    at: when it was sent. None: now.
+    """
     rows = fetch_all(
         _READ,
         {
@@ -153,15 +173,17 @@ def read_arrival(sender: str | None, recipient: str, text: str) -> InboundContex
             "recipient_hash": number_hash(recipient),
         },
     )
-    [now], flags, person, number, author, conversation, [recent], *_ = _split(rows[0])
+    [stored_now], flags, person, number, author, conversation, [recent], *_ = _split(rows[0])
     is_loop, is_blocked, has_blocked_prefixes = flags
+    now = from_stored(stored_now)
     virtual_number = instance(VirtualNumber, _NUMBER, number) if number[0] is not None else None
     context = InboundContext(
-        now=from_stored(now),
+        now=now,
         text=text,
         is_loop=bool(is_loop),
         virtual_number=virtual_number,
         sender=instance(RealNumber, _PERSON, person) if person[0] is not None else None,
+        at=at or now,
         is_blocked=bool(is_blocked or (has_blocked_prefixes and sender and Block.objects.has_prefix_of(sender))),
     )
     if is_loop or virtual_number is None or author[0] is None:
@@ -182,14 +204,14 @@ def read_arrival(sender: str | None, recipient: str, text: str) -> InboundContex
     )
 
 
-def read_arrival_locked(sender: str | None, recipient: str, text: str) -> InboundContext:
+def read_arrival_locked(sender: str | None, recipient: str, text: str, *, at: datetime | None = None) -> InboundContext:
     """Return the context, with its conversation locked until the caller's transaction ends.
 
     The pair of numbers may get or lose a conversation between the lock and the read; then both are done again.
     """
     while True:
         locked = Participant.objects.find_author(sender, recipient) if sender else None
-        context = read_arrival(sender, recipient, text)
+        context = read_arrival(sender, recipient, text, at=at)
         if context.is_loop or context.author == locked:
             return context
 

@@ -15,6 +15,7 @@ from conversations.intake import fast_path
 from conversations.intake.gates import decide
 from conversations.intake.read_arrival import InboundContext, read_arrival, read_arrival_locked
 from conversations.models import InboundMessage, InboundOutcome, LongMessage
+from conversations.trust import loop_breaker
 from conversations.trust.destinations import is_destination
 from numbers.models import RealNumber
 from smsproxy.carriers.base import InboundText
@@ -34,7 +35,7 @@ def receive(text: InboundText, *, raw: str = "") -> None:
 
 def _try_fast_path(text: InboundText) -> bool:
     """Relay an ordinary message. Return False, with nothing written, if the general path must handle it."""
-    context = read_arrival(text.sender, text.recipient, text.text)
+    context = read_arrival(text.sender, text.recipient, text.text, at=text.sent_at)
     if decide(context) != InboundOutcome.RELAYED or not context.is_open:
         return False
     done = fast_path.write_relayed(text, context)
@@ -56,15 +57,18 @@ def process_message(
     Return None if this carrier message id is stored already. long_message: the long message that it was joined from.
     missing_parts: the number of its parts that never came. received_at: the arrival of its last part; None: now.
     """
-    context = read_arrival_locked(text.sender, text.recipient, text.text)
+    # The carrier's time: after an outage of ours, many messages arrive at once.
+    context = read_arrival_locked(text.sender, text.recipient, text.text, at=text.sent_at or received_at)
     received_at = received_at or context.now
     if long_message and context.author and context.author.pair_was_reassigned_since(received_at):
         # While we waited for its parts, the pair of numbers was given to another conversation.
         context = context.without_author()
     sender = _stored_sender(text, context)
+    outcome = decide(context)
     message = InboundMessage(
         carrier_message_id=text.carrier_message_id,
-        outcome=decide(context),
+        outcome=outcome,
+        reason=context.loop if outcome == InboundOutcome.HELD else "",
         sender=sender,
         virtual_number=context.virtual_number,
         participant=context.author,
@@ -99,6 +103,9 @@ def _write(message: InboundMessage, context: InboundContext) -> bool:
         context.author.conversation.touch(context.now)
         for other in context.recipients:
             queue_relay(message, other, context.relayed_text)
+        loop_breaker.remember(context.author.conversation_id, context.entry)
+    elif message.outcome == InboundOutcome.HELD and context.author and context.loop:
+        context.author.conversation.hold(reason=context.loop)
     else:
         _queue_notice(message, context)
     return True
@@ -150,6 +157,10 @@ def _notice(message: InboundMessage, context: InboundContext) -> tuple[str, str]
             notice = notice.replace(name, str(number))
         return notice, f"too-long:{message.pk}"
     # Once a day, since the sender may be a machine.
-    notices = {InboundOutcome.ENDED: settings.ENDED_NOTICE, InboundOutcome.NO_ROUTE: settings.NO_ROUTE_NOTICE}
+    notices = {
+        InboundOutcome.ENDED: settings.ENDED_NOTICE,
+        InboundOutcome.NO_ROUTE: settings.NO_ROUTE_NOTICE,
+        InboundOutcome.BLOCKED: settings.BLOCKED_NOTICE,
+    }
     today = context.now.date().isoformat()
     return notices.get(InboundOutcome(message.outcome), ""), f"not-passed-on:{message.sender_id}:{today}"

@@ -23,10 +23,12 @@ from conversations.lifecycle.request import (
     IdempotencyKey,
     IdempotencyKeyReused,
     NoNumberFree,
+    ParticipantBlocked,
     ParticipantSpec,
 )
 from conversations.lifecycle.shortage import record_shortage
 from conversations.models import Conversation, Participant
+from conversations.trust.blocks import find_blocked
 from conversations.trust.destinations import DestinationNotAllowed, check_destinations
 from conversations.trust.labels import LabelNotAllowed, check_label
 from numbers.assignment.policy import AssignmentPolicy
@@ -60,6 +62,7 @@ def create_conversation(
     _reject_duplicates(people)
     _refuse_virtual_numbers(people)
     _refuse_destinations(people, terms.policy.pool)
+    _refuse_blocked(people)
     answers = _look_up_phones(people)
     try:
         return _create(people, terms, created_by, request_id or IdempotencyKey(key="", hash=""), answers)
@@ -82,6 +85,7 @@ def dry_run(people: Sequence[ParticipantSpec], policy: AssignmentPolicy) -> list
     _reject_duplicates(people)
     _refuse_virtual_numbers(people)
     _refuse_destinations(people, policy.pool)
+    _refuse_blocked(people)
     for _ in range(_MAX_ATTEMPTS):
         with suppress(Conflict), transaction.atomic():
             known = RealNumber.objects.by_number(person.number for person in people)
@@ -160,6 +164,12 @@ def _refuse_destinations(people: Sequence[ParticipantSpec], pool: Pool | None) -
         check_destinations([person.number for person in people], pool)
     except DestinationNotAllowed as error:
         raise CannotCreate(error.position, "destination_not_allowed", f"{error}") from None
+
+
+def _refuse_blocked(people: Sequence[ParticipantSpec]) -> None:
+    """Reject people whom staff blocked, before a lookup of them is paid for."""
+    if found := find_blocked([person.number for person in people]):
+        raise ParticipantBlocked(*found)
 
 
 def _look_up_phones(people: Sequence[ParticipantSpec]) -> dict[str, LookupResult]:

@@ -67,6 +67,14 @@ class IdempotencyKeyReused(Exception):
     """The caller reused an idempotency key for a different request."""
 
 
+class ParticipantBlocked(CannotCreate):
+    """Staff blocked this participant, a prefix of their number, or them and another participant towards each other."""
+
+    def __init__(self, position: int, other: int | None = None) -> None:
+        towards = "" if other is None else f" towards participant {other}"
+        super().__init__(position, "blocked", f"is blocked{towards} by staff")
+
+
 class RequestedNumberTaken(CannotCreate):
     """The requested virtual number serves another conversation of this participant, or is at its cap."""
 

@@ -39,6 +39,9 @@ def lines(status: Status) -> Iterator[str]:
     yield "POOL"
     yield from table(_pool(status))
     yield ""
+    yield "CONVERSATIONS"
+    yield from table([["on hold", f"{format_count(status.held_conversation_count):>6}", ""]])
+    yield ""
     yield "WORKERS"
     yield from table([_worker(worker, status) for worker in status.workers] or [["none"]])
     if status.clocks:

@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from numbers.models import RealNumber
 from smsproxy.database.clock import DatabaseNow
+from smsproxy.states import StaleState
 
 
 class BlockQuerySet(models.QuerySet["Block"]):
@@ -14,6 +15,12 @@ class BlockQuerySet(models.QuerySet["Block"]):
         """Return the blocks that apply now."""
         still = models.Q(until__isnull=True) | models.Q(until__gt=DatabaseNow())
         return self.filter(still, ended_at__isnull=True)
+
+    def of(self, person: RealNumber | None, other: RealNumber | None = None, prefix: str = "") -> Self:
+        """Return the blocks of this person, of this pair in either order, or of this prefix."""
+        if other is None:
+            return self.filter(person=person, other=None, prefix=prefix)
+        return self.filter(models.Q(person=person, other=other) | models.Q(person=other, other=person))
 
     def has_prefix_of(self, number: str) -> bool:
         """Return whether a blocked prefix begins this E.164 number. Staff block few prefixes: all of them are read."""
@@ -66,3 +73,16 @@ class Block(models.Model):
 
     def __str__(self) -> str:
         return f"block {self.pk}"
+
+    @property
+    def is_active(self) -> bool:
+        return self.ended_at is None and (self.until is None or self.until > timezone.now())
+
+    def end(self, *, reason: str, actor: str) -> Self:
+        """End the block. Raises StaleState if it has ended already."""
+        changes = {"ended_at": timezone.now(), "ended_by": actor, "ended_reason": reason[:200]}
+        if Block.objects.active().filter(pk=self.pk).update(**changes) != 1:
+            raise StaleState(f"block {self.pk} has ended already")
+        for field, value in changes.items():
+            setattr(self, field, value)
+        return self

@@ -1,9 +1,10 @@
 """Conversations: who may text each other, and until when."""
 
+import logging
 import uuid
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from django.db import models, transaction
 
@@ -14,8 +15,12 @@ from smsproxy.api.models import ApiKey
 from smsproxy.database.clock import DatabaseNow, database_now
 from smsproxy.states import Event, StaleState, StateMachine
 
+from .limit_usage import LimitScope, LimitUsage
+
 if TYPE_CHECKING:
     from .participant import Participant
+
+log = logging.getLogger(__name__)
 
 MAX_PARTICIPANTS = 10
 
@@ -61,6 +66,10 @@ class ConversationQuerySet(models.QuerySet["Conversation"]):
     def ended(self) -> Self:
         """Return conversations that are closed, or whose time is up."""
         return self.filter(models.Q(state=ConversationState.CLOSED) | _time_is_up(DatabaseNow()))
+
+    def on_hold(self) -> Self:
+        """Return open conversations on hold, the longest-held first."""
+        return self.filter(state=ConversationState.OPEN, held_at__isnull=False).order_by("held_at")
 
     def expired(self, at: datetime) -> Self:
         """Return conversations stored as open whose ttl is over."""
@@ -129,6 +138,7 @@ class Conversation(StateMachine):
     held_at = models.DateTimeField(
         null=True, blank=True, help_text="Since then it is on hold: its messages are stored and not passed on."
     )
+    held_reason = models.CharField(max_length=200, blank=True, db_default="", help_text="Why it is on hold.")
     reopened_at = models.DateTimeField(null=True, blank=True, help_text="The time of the last reopening.")
     route_version = models.PositiveIntegerField(
         default=0, db_default=0, editable=False, help_text="Counts the replacements of its participants' numbers."
@@ -158,6 +168,12 @@ class Conversation(StateMachine):
                 "idle_at",
                 condition=models.Q(state=ConversationState.OPEN, idle_at__isnull=False),
                 name="conversation_idle",
+            ),
+            # For the alert: conversations on hold.
+            models.Index(
+                "held_at",
+                condition=models.Q(state=ConversationState.OPEN, held_at__isnull=False),
+                name="conversation_held",
             ),
         ]
 
@@ -222,6 +238,7 @@ class Conversation(StateMachine):
         with transaction.atomic():
             self.transition(ConversationState.CLOSED, reason=reason, actor=actor, **changes)
             self.participants.unreleased().update(release_at=now + cool_down_of(self.pool))
+            self._forget_recent()
         return self
 
     def close_permanently(self, *, actor: str = "") -> Self:
@@ -236,6 +253,39 @@ class Conversation(StateMachine):
             self.save(update_fields=["late_messages"])
             self.record_event(self.state, old_state=self.state, reason="closed for good", actor=actor)
         return self
+
+    def hold(self, *, reason: str, actor: str = "") -> Self:
+        """Put the conversation on hold: its messages are stored, not passed on. Raises StaleState if it is on hold.
+
+        reason: for staff, without real numbers or texts.
+        """
+        now = database_now()
+        changes = {"held_at": now, "held_reason": reason[:200]}
+        self._change_hold(Conversation.objects.filter(held_at=None), f"on hold: {reason}", actor, changes)
+        log.warning("conversation %s is on hold: %s", self.pk, reason if not actor else "by staff")
+        return self
+
+    def release_hold(self, *, reason: str, actor: str) -> Self:
+        """Pass on its messages again, from the next one. Raises StaleState if it is not on hold.
+
+        The memory of the loop breaker begins again: otherwise the next message would put it on hold at once.
+        """
+        held = Conversation.objects.filter(held_at__isnull=False)
+        with transaction.atomic():
+            self._change_hold(held, f"released: {reason}", actor, {"held_at": None, "held_reason": ""})
+            self._forget_recent()
+        return self
+
+    def _change_hold(self, rows: ConversationQuerySet, event: str, actor: str, changes: dict[str, Any]) -> None:
+        with transaction.atomic():
+            if rows.filter(pk=self.pk).update(**changes) != 1:
+                raise StaleState(f"conversation {self.pk} is{' not' if changes['held_at'] is None else ''} on hold")
+            self.record_event(self.state, old_state=self.state, reason=event, actor=actor)
+        for field, value in changes.items():
+            setattr(self, field, value)
+
+    def _forget_recent(self) -> None:
+        LimitUsage.objects.filter(scope=LimitScope.CONVERSATION, subject_id=self.pk).update(recent="")
 
     def reopen(self, *, reason: str = "reopened", actor: str = "") -> Self:
         """Reopen the conversation with its numbers, and restart its times.

@@ -36,6 +36,9 @@ PLACES = {
     ),
     Trouble.CLOCK: AdminLink("conversations.view_hostclock", "conversations_hostclock"),
     Trouble.UNREADABLE: AdminLink("conversations.view_unreadablerow", "conversations_unreadablerow"),
+    Trouble.HELD_CONVERSATIONS: AdminLink(
+        "conversations.view_conversation", "conversations_conversation", "?state__exact=open&held_at__isempty=0"
+    ),
     Trouble.TOP_UP: AdminLink("numbers.view_topup", "numbers_topup", "?last_error__isempty=0"),
 }
 

@@ -5,7 +5,9 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from django.contrib import admin
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ActionForm
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.utils import get_fields_from_path
 from django.contrib.admin.views.main import ERROR_FLAG
@@ -16,6 +18,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
 from smsproxy.crypto import number_hash
+from smsproxy.logs import redact
 from smsproxy.states import StaleState
 
 log = logging.getLogger(__name__)
@@ -34,6 +37,16 @@ _NUMBERS = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE | re.ASCII,
 )
+
+REASON_LENGTH = 200
+
+
+class ReasonForm(ActionForm):
+    """The choice of an action, with a reason for those that record one."""
+
+    reason = forms.CharField(
+        required=False, max_length=REASON_LENGTH, widget=forms.TextInput({"placeholder": "Reason, for some actions"})
+    )
 
 
 def split_numbers(search: str) -> tuple[str, list[str]]:
@@ -124,6 +137,17 @@ class ReadOnlyAdmin(BaseAdmin):
         That is the model's own "change" permission, which no form uses.
         """
         return request.user.has_perm(f"{self.opts.app_label}.{get_permission_codename('change', self.opts)}")
+
+    def apply_with_reason(
+        self, request: HttpRequest, rows: "QuerySet[Any]", verb: Callable[[Any, str, str], object]
+    ) -> None:
+        """Call verb(row, reason, actor) on each row. The reason is typed beside the action: see ReasonForm."""
+        reason = request.POST.get("reason", "").strip()[:REASON_LENGTH]
+        if not reason or redact(reason) != reason:
+            told = "Nothing was done. Type a reason beside the action, in words and without a phone number."
+            self.message_user(request, told, messages.ERROR)
+            return
+        self.apply_to_each(request, rows, lambda row, actor: verb(row, reason, actor))
 
     def apply_to_each(self, request: HttpRequest, rows: "QuerySet[Any]", verb: Callable[[Any, str], object]) -> None:
         """Call verb(row, actor) on each row. Show how many rows changed and how many had an unsuitable state."""

@@ -409,6 +409,7 @@ def test_the_tables_have_exactly_the_problem_codes():
     codes = set(re.findall(r'\bcode=f?"([a-z0-9_]+)"', text)) | set(re.findall(r'default_code = "(\w+)"', text))
     # Codes of rejected creations, which are the second argument.
     codes |= set(re.findall(r'CannotCreate\(\s*(?:\w+\.)?position,\s*"(\w+)"', text))
+    codes |= set(re.findall(r'__init__\(position, "(\w+)"', text))
     codes |= set(re.findall(r'^\s+position,\s*\n\s*"(proxy_\w+)"', text, re.MULTILINE)) | {"no_number_free"}
     codes |= set(re.findall(r'LabelNotAllowed\(\s*"(\w+)"', text))
     # Codes of Django REST framework.

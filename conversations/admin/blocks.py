@@ -1,0 +1,224 @@
+"""Blocks for staff, who create and end them. A number is typed into a form that is posted, never into a URL."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.widgets import AdminSplitDateTime
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+
+from conversations.models import Block
+from conversations.trust.blocks import (
+    REASON_LENGTH,
+    CannotBlock,
+    block_pair,
+    block_person,
+    block_prefix,
+    checked_prefix,
+    checked_reason,
+    checked_until,
+    reach,
+)
+from numbers.models import RealNumber
+from smsproxy.phone import E164_EXAMPLE, NotE164, parse_e164
+from smsproxy.staff.admin import ReadOnlyAdmin, ReasonForm
+from smsproxy.values import sentence
+
+
+def block_url(person_id: int, other_id: int | None = None) -> str:
+    """Return the URL of the form that blocks this person, or this pair. The ids are ours, not numbers."""
+    query = {"person": person_id} | ({"other": other_id} if other_id else {})
+    return f"{reverse('admin:conversations_block_add')}?{urlencode(query)}"
+
+
+def without_block_links(request: HttpRequest, fields: Sequence[Any]) -> list[Any]:
+    """Return the fields without the links to the form, for staff who may not block."""
+    may_block = request.user.has_perm("conversations.add_block")
+    return [field for field in fields if field != "blocks" or may_block]
+
+
+class PhoneNumberField(forms.CharField):
+    """A person's number in E.164, with spaces, dashes and brackets. Its errors do not repeat it."""
+
+    def __init__(self, **options: Any) -> None:
+        widget = forms.TextInput({"autocomplete": "off", "class": "vTextField"})
+        super().__init__(required=False, max_length=40, widget=widget, **options)
+
+    def clean(self, value: Any) -> str:
+        text = super().clean(value)
+        try:
+            return parse_e164(text) if text else ""
+        except NotE164 as error:
+            raise forms.ValidationError(sentence(error)) from None
+
+
+class BlockForm(forms.ModelForm):
+    """A new block: of a person by their number or by a link's id, of a pair, or of a prefix."""
+
+    person = forms.ModelChoiceField(RealNumber.objects.all(), required=False, widget=forms.HiddenInput)
+    other = forms.ModelChoiceField(RealNumber.objects.all(), required=False, widget=forms.HiddenInput)
+    number = PhoneNumberField(label="Person", help_text=f"The person's number in E.164, such as {E164_EXAMPLE}.")
+    other_number = PhoneNumberField(
+        label="Towards",
+        help_text="The number of the other person of a pair. Empty: the person is blocked towards everybody.",
+    )
+    prefix = forms.CharField(  # type: ignore[assignment]  # forms have an attribute of that name
+        required=False, max_length=20, help_text="Instead of a person: the beginning of numbers, such as +88213."
+    )
+    accept_wide = forms.BooleanField(
+        required=False, label="Whole countries", help_text="Confirms a prefix that covers most of a country."
+    )
+    reason = forms.CharField(
+        max_length=REASON_LENGTH,
+        widget=forms.TextInput({"class": "vTextField"}),
+        help_text="In words, without phone numbers and texts.",
+    )
+    until = forms.SplitDateTimeField(
+        required=False, widget=AdminSplitDateTime, help_text="UTC. Empty: until somebody ends it."
+    )
+
+    class Meta:
+        model = Block
+        fields: Sequence[str] = []
+
+    def clean_reason(self) -> Any:
+        return self._checked(lambda: checked_reason(self.cleaned_data["reason"]))
+
+    def clean_until(self) -> Any:
+        return self._checked(lambda: checked_until(self.cleaned_data["until"]))
+
+    def clean(self) -> dict[str, Any]:
+        data: dict[str, Any] = self.cleaned_data
+        has_person = bool(data.get("person") or data.get("number"))
+        has_prefix = bool(data.get("prefix"))
+        if not self.errors and has_person == has_prefix:
+            raise forms.ValidationError("Expected a person or a prefix: one of the two.")
+        if data.get("person") and data.get("number"):
+            self.add_error("number", "Expected no number: the person was chosen by the link.")
+        if data.get("other") and data.get("other_number"):
+            self.add_error("other_number", "Expected no number: the other person was chosen by the link.")
+        if data.get("other_number") and data["other_number"] == data.get("number"):
+            self.add_error("other_number", "Expected two people, found the same number twice.")
+        if has_prefix and (data.get("other") or data.get("other_number")):
+            self.add_error("other_number", "Expected no other person: a prefix is blocked towards everybody.")
+        if has_prefix and "prefix" not in self.errors:
+            try:
+                data["prefix"] = checked_prefix(data["prefix"], accept_wide=data["accept_wide"])
+            except CannotBlock as error:
+                self.add_error("prefix", sentence(error))
+        if not self.errors and self._is_blocked_already():
+            raise forms.ValidationError("This block is active already: see the list.")
+        return data
+
+    def block(self, actor: str) -> Block:
+        """Create the block."""
+        data = self.cleaned_data
+        options = {"reason": data["reason"], "until": data["until"], "actor": actor}
+        if data["prefix"]:
+            return block_prefix(data["prefix"], accept_wide=data["accept_wide"], **options)
+        typed = RealNumber.objects.get_or_create_many(filter(None, [data["number"], data["other_number"]]))
+        person = data["person"] or typed[data["number"]]
+        other = data["other"] or typed.get(data["other_number"])
+        return block_pair(person, other, **options) if other else block_person(person, **options)
+
+    def _is_blocked_already(self) -> bool:
+        data = self.cleaned_data
+        known = RealNumber.objects.by_number(filter(None, [data["number"], data["other_number"]]))
+        person, other = data["person"] or known.get(data["number"]), data["other"] or known.get(data["other_number"])
+        is_new = (data["number"] and not person) or (data["other_number"] and not other)
+        return not is_new and Block.objects.active().of(person, other, data["prefix"]).exists()
+
+    def _post_clean(self) -> None:
+        """Leave the empty instance as it is: the use case creates the row."""
+
+    @staticmethod
+    def _checked(check: Callable[[], Any]) -> Any:
+        try:
+            return check()
+        except CannotBlock as error:
+            raise forms.ValidationError(sentence(error)) from None
+
+
+def _chosen(request: HttpRequest) -> str:
+    """Describe the people that a link has chosen, with masked numbers."""
+    ids = [request.GET.get(name, "") for name in ("person", "other")]
+    people = RealNumber.objects.in_bulk([int(pk) for pk in ids if pk.isdecimal() and len(pk) < 19])
+    shown = [str(people[int(pk)]) for pk in ids if pk.isdecimal() and int(pk) in people]
+    if not shown:
+        return "Block a person by their number, two people towards each other, or all numbers with a prefix."
+    towards = f" and {shown[1]} towards each other" if len(shown) > 1 else " towards everybody"
+    return f"Block {shown[0]}{towards}: their messages are stored and not passed on, and queued ones are cancelled."
+
+
+class ActiveFilter(admin.SimpleListFilter):
+    """Blocks that apply now, or have ended."""
+
+    title = "active"
+    parameter_name = "active"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("yes", "Yes"), ("no", "No")]
+
+    def queryset(self, request: HttpRequest, queryset: "QuerySet[Block]") -> "QuerySet[Block]":
+        if self.value() not in ("yes", "no"):
+            return queryset
+        active = Q(pk__in=Block.objects.active())
+        return queryset.filter(active if self.value() == "yes" else ~active)
+
+
+@admin.register(Block)
+class BlockAdmin(ReadOnlyAdmin):
+    list_display = [
+        "__str__",
+        "person",
+        "other",
+        "prefix",
+        "is_active",
+        "reason",
+        "created_by",
+        "created_at",
+        "until",
+        "ended_at",
+        "ended_by",
+        "ended_reason",
+    ]
+    list_filter = [ActiveFilter, "created_at", "until"]
+    list_select_related = ["person", "other"]
+    search_fields = ["reason", "created_by"]
+    search_help_text = "By reason or member of staff. Real numbers are not searched: the search is a URL."
+    actions = ["end"]
+    action_form = ReasonForm
+    form = BlockForm
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm("conversations.add_block")
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        if obj is not None:
+            return self.list_display[1:]
+        typed = [] if "person" in request.GET else ["number", "other_number", "prefix", "accept_wide"]
+        return [*typed, "reason", "until", "person", "other"]
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Show whom a link has chosen, masked."""
+        chosen = {} if obj else {"description": _chosen(request)}
+        return [(None, {"fields": self.get_fields(request, obj)} | chosen)]
+
+    def save_model(self, request: HttpRequest, obj: Block, form: Any, change: bool) -> None:
+        block = form.block(request.user.get_username())
+        obj.pk = block.pk
+        obj.refresh_from_db()
+        if block.prefix:
+            messages.info(request, f"{block.prefix} begins the numbers of {reach(block.prefix)}.")
+
+    @admin.display(boolean=True, description="active")
+    def is_active(self, block: Block) -> bool:
+        return block.is_active
+
+    @admin.action(description="End, for a reason", permissions=["change_state"])
+    def end(self, request: HttpRequest, queryset: "QuerySet[Block]") -> None:
+        self.apply_with_reason(request, queryset, lambda block, reason, actor: block.end(reason=reason, actor=actor))

@@ -1,0 +1,200 @@
+"""Blocks by staff: a person, a pair of people towards each other, or all numbers with a prefix.
+
+A block stops messages from a person, not to them. It also keeps new conversations from beginning with them. The gates
+read the active blocks with each message. So a block applies at once, and it stops by itself at its `until`.
+What is still queued from a blocked person is cancelled. A message that is being processed at that moment may still go.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from datetime import datetime
+from typing import NamedTuple
+
+import phonenumbers
+from django.core.exceptions import ImproperlyConfigured
+from django.db import models, transaction
+from django.db.models import QuerySet
+from django.db.models.functions import Cast
+from django.utils import timezone
+
+from conversations.models import Block, OutboundMessage, OutboundState
+from numbers.models import RealNumber
+from smsproxy.crypto import decrypt
+from smsproxy.logs import redact
+from smsproxy.states import StaleState
+
+PREFIX_DIGITS = (2, 11)
+# Digits after the country code. With fewer, a prefix is most of a country.
+NARROW_DIGITS = 2
+# Numbers are encrypted, so counting decrypts them. This many take about half a second.
+MOST_COUNTED = 10_000
+REASON_LENGTH = 200
+_CANCELLED = "its sender was blocked"
+
+
+class CannotBlock(ValueError):
+    """The block is not possible. field: the argument at fault. The message holds no number of a person."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class Reach(NamedTuple):
+    """The known people whose numbers have a prefix. counted: the people looked at, the newest MOST_COUNTED at most."""
+
+    people: int
+    counted: int
+
+    def __str__(self) -> str:
+        if self.counted < MOST_COUNTED:
+            return f"{self.people} of the people that we know"
+        return f"{self.people} of the newest {MOST_COUNTED:,} people that we know"
+
+
+def block_person(person: RealNumber, *, reason: str, actor: str, until: datetime | None = None) -> Block:
+    """Stop all messages of this person, and cancel those that are queued. Raises CannotBlock."""
+    with transaction.atomic():
+        block = _create(reason, actor, until, person=person)
+        _cancel(_queued().filter(inbound__sender=person), actor)
+    return block
+
+
+def block_pair(one: RealNumber, other: RealNumber, *, reason: str, actor: str, until: datetime | None = None) -> Block:
+    """Stop the messages of these two to each other, and cancel those that are queued. Raises CannotBlock.
+
+    Others in a group still get their messages.
+    """
+    if one == other:
+        raise CannotBlock("other", "expected two people, found the same person twice")
+    with transaction.atomic():
+        block = _create(reason, actor, until, person=one, other=other)
+        _cancel(_queued().filter(inbound__sender=one, recipient=other), actor)
+        _cancel(_queued().filter(inbound__sender=other, recipient=one), actor)
+    return block
+
+
+def block_prefix(
+    prefix: str, *, reason: str, actor: str, until: datetime | None = None, accept_wide: bool = False
+) -> Block:
+    """Stop all messages from numbers that begin with the prefix, and cancel those that are queued. Raises CannotBlock.
+
+    accept_wide: block even most of a country.
+    """
+    prefix = checked_prefix(prefix, accept_wide=accept_wide)
+    with transaction.atomic():
+        block = _create(reason, actor, until, prefix=prefix)
+        senders = RealNumber.objects.filter(inbound_messages__relays__state=OutboundState.QUEUED).distinct()
+        for person_id in _with_prefix(prefix, senders):
+            _cancel(_queued().filter(inbound__sender=person_id), actor)
+    return block
+
+
+def checked_reason(reason: str) -> str:
+    """Return the reason without spaces around it. Raises CannotBlock if it is empty, too long or holds a number."""
+    reason = reason.strip()
+    if not reason or len(reason) > REASON_LENGTH:
+        raise CannotBlock("reason", f"expected a reason of 1 to {REASON_LENGTH} characters, found {len(reason)}")
+    if redact(reason) != reason:
+        raise CannotBlock("reason", "expected a reason without a phone number: lists show it")
+    return reason
+
+
+def checked_until(until: datetime | None) -> datetime | None:
+    if until is not None and until <= timezone.now():
+        raise CannotBlock("until", "expected a time in the future, or none, found one in the past")
+    return until
+
+
+def checked_prefix(prefix: str, *, accept_wide: bool = False) -> str:
+    """Return the prefix without spaces. Raises CannotBlock if it is none, or most of a country and not accepted so."""
+    prefix = prefix.replace(" ", "")
+    least, most = PREFIX_DIGITS
+    if not re.fullmatch(rf"\+[0-9]{{{least},{most}}}", prefix):
+        raise CannotBlock("prefix", f"expected “+” and {least} to {most} digits, such as +88213")
+    if not accept_wide and (countries := widely_covered(prefix)):
+        told = ", ".join(countries[:5]) + (" and more" if len(countries) > 5 else "")
+        raise CannotBlock(
+            "prefix",
+            f"expected more digits: {prefix} begins all numbers, or a large part, of {told}. It covers "
+            f"{reach(prefix)}. Add digits, or confirm that you want to block them all",
+        )
+    return prefix
+
+
+def widely_covered(prefix: str) -> Sequence[str]:
+    """Return the countries of which this prefix begins all numbers or a large part, such as ["GB", ...] for +447."""
+    digits = prefix.removeprefix("+")
+    countries = []
+    for code, regions in phonenumbers.COUNTRY_CODE_TO_REGION_CODE.items():
+        rest = digits.removeprefix(str(code))
+        if str(code).startswith(digits) or (rest != digits and len(rest) < NARROW_DIGITS):
+            countries += [_country_name(region) for region in regions]
+        elif rest != digits:
+            countries += [region for region in regions if _is_country_code(rest, region)]
+    return countries
+
+
+def reach(prefix: str) -> Reach:
+    """Count the known people whose numbers begin with the prefix."""
+    newest = RealNumber.objects.order_by("-pk")[:MOST_COUNTED]
+    return Reach(sum(1 for _ in _with_prefix(prefix, newest)), newest.count())
+
+
+def find_blocked(numbers: Sequence[str]) -> tuple[int, int | None] | None:
+    """Return the position of a number that no conversation between these E.164 numbers may have, or None.
+
+    For a blocked pair, also the position of the other. Otherwise that is None.
+    """
+    concerned = models.Q(person__in=RealNumber.objects.with_number(*numbers)) | ~models.Q(prefix="")
+    blocks = list(Block.objects.active().filter(concerned).order_by("pk"))
+    if not blocks:
+        return None
+    known = RealNumber.objects.by_number(numbers)
+    positions = {known[number].pk: position for position, number in enumerate(numbers) if number in known}
+    for block in blocks:
+        if block.person_id is None:
+            found = next((place for place, number in enumerate(numbers) if number.startswith(block.prefix)), None)
+            if found is not None:
+                return found, None
+        elif block.other_id is None:
+            return positions[block.person_id], None
+        elif block.other_id in positions:
+            first, second = sorted((positions[block.person_id], positions[block.other_id]))
+            return second, first
+    return None
+
+
+def _create(reason: str, actor: str, until: datetime | None, **target: RealNumber | str) -> Block:
+    return Block.objects.create(reason=checked_reason(reason), until=checked_until(until), created_by=actor, **target)
+
+
+def _queued() -> "QuerySet[OutboundMessage]":
+    return OutboundMessage.objects.filter(state=OutboundState.QUEUED).defer("text")
+
+
+def _cancel(messages: Iterable[OutboundMessage], actor: str) -> None:
+    for message in messages:
+        with suppress(StaleState):  # A worker has just claimed it.
+            message.cancel(reason=_CANCELLED, actor=actor)
+
+
+def _with_prefix(prefix: str, people: "QuerySet[RealNumber]") -> Iterator[int]:
+    """Return the ids of those whose number begins with the prefix. A number that no key decrypts is left out."""
+    # As text, the field is not decrypted by the query, which one such number would stop.
+    for pk, token in people.annotate(token=Cast("number", models.TextField())).values_list("pk", "token"):
+        with suppress(ImproperlyConfigured):
+            if decrypt(token).startswith(prefix):
+                yield pk
+
+
+def _country_name(region: str) -> str:
+    return "no country" if region == "001" else region
+
+
+def _is_country_code(digits: str, region: str) -> bool:
+    """Return whether these digits after the country code begin all numbers of the region, as 246 does for Barbados."""
+    metadata = phonenumbers.PhoneMetadata.metadata_for_region(region)
+    leading = metadata.leading_digits if metadata else None
+    return bool(leading and re.fullmatch(leading, digits))
