@@ -231,6 +231,8 @@ CONFIRMATION_TEXT = env.message_template("CONFIRMATION_TEXT", "Reply to this SMS
 # At most once a day, to a sender whose conversation has ended, or who has no conversation with the number.
 ENDED_NOTICE = env.message_template("ENDED_NOTICE", "This conversation has ended. Your message was not passed on.")
 NO_ROUTE_NOTICE = env.message_template("NO_ROUTE_NOTICE", "")
+# To a participant, once: another one has opted out with STOP, and receives nothing. {label}: of that person.
+OPTED_OUT_NOTICE = env.message_template("OPTED_OUT_NOTICE", "{label} is not receiving messages at the moment.")
 # To each participant whose virtual number was replaced, from the new number. {label}: as above.
 REPLACED_NOTICE = env.message_template("REPLACED_NOTICE", "From now on, text this number to talk to {label}")
 # To the sender of a message that was too long to relay. {segments} and {most} count SMS.
@@ -240,6 +242,22 @@ TOO_LONG_NOTICE = env.message_template(
 # To the sender of an undelivered message, at most once in UNDELIVERED_NOTICE_INTERVAL_SECONDS.
 UNDELIVERED_NOTICE = env.message_template("UNDELIVERED_NOTICE", "Your last message could not be delivered.")
 UNDELIVERED_NOTICE_INTERVAL_SECONDS = env.seconds("UNDELIVERED_NOTICE_INTERVAL_SECONDS", default=3600, at_least=1)
+
+# Keywords -------------------------------------------------------------------------------------------------------------
+
+# Who runs this service, and where people get help: {operator} and {contact} in the answers to keywords.
+OPERATOR_NAME = env.text("OPERATOR_NAME", "")
+OPERATOR_CONTACT = env.text("OPERATOR_CONTACT", "")
+# The answers to STOP, START and HELP. An empty answer is never sent.
+STOP_ANSWER = env.message_template(
+    "STOP_ANSWER", "{operator}: you will get no more messages from our numbers. Text START to get them again."
+)
+START_ANSWER = env.message_template("START_ANSWER", "{operator}: you get messages again. Text STOP to end them.")
+HELP_ANSWER = env.message_template(
+    "HELP_ANSWER", "{operator} passes on messages between people. Help: {contact}. Text STOP to end messages."
+)
+# Virtual numbers to which the carrier itself answers STOP and START, by country and type. We do not answer there.
+CARRIER_ANSWERS_STOP = env.number_kinds("CARRIER_ANSWERS_STOP", default="US:toll-free")
 
 # Long messages --------------------------------------------------------------------------------------------------------
 

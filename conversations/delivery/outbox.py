@@ -1,4 +1,7 @@
-"""Queue messages in the outbox, in the caller's transaction, and wake the workers after its commit."""
+"""Queue messages in the outbox, in the caller's transaction, and wake the workers after its commit.
+
+Nothing is queued for a person who has opted out, except the answer to a keyword of theirs.
+"""
 
 from collections.abc import Iterable
 
@@ -11,18 +14,21 @@ from numbers.models import RealNumber, VirtualNumber
 from smsproxy.carriers.gsm7 import segments
 
 
-def queue_relay(inbound: InboundMessage, to: Participant, text: str) -> OutboundMessage:
-    """Queue a message that relays an inbound message, and is as old as that one."""
+def queue_relay(inbound: InboundMessage, to: Participant, text: str) -> OutboundMessage | None:
+    """Queue a message that relays an inbound message, and is as old as that one. Return None if it was not queued."""
     return _queue(MessageKind.RELAY, to.proxy_number_id, to.real_number_id, text, participant=to, inbound=inbound)
 
 
-def queue_notice(to: Participant, text: str) -> OutboundMessage:
-    """Queue a notice to a participant."""
+def queue_notice(to: Participant, text: str) -> OutboundMessage | None:
+    """Queue a notice to a participant. Return None if it was not queued."""
     return _queue(MessageKind.NOTICE, to.proxy_number_id, to.real_number_id, text, participant=to)
 
 
 def queue_notices(notices: Iterable[tuple[Participant, str]]) -> None:
     """Queue several notices with as many queries as one takes."""
+    notices = list(notices)
+    people = RealNumber.objects.filter(pk__in=[to.real_number_id for to, _ in notices])
+    opted_out = set(people.opted_out().values_list("pk", flat=True))
     messages = OutboundMessage.objects.bulk_create(
         OutboundMessage(
             kind=MessageKind.NOTICE,
@@ -34,6 +40,7 @@ def queue_notices(notices: Iterable[tuple[Participant, str]]) -> None:
             conversation=to.conversation,
         )
         for to, text in notices
+        if to.real_number_id not in opted_out
     )
     MessageEvent.objects.bulk_create(
         MessageEvent(message=message, new_state=message.state, reason=f"queued as {MessageKind.NOTICE.label}")
@@ -46,12 +53,17 @@ def queue_notice_once(dedup_key: str, sender: VirtualNumber, recipient: RealNumb
     """Queue a notice unless one with this key exists. Return whether it was queued."""
     try:
         with transaction.atomic():
-            _queue(MessageKind.NOTICE, sender.pk, recipient.pk, text, dedup_key=dedup_key)
+            message = _queue(MessageKind.NOTICE, sender.pk, recipient.pk, text, dedup_key=dedup_key)
     except IntegrityError:
         if OutboundMessage.objects.filter(dedup_key=dedup_key).exists():
             return False
         raise
-    return True
+    return message is not None
+
+
+def queue_keyword_answer(sender: VirtualNumber, recipient: RealNumber, text: str) -> None:
+    """Queue the answer to STOP, START or HELP, even for a person who has opted out."""
+    _queue(MessageKind.KEYWORD_ANSWER, sender.pk, recipient.pk, text)
 
 
 def _queue(
@@ -63,7 +75,9 @@ def _queue(
     participant: Participant | None = None,
     inbound: InboundMessage | None = None,
     dedup_key: str | None = None,
-) -> OutboundMessage:
+) -> OutboundMessage | None:
+    if kind != MessageKind.KEYWORD_ANSWER and RealNumber.objects.opted_out().filter(pk=recipient_id).exists():
+        return None
     message = OutboundMessage.objects.create(
         kind=kind,
         sender_id=sender_id,

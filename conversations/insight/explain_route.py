@@ -122,7 +122,7 @@ def explain_route(sender: str, recipient: str) -> RouteExplanation:
             sender_is_known=True,
             conversation=ConversationFound.of(conversation),
             author=ParticipantView.of(participant),
-            recipients=[ParticipantView.of(other) for other in context.others]
+            recipients=[ParticipantView.of(other) for other in context.recipients]
             if outcome == InboundOutcome.RELAYED
             else (),
             reopens=outcome == InboundOutcome.RELAYED and context.reopens,
@@ -170,6 +170,10 @@ def _explain_found(
 ) -> str:
     if outcome == InboundOutcome.ENDED:
         return f"{_ended(conversation)}, and {_not_reopened(conversation)}."
+    if context.has_opted_out:
+        return f"The pair belongs to participant {participant.position}, who has opted out with STOP. START ends that."
+    if outcome == InboundOutcome.OPTED_OUT:
+        return f"The pair belongs to participant {participant.position}, but nobody receives: the others opted out."
     if outcome != InboundOutcome.RELAYED:
         return f"The pair belongs to participant {participant.position}, but a gate stops the text: {outcome.label}."
     if context.reopens:
@@ -201,6 +205,8 @@ def _explain_missing(
 ) -> str:
     if outcome == InboundOutcome.LOOP:
         return "The sender is a virtual number of ours: a reply could cause an endless loop."
+    if outcome == InboundOutcome.OPTED_OUT:
+        return "The sender has opted out with STOP. START ends that."
     if number is None:
         return "The recipient is not one of our numbers."
     if person is None:

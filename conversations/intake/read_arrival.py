@@ -14,6 +14,7 @@ from django.db import connection
 from django.utils import timezone
 
 from conversations.models import Block, Conversation, LateMessagePolicy, Participant
+from conversations.trust.keywords import Keyword, find_keyword
 from numbers.models import RealNumber, VirtualNumber
 from smsproxy.carriers import gsm7
 from smsproxy.crypto import keyed_hash
@@ -119,6 +120,16 @@ class InboundContext:
         return f"{self.author.name}: {self.text}"
 
     @cached_property
+    def has_opted_out(self) -> bool:
+        """Whether the sender has opted out."""
+        return self.sender is not None and self.sender.opted_out_at is not None
+
+    @cached_property
+    def keyword(self) -> Keyword | None:
+        """The keyword that the whole body is, or None."""
+        return find_keyword(self.text, has_opted_out=self.has_opted_out)
+
+    @cached_property
     def segments(self) -> int:
         """The number of SMS that relaying it takes."""
         return gsm7.segments(self.relayed_text).count
@@ -182,6 +193,9 @@ def read_arrival_locked(sender: str | None, recipient: str, text: str) -> Inboun
 
     The pair of numbers may get or lose a conversation between the lock and the read; then both are done again.
     """
+    if sender and find_keyword(text, has_opted_out=True):
+        # It changes this row. A creation locks people before conversations, too: one order prevents deadlocks.
+        list(RealNumber.objects.with_number(sender).select_for_update(no_key=True).values_list("pk"))
     while True:
         locked = Participant.objects.find_author(sender, recipient) if sender else None
         context = read_arrival(sender, recipient, text)

@@ -16,6 +16,7 @@ from conversations.intake import fast_path
 from conversations.intake.gates import decide
 from conversations.intake.read_arrival import InboundContext, read_arrival, read_arrival_locked
 from conversations.models import InboundMessage, InboundOutcome, LongMessage
+from conversations.trust.keyword_answers import answer_keyword, opted_out_notice
 from numbers.models import RealNumber
 from smsproxy.carriers.base import InboundText
 from smsproxy.states import StaleState
@@ -99,6 +100,15 @@ def _write(message: InboundMessage, context: InboundContext) -> bool:
         context.author.conversation.touch()
         for other in context.recipients:
             queue_relay(message, other, context.relayed_text)
+    elif context.keyword and message.outcome == InboundOutcome.KEYWORD:
+        if message.sender:
+            answer_keyword(
+                context.keyword,
+                message.sender,
+                context.virtual_number,
+                author=context.author,
+                sent_at=message.sent_at,
+            )
     else:
         _queue_notice(message, context)
     return True
@@ -143,6 +153,8 @@ def _notice(message: InboundMessage, context: InboundContext) -> tuple[str, str]
         for name, number in numbers.items():
             notice = notice.replace(name, str(number))
         return notice, f"too-long:{message.pk}"
+    if message.outcome == InboundOutcome.OPTED_OUT and context.author:
+        return opted_out_notice(context.author, context.others)
     # Once a day, since the sender may be a machine.
     notices = {InboundOutcome.ENDED: settings.ENDED_NOTICE, InboundOutcome.NO_ROUTE: settings.NO_ROUTE_NOTICE}
     today = timezone.now().date().isoformat()
