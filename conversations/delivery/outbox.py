@@ -25,10 +25,7 @@ def queue_notice(to: Participant, text: str) -> OutboundMessage | None:
 
 
 def queue_notices(notices: Iterable[tuple[Participant, str]]) -> None:
-    """Queue several notices with as many queries as one takes."""
-    notices = list(notices)
-    people = RealNumber.objects.filter(pk__in=[to.real_number_id for to, _ in notices])
-    opted_out = set(people.opted_out().values_list("pk", flat=True))
+    """Queue several notices with as many queries as one takes. The rows of the people are loaded and locked."""
     messages = OutboundMessage.objects.bulk_create(
         OutboundMessage(
             kind=MessageKind.NOTICE,
@@ -40,7 +37,7 @@ def queue_notices(notices: Iterable[tuple[Participant, str]]) -> None:
             conversation=to.conversation,
         )
         for to, text in notices
-        if to.real_number_id not in opted_out
+        if to.real_number.opted_out_at is None
     )
     MessageEvent.objects.bulk_create(
         MessageEvent(message=message, new_state=message.state, reason=f"queued as {MessageKind.NOTICE.label}")

@@ -56,7 +56,6 @@ def create_conversation(
         return made
     _reject_duplicates(people)
     _refuse_virtual_numbers(people)
-    _refuse_opted_out(people, RealNumber.objects.by_number(person.number for person in people))
     answers = _look_up_phones(people)
     try:
         return _create(people, terms, created_by, request_id or IdempotencyKey(key="", hash=""), answers)
@@ -101,7 +100,6 @@ def _create(
         with suppress(Conflict), transaction.atomic():
             known = RealNumber.objects.by_number(person.number for person in people)
             _lock(known.values())
-            # Again, with their rows locked: somebody may have texted STOP since the first look.
             _refuse_opted_out(people, known)
             real_numbers, newcomers = _real_numbers(people, known)
             store_results({row.number: row for row in real_numbers}, answers)
@@ -152,6 +150,8 @@ def _refuse_virtual_numbers(people: Sequence[ParticipantSpec]) -> None:
 
 def _look_up_phones(people: Sequence[ParticipantSpec]) -> dict[str, LookupResult]:
     """Return what the lookup answers, by number. Call it outside the transaction: it may use the network."""
+    if settings.LOOKUP != "offline":  # Before the lookups are paid for. The transaction checks it again.
+        _refuse_opted_out(people, RealNumber.objects.by_number(person.number for person in people))
     try:
         return look_up([person.number for person in people])
     except NumberNotValid as error:
