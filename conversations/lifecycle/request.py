@@ -69,8 +69,8 @@ class OptedOut(CannotCreate):
     def __init__(self, position: int) -> None:
         super().__init__(
             position,
-            "opted_out",
-            "has opted out of messages with STOP. They can text START to any number of ours that they know",
+            code="opted_out",
+            detail="has opted out of messages with STOP. They can text START to any number of ours that they know",
         )
 
 

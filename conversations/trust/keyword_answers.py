@@ -77,7 +77,8 @@ def _stop(
 
 
 def _start(person: RealNumber, number: VirtualNumber | None, sent_at: datetime | None) -> None:
-    if sent_at and person.opted_out_at and sent_at < person.opted_out_at:
+    # The carrier's times are whole seconds.
+    if sent_at and person.opted_out_at and sent_at < person.opted_out_at.replace(microsecond=0):
         return  # It was sent before the STOP.
     try:
         person.opt_in(reason="texted START")
