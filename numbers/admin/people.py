@@ -40,7 +40,7 @@ class ReasonForm(forms.Form):
 class RealNumberAdmin(AuditedViewAdmin):
     """People's numbers, masked. No search by number, since search terms end up in URLs, and so in logs."""
 
-    list_display = ["__str__", "country", "line_type", "looked_up_with", "looked_up_at", "opted_out_at", "created_at"]
+    list_display = ["__str__", "country", "opted_out_at", "line_type", "looked_up_with", "looked_up_at", "created_at"]
     list_filter = [("opted_out_at", admin.EmptyFieldListFilter), "country", "line_type", "looked_up_at"]
     readonly_fields = ["masked", "in_full"]
     ordering = ["-id"]
