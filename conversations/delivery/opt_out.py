@@ -28,7 +28,7 @@ def opt_out(person: RealNumber, *, reason: str, since: datetime | None = None) -
 def opt_out_by_carrier(message: OutboundMessage, code: str) -> None:
     """Opt out the recipient of a message that the carrier refused for this reason. code: the carrier's.
 
-    A person who has opted in since the message was queued stays opted in: they texted START after that refusal.
+    A person who has opted in since the message was queued stays opted in: the refusal may be older than that.
     """
     person = RealNumber.objects.only("opted_out_at").get(pk=message.recipient_id)
     if person.events.filter(new_state=PersonState.RECEIVES, created_at__gt=message.created_at).exists():

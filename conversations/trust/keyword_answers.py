@@ -4,10 +4,11 @@ The other participants learn in neutral words that a person receives nothing, on
 where STOP was texted, in any other when they next write. They never learn why.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.conf import settings
+from django.db.models import prefetch_related_objects
 from django.utils import timezone
 
 from conversations.delivery.opt_out import opt_out
@@ -46,7 +47,7 @@ def answer_keyword(
             _answer(person, number, settings.HELP_ANSWER)
 
 
-def opted_out_notice(to: Participant, others: Iterable[Participant]) -> tuple[str, str]:
+def opted_out_notice(to: Participant, others: Sequence[Participant]) -> tuple[str, str]:
     """Return the notice that one of the others receives nothing, and the key under which it is sent once.
 
     Return empty strings if none of them has opted out.
@@ -121,18 +122,20 @@ def _counterparts(
 
     They are the others in the conversation of the STOP, and the authors of messages that were just cancelled.
     """
-    found: dict[int, tuple[Participant, Participant]] = {}
+    about: dict[int, Participant] = {}
+    relays = [message for message in cancelled if message.kind == MessageKind.RELAY]
+    prefetch_related_objects(relays, "participant")
+    authors = Participant.objects.filter(inbound_messages__in={message.inbound_id for message in relays})
+    by_conversation = {message.conversation_id: message.participant for message in relays if message.participant}
+    for wrote in authors.distinct():
+        if wrote.conversation_id in by_conversation:
+            about[wrote.current.pk] = by_conversation[wrote.conversation_id]
     if author and author.conversation.is_live() and author.conversation.held_at is None:
-        found = {other.pk: (other, author) for other in author.others()}
-    relays = [message.pk for message in cancelled if message.kind == MessageKind.RELAY]
-    lost = OutboundMessage.objects.filter(pk__in=relays, inbound__participant__isnull=False).defer("text")
-    for message in lost.select_related("participant", "inbound__participant"):
-        if message.participant and message.inbound and message.inbound.participant:
-            to = message.inbound.participant.current
-            # A released number may stand for another conversation of the same person.
-            if to.released_at is None:
-                found.setdefault(to.pk, (to, message.participant))
-    return list(found.values())
+        about |= {other.pk: author for other in author.others().select_related(None)}
+    # A released number may stand for another conversation of the same person.
+    told = Participant.objects.unreleased().filter(pk__in=about).select_related("proxy_number", "real_number")
+    # The number itself is not needed: one that cannot be decrypted must not stop a STOP.
+    return [(to, about[to.pk]) for to in told.defer("real_number__number")]
 
 
 def _notice(about: Participant, person: RealNumber, to: Participant) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from conversations.delivery import opt_out as delivery_opt_out
@@ -447,6 +448,17 @@ def test_nobody_who_has_opted_out_is_told_of_another(text, pair):
     assert messages_to(ALICE) == [STOPPED]
     # Bob was told of Alice's, and that was cancelled by his own STOP.
     assert messages_to(BOB) == [STOPPED]
+
+
+def test_a_counterpart_whose_row_cannot_be_decrypted_does_not_stop_a_stop(text, pair):
+    alice, bob = pair
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE numbers_realnumber SET number = 'unreadable' WHERE id = %s", [alice.real_number_id])
+
+    assert text(BOB, proxy_of(bob), "STOP").outcome == "keyword"
+
+    assert has_opted_out(BOB)
+    assert OutboundMessage.objects.filter(recipient=alice.real_number_id).count() == 1
 
 
 # START and HELP -------------------------------------------------------------------------------------------------------
