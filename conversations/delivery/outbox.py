@@ -1,6 +1,7 @@
 """Queue messages in the outbox, in the caller's transaction, and wake the workers after its commit.
 
-Nothing is queued for a person who has opted out, except the answer to a keyword of theirs.
+Nothing is queued for a person who has opted out, except the answer to a keyword of theirs. For relays this is checked
+where their recipients are read: conversations/intake/read_arrival.py.
 """
 
 from collections.abc import Iterable
@@ -14,13 +15,18 @@ from numbers.models import RealNumber, VirtualNumber
 from smsproxy.carriers.gsm7 import segments
 
 
-def queue_relay(inbound: InboundMessage, to: Participant, text: str) -> OutboundMessage | None:
-    """Queue a message that relays an inbound message, and is as old as that one. Return None if it was not queued."""
+def queue_relay(inbound: InboundMessage, to: Participant, text: str) -> OutboundMessage:
+    """Queue a message that relays an inbound message, and is as old as that one.
+
+    to: one of the recipients that `read_arrival` returned in this transaction, so not a person who has opted out.
+    """
     return _queue(MessageKind.RELAY, to.proxy_number_id, to.real_number_id, text, participant=to, inbound=inbound)
 
 
 def queue_notice(to: Participant, text: str) -> OutboundMessage | None:
-    """Queue a notice to a participant. Return None if it was not queued."""
+    """Queue a notice to a participant. Return None if they have opted out."""
+    if _has_opted_out(to.real_number_id):
+        return None
     return _queue(MessageKind.NOTICE, to.proxy_number_id, to.real_number_id, text, participant=to)
 
 
@@ -48,19 +54,25 @@ def queue_notices(notices: Iterable[tuple[Participant, str]]) -> None:
 
 def queue_notice_once(dedup_key: str, sender: VirtualNumber, recipient: RealNumber, text: str) -> bool:
     """Queue a notice unless one with this key exists. Return whether it was queued."""
+    if _has_opted_out(recipient.pk):
+        return False
     try:
         with transaction.atomic():
-            message = _queue(MessageKind.NOTICE, sender.pk, recipient.pk, text, dedup_key=dedup_key)
+            _queue(MessageKind.NOTICE, sender.pk, recipient.pk, text, dedup_key=dedup_key)
     except IntegrityError:
         if OutboundMessage.objects.filter(dedup_key=dedup_key).exists():
             return False
         raise
-    return message is not None
+    return True
 
 
 def queue_keyword_answer(sender: VirtualNumber, recipient: RealNumber, text: str) -> None:
     """Queue the answer to STOP, START or HELP, even for a person who has opted out."""
     _queue(MessageKind.KEYWORD_ANSWER, sender.pk, recipient.pk, text)
+
+
+def _has_opted_out(person_id: int) -> bool:
+    return RealNumber.objects.opted_out().filter(pk=person_id).exists()
 
 
 def _queue(
@@ -72,9 +84,7 @@ def _queue(
     participant: Participant | None = None,
     inbound: InboundMessage | None = None,
     dedup_key: str | None = None,
-) -> OutboundMessage | None:
-    if kind != MessageKind.KEYWORD_ANSWER and RealNumber.objects.opted_out().filter(pk=recipient_id).exists():
-        return None
+) -> OutboundMessage:
     message = OutboundMessage.objects.create(
         kind=kind,
         sender_id=sender_id,

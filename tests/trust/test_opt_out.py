@@ -7,7 +7,7 @@ from django.db import connection
 from django.utils import timezone
 
 from conversations.delivery import opt_out as delivery_opt_out
-from conversations.delivery.outbox import queue_keyword_answer, queue_notice, queue_notice_once, queue_relay
+from conversations.delivery.outbox import queue_keyword_answer, queue_notice, queue_notice_once
 from conversations.intake import fast_path, gates, receive
 from conversations.intake.read_arrival import read_arrival
 from conversations.models import (
@@ -565,12 +565,10 @@ def test_stop_beyond_the_bound_of_answers_is_obeyed(text, pair):
 # When a message is queued ---------------------------------------------------------------------------------------------
 
 
-def test_no_function_of_the_outbox_queues_for_a_person_who_has_opted_out(pair):
-    alice, bob = pair
+def test_no_notice_is_queued_for_a_person_who_has_opted_out(pair):
+    bob = pair[1]
     person(BOB).opt_out(reason="texted STOP")
-    inbound = InboundMessage.objects.create(carrier_message_id="in-1", outcome="relayed", participant=alice, text="hi")
 
-    assert queue_relay(inbound, bob, "hi") is None
     assert queue_notice(bob, "hi") is None
     assert queue_notice_once("key", bob.proxy_number, bob.real_number, "hi") is False
     queue_keyword_answer(bob.proxy_number, bob.real_number, STOPPED)
