@@ -136,6 +136,21 @@ def unsigned_webhooks(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[
     ]
 
 
+@register(TAG, deploy=True)
+def operator(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    if settings.CARRIER != "vonage":
+        return []
+    return [
+        Warning(
+            f"CARRIER=vonage, but {name} is not set: the answers to STOP, START and HELP do not say {what}.",
+            hint="Set it. Carriers, and the law in many countries, require these answers to name the sender.",
+            id="smsproxy.W004",
+        )
+        for name, what in (("OPERATOR_NAME", "who sends them"), ("OPERATOR_CONTACT", "where people get help"))
+        if not getattr(settings, name)
+    ]
+
+
 @register(Tags.security, deploy=True)
 def simulated_carrier(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
     if settings.CARRIER != "simulator":

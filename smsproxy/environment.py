@@ -142,6 +142,20 @@ class Environment:
                 f"{name}: expected countries such as GB,IE, or * for all of them; found {','.join(words)!r}."
             ) from None
 
+    def number_kinds(self, name: str, *, default: str) -> frozenset[str]:
+        """Return kinds of virtual numbers: countries, each with or without a type, as in "US:toll-free,CA".
+
+        A variable that is set but empty means none.
+        """
+        words = [word.strip() for word in self.message_template(name, default).split(",") if word.strip()]
+        for word in words:
+            if not re.fullmatch(r"[A-Z]{2}(:(mobile|landline|toll-free))?", word):
+                raise ImproperlyConfigured(
+                    f"{name}: expected countries, each with or without a type of number (mobile, landline or "
+                    f"toll-free), such as US:toll-free,CA; found {word!r} in it."
+                )
+        return frozenset(words)
+
     def host(self, name: str, default: str) -> str:
         """Return a host, with or without a port."""
         value = self.text(name, default)

@@ -238,6 +238,8 @@ ENDED_NOTICE = env.message_template("ENDED_NOTICE", "This conversation has ended
 NO_ROUTE_NOTICE = env.message_template("NO_ROUTE_NOTICE", "")
 # At most once a day, to a blocked sender. Empty: they are not told.
 BLOCKED_NOTICE = env.message_template("BLOCKED_NOTICE", "")
+# To a participant, once: another one has opted out with STOP, and receives nothing. {label}: of that person.
+OPTED_OUT_NOTICE = env.message_template("OPTED_OUT_NOTICE", "{label} is not receiving messages at the moment.")
 # To each participant whose virtual number was replaced, from the new number. {label}: as above.
 REPLACED_NOTICE = env.message_template("REPLACED_NOTICE", "From now on, text this number to talk to {label}")
 # To the sender of a message that was too long to relay. {segments} and {most} count SMS.
@@ -253,6 +255,21 @@ UNDELIVERED_NOTICE_INTERVAL_SECONDS = env.seconds("UNDELIVERED_NOTICE_INTERVAL_S
 # A phone's reaction to a message, such as “Liked “…””: relay it as it is (pass), as a short text that says what it is
 # (mark), or not at all (drop).
 REACTIONS = env.choice("REACTIONS", ["pass", "mark", "drop"], default="pass")
+# Keywords -------------------------------------------------------------------------------------------------------------
+
+# Who runs this service, and where people get help: {operator} and {contact} in the answers to keywords.
+OPERATOR_NAME = env.text("OPERATOR_NAME", "")
+OPERATOR_CONTACT = env.text("OPERATOR_CONTACT", "")
+# The answers to STOP, START and HELP. An empty answer is never sent.
+STOP_ANSWER = env.message_template(
+    "STOP_ANSWER", "{operator}: you will get no more messages from our numbers. Text START to get them again."
+)
+START_ANSWER = env.message_template("START_ANSWER", "{operator}: you get messages again. Text STOP to end them.")
+HELP_ANSWER = env.message_template(
+    "HELP_ANSWER", "{operator} passes on messages between people. Help: {contact}. Text STOP to end messages."
+)
+# Virtual numbers to which the carrier itself answers STOP and START, by country and type. We do not answer there.
+CARRIER_ANSWERS_STOP = env.number_kinds("CARRIER_ANSWERS_STOP", default="US:toll-free")
 
 # Long messages --------------------------------------------------------------------------------------------------------
 

@@ -1,5 +1,6 @@
 """Conversations and their participants, for staff. Lists show no real number."""
 
+from datetime import datetime
 from itertools import combinations
 from typing import Any
 
@@ -36,14 +37,19 @@ class ParticipantInline(ReadOnlyInline):
         "proxy_number",
         "chosen_by",
         "is_replaced",
+        "opted_out_at",
         "release_at",
         "released_at",
     ]
-    readonly_fields = ["is_replaced"]
+    readonly_fields = ["is_replaced", "opted_out_at"]
 
     @admin.display(description="replaced", boolean=True)
     def is_replaced(self, participant: Participant) -> bool:
         return participant.replaced_by_id is not None
+
+    @admin.display(description="opted out at")
+    def opted_out_at(self, participant: Participant) -> datetime | None:
+        return participant.real_number.opted_out_at
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Participant]":
         participants: QuerySet[Participant] = super().get_queryset(request)

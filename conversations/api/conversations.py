@@ -26,6 +26,7 @@ from conversations.lifecycle.request import (
     IdempotencyKey,
     IdempotencyKeyReused,
     NoNumberFree,
+    OptedOut,
     ParticipantBlocked,
     RequestedNumberTaken,
 )
@@ -205,6 +206,8 @@ def _problem(error: CannotCreate, label: str) -> Problem:
         return Problem(409, "A participant is blocked", told, code=error.code, errors=errors)
     if isinstance(error, RequestedNumberTaken):
         return Problem(409, "The virtual number is taken", told, code=error.code, errors=errors)
+    if isinstance(error, OptedOut):
+        return Problem(409, "A participant has opted out", told, code=error.code, errors=errors)
     if not isinstance(error, NoNumberFree):
         return Problem(400, "The conversation cannot be created", told, code=error.code, errors=errors)
     return Problem(409, "No virtual number is free", told, code=error.code, errors=errors, extra=error.figures)

@@ -24,7 +24,8 @@ SELECT_TAKEN = """
         taken.failures, taken.lease_until, taken.created_at,
         sender.id, sender.number, sender.country, sender.rate, sender.state,
         pace.number_id, pace.ready_at, pace.pause_reason, pace.waits_since, pace.failures, pace.last_recipient_id,
-        taken.text, recipient.number, participant.released_at IS NOT NULL
+        taken.text, recipient.number, participant.released_at IS NOT NULL,
+        recipient.opted_out_at IS NOT NULL AND taken.kind <> 'keyword_answer'
     FROM taken
     JOIN numbers_virtualnumber sender ON sender.id = taken.sender_id
     JOIN numbers_realnumber recipient ON recipient.id = taken.recipient_id
@@ -46,6 +47,7 @@ class Claimed:
     pace: the rate limit of its virtual number.
     sealed_text, sealed_number: still encrypted, so that one unreadable message does not stop the others.
     is_released: its numbers may stand for other people since it was queued.
+    is_opted_out: its recipient has opted out, and it is not an answer to a keyword of theirs.
     is_probe: the one message that is sent to try whether a paused account works again.
     is_probe_of_number: the same, for a virtual number that waits.
     claimed_at_here: by this host's clock.
@@ -56,6 +58,7 @@ class Claimed:
     sealed_text: str
     sealed_number: str
     is_released: bool
+    is_opted_out: bool
     is_probe: bool = False
     is_probe_of_number: bool = False
     claimed_at_here: datetime = field(default_factory=lambda: timezone.now())
@@ -66,10 +69,10 @@ class Claimed:
         of_sender, of_pace = len(_MESSAGE), len(_MESSAGE) + len(_SENDER)
         message = instance(OutboundMessage, _MESSAGE, row[:of_sender])
         message.sender = instance(VirtualNumber, _SENDER, row[of_sender:of_pace])
-        *pace, sealed_text, sealed_number, is_released = row[of_pace:]
+        *pace, sealed_text, sealed_number, is_released, is_opted_out = row[of_pace:]
         limit = NumberRateLimit() if pace[0] is None else instance(NumberRateLimit, _PACE, pace)
         limit.number = message.sender
-        return cls(message, limit, sealed_text, sealed_number, bool(is_released))
+        return cls(message, limit, sealed_text, sealed_number, bool(is_released), bool(is_opted_out))
 
     @property
     def number_ready_at(self) -> datetime:

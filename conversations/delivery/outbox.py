@@ -1,4 +1,8 @@
-"""Queue messages in the outbox, in the caller's transaction, and wake the workers after its commit."""
+"""Queue messages in the outbox, in the caller's transaction, and wake the workers after its commit.
+
+Nothing is queued for a person who has opted out, except the answer to a keyword of theirs. For relays this is checked
+where their recipients are read: conversations/intake/read_arrival.py.
+"""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -13,17 +17,25 @@ from smsproxy.database.clock import database_now
 
 
 def queue_relay(inbound: InboundMessage, to: Participant, text: str) -> OutboundMessage:
-    """Queue a message that relays an inbound message, and is as old as that one."""
+    """Queue a message that relays an inbound message, and is as old as that one.
+
+    to: one of the recipients that `read_arrival` returned in this transaction, so not a person who has opted out.
+    """
     return _queue(MessageKind.RELAY, to.proxy_number_id, to.real_number_id, text, participant=to, inbound=inbound)
 
 
-def queue_notice(to: Participant, text: str) -> OutboundMessage:
-    """Queue a notice to a participant."""
+def queue_notice(to: Participant, text: str) -> OutboundMessage | None:
+    """Queue a notice to a participant. Return None if they have opted out."""
+    if _has_opted_out(to.real_number_id):
+        return None
     return _queue(MessageKind.NOTICE, to.proxy_number_id, to.real_number_id, text, participant=to)
 
 
 def queue_notices(notices: Iterable[tuple[Participant, str]], at: datetime) -> None:
-    """Queue several notices with as many queries as one takes. at: the database's time."""
+    """Queue several notices with as many queries as one takes. The rows of the people are loaded and locked.
+
+    at: the database's time.
+    """
     messages = OutboundMessage.objects.bulk_create(
         OutboundMessage(
             kind=MessageKind.NOTICE,
@@ -37,6 +49,7 @@ def queue_notices(notices: Iterable[tuple[Participant, str]], at: datetime) -> N
             due_at=at,
         )
         for to, text in notices
+        if to.real_number.opted_out_at is None
     )
     MessageEvent.objects.bulk_create(
         MessageEvent(message=message, new_state=message.state, reason=f"queued as {MessageKind.NOTICE.label}")
@@ -47,6 +60,8 @@ def queue_notices(notices: Iterable[tuple[Participant, str]], at: datetime) -> N
 
 def queue_notice_once(dedup_key: str, sender: VirtualNumber, recipient: RealNumber, text: str) -> bool:
     """Queue a notice unless one with this key exists. Return whether it was queued."""
+    if _has_opted_out(recipient.pk):
+        return False
     try:
         with transaction.atomic():
             _queue(MessageKind.NOTICE, sender.pk, recipient.pk, text, dedup_key=dedup_key)
@@ -55,6 +70,15 @@ def queue_notice_once(dedup_key: str, sender: VirtualNumber, recipient: RealNumb
             return False
         raise
     return True
+
+
+def queue_keyword_answer(sender: VirtualNumber, recipient: RealNumber, text: str) -> None:
+    """Queue the answer to STOP, START or HELP, even for a person who has opted out."""
+    _queue(MessageKind.KEYWORD_ANSWER, sender.pk, recipient.pk, text)
+
+
+def _has_opted_out(person_id: int) -> bool:
+    return RealNumber.objects.opted_out().filter(pk=person_id).exists()
 
 
 def _queue(

@@ -19,7 +19,7 @@ _TAKE = f"""
             WHERE id IN (SELECT value::bigint FROM json_array_elements_text(%(pks)s::json)) AND state = 'queued'
             FOR NO KEY UPDATE SKIP LOCKED
         )
-        RETURNING id, client_ref, state, attempts, failures, segments, created_at, lease_until,
+        RETURNING id, client_ref, kind, state, attempts, failures, segments, created_at, lease_until,
             sender_id, recipient_id, participant_id, text
     ), event AS (
         INSERT INTO conversations_messageevent (message_id, old_state, new_state, reason, actor, created_at)

@@ -10,8 +10,10 @@ from decimal import Decimal
 from django.db import IntegrityError, transaction
 
 from conversations.delivery import undelivered_notice
+from conversations.delivery.opt_out import opt_out_by_carrier
 from conversations.models import DeliveryReceipt, OutboundMessage, OutboundPart, OutboundState
 from conversations.models.receipt import DeliveryReceiptQuerySet
+from smsproxy.carriers import get_carrier
 from smsproxy.carriers.base import Receipt, ReceiptStatus
 from smsproxy.database.clock import DatabaseNow
 
@@ -117,3 +119,5 @@ def _apply(row: DeliveryReceipt) -> None:
         row.error_code,
     )
     update_state_from_parts(message)
+    if row.status == ReceiptStatus.UNDELIVERED and row.error_code in get_carrier().opted_out_codes:
+        opt_out_by_carrier(message, row.error_code)

@@ -28,6 +28,7 @@ from smsproxy.carriers.base import (
     OutcomeUnknown,
     OutgoingText,
     PermanentFailure,
+    RecipientOptedOut,
     SendReply,
     TemporaryFailure,
 )
@@ -176,6 +177,8 @@ class Relay:
     def _precheck(self, claimed: Claimed) -> CarrierError | None:
         """Return why the carrier must not be called for this message after all, or None."""
         now, message = claimed.database_now(), claimed.message
+        if claimed.is_opted_out:
+            return RecipientOptedOut("its recipient has opted out: it was not sent")
         if message.is_too_old(now):
             return PermanentFailure("older than MESSAGE_MAX_AGE_SECONDS: it was not sent")
         if message.lease_until is None or now > message.lease_until - timedelta(

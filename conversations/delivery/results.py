@@ -4,6 +4,8 @@
 |-----------------------------|-------------------------------|-----------------|---------------------------------|
 | accepted                    | sent                          |                 |                                 |
 | PermanentFailure            | failed; its author is notified|                 |                                 |
+| RecipientOptedOut           | the same, and the person is   |                 |                                 |
+|                             | opted out                     |                 |                                 |
 | TemporaryFailure: message   | queued, with backoff          |                 |                                 |
 | TemporaryFailure: number    | queued                        | waits           |                                 |
 | TemporaryFailure: account   | queued                        |                 | paused, then a probe            |
@@ -27,6 +29,7 @@ from django.db import IntegrityError, transaction
 
 from conversations.delivery import undelivered_notice
 from conversations.delivery.claimed import Claimed
+from conversations.delivery.opt_out import opt_out_by_carrier
 from conversations.delivery.receipts import update_part, update_state_from_parts
 from conversations.delivery.result import Result
 from conversations.models import AccountRateLimit, NumberRateLimit, OutboundMessage, OutboundState
@@ -37,6 +40,7 @@ from smsproxy.carriers.base import (
     OutcomeUnknown,
     PermanentFailure,
     ReceiptStatus,
+    RecipientOptedOut,
     SenderFault,
     SendReply,
     TemporaryFailure,
@@ -141,7 +145,7 @@ def record(result: Result) -> None:
         if isinstance(result.answer, SendReply):
             _record_reply(message, result.message.attempts, result.answer)
         elif is_current:
-            _record_failure(message, result.answer)
+            _record_failure(message, result.answer, is_ours=result.is_ours)
 
 
 def _record_reply(message: OutboundMessage, attempt: int, reply: SendReply) -> None:
@@ -162,8 +166,13 @@ def _record_reply(message: OutboundMessage, attempt: int, reply: SendReply) -> N
     update_state_from_parts(message)
 
 
-def _record_failure(message: OutboundMessage, error: CarrierError) -> None:
+def _record_failure(message: OutboundMessage, error: CarrierError, *, is_ours: bool) -> None:
     match error:
+        case RecipientOptedOut() if is_ours:
+            message.cancel(reason=error.detail)
+        case RecipientOptedOut():
+            _fail(message, error.detail, error.code)
+            opt_out_by_carrier(message, error.code)
         case PermanentFailure():
             _fail(message, error.detail, error.code)
         case TemporaryFailure(scope=FaultScope.MESSAGE):

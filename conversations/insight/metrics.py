@@ -18,7 +18,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from conversations.insight.status import MAX_COUNT, Status, Trouble, collect_status
-from numbers.models import ShortageCount, VirtualNumber
+from numbers.models import RealNumber, ShortageCount, VirtualNumber
 
 Figures = dict[tuple[str, ...], float]
 Family = TypeVar("Family", GaugeMetricFamily, CounterMetricFamily)
@@ -85,6 +85,8 @@ class SendingCollector(Collector):
         status = collect_status()
         for name, told, value in _sending(status):
             yield GaugeMetricFamily(f"smsproxy_{name}", told, value=value)
+        opted_out = RealNumber.objects.opted_out().count()
+        yield GaugeMetricFamily("smsproxy_opted_out_people", "People who have opted out with STOP.", value=opted_out)
         trouble = GaugeMetricFamily(
             "smsproxy_trouble", "1: an alert of this kind is active, as in relay --status.", labels=["kind"]
         )

@@ -4,7 +4,8 @@ Nearly all messages are simply relayed. `receive` writes those here, in a quarte
 compares the rows that both ways write, field by field.
 
 No lock is held while Python decides on what `read_arrival` returned. Three later changes matter: the conversation ends,
-is put on hold, or gives somebody another number. The statement checks them again, under the conversation's lock.
+is put on hold, or gives somebody another number. The statement checks them again, under the conversation's lock. A
+recipient may opt out as well: that is checked again when the message is claimed.
 """
 
 from collections.abc import Iterable

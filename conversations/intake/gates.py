@@ -19,9 +19,12 @@ def _loop(context: InboundContext) -> InboundOutcome | None:
     return InboundOutcome.LOOP if context.is_loop else None
 
 
+def _keyword(context: InboundContext) -> InboundOutcome | None:
+    return InboundOutcome.KEYWORD if context.keyword else None
+
+
 def _sender_opted_out(context: InboundContext) -> InboundOutcome | None:
-    has_opted_out = context.sender is not None and context.sender.opted_out_at is not None
-    return InboundOutcome.OPTED_OUT if has_opted_out else None
+    return InboundOutcome.OPTED_OUT if context.has_opted_out else None
 
 
 def _sender_blocked(context: InboundContext) -> InboundOutcome | None:
@@ -66,6 +69,8 @@ def _too_long(context: InboundContext) -> InboundOutcome | None:
 
 GATES: Sequence[Gate] = (
     _loop,
+    # A person may stop our messages from anywhere: without a conversation, after its end, on hold, blocked.
+    _keyword,
     _sender_opted_out,
     _sender_blocked,
     _reaction,

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Self
 from django.conf import settings
 
 from conversations.models import Block, Conversation, LateMessagePolicy, Participant
+from conversations.trust.keywords import Keyword, find_keyword
 from conversations.trust.loop_breaker import Entry, find_loop
 from conversations.trust.reactions import read_reaction
 from numbers.models import RealNumber, VirtualNumber
@@ -127,6 +128,16 @@ class InboundContext:
         return f"{self.author.name}: {body}"
 
     @cached_property
+    def has_opted_out(self) -> bool:
+        """Whether the sender has opted out."""
+        return self.sender is not None and self.sender.opted_out_at is not None
+
+    @cached_property
+    def keyword(self) -> Keyword | None:
+        """The keyword that the whole body is, or None."""
+        return find_keyword(self.text, has_opted_out=self.has_opted_out)
+
+    @cached_property
     def segments(self) -> int:
         """The number of SMS that relaying it takes."""
         return gsm7.segments(self.relayed_text).count
@@ -209,6 +220,9 @@ def read_arrival_locked(sender: str | None, recipient: str, text: str, *, at: da
 
     The pair of numbers may get or lose a conversation between the lock and the read; then both are done again.
     """
+    if sender and find_keyword(text, has_opted_out=True):
+        # It changes this row. A creation locks people before conversations, too: one order prevents deadlocks.
+        list(RealNumber.objects.with_number(sender).select_for_update(no_key=True).values_list("pk"))
     while True:
         locked = Participant.objects.find_author(sender, recipient) if sender else None
         context = read_arrival(sender, recipient, text, at=at)

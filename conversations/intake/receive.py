@@ -17,6 +17,7 @@ from conversations.intake.read_arrival import InboundContext, read_arrival, read
 from conversations.models import InboundMessage, InboundOutcome, LongMessage
 from conversations.trust import loop_breaker
 from conversations.trust.destinations import is_destination
+from conversations.trust.keyword_answers import answer_keyword, opted_out_notice
 from numbers.models import RealNumber
 from smsproxy.carriers.base import InboundText
 from smsproxy.states import StaleState
@@ -106,6 +107,15 @@ def _write(message: InboundMessage, context: InboundContext) -> bool:
         loop_breaker.remember(context.author.conversation_id, context.entry)
     elif message.outcome == InboundOutcome.HELD and context.author and context.loop:
         context.author.conversation.hold(reason=context.loop)
+    elif context.keyword and message.outcome == InboundOutcome.KEYWORD:
+        if message.sender:
+            answer_keyword(
+                context.keyword,
+                message.sender,
+                context.virtual_number,
+                author=context.author,
+                sent_at=message.sent_at,
+            )
     else:
         _queue_notice(message, context)
     return True
@@ -156,6 +166,8 @@ def _notice(message: InboundMessage, context: InboundContext) -> tuple[str, str]
         for name, number in numbers.items():
             notice = notice.replace(name, str(number))
         return notice, f"too-long:{message.pk}"
+    if message.outcome == InboundOutcome.OPTED_OUT and context.author:
+        return opted_out_notice(context.author, context.others)
     # Once a day, since the sender may be a machine.
     notices = {
         InboundOutcome.ENDED: settings.ENDED_NOTICE,

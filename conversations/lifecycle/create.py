@@ -1,6 +1,6 @@
 """Create a conversation: check the people, give each a proxy number, queue the confirmations. All or nothing."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 
@@ -23,6 +23,7 @@ from conversations.lifecycle.request import (
     IdempotencyKey,
     IdempotencyKeyReused,
     NoNumberFree,
+    OptedOut,
     ParticipantBlocked,
     ParticipantSpec,
 )
@@ -89,6 +90,7 @@ def dry_run(people: Sequence[ParticipantSpec], policy: AssignmentPolicy) -> list
     for _ in range(_MAX_ATTEMPTS):
         with suppress(Conflict), transaction.atomic():
             known = RealNumber.objects.by_number(person.number for person in people)
+            _refuse_opted_out(people, known)
             rows, newcomers = _real_numbers(people, known)
             chosen = choose_numbers(people, rows, newcomers, policy)
             transaction.set_rollback(True)
@@ -107,7 +109,8 @@ def _create(
     for _ in range(_MAX_ATTEMPTS):
         with suppress(Conflict), transaction.atomic():
             known = RealNumber.objects.by_number(person.number for person in people)
-            _wait_for_other_creators(known)
+            _lock(known.values())
+            _refuse_opted_out(people, known)
             real_numbers, newcomers = _real_numbers(people, known)
             store_results({person.number: row for person, row in zip(people, real_numbers, strict=True)}, answers)
             # Before the choice: the unique idempotency key stops a concurrent repeat here, before it takes a number.
@@ -174,21 +177,31 @@ def _refuse_blocked(people: Sequence[ParticipantSpec]) -> None:
 
 def _look_up_phones(people: Sequence[ParticipantSpec]) -> dict[str, LookupResult]:
     """Return what the lookup answers, by number. Call it outside the transaction: it may use the network."""
+    if settings.LOOKUP != "offline":  # Before the lookups are paid for. The transaction checks it again.
+        _refuse_opted_out(people, RealNumber.objects.by_number(person.number for person in people))
     try:
         return look_up([person.number for person in people])
     except NumberNotValid as error:
         raise CannotCreate(error.position, "number_not_valid", f"{error}") from None
 
 
-def _wait_for_other_creators(numbers: dict[str, RealNumber]) -> None:
-    """Lock these people's rows, in one order everywhere.
+def _refuse_opted_out(people: Sequence[ParticipantSpec], known: Mapping[str, RealNumber]) -> None:
+    for position, person in enumerate(people):
+        if person.number in known and known[person.number].opted_out_at is not None:
+            raise OptedOut(position)
 
-    Creators for the same person then run one after another, instead of meeting a conflict at each retry.
-    The lock is for speed only: the constraint keeps a pair from being live twice.
+
+def _lock(real_numbers: Collection[RealNumber]) -> None:
+    """Lock these people's rows, in one order everywhere, and read again whether they have opted out.
+
+    Creators for the same person then run one after another, instead of meeting a conflict at each retry. A STOP waits
+    for them, too. The constraint, not the lock, keeps a pair from being live twice.
     """
-    if numbers:
-        ids = sorted(number.pk for number in numbers.values())
-        list(RealNumber.objects.select_for_update(no_key=True).filter(pk__in=ids).order_by("pk").values_list("pk"))
+    if real_numbers:
+        rows = RealNumber.objects.select_for_update(no_key=True).filter(pk__in=[each.pk for each in real_numbers])
+        opted_out_at = dict(rows.order_by("pk").values_list("pk", "opted_out_at"))
+        for each in real_numbers:
+            each.opted_out_at = opted_out_at[each.pk]
 
 
 def _real_numbers(

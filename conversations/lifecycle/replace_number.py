@@ -65,7 +65,7 @@ def preview(number: VirtualNumber, successors: Sequence[VirtualNumber] = ()) -> 
         people += 1
         if _is_unreadable(participant) or _best(participant, successors, given) is None:
             stuck += 1
-        elif text := _notice(participant):
+        elif (text := _notice(participant)) and participant.real_number.opted_out_at is None:
             texts += 1
             sms += segments(text).count
     cooling = number.participants.current().cooling().count()

@@ -63,6 +63,17 @@ class CannotCreate(Exception):
         self.field = field
 
 
+class OptedOut(CannotCreate):
+    """This person texted STOP. Only their START, or staff, can end that."""
+
+    def __init__(self, position: int) -> None:
+        super().__init__(
+            position,
+            code="opted_out",
+            detail="has opted out of messages with STOP. They can text START to any number of ours that they know",
+        )
+
+
 class IdempotencyKeyReused(Exception):
     """The caller reused an idempotency key for a different request."""
 

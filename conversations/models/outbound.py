@@ -44,7 +44,7 @@ class OutboundState(models.TextChoices):
     UNKNOWN = "unknown", "unknown"
     """Perhaps sent: the call had no answer. A receipt settles it until `due_at`, then UNKNOWN_OUTCOME_POLICY does."""
     CANCELLED = "cancelled", "cancelled"
-    """Staff decided not to send it. A receipt of an earlier attempt still counts."""
+    """Staff decided not to send it, or its recipient opted out. A receipt of an earlier attempt still counts."""
 
 
 _S = OutboundState
@@ -87,6 +87,10 @@ class OutboundMessageQuerySet(models.QuerySet["OutboundMessage"]):
         oldest = at - timedelta(seconds=settings.MESSAGE_MAX_AGE_SECONDS)
         return models.Q(created_at__gt=oldest, resends__lt=MAX_RESENDS)
 
+    def unsent_to(self, person: RealNumber) -> Self:
+        """Return messages to this person that may still be sent or resent. Answers to keywords are not among them."""
+        return self.filter(recipient=person, state__in=[_S.QUEUED, _S.UNKNOWN]).exclude(kind=MessageKind.KEYWORD_ANSWER)
+
     def unfinished(self) -> Self:
         """Return messages that are queued or being sent."""
         return self.filter(state__in=[_S.QUEUED, _S.SENDING])
@@ -101,7 +105,8 @@ class OutboundMessage(EncryptedRow, StateMachine):
     ALLOWED: ClassVar = {
         # From `queued`, `failed` or `cancelled` to a state of a sent message: by a late receipt of an earlier attempt.
         _S.QUEUED: frozenset({_S.SENDING, _S.FAILED, _S.CANCELLED, _S.SENT, _S.DELIVERED, _S.UNDELIVERED}),
-        _S.SENDING: frozenset({_S.SENT, _S.QUEUED, _S.FAILED, _S.UNKNOWN, _S.DELIVERED, _S.UNDELIVERED}),
+        # From `sending` to `cancelled`: its recipient opted out before it was claimed.
+        _S.SENDING: frozenset({_S.SENT, _S.QUEUED, _S.FAILED, _S.UNKNOWN, _S.DELIVERED, _S.UNDELIVERED, _S.CANCELLED}),
         _S.SENT: frozenset({_S.DELIVERED, _S.UNDELIVERED}),
         _S.UNKNOWN: frozenset({_S.SENT, _S.DELIVERED, _S.UNDELIVERED, _S.QUEUED, _S.FAILED, _S.CANCELLED}),
         _S.DELIVERED: frozenset(),
@@ -213,7 +218,11 @@ class OutboundMessage(EncryptedRow, StateMachine):
         return self.transition(_S.UNKNOWN, reason=reason, due_at=due_at, lease_until=None)
 
     def resend(self, *, reason: str, actor: str = "") -> Self:
-        """Requeue an unknown message, which may arrive twice. Raises StaleState if it is too old or not unknown."""
+        """Requeue an unknown message, which may arrive twice.
+
+        Raises StaleState if it is too old or not unknown, or if staff resend it to a person who has opted out. The
+        policy may requeue such a message: it is cancelled when it is claimed.
+        """
         if self.state != _S.UNKNOWN:
             raise StaleState(
                 f"outbound message {self.pk} is {self.state}: only a message with an unknown outcome can be resent"
@@ -222,12 +231,14 @@ class OutboundMessage(EncryptedRow, StateMachine):
             raise StaleState(
                 f"outbound message {self.pk} is older than MESSAGE_MAX_AGE_SECONDS: it can no longer be sent"
             )
+        if actor and self.kind != MessageKind.KEYWORD_ANSWER and self.recipient.opted_out_at is not None:
+            raise StaleState(f"outbound message {self.pk} is to a person who has opted out: it cannot be resent")
         resends = self.resends if actor else self.resends + 1
         return self.transition(_S.QUEUED, reason=reason, actor=actor, due_at=database_now(), resends=resends)
 
     def cancel(self, *, reason: str, actor: str = "") -> Self:
         """Decide not to send the message."""
-        return self.transition(_S.CANCELLED, reason=reason, actor=actor)
+        return self.transition(_S.CANCELLED, reason=reason, actor=actor, lease_until=None)
 
     def update_from_parts(self) -> None:
         """Derive the message's state from its parts. The caller holds the row's lock.

@@ -1,26 +1,59 @@
-"""People's real numbers for staff."""
+"""People's real numbers for staff, and who of them has opted out."""
 
 from typing import Any
 
-from django.contrib import admin
-from django.http import HttpRequest
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
 
-from numbers.models import RealNumber
-from smsproxy.staff.admin import AuditedViewAdmin
+from numbers.admin.events import EventAdmin
+from numbers.models import PersonEvent, RealNumber
+from smsproxy.logs import redact
+from smsproxy.staff.admin import AuditedViewAdmin, ReadOnlyInline
+from smsproxy.states import StaleState
+
+
+class PersonEventInline(ReadOnlyInline):
+    model = PersonEvent
+    fields = ["created_at", "old_state", "new_state", "reason", "actor"]
+
+
+class ReasonForm(forms.Form):
+    reason = forms.CharField(
+        max_length=200,
+        widget=forms.TextInput(attrs={"class": "vTextField", "autofocus": True}),
+        help_text="How the person asked for it, such as “by phone, ticket 4711”. Without phone numbers.",
+        error_messages={"required": "Expected the reason, found nothing: it is kept with the person's history."},
+    )
+
+    def clean_reason(self) -> str:
+        reason: str = self.cleaned_data["reason"]
+        if redact(reason) != reason:
+            raise forms.ValidationError("Expected a reason without phone numbers: it is kept in the clear.")
+        return reason
 
 
 @admin.register(RealNumber)
 class RealNumberAdmin(AuditedViewAdmin):
     """People's numbers, masked. No search by number, since search terms end up in URLs, and so in logs."""
 
-    list_display = ["__str__", "country", "line_type", "looked_up_with", "looked_up_at", "created_at"]
-    list_filter = ["country", "line_type", "looked_up_at"]
+    list_display = ["__str__", "country", "opted_out_at", "line_type", "looked_up_with", "looked_up_at", "created_at"]
+    list_filter = [("opted_out_at", admin.EmptyFieldListFilter), "country", "line_type", "looked_up_at"]
     readonly_fields = ["masked", "in_full"]
     ordering = ["-id"]
+    inlines = [PersonEventInline]
+    change_form_template = "admin/numbers/realnumber/person.html"
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.end_opt_out_view)
+        return [path("<int:pk>/end-opt-out/", view, name="numbers_realnumber_end_opt_out"), *super().get_urls()]
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         shown = "in_full" if self._may_reveal(request) else "masked"
-        return [shown, "country", "line_type", "looked_up_with", "looked_up_at", "created_at"]
+        return [shown, "country", "line_type", "looked_up_with", "looked_up_at", "opted_out_at", "created_at"]
 
     @admin.display(description="number")
     def masked(self, number: RealNumber) -> str:
@@ -33,5 +66,43 @@ class RealNumberAdmin(AuditedViewAdmin):
     def describe_disclosure(self, request: HttpRequest, row: Any) -> str:
         return "the number in full" if self._may_reveal(request) else ""
 
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        context |= {"may_end_opt_out": self._may_end_opt_out(request)}
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def end_opt_out_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Ask for the reason, and end the person's opt-out."""
+        if not self._may_end_opt_out(request):
+            raise PermissionDenied
+        person = self.get_object(request, str(pk))
+        if person is None:
+            raise Http404
+        form = ReasonForm(request.POST or None)
+        if form.is_valid():
+            return self._end_opt_out(request, person, form.cleaned_data["reason"])
+        context = {"title": "End the opt-out", "opts": self.opts, "person": person, "form": form}
+        template = "admin/numbers/realnumber/end_opt_out.html"
+        return TemplateResponse(request, template, self.admin_site.each_context(request) | context)
+
+    def _end_opt_out(self, request: HttpRequest, person: RealNumber, reason: str) -> HttpResponse:
+        try:
+            person.opt_in(reason=f"staff: {reason}", actor=request.user.get_username())
+        except StaleState:
+            messages.warning(request, f"{person} has not opted out. Nothing was changed.")
+        else:
+            messages.success(request, f"{person} receives messages again.")
+        return HttpResponseRedirect(reverse("admin:numbers_realnumber_change", args=[person.pk]))
+
     def _may_reveal(self, request: HttpRequest) -> bool:
         return request.user.has_perm("numbers.reveal_realnumber")
+
+    def _may_end_opt_out(self, request: HttpRequest) -> bool:
+        return request.user.has_perms(["numbers.view_realnumber", "numbers.end_opt_out"])
+
+
+@admin.register(PersonEvent)
+class PersonEventAdmin(EventAdmin):
+    list_display = ["created_at", "person", "old_state", "new_state", "reason", "actor"]
+    list_select_related = ["person"]

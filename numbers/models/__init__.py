@@ -2,7 +2,7 @@
 
 from numbers.models.number_order import NumberOrder, OrderEvent, OrderState
 from numbers.models.pool import Pool
-from numbers.models.real_number import PersonEvent, RealNumber
+from numbers.models.real_number import PersonEvent, PersonState, RealNumber
 from numbers.models.shortage import Shortage, ShortageCount
 from numbers.models.virtual_number import NumberEvent, NumberState, VirtualNumber, number_restored
 
@@ -15,6 +15,7 @@ __all__ = [
     "OrderEvent",
     "OrderState",
     "PersonEvent",
+    "PersonState",
     "Pool",
     "RealNumber",
     "Shortage",

@@ -1,17 +1,18 @@
 """Real numbers: the only table that contains a person's phone number."""
 
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Self
 
 from django.conf import settings
-from django.db import models
+from django.db import models, transaction
 from django.utils import timezone
 
 from numbers.models.found_by_number import FoundByNumber
 from smsproxy.crypto import EncryptedTextField, Unreadable, number_hash
 from smsproxy.nanp import region_of
 from smsproxy.phone import area_of, canonical, country_of, mask
-from smsproxy.states import Event
+from smsproxy.states import Event, StaleState
 from smsproxy.unreadable import EncryptedRow
 
 
@@ -22,6 +23,10 @@ class RealNumberQuerySet(FoundByNumber["RealNumber"]):
         for number, row in rows.items():
             row.restore(number)
         return rows
+
+    def opted_out(self) -> Self:
+        """Return the people who get no messages from us."""
+        return self.filter(opted_out_at__isnull=False)
 
     def add(self, numbers: Iterable[str], *, ignore_conflicts: bool = False) -> dict[str, "RealNumber"]:
         """Insert a row for each of these E.164 numbers, which are different phones, and return the rows by number.
@@ -62,7 +67,14 @@ class RealNumber(EncryptedRow):
     objects = RealNumberQuerySet.as_manager()
 
     class Meta:
-        permissions = [("reveal_realnumber", "Can see real numbers in full")]
+        permissions = [
+            ("reveal_realnumber", "Can see real numbers in full"),
+            ("end_opt_out", "Can end a person's opt-out"),
+        ]
+        indexes = [
+            # For the list and the count of people who opted out.
+            models.Index("opted_out_at", condition=models.Q(opted_out_at__isnull=False), name="person_opted_out")
+        ]
 
     def __str__(self) -> str:
         return self.number if isinstance(self.number, Unreadable) else mask(self.number)
@@ -77,6 +89,30 @@ class RealNumber(EncryptedRow):
     def from_number(cls, number: str) -> "RealNumber":
         """Return an unsaved row for this E.164 number."""
         return cls(number=number, number_hash=number_hash(number), country=country_of(number))
+
+    def opt_out(self, *, reason: str, since: datetime | None = None) -> Self:
+        """Send this person no more messages. since: the time of their wish; None: now.
+
+        Raises StaleState if they have opted out already. conversations/delivery/opt_out.py also cancels what is queued.
+        """
+        now = timezone.now()
+        return self._change_opt_out(PersonState.OPTED_OUT, reason, opted_out_at=min(since or now, now))
+
+    def opt_in(self, *, reason: str, actor: str = "") -> Self:
+        """Send this person messages again. Raises StaleState if they have not opted out."""
+        return self._change_opt_out(PersonState.RECEIVES, reason, actor=actor, opted_out_at=None)
+
+    def _change_opt_out(
+        self, to: "PersonState", reason: str, *, actor: str = "", opted_out_at: datetime | None
+    ) -> Self:
+        [before] = [state for state in PersonState if state != to]
+        with transaction.atomic():
+            people = RealNumber.objects.filter(pk=self.pk, opted_out_at__isnull=to == PersonState.OPTED_OUT)
+            if not people.update(opted_out_at=opted_out_at):
+                raise StaleState(f"real number {self.pk} is {to} already")
+            self.events.create(old_state=before, new_state=to, reason=reason[:200], actor=actor)
+        self.opted_out_at = opted_out_at
+        return self
 
     @property
     def area(self) -> str:
@@ -98,8 +134,15 @@ class RealNumber(EncryptedRow):
         )
 
 
+class PersonState(models.TextChoices):
+    """The states in a person's events."""
+
+    RECEIVES = "receives", "receives messages"
+    OPTED_OUT = "opted_out", "opted out"
+
+
 class PersonEvent(Event):
-    """An opt-out or its end. old_state and new_state are "receives" or "opted_out"."""
+    """An opt-out or its end. The states are those of PersonState."""
 
     person = models.ForeignKey(RealNumber, models.CASCADE, related_name="events")
 

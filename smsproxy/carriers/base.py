@@ -215,6 +215,10 @@ class PermanentFailure(CarrierRejected):
     """A permanent failure of this request: its recipient, its text or the requested number. A retry is pointless."""
 
 
+class RecipientOptedOut(PermanentFailure):
+    """The recipient refuses messages: the carrier, or the network, keeps their opt-out."""
+
+
 class SenderFault(CarrierRejected):
     """The sender number may not do this. Other numbers of the account may."""
 
@@ -263,6 +267,8 @@ class Carrier(ABC):
     name: str
     recipient_fault_codes: ClassVar[frozenset[str]] = frozenset()
     """Error codes of receipts that blame the recipient: they say nothing against the number that sent."""
+    opted_out_codes: ClassVar[frozenset[str]] = frozenset()
+    """Error codes of receipts that say that the recipient has opted out."""
 
     @abstractmethod
     def search(self, query: NumberQuery) -> Iterator[AvailableNumber]:

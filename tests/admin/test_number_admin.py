@@ -5,7 +5,7 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
 from django.urls import reverse
 
-from numbers.models import NumberOrder, NumberState, OrderState, Pool, RealNumber, VirtualNumber
+from numbers.models import NumberOrder, NumberState, OrderState, PersonEvent, Pool, RealNumber, VirtualNumber
 from smsproxy.carriers.base import Feature, NumberType
 from smsproxy.webhook_urls import inbound_sms_url
 from tests.support.builders import ALICE, BOB, add_numbers, talk
@@ -13,7 +13,7 @@ from tests.support.builders import ALICE, BOB, add_numbers, talk
 # Editable fields of a number, and the management form of its event inline.
 EDITABLE = {"pool", "is_reserved", "rate"}
 NO_EVENTS = {"events-TOTAL_FORMS": 0, "events-INITIAL_FORMS": 0}
-MODELS = ["virtualnumber", "numberorder", "realnumber", "numberevent", "orderevent"]
+MODELS = ["virtualnumber", "numberorder", "realnumber", "numberevent", "orderevent", "personevent"]
 
 
 @pytest.fixture
@@ -28,6 +28,7 @@ def pool(order):
     rows = add_numbers(3)
     VirtualNumber.objects.filter(pk=rows[0].pk).update(webhook_url=inbound_sms_url(), order=order, monthly_cost="1.25")
     talk(ALICE, BOB)
+    RealNumber.objects.first().opt_out(reason="texted STOP")
     for row in rows:
         row.record_event(row.state, reason="for the test")
     return list(VirtualNumber.objects.all())
@@ -59,6 +60,7 @@ def test_every_list_and_page_opens_and_no_state_can_be_edited(admin_client, pool
         "realnumber": RealNumber.objects.first(),
         "numberevent": pool[0].events.first(),
         "orderevent": NumberOrder.objects.get().events.first(),
+        "personevent": PersonEvent.objects.first(),
     }[model]
 
     detail = admin_client.get(page(f"{model}_change", row.pk))

@@ -12,6 +12,7 @@ from smsproxy.carriers.base import (
     FaultScope,
     OutcomeUnknown,
     PermanentFailure,
+    RecipientOptedOut,
     SenderFault,
     SentPart,
     TemporaryFailure,
@@ -132,7 +133,8 @@ def test_the_table_of_statuses_says_who_is_at_fault():
         return {int(code) for code, (found, _) in SMS_STATUSES.items() if found is kind}
 
     assert codes(TemporaryFailure) == {1, 5, 10, 13}
-    assert codes(PermanentFailure) == {2, 3, 6, 7, 12, 16, 20, 22, 29, 33, 34}
+    assert codes(PermanentFailure) == {2, 3, 6, 12, 16, 20, 22, 29, 33, 34}
+    assert codes(RecipientOptedOut) == {7}
     assert codes(SenderFault) == {15}
     assert codes(AccountFault) == {4, 8, 9, 11, 14, 19, 23, 32}
 

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conversations.insight.explain_route import explain_route
-from conversations.lifecycle.request import NoNumberFree
+from conversations.lifecycle.request import NoNumberFree, OptedOut
 from conversations.models import ConversationEvent, InboundMessage, OutboundMessage, Participant
 from conversations.worker.periodic_jobs import run_jobs
 from numbers.assignment.policy import ExhaustionPolicy
@@ -35,10 +35,10 @@ pytestmark = pytest.mark.django_db
 _ids = count(1)
 
 
-def text(client, sender, to):
+def text(client, sender, to, words="Hello"):
     """Deliver a signed inbound message and return its stored row."""
     name = f"in-{next(_ids)}"
-    params = signed_inbound(msisdn=sender[1:], to=to[1:], text="Hello", messageId=name)
+    params = signed_inbound(msisdn=sender[1:], to=to[1:], text=words, messageId=name)
     assert client.post(WEBHOOK, params, "application/json").status_code == 200
     return InboundMessage.objects.get(carrier_message_id=name)
 
@@ -108,6 +108,30 @@ def test_a_group_message_goes_to_all_other_participants(client):
     explained = explain_and_send(client, BOB, proxies(talk(ALICE, BOB, CHARLIE))[1])
 
     assert [to.label for to in explained.recipients] == ["Alice", "Charlie"]
+
+
+def test_a_person_who_has_opted_out_is_not_among_the_recipients_of_a_group(client):
+    add_numbers(3)
+    first, second, third = proxies(talk(ALICE, BOB, CHARLIE))
+    text(client, BOB, second, "STOP")
+
+    explained = explain_and_send(client, ALICE, first)
+
+    assert [each.proxy_number for each in explained.recipients] == [third]
+
+
+def test_the_explanation_says_who_has_opted_out(client):
+    add_numbers(2)
+    alices, bobs = proxies(talk(ALICE, BOB))
+    text(client, BOB, bobs, "STOP")
+
+    to_bob, from_bob = explain_and_send(client, ALICE, alices), explain_and_send(client, BOB, bobs)
+    elsewhere = explain_and_send(client, BOB, alices)
+
+    assert to_bob.why == "The pair belongs to participant 0, but nobody receives: the others opted out."
+    assert from_bob.why == "The pair belongs to participant 1, who has opted out with STOP. START ends that."
+    assert elsewhere.why == "The sender has opted out with STOP. START ends that."
+    assert list(elsewhere.ways) == []
 
 
 def test_the_explanation_names_the_pool(client):
@@ -279,6 +303,9 @@ _STEPS = st.lists(
         st.tuples(st.just("close"), st.integers(0, 9), st.booleans()),
         st.tuples(st.just("reopen"), st.integers(0, 9)),
         st.tuples(st.just("replace"), st.integers(0, 9), st.sampled_from(_NUMBERS)),
+        st.tuples(
+            st.just("say"), st.sampled_from(_PEOPLE), st.sampled_from(["STOP", "START"]), st.sampled_from(_NUMBERS)
+        ),
         st.tuples(st.just("wait"), st.sampled_from([HOUR / 2, HOUR, 3 * DAY, 8 * DAY]), st.booleans()),
     ),
     min_size=5,
@@ -294,7 +321,7 @@ class History:
         self.made = []
 
     def talk(self, people, how_many, late_messages, times):
-        with suppress(NoNumberFree):
+        with suppress(NoNumberFree, OptedOut):
             self.made.append(
                 talk(*people[:how_many], late_messages=late_messages, on_exhausted=ExhaustionPolicy.SOFT, **times)
             )
@@ -316,6 +343,9 @@ class History:
             free = not someone.real_number.participants.unreleased().filter(proxy_number=new).exists()
             if conversation.is_live() and free:
                 replace(someone, new)
+
+    def say(self, sender, words, number):
+        text(self.client, sender, number, words)
 
     def wait(self, seconds, and_sweep):
         later(self.time_machine, seconds)

@@ -14,7 +14,7 @@ from conversations.insight import metrics
 from conversations.lifecycle.request import NoNumberFree
 from conversations.models import AccountRateLimit, Worker
 from conversations.worker.periodic_jobs import run_jobs
-from numbers.models import NumberState, Pool, Shortage, VirtualNumber
+from numbers.models import NumberState, Pool, RealNumber, Shortage, VirtualNumber
 from tests.support.builders import ALICE, BOB, CHARLIE, add_numbers, talk
 from tests.support.outbox import later, queue
 
@@ -49,6 +49,16 @@ def test_an_empty_deployment_has_no_trouble(scrape):
     assert found[of("messages_queued")] == found[of("workers_alive")] == found[of("account_paused")] == 0
     assert found[of("oldest_queued_message_age_seconds")] == 0
     assert {value for (name, *_), value in found.items() if name == "smsproxy_trouble"} == {0}
+
+
+def test_people_who_have_opted_out_are_counted(scrape):
+    assert scrape()[of("opted_out_people")] == 0
+    people = RealNumber.objects.get_or_create_many([ALICE, BOB, CHARLIE])
+
+    people[ALICE].opt_out(reason="texted STOP")
+    people[BOB].opt_out(reason="texted STOP").opt_in(reason="texted START")
+
+    assert scrape()[of("opted_out_people")] == 1
 
 
 def test_numbers_live_pairs_and_costs_are_reported_by_pool_country_and_state(scrape):

@@ -49,6 +49,7 @@ def test_the_periodic_jobs_and_the_webhooks_use_their_indexes():
     conversation = talk(ALICE, BOB)
     to = proxies(conversation)[0]
     message = outbox.queue_notice(members(conversation)[1], "hello")
+    assert message
     update_part(message, 1, "a", ReceiptStatus.UNKNOWN)
     now = timezone.now()
     sweeps = {

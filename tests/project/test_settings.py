@@ -9,6 +9,7 @@ from datetime import datetime
 import pytest
 from django.core.checks import run_checks
 from django.core.management import CommandError, call_command
+from django.test import override_settings
 
 from smsproxy.environment import RENAMED
 from tests.support.demo_process import ROOT
@@ -235,6 +236,33 @@ def test_an_init_file_in_numbers_is_an_error(settings, tmp_path):
 
 def test_the_simulator_causes_a_warning_in_production():
     assert "smsproxy.W003" in [each.id for each in run_checks(include_deployment_checks=True)]
+
+
+def test_answers_to_keywords_without_an_operator_cause_a_warning_in_production():
+    def warnings(**changes):
+        with override_settings(CARRIER="vonage", **changes):
+            found = run_checks(include_deployment_checks=True)
+        return [each.msg for each in found if each.id == "smsproxy.W004"]
+
+    assert len(warnings()) == 2
+    [warning] = warnings(OPERATOR_NAME="Ride Ltd")
+    assert "OPERATOR_CONTACT is not set" in warning
+    assert warnings(OPERATOR_NAME="Ride Ltd", OPERATOR_CONTACT="help@ride.example") == []
+
+
+@pytest.mark.parametrize("found", ["us", "US:fax", "US toll-free", "USA", "*"])
+def test_a_kind_of_number_that_does_not_exist_stops_the_program(found):
+    code, output = start(CARRIER_ANSWERS_STOP=f"CA,{found}")
+
+    assert code != 0
+    assert "CARRIER_ANSWERS_STOP: expected countries, each with or without a type of number" in output
+    assert f"found {found!r}" in output
+
+
+def test_kinds_of_numbers_may_be_none(settings):
+    for answers in ("", "US:toll-free, CA"):
+        assert start(CARRIER_ANSWERS_STOP=answers)[0] == 0
+    assert {"US:toll-free"} == settings.CARRIER_ANSWERS_STOP
 
 
 def _variables():

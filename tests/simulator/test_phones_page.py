@@ -76,6 +76,22 @@ def test_a_text_typed_on_one_phone_arrives_on_the_other_from_a_virtual_number(pa
 
 @pytest.mark.slow
 @pytest.mark.browser
+def test_a_phone_that_texts_stop_gets_the_answer_and_the_other_learns_only_that_it_receives_nothing(page):
+    rider, driver = phones(page)
+    type_text(driver, "Stop!")
+    until(page, lambda: any("you will get no more messages" in each for each in bubbles(driver, "arrived")))
+    until(page, lambda: any("is not receiving messages at the moment" in each for each in bubbles(rider, "arrived")))
+    type_text(rider, "Are you there?")
+    type_text(driver, "START")
+    until(page, lambda: any("you get messages again" in each for each in bubbles(driver, "arrived")))
+    type_text(rider, "Welcome back")
+    until(page, lambda: "Welcome back" in bubbles(driver, "arrived"))
+    assert "Are you there?" not in bubbles(driver, "arrived")
+    assert "Stop!" not in bubbles(rider, "arrived")
+
+
+@pytest.mark.slow
+@pytest.mark.browser
 def test_markup_in_a_text_is_shown_as_plain_text(page):
     rider, driver = phones(page)
     type_text(rider, "<b id=evil>&amp;</b><img src=x onerror=document.title='evil'>")

@@ -19,6 +19,7 @@ from smsproxy.carriers.base import (
     FaultScope,
     OutcomeUnknown,
     PermanentFailure,
+    RecipientOptedOut,
     SenderFault,
     TemporaryFailure,
 )
@@ -31,7 +32,7 @@ SMS_STATUSES: Final[Mapping[str, tuple[type[CarrierRejected], str]]] = {
     "4": (AccountFault, "the API key or secret is wrong or disabled"),
     "5": (TemporaryFailure, "internal error at Vonage"),
     "6": (PermanentFailure, "the message cannot be processed, for example because no network has this prefix"),
-    "7": (PermanentFailure, "the recipient is barred"),
+    "7": (RecipientOptedOut, "the recipient is barred"),
     "8": (AccountFault, "the account is suspended"),
     "9": (AccountFault, "the account has no credit"),
     "10": (TemporaryFailure, "too many connections at once"),

@@ -25,6 +25,8 @@ class VonageWebhooks(Carrier):
     # The recipient's phone is off, out of reach or busy (2, 7), the number is dead (3), the person bars texts (4), has
     # opted out (9), is too young (13) or has no credit (15).
     recipient_fault_codes: ClassVar[frozenset[str]] = frozenset({"2", "3", "4", "7", "9", "13", "15"})
+    # In the answer to a send, 9 means something else: see faults.py.
+    opted_out_codes: ClassVar[frozenset[str]] = frozenset({"9"})
 
     def read_webhook(self, request: WebhookRequest) -> dict[str, str]:
         params = _read(request)
