@@ -27,6 +27,12 @@ def _sender_blocked(context: InboundContext) -> InboundOutcome | None:
     return InboundOutcome.BLOCKED if context.is_blocked else None
 
 
+def _older_than_conversation(context: InboundContext) -> InboundOutcome | None:
+    if context.too_young is None:
+        return None
+    return InboundOutcome.ENDED if context.predecessor else InboundOutcome.NO_ROUTE
+
+
 def _no_route(context: InboundContext) -> InboundOutcome | None:
     return InboundOutcome.NO_ROUTE if context.author is None else None
 
@@ -57,6 +63,7 @@ GATES: Sequence[Gate] = (
     _loop,
     _sender_opted_out,
     _sender_blocked,
+    _older_than_conversation,
     _no_route,
     _ended,
     _held,

@@ -6,7 +6,7 @@ is processed without its missing parts. A part that comes later begins a new lon
 """
 
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import groupby
 
 from django.conf import settings
@@ -16,8 +16,8 @@ from django.db.models.functions import Greatest
 from django.utils import timezone
 
 from conversations.intake import receive
-from conversations.intake.read_arrival import read_arrival
-from conversations.models import InboundMessage, InboundOutcome, LongMessage
+from conversations.intake.read_arrival import read_arrival_locked
+from conversations.models import InboundMessage, InboundOutcome, LongMessage, Participant
 from conversations.models.inbound import InboundMessageQuerySet
 from numbers.models import RealNumber
 from smsproxy.carriers.base import InboundText
@@ -34,10 +34,11 @@ RETRY_DELAY = timedelta(hours=1)
 
 def take_in(text: InboundText, *, raw: str = "") -> None:
     """Process one part, committed on return. The last part completes the long message."""
+    arrived_at = timezone.now()  # Before the wait for the conversation, which may end in it.
     with transaction.atomic():
-        part = _as_part(text)
+        part = _as_part(text, arrived_at)
         if part is None:
-            receive.process_message(text, raw=raw)
+            receive.process_message(text, received_at=arrived_at, raw=raw)
             return
         long_message, is_new = _lock(part)
         if repeated := _find_duplicate(part):
@@ -59,6 +60,8 @@ def relay_incomplete(late: LongMessage) -> None:
     """Relay a long message without its missing parts. Raises StaleState if it is closed already."""
     try:
         with transaction.atomic():
+            # In the order in which a part locks them.
+            Participant.objects.lock_conversation_of_pair(late.sender_id, late.virtual_number_id)
             long_message = LongMessage.objects.select_for_update(no_key=True).filter(pk=late.pk, closed_at=None).first()
             if long_message is None:
                 raise StaleState(f"{late} is closed already")
@@ -83,9 +86,12 @@ def _postpone(long_message: LongMessage) -> None:
     )
 
 
-def _as_part(text: InboundText) -> InboundMessage | None:
-    """Return the part, or None if it cannot be joined: its sender or its recipient is not a number that we know."""
-    context = read_arrival(text.sender, text.recipient, text.text)
+def _as_part(text: InboundText, arrived_at: datetime) -> InboundMessage | None:
+    """Return the part, or None if it cannot be joined: its sender or its recipient is not a number that we know.
+
+    Its conversation stays locked until the transaction ends, so that its pair is not released before the part is stored.
+    """
+    context = read_arrival_locked(text.sender, text.recipient, text.text)
     if not text.sender or context.virtual_number is None or context.is_loop:
         return None
     return InboundMessage(
@@ -98,6 +104,7 @@ def _as_part(text: InboundText) -> InboundMessage | None:
         part=text.part,
         parts=text.parts,
         sent_at=text.sent_at,
+        received_at=arrived_at,
     )
 
 
@@ -148,22 +155,23 @@ def _close(long_message: LongMessage) -> None:
     """Process the received parts as one text. The caller holds the lock of the long message."""
     if not LongMessage.objects.filter(pk=long_message.pk, closed_at=None).update(closed_at=timezone.now()):
         raise StaleState(f"{long_message} is closed already")
-    here = list(long_message.received_parts())
-    texts = {part.part: part.text for part in here}
+    here = {part.part: part for part in long_message.received_parts()}
     if len(here) < long_message.parts:
-        texts = {part.part: part.text for part in _misjudged_duplicates(long_message)} | texts
+        here = {part.part: part for part in _misjudged_duplicates(long_message)} | here
+    texts = {number: part.text for number, part in here.items()}
     whole = InboundText(
         carrier_message_id=f"long:{long_message.pk}",
         sender=long_message.sender.number,
         recipient=long_message.virtual_number.number,
         text=_joined(texts, long_message.parts),
-        sent_at=min((part.sent_at for part in here if part.sent_at), default=None),
+        sent_at=min((part.sent_at for part in here.values() if part.sent_at), default=None),
     )
     receive.process_message(
         whole,
         long_message=long_message,
         missing_parts=long_message.parts - len(texts),
-        received_at=max((part.received_at for part in here), default=None),
+        received_at=max((part.received_at for part in here.values()), default=None),
+        first_part_at=min((part.received_at for part in here.values()), default=None),
     )
 
 

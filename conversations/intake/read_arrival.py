@@ -6,6 +6,7 @@ more gets a column in `_READ` and a field here.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import cached_property
 from itertools import islice
 from typing import Any, NamedTuple, Self
@@ -92,7 +93,8 @@ class InboundContext:
 
     is_loop: the sender is a virtual number of ours. sender: None if we do not know this real number. author: the
     participant who wrote it, with the conversation. It is None for a loop, and if no conversation has this pair of
-    numbers now.
+    numbers now, or only one that is younger than the message.
+    too_young: the participant of that younger conversation. predecessor: of the one that had the pair before.
     others: the other participants. recipients: those of them who may get it. An opt-out or a blocked pair excludes one.
     has_lost_number: somebody in the conversation has a number that may be somebody's in another conversation.
     has_opted_out_recipient: one of the others has opted out.
@@ -104,6 +106,8 @@ class InboundContext:
     virtual_number: VirtualNumber | None = None
     sender: RealNumber | None = None
     author: Participant | None = None
+    too_young: Participant | None = None
+    predecessor: Participant | None = None
     others: Sequence[Participant] = ()
     recipients: Sequence[Participant] = ()
     has_lost_number: bool = False
@@ -134,13 +138,19 @@ class InboundContext:
             return False
         return self.author.conversation.late_messages == LateMessagePolicy.REOPEN
 
-    def without_author(self) -> Self:
-        """Return the context of a message whose pair of numbers belongs to no conversation."""
-        return replace(self, author=None, others=(), recipients=(), has_lost_number=False)
 
+def read_arrival(
+    sender: str | None,
+    recipient: str,
+    text: str,
+    *,
+    written_at: datetime | None = None,
+    first_part_at: datetime | None = None,
+) -> InboundContext:
+    """Return the context of a message from a real number (None: not a number) to a virtual number, both E.164.
 
-def read_arrival(sender: str | None, recipient: str, text: str) -> InboundContext:
-    """Return the context of a message from a real number (None: not a number) to a virtual number, both E.164."""
+    written_at: the earliest time known of the message; None: now. first_part_at: see `Participant.is_younger_than`.
+    """
     rows = fetch_all(
         _READ,
         {
@@ -162,6 +172,9 @@ def read_arrival(sender: str | None, recipient: str, text: str) -> InboundContex
     if is_loop or virtual_number is None or author[0] is None:
         return context
     participant = instance(Participant, _PARTICIPANT, author)
+    if written_at is not None and participant.is_younger_than(written_at, first_part_at=first_part_at):
+        earliest = min(written_at, first_part_at or written_at)
+        return replace(context, too_young=participant, predecessor=participant.predecessor(earliest))
     participant.proxy_number = virtual_number
     participant.conversation = instance(Conversation, _CONVERSATION, conversation)
     members = [_Member.from_row(row) for row in rows]
@@ -177,15 +190,22 @@ def read_arrival(sender: str | None, recipient: str, text: str) -> InboundContex
     )
 
 
-def read_arrival_locked(sender: str | None, recipient: str, text: str) -> InboundContext:
+def read_arrival_locked(
+    sender: str | None,
+    recipient: str,
+    text: str,
+    *,
+    written_at: datetime | None = None,
+    first_part_at: datetime | None = None,
+) -> InboundContext:
     """Return the context, with its conversation locked until the caller's transaction ends.
 
     The pair of numbers may get or lose a conversation between the lock and the read; then both are done again.
     """
     while True:
         locked = Participant.objects.find_author(sender, recipient) if sender else None
-        context = read_arrival(sender, recipient, text)
-        if context.is_loop or context.author == locked:
+        context = read_arrival(sender, recipient, text, written_at=written_at, first_part_at=first_part_at)
+        if context.is_loop or (context.author or context.too_young) == locked:
             return context
 
 

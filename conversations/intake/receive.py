@@ -26,15 +26,17 @@ def receive(text: InboundText, *, raw: str = "") -> None:
 
     raw: the whole webhook, stored if the sender or the recipient is not a number that we can store as such.
     """
-    if fast_path.is_available() and _try_fast_path(text):
+    arrived_at = timezone.now()
+    if fast_path.is_available() and _try_fast_path(text, arrived_at):
         return
     with transaction.atomic():
-        process_message(text, raw=raw)
+        process_message(text, received_at=arrived_at, raw=raw)
 
 
-def _try_fast_path(text: InboundText) -> bool:
+def _try_fast_path(text: InboundText, arrived_at: datetime) -> bool:
     """Relay an ordinary message. Return False, with nothing written, if the general path must handle it."""
-    context = read_arrival(text.sender, text.recipient, text.text)
+    written_at = earliest(arrived_at, text.sent_at)
+    context = read_arrival(text.sender, text.recipient, text.text, written_at=written_at)
     if decide(context) != InboundOutcome.RELAYED or not context.is_open:
         return False
     done = fast_path.write_relayed(text, context)
@@ -43,31 +45,39 @@ def _try_fast_path(text: InboundText) -> bool:
     return done is not fast_path.RelayResult.CONFLICT
 
 
+def earliest(*times: datetime | None) -> datetime:
+    """Return the earliest of these times, one of which is known. A time that the carrier dates ahead decides nothing."""
+    return min(time for time in times if time is not None)
+
+
 def process_message(
     text: InboundText,
     *,
     long_message: LongMessage | None = None,
     missing_parts: int = 0,
     received_at: datetime | None = None,
+    first_part_at: datetime | None = None,
     raw: str = "",
 ) -> InboundMessage | None:
     """Record a message with its outcome, and queue its relays or a notice, in the caller's transaction.
 
     Return None if this carrier message id is stored already. long_message: the long message that it was joined from.
     missing_parts: the number of its parts that never came. received_at: the arrival of its last part; None: now.
+    first_part_at: the arrival of its first part. While we waited for the others, its pair of numbers may have been
+    given to another conversation.
     """
     received_at = received_at or timezone.now()
-    context = read_arrival_locked(text.sender, text.recipient, text.text)
-    if long_message and context.author and context.author.pair_was_reassigned_since(received_at):
-        # While we waited for its parts, the pair of numbers was given to another conversation.
-        context = context.without_author()
+    written_at = earliest(received_at, first_part_at, text.sent_at)
+    context = read_arrival_locked(
+        text.sender, text.recipient, text.text, written_at=written_at, first_part_at=first_part_at
+    )
     sender = _stored_sender(text, context)
     message = InboundMessage(
         carrier_message_id=text.carrier_message_id,
         outcome=decide(context),
         sender=sender,
         virtual_number=context.virtual_number,
-        participant=context.author,
+        participant=context.author or context.predecessor,
         text=text.text,
         raw="" if sender and context.virtual_number else raw,
         concat_ref=text.concat_ref,
