@@ -6,6 +6,7 @@ is processed without its missing parts. A part that comes later begins a new lon
 """
 
 import logging
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from itertools import groupby
 
@@ -89,7 +90,7 @@ def _postpone(long_message: LongMessage) -> None:
 def _as_part(text: InboundText, arrived_at: datetime) -> InboundMessage | None:
     """Return the part, or None if it cannot be joined: its sender or its recipient is not a number that we know.
 
-    Its conversation stays locked until the transaction ends, so that its pair is not released before the part is stored.
+    Its conversation stays locked until the transaction ends, so that no cool-down is cut short before it is stored.
     """
     context = read_arrival_locked(text.sender, text.recipient, text.text)
     if not text.sender or context.virtual_number is None or context.is_loop:
@@ -159,19 +160,21 @@ def _close(long_message: LongMessage) -> None:
     if len(here) < long_message.parts:
         here = {part.part: part for part in _misjudged_duplicates(long_message)} | here
     texts = {number: part.text for number, part in here.items()}
+    # Parts that came in time for an earlier relay count for the age of the text, and are not sent again.
+    all_known = [*here.values(), *(_relayed_before(long_message, here) if len(here) < long_message.parts else [])]
     whole = InboundText(
         carrier_message_id=f"long:{long_message.pk}",
         sender=long_message.sender.number,
         recipient=long_message.virtual_number.number,
         text=_joined(texts, long_message.parts),
-        sent_at=min((part.sent_at for part in here.values() if part.sent_at), default=None),
+        sent_at=min((part.sent_at for part in all_known if part.sent_at), default=None),
     )
     receive.process_message(
         whole,
         long_message=long_message,
         missing_parts=long_message.parts - len(texts),
         received_at=max((part.received_at for part in here.values()), default=None),
-        first_part_at=min((part.received_at for part in here.values()), default=None),
+        first_part_at=min((part.received_at for part in all_known), default=None),
     )
 
 
@@ -189,6 +192,24 @@ def _misjudged_duplicates(long_message: LongMessage) -> InboundMessageQuerySet:
         long_message__parts=long_message.parts,
         received_at__gt=Greatest(F("long_message__closed_at"), Value(begun_at - DUPLICATE_WINDOW)),
     ).order_by("pk")
+
+
+def _relayed_before(long_message: LongMessage, here: Collection[int]) -> list[InboundMessage]:
+    """Return the parts of this text that were relayed without these parts (their numbers), which came too late.
+
+    They are of an earlier long message with the same reference that has none of these parts. The carrier may deliver a
+    part as late as WEBHOOK_MAX_AGE_SECONDS.
+    """
+    oldest = timezone.now() - timedelta(seconds=settings.WEBHOOK_MAX_AGE_SECONDS)
+    earlier = LongMessage.objects.filter(
+        sender=long_message.sender,
+        virtual_number=long_message.virtual_number,
+        concat_ref=long_message.concat_ref,
+        parts=long_message.parts,
+        closed_at__gt=oldest,
+    ).exclude(pk=long_message.pk)
+    found = [list(each.received_parts().defer("text", "raw")) for each in earlier]
+    return [part for parts in found if not any(part.part in here for part in parts) for part in parts]
 
 
 def _joined(texts: dict[int, str], parts: int) -> str:

@@ -46,7 +46,7 @@ def _try_fast_path(text: InboundText, arrived_at: datetime) -> bool:
 
 
 def earliest(*times: datetime | None) -> datetime:
-    """Return the earliest of these times, one of which is known. A time that the carrier dates ahead decides nothing."""
+    """Return the earliest known of these times. So a time that the carrier dates ahead decides nothing."""
     return min(time for time in times if time is not None)
 
 

@@ -11,7 +11,6 @@ from smsproxy.crypto import keyed_hash
 
 from .conversation import Conversation
 
-
 # How far the carrier's clock may be behind ours. Its times are in whole seconds.
 CLOCK_TOLERANCE = timedelta(seconds=60)
 
