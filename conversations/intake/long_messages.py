@@ -17,8 +17,8 @@ from django.db.models.functions import Greatest
 from django.utils import timezone
 
 from conversations.intake import receive
-from conversations.intake.read_arrival import read_arrival_locked
-from conversations.models import InboundMessage, InboundOutcome, LongMessage, Participant
+from conversations.intake.read_arrival import read_arrival
+from conversations.models import InboundMessage, InboundOutcome, LongMessage
 from conversations.models.inbound import InboundMessageQuerySet
 from numbers.models import RealNumber
 from smsproxy.carriers.base import InboundText
@@ -61,8 +61,6 @@ def relay_incomplete(late: LongMessage) -> None:
     """Relay a long message without its missing parts. Raises StaleState if it is closed already."""
     try:
         with transaction.atomic():
-            # In the order in which a part locks them.
-            Participant.objects.lock_conversation_of_pair(late.sender_id, late.virtual_number_id)
             long_message = LongMessage.objects.select_for_update(no_key=True).filter(pk=late.pk, closed_at=None).first()
             if long_message is None:
                 raise StaleState(f"{late} is closed already")
@@ -90,11 +88,14 @@ def _postpone(long_message: LongMessage) -> None:
 def _as_part(text: InboundText, arrived_at: datetime) -> InboundMessage | None:
     """Return the part, or None if it cannot be joined: its sender or its recipient is not a number that we know.
 
-    Its conversation stays locked until the transaction ends, so that no cool-down is cut short before it is stored.
+    Its sender stays locked until the transaction ends, as in a creation. So no cool-down of theirs is cut short before
+    the part is stored.
     """
-    context = read_arrival_locked(text.sender, text.recipient, text.text)
+    context = read_arrival(text.sender, text.recipient, text.text)
     if not text.sender or context.virtual_number is None or context.is_loop:
         return None
+    if context.sender is not None:
+        RealNumber.objects.lock([context.sender.pk])
     return InboundMessage(
         carrier_message_id=text.carrier_message_id,
         outcome=InboundOutcome.PART,

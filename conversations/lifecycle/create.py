@@ -154,14 +154,13 @@ def _look_up_phones(people: Sequence[ParticipantSpec]) -> dict[str, LookupResult
 
 
 def _wait_for_other_creators(numbers: dict[str, RealNumber]) -> None:
-    """Lock these people's rows, in one order everywhere.
+    """Lock these people's rows.
 
-    Creators for the same person then run one after another, instead of meeting a conflict at each retry.
-    The lock is for speed only: the constraint keeps a pair from being live twice.
+    Creators for the same person then run one after another, instead of meeting a conflict at each retry. And no part of
+    a long message is stored for a pair between the decision to cut its cool-down short and the release.
     """
     if numbers:
-        ids = sorted(number.pk for number in numbers.values())
-        list(RealNumber.objects.select_for_update(no_key=True).filter(pk__in=ids).order_by("pk").values_list("pk"))
+        RealNumber.objects.lock(number.pk for number in numbers.values())
 
 
 def _real_numbers(

@@ -62,11 +62,6 @@ class ParticipantQuerySet(models.QuerySet["Participant"]):
         """
         return self.by_live_pair(sender, recipient).select_for_update(no_key=True, of=("conversation",)).first()
 
-    def lock_conversation_of_pair(self, real_number_id: int, proxy_number_id: int) -> None:
-        """Lock the conversation that has this pair of numbers now, as `find_author` does."""
-        pair = self.unreleased().filter(real_number=real_number_id, proxy_number=proxy_number_id)
-        pair.select_related("conversation").select_for_update(no_key=True, of=("conversation",)).first()
-
 
 class Participant(models.Model):
     """A person in one conversation, and their proxy number in it."""

@@ -41,6 +41,11 @@ class RealNumberQuerySet(models.QuerySet["RealNumber"]):
             known = self.by_number(numbers)
         return known
 
+    def lock(self, pks: Iterable[int]) -> None:
+        """Lock the rows of these people until the transaction ends, in one order everywhere, before other rows."""
+        rows = self.select_for_update(no_key=True).filter(pk__in=list(pks))
+        list(rows.order_by("pk").values_list("pk"))
+
 
 class RealNumber(models.Model):
     """A person's own phone number, stored encrypted and found by its keyed hash."""

@@ -253,7 +253,7 @@ def test_no_cool_down_is_cut_short_if_a_part_of_a_long_message_arrives_concurren
 
 @pytest.mark.postgres
 @pytest.mark.django_db(transaction=True)
-def test_a_part_that_is_being_stored_keeps_its_pair(create, cooling, monkeypatch):
+def test_a_part_that_is_being_stored_keeps_its_pair(cooling, monkeypatch):
     """The creator waits until the part is committed, and then sees it."""
     stored, go_on = threading.Event(), threading.Event()
     record = InboundMessage.objects.none().record.__func__
@@ -270,20 +270,20 @@ def test_a_part_that_is_being_stored_keeps_its_pair(create, cooling, monkeypatch
         part_from_alice(proxies(cooling[0])[0])
         connection.close()
 
-    def answer():
-        found = create(ALICE, "+447700900005", on_exhausted="soft")
+    def create():
+        made = talk(ALICE, "+447700900005", on_exhausted=ExhaustionPolicy.SOFT)
         connection.close()
-        return found
+        return made
 
     with ThreadPoolExecutor(2) as beside:
         part = beside.submit(store)
         assert stored.wait(60)
-        creation = beside.submit(answer)
+        creation = beside.submit(create)
         wait_for_a_lock()
         go_on.set()
         part.result(60)
 
-        assert given(creation.result(60))[0] == proxies(cooling[1])[0]
+        assert proxies(creation.result(60))[0] == proxies(cooling[1])[0]
 
 
 @pytest.mark.postgres
