@@ -5,21 +5,12 @@ from collections.abc import Mapping
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
-from conversations.models import (
-    Conversation,
-    ConversationState,
-    LongMessage,
-    OutboundMessage,
-    OutboundState,
-    Participant,
-)
+from conversations.models import Conversation, ConversationState, LongMessage, OutboundMessage, Participant
+from conversations.models.outbound import UNSETTLED
 from conversations.models.participant import ParticipantQuerySet
 from numbers.assignment.choose import eligible_numbers
 from numbers.assignment.policy import AssignmentPolicy
 from numbers.models import RealNumber, VirtualNumber
-
-# A message in one of these states may still be sent, or is on its way.
-_UNSETTLED = (OutboundState.QUEUED, OutboundState.SENDING, OutboundState.UNKNOWN)
 
 
 def oldest_cooling_pair(
@@ -45,14 +36,16 @@ def oldest_cooling_pair(
 def without_unsettled(pairs: ParticipantQuerySet) -> ParticipantQuerySet:
     """Return those of these pairs for which nothing is unsettled. Three things are:
 
-    - A message or a notice that may still arrive from the pair. It would read as part of the new conversation.
+    - A message or a notice to the person from this number, or in the ended conversation: it may have left from this
+      number before that was replaced. It would read as part of the new conversation.
     - A relay of a message that the person wrote in the ended conversation. If it is lost, the pair must tell them so.
     - A long message that waits for parts. It belongs to the ended conversation.
     """
-    unsettled = OutboundMessage.objects.filter(state__in=_UNSETTLED)
+    unsettled = OutboundMessage.objects.filter(state__in=UNSETTLED)
     person, number, conversation = OuterRef("real_number"), OuterRef("proxy_number"), OuterRef("conversation")
     return pairs.filter(
-        ~Exists(unsettled.filter(sender=number, recipient=person)),
+        ~Exists(unsettled.filter(recipient=person, sender=number)),
+        ~Exists(unsettled.filter(recipient=person, conversation=conversation)),
         ~Exists(unsettled.filter(conversation=conversation, inbound__sender=person)),
         ~Exists(LongMessage.objects.filter(sender=person, virtual_number=number, closed_at=None)),
     )

@@ -2,13 +2,13 @@
 
 import uuid
 from datetime import datetime, timedelta
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from django.conf import settings
-from django.db import models
+from django.db import models, transaction
 from django.utils import timezone
 
-from numbers.models import RealNumber, VirtualNumber
+from numbers.models import NumberState, RealNumber, VirtualNumber
 from smsproxy.carriers.base import ReceiptStatus
 from smsproxy.crypto import EncryptedTextField
 from smsproxy.states import Event, StaleState, StateMachine
@@ -56,6 +56,9 @@ def new_client_ref() -> str:
     return uuid.uuid4().hex
 
 
+# A message in one of these states may still be sent, or is on its way.
+UNSETTLED = (_S.QUEUED, _S.SENDING, _S.UNKNOWN)
+
 # The order in which the outcomes of several attempts count.
 _BEST_FIRST = [_S.DELIVERED, _S.SENT, _S.UNDELIVERED]
 
@@ -85,6 +88,19 @@ class OutboundMessageQuerySet(models.QuerySet["OutboundMessage"]):
         """Return the filter for neither too old nor resent too often. delivery/claim.py has the same rule in SQL."""
         oldest = at - timedelta(seconds=settings.MESSAGE_MAX_AGE_SECONDS)
         return models.Q(created_at__gt=oldest, resends__lt=MAX_RESENDS)
+
+    def move_line(self, old: Participant, new: Participant) -> None:
+        """Move all unsettled messages of this participant to the line of their new number.
+
+        A message in flight moves too. So later messages from the new number wait for its outcome, and it leaves from
+        there if it must be sent again. Call it in a transaction.
+        """
+        line = self.filter(participant=old, state__in=UNSETTLED)
+        in_flight = list(line.exclude(state=_S.QUEUED).select_for_update(no_key=True).only("state", "attempts"))
+        line.update(participant=new, sender=new.proxy_number)
+        for message in in_flight:
+            reason = f"moved to the line of {new.proxy_number}; attempt {message.attempts} was from {old.proxy_number}"
+            message.record_event(message.state, reason=reason, old_state=message.state)
 
     def unfinished(self) -> Self:
         """Return messages that are queued or being sent."""
@@ -198,9 +214,7 @@ class OutboundMessage(StateMachine):
         """Requeue the message at its old place. after: seconds. is_failure: the fault is of the message itself."""
         due_at = timezone.now() + timedelta(seconds=after)
         failures = self.failures + 1 if is_failure else self.failures
-        return self.transition(
-            _S.QUEUED, reason=reason, due_at=due_at, lease_until=None, error_code=code, failures=failures
-        )
+        return self._requeue(reason=reason, due_at=due_at, lease_until=None, error_code=code, failures=failures)
 
     def fail(self, *, reason: str, code: str = "") -> Self:
         """Give up the message permanently. code: the carrier's."""
@@ -222,7 +236,18 @@ class OutboundMessage(StateMachine):
                 f"outbound message {self.pk} is older than MESSAGE_MAX_AGE_SECONDS: it can no longer be sent"
             )
         resends = self.resends if actor else self.resends + 1
-        return self.transition(_S.QUEUED, reason=reason, actor=actor, due_at=timezone.now(), resends=resends)
+        return self._requeue(reason=reason, actor=actor, due_at=timezone.now(), resends=resends)
+
+    def _requeue(self, **changes: Any) -> Self:
+        """Requeue the message, in the line of the person's present number if its own is replaced and in quarantine."""
+        with transaction.atomic():
+            self.transition(_S.QUEUED, **changes)
+            replaced = Participant.objects.filter(pk=self.participant_id, replaced_by__isnull=False)
+            unable = replaced.filter(proxy_number__state=NumberState.QUARANTINED).select_related("proxy_number").first()
+            if unable is not None:
+                OutboundMessage.objects.move_line(unable, unable.current)
+                self.refresh_from_db(fields=["participant", "sender"])
+        return self
 
     def cancel(self, *, reason: str, actor: str = "") -> Self:
         """Decide not to send the message."""
