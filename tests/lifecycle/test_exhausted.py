@@ -245,14 +245,6 @@ def test_no_cool_down_is_cut_short_if_its_conversation_is_reopened_concurrently(
 
 @pytest.mark.postgres
 @pytest.mark.django_db(transaction=True)
-def test_no_cool_down_is_cut_short_if_a_part_of_a_long_message_arrives_concurrently(create, cooling, concurrently):
-    concurrently(lambda: part_from_alice(proxies(cooling[0])[0]))
-
-    assert given(create(ALICE, "+447700900005", on_exhausted="soft"))[0] == proxies(cooling[1])[0]
-
-
-@pytest.mark.postgres
-@pytest.mark.django_db(transaction=True)
 def test_a_part_that_is_being_stored_keeps_its_pair(cooling, monkeypatch):
     """The creator waits until the part is committed, and then sees it."""
     stored, go_on = threading.Event(), threading.Event()
