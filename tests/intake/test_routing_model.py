@@ -415,6 +415,17 @@ OLD_WEBHOOKS = [
     ("text", 0, 3601),
     ("text", 0, 0),
 ]
+A_PART_BEFORE_THE_CONVERSATION = [
+    ("talk", [A, B], "strict", "end"),
+    ("talk", [A, D], "strict", "end"),
+    ("close", 0),
+    ("wait", 8 * 86400, True),
+    ("part", 0, 1, 0, 0),
+    ("wait", 20, True),
+    ("talk", [A, C], "strict", "end"),
+    ("part", 0, 2, 1, 0),
+    ("part", 0, 3, 1, 0),
+]
 OPT_OUTS_AND_A_REPLACED_NUMBER = [
     ("talk", [A, B, C], "strict", "end"),
     ("opt_out", B),
@@ -430,7 +441,9 @@ OPT_OUTS_AND_A_REPLACED_NUMBER = [
 @model_examples(fast=20, thorough=100)
 @given(history=HISTORY)
 @example(history=LATE_PARTS)
+@example(history=A_PART_BEFORE_THE_CONVERSATION)
 @example(history=OLD_WEBHOOKS)
+@example(history=steps_of_a_cut(("text", 0, 0)))
 @example(history=OPT_OUTS_AND_A_REPLACED_NUMBER)
 def test_a_text_reaches_the_people_of_the_conversation_it_was_written_in_and_nobody_else(
     db, path, settings, carrier, history
