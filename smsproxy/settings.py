@@ -297,13 +297,20 @@ if SEND_LEASE_SECONDS <= 2 * CARRIER_TIMEOUT_SECONDS:
 # How long to try to deliver a message.
 MESSAGE_MAX_AGE_SECONDS = env.seconds("MESSAGE_MAX_AGE_SECONDS", default=24 * 3600, at_least=1)
 # A message queued before the end of a conversation must never be sent after its number was assigned to other people.
-MIN_COOL_DOWN_SECONDS = MESSAGE_MAX_AGE_SECONDS + SEND_LEASE_SECONDS
-if COOL_DOWN_SECONDS <= MIN_COOL_DOWN_SECONDS:
+if COOL_DOWN_SECONDS <= MESSAGE_MAX_AGE_SECONDS + SEND_LEASE_SECONDS:
     raise ImproperlyConfigured(
         "COOL_DOWN_SECONDS: expected more than MESSAGE_MAX_AGE_SECONDS and SEND_LEASE_SECONDS together "
-        f"({MIN_COOL_DOWN_SECONDS} seconds), "
+        f"({MESSAGE_MAX_AGE_SECONDS + SEND_LEASE_SECONDS} seconds), "
         f"found {COOL_DOWN_SECONDS}."
     )
+# And a webhook as old as is accepted must never be given to the next conversation of its pair.
+if COOL_DOWN_SECONDS <= WEBHOOK_MAX_AGE_SECONDS:
+    raise ImproperlyConfigured(
+        f"COOL_DOWN_SECONDS: expected more than WEBHOOK_MAX_AGE_SECONDS ({WEBHOOK_MAX_AGE_SECONDS} seconds), found "
+        f"{COOL_DOWN_SECONDS}. Raise COOL_DOWN_SECONDS, or lower WEBHOOK_MAX_AGE_SECONDS."
+    )
+# The cool-down of a pool is also longer than this.
+MIN_COOL_DOWN_SECONDS = max(MESSAGE_MAX_AGE_SECONDS + SEND_LEASE_SECONDS, WEBHOOK_MAX_AGE_SECONDS)
 # How long a message of unknown outcome waits for a receipt, and with it all later messages to the same person. Then it
 # is held for staff and the later ones are sent, or it is sent again.
 UNKNOWN_OUTCOME_TIMEOUT_SECONDS = env.seconds("UNKNOWN_OUTCOME_TIMEOUT_SECONDS", default=60, at_least=1)

@@ -31,6 +31,12 @@ def _sender_blocked(context: InboundContext) -> InboundOutcome | None:
     return InboundOutcome.BLOCKED if context.is_blocked else None
 
 
+def _older_than_conversation(context: InboundContext) -> InboundOutcome | None:
+    if context.too_young is None:
+        return None
+    return InboundOutcome.ENDED if context.predecessor else InboundOutcome.NO_ROUTE
+
+
 def _reaction(context: InboundContext) -> InboundOutcome | None:
     drops = settings.REACTIONS == "drop" and read_reaction(context.text)
     return InboundOutcome.REACTION if drops else None
@@ -74,6 +80,7 @@ GATES: Sequence[Gate] = (
     _sender_opted_out,
     _sender_blocked,
     _reaction,
+    _older_than_conversation,
     _no_route,
     _ended,
     _held,

@@ -6,7 +6,8 @@ is processed without its missing parts. A part that comes later begins a new lon
 """
 
 import logging
-from datetime import timedelta
+from collections.abc import Collection
+from datetime import datetime, timedelta
 from itertools import groupby
 
 from django.conf import settings
@@ -35,10 +36,11 @@ RETRY_DELAY = timedelta(hours=1)
 
 def take_in(text: InboundText, *, raw: str = "") -> None:
     """Process one part, committed on return. The last part completes the long message."""
+    arrived_at = database_now()  # Before the wait for the conversation, which may end in it.
     with transaction.atomic():
-        part = _as_part(text)
+        part = _as_part(text, arrived_at)
         if part is None:
-            receive.process_message(text, raw=raw)
+            receive.process_message(text, received_at=arrived_at, raw=raw)
             return
         long_message, is_new = _lock(part)
         if repeated := _find_duplicate(part):
@@ -85,11 +87,17 @@ def _postpone(long_message: LongMessage) -> None:
     )
 
 
-def _as_part(text: InboundText) -> InboundMessage | None:
-    """Return the part, or None if it cannot be joined: its sender or its recipient is not a number that we know."""
+def _as_part(text: InboundText, arrived_at: datetime) -> InboundMessage | None:
+    """Return the part, or None if it cannot be joined: its sender or its recipient is not a number that we know.
+
+    Its sender stays locked until the transaction ends, as in a creation. So no cool-down of theirs is cut short before
+    the part is stored.
+    """
     context = read_arrival(text.sender, text.recipient, text.text)
     if not text.sender or context.virtual_number is None or context.is_loop:
         return None
+    if context.sender is not None:
+        RealNumber.objects.lock([context.sender])
     return InboundMessage(
         carrier_message_id=text.carrier_message_id,
         outcome=InboundOutcome.PART,
@@ -100,7 +108,7 @@ def _as_part(text: InboundText) -> InboundMessage | None:
         part=text.part,
         parts=text.parts,
         sent_at=text.sent_at,
-        received_at=context.now,
+        received_at=arrived_at,
     )
 
 
@@ -162,27 +170,31 @@ def _close(long_message: LongMessage) -> None:
 
     Raises UnreadableValue, with nothing changed, if a part or the sender cannot be decrypted.
     """
-    here = list(long_message.received_parts())
-    if any(isinstance(value, Unreadable) for value in [long_message.sender.number, *(part.text for part in here)]):
+    here = {part.part: part for part in long_message.received_parts()}
+    values = [long_message.sender.number, *(part.text for part in here.values())]
+    if any(isinstance(value, Unreadable) for value in values):
         raise UnreadableValue
     if not LongMessage.objects.filter(pk=long_message.pk, closed_at=None).update(closed_at=DatabaseNow()):
         raise StaleState(f"{long_message} is closed already")
-    texts = {part.part: part.text for part in here}
     if len(here) < long_message.parts:
-        misjudged = {part.part: part.text for part in _misjudged_duplicates(long_message)}
-        texts = {place: text for place, text in misjudged.items() if not isinstance(text, Unreadable)} | texts
+        misjudged = {part.part: part for part in _misjudged_duplicates(long_message)}
+        here = {place: part for place, part in misjudged.items() if not isinstance(part.text, Unreadable)} | here
+    texts = {number: part.text for number, part in here.items()}
+    # Parts that came in time for an earlier relay count for the age of the text, and are not sent again.
+    all_known = [*here.values(), *(_relayed_before(long_message, here) if len(here) < long_message.parts else [])]
     whole = InboundText(
         carrier_message_id=f"long:{long_message.pk}",
         sender=long_message.sender.number,
         recipient=long_message.virtual_number.number,
         text=_joined(texts, long_message.parts),
-        sent_at=min((part.sent_at for part in here if part.sent_at), default=None),
+        sent_at=min((part.sent_at for part in all_known if part.sent_at), default=None),
     )
     receive.process_message(
         whole,
         long_message=long_message,
         missing_parts=long_message.parts - len(texts),
-        received_at=max((part.received_at for part in here), default=None),
+        received_at=max((part.received_at for part in here.values()), default=None),
+        first_part_at=min((part.received_at for part in all_known), default=None),
     )
 
 
@@ -200,6 +212,24 @@ def _misjudged_duplicates(long_message: LongMessage) -> InboundMessageQuerySet:
         long_message__parts=long_message.parts,
         received_at__gt=Greatest(F("long_message__closed_at"), Value(begun_at - DUPLICATE_WINDOW)),
     ).order_by("pk")
+
+
+def _relayed_before(long_message: LongMessage, here: Collection[int]) -> list[InboundMessage]:
+    """Return the parts of this text that were relayed without these parts (their numbers), which came too late.
+
+    They are of an earlier long message with the same reference that has none of these parts. The carrier may deliver a
+    part as late as WEBHOOK_MAX_AGE_SECONDS.
+    """
+    oldest = database_now() - timedelta(seconds=settings.WEBHOOK_MAX_AGE_SECONDS)
+    earlier = LongMessage.objects.filter(
+        sender=long_message.sender,
+        virtual_number=long_message.virtual_number,
+        concat_ref=long_message.concat_ref,
+        parts=long_message.parts,
+        closed_at__gt=oldest,
+    ).exclude(pk=long_message.pk)
+    found = [list(each.received_parts().defer("text", "raw")) for each in earlier]
+    return [part for parts in found if not any(part.part in here for part in parts) for part in parts]
 
 
 def _joined(texts: dict[int, str], parts: int) -> str:

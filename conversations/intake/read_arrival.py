@@ -93,24 +93,26 @@ _TABLES = (
 class InboundContext:
     """The body of a message, and all that the gates look at. They read nothing of their own.
 
-    now: the database's time.
+    now: the database's time. written_at: the earliest time known of the message.
     is_loop: the sender is a virtual number of ours. sender: None if we do not know this real number. author: the
     participant who wrote it, with the conversation. It is None for a loop, and if no conversation has this pair of
-    numbers now.
+    numbers now, or only one that is younger than the message.
+    too_young: the participant of that younger conversation. predecessor: of the one that had the pair before.
     others: the other participants. recipients: those of them who may get it. An opt-out or a blocked pair excludes one.
     has_lost_number: somebody in the conversation has a number that may be somebody's in another conversation.
     has_opted_out_recipient: one of the others has opted out.
     is_blocked: staff blocked the sender, or a prefix of their number. recent: the memory of the loop breaker.
-    at: when it was sent.
     """
 
     now: datetime
-    at: datetime
+    written_at: datetime
     text: str = field(repr=False)
     is_loop: bool = False
     virtual_number: VirtualNumber | None = None
     sender: RealNumber | None = None
     author: Participant | None = None
+    too_young: Participant | None = None
+    predecessor: Participant | None = None
     others: Sequence[Participant] = ()
     recipients: Sequence[Participant] = ()
     has_lost_number: bool = False
@@ -158,7 +160,7 @@ class InboundContext:
         """What the loop breaker remembers of this message. It must have an author."""
         if self.author is None:
             raise ValueError("expected an author, found none")
-        return Entry.of(self.author.conversation_id, self.author.position, self.text, self.at)
+        return Entry.of(self.author.conversation_id, self.author.position, self.text, self.written_at)
 
     @cached_property
     def loop(self) -> str:
@@ -167,15 +169,19 @@ class InboundContext:
             return ""
         return find_loop(self.recent, self.entry)
 
-    def without_author(self) -> Self:
-        """Return the context of a message whose pair of numbers belongs to no conversation."""
-        return replace(self, author=None, others=(), recipients=(), has_lost_number=False)
 
-
-def read_arrival(sender: str | None, recipient: str, text: str, *, at: datetime | None = None) -> InboundContext:
+def read_arrival(
+    sender: str | None,
+    recipient: str,
+    text: str,
+    *,
+    written_at: datetime | None = None,
+    first_part_at: datetime | None = None,
+) -> InboundContext:
     """Return the context of a message from a real number (None: not a number) to a virtual number, both E.164.
 
-    at: when it was sent. None: now.
+    written_at: the earliest time known of the message. None, or in the future: now. first_part_at: see
+    `Participant.is_younger_than`.
     """
     rows = fetch_all(
         _READ,
@@ -187,6 +193,8 @@ def read_arrival(sender: str | None, recipient: str, text: str, *, at: datetime 
     [stored_now], flags, person, number, author, conversation, [recent], *_ = _split(rows[0])
     is_loop, is_blocked, has_blocked_prefixes = flags
     now = from_stored(stored_now)
+    # A time that the carrier dates ahead decides nothing.
+    written_at = min(written_at or now, now)
     virtual_number = instance(VirtualNumber, _NUMBER, number) if number[0] is not None else None
     context = InboundContext(
         now=now,
@@ -194,12 +202,15 @@ def read_arrival(sender: str | None, recipient: str, text: str, *, at: datetime 
         is_loop=bool(is_loop),
         virtual_number=virtual_number,
         sender=instance(RealNumber, _PERSON, person) if person[0] is not None else None,
-        at=at or now,
+        written_at=written_at,
         is_blocked=bool(is_blocked or (has_blocked_prefixes and sender and Block.objects.has_prefix_of(sender))),
     )
     if is_loop or virtual_number is None or author[0] is None:
         return context
     participant = instance(Participant, _PARTICIPANT, author)
+    if participant.is_younger_than(written_at, first_part_at=first_part_at):
+        earliest = min(written_at, first_part_at or written_at)
+        return replace(context, too_young=participant, predecessor=participant.predecessor(earliest))
     participant.proxy_number = virtual_number
     participant.conversation = instance(Conversation, _CONVERSATION, conversation)
     members = [_Member.from_row(row) for row in rows]
@@ -215,7 +226,14 @@ def read_arrival(sender: str | None, recipient: str, text: str, *, at: datetime 
     )
 
 
-def read_arrival_locked(sender: str | None, recipient: str, text: str, *, at: datetime | None = None) -> InboundContext:
+def read_arrival_locked(
+    sender: str | None,
+    recipient: str,
+    text: str,
+    *,
+    written_at: datetime | None = None,
+    first_part_at: datetime | None = None,
+) -> InboundContext:
     """Return the context, with its conversation locked until the caller's transaction ends.
 
     The pair of numbers may get or lose a conversation between the lock and the read; then both are done again.
@@ -225,8 +243,8 @@ def read_arrival_locked(sender: str | None, recipient: str, text: str, *, at: da
         list(RealNumber.objects.with_number(sender).select_for_update(no_key=True).values_list("pk"))
     while True:
         locked = Participant.objects.find_author(sender, recipient) if sender else None
-        context = read_arrival(sender, recipient, text, at=at)
-        if context.is_loop or context.author == locked:
+        context = read_arrival(sender, recipient, text, written_at=written_at, first_part_at=first_part_at)
+        if context.is_loop or (context.author or context.too_young) == locked:
             return context
 
 

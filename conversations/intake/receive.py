@@ -20,6 +20,7 @@ from conversations.trust.destinations import is_destination
 from conversations.trust.keyword_answers import answer_keyword, opted_out_notice
 from numbers.models import RealNumber
 from smsproxy.carriers.base import InboundText
+from smsproxy.database.clock import database_now
 from smsproxy.states import StaleState
 
 
@@ -28,15 +29,19 @@ def receive(text: InboundText, *, raw: str = "") -> None:
 
     raw: the whole webhook, stored if the sender or the recipient is not a number that we can store as such.
     """
-    if fast_path.is_available() and _try_fast_path(text):
-        return
+    arrived_at = None
+    if fast_path.is_available():
+        context = read_arrival(text.sender, text.recipient, text.text, written_at=text.sent_at)
+        if _relay_fast(text, context):
+            return
+        arrived_at = context.now
+    arrived_at = arrived_at or database_now()  # Before the wait for the conversation, which may end in it.
     with transaction.atomic():
-        process_message(text, raw=raw)
+        process_message(text, received_at=arrived_at, raw=raw)
 
 
-def _try_fast_path(text: InboundText) -> bool:
+def _relay_fast(text: InboundText, context: InboundContext) -> bool:
     """Relay an ordinary message. Return False, with nothing written, if the general path must handle it."""
-    context = read_arrival(text.sender, text.recipient, text.text, at=text.sent_at)
     if decide(context) != InboundOutcome.RELAYED or not context.is_open:
         return False
     done = fast_path.write_relayed(text, context)
@@ -51,19 +56,21 @@ def process_message(
     long_message: LongMessage | None = None,
     missing_parts: int = 0,
     received_at: datetime | None = None,
+    first_part_at: datetime | None = None,
     raw: str = "",
 ) -> InboundMessage | None:
     """Record a message with its outcome, and queue its relays or a notice, in the caller's transaction.
 
     Return None if this carrier message id is stored already. long_message: the long message that it was joined from.
     missing_parts: the number of its parts that never came. received_at: the arrival of its last part; None: now.
+    first_part_at: the arrival of its first part. While we waited for the others, its pair of numbers may have been
+    given to another conversation.
     """
-    # The carrier's time: after an outage of ours, many messages arrive at once.
-    context = read_arrival_locked(text.sender, text.recipient, text.text, at=text.sent_at or received_at)
-    received_at = received_at or context.now
-    if long_message and context.author and context.author.pair_was_reassigned_since(received_at):
-        # While we waited for its parts, the pair of numbers was given to another conversation.
-        context = context.without_author()
+    received_at = received_at or database_now()
+    written_at = min(time for time in (received_at, first_part_at, text.sent_at) if time)
+    context = read_arrival_locked(
+        text.sender, text.recipient, text.text, written_at=written_at, first_part_at=first_part_at
+    )
     sender = _stored_sender(text, context)
     outcome = decide(context)
     message = InboundMessage(
@@ -72,7 +79,7 @@ def process_message(
         reason=context.loop if outcome == InboundOutcome.HELD else "",
         sender=sender,
         virtual_number=context.virtual_number,
-        participant=context.author,
+        participant=context.author or context.predecessor,
         text=text.text,
         raw="" if sender and context.virtual_number else raw,
         concat_ref=text.concat_ref,

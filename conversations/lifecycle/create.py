@@ -109,7 +109,9 @@ def _create(
     for _ in range(_MAX_ATTEMPTS):
         with suppress(Conflict), transaction.atomic():
             known = RealNumber.objects.by_number(person.number for person in people)
-            _lock(known.values())
+            # One creator after another, instead of a conflict at each retry. A STOP waits for them, too. And no part of
+            # a long message is stored for a pair between the decision to cut its cool-down short and the release.
+            RealNumber.objects.lock(known.values())
             _refuse_opted_out(people, known)
             real_numbers, newcomers = _real_numbers(people, known)
             store_results({person.number: row for person, row in zip(people, real_numbers, strict=True)}, answers)
@@ -189,19 +191,6 @@ def _refuse_opted_out(people: Sequence[ParticipantSpec], known: Mapping[str, Rea
     for position, person in enumerate(people):
         if person.number in known and known[person.number].opted_out_at is not None:
             raise OptedOut(position)
-
-
-def _lock(real_numbers: Collection[RealNumber]) -> None:
-    """Lock these people's rows, in one order everywhere, and read again whether they have opted out.
-
-    Creators for the same person then run one after another, instead of meeting a conflict at each retry. A STOP waits
-    for them, too. The constraint, not the lock, keeps a pair from being live twice.
-    """
-    if real_numbers:
-        rows = RealNumber.objects.select_for_update(no_key=True).filter(pk__in=[each.pk for each in real_numbers])
-        opted_out_at = dict(rows.order_by("pk").values_list("pk", "opted_out_at"))
-        for each in real_numbers:
-            each.opted_out_at = opted_out_at[each.pk]
 
 
 def _real_numbers(

@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping
 
-from conversations.models import Conversation, ConversationState, OutboundMessage, OutboundState, Participant
-from conversations.models.outbound import OutboundMessageQuerySet
+from django.db.models import Exists, OuterRef
+
+from conversations.models import Conversation, ConversationState, LongMessage, OutboundMessage, Participant
+from conversations.models.outbound import UNSETTLED
+from conversations.models.participant import ParticipantQuerySet
 from numbers.assignment.choose import eligible_numbers
 from numbers.assignment.policy import AssignmentPolicy
 from numbers.models import RealNumber, VirtualNumber
 from smsproxy.database.clock import DatabaseNow
-
-# A message in one of these states may still be sent, or is on its way.
-_UNSETTLED = (OutboundState.QUEUED, OutboundState.SENDING, OutboundState.UNKNOWN)
 
 
 def oldest_cooling_pair(
@@ -20,28 +20,35 @@ def oldest_cooling_pair(
 
     named: consider only the pair with this number. Two kinds of pairs are left alone:
     - A pair whose number was replaced while its conversation is still open.
-    - A pair with a message, or a notice, still on its way. It would read as part of the new conversation.
+    - A pair with something unsettled, in or out. See `without_unsettled`.
     """
     numbers = VirtualNumber.objects.filter(pk=named.pk) if named else eligible_numbers(person, policy)
-    under_way = _under_way(person.pk)
+    cooling: ParticipantQuerySet = person.participants.cooling()
     return (
-        person.participants.cooling()
+        without_unsettled(cooling)
         .filter(conversation__state=ConversationState.CLOSED, proxy_number__in=numbers.values("pk"))
-        .exclude(proxy_number__in=under_way.values("sender"))
         .select_related("conversation", "proxy_number")
         .order_by("conversation__closed_at", "pk")
         .first()
     )
 
 
-def _under_way(person: int) -> OutboundMessageQuerySet:
-    """Return the messages to this person (by id) that may still be sent, or are on their way."""
-    return OutboundMessage.objects.filter(recipient=person, state__in=_UNSETTLED)
+def without_unsettled(pairs: ParticipantQuerySet) -> ParticipantQuerySet:
+    """Return those of these pairs for which nothing is unsettled. Three things are:
 
-
-def has_unsettled_messages(participant: Participant) -> bool:
-    """Return whether a message or notice from their proxy number to them may still be sent, or is on its way."""
-    return _under_way(participant.real_number_id).filter(sender=participant.proxy_number_id).exists()
+    - A message or a notice to the person from this number, or in the ended conversation: it may have left from this
+      number before that was replaced. It would read as part of the new conversation.
+    - A relay of a message that the person wrote in the ended conversation. If it is lost, the pair must tell them so.
+    - A long message that waits for parts. It belongs to the ended conversation.
+    """
+    unsettled = OutboundMessage.objects.filter(state__in=UNSETTLED)
+    person, number, conversation = OuterRef("real_number"), OuterRef("proxy_number"), OuterRef("conversation")
+    return pairs.filter(
+        ~Exists(unsettled.filter(recipient=person, sender=number)),
+        ~Exists(unsettled.filter(recipient=person, conversation=conversation)),
+        ~Exists(unsettled.filter(conversation=conversation, inbound__sender=person)),
+        ~Exists(LongMessage.objects.filter(sender=person, virtual_number=number, closed_at=None)),
+    )
 
 
 def release_early(reasons: Mapping[Participant, str]) -> bool:
@@ -55,10 +62,11 @@ def release_early(reasons: Mapping[Participant, str]) -> bool:
     states = conversations.select_for_update(no_key=True).order_by("pk").values_list("state", flat=True)
     if ConversationState.OPEN in list(states):
         return False  # Open again. The check below would still pass a pair whose number was replaced.
-    if any(map(has_unsettled_messages, participants)):
-        return False  # A late message was answered or relayed since the choice.
-    cooling = Participant.objects.cooling().filter(pk__in=[each.pk for each in participants])
-    if cooling.update(released_at=DatabaseNow()) != len(participants):
+    pairs = Participant.objects.cooling().filter(pk__in=[each.pk for each in participants])
+    # Since the choice, a late message may have been answered or relayed, or a part of a long one may have arrived.
+    if without_unsettled(pairs).count() != len(participants):
+        return False
+    if pairs.update(released_at=DatabaseNow()) != len(participants):
         return False
     for each in participants:
         each.conversation.record_event(

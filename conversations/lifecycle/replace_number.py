@@ -15,7 +15,7 @@ from django.db.models import F
 
 from conversations.delivery.outbox import queue_notice
 from conversations.lifecycle.shortage import shortage_error
-from conversations.models import Conversation, OutboundMessage, OutboundState, Participant, UnreadableRow
+from conversations.models import Conversation, OutboundMessage, Participant, UnreadableRow
 from conversations.models.participant import ParticipantQuerySet
 from numbers.assignment.choose import Assignment, Preference, assign_numbers, can_text
 from numbers.models import NumberState, VirtualNumber
@@ -163,9 +163,8 @@ def _give(old: Participant, number: VirtualNumber) -> bool:
         reason=f"participant {old.position} was given {number} in place of {old.proxy_number}",
     )
     if old.proxy_number.state == NumberState.QUARANTINED:
-        # The old number cannot send: its queued messages leave from the new one.
-        waiting = OutboundMessage.objects.filter(participant=old, state=OutboundState.QUEUED)
-        waiting.update(participant=new, sender=number)
+        # The old number cannot send.
+        OutboundMessage.objects.move_line(old, new)
     if text := _notice(new):
         queue_notice(new, text)
     return VirtualNumber.objects.add_live_pairs({number.pk: 1}, cap=conversation.policy.cap)

@@ -6,7 +6,7 @@ counterpart every day needs one number for that, not one for each day of the coo
 
 from collections.abc import Mapping, Sequence
 
-from conversations.lifecycle.cut_cool_down import has_unsettled_messages
+from conversations.lifecycle.cut_cool_down import without_unsettled
 from conversations.models import ConversationState, Participant
 from numbers.assignment.choose import eligible_numbers
 from numbers.assignment.policy import AssignmentPolicy, Stickiness
@@ -20,7 +20,7 @@ def reusable_pairs(
 
     All of this must hold; otherwise return an empty list:
     - These two people were alone in the conversation. It has ended and cools down.
-    - No message of it may still be sent, or is on its way.
+    - Nothing of these pairs is unsettled, in or out.
     - The policy allows these numbers, or the request names them.
 
     named: by the id of a person, the only number that they may get. It is in service.
@@ -40,7 +40,8 @@ def reusable_pairs(
     theirs = [pairs[person.pk] for person in people]
     cool_down = all(pair.release_at is not None and pair.released_at is None for pair in theirs)
     is_closed = theirs[0].conversation.state == ConversationState.CLOSED
-    if not (is_closed and cool_down) or any(map(has_unsettled_messages, theirs)):
+    settled = without_unsettled(Participant.objects.filter(pk__in=[pair.pk for pair in theirs]))
+    if not (is_closed and cool_down) or settled.count() != len(theirs):
         return []
     can_be_given = all(
         named[person.pk] == pair.proxy_number

@@ -2,12 +2,12 @@
 
 import uuid
 from datetime import datetime, timedelta
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from django.conf import settings
-from django.db import models
+from django.db import models, transaction
 
-from numbers.models import RealNumber, VirtualNumber
+from numbers.models import NumberState, RealNumber, VirtualNumber
 from smsproxy.carriers.base import ReceiptStatus
 from smsproxy.crypto import EncryptedTextField
 from smsproxy.database.clock import database_now
@@ -57,6 +57,9 @@ def new_client_ref() -> str:
     return uuid.uuid4().hex
 
 
+# A message in one of these states may still be sent, or is on its way.
+UNSETTLED = (_S.QUEUED, _S.SENDING, _S.UNKNOWN)
+
 # The order in which the outcomes of several attempts count.
 _BEST_FIRST = [_S.DELIVERED, _S.SENT, _S.UNDELIVERED]
 
@@ -90,6 +93,19 @@ class OutboundMessageQuerySet(models.QuerySet["OutboundMessage"]):
     def unsent_to(self, person: RealNumber) -> Self:
         """Return messages to this person that may still be sent or resent. Answers to keywords are not among them."""
         return self.filter(recipient=person, state__in=[_S.QUEUED, _S.UNKNOWN]).exclude(kind=MessageKind.KEYWORD_ANSWER)
+
+    def move_line(self, old: Participant, new: Participant) -> None:
+        """Move all unsettled messages of this participant to the line of their new number.
+
+        A message in flight moves too. So later messages from the new number wait for its outcome, and it leaves from
+        there if it must be sent again. Call it in a transaction.
+        """
+        line = self.filter(participant=old, state__in=UNSETTLED)
+        in_flight = list(line.exclude(state=_S.QUEUED).select_for_update(no_key=True).only("state", "attempts"))
+        line.update(participant=new, sender=new.proxy_number)
+        for message in in_flight:
+            reason = f"moved to the line of {new.proxy_number}; attempt {message.attempts} was from {old.proxy_number}"
+            message.record_event(message.state, reason=reason, old_state=message.state)
 
     def unfinished(self) -> Self:
         """Return messages that are queued or being sent."""
@@ -204,9 +220,7 @@ class OutboundMessage(EncryptedRow, StateMachine):
         """Requeue the message at its old place. after: seconds. is_failure: the fault is of the message itself."""
         due_at = database_now() + timedelta(seconds=after)
         failures = self.failures + 1 if is_failure else self.failures
-        return self.transition(
-            _S.QUEUED, reason=reason, due_at=due_at, lease_until=None, error_code=code, failures=failures
-        )
+        return self._requeue(reason=reason, due_at=due_at, lease_until=None, error_code=code, failures=failures)
 
     def fail(self, *, reason: str, code: str = "") -> Self:
         """Give up the message permanently. code: the carrier's."""
@@ -234,7 +248,18 @@ class OutboundMessage(EncryptedRow, StateMachine):
         if actor and self.kind != MessageKind.KEYWORD_ANSWER and self.recipient.opted_out_at is not None:
             raise StaleState(f"outbound message {self.pk} is to a person who has opted out: it cannot be resent")
         resends = self.resends if actor else self.resends + 1
-        return self.transition(_S.QUEUED, reason=reason, actor=actor, due_at=database_now(), resends=resends)
+        return self._requeue(reason=reason, actor=actor, due_at=database_now(), resends=resends)
+
+    def _requeue(self, **changes: Any) -> Self:
+        """Requeue the message, in the line of the person's present number if its own is replaced and in quarantine."""
+        with transaction.atomic():
+            self.transition(_S.QUEUED, **changes)
+            replaced = Participant.objects.filter(messages=self.pk, replaced_by__isnull=False)
+            unable = replaced.filter(proxy_number__state=NumberState.QUARANTINED).select_related("proxy_number").first()
+            if unable is not None:
+                OutboundMessage.objects.move_line(unable, unable.current)
+                self.refresh_from_db(fields=["participant", "sender"])
+        return self
 
     def cancel(self, *, reason: str, actor: str = "") -> Self:
         """Decide not to send the message."""

@@ -1,6 +1,6 @@
 """Participants: the rows that route every inbound message."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Self
 
 from django.db import models
@@ -10,6 +10,9 @@ from smsproxy.crypto import number_hash
 from smsproxy.database.clock import database_now
 
 from .conversation import Conversation
+
+# How far the carrier's clock may be behind ours. Its times are in whole seconds.
+CLOCK_TOLERANCE = timedelta(seconds=60)
 
 
 class ParticipantQuerySet(models.QuerySet["Participant"]):
@@ -142,10 +145,32 @@ class Participant(models.Model):
             current = current.replaced_by
         return current
 
-    def pair_was_reassigned_since(self, at: datetime) -> bool:
-        """Return whether another conversation released this pair of numbers after that time."""
-        same_pair = Participant.objects.filter(real_number=self.real_number_id, proxy_number=self.proxy_number_id)
-        return same_pair.filter(released_at__gt=at).exists()
+    def is_younger_than(self, written_at: datetime, *, first_part_at: datetime | None = None) -> bool:
+        """Return whether a text is older than this pair's place in this conversation, so that it must not get it.
+
+        written_at: the earliest time known of the text, such as the carrier's. It may be CLOCK_TOLERANCE too early,
+        but the tolerance never reaches back to when the pair stood for other people: the text may be for them.
+        first_part_at: the arrival of the first part of a long message. Its clock is ours, so nothing is tolerated.
+        """
+        if first_part_at is not None and first_part_at < self.created_at:
+            return True
+        if written_at >= self.created_at:
+            return False
+        return written_at < self.created_at - CLOCK_TOLERANCE or self._stood_for_others_after(written_at)
+
+    def predecessor(self, at: datetime) -> "Participant | None":
+        """Return the participant of an earlier conversation who had this pair of numbers at that time, or None."""
+        earlier = self._same_pair().released().filter(created_at__lte=at, pk__lt=self.pk)
+        return earlier.select_related("conversation", "proxy_number").order_by("-pk").first()
+
+    def _stood_for_others_after(self, at: datetime) -> bool:
+        """Return whether, after that time, a conversation with anybody else still had this pair of numbers."""
+        earlier = self._same_pair().filter(released_at__gt=at).values("conversation")
+        ours = Participant.objects.filter(conversation=self.conversation_id).values("real_number")
+        return Participant.objects.filter(conversation__in=earlier).exclude(real_number__in=ours).exists()
+
+    def _same_pair(self) -> ParticipantQuerySet:
+        return Participant.objects.filter(real_number=self.real_number_id, proxy_number=self.proxy_number_id)
 
     def others(self) -> models.QuerySet["Participant"]:
         """Return the other participants with their present numbers, in order."""

@@ -1,11 +1,14 @@
 """Pools: named sets of numbers that a conversation can ask for. Numbers without a pool are the common pool."""
 
+from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 from django.conf import settings
+from django.core.checks import CheckMessage, Warning
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
-from django.db import models
+from django.db import DatabaseError, models
 from django.utils import timezone
 
 from smsproxy import values
@@ -14,6 +17,8 @@ MAX_COOL_DOWN = 10 * 366 * 24 * 3600
 
 
 MAX_POOLS_NAMED = 20  # in one error
+
+_MINIMUM = "the longer of WEBHOOK_MAX_AGE_SECONDS, and MESSAGE_MAX_AGE_SECONDS and SEND_LEASE_SECONDS together"
 
 
 class PoolQuerySet(models.QuerySet["Pool"]):
@@ -60,11 +65,33 @@ class Pool(models.Model):
         if self.cool_down is not None and self.cool_down <= settings.MIN_COOL_DOWN_SECONDS:
             raise ValidationError(
                 {
-                    "cool_down": f"Expected more than {settings.MIN_COOL_DOWN_SECONDS} seconds, "
-                    "MESSAGE_MAX_AGE_SECONDS and SEND_LEASE_SECONDS together. "
+                    "cool_down": f"Expected more than {settings.MIN_COOL_DOWN_SECONDS} seconds, {_MINIMUM}. "
                     "A message of an ended conversation may be in flight as long."
                 }
             )
+
+    @classmethod
+    def check(cls, *, databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
+        """Add a warning for each stored cool-down that the present settings would refuse.
+
+        It reads the database only if the caller allows that, as `manage.py migrate` and `check --database` do.
+        """
+        found: list[CheckMessage] = super().check(databases=databases, **kwargs)
+        short = cls.objects.filter(cool_down__lte=settings.MIN_COOL_DOWN_SECONDS) if databases else cls.objects.none()
+        try:
+            names = list(short.order_by("name").values_list("name", flat=True)[:MAX_POOLS_NAMED])
+        except DatabaseError:
+            return found  # Not migrated yet.
+        return found + [
+            Warning(
+                f"The cool-down of the pool {name} is too short: late messages could reach other people.",
+                hint=f"Set it in the admin, under Pools, to more than {settings.MIN_COOL_DOWN_SECONDS} seconds "
+                f"({_MINIMUM}), or leave it empty.",
+                obj=cls,
+                id="numbers.W001",
+            )
+            for name in names
+        ]
 
 
 def cool_down_of(pool: Pool | None) -> timedelta:

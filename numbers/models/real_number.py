@@ -46,6 +46,16 @@ class RealNumberQuerySet(FoundByNumber["RealNumber"]):
             known = self.by_number(numbers)
         return known
 
+    def lock(self, people: Iterable["RealNumber"]) -> None:
+        """Lock the rows of these people until the transaction ends, in one order everywhere, before other rows.
+
+        Whether they have opted out is read again.
+        """
+        by_id = {each.pk: each for each in people}
+        rows = self.select_for_update(no_key=True).filter(pk__in=by_id).order_by("pk")
+        for pk, opted_out_at in rows.values_list("pk", "opted_out_at") if by_id else ():
+            by_id[pk].opted_out_at = opted_out_at
+
 
 class RealNumber(EncryptedRow):
     """A person's own phone number, stored encrypted and found by its keyed hash.

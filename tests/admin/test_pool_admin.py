@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import Permission, User
+from django.core.checks import run_checks
 from django.urls import reverse
 from django.utils import timezone
 
@@ -200,3 +201,26 @@ def test_the_first_page_links_to_shortages_and_retired_numbers(admin_client, sho
 
 def test_the_first_page_hides_shortages_from_staff_without_the_permission(staff, shortage):
     assert "no number free" not in staff("view_virtualnumber").get(reverse("admin:index")).content.decode()
+
+
+def test_the_database_check_names_pools_whose_cool_down_is_too_short_for_the_settings(db, settings):
+    for name, cool_down in [("berlin", settings.MIN_COOL_DOWN_SECONDS), ("paris", None)]:
+        Pool.objects.create(name=name, cool_down=cool_down)
+    Pool.objects.create(name="rome", cool_down=settings.MIN_COOL_DOWN_SECONDS + 1)
+
+    [warning] = [each for each in run_checks(databases=["default"]) if each.id == "numbers.W001"]
+
+    assert "the pool berlin is too short" in warning.msg
+    assert f"more than {settings.MIN_COOL_DOWN_SECONDS} seconds" in str(warning.hint)
+    assert not [each for each in run_checks() if each.id == "numbers.W001"]
+
+
+def test_a_pools_cool_down_is_longer_than_the_age_of_the_oldest_webhook(admin_client, settings):
+    settings.MIN_COOL_DOWN_SECONDS = settings.WEBHOOK_MAX_AGE_SECONDS
+
+    answer = admin_client.post(
+        page("pool_add"), {"name": "berlin", "cool_down": settings.WEBHOOK_MAX_AGE_SECONDS, "number_cap": ""}
+    )
+
+    assert "the longer of WEBHOOK_MAX_AGE_SECONDS" in answer.text
+    assert not Pool.objects.exists()

@@ -362,6 +362,7 @@ def test_a_part_for_an_ended_conversation_whose_numbers_were_reassigned_reaches_
     VirtualNumber.objects.exclude(number=alice_proxy).update(state=NumberState.DRAINING)
     Conversation.objects.get().close()
     later(time_machine, settings.COOL_DOWN_SECONDS - 10)
+    former = members(Conversation.objects.get())[0]
     receive_part("for Bob ", 1, 2)
     pass_time(time_machine, 20)
     assert proxies(talk(ALICE, CHARLIE)) == [alice_proxy, alice_proxy]
@@ -369,7 +370,7 @@ def test_a_part_for_an_ended_conversation_whose_numbers_were_reassigned_reaches_
     pass_time(time_machine, settings.LONG_MESSAGE_TIMEOUT_SECONDS)
 
     [whole] = joined_messages()
-    assert (whole.outcome, whole.participant) == ("no_route", None)
+    assert (whole.outcome, whole.participant) == ("ended", former)
     assert relayed() == []
     assert [message.recipient.number for message in OutboundMessage.objects.all()] == [ALICE]
 

@@ -204,7 +204,7 @@ def test_the_general_path_stays_short(monkeypatch):
     monkeypatch.setattr(fast_path, "is_available", lambda: False)
 
     with transaction.atomic(), recorded_statements() as statements:
-        receive.process_message(text)
+        receive.process_message(text, received_at=timezone.now())
 
     reads = [statement for statement in statements if statement.startswith("SELECT")]
     writes = [statement for statement in statements if statement.startswith(("INSERT", "UPDATE"))]

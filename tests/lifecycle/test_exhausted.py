@@ -1,29 +1,34 @@
 """Creation for a person without a free number: a cool-down is cut short, or the request is rejected."""
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 from django.db import connection
 from django.utils import timezone
 
-from conversations.intake import receive
+from conversations.intake import long_messages, receive
 from conversations.lifecycle import choose_numbers, cut_cool_down
 from conversations.lifecycle.replace_number import replace
 from conversations.lifecycle.request import NoNumberFree
 from conversations.models import (
     Conversation,
     ConversationEvent,
+    InboundMessage,
     OutboundMessage,
     OutboundState,
     Participant,
 )
+from conversations.models.inbound import InboundMessageQuerySet
+from conversations.worker.periodic_jobs import run_jobs
 from numbers.assignment.policy import ExhaustionPolicy
 from numbers.models import NumberEvent, RealNumber, Shortage, VirtualNumber
 from smsproxy.carriers.base import InboundText
 from tests.support.api_requests import URL, asked_for, chosen_by, counts_are_right, given, is_refused
 from tests.support.builders import ALICE, BOB, CHARLIE, add_numbers, members, proxies, talk
+from tests.support.concurrency import wait_for_a_lock
 from tests.support.outbox import later, queue
 
 pytestmark = pytest.mark.django_db
@@ -105,6 +110,88 @@ def test_the_cool_down_of_a_number_with_a_queued_ended_notice_is_not_cut_short(c
     assert given(create(ALICE, "+447700900005", on_exhausted="soft"))[0] == proxies(cooling[1])[0]
 
 
+def part_from_alice(to, part=1, id="part"):
+    """Receive one of two parts of a long message from Alice."""
+    text = InboundText(
+        carrier_message_id=f"{id}-{part}",
+        sender=ALICE,
+        recipient=to,
+        text=f"<{part}>",
+        concat_ref="7",
+        part=part,
+        parts=2,
+    )
+    long_messages.take_in(text)
+
+
+def test_the_cool_down_of_a_number_with_an_open_long_message_is_not_cut_short(create, cooling):
+    to = proxies(cooling[0])[0]
+    part_from_alice(to)
+
+    assert given(create(ALICE, "+447700900005", on_exhausted="soft"))[0] == proxies(cooling[1])[0]
+    part_from_alice(to, 2)
+    OutboundMessage.objects.update(state=OutboundState.SENT)
+    assert given(create(ALICE, "+447700900006", on_exhausted="soft"))[0] == to
+
+
+def test_a_part_after_the_cut_does_not_reach_the_new_conversation(create, time_machine, settings):
+    """The only pair has an open long message, so it is given away only when that has ended."""
+    add_numbers(1)
+    first = talk(ALICE, BOB)
+    to = proxies(first)[0]
+    part_from_alice(to)
+    first.close()
+    is_refused(create(ALICE, CHARLIE, on_exhausted="soft"), 409, "no_number_free")
+    later(time_machine, settings.LONG_MESSAGE_TIMEOUT_SECONDS + 1)
+    run_jobs()
+    OutboundMessage.objects.update(state=OutboundState.SENT)
+    assert given(create(ALICE, CHARLIE, on_exhausted="soft"))[0] == to
+
+    part_from_alice(to, 2)
+    later(time_machine, settings.LONG_MESSAGE_TIMEOUT_SECONDS + 1)
+    run_jobs()
+
+    joined = InboundMessage.objects.filter(carrier_message_id__startswith="long:").order_by("pk")
+    assert [(each.outcome, each.text) for each in joined] == [("ended", "<1>[...]"), ("ended", "[...]<2>")]
+    assert not OutboundMessage.objects.filter(kind="relay").exists()
+
+
+def test_another_long_message_with_the_same_reference_reaches_the_new_conversation(create, time_machine, settings):
+    """Phones use few references. It has a part that the earlier one had, so it is another message."""
+    add_numbers(1)
+    first = talk(ALICE, BOB)
+    to = proxies(first)[0]
+    part_from_alice(to)
+    first.close()
+    later(time_machine, settings.LONG_MESSAGE_TIMEOUT_SECONDS + 1)
+    run_jobs()
+    OutboundMessage.objects.update(state=OutboundState.SENT)
+    later(time_machine, 24 * 3600)
+    assert given(create(ALICE, CHARLIE, on_exhausted="soft"))[0] == to
+
+    part_from_alice(to, 2, id="again")
+    part_from_alice(to, 1, id="again")
+
+    assert OutboundMessage.objects.get(kind="relay").text == "<1><2>"
+
+
+@pytest.mark.parametrize("state", ["queued", "sending", "unknown"])
+def test_the_cool_down_of_a_person_whose_own_message_is_unsettled_is_not_cut_short(create, cooling, state):
+    """If it is lost, their notice comes from this number."""
+    oldest = cooling[0].reopen()
+    receive.receive(InboundText(carrier_message_id="m", sender=ALICE, recipient=proxies(oldest)[0], text="hello"))
+    oldest.close()
+    cooling[0].closed_at = cooling[1].closed_at - timedelta(seconds=60)
+    cooling[0].save()
+    OutboundMessage.objects.filter(recipient__participants=members(oldest)[1]).update(state=state)
+
+    answer = create(ALICE, "+447700900005", on_exhausted="soft")
+
+    assert given(answer)[0] == proxies(cooling[1])[0]
+    OutboundMessage.objects.update(state=OutboundState.SENT)
+    assert given(create(ALICE, "+447700900006", on_exhausted="soft"))[0] == proxies(oldest)[0]
+
+
 def test_the_cool_down_of_a_replaced_number_in_an_open_conversation_is_not_cut_short(create):
     """The replaced number still routes to that conversation."""
     old, new = add_numbers(2)
@@ -155,6 +242,41 @@ def test_no_cool_down_is_cut_short_if_its_conversation_is_reopened_concurrently(
 
     is_refused(create(ALICE, CHARLIE, on_exhausted="soft"), 409, "no_number_free")
     assert not Participant.objects.released().exists()
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_a_part_that_is_being_stored_keeps_its_pair(cooling, monkeypatch):
+    """The creator waits until the part is committed, and then sees it."""
+    stored, go_on = threading.Event(), threading.Event()
+    record = InboundMessageQuerySet.record
+
+    def slowly(queryset, message):
+        is_new = record(queryset, message)
+        stored.set()
+        go_on.wait(60)
+        return is_new
+
+    monkeypatch.setattr(type(InboundMessage.objects.none()), "record", slowly)
+
+    def store():
+        part_from_alice(proxies(cooling[0])[0])
+        connection.close()
+
+    def create():
+        made = talk(ALICE, "+447700900005", on_exhausted=ExhaustionPolicy.SOFT)
+        connection.close()
+        return made
+
+    with ThreadPoolExecutor(2) as beside:
+        part = beside.submit(store)
+        assert stored.wait(60)
+        creation = beside.submit(create)
+        wait_for_a_lock()
+        go_on.set()
+        part.result(60)
+
+        assert proxies(creation.result(60))[0] == proxies(cooling[1])[0]
 
 
 @pytest.mark.postgres

@@ -92,6 +92,24 @@ def test_numbers_with_an_unsettled_message_are_not_reused(ended):
     assert proxies(again)[1] != proxies(ended)[1]
 
 
+def test_numbers_with_an_open_long_message_are_not_reused(ended):
+    params = signed_inbound(
+        msisdn=BOB[1:],
+        to=proxies(ended)[1][1:],
+        concat="true",
+        concat_ref="7",
+        concat_part="1",
+        concat_total="2",
+    )
+    Client().post("/webhooks/vonage/inbound-sms", params, "application/json")
+    assert InboundMessage.objects.get().outcome == "part"
+
+    again = talk(ALICE, BOB)
+
+    assert proxies(again)[0] != proxies(ended)[0]
+    assert proxies(again)[1] != proxies(ended)[1]
+
+
 def test_numbers_with_an_unsettled_ended_notice_are_not_reused(ended):
     params = signed_inbound(msisdn=ALICE[1:], to=proxies(ended)[0][1:])
     Client().post("/webhooks/vonage/inbound-sms", params, "application/json")

@@ -60,7 +60,7 @@ def talked(db, client, carrier):
     [
         InboundText(carrier_message_id="1", sender=ALICE, recipient="+447700900500", text=SECRET_WORDS),
         OutgoingText(sender="+447700900500", recipient=ALICE, text=SECRET_WORDS, client_ref="1"),
-        InboundContext(now=LONG_AGO, at=LONG_AGO, text=SECRET_WORDS),
+        InboundContext(now=LONG_AGO, written_at=LONG_AGO, text=SECRET_WORDS),
         ParticipantSpec(number=ALICE),
         WebhookRequest(
             method="POST", query=SECRET_WORDS, content_type="", body=ALICE.encode(), environ={"QUERY_STRING": ALICE}

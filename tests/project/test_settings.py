@@ -101,6 +101,15 @@ def test_a_complete_environment_starts_with_vonage():
             "COOL_DOWN_SECONDS: expected more than MESSAGE_MAX_AGE_SECONDS and SEND_LEASE_SECONDS together",
         ),
         (
+            {"COOL_DOWN_SECONDS": "262800"},
+            "COOL_DOWN_SECONDS: expected more than WEBHOOK_MAX_AGE_SECONDS (262800 seconds), found 262800. "
+            "Raise COOL_DOWN_SECONDS, or lower WEBHOOK_MAX_AGE_SECONDS.",
+        ),
+        (
+            {"WEBHOOK_MAX_AGE_SECONDS": "604800"},
+            "COOL_DOWN_SECONDS: expected more than WEBHOOK_MAX_AGE_SECONDS (604800 seconds), found 604800.",
+        ),
+        (
             {"CARRIER_REQUESTS_PER_SECOND": "0"},
             "CARRIER_REQUESTS_PER_SECOND: expected a whole number, 1 or more; found '0'",
         ),

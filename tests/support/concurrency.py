@@ -24,7 +24,9 @@ import psycopg
 from django.conf import settings
 from django.db import connection
 from django.db.models import QuerySet
+from django.utils import timezone
 
+from conversations.intake.long_messages import take_in
 from conversations.intake.receive import receive
 from conversations.lifecycle.create import create_conversation
 from conversations.lifecycle.replace_number import replace
@@ -33,11 +35,12 @@ from conversations.models import (
     Conversation,
     InboundMessage,
     LateMessagePolicy,
+    LongMessage,
     OutboundMessage,
     OutboundState,
     Participant,
 )
-from conversations.worker.periodic_jobs import close_expired, release_cooled_down
+from conversations.worker.periodic_jobs import close_expired, relay_incomplete_long_messages, release_cooled_down
 from numbers.assignment.policy import AssignmentPolicy, ExhaustionPolicy
 from numbers.models import NumberState, VirtualNumber
 from smsproxy.carriers.base import InboundText
@@ -144,7 +147,7 @@ def _work(plan: Plan, which: int) -> "Counter[str]":
     """Work as one of the processes, and return the counts of its actions and errors."""
     chance = random.Random(f"{plan.seed} {which}")
     done: Counter[str] = Counter()
-    verbs = [_create] * 5 + [_close] * 4 + [_reopen] * 2 + [_sweep] * 2 + [_text] * 4 + [_replace]
+    verbs = [_create] * 5 + [_close] * 4 + [_reopen] * 2 + [_sweep] * 2 + [_text] * 4 + [_long_text] * 3 + [_replace]
     for _ in range(plan.turns):
         try:
             done[chance.choice(verbs)(chance, plan)] += 1
@@ -179,6 +182,10 @@ def _reopen(chance: random.Random, plan: Plan) -> str:
 
 def _sweep(chance: random.Random, plan: Plan) -> str:
     close_expired()
+    LongMessage.objects.filter(closed_at=None, pk__in=LongMessage.objects.order_by("-pk")[5:10]).update(
+        due_at=timezone.now()
+    )
+    relay_incomplete_long_messages()
     # A cool-down is not cut short while messages of its pair are queued.
     OutboundMessage.objects.filter(state=OutboundState.QUEUED).update(state=OutboundState.SENT)
     return "released" if release_cooled_down() else "nothing to release"
@@ -205,6 +212,27 @@ def _text(chance: random.Random, plan: Plan) -> str:
     if author.released_at is None and reached != author.conversation_id:
         return "A TEXT THAT REACHED ANOTHER CONVERSATION"
     return f"text {message.outcome}"
+
+
+def _long_text(chance: random.Random, plan: Plan) -> str:
+    """Text one or two parts of a long message of two to a number that its sender has, or had recently."""
+    recent: QuerySet[Participant] = Participant.objects.select_related("real_number", "proxy_number").order_by("-pk")
+    if not (found := list(recent[:40])):
+        return "nobody to write"
+    author = chance.choice(found)
+    for part in chance.choice([[1], [2], [1, 2], [2, 1]]):
+        take_in(
+            InboundText(
+                carrier_message_id=f"{os.getpid()}-{chance.random()}",
+                sender=author.real_number.number,
+                recipient=author.proxy_number.number,
+                text=f"{part}-{chance.random()}",
+                concat_ref=chance.choice("12"),
+                part=part,
+                parts=2,
+            )
+        )
+    return "long text"
 
 
 def _replace(chance: random.Random, plan: Plan) -> str:

@@ -32,6 +32,8 @@ def signed_receipt(**overrides: str | None) -> dict[str, str]:
 
 
 def _changed(name: str, overrides: dict[str, str | None]) -> dict[str, str]:
-    params = {**payload(name), "timestamp": str(int(time.time()))}
+    now = time.time()
+    sent_at = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(now))
+    params = {**payload(name), "message-timestamp": sent_at, "timestamp": str(int(now))}
     params |= {key.replace("_", "-"): value for key, value in overrides.items()}
     return {key: value for key, value in params.items() if value is not None}
