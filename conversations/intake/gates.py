@@ -53,6 +53,10 @@ def _too_long(context: InboundContext) -> InboundOutcome | None:
     return InboundOutcome.TOO_LONG if context.segments > settings.MAX_SEGMENTS else None
 
 
+def _over_limit(context: InboundContext) -> InboundOutcome | None:
+    return InboundOutcome.LIMITED if context.is_over_limit else None
+
+
 GATES: Sequence[Gate] = (
     _loop,
     _sender_opted_out,
@@ -63,6 +67,8 @@ GATES: Sequence[Gate] = (
     _nobody_receives,
     _empty,
     _too_long,
+    # The last one: only what is relayed is charged.
+    _over_limit,
 )
 
 

@@ -14,6 +14,7 @@ from django.db import connection
 from django.utils import timezone
 
 from conversations.models import Block, Conversation, LateMessagePolicy, Participant
+from conversations.trust.limits import message_charges
 from numbers.models import RealNumber, VirtualNumber
 from smsproxy.carriers import gsm7
 from smsproxy.crypto import keyed_hash
@@ -40,7 +41,8 @@ _READ = f"""
         author.replaced_by_id, author.release_at, author.released_at, author.created_at,
         conversation.id, conversation.state, conversation.expires_at, conversation.idle_ttl, conversation.idle_at,
         conversation.late_messages, conversation.route_version, conversation.held_at,
-        activity.recent,
+        activity.recent, activity.short_ready_at, activity.long_ready_at,
+        own_use.short_ready_at, own_use.long_ready_at,
         member_number.id, member_number.number, member_number.is_rented,
         member.id, member.position, member.label, member.conversation_id, member.real_number_id, member.proxy_number_id,
         member.replaced_by_id, member.release_at, member.released_at, member.created_at,
@@ -57,6 +59,7 @@ _READ = f"""
     LEFT JOIN conversations_conversation conversation ON conversation.id = author.conversation_id
     LEFT JOIN conversations_limitusage activity ON activity.scope = 'conversation'
         AND activity.subject_id = conversation.id
+    LEFT JOIN conversations_limitusage own_use ON own_use.scope = 'person' AND own_use.subject_id = sender.id
     LEFT JOIN conversations_participant member ON member.conversation_id = conversation.id
         AND member.replaced_by_id IS NULL
     LEFT JOIN numbers_virtualnumber member_number ON member_number.id = member.proxy_number_id
@@ -79,9 +82,10 @@ _PARTICIPANT = (
 _CONVERSATION = ("id", "state", "expires_at", "idle_ttl", "idle_at", "late_messages", "route_version", "held_at")
 _MEMBER_NUMBER = ("id", "number", "is_rented")
 _PERSON = ("id", "opted_out_at")
+_USE = ("short_ready_at", "long_ready_at")
 _FLAGS = ("is_loop", "is_blocked", "has_blocked_prefixes")
 _TABLES = (
-    _FLAGS, _PERSON, _NUMBER, _PARTICIPANT, _CONVERSATION, ("recent",),
+    _FLAGS, _PERSON, _NUMBER, _PARTICIPANT, _CONVERSATION, ("recent",), _USE, _USE,
     _MEMBER_NUMBER, _PARTICIPANT, _PERSON, ("is_blocked_pair",),
 )  # fmt: skip
 
@@ -96,7 +100,8 @@ class InboundContext:
     others: the other participants. recipients: those of them who may get it. An opt-out or a blocked pair excludes one.
     has_lost_number: somebody in the conversation has a number that may be somebody's in another conversation.
     has_opted_out_recipient: one of the others has opted out.
-    is_blocked: staff blocked the sender, or a prefix of their number. recent: the memory of the loop breaker.
+    is_blocked: staff blocked the sender, or a prefix of their number. is_over_limit: the sender or the conversation has
+    sent too much for now. recent: the memory of the loop breaker.
     """
 
     text: str = field(repr=False)
@@ -109,6 +114,7 @@ class InboundContext:
     has_lost_number: bool = False
     has_opted_out_recipient: bool = False
     is_blocked: bool = False
+    is_over_limit: bool = False
     recent: str = ""
 
     @cached_property
@@ -150,7 +156,9 @@ def read_arrival(sender: str | None, recipient: str, text: str) -> InboundContex
             "now": connection.ops.adapt_datetimefield_value(timezone.now()),
         },
     )
-    [is_loop, is_blocked, has_blocked_prefixes], person, number, author, conversation, [recent], *_ = _split(rows[0])
+    [is_loop, is_blocked, has_blocked_prefixes], person, number, author, conversation, [recent], *use, _, _, _, _ = _split(
+        rows[0]
+    )
     virtual_number = instance(VirtualNumber, _NUMBER, number) if number[0] is not None else None
     context = InboundContext(
         text=text,
@@ -173,6 +181,7 @@ def read_arrival(sender: str | None, recipient: str, text: str) -> InboundContex
         recipients=[other.participant for other in others if not (other.has_opted_out or other.is_blocked)],
         has_opted_out_recipient=any(other.has_opted_out for other in others),
         has_lost_number=any(member.has_lost_number for member in members),
+        is_over_limit=_is_over_limit(participant, use),
         recent=recent or "",
     )
 
@@ -187,6 +196,13 @@ def read_arrival_locked(sender: str | None, recipient: str, text: str) -> Inboun
         context = read_arrival(sender, recipient, text)
         if context.is_loop or context.author == locked:
             return context
+
+
+def _is_over_limit(author: Participant, use: Sequence[Sequence[float | None]]) -> bool:
+    """use: of the limits of the conversation and of the person, as `message_charges` returns them."""
+    now = timezone.now().timestamp()
+    charges = message_charges(author.real_number_id, author.conversation_id)
+    return any(charge.wait(*moments, now) for charge, moments in zip(charges, use, strict=True))
 
 
 def _split(row: Sequence[Any]) -> list[list[Any]]:

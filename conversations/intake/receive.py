@@ -10,12 +10,13 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from conversations.delivery.outbox import queue_notice_once, queue_relay
+from conversations.delivery.outbox import queue_answer, queue_relay
 from conversations.delivery.wakeup import wake_workers
 from conversations.intake import fast_path
 from conversations.intake.gates import decide
 from conversations.intake.read_arrival import InboundContext, read_arrival, read_arrival_locked
-from conversations.models import InboundMessage, InboundOutcome, LongMessage
+from conversations.models import InboundMessage, InboundOutcome, LimitUsage, LongMessage
+from conversations.trust.limits import message_charges
 from numbers.models import RealNumber
 from smsproxy.carriers.base import InboundText
 from smsproxy.states import StaleState
@@ -92,8 +93,8 @@ def _write(message: InboundMessage, context: InboundContext) -> bool:
     """Store the message and what follows from its outcome. Return False if it is stored already."""
     if not InboundMessage.objects.record(message):
         return False
-    if message.outcome == InboundOutcome.RELAYED and not _ensure_open(context):
-        message.outcome = InboundOutcome.ENDED
+    if message.outcome == InboundOutcome.RELAYED and (outcome := _accept(context)) != InboundOutcome.RELAYED:
+        message.outcome = outcome
         message.save(update_fields=["outcome"])
     if message.outcome == InboundOutcome.RELAYED and context.author:
         context.author.conversation.touch()
@@ -102,6 +103,22 @@ def _write(message: InboundMessage, context: InboundContext) -> bool:
     else:
         _queue_notice(message, context)
     return True
+
+
+def _accept(context: InboundContext) -> InboundOutcome:
+    """Charge the limits and reopen the conversation if necessary. Return another outcome, with neither done, if not.
+
+    A concurrent message may have used up a limit after the gates decided.
+    """
+    if context.author is None:
+        return InboundOutcome.NO_ROUTE
+    with transaction.atomic():
+        if LimitUsage.objects.consume(message_charges(context.author.real_number_id, context.author.conversation_id)):
+            return InboundOutcome.LIMITED
+        if _ensure_open(context):
+            return InboundOutcome.RELAYED
+        transaction.set_rollback(True)
+    return InboundOutcome.ENDED
 
 
 def _ensure_open(context: InboundContext) -> bool:
@@ -130,20 +147,21 @@ def store_undecodable(carrier_message_id: str, raw: str, reason: str) -> Inbound
 
 def _queue_notice(message: InboundMessage, context: InboundContext) -> None:
     """Tell a person that nobody received their message. Numbers of ours and senders without a number get no notice."""
-    notice, dedup_key = _notice(message, context)
-    if notice and message.sender and message.virtual_number and message.virtual_number.can_sms:
-        queue_notice_once(dedup_key, message.virtual_number, message.sender, notice)
+    if message.sender and message.virtual_number and message.virtual_number.can_sms:
+        queue_answer(message.virtual_number, message.sender, _notice(message, context))
 
 
-def _notice(message: InboundMessage, context: InboundContext) -> tuple[str, str]:
-    """Return the notice for the sender, and the key under which it is sent once."""
+def _notice(message: InboundMessage, context: InboundContext) -> str:
+    """Return the notice for the sender, or "" for none."""
+    notices = {
+        InboundOutcome.ENDED: settings.ENDED_NOTICE,
+        InboundOutcome.NO_ROUTE: settings.NO_ROUTE_NOTICE,
+        InboundOutcome.LIMITED: settings.LIMITED_NOTICE,
+        InboundOutcome.TOO_LONG: settings.TOO_LONG_NOTICE,
+    }
+    notice: str = notices.get(InboundOutcome(message.outcome), "")
     if message.outcome == InboundOutcome.TOO_LONG:
         numbers = {"{segments}": context.segments, "{most}": settings.MAX_SEGMENTS}
-        notice: str = settings.TOO_LONG_NOTICE
         for name, number in numbers.items():
             notice = notice.replace(name, str(number))
-        return notice, f"too-long:{message.pk}"
-    # Once a day, since the sender may be a machine.
-    notices = {InboundOutcome.ENDED: settings.ENDED_NOTICE, InboundOutcome.NO_ROUTE: settings.NO_ROUTE_NOTICE}
-    today = timezone.now().date().isoformat()
-    return notices.get(InboundOutcome(message.outcome), ""), f"not-passed-on:{message.sender_id}:{today}"
+    return notice
