@@ -66,12 +66,15 @@ class Claimed:
         return cls(message, limit, sealed_text, sealed_number, bool(is_released))
 
     @property
-    def number_ready_at(self) -> datetime:
-        """The moment when the rate of its virtual number allows the next message."""
+    def claimed_at(self) -> datetime:
         if self.message.lease_until is None:
             raise ValueError(f"{self.message} is not claimed: it has no lease")
-        claimed_at = self.message.lease_until - timedelta(seconds=settings.SEND_LEASE_SECONDS)
-        return advance(LONG_AGO, claimed_at, self.message.segments, self.message.sender.current_rate)
+        return self.message.lease_until - timedelta(seconds=settings.SEND_LEASE_SECONDS)
+
+    @property
+    def number_ready_at(self) -> datetime:
+        """The moment when the rate of its virtual number allows the next message."""
+        return advance(LONG_AGO, self.claimed_at, self.message.segments, self.message.sender.current_rate)
 
     def as_outgoing(self) -> OutgoingText:
         """Decrypt the message for the carrier. Raises ImproperlyConfigured if none of our keys can."""
