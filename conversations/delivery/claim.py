@@ -183,22 +183,22 @@ def claim(limit: int) -> Claim:
             account = _lock_account()
             now = timezone.now()  # Read after the wait for the lock.
             _begin_day(account, now)
-            if account.is_over_budget:
+            if account.is_over_budget():
                 return Claim([], None)
             claimed = _claim_round_robin(account, min(limit, account.available_requests(now)), now)
             if claimed:
                 lease_until = claimed[0].message.lease_until
                 _spend(account, claimed, now)
-            elif account.is_over_budget:
+            elif account.is_over_budget():
                 _save(account)
             next_at = None
-            if len(claimed) < limit and not account.is_over_budget:
+            if len(claimed) < limit and not account.is_over_budget():
                 next_at = max(account.ready_at, now) if account.available_requests(now) == 0 else _next_ready_at(now)
     except (DatabaseError, InterfaceError) as error:
         if lease_until is None:
             raise
         raise ClaimOutcomeUnknown(lease_until) from error
-    if account.is_over_budget:
+    if account.is_over_budget():
         log.error(
             "the daily budget of EUR %.2f is reached: nothing is sent until midnight UTC, or until staff grant more",
             account.budget,
@@ -248,7 +248,7 @@ def _save(account: AccountRateLimit) -> None:
 
 
 def _begin_day(account: AccountRateLimit, now: datetime) -> None:
-    was_over_budget = account.is_over_budget
+    was_over_budget = account.is_over_budget()
     if account.begin_day(now):
         _save(account)
         if was_over_budget:
@@ -260,12 +260,14 @@ def _claim_round_robin(account: AccountRateLimit, allowed: int, now: datetime) -
     if not allowed:
         return []
     claimed = found = _take(account, _sendable_heads(now, allowed, after=account.last_number_id), now)
-    if len(claimed) < allowed and account.last_number_id and not account.is_over_budget:
+    if len(claimed) < allowed and account.last_number_id and not account.is_over_budget():
         found = found + _take(account, _sendable_heads(now, allowed - len(claimed), after=0), now)
         claimed = found
-    while len(claimed) < allowed and found and not account.is_over_budget:
+    while len(claimed) < allowed and found and not account.is_over_budget():
         ready = [each.pace.pk for each in found if each.pace.ready_at <= now]
-        found = _take(account, _sendable_heads(now, allowed - len(claimed), of=dict.fromkeys(ready)), now) if ready else []
+        found = (
+            _take(account, _sendable_heads(now, allowed - len(claimed), of=dict.fromkeys(ready)), now) if ready else []
+        )
         claimed = claimed + found
     return claimed
 

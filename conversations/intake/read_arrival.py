@@ -156,8 +156,8 @@ def read_arrival(sender: str | None, recipient: str, text: str) -> InboundContex
             "now": connection.ops.adapt_datetimefield_value(timezone.now()),
         },
     )
-    [is_loop, is_blocked, has_blocked_prefixes], person, number, author, conversation, [recent], *use, _, _, _, _ = _split(
-        rows[0]
+    [is_loop, is_blocked, has_blocked_prefixes], person, number, author, conversation, [recent], *use, _, _, _, _ = (
+        _split(rows[0])
     )
     virtual_number = instance(VirtualNumber, _NUMBER, number) if number[0] is not None else None
     context = InboundContext(
@@ -202,7 +202,7 @@ def _is_over_limit(author: Participant, use: Sequence[Sequence[float | None]]) -
     """use: of the limits of the conversation and of the person, as `message_charges` returns them."""
     now = timezone.now().timestamp()
     charges = message_charges(author.real_number_id, author.conversation_id)
-    return any(charge.wait(*moments, now) for charge, moments in zip(charges, use, strict=True))
+    return any(charge.wait(short or 0, long or 0, now) > 0 for charge, (short, long) in zip(charges, use, strict=True))
 
 
 def _split(row: Sequence[Any]) -> list[list[Any]]:

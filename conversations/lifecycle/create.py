@@ -24,10 +24,12 @@ from conversations.lifecycle.request import (
     IdempotencyKey,
     IdempotencyKeyReused,
     NoNumberFree,
+    OverLimit,
     ParticipantSpec,
 )
 from conversations.lifecycle.shortage import record_shortage
-from conversations.models import Conversation, Participant
+from conversations.models import Conversation, LimitScope, Participant
+from conversations.trust import limits
 from numbers.assignment.policy import AssignmentPolicy
 from numbers.lookup import NumberNotValid, look_up, store_results
 from numbers.models import RealNumber, VirtualNumber
@@ -48,13 +50,15 @@ def create_conversation(
     """Create a conversation between these people, with a proxy number for each, and queue the confirmations.
 
     request_id: of a request that may be repeated. A repeat creates nothing and returns the first conversation.
-    Raises CannotCreate or ContentionError, with nothing created or sent, and IdempotencyKeyReused.
+    Raises CannotCreate, OverLimit or ContentionError, with nothing created or sent, and IdempotencyKeyReused.
     """
     terms = terms or ConversationSpec()
     if request_id is not None and (made := _find_existing(created_by, request_id)):
         return made
     _reject_duplicates(people)
     _refuse_virtual_numbers(people)
+    if created_by is not None:
+        _refuse_over_limit(people, created_by)
     answers = _look_up_phones(people)
     try:
         return _create(people, terms, created_by, request_id or IdempotencyKey(key="", hash=""), answers)
@@ -107,6 +111,8 @@ def _create(
             conversation.cache_participants(participants)
             if terms.notify and settings.CONFIRMATION_TEXT:
                 _queue_confirmations(participants)
+            if created_by is not None:
+                _charge(created_by, len(newcomers))
             increment_live_counts(chosen, terms.policy)
             return conversation
     raise ContentionError
@@ -143,6 +149,22 @@ def _refuse_virtual_numbers(people: Sequence[ParticipantSpec]) -> None:
     for position, person in enumerate(people):
         if person.number in ours:
             raise CannotCreate(position, "virtual_number", "is one of our own virtual numbers, not a person's")
+
+
+def _refuse_over_limit(people: Sequence[ParticipantSpec], key: ApiKey) -> None:
+    """Raise OverLimit if this key may create no conversation now, before anything is paid for. `_charge` is exact."""
+    refusal = limits.refuse_creation(key, len(people))
+    if refusal and refusal.scope == LimitScope.NEW_PEOPLE:
+        known = RealNumber.objects.by_number(person.number for person in people)
+        refusal = limits.refuse_creation(key, len(people) - len(known))
+    if refusal:
+        raise OverLimit(refusal)
+
+
+def _charge(key: ApiKey, newcomers: int) -> None:
+    """Charge the limits of the key, or raise OverLimit. Call it late: the key's other creations wait until the end."""
+    if refusal := limits.charge_creation(key, newcomers):
+        raise OverLimit(refusal)
 
 
 def _look_up_phones(people: Sequence[ParticipantSpec]) -> dict[str, LookupResult]:
@@ -197,8 +219,16 @@ def _create_row(terms: ConversationSpec, created_by: ApiKey | None, request_id: 
 
 
 def _queue_confirmations(participants: Sequence[Participant]) -> None:
+    """Queue the confirmations, except to people who have had enough of them today. An event says who got none."""
+
     def text(to: Participant) -> str:
         others = " and ".join(other.label or "the other person" for other in participants if other is not to)
         return settings.CONFIRMATION_TEXT.replace("{label}", others)
 
-    queue_notices((participant, text(participant)) for participant in participants)
+    told = limits.who_gets_a_confirmation([participant.real_number for participant in participants])
+    queue_notices((each, text(each)) for each in participants if each.real_number_id in told)
+    for each in participants:
+        if each.real_number_id not in told:
+            conversation = each.conversation
+            reason = f"participant {each.position} got no confirmation: CONFIRMATIONS_PER_PERSON_DAY"
+            conversation.record_event(conversation.state, reason=reason, old_state=conversation.state)

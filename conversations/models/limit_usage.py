@@ -1,7 +1,7 @@
 """Limits: how often a person, a conversation or an API key may do something, shared by all processes.
 
-The algorithm is GCRA, as in gcra.py, used as a token bucket. A limit of 30 a minute allows 30 at once, and then one more
-every two seconds. Its use is one number: the moment when the whole limit is free again. Each use moves it on.
+The algorithm is GCRA, as in gcra.py, used as a token bucket. A limit of 30 a minute allows 30 at once, and then one
+more every two seconds. Its use is one number: the moment when the whole limit is free again. Each use moves it on.
 """
 
 import math
@@ -97,12 +97,12 @@ class Charge(NamedTuple):
             self.cost * DAY / long if long else 0.0,
         )
 
-    def wait(self, short_ready_at: float | None, long_ready_at: float | None, now: float) -> float:
-        """Return the seconds until both limits allow this charge, 0 for now. None: the limit is unused."""
+    def wait(self, short_ready_at: float, long_ready_at: float, now: float) -> float:
+        """Return the seconds until both limits allow this charge, 0 for now. A moment of 0: the limit is unused."""
         short, long = self.seconds
         return max(
-            time_to_wait(short_ready_at or 0.0, now, short, self.scope.short_period),
-            time_to_wait(long_ready_at or 0.0, now, long, DAY),
+            time_to_wait(short_ready_at, now, short, self.scope.short_period),
+            time_to_wait(long_ready_at, now, long, DAY),
         )
 
 
@@ -117,27 +117,27 @@ class Refusal(NamedTuple):
         return cls(scope, max(1, math.ceil(seconds)))
 
 
-def _used_until(column: str, period: str) -> str:
-    """Return the SQL of the moment from which a new use counts, as in gcra.py."""
-    return (
-        f"CASE WHEN usage.{column} BETWEEN %(seconds)s AND %(seconds)s + 2 * {period} THEN usage.{column} ELSE %(seconds)s END"
-    )
+def _next(column: str, period: str) -> str:
+    """Return the SQL of the moment after a charge: the rule of `gcra.time_to_wait`."""
+    is_in_use = f"usage.{column} BETWEEN %(seconds)s AND %(seconds)s + 2 * {period}"
+    return f"excluded.{column} + (CASE WHEN {is_in_use} THEN usage.{column} - %(seconds)s ELSE 0 END)"
 
 
 _HOURLY = ", ".join(f"'{scope.value}'" for scope in _BY_THE_HOUR)
 _SHORT_PERIOD = f"(CASE WHEN usage.scope IN ({_HOURLY}) THEN {HOUR} ELSE {MINUTE} END)"
-_NEXT_SHORT = f"excluded.short_ready_at + ({_used_until('short_ready_at', _SHORT_PERIOD)}) - %(seconds)s"
-_NEXT_LONG = f"excluded.long_ready_at + ({_used_until('long_ready_at', str(DAY))}) - %(seconds)s"
+_NEXT_SHORT, _NEXT_LONG = _next("short_ready_at", _SHORT_PERIOD), _next("long_ready_at", str(DAY))
 
 # The end of an INSERT of rows that a charge would leave in an empty table. It changes no row whose limit is used up,
 # and such a row is not returned. %(seconds)s: seconds since 1970.
 ADD_TO_USAGE = f"""
     ON CONFLICT (scope, subject_id) DO UPDATE SET short_ready_at = {_NEXT_SHORT}, long_ready_at = {_NEXT_LONG}
-    WHERE {_NEXT_SHORT} <= %(seconds)s + {_SHORT_PERIOD} * {ROUNDING} AND {_NEXT_LONG} <= %(seconds)s + {DAY} * {ROUNDING}
+    WHERE {_NEXT_SHORT} <= %(seconds)s + {_SHORT_PERIOD} * {ROUNDING}
+    AND {_NEXT_LONG} <= %(seconds)s + {DAY * ROUNDING}
 """
 _CHARGE = f"""
     INSERT INTO conversations_limitusage AS usage (scope, subject_id, short_ready_at, long_ready_at, recent)
-    SELECT column1, column2, %(seconds)s + column3, %(seconds)s + column4, '' FROM (VALUES {{charges}}) AS charge WHERE true
+    SELECT column1, column2, %(seconds)s + column3, %(seconds)s + column4, ''
+    FROM (VALUES {{charges}}) AS charge WHERE true
     {ADD_TO_USAGE}
     RETURNING scope, subject_id
 """  # noqa: S608 - constants only
@@ -160,15 +160,13 @@ class LimitUsageQuerySet(models.QuerySet["LimitUsage"]):
     def consume_each(self, charges: Sequence[Charge], *, at: datetime | None = None) -> set[Charge]:
         """Charge those of these that fit, in the caller's transaction. Return them."""
         now = (at or timezone.now()).timestamp()
-        fitting = [charge for charge in charges if not charge.wait(None, None, now)]  # Not more than a whole limit.
+        fitting = [charge for charge in charges if not charge.wait(0, 0, now)]  # Not more than a whole limit.
         limited = sorted(charge for charge in fitting if charge.is_limited)
         if not limited:
             return set(fitting)
         values, parameters = prepared.values((each.scope.value, each.subject_id, *each.seconds) for each in limited)
         charged = prepared.fetch_all(_CHARGE.format(charges=values), parameters | {"seconds": now})
-        return {
-            charge for charge in fitting if not charge.is_limited or (charge.scope, charge.subject_id) in charged
-        }
+        return {charge for charge in fitting if not charge.is_limited or (charge.scope, charge.subject_id) in charged}
 
     def refusal(self, charges: Sequence[Charge], *, at: datetime | None = None) -> Refusal | None:
         """Return why these charges would be refused now, and None if they fit. Charge nothing."""
@@ -179,8 +177,8 @@ class LimitUsageQuerySet(models.QuerySet["LimitUsage"]):
         found = {(row.scope, row.subject_id): row for row in self.filter(wanted)} if charges else {}
         refusals = []
         for charge in charges:
-            row = found.get((charge.scope, charge.subject_id))
-            if wait := charge.wait(row and row.short_ready_at, row and row.long_ready_at, now):
+            row = found.get((charge.scope.value, charge.subject_id)) or LimitUsage()
+            if wait := charge.wait(row.short_ready_at, row.long_ready_at, now):
                 refusals.append(Refusal.of(charge.scope, wait))
         return max(refusals, key=lambda refusal: refusal.retry_after, default=None)
 

@@ -208,10 +208,10 @@ class AccountRateLimit(StateMachine):
         """EUR that may be spent on `spend_day`. None: any amount."""
         return settings.DAILY_BUDGET + self.budget_granted if settings.DAILY_BUDGET else None
 
-    @property
     def is_over_budget(self) -> bool:
-        """Whether the budget of `spend_day` stops all sending."""
-        return None not in (self.budget, self.exhausted_budget) and self.budget <= self.exhausted_budget
+        """Return whether the budget of `spend_day` stops all sending."""
+        budget, exhausted = self.budget, self.exhausted_budget
+        return budget is not None and exhausted is not None and budget <= exhausted
 
     def begin_day(self, now: datetime) -> bool:
         """Count from nothing if a new UTC day has begun. Return whether it has. The caller locks and saves."""
@@ -254,7 +254,7 @@ class AccountRateLimit(StateMachine):
         with transaction.atomic():
             account = cls.load(lock=True)
             account.begin_day(timezone.now())
-            if not (account.is_over_budget or account.is_budget_low):
+            if not (account.is_over_budget() or account.is_budget_low):
                 raise StaleState(
                     f"EUR {account.spent:.2f} of today's {account.budget:.2f} are spent: more can be granted from "
                     f"{BUDGET_WARNING:.0%} on"

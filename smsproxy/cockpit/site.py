@@ -34,6 +34,8 @@ PLACES = {
         "numbers.view_virtualnumber", "numbers_virtualnumber", "?state__exact=retired&is_rented__exact=1"
     ),
     Trouble.TOP_UP: AdminLink("numbers.view_topup", "numbers_topup", "?last_error__isempty=0"),
+    Trouble.BUDGET: AdminLink("conversations.view_accountratelimit", "conversations_accountratelimit"),
+    Trouble.BUDGET_WARNING: AdminLink("conversations.view_accountratelimit", "conversations_accountratelimit"),
 }
 
 
