@@ -85,6 +85,8 @@ _RELAY = f"""
         EXISTS (SELECT 1 FROM conversations_inboundmessage WHERE carrier_message_id = %(carrier_message_id)s),
         1 / CASE WHEN (SELECT count(*) FROM charged) = 2 * (SELECT count(*) FROM inbound) THEN 1 ELSE 0 END
 """  # noqa: S608 - constants only
+# Without line breaks: the driver caches its own form of statements of up to 4096 characters.
+_RELAY = " ".join(_RELAY.split())
 
 
 class RelayResult(Enum):

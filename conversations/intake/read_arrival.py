@@ -26,6 +26,11 @@ _ACTIVE_BLOCK = """
     WHERE block.ended_at IS NULL AND (block.until IS NULL OR block.until > %(now)s)
 """
 
+# Not a join: by old statistics, PostgreSQL would plan one that reads every person's row.
+_USE_OF_SENDER = (
+    "(SELECT {column} FROM conversations_limitusage own WHERE own.scope = 'person' AND own.subject_id = sender.id)"
+)
+
 # One row for each person in the conversation of this pair of numbers, in order. Without a conversation: one row.
 _READ = f"""
     SELECT
@@ -42,7 +47,7 @@ _READ = f"""
         conversation.id, conversation.state, conversation.expires_at, conversation.idle_ttl, conversation.idle_at,
         conversation.late_messages, conversation.route_version, conversation.held_at,
         activity.recent, activity.short_ready_at, activity.long_ready_at,
-        own_use.short_ready_at, own_use.long_ready_at,
+        {_USE_OF_SENDER.format(column="short_ready_at")}, {_USE_OF_SENDER.format(column="long_ready_at")},
         member_number.id, member_number.number, member_number.is_rented,
         member.id, member.position, member.label, member.conversation_id, member.real_number_id, member.proxy_number_id,
         member.replaced_by_id, member.release_at, member.released_at, member.created_at,
@@ -59,7 +64,6 @@ _READ = f"""
     LEFT JOIN conversations_conversation conversation ON conversation.id = author.conversation_id
     LEFT JOIN conversations_limitusage activity ON activity.scope = 'conversation'
         AND activity.subject_id = conversation.id
-    LEFT JOIN conversations_limitusage own_use ON own_use.scope = 'person' AND own_use.subject_id = sender.id
     LEFT JOIN conversations_participant member ON member.conversation_id = conversation.id
         AND member.replaced_by_id IS NULL
     LEFT JOIN numbers_virtualnumber member_number ON member_number.id = member.proxy_number_id
