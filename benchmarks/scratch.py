@@ -51,6 +51,20 @@ def environment(database_url: str) -> dict[str, str]:
         # Measure our own speed, not Vonage's limits.
         "CARRIER_REQUESTS_PER_SECOND": "100000",
         "NUMBER_SEGMENTS_PER_SECOND": "*=100000",
+        # Practically unlimited, but counted as in production.
+        **dict.fromkeys(
+            [
+                "MESSAGES_PER_PERSON_MINUTE",
+                "MESSAGES_PER_PERSON_DAY",
+                "MESSAGES_PER_CONVERSATION_MINUTE",
+                "CREATIONS_PER_KEY_MINUTE",
+                "CREATIONS_PER_KEY_DAY",
+                "NEW_PEOPLE_PER_KEY_MINUTE",
+                "NEW_PEOPLE_PER_KEY_DAY",
+            ],
+            "100000000",
+        ),
+        "DAILY_BUDGET": "999999",
     }
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -33,9 +34,13 @@ RENAMED: Final = {
     "SIGNATURE_MAX_AGE": "WEBHOOK_MAX_AGE_SECONDS",
     "STRANGER_NOTICE": "NO_ROUTE_NOTICE",
     "TEXT_RETENTION": "TEXT_RETENTION_SECONDS",
-    "UNDELIVERED_NOTICE_EVERY": "UNDELIVERED_NOTICE_INTERVAL_SECONDS",
     "UNKNOWN_AFTER": "UNKNOWN_OUTCOME_TIMEOUT_SECONDS",
     "UNKNOWN_POLICY": "UNKNOWN_OUTCOME_POLICY",
+}
+# Variables that are gone, and what has taken their place.
+REMOVED: Final = {
+    "UNDELIVERED_NOTICE_EVERY": "NOTICES_PER_NUMBER_HOUR",
+    "UNDELIVERED_NOTICE_INTERVAL_SECONDS": "NOTICES_PER_NUMBER_HOUR",
 }
 
 
@@ -53,10 +58,13 @@ class Environment:
         self._refuse_old_names()
 
     def _refuse_old_names(self) -> None:
-        """Raise ImproperlyConfigured for a variable that was renamed: its default would apply silently."""
+        """Raise ImproperlyConfigured for a variable that was renamed or removed: it would be ignored silently."""
         found = [f"{old} is now called {new}" for old, new in RENAMED.items() if old in self._env.ENVIRON]
         if found:
             raise ImproperlyConfigured(f"Rename these variables: {', '.join(found)}. The values stay the same.")
+        gone = [f"{old} ({new} is in its place)" for old, new in REMOVED.items() if old in self._env.ENVIRON]
+        if gone:
+            raise ImproperlyConfigured(f"Remove these variables: {', '.join(gone)}. docs/settings.md explains them.")
 
     def text(self, name: str, default: Any = REQUIRED, *, fix: str = "") -> str:
         """Return the value without surrounding space. An empty value counts as not set."""
@@ -117,6 +125,13 @@ class Environment:
         if not (value.isascii() and value.isdigit() and len(value) < 10 and int(value) >= at_least):
             raise ImproperlyConfigured(f"{name}: expected a whole number, {at_least} or more; found {value!r}.")
         return int(value)
+
+    def euros(self, name: str, *, default: str) -> Decimal:
+        """Return an amount in EUR, below one million, with at most five decimals as carriers have them."""
+        value = self.text(name, default)
+        if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,5})?", value):
+            raise ImproperlyConfigured(f"{name}: expected an amount in EUR such as {default}; found {value!r}.")
+        return Decimal(value)
 
     def rates(self, name: str, *, default: str) -> dict[str, float]:
         """Return a rate for each country, as in "*=10,US=0.5": ISO 3166-1 alpha-2, and "*" for all other countries."""

@@ -233,7 +233,7 @@ HEALTH_MIN_RECEIPTS = env.number("HEALTH_MIN_RECEIPTS", default=20, at_least=1)
 
 # {label} is the other person's label. An empty notice is never sent.
 CONFIRMATION_TEXT = env.message_template("CONFIRMATION_TEXT", "Reply to this SMS to talk to {label}")
-# At most once a day, to a sender whose conversation has ended, or who has no conversation with the number.
+# To a sender whose conversation has ended, or who has no conversation with the number.
 ENDED_NOTICE = env.message_template("ENDED_NOTICE", "This conversation has ended. Your message was not passed on.")
 NO_ROUTE_NOTICE = env.message_template("NO_ROUTE_NOTICE", "")
 # At most once a day, to a blocked sender. Empty: they are not told.
@@ -246,9 +246,39 @@ REPLACED_NOTICE = env.message_template("REPLACED_NOTICE", "From now on, text thi
 TOO_LONG_NOTICE = env.message_template(
     "TOO_LONG_NOTICE", "Your message was not passed on: it is {segments} SMS long, and {most} is the most."
 )
-# To the sender of an undelivered message, at most once in UNDELIVERED_NOTICE_INTERVAL_SECONDS.
+# To the sender of an undelivered message.
 UNDELIVERED_NOTICE = env.message_template("UNDELIVERED_NOTICE", "Your last message could not be delivered.")
-UNDELIVERED_NOTICE_INTERVAL_SECONDS = env.seconds("UNDELIVERED_NOTICE_INTERVAL_SECONDS", default=3600, at_least=1)
+# To a person whose message is over a limit.
+LIMITED_NOTICE = env.message_template(
+    "LIMITED_NOTICE", "Your message was not passed on: you have sent too many. Please try again later."
+)
+
+# Limits ---------------------------------------------------------------------------------------------------------------
+
+# A limit of 30 a minute allows 30 at once, and then one more every two seconds. 0: no limit.
+# Messages of a person, and of all the people in a conversation, that are passed on.
+MESSAGES_PER_PERSON_MINUTE = env.number("MESSAGES_PER_PERSON_MINUTE", default=30)
+MESSAGES_PER_PERSON_DAY = env.number("MESSAGES_PER_PERSON_DAY", default=500)
+MESSAGES_PER_CONVERSATION_MINUTE = env.number("MESSAGES_PER_CONVERSATION_MINUTE", default=60)
+# Notices that answer a person's own message, of all kinds together: from one virtual number to one person an hour, and
+# to one person a day. The person may be a machine that answers each of them.
+NOTICES_PER_NUMBER_HOUR = env.number("NOTICES_PER_NUMBER_HOUR", default=1)
+NOTICES_PER_PERSON_DAY = env.number("NOTICES_PER_PERSON_DAY", default=20)
+# Answers to STOP, START and HELP.
+KEYWORD_ANSWERS_PER_PERSON_HOUR = env.number("KEYWORD_ANSWERS_PER_PERSON_HOUR", default=5)
+KEYWORD_ANSWERS_PER_PERSON_DAY = env.number("KEYWORD_ANSWERS_PER_PERSON_DAY", default=20)
+CONFIRMATIONS_PER_PERSON_DAY = env.number("CONFIRMATIONS_PER_PERSON_DAY", default=100)
+# Conversations that an API key creates, and people who are new to us in them.
+CREATIONS_PER_KEY_MINUTE = env.number("CREATIONS_PER_KEY_MINUTE", default=60)
+CREATIONS_PER_KEY_DAY = env.number("CREATIONS_PER_KEY_DAY", default=5000)
+NEW_PEOPLE_PER_KEY_MINUTE = env.number("NEW_PEOPLE_PER_KEY_MINUTE", default=60)
+NEW_PEOPLE_PER_KEY_DAY = env.number("NEW_PEOPLE_PER_KEY_DAY", default=2000)
+
+# EUR that all messages of one UTC day may cost. Then nothing is sent until midnight UTC, or until staff grant the same
+# amount again. 0: no limit.
+DAILY_BUDGET = env.euros("DAILY_BUDGET", default="100")
+# EUR that a segment counts for until the carrier returns its price.
+PRICE_ESTIMATE_EUR = env.euros("PRICE_ESTIMATE_EUR", default="0.07")
 
 # Reactions ------------------------------------------------------------------------------------------------------------
 

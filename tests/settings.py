@@ -31,6 +31,11 @@ os.environ.update(
     # Practically unlimited. Tests of pacing set their own rates.
     CARRIER_REQUESTS_PER_SECOND="100000",
     NUMBER_SEGMENTS_PER_SECOND="*=100000",
+    # The same for limits: tests of other things send many texts at once.
+    MESSAGES_PER_PERSON_MINUTE="100000",
+    MESSAGES_PER_PERSON_DAY="100000",
+    MESSAGES_PER_CONVERSATION_MINUTE="100000",
+    DAILY_BUDGET="0",
     NO_ROUTE_NOTICE="Nobody can be reached under this number.",
 )
 

@@ -17,10 +17,24 @@ class AccountEventInline(ReadOnlyInline):
 
 @admin.register(AccountRateLimit)
 class AccountRateLimitAdmin(ReadOnlyAdmin):
-    list_display = ["__str__", "pause_reason", "code", "paused_at", "ready_at", "failures"]
-    fields = ["state", "pause_reason", "code", "paused_at", "ready_at", "failures"]
+    list_display = [
+        "__str__",
+        "pause_reason",
+        "code",
+        "paused_at",
+        "ready_at",
+        "failures",
+        "spend_day",
+        "spent",
+        "budget",
+    ]
+    fields = [
+        "state", "pause_reason", "code", "paused_at", "ready_at", "failures",
+        "spend_day", "spent", "budget_granted", "budget", "exhausted_budget",
+    ]  # fmt: skip
+    readonly_fields = ["budget"]
     inlines = [AccountEventInline]
-    actions = ["resume"]
+    actions = ["resume", "grant_budget"]
 
     @admin.action(description="Resume sending now", permissions=["change_state"])
     def resume(self, request: HttpRequest, queryset: "QuerySet[AccountRateLimit]") -> None:
@@ -29,6 +43,14 @@ class AccountRateLimitAdmin(ReadOnlyAdmin):
                 raise StaleState("the account is not paused")
 
         self.apply_to_each(request, queryset, resume)
+
+    @admin.display(description="budget of that day")
+    def budget(self, account: AccountRateLimit) -> str:
+        return "no limit" if account.budget is None else f"{account.budget:.2f}"
+
+    @admin.action(description="Grant another DAILY_BUDGET for today", permissions=["change_state"])
+    def grant_budget(self, request: HttpRequest, queryset: "QuerySet[AccountRateLimit]") -> None:
+        self.apply_to_each(request, queryset, lambda account, actor: account.grant_budget(actor=actor))
 
 
 @admin.register(AccountEvent)

@@ -27,11 +27,13 @@ from conversations.lifecycle.request import (
     IdempotencyKeyReused,
     NoNumberFree,
     OptedOut,
+    OverLimit,
     ParticipantBlocked,
     RequestedNumberTaken,
 )
 from conversations.models import Conversation, ConversationState
 from conversations.models.conversation import ConversationQuerySet
+from conversations.models.limit_usage import Refusal
 from smsproxy.api.authentication import caller
 from smsproxy.api.fields import ChoiceField, StrictSerializer
 from smsproxy.api.problems import Problem
@@ -92,6 +94,8 @@ class ConversationList(ListAPIView):
                 "This key was sent before with a different request. Use a new key for each new conversation.",
                 code="idempotency_key_reused",
             ) from None
+        except OverLimit as error:
+            raise _over_limit(error.refusal) from None
         except ContentionError:
             raise _too_many_at_once() from None
         except CannotCreate as error:
@@ -186,6 +190,19 @@ def _request_id(request: Request, asked: dict[str, Any]) -> IdempotencyKey | Non
             code="idempotency_key_invalid",
         )
     return IdempotencyKey(key=key, hash=keyed_hash(json.dumps(asked, sort_keys=True)))
+
+
+def _over_limit(refusal: Refusal) -> Problem:
+    minute, day = refusal.scope.limits
+    limits = [f"{count} a {period}" for count, period in ((minute, "minute"), (day, "day")) if count]
+    return Problem(
+        429,
+        "A limit of the API key is used up",
+        f"The limit of {refusal.scope.label} is {' and '.join(limits)}. Retry the request after {refusal.retry_after} "
+        "seconds. The operator can raise the limit.",
+        code="over_limit",
+        retry_after=refusal.retry_after,
+    )
 
 
 def _too_many_at_once() -> Problem:

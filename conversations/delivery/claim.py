@@ -6,6 +6,9 @@ A message may be sent if it is the first of its line, and if the rate limits of 
 allow it. The virtual numbers take turns, one message each, and so do the lines of each number. A busy number or a
 person with a long backlog therefore starves nobody.
 
+The daily budget is counted here, by an estimate, so that messages in flight cannot exceed it. results.py corrects it by
+the prices that the carrier returns.
+
 One worker claims at a time, over all machines: it holds the lock of the account's row for some milliseconds. This keeps
 the rates exact for any number of workers. Nothing here calls the carrier.
 
@@ -15,6 +18,7 @@ look-ups are scalar subqueries: PostgreSQL may turn a join into one that reads w
 """
 
 import json
+import logging
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -29,10 +33,13 @@ from conversations.delivery.claimed import SELECT_TAKEN, Claimed
 from conversations.models import AccountRateLimit, MessageEvent, NumberRateLimit, OutboundMessage, OutboundState
 from conversations.models.gcra import MAX_PLAUSIBLE_WAIT
 from conversations.models.outbound import MAX_RESENDS
+from conversations.models.pace import estimated_price
 from smsproxy.database import prepared
 from smsproxy.database.clock import as_stored, database_now, from_stored
 from smsproxy.database.rows import instance
 from smsproxy.states import StaleState
+
+log = logging.getLogger(__name__)
 
 # Walk from one virtual number with queued messages to the next, by the index outbound_waiting.
 _NUMBERS_IN_TURN_SQL = """
@@ -89,7 +96,8 @@ _HEADS_OF = f"""
         WHERE turn.number_id IS NOT NULL
         AND coalesce({_PACE.format(column="ready_at")}, %(now)s) NOT BETWEEN %(soon)s AND %(nonsense)s
     )
-    SELECT id FROM chosen WHERE id IS NOT NULL LIMIT %(limit)s
+    SELECT id, (SELECT segments FROM conversations_outboundmessage message WHERE message.id = chosen.id)
+    FROM chosen WHERE id IS NOT NULL LIMIT %(limit)s
 """  # noqa: S608 - constants only
 
 _HEADS = _HEADS_OF.format(turn=_NUMBERS_IN_TURN_SQL)
@@ -114,13 +122,18 @@ _ACCOUNT_FIELDS = (
     "failures",
     "probe",
     "last_number_id",
+    "spend_day",
+    "spent",
+    "budget_granted",
+    "exhausted_budget",
 )
 _ACCOUNT = f"SELECT {', '.join(_ACCOUNT_FIELDS)} FROM conversations_accountratelimit"  # noqa: S608 - constants only
 # The clock is read after the wait for the lock.
 _LOCK_ACCOUNT = "WITH account AS MATERIALIZED ({account}) SELECT clock_timestamp(), account.* FROM account"
 _SPEND = """
     UPDATE conversations_accountratelimit
-    SET last_number_id = %(last_number_id)s, probe = %(probe)s, ready_at = %(ready_at)s
+    SET last_number_id = %(last_number_id)s, probe = %(probe)s, ready_at = %(ready_at)s, spend_day = %(spend_day)s,
+    spent = %(spent)s, budget_granted = %(budget_granted)s, exhausted_budget = %(exhausted_budget)s
     RETURNING id
 """
 _PACES = """
@@ -143,6 +156,13 @@ class Claim(NamedTuple):
     wait: float | None
 
 
+class Head(NamedTuple):
+    """The first message of a line, which may be sent now."""
+
+    pk: int
+    segments: int
+
+
 class ClaimOutcomeUnknown(Exception):
     """The connection was lost during the commit of a claim: whether it took effect is unknown.
 
@@ -163,28 +183,42 @@ def claim(limit: int) -> Claim:
     try:
         with transaction.atomic():
             account, now = _lock_account()
+            _begin_day(account, now)
+            if account.is_over_budget():
+                return Claim([], None)
             claimed = _claim_round_robin(account, min(limit, account.available_requests(now)), now)
             if claimed:
                 lease_until = claimed[0].message.lease_until
                 _spend(account, claimed, now)
+            elif account.is_over_budget():
+                _save(account)
             next_at = None
-            if len(claimed) < limit:
+            if len(claimed) < limit and not account.is_over_budget():
                 next_at = max(account.ready_at, now) if account.available_requests(now) == 0 else _next_ready_at(now)
     except (DatabaseError, InterfaceError) as error:
         if lease_until is None:
             raise
         raise ClaimOutcomeUnknown(lease_until) from error
+    if account.is_over_budget():
+        log.error(
+            "the daily budget of EUR %.2f is reached: nothing is sent until midnight UTC, or until staff grant more",
+            account.budget,
+        )
     return Claim(claimed, (next_at - now).total_seconds() if next_at else None)
 
 
 def requeue_claim(lease_until: datetime) -> int:
     """Requeue the messages of a lost claim, for which the carrier was not called. Return how many there were."""
     taken = OutboundMessage.objects.filter(state=OutboundState.SENDING, lease_until=lease_until).defer("text")
-    count = 0
-    for message in taken:
-        with suppress(StaleState):
-            message.retry(after=0, reason="claim outcome unknown: not sent, requeued")
-            count += 1
+    count = segments = 0
+    with transaction.atomic():
+        for message in taken:
+            with suppress(StaleState):
+                message.retry(after=0, reason="claim outcome unknown: not sent, requeued")
+                count += 1
+                segments += message.segments
+        claimed_at = lease_until - timedelta(seconds=settings.SEND_LEASE_SECONDS)
+        AccountRateLimit.correct_spent(-estimated_price(segments), claimed_at.date())
     return count
 
 
@@ -199,25 +233,43 @@ def _lock_account() -> tuple[AccountRateLimit, datetime]:
 def _spend(account: AccountRateLimit, claimed: Sequence[Claimed], now: datetime) -> None:
     first, last = claimed[0].message, claimed[-1].message
     claimed[0].is_probe = account.spend(len(claimed), now, carrier_ref=first.carrier_ref, number_id=last.sender_id)
+    _save(account)
+
+
+def _save(account: AccountRateLimit) -> None:
     changes = {
         "last_number_id": account.last_number_id,
         "probe": account.probe,
         "ready_at": as_stored(account.ready_at),
+        "spend_day": connection.ops.adapt_datefield_value(account.spend_day),
+        "spent": account.spent,
+        "budget_granted": account.budget_granted,
+        "exhausted_budget": account.exhausted_budget,
     }
     prepared.fetch_all(_SPEND, changes)
+
+
+def _begin_day(account: AccountRateLimit, now: datetime) -> None:
+    was_over_budget = account.is_over_budget()
+    if account.begin_day(now):
+        _save(account)
+        if was_over_budget:
+            account.record_budget("a new UTC day began: sending goes on")
 
 
 def _claim_round_robin(account: AccountRateLimit, allowed: int, now: datetime) -> list[Claimed]:
     """Claim one message of each number, from the number whose turn it is. Then go round again while rates allow."""
     if not allowed:
         return []
-    claimed = found = _take(_sendable_heads(now, allowed, after=account.last_number_id), now)
-    if len(claimed) < allowed and account.last_number_id:
-        found = found + _take(_sendable_heads(now, allowed - len(claimed), after=0), now)
+    claimed = found = _take(account, _sendable_heads(now, allowed, after=account.last_number_id), now)
+    if len(claimed) < allowed and account.last_number_id and not account.is_over_budget():
+        found = found + _take(account, _sendable_heads(now, allowed - len(claimed), after=0), now)
         claimed = found
-    while len(claimed) < allowed and found:
+    while len(claimed) < allowed and found and not account.is_over_budget():
         ready = [each.pace.pk for each in found if each.pace.ready_at <= now]
-        found = _take(_sendable_heads(now, allowed - len(claimed), of=dict.fromkeys(ready)), now) if ready else []
+        found = (
+            _take(account, _sendable_heads(now, allowed - len(claimed), of=dict.fromkeys(ready)), now) if ready else []
+        )
         claimed = claimed + found
     return claimed
 
@@ -227,8 +279,8 @@ def _next_ready_at(now: datetime) -> datetime | None:
     return from_stored(soonest) if soonest else None
 
 
-def _sendable_heads(now: datetime, limit: int, *, after: int = 0, of: Collection[int] = ()) -> list[int]:
-    """Return the ids of messages that may be sent now, at most one per virtual number.
+def _sendable_heads(now: datetime, limit: int, *, after: int = 0, of: Collection[int] = ()) -> list[Head]:
+    """Return the messages that may be sent now, at most one per virtual number.
 
     after: only numbers with a higher id. of: only these numbers.
     """
@@ -247,7 +299,7 @@ def _sendable_heads(now: datetime, limit: int, *, after: int = 0, of: Collection
         numbers = {f"number_{place}": number for place, number in enumerate(of)}
         statement = _HEADS_OF.format(turn=f"VALUES {', '.join(f'(%({name})s)' for name in numbers)}")
         parameters |= numbers
-    return [pk for [pk] in prepared.fetch_all(statement, parameters)]
+    return [Head(*row) for row in prepared.fetch_all(statement, parameters)]
 
 
 def _moments(now: datetime) -> dict[str, Any]:
@@ -259,8 +311,9 @@ def _moments(now: datetime) -> dict[str, Any]:
     }
 
 
-def _take(pks: Sequence[int], now: datetime) -> list[Claimed]:
-    """Claim these messages, except those that a receipt or a member of staff has just changed."""
+def _take(account: AccountRateLimit, heads: Sequence[Head], now: datetime) -> list[Claimed]:
+    """Claim these messages, except those that a receipt or a member of staff has just changed, within the budget."""
+    pks = [head.pk for head in _within_budget(account, heads)]
     if not pks:
         return []
     lease_until = now + timedelta(seconds=settings.SEND_LEASE_SECONDS)
@@ -269,8 +322,20 @@ def _take(pks: Sequence[int], now: datetime) -> list[Claimed]:
     for each in claimed:
         each.is_probe_of_number = each.pace.consume(each.message.segments, now, recipient_id=each.message.recipient_id)
     if claimed:
+        account.spent += estimated_price(sum(each.message.segments for each in claimed))
         _store([each.pace for each in claimed])
     return claimed
+
+
+def _within_budget(account: AccountRateLimit, heads: Sequence[Head]) -> Sequence[Head]:
+    """Return the messages before the first one that the budget does not cover. That one stops all sending."""
+    if account.affords(sum(head.segments for head in heads)):
+        return heads
+    covered = [
+        head for place, head in enumerate(heads) if account.affords(sum(each.segments for each in heads[: place + 1]))
+    ]
+    account.exhaust_budget()
+    return covered
 
 
 def _store(paces: Sequence[NumberRateLimit]) -> None:

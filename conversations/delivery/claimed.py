@@ -77,14 +77,14 @@ class Claimed:
     @property
     def number_ready_at(self) -> datetime:
         """The moment when the rate of its virtual number allows the next message."""
-        return advance(LONG_AGO, self._claimed_at, self.message.segments, self.message.sender.current_rate)
+        return advance(LONG_AGO, self.claimed_at, self.message.segments, self.message.sender.current_rate)
 
     def database_now(self) -> datetime:
         """Return the database's time without a query: that of the claim, and what has passed since then."""
-        return self._claimed_at + (timezone.now() - self.claimed_at_here)
+        return self.claimed_at + (timezone.now() - self.claimed_at_here)
 
     @property
-    def _claimed_at(self) -> datetime:
+    def claimed_at(self) -> datetime:
         if self.message.lease_until is None:
             raise ValueError(f"{self.message} is not claimed: it has no lease")
         return self.message.lease_until - timedelta(seconds=settings.SEND_LEASE_SECONDS)

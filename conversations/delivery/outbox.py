@@ -10,7 +10,16 @@ from datetime import datetime
 from django.db import IntegrityError, transaction
 
 from conversations.delivery.wakeup import wake_workers
-from conversations.models import InboundMessage, MessageEvent, MessageKind, OutboundMessage, Participant
+from conversations.models import (
+    InboundMessage,
+    LimitScope,
+    LimitUsage,
+    MessageEvent,
+    MessageKind,
+    OutboundMessage,
+    Participant,
+)
+from conversations.models.limit_usage import Charge, notices_subject
 from numbers.models import RealNumber, VirtualNumber
 from smsproxy.carriers.gsm7 import segments
 from smsproxy.database.clock import database_now
@@ -56,6 +65,23 @@ def queue_notices(notices: Iterable[tuple[Participant, str]], at: datetime) -> N
         for message in messages
     )
     transaction.on_commit(wake_workers)
+
+
+def queue_answer(sender: VirtualNumber, recipient: RealNumber, text: str) -> bool:
+    """Queue an automatic answer to a person's own message, unless they have had enough of them. Return whether queued.
+
+    Answers of all kinds share the limits, so a person who is a machine cannot draw one after another.
+    """
+    if not text or _has_opted_out(recipient.pk):
+        return False
+    charges = [
+        Charge(LimitScope.NOTICES, notices_subject(sender.pk, recipient.pk)),
+        Charge(LimitScope.PERSON_NOTICES, recipient.pk),
+    ]
+    if LimitUsage.objects.consume(charges):
+        return False
+    _queue(MessageKind.NOTICE, sender.pk, recipient.pk, text)
+    return True
 
 
 def queue_notice_once(dedup_key: str, sender: VirtualNumber, recipient: RealNumber, text: str) -> bool:

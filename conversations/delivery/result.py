@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 from conversations.delivery.claimed import Claimed
 from conversations.models import OutboundMessage
-from smsproxy.carriers.base import CarrierError, SendReply, SentPart
+from conversations.models.pace import estimated_price
+from smsproxy.carriers.base import CarrierError, OutcomeUnknown, SendReply, SentPart
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,16 @@ class Result:
     @property
     def parts(self) -> Sequence[SentPart]:
         return self.answer.parts if isinstance(self.answer, SendReply) else ()
+
+    @property
+    def correction(self) -> Decimal:
+        """What the claim counted too little for this message, in EUR. Negative: too much."""
+        estimate = estimated_price(self.message.segments)
+        if isinstance(self.answer, OutcomeUnknown):
+            return Decimal(0)  # Perhaps it was sent.
+        accepted = [part.price for part in self.parts if part.accepted]
+        price = sum((estimated_price(1) if each is None else each for each in accepted), Decimal(0))
+        return price - estimate
 
     @property
     def is_fully_accepted(self) -> bool:

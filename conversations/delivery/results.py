@@ -23,7 +23,10 @@ not count as a failed attempt.
 
 import logging
 import random
+from collections import defaultdict
 from collections.abc import Sequence
+from datetime import date
+from decimal import Decimal
 
 from django.db import IntegrityError, transaction
 
@@ -99,6 +102,7 @@ def _record_sent(results: Sequence[Result]) -> bool:
             count = _mark_sent(results)
             if count != len(results):
                 raise StaleState("a message is no longer being sent")
+            _correct_spent(results)
     except (StaleState, IntegrityError):
         return False
     return True
@@ -149,6 +153,16 @@ def record(result: Result) -> None:
             _record_reply(message, result.message.attempts, result.answer)
         elif is_current:
             _record_failure(message, result.answer, is_ours=result.is_ours)
+        _correct_spent([result])
+
+
+def _correct_spent(results: Sequence[Result]) -> None:
+    """Replace the estimates in the daily budget by what these messages cost. Nothing, if they were not sent."""
+    corrections: defaultdict[date, Decimal] = defaultdict(Decimal)
+    for result in results:
+        corrections[result.claimed.claimed_at.date()] += result.correction
+    for day, euros in corrections.items():
+        AccountRateLimit.correct_spent(euros, day)
 
 
 def _record_reply(message: OutboundMessage, attempt: int, reply: SendReply) -> None:

@@ -123,5 +123,7 @@ def _sending(status: Status) -> Iterator[tuple[str, str, float]]:
         f"Open conversations on hold, whose messages are not passed on. {most}.",
         status.held_conversation_count,
     )
+    yield "spent_today_euros", "Cost of the messages of this UTC day in EUR.", float(status.budget.spent)
+    yield "daily_budget_euros", "EUR that this UTC day may cost. 0: no limit.", float(status.budget.budget or 0)
     yield "account_paused", "1: all sending is paused.", status.account.is_paused
     yield "workers_alive", "Workers with a recent heartbeat.", sum(each.is_alive for each in status.workers)

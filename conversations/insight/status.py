@@ -47,6 +47,8 @@ class Trouble(StrEnum):
     CLOCK = "clock"
     UNREADABLE = "unreadable"
     HELD_CONVERSATIONS = "held_conversations"
+    BUDGET = "budget"
+    BUDGET_WARNING = "budget_warning"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +66,23 @@ class Account:
     next_probe_at: datetime | None
     is_probing: bool
     failed_probes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """What the messages of this UTC day have cost and may cost, in EUR. budget: None for any amount.
+
+    is_reached: nothing is sent until midnight UTC, or until staff grant more. is_low: most of it is spent.
+    """
+
+    spent: Decimal
+    budget: Decimal | None
+    is_reached: bool
+    is_low: bool
+
+    def __str__(self) -> str:
+        of = f" of {self.budget:.2f}" if self.budget is not None else ""
+        return f"EUR {self.spent:.2f}{of} spent today (UTC)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,6 +197,7 @@ class Status:
 
     at: datetime
     account: Account
+    budget: Budget
     texts: QueueCounts
     waiting_numbers: Sequence[BlockedNumber]
     waiting_number_count: int
@@ -197,6 +217,15 @@ class Status:
         if self.account.is_paused:
             code = f" (code {self.account.code})" if self.account.code else ""
             troubles[Trouble.PAUSED] = f"All sending is paused: {self.account.why}{code}."
+        if self.budget.is_reached:
+            troubles[Trouble.BUDGET] = (
+                f"The daily budget is reached, {self.budget}: nothing is sent until midnight UTC. "
+                "manage.py grant_budget allows the same amount again for today."
+            )
+        elif self.budget.is_low:
+            troubles[Trouble.BUDGET_WARNING] = (
+                f"The daily budget will soon be reached: {self.budget}. Then nothing is sent until midnight UTC."
+            )
         if self.texts.queued and not any(worker.is_alive for worker in self.workers):
             troubles[Trouble.NO_WORKER] = "Messages are queued but no worker is running. Start manage.py relay."
         if in_trouble := [worker for worker in self.workers if worker.is_alive and worker.trouble]:
@@ -254,9 +283,11 @@ def collect_status() -> Status:
     """Read the status from the database."""
     now = database_now()
     numbers = _told_to_wait()
+    row = AccountRateLimit.objects.first() or AccountRateLimit()  # The row is created with the first message.
     return Status(
         at=now,
-        account=_account(),
+        account=_account(row),
+        budget=_budget(row, now),
         texts=_texts(now),
         waiting_numbers=_waiting_numbers(numbers),
         waiting_number_count=numbers.count(),
@@ -271,8 +302,7 @@ def collect_status() -> Status:
     )
 
 
-def _account() -> Account:
-    row = AccountRateLimit.objects.first() or AccountRateLimit()  # The row is created with the first message.
+def _account(row: AccountRateLimit) -> Account:
     return Account(
         is_paused=row.is_paused,
         why=row.pause_reason,
@@ -282,6 +312,11 @@ def _account() -> Account:
         is_probing=bool(row.probe),
         failed_probes=row.failures,
     )
+
+
+def _budget(row: AccountRateLimit, now: datetime) -> Budget:
+    row.begin_day(now)  # In memory: the next claim does it in the database.
+    return Budget(spent=row.spent, budget=row.budget, is_reached=row.is_over_budget(), is_low=row.is_budget_low)
 
 
 def _in_state(state: OutboundState) -> "QuerySet[OutboundMessage]":

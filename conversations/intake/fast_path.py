@@ -11,8 +11,12 @@ recipient may opt out as well: that is checked again when the message is claimed
 from collections.abc import Iterable
 from enum import Enum
 
+from django.db import DataError
+
 from conversations.intake.read_arrival import InboundContext
+from conversations.models.limit_usage import add_to_usage
 from conversations.models.outbound import new_client_ref
+from conversations.trust.limits import message_charges
 from conversations.trust.loop_breaker import MEMORY_WIDTH
 from smsproxy.carriers.base import InboundText
 from smsproxy.crypto import encrypt
@@ -21,12 +25,27 @@ from smsproxy.database import prepared
 # Each step takes its rows from the one before: nothing is written unless the conversation is open and the message new.
 # Ids of outbound messages are drawn under the conversation's lock. So messages become visible in the order of their
 # ids, which is the order of sending. And nothing is queued once `Conversation.close` has returned.
+#
+# `read_arrival` has found the limits free and the message new. If a concurrent message has changed that, perhaps for
+# one of the two limits only, the last line divides by zero. That undoes the charge and everything else.
 _RELAY = f"""
     WITH conversation AS (
         SELECT id FROM conversations_conversation
         WHERE id = %(conversation)s AND state = 'open' AND route_version = %(route_version)s AND held_at IS NULL
         AND (expires_at IS NULL OR expires_at > %(now)s) AND (idle_at IS NULL OR idle_at > %(now)s)
         FOR NO KEY UPDATE
+    ), charged AS (
+        INSERT INTO conversations_limitusage AS usage (scope, subject_id, short_ready_at, long_ready_at, recent)
+        SELECT charge.scope, charge.subject_id, %(seconds)s + charge.short, %(seconds)s + charge.long, charge.entry
+        FROM conversation, (VALUES
+            ('conversation', %(conversation)s, %(conversation_short)s, %(conversation_long)s, %(entry)s),
+            ('person', %(sender)s, %(person_short)s, %(person_long)s, '')
+        ) AS charge (scope, subject_id, short, long, entry)
+        WHERE NOT EXISTS (
+            SELECT 1 FROM conversations_inboundmessage WHERE carrier_message_id = %(carrier_message_id)s
+        )
+        {add_to_usage(f"recent = right(usage.recent || excluded.recent, {MEMORY_WIDTH})")}
+        RETURNING 1
     ), inbound AS (
         INSERT INTO conversations_inboundmessage (
             carrier_message_id, outcome, reason, sender_id, virtual_number_id, participant_id, text, raw,
@@ -36,6 +55,7 @@ _RELAY = f"""
             %(carrier_message_id)s, 'relayed', '', %(sender)s, %(virtual_number)s, %(author)s, %(text)s, '',
             '', 1, 1, NULL, 0, %(sent_at)s::timestamptz, %(now)s
         FROM conversation
+        WHERE (SELECT count(*) FROM charged) = 2
         ON CONFLICT (carrier_message_id) DO NOTHING
         RETURNING id
     ), relay AS (
@@ -59,14 +79,15 @@ _RELAY = f"""
         SET idle_at = %(now)s + idle_ttl * interval '1 second'
         FROM inbound
         WHERE conversations_conversation.id = %(conversation)s AND idle_ttl IS NOT NULL
-    ), memory AS (
-        INSERT INTO conversations_limitusage AS activity (scope, subject_id, short_ready_at, long_ready_at, recent)
-        SELECT 'conversation', %(conversation)s, 0, 0, %(entry)s FROM inbound
-        ON CONFLICT (scope, subject_id)
-        DO UPDATE SET recent = right(activity.recent || excluded.recent, {MEMORY_WIDTH})
     )
-    SELECT (SELECT count(*) FROM conversation), (SELECT count(*) FROM inbound)
+    SELECT
+        (SELECT count(*) FROM conversation),
+        (SELECT count(*) FROM inbound),
+        EXISTS (SELECT 1 FROM conversations_inboundmessage WHERE carrier_message_id = %(carrier_message_id)s),
+        1 / CASE WHEN (SELECT count(*) FROM charged) = 2 * (SELECT count(*) FROM inbound) THEN 1 ELSE 0 END
 """  # noqa: S608 - constants only
+# Without line breaks: the driver caches its own form of statements of up to 4096 characters.
+_RELAY = " ".join(_RELAY.split())
 
 
 class RelayResult(Enum):
@@ -74,7 +95,7 @@ class RelayResult(Enum):
     DUPLICATE = "duplicate"
     """This carrier message id is stored already. Nothing was written."""
     CONFLICT = "conflict"
-    """The conversation ended, was put on hold, or its numbers changed after the read. Nothing was written."""
+    """After the read, the conversation or its numbers changed, or a limit was used up. Nothing was written."""
 
 
 def is_available() -> bool:
@@ -88,30 +109,37 @@ def write_relayed(text: InboundText, context: InboundContext) -> RelayResult:
     if author is None:
         raise ValueError("expected an author, found none")
     token = encrypt(text.text)
-    [(is_live, is_new)] = prepared.execute(
-        _RELAY,
-        {
-            "now": context.now,
-            "conversation": author.conversation.pk,
-            "route_version": author.conversation.route_version,
-            "carrier_message_id": text.carrier_message_id,
-            "sender": author.real_number_id,
-            "virtual_number": author.proxy_number_id,
-            "author": author.pk,
-            "text": token,
-            "sent_at": text.sent_at,
-            "relayed_text": token if context.relayed_text == text.text else encrypt(context.relayed_text),
-            "segments": context.segments,
-            "client_refs": _array(new_client_ref() for _ in context.recipients),
-            "others": _array(other.pk for other in context.recipients),
-            "senders": _array(other.proxy_number_id for other in context.recipients),
-            "entry": str(context.entry),
-            "recipients": _array(other.real_number_id for other in context.recipients),
-        },
-    )
-    if not is_live:
+    of_conversation, of_person = message_charges(author.real_number_id, author.conversation.pk)
+    parameters = {
+        "now": context.now,
+        "seconds": context.now.timestamp(),
+        "conversation_short": of_conversation.seconds[0],
+        "conversation_long": of_conversation.seconds[1],
+        "person_short": of_person.seconds[0],
+        "person_long": of_person.seconds[1],
+        "conversation": author.conversation.pk,
+        "route_version": author.conversation.route_version,
+        "carrier_message_id": text.carrier_message_id,
+        "sender": author.real_number_id,
+        "virtual_number": author.proxy_number_id,
+        "author": author.pk,
+        "text": token,
+        "sent_at": text.sent_at,
+        "relayed_text": token if context.relayed_text == text.text else encrypt(context.relayed_text),
+        "segments": context.segments,
+        "client_refs": _array(new_client_ref() for _ in context.recipients),
+        "others": _array(other.pk for other in context.recipients),
+        "senders": _array(other.proxy_number_id for other in context.recipients),
+        "recipients": _array(other.real_number_id for other in context.recipients),
+        "entry": str(context.entry),
+    }
+    try:
+        [(is_live, is_new, is_repeated, _)] = prepared.execute(_RELAY, parameters)
+    except DataError:
         return RelayResult.CONFLICT
-    return RelayResult.DONE if is_new else RelayResult.DUPLICATE
+    if is_live and is_new:
+        return RelayResult.DONE
+    return RelayResult.DUPLICATE if is_live and is_repeated else RelayResult.CONFLICT
 
 
 def _array(values: Iterable[object]) -> str:

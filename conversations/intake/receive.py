@@ -9,15 +9,16 @@ from datetime import datetime
 from django.conf import settings
 from django.db import transaction
 
-from conversations.delivery.outbox import queue_notice_once, queue_relay
+from conversations.delivery.outbox import queue_answer, queue_notice_once, queue_relay
 from conversations.delivery.wakeup import wake_workers
 from conversations.intake import fast_path
 from conversations.intake.gates import decide
 from conversations.intake.read_arrival import InboundContext, read_arrival, read_arrival_locked
-from conversations.models import InboundMessage, InboundOutcome, LongMessage
+from conversations.models import InboundMessage, InboundOutcome, LimitUsage, LongMessage
 from conversations.trust import loop_breaker
 from conversations.trust.destinations import is_destination
 from conversations.trust.keyword_answers import answer_keyword, opted_out_notice
+from conversations.trust.limits import message_charges
 from numbers.models import RealNumber
 from smsproxy.carriers.base import InboundText
 from smsproxy.database.clock import database_now
@@ -104,28 +105,41 @@ def _write(message: InboundMessage, context: InboundContext) -> bool:
     """Store the message and what follows from its outcome. Return False if it is stored already."""
     if not InboundMessage.objects.record(message):
         return False
-    if message.outcome == InboundOutcome.RELAYED and not _ensure_open(context):
-        message.outcome = InboundOutcome.ENDED
+    if message.outcome == InboundOutcome.RELAYED and (outcome := _accept(context)) != InboundOutcome.RELAYED:
+        message.outcome = outcome
         message.save(update_fields=["outcome"])
-    if message.outcome == InboundOutcome.RELAYED and context.author:
-        context.author.conversation.touch(context.now)
-        for other in context.recipients:
-            queue_relay(message, other, context.relayed_text)
-        loop_breaker.remember(context.author.conversation_id, context.entry)
-    elif message.outcome == InboundOutcome.HELD and context.author and context.loop:
-        context.author.conversation.hold(reason=context.loop)
-    elif context.keyword and message.outcome == InboundOutcome.KEYWORD:
-        if message.sender:
-            answer_keyword(
-                context.keyword,
-                message.sender,
-                context.virtual_number,
-                author=context.author,
-                sent_at=message.sent_at,
-            )
-    else:
-        _queue_notice(message, context)
+    author = context.author
+    match message.outcome:
+        case InboundOutcome.RELAYED if author:
+            author.conversation.touch(context.now)
+            for other in context.recipients:
+                queue_relay(message, other, context.relayed_text)
+            loop_breaker.remember(author.conversation_id, context.entry)
+        case InboundOutcome.HELD if author and context.loop:
+            author.conversation.hold(reason=context.loop)
+        case InboundOutcome.KEYWORD if context.keyword and message.sender:
+            number, sent_at = context.virtual_number, message.sent_at
+            answer_keyword(context.keyword, message.sender, number, author=author, sent_at=sent_at)
+        case _:
+            _queue_notice(message, context)
     return True
+
+
+def _accept(context: InboundContext) -> InboundOutcome:
+    """Charge the limits and reopen the conversation if necessary. Return another outcome, with neither done, if not.
+
+    A concurrent message may have used up a limit after the gates decided.
+    """
+    if context.author is None:
+        return InboundOutcome.NO_ROUTE
+    with transaction.atomic():
+        charges = message_charges(context.author.real_number_id, context.author.conversation_id)
+        if LimitUsage.objects.consume(charges, at=context.now):
+            return InboundOutcome.LIMITED
+        if _ensure_open(context):
+            return InboundOutcome.RELAYED
+        transaction.set_rollback(True)
+    return InboundOutcome.ENDED
 
 
 def _ensure_open(context: InboundContext) -> bool:
@@ -154,32 +168,32 @@ def store_undecodable(carrier_message_id: str, raw: str, reason: str) -> Inbound
 
 def _queue_notice(message: InboundMessage, context: InboundContext) -> None:
     """Tell a person that nobody received their message. Numbers of ours and senders without a number get no notice."""
-    notice, dedup_key = _notice(message, context)
-    if not (notice and message.sender and message.virtual_number and message.virtual_number.can_sms):
+    sender, number = message.sender, message.virtual_number
+    if not (sender and number and number.can_sms):
         return
-    # A stranger's number may be one that costs much to answer.
-    if message.outcome == InboundOutcome.NO_ROUTE and not is_destination(
-        message.sender.number, message.virtual_number.pool
-    ):
-        return
-    queue_notice_once(dedup_key, message.virtual_number, message.sender, notice)
+    match message.outcome:
+        case InboundOutcome.OPTED_OUT:
+            notice, dedup_key = opted_out_notice(context.author, context.others) if context.author else ("", "")
+            if notice:
+                queue_notice_once(dedup_key, number, sender, notice)
+        case InboundOutcome.NO_ROUTE if not is_destination(sender.number, number.pool):
+            """A stranger's number may be one that costs much to answer."""
+        case _:
+            queue_answer(number, sender, _notice(message, context))
 
 
-def _notice(message: InboundMessage, context: InboundContext) -> tuple[str, str]:
-    """Return the notice for the sender, and the key under which it is sent once."""
-    if message.outcome == InboundOutcome.TOO_LONG:
-        numbers = {"{segments}": context.segments, "{most}": settings.MAX_SEGMENTS}
-        notice: str = settings.TOO_LONG_NOTICE
-        for name, number in numbers.items():
-            notice = notice.replace(name, str(number))
-        return notice, f"too-long:{message.pk}"
-    if message.outcome == InboundOutcome.OPTED_OUT and context.author:
-        return opted_out_notice(context.author, context.others)
-    # Once a day, since the sender may be a machine.
+def _notice(message: InboundMessage, context: InboundContext) -> str:
+    """Return the notice for the sender, or "" for none."""
     notices = {
         InboundOutcome.ENDED: settings.ENDED_NOTICE,
         InboundOutcome.NO_ROUTE: settings.NO_ROUTE_NOTICE,
         InboundOutcome.BLOCKED: settings.BLOCKED_NOTICE,
+        InboundOutcome.LIMITED: settings.LIMITED_NOTICE,
+        InboundOutcome.TOO_LONG: settings.TOO_LONG_NOTICE,
     }
-    today = context.now.date().isoformat()
-    return notices.get(InboundOutcome(message.outcome), ""), f"not-passed-on:{message.sender_id}:{today}"
+    notice: str = notices.get(InboundOutcome(message.outcome), "")
+    if message.outcome == InboundOutcome.TOO_LONG:
+        numbers = {"{segments}": context.segments, "{most}": settings.MAX_SEGMENTS}
+        for name, number in numbers.items():
+            notice = notice.replace(name, str(number))
+    return notice

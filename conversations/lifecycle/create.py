@@ -24,11 +24,13 @@ from conversations.lifecycle.request import (
     IdempotencyKeyReused,
     NoNumberFree,
     OptedOut,
+    OverLimit,
     ParticipantBlocked,
     ParticipantSpec,
 )
 from conversations.lifecycle.shortage import record_shortage
-from conversations.models import Conversation, Participant
+from conversations.models import Conversation, LimitScope, Participant
+from conversations.trust import limits
 from conversations.trust.blocks import find_blocked
 from conversations.trust.destinations import DestinationNotAllowed, check_destinations
 from conversations.trust.labels import LabelNotAllowed, check_label
@@ -54,7 +56,7 @@ def create_conversation(
     """Create a conversation between these people, with a proxy number for each, and queue the confirmations.
 
     request_id: of a request that may be repeated. A repeat creates nothing and returns the first conversation.
-    Raises CannotCreate or ContentionError, with nothing created or sent, and IdempotencyKeyReused.
+    Raises CannotCreate, OverLimit or ContentionError, with nothing created or sent, and IdempotencyKeyReused.
     """
     terms = terms or ConversationSpec()
     if request_id is not None and (made := _find_existing(created_by, request_id)):
@@ -64,6 +66,8 @@ def create_conversation(
     _refuse_virtual_numbers(people)
     _refuse_destinations(people, terms.policy.pool)
     _refuse_blocked(people)
+    if created_by is not None:
+        _refuse_over_limit(people, created_by)
     answers = _look_up_phones(people)
     try:
         return _create(people, terms, created_by, request_id or IdempotencyKey(key="", hash=""), answers)
@@ -122,6 +126,8 @@ def _create(
             conversation.cache_participants(participants)
             if terms.notify and settings.CONFIRMATION_TEXT:
                 _queue_confirmations(participants)
+            if created_by is not None:
+                _charge(created_by, len(newcomers))
             increment_live_counts(chosen, terms.policy)
             return conversation
     raise ContentionError
@@ -177,6 +183,22 @@ def _refuse_blocked(people: Sequence[ParticipantSpec]) -> None:
         raise ParticipantBlocked(*found)
 
 
+def _refuse_over_limit(people: Sequence[ParticipantSpec], key: ApiKey) -> None:
+    """Raise OverLimit if this key may create no conversation now, before anything is paid for. `_charge` is exact."""
+    refusal = limits.refuse_creation(key, len(people))
+    if refusal and refusal.scope == LimitScope.NEW_PEOPLE:
+        known = RealNumber.objects.by_number(person.number for person in people)
+        refusal = limits.refuse_creation(key, len(people) - len(known))
+    if refusal:
+        raise OverLimit(refusal)
+
+
+def _charge(key: ApiKey, newcomers: int) -> None:
+    """Charge the limits of the key, or raise OverLimit. Call it late: the key's other creations wait until the end."""
+    if refusal := limits.charge_creation(key, newcomers):
+        raise OverLimit(refusal)
+
+
 def _look_up_phones(people: Sequence[ParticipantSpec]) -> dict[str, LookupResult]:
     """Return what the lookup answers, by number. Call it outside the transaction: it may use the network."""
     if settings.LOOKUP != "offline":  # Before the lookups are paid for. The transaction checks it again.
@@ -226,8 +248,18 @@ def _create_row(terms: ConversationSpec, created_by: ApiKey | None, request_id: 
 
 
 def _queue_confirmations(participants: Sequence[Participant]) -> None:
+    """Queue the confirmations, except to people who have had enough of them today. An event says who got none."""
+
     def text(to: Participant) -> str:
         others = " and ".join(other.label or "the other person" for other in participants if other is not to)
         return settings.CONFIRMATION_TEXT.replace("{label}", others)
 
-    queue_notices(((participant, text(participant)) for participant in participants), at=participants[0].created_at)
+    told = limits.who_gets_a_confirmation([participant.real_number for participant in participants])
+    queue_notices(
+        ((each, text(each)) for each in participants if each.real_number_id in told), at=participants[0].created_at
+    )
+    for each in participants:
+        if each.real_number_id not in told:
+            conversation = each.conversation
+            reason = f"participant {each.position} got no confirmation: CONFIRMATIONS_PER_PERSON_DAY"
+            conversation.record_event(conversation.state, reason=reason, old_state=conversation.state)

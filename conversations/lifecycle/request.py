@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from conversations.models import LateMessagePolicy
+from conversations.models.limit_usage import Refusal
 from numbers.assignment.choose import NumberDemand
 from numbers.assignment.policy import AssignmentPolicy
 
@@ -118,6 +119,14 @@ class NoNumberFree(CannotCreate):
             "numbers_needed": self.need.needed,
             "next_release_at": self.need.next_release_at,
         }
+
+
+class OverLimit(Exception):
+    """A limit of the API key is used up. Nothing was created."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.scope.label)
+        self.refusal = refusal
 
 
 class ContentionError(Exception):

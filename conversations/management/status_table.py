@@ -22,6 +22,7 @@ _UNITS = [("days", timedelta(days=1)), ("h", timedelta(hours=1)), ("min", timede
 def lines(status: Status) -> Iterator[str]:
     """Yield the lines of the status."""
     yield from _sending(status.account, status)
+    yield f"BUDGET {status.budget}{': reached, nothing is sent' if status.budget.is_reached else ''}"
     yield ""
     yield "MESSAGES"
     yield from table(_texts(status.texts, status))
@@ -74,7 +75,8 @@ def _texts(texts: QueueCounts, status: Status) -> list[list[str]]:
     oldest = f"the oldest for {_format_duration(status.at - texts.oldest_queued_at)}" if texts.oldest_queued_at else ""
     if texts.queued == MAX_COUNT:
         oldest += f"; of the first {MAX_COUNT:,}:"
-    when = "sending resumes" if status.account.is_paused else "a worker and CARRIER_REQUESTS_PER_SECOND allow"
+    is_stopped = status.account.is_paused or status.budget.is_reached
+    when = "sending resumes" if is_stopped else "a worker and CARRIER_REQUESTS_PER_SECOND allow"
     rows = [
         ("queued", texts.queued, oldest),
         ("  ready", texts.ready, f"sent as soon as {when}, in order for each person"),

@@ -7,7 +7,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('api', '0002_help_texts'),
-        ('conversations', '0006_host_clocks_and_unreadable_rows'),
+        ('conversations', '0007_daily_budget'),
         ('numbers', '0007_opt_out'),
     ]
 

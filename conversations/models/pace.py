@@ -6,7 +6,8 @@ moves this moment on by its cost. A pause, or a wait that the carrier asks for, 
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import Any, ClassVar, Self
 
 from django.conf import settings
@@ -115,6 +116,16 @@ def _end_wait(number: VirtualNumber, **kwargs: Any) -> None:
         NumberRateLimit(number=number).end_wait()
 
 
+# The share of the daily budget at which a warning begins.
+BUDGET_WARNING = Decimal("0.8")
+
+
+def estimated_price(segments: int) -> Decimal:
+    """Return EUR, by PRICE_ESTIMATE_EUR. Segments of several messages may be added first."""
+    price: Decimal = settings.PRICE_ESTIMATE_EUR * segments
+    return price
+
+
 class AccountState(models.TextChoices):
     SENDING = "sending", "sending"
     """At most CARRIER_REQUESTS_PER_SECOND requests a second."""
@@ -138,6 +149,19 @@ class AccountRateLimit(StateMachine):
     failures = models.PositiveIntegerField(default=0, help_text="Failed probes in this pause.")
     probe = models.CharField(max_length=60, blank=True, help_text="The client-ref of the probe.")
     last_number_id = models.BigIntegerField(default=0, help_text="The last virtual number: numbers take turns.")
+    # The daily budget, in EUR. What was sent counts at its estimate when it is claimed, and then at its price.
+    spend_day = models.DateField(null=True, blank=True, help_text="The UTC day of the next three fields.")
+    spent = models.DecimalField(max_digits=12, decimal_places=5, default=0, db_default=0, help_text="EUR.")
+    budget_granted = models.DecimalField(
+        max_digits=12, decimal_places=5, default=0, db_default=0, help_text="EUR that staff added to DAILY_BUDGET."
+    )
+    exhausted_budget = models.DecimalField(
+        max_digits=12,
+        decimal_places=5,
+        null=True,
+        blank=True,
+        help_text="EUR. A budget up to this amount does not cover the next message, so nothing is sent.",
+    )
 
     class Meta:
         constraints = [models.CheckConstraint(condition=models.Q(pk=1), name="one_account")]
@@ -178,6 +202,72 @@ class AccountRateLimit(StateMachine):
         else:
             self.ready_at = advance(self.ready_at, now, requests, settings.CARRIER_REQUESTS_PER_SECOND)
         return self.is_paused
+
+    @property
+    def budget(self) -> Decimal | None:
+        """EUR that may be spent on `spend_day`. None: any amount."""
+        return settings.DAILY_BUDGET + self.budget_granted if settings.DAILY_BUDGET else None
+
+    def is_over_budget(self) -> bool:
+        """Return whether the budget of `spend_day` stops all sending."""
+        budget, exhausted = self.budget, self.exhausted_budget
+        return budget is not None and exhausted is not None and budget <= exhausted
+
+    def begin_day(self, now: datetime) -> bool:
+        """Count from nothing if a new UTC day has begun. Return whether it has. The caller locks and saves."""
+        if self.spend_day == now.date():
+            return False
+        self.spend_day, self.spent, self.budget_granted = now.date(), Decimal(0), Decimal(0)
+        self.exhausted_budget = None
+        return True
+
+    def affords(self, segments: int) -> bool:
+        """Return whether the budget covers these segments, by PRICE_ESTIMATE_EUR."""
+        return self.budget is None or self.spent + estimated_price(segments) <= self.budget
+
+    def exhaust_budget(self) -> None:
+        """Stop all sending until a new UTC day, or until the budget is raised. The caller locks and saves."""
+        self.exhausted_budget = self.budget
+        self.record_budget(f"the daily budget is reached: EUR {self.spent:.2f} of {self.budget:.2f} are spent")
+
+    def record_budget(self, reason: str, *, actor: str = "") -> None:
+        """Append an event about the budget."""
+        self.record_event(self.state, reason=reason, actor=actor, old_state=self.state)
+
+    @classmethod
+    def correct_spent(cls, euros: Decimal, day: date) -> None:
+        """Add the price of messages less their estimate, if the UTC day of their claim is still the present one.
+
+        Call it last: it waits for a worker that claims, and the next claim waits for the caller's transaction.
+        """
+        if euros:
+            cls.objects.filter(spend_day=day).update(spent=models.F("spent") + euros)
+
+    @classmethod
+    def grant_budget(cls, *, actor: str = "") -> "AccountRateLimit":
+        """Allow another DAILY_BUDGET for today, which resumes sending. Return the row.
+
+        Raises StaleState if there is no daily budget, or if less than BUDGET_WARNING of it is spent.
+        """
+        if not settings.DAILY_BUDGET:
+            raise StaleState("there is no daily budget: DAILY_BUDGET is 0")
+        with transaction.atomic():
+            account = cls.load(lock=True)
+            account.begin_day(database_now())
+            if not (account.is_over_budget() or account.is_budget_low):
+                raise StaleState(
+                    f"EUR {account.spent:.2f} of today's {account.budget:.2f} are spent: more can be granted from "
+                    f"{BUDGET_WARNING:.0%} on"
+                )
+            account.budget_granted += settings.DAILY_BUDGET
+            account.save(update_fields=["spend_day", "spent", "budget_granted", "exhausted_budget"])
+            account.record_budget(f"the budget of today is raised to EUR {account.budget:.2f}", actor=actor)
+        return account
+
+    @property
+    def is_budget_low(self) -> bool:
+        """Whether BUDGET_WARNING of the budget is spent."""
+        return self.budget is not None and self.spent >= self.budget * BUDGET_WARNING
 
     @classmethod
     def pause(cls, why: str, seconds: float, *, code: str = "", carrier_ref: str = "") -> bool:

@@ -5,22 +5,18 @@ where STOP was texted, in any other when they next write. They never learn why.
 """
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from django.conf import settings
 from django.db.models import prefetch_related_objects
-from django.utils import timezone
 
 from conversations.delivery.opt_out import opt_out
 from conversations.delivery.outbox import queue_keyword_answer, queue_notice_once
 from conversations.models import MessageKind, OutboundMessage, Participant
 from conversations.trust.keywords import Keyword
+from conversations.trust.limits import may_answer_keyword
 from numbers.models import RealNumber, VirtualNumber
 from smsproxy.states import StaleState
-
-# Two machines could otherwise answer each other for ever.
-MAX_ANSWERS = 5
-_WITHIN = timedelta(hours=1)
 
 
 def answer_keyword(
@@ -44,7 +40,8 @@ def answer_keyword(
         case Keyword.START:
             _start(person, number, sent_at)
         case Keyword.HELP:
-            _answer(person, number, settings.HELP_ANSWER)
+            if may_answer_keyword(person):
+                _answer(person, number, settings.HELP_ANSWER)
 
 
 def opted_out_notice(to: Participant, others: Sequence[Participant]) -> tuple[str, str]:
@@ -67,7 +64,7 @@ def _stop(
         cancelled = opt_out(person, reason="texted STOP", since=sent_at)
     except StaleState:
         return  # Opted out already, and answered then.
-    if not _may_answer(person):
+    if not may_answer_keyword(person):
         return
     for to, about in _counterparts(author, cancelled):
         text, key = _notice(about, person, to)
@@ -85,12 +82,12 @@ def _start(person: RealNumber, number: VirtualNumber | None, sent_at: datetime |
         person.opt_in(reason="texted START")
     except StaleState:
         return  # Another START came first.
-    if number and not _carrier_answers(number):
+    if number and not _carrier_answers(number) and may_answer_keyword(person):
         _answer(person, number, settings.START_ANSWER)
 
 
 def _answer(person: RealNumber, number: VirtualNumber | None, template: str) -> None:
-    if not template or number is None or not number.can_sms or not _may_answer(person):
+    if not template or number is None or not number.can_sms:
         return
     names = {
         "{operator}": settings.OPERATOR_NAME or "This service",
@@ -99,14 +96,6 @@ def _answer(person: RealNumber, number: VirtualNumber | None, template: str) -> 
     for placeholder, name in names.items():
         template = template.replace(placeholder, name)
     queue_keyword_answer(number, person, template)
-
-
-def _may_answer(person: RealNumber) -> bool:
-    """Return whether this person got fewer than MAX_ANSWERS in the last hour."""
-    answers = OutboundMessage.objects.filter(
-        recipient=person, kind=MessageKind.KEYWORD_ANSWER, created_at__gt=timezone.now() - _WITHIN
-    )
-    return answers.count() < MAX_ANSWERS
 
 
 def _carrier_answers(number: VirtualNumber) -> bool:

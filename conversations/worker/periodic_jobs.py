@@ -23,6 +23,7 @@ from conversations.models import (
     Conversation,
     DeliveryReceipt,
     HostClock,
+    LimitUsage,
     LongMessage,
     OutboundMessage,
     Participant,
@@ -47,6 +48,12 @@ TIME_BUDGET = 0.5
 LATE_RECEIPTS = timedelta(minutes=10)
 # How long shortages are kept.
 SHORTAGES_KEPT = timedelta(days=90)
+# How long the use of a limit is kept after the limit is free again.
+LIMITS_KEPT = timedelta(days=1)
+# Seconds between two purges of it, which read the whole table, and the rows of one purge. An index on the moments would
+# make each message slower.
+LIMITS_EVERY = 60.0
+LIMITS_BATCH_SIZE = 5000
 
 # Seconds between two passes.
 INTERVAL = 1.0
@@ -181,6 +188,15 @@ def purge_shortages() -> int:
     return Shortage.objects.filter(pk__in=list(old[:BATCH_SIZE])).delete()[0]
 
 
+def purge_unused_limits() -> int:
+    """Delete the use of limits that nobody has used for a day, and that are free again. Return the count."""
+    old = LimitUsage.objects.unused_since(database_now() - LIMITS_KEPT)
+    with transaction.atomic():
+        # Skip a row that a message is charged to at this moment.
+        found = list(old.select_for_update(skip_locked=True).values_list("pk", flat=True)[:LIMITS_BATCH_SIZE])
+        return LimitUsage.objects.filter(pk__in=found).delete()[0]
+
+
 def throttled(
     pause: float, job: Callable[[], int], *, clock: Callable[[], float] = time.monotonic
 ) -> Callable[[], int]:
@@ -230,4 +246,5 @@ JOBS: Sequence[Callable[[], int]] = (
     store_unreadable_rows,
     throttled(RECHECK_EVERY, recheck_unreadable_rows),
     purge_shortages,
+    throttled(LIMITS_EVERY, purge_unused_limits),
 )

@@ -25,7 +25,7 @@ class Problem(APIException):
     """An API error with a status, a title, a detail and the list of faulty fields.
 
     errors: [{"pointer": JSON pointer into the request's body, "code": slug, "detail": text}]. extra: further
-    members of this kind of problem, by name.
+    members of this kind of problem, by name. retry_after: seconds, for the header of that name.
     """
 
     def __init__(
@@ -37,12 +37,14 @@ class Problem(APIException):
         code: str,
         errors: list[dict[str, Any]] | None = None,
         extra: dict[str, Any] | None = None,
+        retry_after: int | None = None,
     ) -> None:
         super().__init__(detail, code=code)
         self.status_code = status_code
         self.title = title
         self.errors = errors or []
         self.extra = extra or {}
+        self.wait = retry_after  # DRF's name.
 
 
 def body(

@@ -151,8 +151,9 @@ def test_a_claim_reads_neither_sent_nor_blocked_messages(monkeypatch):
     statements, rows = [], prepared.fetch_all
     monkeypatch.setattr(prepared, "fetch_all", lambda *query: statements.append(query) or rows(*query))
 
-    assert sorted(claim._sendable_heads(soon, 50)) == free
-    assert sorted(claim._sendable_heads(soon, 50, of=[person.proxy_number_id for person in people])) == free
+    numbers = [person.proxy_number_id for person in people]
+    assert sorted(head.pk for head in claim._sendable_heads(soon, 50)) == free
+    assert sorted(head.pk for head in claim._sendable_heads(soon, 50, of=numbers)) == free
     assert claim._next_ready_at(now) == soon
 
     for is_known in (False, True):

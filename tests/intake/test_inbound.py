@@ -140,7 +140,7 @@ def test_a_released_number_can_be_a_participants_own_phone(text):
     assert text(retired.number, proxies(conversation)[0], "hello").outcome == "relayed"
 
 
-def test_a_stranger_reaches_nobody_and_gets_one_notice_a_day(text, settings):
+def test_a_stranger_reaches_nobody_and_gets_one_notice_an_hour(text, settings):
     add_numbers(2)
     to = proxies(talk(ALICE, BOB))[0]
 
@@ -155,12 +155,12 @@ def test_a_stranger_reaches_nobody_and_gets_one_notice_a_day(text, settings):
     assert (notice.sender.number, notice.recipient.number) == (to, STRANGER)
 
 
-def test_a_stranger_gets_another_notice_the_next_day(text, time_machine):
+def test_a_stranger_gets_another_notice_after_an_hour(text, time_machine):
     add_numbers(2)
     to = proxies(talk(ALICE, BOB))[0]
 
     text(STRANGER, to, "hello?")
-    time_machine.move_to(timezone.now() + timedelta(days=1))
+    time_machine.move_to(timezone.now() + timedelta(hours=1))
     text(STRANGER, to, "hello?")
 
     assert OutboundMessage.objects.count() == 2

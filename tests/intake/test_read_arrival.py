@@ -209,5 +209,5 @@ def test_the_general_path_stays_short(monkeypatch):
     reads = [statement for statement in statements if statement.startswith("SELECT")]
     writes = [statement for statement in statements if statement.startswith(("INSERT", "UPDATE"))]
     assert len(reads) == 2, "one locks the conversation, one reads"
-    assert len(writes) == 4, "the message, its relay, the relay's event, and the memory of the loop breaker"
-    assert len(statements) == 8
+    assert len(writes) == 5, "the message, its limits, its relay, the relay's event, and the memory of the loop breaker"
+    assert len(statements) == 10

@@ -363,7 +363,7 @@ def test_in_a_group_the_notice_names_the_others_and_the_sender_gets_no_copy(run)
     assert {each.text for each in relays} == {"Alice: hello"}
 
 
-def test_the_undelivered_notice_for_a_message_to_the_old_number_comes_from_the_new_one(talking):
+def test_the_undelivered_notice_for_a_message_to_the_old_number_comes_from_the_new_one(talking, settings):
     alice = members(talking)[0]
     text(ALICE, alice.proxy_number.number)
     list(replace(alice.proxy_number))
@@ -372,11 +372,11 @@ def test_the_undelivered_notice_for_a_message_to_the_old_number_comes_from_the_n
 
     notify_sender(relay)
 
-    notice = OutboundMessage.objects.filter(dedup_key__startswith="undelivered").get()
+    notice = OutboundMessage.objects.get(text=settings.UNDELIVERED_NOTICE)
     assert notice.sender == number_of(talking)
 
 
-def test_no_undelivered_notice_is_sent_if_the_new_number_was_released(talking):
+def test_no_undelivered_notice_is_sent_if_the_new_number_was_released(talking, settings):
     alice = members(talking)[0]
     text(ALICE, alice.proxy_number.number)
     list(replace(alice.proxy_number))
@@ -386,7 +386,7 @@ def test_no_undelivered_notice_is_sent_if_the_new_number_was_released(talking):
 
     notify_sender(relay)
 
-    assert not OutboundMessage.objects.filter(dedup_key__startswith="undelivered").exists()
+    assert not OutboundMessage.objects.filter(text=settings.UNDELIVERED_NOTICE).exists()
 
 
 def test_a_conversation_can_be_closed_and_reopened_after_a_replacement(talking):

@@ -42,6 +42,7 @@ class Relays:
             "REQUESTS_CA_BUNDLE": str(stub.ca),
             "CARRIER_REQUESTS_PER_SECOND": "100000",
             "NUMBER_SEGMENTS_PER_SECOND": "*=100000",
+            "DAILY_BUDGET": "0",
             "SEND_LEASE_SECONDS": "5",
             "CARRIER_TIMEOUT_SECONDS": "2",
             "UNKNOWN_OUTCOME_TIMEOUT_SECONDS": "1",

@@ -19,7 +19,6 @@ from conversations.models import (
     OutboundState,
     Participant,
 )
-from conversations.trust.keyword_answers import MAX_ANSWERS
 from numbers.models import PersonEvent, RealNumber, VirtualNumber
 from smsproxy.carriers.base import InboundText, OutcomeUnknown, RecipientOptedOut, TemporaryFailure
 from smsproxy.states import StaleState
@@ -36,6 +35,9 @@ from tests.support.builders import (
 )
 from tests.support.outbox import history, later, queue, state_of, work
 from tests.support.signing import signed_inbound, signed_receipt
+
+# The default of KEYWORD_ANSWERS_PER_PERSON_HOUR.
+MAX_ANSWERS = 5
 
 INBOUND = "/webhooks/vonage/inbound-sms"
 RECEIPTS = "/webhooks/vonage/delivery-receipt"

@@ -1,0 +1,55 @@
+"""The use of limits, for staff. A row names its person only by the id."""
+
+from datetime import UTC, datetime
+
+from django.contrib import admin
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from conversations.models import LimitScope, LimitUsage
+from conversations.models.limit_usage import Charge, notices_pair
+from smsproxy.staff.admin import ReadOnlyAdmin
+
+_PERSON = ("person", "numbers_realnumber")
+_NUMBER = ("virtual number", "numbers_virtualnumber")
+_KEY = ("API key", "api_apikey")
+# The name and the admin page of the subject. A person where none is given.
+_PLACES = {
+    LimitScope.CONVERSATION: ("conversation", "conversations_conversation"),
+    LimitScope.CREATIONS: _KEY,
+    LimitScope.NEW_PEOPLE: _KEY,
+}
+
+
+@admin.register(LimitUsage)
+class LimitUsageAdmin(ReadOnlyAdmin):
+    list_display = ["scope", "subject", "is_used_up", "is_free_at"]
+    list_filter = ["scope"]
+    search_fields = ["=subject_id"]
+    search_help_text = "By the id of the person, conversation or API key."
+    ordering = ["-long_ready_at"]
+    fields = ["scope", "subject", "is_used_up", "is_free_at"]
+    readonly_fields = ["subject", "is_used_up", "is_free_at"]
+
+    @admin.display
+    def subject(self, usage: LimitUsage) -> SafeString:
+        scope = LimitScope(usage.scope)
+        if scope != LimitScope.NOTICES:
+            return _link(*_PLACES.get(scope, _PERSON), usage.subject_id)
+        number, person = notices_pair(usage.subject_id)
+        return format_html("{} to {}", _link(*_NUMBER, number), _link(*_PERSON, person))
+
+    @admin.display(boolean=True)
+    def is_used_up(self, usage: LimitUsage) -> bool:
+        charge = Charge(LimitScope(usage.scope), usage.subject_id)
+        return charge.wait(usage.short_ready_at, usage.long_ready_at, timezone.now().timestamp()) > 0
+
+    @admin.display(description="whole limit is free at", ordering="long_ready_at")
+    def is_free_at(self, usage: LimitUsage) -> datetime:
+        return datetime.fromtimestamp(max(usage.short_ready_at, usage.long_ready_at), UTC)
+
+
+def _link(name: str, model: str, pk: int) -> SafeString:
+    return format_html('<a href="{}">{} {}</a>', reverse(f"admin:{model}_change", args=[pk]), name, pk)
