@@ -50,8 +50,8 @@ def canonical(number: str) -> str:
     It serves to compare numbers. Texts go to the number as it was registered: a network may know no other spelling.
     """
     for pattern, spelling in RULES.get(number[:3]) or RULES.get(number[:4]) or ():
-        if found := pattern.fullmatch(number):
-            return found.expand(spelling)
+        if pattern.fullmatch(number):
+            return pattern.sub(spelling, number)
     return number
 
 
