@@ -30,7 +30,7 @@ from conversations.intake.long_messages import take_in
 from conversations.intake.receive import receive
 from conversations.lifecycle.create import create_conversation
 from conversations.lifecycle.replace_number import replace
-from conversations.lifecycle.request import ConversationSpec, NoNumberFree, ParticipantSpec
+from conversations.lifecycle.request import ConversationSpec, NoNumberFree, OptedOut, ParticipantSpec
 from conversations.models import (
     Conversation,
     InboundMessage,
@@ -169,6 +169,8 @@ def _create(chance: random.Random, plan: Plan) -> str:
         create_conversation(people, terms)
     except NoNumberFree:
         return "no number free"
+    except OptedOut:
+        return "opted out"
     return "created"
 
 
@@ -203,7 +205,7 @@ def _text(chance: random.Random, plan: Plan) -> str:
             carrier_message_id=name,
             sender=author.real_number.number,
             recipient=author.proxy_number.number,
-            text="hello",
+            text=chance.choice(["hello"] * 6 + ["STOP", "START", "START"]),
         )
     )
     message = InboundMessage.objects.select_related("participant").get(carrier_message_id=name)

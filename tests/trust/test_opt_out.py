@@ -10,6 +10,7 @@ from conversations.delivery import opt_out as delivery_opt_out
 from conversations.delivery.outbox import queue_keyword_answer, queue_notice, queue_notice_once
 from conversations.intake import fast_path, gates, receive
 from conversations.intake.read_arrival import read_arrival
+from conversations.lifecycle import replace_number
 from conversations.models import (
     Block,
     Conversation,
@@ -582,6 +583,7 @@ def test_a_person_who_has_opted_out_gets_no_notice_that_their_number_was_replace
     _alice, bob = pair
     text(BOB, proxy_of(bob), "STOP")
 
+    assert replace_number.preview(bob.proxy_number).texts == 0
     replace_number_of(bob)
 
     assert messages_to(BOB) == [STOPPED]
