@@ -211,7 +211,7 @@ def test_the_database_check_names_pools_whose_cool_down_is_too_short_for_the_set
     [warning] = [each for each in run_checks(databases=["default"]) if each.id == "numbers.W001"]
 
     assert "the pool berlin is too short" in warning.msg
-    assert f"more than {settings.MIN_COOL_DOWN_SECONDS} seconds" in warning.hint
+    assert f"more than {settings.MIN_COOL_DOWN_SECONDS} seconds" in str(warning.hint)
     assert not [each for each in run_checks() if each.id == "numbers.W001"]
 
 

@@ -21,6 +21,7 @@ from conversations.models import (
     OutboundState,
     Participant,
 )
+from conversations.models.inbound import InboundMessageQuerySet
 from conversations.worker.periodic_jobs import run_jobs
 from numbers.assignment.policy import ExhaustionPolicy
 from numbers.models import NumberEvent, RealNumber, Shortage, VirtualNumber
@@ -248,7 +249,7 @@ def test_no_cool_down_is_cut_short_if_its_conversation_is_reopened_concurrently(
 def test_a_part_that_is_being_stored_keeps_its_pair(cooling, monkeypatch):
     """The creator waits until the part is committed, and then sees it."""
     stored, go_on = threading.Event(), threading.Event()
-    record = InboundMessage.objects.none().record.__func__
+    record = InboundMessageQuerySet.record
 
     def slowly(queryset, message):
         is_new = record(queryset, message)
@@ -256,7 +257,7 @@ def test_a_part_that_is_being_stored_keeps_its_pair(cooling, monkeypatch):
         go_on.wait(60)
         return is_new
 
-    monkeypatch.setattr(type(InboundMessage.objects.none()), "record", slowly)
+    monkeypatch.setattr(InboundMessageQuerySet, "record", slowly)
 
     def store():
         part_from_alice(proxies(cooling[0])[0])

@@ -68,6 +68,7 @@ def test_a_lost_claim_is_requeued_to_the_new_number_in_its_place(alice, carrier)
     [claimed] = claim(1).messages
     new = replaced(alice)
 
+    assert claimed.message.lease_until
     requeue_claim(claimed.message.lease_until)
     work()
 
@@ -90,6 +91,7 @@ def test_a_message_that_is_accepted_after_the_replacement_is_stored_as_sent_from
 def test_an_answer_to_an_earlier_attempt_does_not_hide_the_number_of_the_present_one(alice, carrier):
     [claimed] = claim(1).messages
     new = replaced(alice)
+    assert claimed.message.lease_until
     requeue_claim(claimed.message.lease_until)
     [again] = claim(1).messages
     assert again.message.sender == new.proxy_number
