@@ -254,7 +254,7 @@ class OutboundMessage(EncryptedRow, StateMachine):
         """Requeue the message, in the line of the person's present number if its own is replaced and in quarantine."""
         with transaction.atomic():
             self.transition(_S.QUEUED, **changes)
-            replaced = Participant.objects.filter(messages=self.pk, replaced_by__isnull=False)
+            replaced = Participant.objects.filter(messages=self, replaced_by__isnull=False)
             unable = replaced.filter(proxy_number__state=NumberState.QUARANTINED).select_related("proxy_number").first()
             if unable is not None:
                 OutboundMessage.objects.move_line(unable, unable.current)

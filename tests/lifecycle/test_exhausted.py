@@ -257,7 +257,7 @@ def test_a_part_that_is_being_stored_keeps_its_pair(cooling, monkeypatch):
         go_on.wait(60)
         return is_new
 
-    monkeypatch.setattr(type(InboundMessage.objects.none()), "record", slowly)
+    monkeypatch.setattr(InboundMessageQuerySet, "record", slowly)
 
     def store():
         part_from_alice(proxies(cooling[0])[0])
