@@ -22,6 +22,8 @@ from gunicorn.workers.gthread import TConn, ThreadWorker
 # Seconds in which a client must send its whole request, and what is left of them when the server stops.
 REQUEST_DEADLINE = 30.0
 STOP_DEADLINE = 2.0
+# Seconds after which an incomplete request may have to make room. A good one is complete in milliseconds.
+SLOW_AFTER = 1.0
 # Bytes. Of a longer request only so much is read. That is more than any page of ours accepts.
 MAX_REQUEST = 1536 * 1024
 # Bytes that one process holds of the incomplete requests that are longer than a piece.
@@ -164,10 +166,6 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             return
         self.nr_conns += 1
         self.enqueue_req(Connection(self.cfg, client, address, listener.getsockname()))
-        if self.nr_conns >= self.worker_connections and self.pending_conns:
-            # The oldest incomplete request makes room. Good ones are incomplete for milliseconds.
-            self.pending_conns[0].timeout = 0.0
-            self.murder_pending()
 
     def enqueue_req(self, conn: Connection) -> None:
         """Collect a request, then give it to a thread."""
@@ -189,6 +187,14 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         elif is_too_much:
             self.nr_conns -= 1
             conn.close()
+
+    def murder_pending(self) -> None:
+        """Close what is late. At the limit of connections, the oldest incomplete request makes room."""
+        if self.nr_conns >= self.worker_connections and self.pending_conns:
+            oldest = self.pending_conns[0]
+            if oldest.timeout - time.monotonic() <= REQUEST_DEADLINE - SLOW_AFTER:
+                oldest.timeout = 0.0
+        super().murder_pending()
 
     def _held(self) -> int:
         return sum(conn.size for conn in self.pending_conns if conn.size > PIECE)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smsproxy import webserver
-from smsproxy.webserver import MAX_REQUEST, REQUEST_DEADLINE, STOP_DEADLINE, Worker, find_end
+from smsproxy.webserver import MAX_REQUEST, REQUEST_DEADLINE, SLOW_AFTER, STOP_DEADLINE, Worker, find_end
 
 NOW = 1000.0
 PATIENCE = 20  # seconds
@@ -193,10 +193,22 @@ def test_a_request_that_takes_longer_than_the_deadline_is_given_up(scene):
 
 
 def test_the_oldest_incomplete_request_makes_room(scene):
-    clients = [scene.connect(b"GET / HTT") for _ in range(5)]
+    clients = []
+    for _ in range(5):
+        clients.append(scene.connect(b"GET / HTT"))
+        scene.now += SLOW_AFTER
+        scene.worker.murder_pending()
 
     assert [scene.is_open(client) for client in clients] == [False, False, True, True, True]
     assert scene.worker.nr_conns == 3
+
+
+def test_a_request_that_has_just_begun_makes_no_room(scene):
+    clients = [scene.connect(b"GET / HTT") for _ in range(4)]
+
+    scene.worker.murder_pending()
+
+    assert all(scene.is_open(client) for client in clients)
 
 
 def test_what_a_process_holds_of_long_requests_is_bounded(scene, monkeypatch):
