@@ -1,5 +1,6 @@
 """Look rows up by phone number, in any spelling, without the number itself in the statement."""
 
+from collections import defaultdict
 from collections.abc import Iterable
 from typing import Self, TypeVar
 
@@ -15,11 +16,12 @@ class FoundByNumber(models.QuerySet[Row]):
 
     def with_number(self, *numbers: str) -> Self:
         """Return the rows of these E.164 numbers, as far as stored."""
-        return self.filter(number_hash__in={number_hash(number) for number in numbers})
+        return self.filter(number_hash__in=[number_hash(number) for number in numbers])
 
     def by_number(self, numbers: Iterable[str]) -> dict[str, Row]:
         """Return the rows of these E.164 numbers, as far as stored, by the number as given."""
-        numbers = set(numbers)
-        rows = {row.number_hash: row for row in self.with_number(*numbers)}  # type: ignore[attr-defined]
-        hashes = {number: number_hash(number) for number in numbers}
-        return {number: rows[its_hash] for number, its_hash in hashes.items() if its_hash in rows}
+        spellings = defaultdict(list)
+        for number in dict.fromkeys(numbers):
+            spellings[number_hash(number)].append(number)
+        rows = self.filter(number_hash__in=list(spellings))
+        return {number: row for row in rows for number in spellings[row.number_hash]}  # type: ignore[attr-defined]

@@ -39,9 +39,9 @@ class RealNumberQuerySet(FoundByNumber["RealNumber"]):
 
     def get_or_create_many(self, numbers: Iterable[str]) -> dict[str, "RealNumber"]:
         """Return the rows of these E.164 numbers by number, and insert the missing ones."""
-        numbers = set(numbers)
+        numbers = list(numbers)
         known = self.by_number(numbers)
-        if missing := numbers - known.keys():
+        if missing := [number for number in numbers if number not in known]:
             self.add({canonical(number): number for number in missing}.values(), ignore_conflicts=True)
             known = self.by_number(numbers)
         return known
