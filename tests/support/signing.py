@@ -1,6 +1,7 @@
 """Webhooks as Vonage sends them: a recorded body with changes, the current time, and a signature."""
 
 import json
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,8 @@ def signed_receipt(**overrides: str | None) -> dict[str, str]:
 
 def _changed(name: str, overrides: dict[str, str | None]) -> dict[str, str]:
     now = time.time()
-    sent_at = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(now))
+    # Rounded up: rounded down, it could be before a conversation that a test has just created.
+    sent_at = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(math.ceil(now)))
     params = {**payload(name), "message-timestamp": sent_at, "timestamp": str(int(now))}
     params |= {key.replace("_", "-"): value for key, value in overrides.items()}
     return {key: value for key, value in params.items() if value is not None}
