@@ -210,4 +210,4 @@ def test_the_general_path_stays_short(monkeypatch):
     writes = [statement for statement in statements if statement.startswith(("INSERT", "UPDATE"))]
     assert len(reads) == 2, "one locks the conversation, one reads"
     assert len(writes) == 4, "the message, its limits, its relay, and the relay's event"
-    assert len(statements) == 7
+    assert len(statements) == 10
