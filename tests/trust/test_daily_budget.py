@@ -157,6 +157,7 @@ def test_a_claim_that_was_handed_back_costs_nothing(bob, noon):
     queue(bob, "one")
     [claimed] = claim(1).messages
 
+    assert claimed.message.lease_until
     assert requeue_claim(claimed.message.lease_until) == 1
     assert account().spent == 0
 

@@ -401,10 +401,10 @@ def test_the_database_computes_as_python_does(steps, minute, day, settings):
 @pytest.mark.parametrize("count", [7, 30, 500, 5000])
 def test_exactly_the_limit_passes_at_once(settings, count):
     settings.MESSAGES_PER_PERSON_MINUTE, settings.MESSAGES_PER_PERSON_DAY = count, count
-    ready_at = (0.0, 0.0)
     charge, now, passed = Charge(PERSON, 1), 1_800_000_000.123, 0
-    while charge.wait(*ready_at, now) == 0:
-        ready_at = tuple(max(each, now) + cost for each, cost in zip(ready_at, charge.seconds, strict=True))
+    short, long = 0.0, 0.0
+    while charge.wait(short, long, now) == 0:
+        short, long = (max(at, now) + cost for at, cost in zip((short, long), charge.seconds, strict=True))
         passed += 1
 
     assert passed == count
