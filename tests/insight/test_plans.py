@@ -66,7 +66,7 @@ def test_the_periodic_jobs_and_the_webhooks_use_their_indexes():
         for index, rows in sweeps.items():
             assert index in rows.explain(), index
         inbound_by_hand = plan_of(
-            read_arrival._READ, {"sender": ALICE, "sender_hash": keyed_hash(ALICE), "recipient": to}
+            read_arrival._READ, {"sender": ALICE, "sender_hash": keyed_hash(ALICE), "recipient": to, "now": now}
         )
         inbound = plans_of_look_ups(lambda: Participant.objects.find_author(ALICE, to))
         by_our_reference = plans_of_look_ups(lambda: receipts._find(DeliveryReceipt(client_ref=message.client_ref)))
