@@ -30,10 +30,7 @@ _ACTIVE_BLOCK = """
     WHERE block.ended_at IS NULL AND (block.until IS NULL OR block.until > statement_timestamp())
 """
 
-# Not a join: by old statistics, PostgreSQL would plan one that reads every person's row.
-_USE_OF_SENDER = (
-    "(SELECT {column} FROM conversations_limitusage own WHERE own.scope = 'person' AND own.subject_id = sender.id)"
-)
+_USE = "(SELECT {column} FROM conversations_limitusage WHERE scope = '{scope}' AND subject_id = {subject})"
 
 # One row for each person in the conversation of this pair of numbers, in order. Without a conversation: one row.
 # Further look-ups are subqueries: with more joins, PostgreSQL takes ten times as long to plan it.
@@ -52,8 +49,11 @@ _READ = f"""
         author.replaced_by_id, author.release_at, author.released_at, author.created_at,
         conversation.id, conversation.state, conversation.expires_at, conversation.idle_ttl, conversation.idle_at,
         conversation.late_messages, conversation.route_version, conversation.held_at,
-        activity.recent, activity.short_ready_at, activity.long_ready_at,
-        {_USE_OF_SENDER.format(column="short_ready_at")}, {_USE_OF_SENDER.format(column="long_ready_at")},
+        {_USE.format(scope="conversation", subject="conversation.id", column="recent")},
+        {_USE.format(scope="conversation", subject="conversation.id", column="short_ready_at")},
+        {_USE.format(scope="conversation", subject="conversation.id", column="long_ready_at")},
+        {_USE.format(scope="person", subject="sender.id", column="short_ready_at")},
+        {_USE.format(scope="person", subject="sender.id", column="long_ready_at")},
         member_number.id, member_number.number, member_number.is_rented,
         member.id, member.position, member.label, member.conversation_id, member.real_number_id, member.proxy_number_id,
         member.replaced_by_id, member.release_at, member.released_at, member.created_at,
@@ -68,8 +68,6 @@ _READ = f"""
     LEFT JOIN conversations_participant author ON author.real_number_id = sender.id
         AND author.proxy_number_id = proxy.id AND author.released_at IS NULL
     LEFT JOIN conversations_conversation conversation ON conversation.id = author.conversation_id
-    LEFT JOIN conversations_limitusage activity ON activity.scope = 'conversation'
-        AND activity.subject_id = conversation.id
     LEFT JOIN conversations_participant member ON member.conversation_id = conversation.id
         AND member.replaced_by_id IS NULL
     LEFT JOIN numbers_virtualnumber member_number ON member_number.id = member.proxy_number_id
@@ -91,10 +89,10 @@ _PARTICIPANT = (
 _CONVERSATION = ("id", "state", "expires_at", "idle_ttl", "idle_at", "late_messages", "route_version", "held_at")
 _MEMBER_NUMBER = ("id", "number", "is_rented")
 _PERSON = ("id", "opted_out_at")
-_USE = ("short_ready_at", "long_ready_at")
+_READY_AT = ("short_ready_at", "long_ready_at")
 _FLAGS = ("is_loop", "is_blocked", "has_blocked_prefixes")
 _TABLES = (
-    ("now",), _FLAGS, _PERSON, _NUMBER, _PARTICIPANT, _CONVERSATION, ("recent",), _USE, _USE,
+    ("now",), _FLAGS, _PERSON, _NUMBER, _PARTICIPANT, _CONVERSATION, ("recent",), _READY_AT, _READY_AT,
     _MEMBER_NUMBER, _PARTICIPANT, ("opted_out_at", "is_blocked_pair"),
 )  # fmt: skip
 
@@ -202,7 +200,9 @@ def read_arrival(
             "recipient_hash": number_hash(recipient),
         },
     )
-    [stored_now], flags, person, number, author, conversation, [recent], *use, _, _, _ = _split(rows[0])
+    [stored_now], flags, person, number, author, conversation, [recent], of_conversation, of_person, *_ = _split(
+        rows[0]
+    )
     is_loop, is_blocked, has_blocked_prefixes = flags
     now = from_stored(stored_now)
     # A time that the carrier dates ahead decides nothing.
@@ -234,7 +234,7 @@ def read_arrival(
         recipients=[other.participant for other in others if not (other.has_opted_out or other.is_blocked)],
         has_opted_out_recipient=any(other.has_opted_out for other in others),
         has_lost_number=any(member.has_lost_number for member in members),
-        is_over_limit=_is_over_limit(participant, use, now),
+        is_over_limit=_is_over_limit(participant, [of_conversation, of_person], now),
         recent=recent or "",
     )
 

@@ -132,14 +132,13 @@ def _accept(context: InboundContext) -> InboundOutcome:
     """
     if context.author is None:
         return InboundOutcome.NO_ROUTE
+    charges = message_charges(context.author.real_number_id, context.author.conversation_id)
     with transaction.atomic():
-        charges = message_charges(context.author.real_number_id, context.author.conversation_id)
-        if LimitUsage.objects.consume(charges, at=context.now):
-            return InboundOutcome.LIMITED
-        if _ensure_open(context):
+        is_within_limits = len(LimitUsage.objects.consume_each(charges, at=context.now)) == len(charges)
+        if is_within_limits and _ensure_open(context):
             return InboundOutcome.RELAYED
         transaction.set_rollback(True)
-    return InboundOutcome.ENDED
+    return InboundOutcome.ENDED if is_within_limits else InboundOutcome.LIMITED
 
 
 def _ensure_open(context: InboundContext) -> bool:

@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from numbers.models import RealNumber
 from smsproxy.database.clock import DatabaseNow
+from smsproxy.phone import canonical
 from smsproxy.states import StaleState
 
 
@@ -23,9 +24,12 @@ class BlockQuerySet(models.QuerySet["Block"]):
         return self.filter(models.Q(person=person, other=other) | models.Q(person=other, other=person))
 
     def has_prefix_of(self, number: str) -> bool:
-        """Return whether a blocked prefix begins this E.164 number. Staff block few prefixes: all of them are read."""
-        prefixes = self.active().exclude(prefix="").values_list("prefix", flat=True)
-        return number.startswith(tuple(prefixes))
+        """Return whether a blocked prefix begins this E.164 number, in its own or in the canonical spelling.
+
+        Staff block few prefixes: all of them are read.
+        """
+        prefixes = tuple(self.active().exclude(prefix="").values_list("prefix", flat=True))
+        return number.startswith(prefixes) or canonical(number).startswith(prefixes)
 
 
 class Block(models.Model):

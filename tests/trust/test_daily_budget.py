@@ -42,7 +42,7 @@ def account():
 
 
 def at_price(price, parts=1):
-    """Return a step of the scripted carrier that accepts the text in so many parts at this price each."""
+    """Return a step of the scripted carrier that accepts the text in this number of parts, at this price each."""
 
     def accept(text):
         ids = [f"{text.client_ref}-{part}" for part in range(parts)]

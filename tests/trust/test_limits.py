@@ -401,7 +401,6 @@ def test_the_database_computes_as_python_does(steps, minute, day, settings):
 @pytest.mark.parametrize("count", [7, 30, 500, 5000])
 def test_exactly_the_limit_passes_at_once(settings, count):
     settings.MESSAGES_PER_PERSON_MINUTE, settings.MESSAGES_PER_PERSON_DAY = count, count
-    ready_at = (0.0, 0.0)
     charge, now, passed = Charge(PERSON, 1), 1_800_000_000.123, 0
     while charge.wait(*ready_at, now) == 0:
         short, long = charge.seconds
