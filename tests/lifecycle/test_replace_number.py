@@ -363,6 +363,11 @@ def test_in_a_group_the_notice_names_the_others_and_the_sender_gets_no_copy(run)
     assert {each.text for each in relays} == {"Alice: hello"}
 
 
+def undelivered_notices(settings):
+    notices = OutboundMessage.objects.filter(kind="notice")
+    return [notice for notice in notices if notice.text == settings.UNDELIVERED_NOTICE]
+
+
 def test_the_undelivered_notice_for_a_message_to_the_old_number_comes_from_the_new_one(talking, settings):
     alice = members(talking)[0]
     text(ALICE, alice.proxy_number.number)
@@ -372,7 +377,7 @@ def test_the_undelivered_notice_for_a_message_to_the_old_number_comes_from_the_n
 
     notify_sender(relay)
 
-    notice = OutboundMessage.objects.get(text=settings.UNDELIVERED_NOTICE)
+    [notice] = undelivered_notices(settings)
     assert notice.sender == number_of(talking)
 
 
@@ -386,7 +391,7 @@ def test_no_undelivered_notice_is_sent_if_the_new_number_was_released(talking, s
 
     notify_sender(relay)
 
-    assert not OutboundMessage.objects.filter(text=settings.UNDELIVERED_NOTICE).exists()
+    assert undelivered_notices(settings) == []
 
 
 def test_a_conversation_can_be_closed_and_reopened_after_a_replacement(talking):
