@@ -4,12 +4,12 @@ from datetime import UTC, datetime
 
 from django.contrib import admin
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from conversations.models import LimitScope, LimitUsage
 from conversations.models.limit_usage import Charge, notices_pair
+from smsproxy.database.clock import database_now
 from smsproxy.staff.admin import ReadOnlyAdmin
 
 _PERSON = ("person", "numbers_realnumber")
@@ -44,7 +44,7 @@ class LimitUsageAdmin(ReadOnlyAdmin):
     @admin.display(boolean=True)
     def is_used_up(self, usage: LimitUsage) -> bool:
         charge = Charge(LimitScope(usage.scope), usage.subject_id)
-        return charge.wait(usage.short_ready_at, usage.long_ready_at, timezone.now().timestamp()) > 0
+        return charge.wait(usage.short_ready_at, usage.long_ready_at, database_now().timestamp()) > 0
 
     @admin.display(description="whole limit is free at", ordering="long_ready_at")
     def is_free_at(self, usage: LimitUsage) -> datetime:

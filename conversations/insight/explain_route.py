@@ -188,7 +188,8 @@ def _explain_stop(outcome: InboundOutcome, context: InboundContext, conversation
     """Explain a stop by STOP, a block or a hold. Return "" for any other outcome."""
     if outcome == InboundOutcome.OPTED_OUT:
         if context.sender and context.sender.opted_out_at:
-            return f"The sender has opted out with STOP, at {context.sender.opted_out_at:%Y-%m-%d %H:%M} UTC."
+            since = f"{context.sender.opted_out_at:%Y-%m-%d %H:%M} UTC"
+            return f"The sender has opted out with STOP, at {since}. START ends that."
         return "Nobody receives it: the other participants have opted out with STOP."
     if outcome == InboundOutcome.BLOCKED:
         if context.is_blocked:

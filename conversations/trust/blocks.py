@@ -16,11 +16,11 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import models, transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Cast
-from django.utils import timezone
 
 from conversations.models import Block, OutboundMessage, OutboundState
 from numbers.models import RealNumber
 from smsproxy.crypto import decrypt
+from smsproxy.database.clock import database_now
 from smsproxy.logs import redact
 from smsproxy.states import StaleState
 
@@ -102,7 +102,7 @@ def checked_reason(reason: str) -> str:
 
 
 def checked_until(until: datetime | None) -> datetime | None:
-    if until is not None and until <= timezone.now():
+    if until is not None and until <= database_now():
         raise CannotBlock("until", "expected a time in the future, or none, found one in the past")
     return until
 

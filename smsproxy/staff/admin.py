@@ -84,7 +84,8 @@ class NumberSearch(admin.ModelAdmin):
         if not numbers or self.has_invented_numbers:
             return super().get_search_results(request, queryset, search_term)
         found, may_repeat = super().get_search_results(request, queryset, words)
-        paths = [f"{path}_hash" for path in self.get_search_fields(request) if self._has_hash(path)]
+        fields = [path.lstrip("^=@") for path in self.get_search_fields(request)]
+        paths = [f"{path}_hash" for path in fields if self._has_hash(path)]
         for number in numbers:
             matches = [Q(**{path: number_hash(number)}) for path in paths]
             found = found.filter(Q(*matches, _connector=Q.OR)) if matches else found.none()

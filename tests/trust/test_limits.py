@@ -20,6 +20,7 @@ from conversations.models import InboundMessage, LimitScope, LimitUsage, Outboun
 from conversations.models.gcra import time_to_wait
 from conversations.models.limit_usage import DAY, Charge, notices_pair, notices_subject
 from conversations.trust import limits
+from conversations.trust.loop_breaker import Entry
 from conversations.worker.periodic_jobs import purge_unused_limits
 from numbers.models import RealNumber
 from smsproxy.carriers.base import InboundText
@@ -175,12 +176,13 @@ def test_a_long_message_uses_a_limit_once(to, settings):
 
 
 def test_the_loop_breakers_memory_survives_a_charge(text, to):
+    entry = Entry.of(1, 1, "an earlier text", timezone.now())
     text(ALICE, to)
-    LimitUsage.objects.filter(scope=LimitScope.CONVERSATION).update(recent="memory")
+    LimitUsage.objects.filter(scope=LimitScope.CONVERSATION).update(recent=str(entry))
 
     text(ALICE, to)
 
-    assert LimitUsage.objects.get(scope=LimitScope.CONVERSATION).recent == "memory"
+    assert LimitUsage.objects.get(scope=LimitScope.CONVERSATION).recent.startswith(str(entry))
 
 
 def test_the_explanation_of_a_route_says_that_a_limit_stops_the_message(text, to, settings):
@@ -402,9 +404,9 @@ def test_the_database_computes_as_python_does(steps, minute, day, settings):
 def test_exactly_the_limit_passes_at_once(settings, count):
     settings.MESSAGES_PER_PERSON_MINUTE, settings.MESSAGES_PER_PERSON_DAY = count, count
     charge, now, passed = Charge(PERSON, 1), 1_800_000_000.123, 0
-    while charge.wait(*ready_at, now) == 0:
-        short, long = charge.seconds
-        ready_at = (max(ready_at[0], now) + short, max(ready_at[1], now) + long)
+    short, long = 0.0, 0.0
+    while charge.wait(short, long, now) == 0:
+        short, long = (max(at, now) + cost for at, cost in zip((short, long), charge.seconds, strict=True))
         passed += 1
 
     assert passed == count

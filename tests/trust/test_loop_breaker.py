@@ -11,7 +11,7 @@ from conversations.insight.metrics import SendingCollector
 from conversations.insight.status import Trouble, collect_status
 from conversations.intake import fast_path, long_messages, receive
 from conversations.intake.read_arrival import read_arrival
-from conversations.models import Conversation, InboundMessage, LimitUsage, OutboundMessage
+from conversations.models import Conversation, InboundMessage, LimitUsage, OutboundMessage, Participant
 from conversations.trust.loop_breaker import MEMORY_WIDTH, REMEMBERED, Entry, find_loop, normalised
 from smsproxy.carriers.base import InboundText
 from smsproxy.states import StaleState
@@ -113,10 +113,21 @@ def test_an_entry_of_nothing_but_marks_is_no_repeat():
 # Both ways of writing -------------------------------------------------------------------------------------------------
 
 
+def memory(conversation):
+    return LimitUsage.objects.get(scope="conversation", subject_id=conversation.pk).recent
+
+
+def talk_before(exchange, *people):
+    """Return a conversation between these people that is older than the exchange."""
+    conversation = talk(*people)
+    Participant.objects.filter(conversation=conversation).update(created_at=exchange.texts[0].at)
+    return conversation
+
+
 def play(write, exchange, *people):
     """Take in the texts of an exchange between these people, and return the conversation and the outcomes."""
     add_numbers(len(people))
-    conversation = talk(*people)
+    conversation = talk_before(exchange, *people)
     numbers = proxies(conversation)
     outcomes = [
         write(people[text.position], numbers[text.position], text.words, text.at).outcome for text in exchange.texts
@@ -194,7 +205,7 @@ def test_without_the_carrier_s_time_the_arrival_counts(write, time_machine):
 
     conversation.refresh_from_db()
     assert conversation.held_at
-    newest = Entry.parse(LimitUsage.objects.get().recent[-MEMORY_WIDTH // REMEMBERED :])
+    newest = Entry.parse(memory(conversation)[-MEMORY_WIDTH // REMEMBERED :])
     held = InboundMessage.objects.filter(outcome="held").first()
     assert newest.tenths < int(held.received_at.timestamp() * 10)
 
@@ -206,12 +217,11 @@ def test_the_memory_has_one_length_and_ends_with_the_newest(write):
     now = timezone.now()
 
     for place in range(REMEMBERED + 3):
-        write(ALICE, proxies(conversation)[0], f"{'so ' * place}here I am", now + timedelta(seconds=place))
+        write(ALICE, proxies(conversation)[0], f"{'so ' * place}here I am", now - timedelta(seconds=30 - place))
 
-    usage = LimitUsage.objects.get(scope="conversation", subject_id=conversation.pk)
-    last = Entry.of(conversation.pk, 0, f"{'so ' * place}here I am", now + timedelta(seconds=place))
-    assert len(usage.recent) == MEMORY_WIDTH
-    assert usage.recent.endswith(str(last))
+    last = Entry.of(conversation.pk, 0, f"{'so ' * place}here I am", now - timedelta(seconds=30 - place))
+    assert len(memory(conversation)) == MEMORY_WIDTH
+    assert memory(conversation).endswith(str(last))
 
 
 @pytest.mark.django_db
@@ -221,7 +231,7 @@ def test_what_reaches_nobody_is_not_remembered(write, settings):
     conversation = talk(ALICE, BOB)
 
     assert write(ALICE, proxies(conversation)[0], "too long " * 40).outcome == "too_long"
-    assert not LimitUsage.objects.exists()
+    assert not LimitUsage.objects.filter(scope="conversation").exists()
 
 
 @pytest.mark.django_db
@@ -266,7 +276,7 @@ def test_a_text_whose_conversation_is_put_on_hold_after_the_read_is_held(monkeyp
 def test_a_long_message_is_remembered_with_the_carrier_s_time():
     add_numbers(2)
     conversation = talk(ALICE, BOB)
-    sent_at = timezone.now() - timedelta(minutes=5)
+    sent_at = timezone.now() - timedelta(seconds=30)
     for part in (1, 2):
         long_messages.take_in(
             InboundText(
@@ -281,7 +291,7 @@ def test_a_long_message_is_remembered_with_the_carrier_s_time():
             )
         )
 
-    entry = Entry.parse(LimitUsage.objects.get().recent)
+    entry = Entry.parse(memory(conversation))
     assert entry == Entry.of(conversation.pk, 0, "part 1 part 2 ", sent_at)
 
 
@@ -336,11 +346,11 @@ def test_the_memory_ends_with_the_conversation(write):
     add_numbers(2)
     conversation = talk(ALICE, BOB)
     write(ALICE, proxies(conversation)[0], AWAY)
-    assert LimitUsage.objects.get().recent
+    assert memory(conversation)
 
     conversation.close()
 
-    assert LimitUsage.objects.get().recent == ""
+    assert memory(conversation) == ""
 
 
 @pytest.mark.django_db
@@ -384,16 +394,16 @@ def test_explain_route_says_that_the_conversation_is_on_hold():
 @pytest.mark.django_db
 def test_explain_route_neither_completes_a_loop_nor_is_remembered(write):
     add_numbers(2)
-    conversation = talk(ALICE, BOB)
     exchange = EXCHANGES["two vacation replies"]
+    conversation = talk_before(exchange, ALICE, BOB)
     numbers = proxies(conversation)
     for text in exchange.texts[: texts_before_hold(exchange)]:
         write((ALICE, BOB)[text.position], numbers[text.position], text.words, text.at)
-    before = LimitUsage.objects.get().recent
+    before = memory(conversation)
 
     assert explain_route(BOB, numbers[1]).is_passed_on
 
-    assert LimitUsage.objects.get().recent == before
+    assert memory(conversation) == before
 
 
 # Our own notices ------------------------------------------------------------------------------------------------------
