@@ -462,6 +462,8 @@ def test_staff_see_who_uses_a_limit_by_id_and_not_by_number(text, to, settings, 
 
     assert f"person {alice.pk}" in page
     assert "virtual number" in page
+    assert "used up" in page
+    assert "within the limit" in page
     assert ALICE[1:] not in page
     assert to[1:] not in page
     row = LimitUsage.objects.get(scope=PERSON)
