@@ -110,8 +110,8 @@ class Day:
         try:
             conversation = create_conversation(people, ConversationSpec(notify=False))
         except CannotCreate as error:
-            if error.code == "opted_out":
-                return  # A rider who has sent STOP on an earlier trip.
+            if error.code in ("opted_out", "blocked"):
+                return  # A rider who sent STOP, or was blocked, on an earlier trip.
             raise
         for participant in conversation.current_participants:
             side = Side(talk, participant.position == 0, participant.proxy_number.number)
