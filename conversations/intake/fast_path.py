@@ -26,8 +26,8 @@ from smsproxy.database import prepared
 # Ids of outbound messages are drawn under the conversation's lock. So messages become visible in the order of their
 # ids, which is the order of sending. And nothing is queued once `Conversation.close` has returned.
 #
-# If a limit is used up, perhaps one of the two only, the last line divides by zero. That undoes everything, the charge of
-# the other limit too. So does a repeat that another transaction stores at the same moment.
+# If a limit is used up, perhaps one of the two only, the last line divides by zero. That undoes everything, the charge
+# of the other limit too. So does a repeat that another transaction stores at the same moment.
 _RELAY = f"""
     WITH conversation AS (
         SELECT id FROM conversations_conversation
