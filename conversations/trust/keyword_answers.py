@@ -64,13 +64,11 @@ def _stop(
         cancelled = opt_out(person, reason="texted STOP", since=sent_at)
     except StaleState:
         return  # Opted out already, and answered then.
-    if not may_answer_keyword(person):
-        return
     for to, about in _counterparts(author, cancelled):
         text, key = _notice(about, person, to)
         if text:
             queue_notice_once(key, to.proxy_number, to.real_number, text)
-    if number and not _carrier_answers(number):
+    if number and not _carrier_answers(number) and may_answer_keyword(person):
         _answer(person, number, settings.STOP_ANSWER)
 
 

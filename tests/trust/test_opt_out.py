@@ -563,6 +563,7 @@ def test_stop_beyond_the_bound_of_answers_is_obeyed(text, pair):
 
     assert has_opted_out(BOB)
     assert messages_to(BOB) == [HELP] * MAX_ANSWERS
+    assert len(messages_to(ALICE)) == 1, "the other one is told all the same"
 
 
 # When a message is queued ---------------------------------------------------------------------------------------------
