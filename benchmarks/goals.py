@@ -67,7 +67,7 @@ GOALS: dict[str, dict[str, Goal]] = {
     "abuse": {
         "wrong": Goal(label="honest conversations held or limited, of 9,800", must=0),
         "loop": Goal(label="texts in the longest loop of two machines", must=10),
-        "after_stop": Goal(label="texts to people after their STOP", must=1),
+        "after_stop": Goal(label="texts to people after their STOP", must=0),
         "costly": Goal(label="conversations with premium or satellite numbers", must=0),
         "slipped": Goal(label="abusive texts that were passed on", unit="%"),
         "cost": Goal(label="cost of abuse on that day", unit="EUR"),

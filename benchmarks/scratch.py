@@ -1,8 +1,10 @@
 """A PostgreSQL database created for one run and dropped afterwards, with Django set up on it."""
 
 import os
+import runpy
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import django
 import psycopg
@@ -10,6 +12,15 @@ from psycopg import sql
 
 from tests.support import postgres
 
+LIMITS = (
+    "MESSAGES_PER_PERSON_MINUTE",
+    "MESSAGES_PER_PERSON_DAY",
+    "MESSAGES_PER_CONVERSATION_MINUTE",
+    "CREATIONS_PER_KEY_MINUTE",
+    "CREATIONS_PER_KEY_DAY",
+    "NEW_PEOPLE_PER_KEY_MINUTE",
+    "NEW_PEOPLE_PER_KEY_DAY",
+)
 SIGNATURE_SECRET = "a signature secret for benchmarks"
 
 
@@ -52,20 +63,19 @@ def environment(database_url: str) -> dict[str, str]:
         "CARRIER_REQUESTS_PER_SECOND": "100000",
         "NUMBER_SEGMENTS_PER_SECOND": "*=100000",
         # Practically unlimited, but counted as in production.
-        **dict.fromkeys(
-            [
-                "MESSAGES_PER_PERSON_MINUTE",
-                "MESSAGES_PER_PERSON_DAY",
-                "MESSAGES_PER_CONVERSATION_MINUTE",
-                "CREATIONS_PER_KEY_MINUTE",
-                "CREATIONS_PER_KEY_DAY",
-                "NEW_PEOPLE_PER_KEY_MINUTE",
-                "NEW_PEOPLE_PER_KEY_DAY",
-            ],
-            "100000000",
-        ),
+        **dict.fromkeys(LIMITS, "100000000"),
         "DAILY_BUDGET": "999999",
     }
+
+
+def default_limits() -> dict[str, int]:
+    """Return the values of LIMITS that production has if nobody sets them."""
+    unlimited = {name: os.environ.pop(name) for name in LIMITS if name in os.environ}
+    try:
+        settings = runpy.run_path(str(Path(__file__).parent.parent / "smsproxy" / "settings.py"))
+    finally:
+        os.environ.update(unlimited)
+    return {name: settings[name] for name in LIMITS}
 
 
 def start_django(variables: dict[str, str]) -> None:

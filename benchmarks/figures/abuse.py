@@ -1,8 +1,8 @@
 """A simulated day with abusers: what was stopped, what slipped through, what was wrongly stopped, and what it cost.
 
 benchmarks/abuse_day.py draws the day. Time is simulated, in this process and in the database: the functions of a schema
-of its own hide PostgreSQL's clock. The product's own code does everything else, with its default settings. The carrier
-takes each message at PRICE.
+of its own hide PostgreSQL's clock. The product's own code does everything else, with its default limits but no
+daily budget. The carrier takes each message at PRICE.
 """
 
 import heapq
@@ -20,6 +20,7 @@ import time_machine
 from django.db import connection
 from django.test import override_settings
 
+from benchmarks import scratch
 from benchmarks.abuse_day import CONVERSATIONS, MOST_TEXTS, Abuse, Talk, automatic_answer, draw_talks
 from benchmarks.report import Measured
 from benchmarks.seeding import add_numbers, person
@@ -109,8 +110,8 @@ class Day:
         try:
             conversation = create_conversation(people, ConversationSpec(notify=False))
         except CannotCreate as error:
-            if error.code == "opted_out":
-                return  # A rider who has sent STOP on an earlier trip.
+            if error.code in ("opted_out", "blocked"):
+                return  # A rider who sent STOP, or was blocked, on an earlier trip.
             raise
         for participant in conversation.current_participants:
             side = Side(talk, participant.position == 0, participant.proxy_number.number)
@@ -173,7 +174,11 @@ def measure(bench: Bench) -> Measured:
     add_numbers(NUMBERS)
     talks = draw_talks(600 if bench.quick else CONVERSATIONS)
     day = Day(talks)
-    with _simulated_time() as clock, override(day.carrier), override_settings(DAILY_BUDGET=Decimal(0)):
+    with (
+        _simulated_time() as clock,
+        override(day.carrier),
+        override_settings(**scratch.default_limits(), DAILY_BUDGET=Decimal(0)),
+    ):
         for which, talk in enumerate(talks):
             day.at(talk.trip.begin, partial(day.begin, which, talk))
         day.at(43_200, lambda: _ask_for_costly_numbers(day))

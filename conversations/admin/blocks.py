@@ -23,7 +23,7 @@ from conversations.trust.blocks import (
     checked_until,
     reach,
 )
-from numbers.models import RealNumber
+from numbers.models import RealNumber, VirtualNumber
 from smsproxy.phone import E164_EXAMPLE, NotE164, parse_e164
 from smsproxy.staff.admin import ReadOnlyAdmin, ReasonForm
 from smsproxy.values import sentence
@@ -101,6 +101,7 @@ class BlockForm(forms.ModelForm):
             self.add_error("number", "Expected no number: the person was chosen by the link.")
         if data.get("other") and data.get("other_number"):
             self.add_error("other_number", "Expected no number: the other person was chosen by the link.")
+        self._refuse_virtual_numbers()
         if data.get("other_number") and data["other_number"] == data.get("number"):
             self.add_error("other_number", "Expected two people, found the same number twice.")
         if has_prefix and (data.get("other") or data.get("other_number")):
@@ -124,6 +125,14 @@ class BlockForm(forms.ModelForm):
         person = data["person"] or typed[data["number"]]
         other = data["other"] or typed.get(data["other_number"])
         return block_pair(person, other, **options) if other else block_person(person, **options)
+
+    def _refuse_virtual_numbers(self) -> None:
+        """A person who complains knows the proxy number only, and staff may take it for that of the other person."""
+        typed = {name: self.cleaned_data.get(name) for name in ("number", "other_number")}
+        ours = VirtualNumber.objects.rented_or_ordered().by_number(filter(None, typed.values()))
+        for name, number in typed.items():
+            if number in ours:
+                self.add_error(name, "Expected a person's own number, found one of our virtual numbers.")
 
     def _is_blocked_already(self) -> bool:
         data = self.cleaned_data

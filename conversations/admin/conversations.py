@@ -1,10 +1,10 @@
 """Conversations and their participants, for staff. Lists show no real number."""
 
-from datetime import datetime
 from itertools import combinations
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.utils import display_for_value
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
@@ -48,8 +48,10 @@ class ParticipantInline(ReadOnlyInline):
         return participant.replaced_by_id is not None
 
     @admin.display(description="opted out at")
-    def opted_out_at(self, participant: Participant) -> datetime | None:
-        return participant.real_number.opted_out_at
+    def opted_out_at(self, participant: Participant) -> str:
+        # Django formats a value like this in lists only.
+        shown: str = display_for_value(participant.real_number.opted_out_at, "-")
+        return shown
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Participant]":
         participants: QuerySet[Participant] = super().get_queryset(request)

@@ -25,13 +25,13 @@ _PLACES = {
 
 @admin.register(LimitUsage)
 class LimitUsageAdmin(ReadOnlyAdmin):
-    list_display = ["scope", "subject", "is_used_up", "is_free_at"]
+    list_display = ["scope", "subject", "use", "is_free_at"]
     list_filter = ["scope"]
     search_fields = ["=subject_id"]
     search_help_text = "By the id of the person, conversation or API key."
     ordering = ["-long_ready_at"]
-    fields = ["scope", "subject", "is_used_up", "is_free_at"]
-    readonly_fields = ["subject", "is_used_up", "is_free_at"]
+    fields = ["scope", "subject", "use", "is_free_at"]
+    readonly_fields = ["subject", "use", "is_free_at"]
 
     @admin.display
     def subject(self, usage: LimitUsage) -> SafeString:
@@ -41,10 +41,11 @@ class LimitUsageAdmin(ReadOnlyAdmin):
         number, person = notices_pair(usage.subject_id)
         return format_html("{} to {}", _link(*_NUMBER, number), _link(*_PERSON, person))
 
-    @admin.display(boolean=True)
-    def is_used_up(self, usage: LimitUsage) -> bool:
+    @admin.display(description="now")
+    def use(self, usage: LimitUsage) -> str:
         charge = Charge(LimitScope(usage.scope), usage.subject_id)
-        return charge.wait(usage.short_ready_at, usage.long_ready_at, database_now().timestamp()) > 0
+        wait = charge.wait(usage.short_ready_at, usage.long_ready_at, database_now().timestamp())
+        return "used up" if wait > 0 else "within the limit"
 
     @admin.display(description="whole limit is free at", ordering="long_ready_at")
     def is_free_at(self, usage: LimitUsage) -> datetime:

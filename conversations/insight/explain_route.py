@@ -14,7 +14,8 @@ from django.db.models import Q
 
 from conversations.intake.gates import decide
 from conversations.intake.read_arrival import InboundContext, read_arrival
-from conversations.models import Conversation, InboundOutcome, LateMessagePolicy, Participant
+from conversations.models import Conversation, InboundOutcome, LateMessagePolicy, LimitUsage, Participant
+from conversations.trust.limits import message_charges
 from numbers.models import RealNumber, VirtualNumber
 
 # A body that no gate stops.
@@ -113,6 +114,9 @@ def explain_route(sender: str, recipient: str) -> RouteExplanation:
     outcome = decide(context)
     number = _number(recipient)
     if participant is not None:
+        charges = message_charges(participant.real_number_id, participant.conversation_id)
+        if outcome == InboundOutcome.RELAYED and LimitUsage.objects.refusal(charges):
+            outcome = InboundOutcome.LIMITED
         conversation = Conversation.objects.select_related("pool").get(pk=participant.conversation_id)
         return RouteExplanation(
             outcome=outcome,

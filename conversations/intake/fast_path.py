@@ -26,8 +26,8 @@ from smsproxy.database import prepared
 # Ids of outbound messages are drawn under the conversation's lock. So messages become visible in the order of their
 # ids, which is the order of sending. And nothing is queued once `Conversation.close` has returned.
 #
-# `read_arrival` has found the limits free and the message new. If a concurrent message has changed that, perhaps for
-# one of the two limits only, the last line divides by zero. That undoes the charge and everything else.
+# If a limit is used up, perhaps one of the two only, the last line divides by zero. That undoes everything, the charge of
+# the other limit too. So does a repeat that another transaction stores at the same moment.
 _RELAY = f"""
     WITH conversation AS (
         SELECT id FROM conversations_conversation
@@ -83,7 +83,8 @@ _RELAY = f"""
     SELECT
         (SELECT count(*) FROM conversation),
         (SELECT count(*) FROM inbound),
-        EXISTS (SELECT 1 FROM conversations_inboundmessage WHERE carrier_message_id = %(carrier_message_id)s),
+        (SELECT count(*) FROM inbound) = 0
+        AND EXISTS (SELECT 1 FROM conversations_inboundmessage WHERE carrier_message_id = %(carrier_message_id)s),
         1 / CASE WHEN (SELECT count(*) FROM charged) = 2 * (SELECT count(*) FROM inbound) THEN 1 ELSE 0 END
 """  # noqa: S608 - constants only
 # Without line breaks: the driver caches its own form of statements of up to 4096 characters.
@@ -95,7 +96,7 @@ class RelayResult(Enum):
     DUPLICATE = "duplicate"
     """This carrier message id is stored already. Nothing was written."""
     CONFLICT = "conflict"
-    """After the read, the conversation or its numbers changed, or a limit was used up. Nothing was written."""
+    """The conversation or its numbers changed after the read, or a limit is used up. Nothing was written."""
 
 
 def is_available() -> bool:

@@ -73,10 +73,6 @@ def _too_long(context: InboundContext) -> InboundOutcome | None:
     return InboundOutcome.TOO_LONG if context.segments > settings.MAX_SEGMENTS else None
 
 
-def _over_limit(context: InboundContext) -> InboundOutcome | None:
-    return InboundOutcome.LIMITED if context.is_over_limit else None
-
-
 GATES: Sequence[Gate] = (
     _loop,
     # A person may stop our messages from anywhere: without a conversation, after its end, on hold, blocked.
@@ -92,8 +88,6 @@ GATES: Sequence[Gate] = (
     _empty,
     _too_long,
     _machines,
-    # The last one: only what is relayed is charged.
-    _over_limit,
 )
 
 

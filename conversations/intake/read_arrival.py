@@ -15,7 +15,6 @@ from django.conf import settings
 
 from conversations.models import Block, Conversation, LateMessagePolicy, Participant
 from conversations.trust.keywords import Keyword, find_keyword
-from conversations.trust.limits import message_charges
 from conversations.trust.loop_breaker import Entry, find_loop
 from conversations.trust.reactions import read_reaction
 from numbers.models import RealNumber, VirtualNumber
@@ -29,8 +28,6 @@ _ACTIVE_BLOCK = """
     SELECT 1 FROM conversations_block block
     WHERE block.ended_at IS NULL AND (block.until IS NULL OR block.until > statement_timestamp())
 """
-
-_USE = "(SELECT {column} FROM conversations_limitusage WHERE scope = '{scope}' AND subject_id = {subject})"
 
 # One row for each person in the conversation of this pair of numbers, in order. Without a conversation: one row.
 # Further look-ups are subqueries: with more joins, PostgreSQL takes ten times as long to plan it.
@@ -49,14 +46,10 @@ _READ = f"""
         author.replaced_by_id, author.release_at, author.released_at, author.created_at,
         conversation.id, conversation.state, conversation.expires_at, conversation.idle_ttl, conversation.idle_at,
         conversation.late_messages, conversation.route_version, conversation.held_at,
-        {_USE.format(scope="conversation", subject="conversation.id", column="recent")},
-        {_USE.format(scope="conversation", subject="conversation.id", column="short_ready_at")},
-        {_USE.format(scope="conversation", subject="conversation.id", column="long_ready_at")},
-        {_USE.format(scope="person", subject="sender.id", column="short_ready_at")},
-        {_USE.format(scope="person", subject="sender.id", column="long_ready_at")},
+        (SELECT recent FROM conversations_limitusage WHERE scope = 'conversation' AND subject_id = conversation.id),
         member_number.id, member_number.number, member_number.is_rented,
         member.id, member.position, member.label, member.conversation_id, member.real_number_id, member.proxy_number_id,
-        member.replaced_by_id, member.release_at, member.released_at, member.created_at,
+        member.replaced_by_id, member.release_at, member.released_at,
         (SELECT opted_out_at FROM numbers_realnumber WHERE id = member.real_number_id),
         EXISTS ({_ACTIVE_BLOCK} AND (
             block.person_id = sender.id AND block.other_id = member.real_number_id
@@ -84,15 +77,14 @@ _PARTICIPANT = (
     "replaced_by_id",
     "release_at",
     "released_at",
-    "created_at",
 )
+_AUTHOR = (*_PARTICIPANT, "created_at")
 _CONVERSATION = ("id", "state", "expires_at", "idle_ttl", "idle_at", "late_messages", "route_version", "held_at")
 _MEMBER_NUMBER = ("id", "number", "is_rented")
 _PERSON = ("id", "opted_out_at")
-_READY_AT = ("short_ready_at", "long_ready_at")
 _FLAGS = ("is_loop", "is_blocked", "has_blocked_prefixes")
 _TABLES = (
-    ("now",), _FLAGS, _PERSON, _NUMBER, _PARTICIPANT, _CONVERSATION, ("recent",), _READY_AT, _READY_AT,
+    ("now",), _FLAGS, _PERSON, _NUMBER, _AUTHOR, _CONVERSATION, ("recent",),
     _MEMBER_NUMBER, _PARTICIPANT, ("opted_out_at", "is_blocked_pair"),
 )  # fmt: skip
 
@@ -109,8 +101,8 @@ class InboundContext:
     others: the other participants. recipients: those of them who may get it. An opt-out or a blocked pair excludes one.
     has_lost_number: somebody in the conversation has a number that may be somebody's in another conversation.
     has_opted_out_recipient: one of the others has opted out.
-    is_blocked: staff blocked the sender, or a prefix of their number. is_over_limit: the sender or the conversation has
-    sent too much for now. recent: the memory of the loop breaker.
+    is_blocked: staff blocked the sender, or a prefix of their number. recent: the memory of the
+    loop breaker.
     """
 
     now: datetime
@@ -127,7 +119,6 @@ class InboundContext:
     has_lost_number: bool = False
     has_opted_out_recipient: bool = False
     is_blocked: bool = False
-    is_over_limit: bool = False
     recent: str = ""
 
     @cached_property
@@ -200,9 +191,7 @@ def read_arrival(
             "recipient_hash": number_hash(recipient),
         },
     )
-    [stored_now], flags, person, number, author, conversation, [recent], of_conversation, of_person, *_ = _split(
-        rows[0]
-    )
+    [stored_now], flags, person, number, author, conversation, [recent], *_ = _split(rows[0])
     is_loop, is_blocked, has_blocked_prefixes = flags
     now = from_stored(stored_now)
     # A time that the carrier dates ahead decides nothing.
@@ -219,7 +208,7 @@ def read_arrival(
     )
     if is_loop or virtual_number is None or author[0] is None:
         return context
-    participant = instance(Participant, _PARTICIPANT, author)
+    participant = instance(Participant, _AUTHOR, author)
     if participant.is_younger_than(written_at, first_part_at=first_part_at):
         earliest = min(written_at, first_part_at or written_at)
         return replace(context, too_young=participant, predecessor=participant.predecessor(earliest))
@@ -234,7 +223,6 @@ def read_arrival(
         recipients=[other.participant for other in others if not (other.has_opted_out or other.is_blocked)],
         has_opted_out_recipient=any(other.has_opted_out for other in others),
         has_lost_number=any(member.has_lost_number for member in members),
-        is_over_limit=_is_over_limit(participant, [of_conversation, of_person], now),
         recent=recent or "",
     )
 
@@ -259,15 +247,6 @@ def read_arrival_locked(
         context = read_arrival(sender, recipient, text, written_at=written_at, first_part_at=first_part_at)
         if context.is_loop or (context.author or context.too_young) == locked:
             return context
-
-
-def _is_over_limit(author: Participant, use: Sequence[Sequence[float | None]], now: datetime) -> bool:
-    """use: of the limits of the conversation and of the person, as `message_charges` returns them."""
-    charges = message_charges(author.real_number_id, author.conversation_id)
-    return any(
-        charge.wait(short or 0, long or 0, now.timestamp()) > 0
-        for charge, (short, long) in zip(charges, use, strict=True)
-    )
 
 
 def _split(row: Sequence[Any]) -> list[list[Any]]:

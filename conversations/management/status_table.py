@@ -53,7 +53,7 @@ def lines(status: Status) -> Iterator[str]:
 
 def _sending(account: Account, status: Status) -> Iterator[str]:
     if account.since is None or account.next_probe_at is None:
-        yield "SENDING is active"
+        yield "SENDING is stopped by the daily budget" if status.budget.is_reached else "SENDING is active"
         return
     code = f" (code {account.code})" if account.code else ""
     yield (

@@ -245,7 +245,7 @@ class AccountRateLimit(StateMachine):
 
     @classmethod
     def grant_budget(cls, *, actor: str = "") -> "AccountRateLimit":
-        """Allow another DAILY_BUDGET for today, which resumes sending. Return the row.
+        """Allow another DAILY_BUDGET for today, above the budget or what is spent: the higher. Return the row.
 
         Raises StaleState if there is no daily budget, or if less than BUDGET_WARNING of it is spent.
         """
@@ -259,7 +259,9 @@ class AccountRateLimit(StateMachine):
                     f"EUR {account.spent:.2f} of today's {account.budget:.2f} are spent: more can be granted from "
                     f"{BUDGET_WARNING:.0%} on"
                 )
-            account.budget_granted += settings.DAILY_BUDGET
+            # More than the budget is spent if a price was above its estimate, or if DAILY_BUDGET was lowered.
+            overspent = account.spent - settings.DAILY_BUDGET
+            account.budget_granted = max(account.budget_granted, overspent) + settings.DAILY_BUDGET
             account.save(update_fields=["spend_day", "spent", "budget_granted", "exhausted_budget"])
             account.record_budget(f"the budget of today is raised to EUR {account.budget:.2f}", actor=actor)
         return account

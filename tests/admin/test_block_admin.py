@@ -130,6 +130,23 @@ def test_an_impossible_block_is_refused_with_the_reason(staff, fields, field, ex
     assert not Block.objects.exists()
 
 
+@pytest.mark.parametrize("field", ["number", "other_number"])
+def test_our_own_virtual_number_is_not_taken_for_a_person(staff, conversation, field):
+    ours = conversation.participants.first().proxy_number.number
+
+    answer = submit(staff, **{"number": CHARLIE, field: ours})
+
+    assert "one of our virtual numbers" in str(errors(answer)[field])
+    assert not RealNumber.objects.with_number(ours).exists()
+
+
+def test_the_page_of_a_conversation_has_no_time_for_people_who_have_not_opted_out(admin_client, conversation):
+    page = admin_client.get(reverse("admin:conversations_conversation_change", args=[conversation.pk])).content.decode()
+
+    assert "opted" in page.lower()
+    assert "None" not in page
+
+
 def test_an_active_block_is_not_made_twice(staff):
     submit(staff, number=ALICE, other_number=BOB)
 

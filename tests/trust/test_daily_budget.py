@@ -247,6 +247,20 @@ def test_staff_resume_sending_for_today_and_the_rest_is_sent_once_in_order(carri
     assert account().events.get(reason__contains="raised").actor == "sam"
 
 
+def test_one_grant_resumes_sending_even_if_far_more_than_the_budget_is_spent(carrier, bob, noon, settings):
+    queue(bob, *"abcd")
+    work()
+    settings.DAILY_BUDGET = Decimal("0.25")
+    queue(bob, *"ef")
+    work()
+
+    AccountRateLimit.grant_budget()
+    work()
+
+    assert states() == ["sent"] * 5 + ["queued"]
+    assert account().budget == Decimal("1.25")
+
+
 def test_a_grant_ends_with_its_day(carrier, bob, noon):
     queue(bob, *"abcdefgh")
     work()
@@ -307,6 +321,7 @@ def test_the_alarm_is_one_log_line_and_a_trouble(carrier, bob, noon, caplog, run
     assert "EUR 1.00 of 1.00 spent today (UTC)" in told
     code, output = run("relay", "--status")
     assert code == 1
+    assert "SENDING is stopped by the daily budget" in output
     assert "BUDGET EUR 1.00 of 1.00 spent today (UTC): reached, nothing is sent" in output
     code, output = run("grant_budget")
     assert (code, output) == (0, "The budget of today (UTC) is now EUR 2.00; 1.00 are spent.\n")

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conversations.insight.explain_route import explain_route
-from conversations.intake import fast_path, long_messages, read_arrival
+from conversations.intake import fast_path, long_messages
 from conversations.intake.receive import receive
 from conversations.lifecycle.create import create_conversation
 from conversations.lifecycle.request import ConversationSpec, ParticipantSpec
@@ -195,11 +195,10 @@ def test_the_explanation_of_a_route_says_that_a_limit_stops_the_message(text, to
 @pytest.mark.postgres
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("setting", ["MESSAGES_PER_PERSON_DAY", "MESSAGES_PER_CONVERSATION_MINUTE"])
-def test_a_limit_that_is_used_up_after_the_read_undoes_the_whole_write(to, settings, setting, monkeypatch):
+def test_a_limit_that_is_used_up_undoes_the_whole_write(to, settings, setting):
     setattr(settings, setting, 1)
     receive(InboundText(carrier_message_id="first", sender=ALICE, recipient=to, text="hello"))
     before = sorted(LimitUsage.objects.values_list("scope", "short_ready_at", "long_ready_at"))
-    monkeypatch.setattr(read_arrival, "_is_over_limit", lambda *args: False)
 
     receive(InboundText(carrier_message_id="second", sender=ALICE, recipient=to, text="hello"))
 
@@ -463,6 +462,8 @@ def test_staff_see_who_uses_a_limit_by_id_and_not_by_number(text, to, settings, 
 
     assert f"person {alice.pk}" in page
     assert "virtual number" in page
+    assert "used up" in page
+    assert "within the limit" in page
     assert ALICE[1:] not in page
     assert to[1:] not in page
     row = LimitUsage.objects.get(scope=PERSON)
