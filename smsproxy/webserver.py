@@ -32,7 +32,7 @@ PIECE = 64 * 1024
 
 _HEAD_END = re.compile(rb"\n\r?\n")
 _CHUNKED = re.compile(rb"\ntransfer-encoding[ \t]*:[^\n]*chunked", re.IGNORECASE)
-_LENGTH = re.compile(rb"\ncontent-length[ \t]*:[ \t]*([0-9]{1,18})[ \t]*\r?\n", re.IGNORECASE)
+_LENGTH = re.compile(rb"\ncontent-length[ \t]*:[ \t]*0*([0-9]{1,18})[ \t]*\r?\n", re.IGNORECASE)
 _EXPECTS = re.compile(rb"\nexpect[ \t]*:[ \t]*100-continue", re.IGNORECASE)
 _LINE_END = re.compile(rb"\r\n")
 _CHUNK_SIZE = re.compile(rb"[0-9a-f]{1,12}(?![0-9a-f])", re.IGNORECASE)
@@ -126,6 +126,8 @@ class Connection(TConn):  # type: ignore[misc]  # gunicorn has no types.
     def recv(self, size: int) -> bytes:
         """Return all that was collected, and nothing the next time, as if the client had closed its side."""
         held, self._held = bytes(self._held), bytearray()
+        # A parser that asks for more sees another end than `find_end`. What comes later is no request.
+        self.is_last = self.is_last or not held
         return held
 
     def close(self, graceful: bool = False) -> None:
@@ -200,7 +202,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         return sum(conn.size for conn in self.pending_conns if conn.size > PIECE)
 
     def _keepalive_after(self, conn: Connection, keepalive: bool) -> bool:
-        return not conn.is_last and super()._keepalive_after(conn, keepalive)
+        # It first reads what the application has left of the body.
+        return super()._keepalive_after(conn, keepalive) and not conn.is_last
 
     def _cap_keepalive(self, deadline: float) -> None:
         """Close kept and pending connections by the deadline: the server stops."""

@@ -147,13 +147,17 @@ def record(result: Result) -> None:
             OutboundState.SENDING,
             OutboundState.UNKNOWN,
         )
+        # A commit whose answer was lost is recorded again. The budget must not count it twice.
+        is_counted = not is_current
         if isinstance(result.answer, SendReply):
+            is_counted = message.parts.filter(attempt=result.message.attempts, price__isnull=False).exists()
             if message.attempts == result.message.attempts and message.sender_id != result.message.sender_id:
                 _move_back(message, result.message.sender_id)
             _record_reply(message, result.message.attempts, result.answer)
         elif is_current:
             _record_failure(message, result.answer, is_ours=result.is_ours)
-        _correct_spent([result])
+        if not is_counted:
+            _correct_spent([result])
 
 
 def _correct_spent(results: Sequence[Result]) -> None:

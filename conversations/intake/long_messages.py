@@ -19,6 +19,7 @@ from conversations.intake import receive
 from conversations.intake.read_arrival import read_arrival
 from conversations.models import InboundMessage, InboundOutcome, LongMessage
 from conversations.models.inbound import InboundMessageQuerySet
+from conversations.trust.keywords import PLAIN_GAP, UNICODE_GAP
 from numbers.models import RealNumber
 from smsproxy.carriers.base import InboundText
 from smsproxy.carriers.gsm7 import is_gsm7
@@ -63,6 +64,8 @@ def relay_incomplete(late: LongMessage) -> None:
     """Relay a long message without its missing parts. Raises StaleState if it is closed already."""
     try:
         with transaction.atomic():
+            # Before the long message, as a part of it does, and before the conversation. One order prevents deadlocks.
+            list(RealNumber.objects.select_for_update(no_key=True).filter(pk=late.sender_id).values_list("pk"))
             long_message = LongMessage.objects.select_for_update(no_key=True).filter(pk=late.pk, closed_at=None).first()
             if long_message is None:
                 raise StaleState(f"{late} is closed already")
@@ -234,8 +237,8 @@ def _relayed_before(long_message: LongMessage, here: Collection[int]) -> list[In
 
 def _joined(texts: dict[int, str], parts: int) -> str:
     """Return the joined text, with a mark in place of missing parts."""
-    # The one character "…" would make the text Unicode, which takes more than twice as many SMS.
-    mark = "[...]" if is_gsm7("".join(texts.values())) else "[…]"
+    # The character "…" would make the text Unicode, which takes more than twice as many SMS.
+    mark = PLAIN_GAP if is_gsm7("".join(texts.values())) else UNICODE_GAP
     places = [texts.get(number) for number in range(1, parts + 1)]
     return "".join(
         mark if is_missing else "".join(text or "" for text in run)

@@ -29,7 +29,12 @@ class BlockQuerySet(models.QuerySet["Block"]):
         Staff block few prefixes: all of them are read.
         """
         prefixes = tuple(self.active().exclude(prefix="").values_list("prefix", flat=True))
-        return number.startswith(prefixes) or canonical(number).startswith(prefixes)
+        return begins(prefixes, number)
+
+
+def begins(prefixes: tuple[str, ...], number: str) -> bool:
+    """Return whether one of these prefixes begins this E.164 number, in its own or in the canonical spelling."""
+    return number.startswith(prefixes) or canonical(number).startswith(prefixes)
 
 
 class Block(models.Model):

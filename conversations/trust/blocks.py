@@ -18,6 +18,7 @@ from django.db.models import QuerySet
 from django.db.models.functions import Cast
 
 from conversations.models import Block, OutboundMessage, OutboundState
+from conversations.models.block import begins
 from numbers.models import RealNumber
 from smsproxy.crypto import decrypt
 from smsproxy.database.clock import database_now
@@ -155,7 +156,7 @@ def find_blocked(numbers: Sequence[str]) -> tuple[int, int | None] | None:
     positions = {known[number].pk: position for position, number in enumerate(numbers) if number in known}
     for block in blocks:
         if block.person_id is None:
-            found = next((place for place, number in enumerate(numbers) if number.startswith(block.prefix)), None)
+            found = next((place for place, number in enumerate(numbers) if begins((block.prefix,), number)), None)
             if found is not None:
                 return found, None
         elif block.other_id is None:
@@ -185,7 +186,7 @@ def _with_prefix(prefix: str, people: "QuerySet[RealNumber]") -> Iterator[int]:
     # As text, the field is not decrypted by the query, which one such number would stop.
     for pk, token in people.annotate(token=Cast("number", models.TextField())).values_list("pk", "token"):
         with suppress(ImproperlyConfigured):
-            if decrypt(token).startswith(prefix):
+            if begins((prefix,), decrypt(token)):
                 yield pk
 
 

@@ -43,6 +43,10 @@ _STOP_WORDS: Final[Mapping[str, str]] = {
 _START_WORDS: Final = "START, UNSTOP, YES"
 _HELP_WORDS: Final = "HELP, INFO, AIDE"
 
+# They stand in a joined text for parts that never came. Its last words alone do not say what the person wants.
+PLAIN_GAP: Final = "[...]"
+UNICODE_GAP: Final = "[…]"
+
 # Emoji that say the same as the word beside them. Any other emoji makes it a message, such as "stop 😂".
 _SIGNS: Final = frozenset("🛑✋⛔🚫❌❗❕")
 _NOT_OF_WORDS: Final = re.compile(r"[^\w\s]|_")
@@ -52,7 +56,7 @@ _MAX_CHARACTERS: Final = 80
 
 def find_keyword(text: str, *, has_opted_out: bool) -> Keyword | None:
     """Return the keyword that the whole text is, or None. has_opted_out: whether its sender has opted out."""
-    if len(text) > _MAX_CHARACTERS:
+    if len(text) > _MAX_CHARACTERS or PLAIN_GAP in text or UNICODE_GAP in text:
         return None
     keyword = _KEYWORDS.get(_normalise(text))
     return None if keyword == Keyword.START and not has_opted_out else keyword

@@ -4,6 +4,7 @@ A conversation remembers its last messages in `LimitUsage.recent`, as entries of
 wrote, when, the number of letters and a keyed digest, but no text. The present message completes a loop if
 
 - two sides repeat long texts, REPEATS times each; or
+- the last ECHOES messages alternate, each side has one text only, and none came later than ECHOED_WITHIN; or
 - the last PING_PONG messages alternate, and each repeats a text or came faster than a person can answer.
 
 A person who answers a machine by hand is no loop: only one side then repeats itself, or is that fast.
@@ -14,7 +15,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
-from itertools import takewhile
+from itertools import pairwise, takewhile
 from typing import NamedTuple, Self
 
 from conversations.models import LimitScope
@@ -26,6 +27,12 @@ REMEMBERED = 12
 REPEATS = 3
 # The first text of a conversation answers none, so this is the tenth.
 PING_PONG = 9
+
+# For texts too short for the other rules, such as “I'm driving right now”. People who say “ok” to each other, or
+# ask a responder again and again, are slower or use fewer letters.
+ECHOES = 10
+ECHOED_WITHIN = 20
+SHORTEST_ECHO = 8
 
 # Letters. People repeat “ok”, “where are you?” and “no, you hang up first”. They rarely retype a longer text.
 LONG = 20
@@ -120,6 +127,8 @@ def find_loop(recent: str, present: Entry) -> str:
         by_side = Counter(entries[place].position for place in places if repeats[place])
         if sum(count >= REPEATS for count in by_side.values()) >= 2:
             return "both sides repeat the same texts, as auto-responders do"
+    if _is_echo(entries[-ECHOES:]):
+        return "both sides answer each other with the same text, as auto-responders do"
     machine_like = (
         _is_answer(entries[: place + 1]) and (repeats[place] or _is_fast(entries[: place + 1]))
         for place in reversed(places)
@@ -133,7 +142,7 @@ def _may_be_a_machine(recent: str, present: Entry) -> bool:
     """Return whether the present message repeats a text or is fast: without parsing the memory for most messages."""
     if not recent:
         return False
-    is_repeat = present.letters >= LONG and f"{present.position}{present.digest}" in recent
+    is_repeat = present.letters >= SHORTEST_ECHO and f"{present.position}{present.digest}" in recent
     return is_repeat or _is_fast([Entry.parse(recent[-_WIDTH:]), present])
 
 
@@ -151,6 +160,20 @@ def _is_repeat(entries: Sequence[Entry]) -> bool:
         and bool(others)
         and abs(_seconds(others[-1], last)) <= ANSWERED_WITHIN
         and any((entry.position, entry.digest) == (last.position, last.digest) for entry in before)
+    )
+
+
+def _is_echo(entries: Sequence[Entry]) -> bool:
+    """Return whether two sides took turns, each with one text, and soon after each other."""
+    sides = {(entry.position, entry.digest) for entry in entries}
+    return (
+        len(entries) == ECHOES
+        and len(sides) == 2
+        and all(entry.letters >= SHORTEST_ECHO for entry in entries)
+        and all(
+            one.position != other.position and abs(_seconds(one, other)) <= ECHOED_WITHIN
+            for one, other in pairwise(entries)
+        )
     )
 
 

@@ -1,11 +1,12 @@
 """A long message is relayed as one, in whatever order and however often its parts arrive."""
 
+import threading
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import count
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -19,7 +20,7 @@ from numbers.models import NumberState, RealNumber, VirtualNumber
 from smsproxy.carriers.base import InboundText
 from smsproxy.carriers.gsm7 import split
 from tests.support.builders import ALICE, BOB, CHARLIE, STRANGER, add_numbers, members, proxies, talk
-from tests.support.concurrency import at_once
+from tests.support.concurrency import at_once, wait_for_a_lock
 from tests.support.hypothesis_profiles import examples
 from tests.support.outbox import later, work
 from tests.support.signing import signed_inbound
@@ -286,6 +287,16 @@ def test_an_incomplete_long_message_is_relayed_with_a_mark_for_missing_parts(
     assert relayed() == [expected]
 
 
+@pytest.mark.parametrize("rest", ["stop.", "END", "Stop 🛑"])
+def test_the_last_words_of_an_incomplete_long_message_are_no_keyword(receive_part, time_machine, settings, rest):
+    receive_part(rest, 2, 2)
+
+    pass_time(time_machine, settings.LONG_MESSAGE_TIMEOUT_SECONDS + 1)
+
+    assert [message.outcome for message in joined_messages()] == ["relayed"]
+    assert not RealNumber.objects.opted_out().exists()
+
+
 def test_the_mark_for_missing_parts_adds_no_segments(receive_part, time_machine, settings):
     for part in (1, 2, 3, 5, 6):
         receive_part("x" * 153, part, 6)
@@ -527,6 +538,29 @@ def test_a_last_part_that_arrives_during_the_timeout_job_is_relayed_once():
 
 
 # For staff ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.postgres
+def test_the_timeout_job_locks_the_person_before_the_long_message(receive_part):
+    """As a part of it does, and a creation: otherwise they would deadlock over a keyword."""
+    receive_part(PARTS[0], 1, 2)
+    late = LongMessage.objects.get()
+    is_locked = threading.Event()
+
+    def relay(index):
+        if index:
+            is_locked.wait()
+            long_messages.relay_incomplete(late)
+            return
+        with transaction.atomic():
+            RealNumber.objects.lock([late.sender])
+            is_locked.set()
+            wait_for_a_lock()
+            assert LongMessage.objects.select_for_update(nowait=True).get() == late
+
+    at_once(2, relay)
+    assert len(joined_messages()) == 1
 
 
 def test_staff_see_the_parts_of_a_long_message_but_no_text(admin_client, receive_part, time_machine, settings):

@@ -3,11 +3,13 @@
 import os
 import selectors
 import socket
+from contextlib import suppress
 
 import pytest
 from gunicorn.config import Config
 from gunicorn.glogging import Logger
 from gunicorn.http import get_parser
+from gunicorn.http.errors import NoMoreData, ParseException
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,6 +32,7 @@ def chunked(*pieces, size=b"%x", trailer=b""):
 bodies = st.binary(max_size=300)
 requests = st.one_of(
     st.builds(lambda body: request(b"Content-Length: %d" % len(body), body=body), bodies),
+    st.builds(lambda body: request(b"Content-Length: %022d" % len(body), body=body), bodies),
     st.builds(lambda body: request(b"content-length:%d " % len(body), b"X: y", body=body), bodies),
     st.builds(lambda bodies: chunked(*filter(None, bodies)), st.lists(bodies, max_size=3)),
     st.builds(lambda body: chunked(b"x" + body, size=b"%04X;a=b", trailer=b"Checked: no\r\n"), bodies),
@@ -176,6 +179,16 @@ def test_a_thread_gets_a_request_when_it_is_whole(scene):
 
     (connection,) = scene.given
     assert next(connection.parser).body.read() == b"{}"
+
+
+def test_a_connection_ends_with_a_request_whose_end_the_parser_sees_elsewhere(scene):
+    """Otherwise the rest of its body would be taken for the next request."""
+    scene.connect(request(b"Transfer-Encoding: chunked", body=b"%013x\r\n" % 2))
+
+    (connection,) = scene.given
+    with suppress(ParseException, NoMoreData):
+        next(connection.parser).body.read()
+    assert connection.is_last
 
 
 def test_a_request_that_takes_longer_than_the_deadline_is_given_up(scene):

@@ -247,6 +247,20 @@ def test_a_prefix_may_be_written_with_spaces():
     assert block_prefix("+44 7700 900", **WHO).prefix == "+447700900"
 
 
+def test_a_prefix_stops_the_other_spelling_of_its_numbers_too(write):
+    """Mexico's numbers had a 1 behind the 52."""
+    add_numbers(2)
+    conversation = talk("+5215512345678", BOB)
+    write("+5215512345678", proxies(conversation)[0], "hello")
+
+    block_prefix("+525512", **WHO)
+
+    assert [message.state for message in OutboundMessage.objects.all()] == ["cancelled"]
+    assert write("+5215512345678", proxies(conversation)[0], "hello").outcome == "blocked"
+    assert find_blocked([BOB, "+5215512345678"]) == (1, None)
+    assert reach("+525512").people == 1
+
+
 def test_a_number_that_no_key_decrypts_does_not_stop_a_prefix():
     for number in (ALICE, BOB):
         person(number)

@@ -11,6 +11,8 @@ from django.utils import timezone
 
 from conversations.delivery.claim import claim, requeue_claim
 from conversations.delivery.relay import Relay
+from conversations.delivery.result import Result
+from conversations.delivery.results import record_all
 from conversations.insight.status import Trouble, collect_status
 from conversations.models import AccountRateLimit, OutboundMessage
 from conversations.worker.periodic_jobs import fail_expired_messages, recover_leases
@@ -132,6 +134,33 @@ def test_a_message_that_was_not_sent_costs_nothing(carrier, bob, noon, error):
 
     sent = states().count("sent")
     assert account().spent == sent * Decimal("0.25")
+
+
+@pytest.mark.parametrize(
+    ("answer", "cost"),
+    [
+        (SendReply(parts=(SentPart(carrier_message_id="a", price=Decimal("0.1")),)), "0.1"),
+        (
+            SendReply(
+                parts=(
+                    SentPart(carrier_message_id="a", price=Decimal("0.1")),
+                    SentPart(carrier_message_id="b", error_code="5"),
+                )
+            ),
+            "0.1",
+        ),
+        (PermanentFailure("no such phone"), "0"),
+        (TemporaryFailure("busy"), "0"),
+    ],
+)
+def test_a_result_whose_commit_had_no_answer_is_counted_once(bob, noon, answer, cost):
+    """The worker then records it again."""
+    queue(bob, "hello")
+    [claimed] = claim(1).messages
+    for _ in range(2):
+        record_all([Result(claimed, answer)])
+
+    assert account().spent == Decimal(cost)
 
 
 def test_a_message_of_unknown_outcome_keeps_its_estimate(carrier, bob, noon):

@@ -248,7 +248,7 @@ def test_two_texts_that_were_read_at_once_are_both_remembered():
     for text, context in zip(texts, contexts, strict=True):
         assert fast_path.write_relayed(text, context) is fast_path.RelayResult.DONE
 
-    assert LimitUsage.objects.get().recent == "".join(str(context.entry) for context in contexts)
+    assert LimitUsage.objects.get(scope="conversation").recent == "".join(str(context.entry) for context in contexts)
 
 
 @pytest.mark.django_db
