@@ -212,6 +212,8 @@ NUMBER_CAP = env.number("NUMBER_CAP", default=0)
 # What to do if a person already uses every suitable number: reject the conversation (strict), or cut short the oldest
 # cool-down (soft).
 ON_EXHAUSTED = env.choice("ON_EXHAUSTED", ["strict", "soft"], default="strict")
+# The part of a cool-down that soft never cuts. In it, late messages are the most likely, and clocks may differ.
+SOFT_COOL_DOWN_SECONDS = env.seconds("SOFT_COOL_DOWN_SECONDS", default=600)
 # A message to an ended conversation whose numbers are cooling down: notify its sender (end), or reopen (reopen).
 LATE_MESSAGE_POLICY = env.choice("LATE_MESSAGE_POLICY", ["end", "reopen"], default="end")
 # How long the numbers of an ended conversation are not assigned to other people.
@@ -308,6 +310,12 @@ CARRIER_ANSWERS_STOP = env.number_kinds("CARRIER_ANSWERS_STOP", default="US:toll
 LONG_MESSAGE_TIMEOUT_SECONDS = env.seconds("LONG_MESSAGE_TIMEOUT_SECONDS", default=180, at_least=1)
 # The maximum of SMS that a relayed message may take.
 MAX_SEGMENTS = env.number("MAX_SEGMENTS", default=6, at_least=1)
+if 0 < DAILY_BUDGET < MAX_SEGMENTS * PRICE_ESTIMATE_EUR:
+    raise ImproperlyConfigured(
+        "DAILY_BUDGET: expected 0 for no limit, or at least the estimate of the longest message, MAX_SEGMENTS times "
+        f"PRICE_ESTIMATE_EUR (EUR {MAX_SEGMENTS * PRICE_ESTIMATE_EUR}), found {DAILY_BUDGET}: such a message would stop "
+        "all sending every day."
+    )
 
 # Delivery -------------------------------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ Such a row stops no query: its field is an `Unreadable` (crypto.py). The model U
 """
 
 from collections.abc import Collection
+from contextlib import suppress
 from typing import Any, Self
 
 from django.db import models
@@ -38,6 +39,7 @@ def note_unreadable(model: type[models.Model], pk: int) -> None:
 def take_unreadable_rows() -> list[tuple[str, int]]:
     """Return the table and the id of the rows noted since the last call."""
     taken = []
-    while _met:
-        taken.append(_met.pop())
+    with suppress(KeyError):  # Another thread may take the last one.
+        while _met:
+            taken.append(_met.pop())
     return sorted(taken)

@@ -36,6 +36,8 @@ os.environ.update(
     MESSAGES_PER_PERSON_DAY="100000",
     MESSAGES_PER_CONVERSATION_MINUTE="100000",
     DAILY_BUDGET="0",
+    # Tests of exhausted pools do not wait.
+    SOFT_COOL_DOWN_SECONDS="0",
     NO_ROUTE_NOTICE="Nobody can be reached under this number.",
 )
 

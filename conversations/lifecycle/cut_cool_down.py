@@ -1,7 +1,9 @@
 """Cut a cool-down short: release a pair of an ended conversation early."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 
+from django.conf import settings
 from django.db.models import Exists, OuterRef
 
 from conversations.models import Conversation, ConversationState, LongMessage, OutboundMessage, Participant
@@ -10,7 +12,7 @@ from conversations.models.participant import ParticipantQuerySet
 from numbers.assignment.choose import eligible_numbers
 from numbers.assignment.policy import AssignmentPolicy
 from numbers.models import RealNumber, VirtualNumber
-from smsproxy.database.clock import DatabaseNow
+from smsproxy.database.clock import DatabaseNow, database_now
 
 
 def oldest_cooling_pair(
@@ -18,7 +20,8 @@ def oldest_cooling_pair(
 ) -> Participant | None:
     """Return this person's cooling pair whose conversation ended first, or None.
 
-    named: consider only the pair with this number. Two kinds of pairs are left alone:
+    named: consider only the pair with this number. Three kinds of pairs are left alone:
+    - A pair that has cooled down for less than SOFT_COOL_DOWN_SECONDS.
     - A pair whose number was replaced while its conversation is still open.
     - A pair with something unsettled, in or out. See `without_unsettled`.
     """
@@ -26,7 +29,11 @@ def oldest_cooling_pair(
     cooling: ParticipantQuerySet = person.participants.cooling()
     return (
         without_unsettled(cooling)
-        .filter(conversation__state=ConversationState.CLOSED, proxy_number__in=numbers.values("pk"))
+        .filter(
+            conversation__state=ConversationState.CLOSED,
+            conversation__closed_at__lte=database_now() - timedelta(seconds=settings.SOFT_COOL_DOWN_SECONDS),
+            proxy_number__in=numbers.values("pk"),
+        )
         .select_related("conversation", "proxy_number")
         .order_by("conversation__closed_at", "pk")
         .first()

@@ -72,6 +72,16 @@ def test_the_soft_policy_cuts_the_oldest_cool_down_short_and_records_it(create, 
     is_refused(create(ALICE, "+447700900019", on_exhausted="soft"), 409, "no_number_free")
 
 
+def test_no_cool_down_is_cut_short_in_its_first_minutes(create, cooling, settings, time_machine):
+    settings.SOFT_COOL_DOWN_SECONDS = 600
+    is_refused(create(ALICE, "+447700900005", on_exhausted="soft"), 409, "no_number_free")
+
+    later(time_machine, 420)  # The first of the three ended 60 seconds before the next, and so on.
+
+    assert given(create(ALICE, "+447700900005", on_exhausted="soft"))[0] == proxies(cooling[0])[0]
+    is_refused(create(ALICE, "+447700900006", on_exhausted="soft"), 409, "no_number_free")
+
+
 def test_the_oldest_cool_down_is_that_of_the_conversation_that_ended_first(create, cooling, settings, time_machine):
     settings.COOL_DOWN_SECONDS -= 3600
     newest = cooling[2].reopen().close()

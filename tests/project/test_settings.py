@@ -82,6 +82,10 @@ def test_a_complete_environment_starts_with_vonage():
         ({"DATABASE_URL": "nonsense"}, "DATABASE_URL: expected postgres://"),
         ({"SEND_LEASE_SECONDS": "5"}, "SEND_LEASE_SECONDS: expected more than twice CARRIER_TIMEOUT_SECONDS"),
         (
+            {"DAILY_BUDGET": "0.3"},
+            "DAILY_BUDGET: expected 0 for no limit, or at least the estimate of the longest message",
+        ),
+        (
             {"CARRIER_TIMEOUT_SECONDS": "0"},
             "CARRIER_TIMEOUT_SECONDS: expected a whole number of seconds, 1 or more; found '0'",
         ),
