@@ -313,8 +313,8 @@ MAX_SEGMENTS = env.number("MAX_SEGMENTS", default=6, at_least=1)
 if 0 < DAILY_BUDGET < MAX_SEGMENTS * PRICE_ESTIMATE_EUR:
     raise ImproperlyConfigured(
         "DAILY_BUDGET: expected 0 for no limit, or at least the estimate of the longest message, MAX_SEGMENTS times "
-        f"PRICE_ESTIMATE_EUR (EUR {MAX_SEGMENTS * PRICE_ESTIMATE_EUR}), found {DAILY_BUDGET}: such a message would stop "
-        "all sending every day."
+        f"PRICE_ESTIMATE_EUR (EUR {MAX_SEGMENTS * PRICE_ESTIMATE_EUR}), found {DAILY_BUDGET}. "
+        "Otherwise such a message would stop all sending every day."
     )
 
 # Delivery -------------------------------------------------------------------------------------------------------------

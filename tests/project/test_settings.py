@@ -83,7 +83,7 @@ def test_a_complete_environment_starts_with_vonage():
         ({"SEND_LEASE_SECONDS": "5"}, "SEND_LEASE_SECONDS: expected more than twice CARRIER_TIMEOUT_SECONDS"),
         (
             {"DAILY_BUDGET": "0.3"},
-            "DAILY_BUDGET: expected 0 for no limit, or at least the estimate of the longest message",
+            "DAILY_BUDGET: expected 0 for no limit, or at least the estimate",
         ),
         (
             {"CARRIER_TIMEOUT_SECONDS": "0"},

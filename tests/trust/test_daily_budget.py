@@ -392,7 +392,7 @@ def test_a_real_worker_stops_at_the_budget_and_sends_the_rest_once_in_order_when
     queue(to, *(f"text {index}" for index in range(9)))
     # The stub's price is EUR 0.0333.
     settings.DAILY_BUDGET = Decimal("0.17")
-    with Relays(tmp_path, stub, DAILY_BUDGET="0.17", PRICE_ESTIMATE_EUR="0.0333") as relays:
+    with Relays(tmp_path, stub, DAILY_BUDGET="0.17", PRICE_ESTIMATE_EUR="0.0333", MAX_SEGMENTS="2") as relays:
         relays.wait_for(relays.start())
         wait_until(
             lambda: account().exhausted_budget is not None and not OutboundMessage.objects.filter(state="sending")
