@@ -115,7 +115,7 @@ def explain_route(sender: str, recipient: str) -> RouteExplanation:
     number = _number(recipient)
     if participant is not None:
         charges = message_charges(participant.real_number_id, participant.conversation_id)
-        if outcome == InboundOutcome.RELAYED and LimitUsage.objects.refusal(charges):
+        if outcome == InboundOutcome.RELAYED and LimitUsage.objects.refusal(charges, at=context.now):
             outcome = InboundOutcome.LIMITED
         conversation = Conversation.objects.select_related("pool").get(pk=participant.conversation_id)
         return RouteExplanation(

@@ -9,9 +9,10 @@ recipient may opt out as well: that is checked again when the message is claimed
 """
 
 from collections.abc import Iterable
+from contextlib import nullcontext
 from enum import Enum
 
-from django.db import DataError
+from django.db import DataError, connection, transaction
 
 from conversations.intake.read_arrival import InboundContext
 from conversations.models.limit_usage import add_to_usage
@@ -135,7 +136,9 @@ def write_relayed(text: InboundText, context: InboundContext) -> RelayResult:
         "entry": str(context.entry),
     }
     try:
-        [(is_live, is_new, is_repeated, _)] = prepared.execute(_RELAY, parameters)
+        # A division by zero must not end a transaction of the caller's.
+        with transaction.atomic() if connection.in_atomic_block else nullcontext():
+            [(is_live, is_new, is_repeated, _)] = prepared.execute(_RELAY, parameters)
     except DataError:
         return RelayResult.CONFLICT
     if is_live and is_new:

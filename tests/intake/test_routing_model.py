@@ -461,7 +461,10 @@ def test_a_text_reaches_the_people_of_the_conversation_it_was_written_in_and_nob
 
 def test_the_model_says_who_held_a_pair_when_a_text_was_written():
     """Check the model itself by hand."""
-    first, second = Talk([A, B], "end", Conversation()), Talk([A, C], "end", Conversation())
+    first, second = (
+        Talk([A, B], "end", Conversation(created_at=BEGIN)),
+        Talk([A, C], "end", Conversation(created_at=BEGIN)),
+    )
     run = History(None, None)
     noon, second_of_time = BEGIN + timedelta(hours=12), timedelta(seconds=1)
     run.holds = [Hold(A, "n", first, BEGIN, released_at=noon), Hold(A, "n", second, noon)]
