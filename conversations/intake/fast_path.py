@@ -9,10 +9,9 @@ recipient may opt out as well: that is checked again when the message is claimed
 """
 
 from collections.abc import Iterable
-from contextlib import nullcontext
 from enum import Enum
 
-from django.db import DataError, connection, transaction
+from django.db import DataError
 
 from conversations.intake.read_arrival import InboundContext
 from conversations.models.limit_usage import add_to_usage
@@ -106,7 +105,10 @@ def is_available() -> bool:
 
 
 def write_relayed(text: InboundText, context: InboundContext) -> RelayResult:
-    """Record the message and queue its relays, committed on return. The context must have an author."""
+    """Record the message and queue its relays, committed on return. The context must have an author.
+
+    Call it outside any transaction: one that is open would end if a limit is used up.
+    """
     author = context.author
     if author is None:
         raise ValueError("expected an author, found none")
@@ -136,9 +138,7 @@ def write_relayed(text: InboundText, context: InboundContext) -> RelayResult:
         "entry": str(context.entry),
     }
     try:
-        # A division by zero must not end a transaction of the caller's.
-        with transaction.atomic() if connection.in_atomic_block else nullcontext():
-            [(is_live, is_new, is_repeated, _)] = prepared.execute(_RELAY, parameters)
+        [(is_live, is_new, is_repeated, _)] = prepared.execute(_RELAY, parameters)
     except DataError:
         return RelayResult.CONFLICT
     if is_live and is_new:

@@ -36,7 +36,7 @@ pytestmark = pytest.mark.django_db
 PERSON = LimitScope.PERSON
 
 
-@pytest.fixture(params=["fast", "general"])
+@pytest.fixture(params=[pytest.param("fast", marks=pytest.mark.django_db(transaction=True)), "general"])
 def text(request, monkeypatch, time_machine):
     """Return a function text(sender, to) that returns the outcome, by both ways, while the clock stands still."""
     if request.param == "general":
