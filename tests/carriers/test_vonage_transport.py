@@ -231,9 +231,9 @@ def test_a_new_process_makes_its_own_connection(stub, carrier):
 
 
 def test_the_stub_rejects_messages_when_configured_to(stub, carrier):
-    stub.behave(sms_status="7")
+    stub.behave(sms_status="6")
 
-    assert fails(PermanentFailure, lambda: carrier.send(text())).code == "7"
+    assert fails(PermanentFailure, lambda: carrier.send(text())).code == "6"
 
 
 def test_the_stub_runs_as_a_separate_process(tmp_path, settings, monkeypatch):

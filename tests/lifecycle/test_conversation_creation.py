@@ -421,7 +421,7 @@ def test_creation_for_new_people_takes_the_same_number_of_queries_at_any_group_s
     add_numbers(20)
     group = [ParticipantSpec(number=f"+44770090001{index}") for index in range(count)]
 
-    with django_assert_max_num_queries(14):
+    with django_assert_max_num_queries(15):
         create_conversation(group)
 
 
@@ -429,7 +429,7 @@ def test_creation_for_known_people_takes_three_queries_more(db, django_assert_ma
     add_numbers(8)
     talk(ALICE, BOB)
 
-    with django_assert_max_num_queries(17):
+    with django_assert_max_num_queries(18):
         talk(ALICE, BOB, notify=True)
 
 

@@ -27,6 +27,10 @@ class Gunicorn:
             "NUMBER_HASH_KEY": "a lookup key for tests only, 32 characters or more",
             "DATABASE_URL": f"sqlite:///{directory}/db.sqlite3",
             "VONAGE_SIGNATURE_SECRET": SIGNATURE_SECRET,
+            "ALLOWED_COUNTRIES": "*",
+            "MESSAGES_PER_PERSON_MINUTE": "100000",
+            "MESSAGES_PER_PERSON_DAY": "100000",
+            "MESSAGES_PER_CONVERSATION_MINUTE": "100000",
         }
 
     def __enter__(self) -> "Gunicorn":

@@ -399,7 +399,7 @@ def test_a_real_worker_stops_at_the_budget_and_sends_the_rest_once_in_order_when
         )
         assert [request["params"]["text"] for request in stub.requests] == [f"text {index}" for index in range(5)]
         assert states() == ["sent"] * 5 + ["queued"] * 4
-        assert "the daily budget of EUR 0.17 is reached" in relays.log
+        wait_until(lambda: "the daily budget of EUR 0.17 is reached" in relays.log)
 
         AccountRateLimit.grant_budget(actor="sam")
         wait_until(lambda: states() == ["sent"] * 9)

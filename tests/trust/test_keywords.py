@@ -132,7 +132,10 @@ def test_no_keyword_with_a_further_word_is_one(word, other, comes_first):
     assert text not in _KEYWORDS or text in IN_TWO_WORDS
 
 
-_IGNORED = st.text(st.characters(categories=["Po", "Ps", "Pe", "Pi", "Pf", "Pd", "Cf", "Mn", "Zs"]), max_size=15)
+# Not the mark of a missing part.
+_IGNORED = st.text(
+    st.characters(categories=["Po", "Ps", "Pe", "Pi", "Pf", "Pd", "Cf", "Mn", "Zs"]), max_size=15
+).filter(lambda text: "[...]" not in text and "[…]" not in text)
 
 
 @given(st.sampled_from(sorted(_KEYWORDS)), _IGNORED, _IGNORED)

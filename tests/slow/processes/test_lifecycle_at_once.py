@@ -56,7 +56,7 @@ def test_concurrent_creations_for_the_same_two_people_do_not_deadlock():
 
 
 def test_without_the_lock_on_people_the_constraint_alone_keeps_pairs_apart(monkeypatch):
-    monkeypatch.setattr("conversations.lifecycle.create._lock", lambda real_numbers: None)
+    monkeypatch.setattr("numbers.models.real_number.RealNumberQuerySet.lock", lambda queryset, people: None)
     add_numbers(20)
 
     made = at_once(20, lambda index: talk(ALICE, f"+4477007{index:05}"))
