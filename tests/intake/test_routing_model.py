@@ -6,7 +6,7 @@ those that the product gives, and checks that they were free. From that it says 
 
 import re
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
@@ -268,7 +268,8 @@ class History:
             hold = self.holder(sent.recipient, sent.sender)
             for token in re.findall(TOKEN, sent.text):
                 assert hold, "it came from a pair that stands for nobody"
-                assert hold.talk is self.written_in(self.texts[token]), "it came from a pair of another conversation"
+                made = self.relayed_from(self.texts[token], sent.text)
+                assert hold.talk is made, "it came from a pair of another conversation"
 
     # Checks ----------------------------------------------------------------------------------------------------------
 
@@ -306,6 +307,17 @@ class History:
         strangers = {person for each in theirs for person in each.talk.people} - {*hold.talk.people}
         return hold.talk if written_at >= hold.since - TOLERANCE and not strangers else None
 
+    def relayed_from(self, text, words):
+        """Return the conversation that may get these words of the text, or None.
+
+        Words with a gap may be relayed before the last parts came, and those do not make them older.
+        """
+        for count in range(len(text.arrivals), 0, -1):
+            known = replace(text, arrivals=text.arrivals[:count], sent=text.sent[:count])
+            if (made := self.written_in(known)) or "[...]" not in words:
+                return made
+        return None
+
     def check_relays(self):
         """Check the recipients of each relay that was queued since the last check."""
         for relay in OutboundMessage.objects.filter(kind="relay").exclude(pk__in=self.checked):
@@ -314,7 +326,7 @@ class History:
             assert person not in self.opted_out
             for token in re.findall(TOKEN, relay.text):
                 text = self.texts[token]
-                made = self.written_in(text)
+                made = self.relayed_from(text, relay.text)
                 assert made, "nobody may get it"
                 assert relay.conversation == made.row, "it went to another conversation"
                 assert person in set(made.people) - {text.person}, "it went to somebody else"
