@@ -6,7 +6,8 @@ those that the product gives, and checks that they were free. From that it says 
 
 import re
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from dataclasses import replace as changed
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
@@ -312,8 +313,8 @@ class History:
 
         Words with a gap may be relayed before the last parts came, and those do not make them older.
         """
-        for count in range(len(text.arrivals), 0, -1):
-            known = replace(text, arrivals=text.arrivals[:count], sent=text.sent[:count])
+        for known_parts in range(len(text.arrivals), 0, -1):
+            known = changed(text, arrivals=text.arrivals[:known_parts], sent=text.sent[:known_parts])
             if (made := self.written_in(known)) or "[...]" not in words:
                 return made
         return None
