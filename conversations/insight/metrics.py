@@ -17,7 +17,8 @@ from prometheus_client.registry import Collector
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from conversations.insight.status import MAX_COUNT, Status, Trouble, collect_status
+from conversations.insight.collect_status import collect_status
+from conversations.insight.status import MAX_COUNT, Status, Trouble
 from numbers.models import RealNumber, ShortageCount, VirtualNumber
 
 Figures = dict[tuple[str, ...], float]

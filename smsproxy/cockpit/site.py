@@ -8,7 +8,8 @@ from django.http import HttpRequest
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, URLResolver, path, reverse
 
-from conversations.insight.status import Trouble, collect_status
+from conversations.insight.collect_status import collect_status
+from conversations.insight.status import Trouble
 from numbers.models import VirtualNumber
 from smsproxy.cockpit.plan_page import plan_context
 from smsproxy.staff.admin import NumberSearch

@@ -9,7 +9,8 @@ from django.contrib.auth.models import Permission, User
 from django.urls import reverse
 from django.utils import timezone
 
-from conversations.insight.status import Trouble, collect_status
+from conversations.insight.collect_status import collect_status
+from conversations.insight.status import Trouble
 from numbers.models import NumberOrder, Pool, TopUp
 from numbers.provisioning.top_up import top_up_all
 from tests.support.builders import add_numbers

@@ -9,7 +9,8 @@ from conversations.delivery.circuit_breaker import FAILURE_THRESHOLD
 from conversations.delivery.claim import claim
 from conversations.delivery.heartbeat import Heartbeat
 from conversations.delivery.relay import Relay
-from conversations.insight.status import Trouble, collect_status
+from conversations.insight.collect_status import collect_status
+from conversations.insight.status import Trouble
 from conversations.models import AccountRateLimit, OutboundMessage, Worker
 from smsproxy.carriers.base import AccountFault, FaultScope, OutcomeUnknown, TemporaryFailure
 from tests.support.builders import ALICE, BOB, add_numbers, members, talk

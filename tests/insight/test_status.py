@@ -9,8 +9,9 @@ from django.db import connection
 from django.utils import timezone
 
 from conversations.delivery.relay import Relay
+from conversations.insight import collect_status as collect_status_module
 from conversations.insight import status
-from conversations.insight.status import collect_status
+from conversations.insight.collect_status import collect_status
 from conversations.models import AccountRateLimit, NumberRateLimit, OutboundMessage, Worker
 from conversations.models.outbound import MAX_RESENDS
 from numbers.models import NumberState, Pool, Shortage, VirtualNumber
@@ -239,7 +240,8 @@ def test_a_message_that_exhausted_its_resends_waits_for_staff(run, bob, worker, 
 
 
 def test_counts_are_bounded(run, bob, worker, monkeypatch):
-    monkeypatch.setattr(status, "MAX_COUNT", 3)
+    for module in (status, collect_status_module):
+        monkeypatch.setattr(module, "MAX_COUNT", 3)
     monkeypatch.setattr("conversations.management.status_table.MAX_COUNT", 3)
     queue(bob, *"abcde")
 
@@ -270,7 +272,8 @@ def test_shortages_are_reported_for_an_hour(run, time_machine):
 
 
 def test_shortages_are_counted_up_to_a_bound(monkeypatch):
-    monkeypatch.setattr(status, "MAX_COUNT", 3)
+    for module in (status, collect_status_module):
+        monkeypatch.setattr(module, "MAX_COUNT", 3)
     for _ in range(5):
         Shortage.objects.create(eligible_count=0, in_use=0, needed=1, reason="for the test")
 

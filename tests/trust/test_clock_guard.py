@@ -7,7 +7,8 @@ import pytest
 from django.db import OperationalError, connection
 
 from conversations import clock_guard
-from conversations.insight.status import Trouble, collect_status
+from conversations.insight.collect_status import collect_status
+from conversations.insight.status import Trouble
 from conversations.models import HostClock, InboundMessage
 from conversations.worker.periodic_jobs import forget_dead_workers
 from smsproxy.database.clock import database_now

@@ -13,7 +13,8 @@ from conversations.delivery.claim import claim, requeue_claim
 from conversations.delivery.relay import Relay
 from conversations.delivery.result import Result
 from conversations.delivery.results import record_all
-from conversations.insight.status import Trouble, collect_status
+from conversations.insight.collect_status import collect_status
+from conversations.insight.status import Trouble
 from conversations.models import AccountRateLimit, OutboundMessage
 from conversations.worker.periodic_jobs import fail_expired_messages, recover_leases
 from smsproxy.carriers.base import OutcomeUnknown, PermanentFailure, SendReply, SentPart, TemporaryFailure

@@ -6,9 +6,10 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from conversations.insight.collect_status import collect_status
 from conversations.insight.explain_route import explain_route
 from conversations.insight.metrics import SendingCollector
-from conversations.insight.status import Trouble, collect_status
+from conversations.insight.status import Trouble
 from conversations.intake import fast_path, long_messages, receive
 from conversations.intake.read_arrival import read_arrival
 from conversations.models import Conversation, InboundMessage, LimitUsage, OutboundMessage, Participant

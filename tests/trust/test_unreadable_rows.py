@@ -8,7 +8,8 @@ from django.test import Client
 from django.urls import reverse
 
 from conversations import clock_guard
-from conversations.insight.status import Trouble, collect_status
+from conversations.insight.collect_status import collect_status
+from conversations.insight.status import Trouble
 from conversations.lifecycle.replace_number import preview, replace
 from conversations.models import InboundMessage, LongMessage, OutboundMessage, OutboundState, Participant, UnreadableRow
 from conversations.worker import periodic_jobs

@@ -11,7 +11,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.serializers.json import DjangoJSONEncoder
 
 from conversations.delivery.relay import Relay
-from conversations.insight.status import MAX_COUNT, collect_status
+from conversations.insight.collect_status import collect_status
+from conversations.insight.status import MAX_COUNT
 from conversations.management import status_table
 from conversations.worker import process
 from conversations.worker.periodic_jobs import run_jobs
