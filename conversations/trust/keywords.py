@@ -67,10 +67,11 @@ def _normalise(text: str) -> str:
 
     Compatibility decomposition (NFKD) also turns full-width letters into plain ones.
     """
-    plain = unicodedata.normalize("NFKD", text).casefold().replace("ł", "l")
+    plain = unicodedata.normalize("NFKD", text)
     if not all(map(_is_ignored, _NOT_OF_WORDS.findall(plain))):
         return ""
-    return " ".join(_NOT_OF_WORDS.sub("", plain).split())
+    # Marks go first: the case of U+0345, a mark, is a letter.
+    return " ".join(_NOT_OF_WORDS.sub("", plain).casefold().replace("ł", "l").split())
 
 
 def _is_ignored(character: str) -> bool:
