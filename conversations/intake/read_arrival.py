@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Self
 from django.conf import settings
 
 from conversations.models import Block, Conversation, LateMessagePolicy, Participant
+from conversations.models.block import BlockedSender
 from conversations.trust.keywords import Keyword, find_keyword
 from conversations.trust.loop_breaker import Entry, find_loop
 from conversations.trust.reactions import read_reaction
@@ -24,37 +25,36 @@ from smsproxy.database.clock import from_stored
 from smsproxy.database.prepared import fetch_all
 from smsproxy.database.rows import instance
 
-_ACTIVE_BLOCK = """
-    SELECT 1 FROM conversations_block block
-    WHERE block.ended_at IS NULL AND (block.until IS NULL OR block.until > statement_timestamp())
-"""
-
-# One row for each person in the conversation of this pair of numbers, in order. Without a conversation: one row.
-# Further look-ups are subqueries: with more joins, PostgreSQL takes ten times as long to plan it.
-_READ = f"""
+# One row for each person in the conversation of this pair of numbers, with the author's first. Without a conversation:
+# one row. An author with a number that has been replaced is there too, besides their present self.
+#
+# Further look-ups are subqueries: with more joins, PostgreSQL takes ten times as long to plan it. Those that concern
+# the author are made for the first row only.
+_READ = """
     SELECT
         statement_timestamp(),
         EXISTS (
             SELECT 1 FROM numbers_virtualnumber own
             WHERE own.number_hash = %(sender_hash)s AND (own.is_rented OR own.state = 'ordered')
         ),
-        EXISTS ({_ACTIVE_BLOCK} AND block.person_id = sender.id AND block.other_id IS NULL),
-        EXISTS ({_ACTIVE_BLOCK} AND block.prefix <> ''),
+        CASE WHEN author.id IS NULL OR author.id = member.id THEN EXISTS (
+            SELECT 1 FROM conversations_block block
+            WHERE block.ended_at IS NULL AND (block.until IS NULL OR block.until > statement_timestamp())
+            AND (block.person_id = sender.id OR block.other_id = sender.id OR block.prefix <> '')
+        ) END,
         sender.id, sender.opted_out_at,
-        proxy.id, proxy.number, proxy.can_sms,
-        author.id, author.position, author.label, author.conversation_id, author.real_number_id, author.proxy_number_id,
-        author.replaced_by_id, author.release_at, author.released_at, author.created_at,
+        proxy.id, proxy.number, proxy.can_sms, proxy.is_rented,
         conversation.id, conversation.state, conversation.expires_at, conversation.idle_ttl, conversation.idle_at,
         conversation.late_messages, conversation.route_version, conversation.held_at,
-        (SELECT recent FROM conversations_limitusage WHERE scope = 'conversation' AND subject_id = conversation.id),
-        member_number.id, member_number.number, member_number.is_rented,
+        CASE WHEN author.id = member.id THEN (
+            SELECT recent FROM conversations_limitusage WHERE scope = 'conversation' AND subject_id = conversation.id
+        ) END,
         member.id, member.position, member.label, member.conversation_id, member.real_number_id, member.proxy_number_id,
-        member.replaced_by_id, member.release_at, member.released_at,
-        (SELECT opted_out_at FROM numbers_realnumber WHERE id = member.real_number_id),
-        EXISTS ({_ACTIVE_BLOCK} AND (
-            block.person_id = sender.id AND block.other_id = member.real_number_id
-            OR block.person_id = member.real_number_id AND block.other_id = sender.id
-        ))
+        member.replaced_by_id, member.release_at, member.released_at, member.created_at,
+        member_number.id, member_number.number, member_number.is_rented,
+        CASE WHEN author.id <> member.id THEN (
+            SELECT opted_out_at FROM numbers_realnumber WHERE id = member.real_number_id
+        ) END
     FROM (SELECT 1) AS arrival
     LEFT JOIN numbers_virtualnumber proxy ON proxy.number_hash = %(recipient_hash)s
     LEFT JOIN numbers_realnumber sender ON sender.number_hash = %(sender_hash)s
@@ -62,11 +62,14 @@ _READ = f"""
         AND author.proxy_number_id = proxy.id AND author.released_at IS NULL
     LEFT JOIN conversations_conversation conversation ON conversation.id = author.conversation_id
     LEFT JOIN conversations_participant member ON member.conversation_id = conversation.id
-        AND member.replaced_by_id IS NULL
+        AND (member.replaced_by_id IS NULL OR member.id = author.id)
     LEFT JOIN numbers_virtualnumber member_number ON member_number.id = member.proxy_number_id
-    ORDER BY member.position
-"""  # noqa: S608 - constants only
-_NUMBER = ("id", "number", "can_sms")
+    ORDER BY author.id <> member.id, member.position
+"""
+_FLAGS = ("is_loop", "has_blocks")
+_PERSON = ("id", "opted_out_at")
+_NUMBER = ("id", "number", "can_sms", "is_rented")
+_CONVERSATION = ("id", "state", "expires_at", "idle_ttl", "idle_at", "late_messages", "route_version", "held_at")
 _PARTICIPANT = (
     "id",
     "position",
@@ -77,15 +80,11 @@ _PARTICIPANT = (
     "replaced_by_id",
     "release_at",
     "released_at",
+    "created_at",
 )
-_AUTHOR = (*_PARTICIPANT, "created_at")
-_CONVERSATION = ("id", "state", "expires_at", "idle_ttl", "idle_at", "late_messages", "route_version", "held_at")
 _MEMBER_NUMBER = ("id", "number", "is_rented")
-_PERSON = ("id", "opted_out_at")
-_FLAGS = ("is_loop", "is_blocked", "has_blocked_prefixes")
 _TABLES = (
-    ("now",), _FLAGS, _PERSON, _NUMBER, _AUTHOR, _CONVERSATION, ("recent",),
-    _MEMBER_NUMBER, _PARTICIPANT, ("opted_out_at", "is_blocked_pair"),
+    ("now",), _FLAGS, _PERSON, _NUMBER, _CONVERSATION, ("recent",), _PARTICIPANT, _MEMBER_NUMBER, ("opted_out_at",),
 )  # fmt: skip
 
 
@@ -191,12 +190,13 @@ def read_arrival(
             "recipient_hash": number_hash(recipient),
         },
     )
-    [stored_now], flags, person, number, author, conversation, [recent], *_ = _split(rows[0])
-    is_loop, is_blocked, has_blocked_prefixes = flags
+    [stored_now], flags, person, number, conversation, [recent], author, *_ = _split(rows[0])
+    is_loop, has_blocks = flags
     now = from_stored(stored_now)
     # A time that the carrier dates ahead decides nothing.
     written_at = min(written_at or now, now)
     virtual_number = instance(VirtualNumber, _NUMBER, number) if number[0] is not None else None
+    blocked = Block.objects.of_sender(person[0], sender) if has_blocks else BlockedSender()
     context = InboundContext(
         now=now,
         text=text,
@@ -204,25 +204,25 @@ def read_arrival(
         virtual_number=virtual_number,
         sender=instance(RealNumber, _PERSON, person) if person[0] is not None else None,
         written_at=written_at,
-        is_blocked=bool(is_blocked or (has_blocked_prefixes and sender and Block.objects.has_prefix_of(sender))),
+        is_blocked=blocked.towards_everybody,
     )
     if is_loop or virtual_number is None or author[0] is None:
         return context
-    participant = instance(Participant, _AUTHOR, author)
+    participant = instance(Participant, _PARTICIPANT, author)
     if participant.is_younger_than(written_at, first_part_at=first_part_at):
         earliest = min(written_at, first_part_at or written_at)
         return replace(context, too_young=participant, predecessor=participant.predecessor(earliest))
     participant.proxy_number = virtual_number
     participant.conversation = instance(Conversation, _CONVERSATION, conversation)
-    members = [_Member.from_row(row) for row in rows]
+    members = [_Member.from_row(row) for row in rows[1:]]
     others = [member for member in members if member.participant.real_number_id != participant.real_number_id]
     return replace(
         context,
         author=participant,
         others=[other.participant for other in others],
-        recipients=[other.participant for other in others if not (other.has_opted_out or other.is_blocked)],
+        recipients=[other.participant for other in others if other.may_receive(blocked)],
         has_opted_out_recipient=any(other.has_opted_out for other in others),
-        has_lost_number=any(member.has_lost_number for member in members),
+        has_lost_number=any(map(_has_lost_number, [participant, *(member.participant for member in members)])),
         recent=recent or "",
     )
 
@@ -256,19 +256,23 @@ def _split(row: Sequence[Any]) -> list[list[Any]]:
 
 
 class _Member(NamedTuple):
-    """A person in the conversation. is_blocked: staff blocked this person and the sender towards each other."""
+    """A person in the conversation, but not the author."""
 
     participant: Participant
     has_opted_out: bool
-    is_blocked: bool
 
     @classmethod
     def from_row(cls, row: Sequence[Any]) -> Self:
-        *_, number, member, [opted_out_at, is_blocked_pair] = _split(row)
+        *_, member, number, [opted_out_at] = _split(row)
         participant = instance(Participant, _PARTICIPANT, member)
         participant.proxy_number = instance(VirtualNumber, _MEMBER_NUMBER, number)
-        return cls(participant, has_opted_out=opted_out_at is not None, is_blocked=bool(is_blocked_pair))
+        return cls(participant, has_opted_out=opted_out_at is not None)
 
-    @property
-    def has_lost_number(self) -> bool:
-        return self.participant.released_at is not None or not self.participant.proxy_number.is_rented
+    def may_receive(self, blocked: BlockedSender) -> bool:
+        return not (self.has_opted_out or self.participant.real_number_id in blocked.towards)
+
+
+def _has_lost_number(participant: Participant) -> bool:
+    """Return whether this present number of the participant may be somebody's in another conversation."""
+    is_present = participant.replaced_by_id is None
+    return is_present and (participant.released_at is not None or not participant.proxy_number.is_rented)

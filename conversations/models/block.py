@@ -1,6 +1,6 @@
 """Blocks by staff: whose messages are not passed on, and until when."""
 
-from typing import ClassVar, Self
+from typing import ClassVar, NamedTuple, Self
 
 from django.db import models
 from django.utils import timezone
@@ -23,13 +23,30 @@ class BlockQuerySet(models.QuerySet["Block"]):
             return self.filter(person=person, other=None, prefix=prefix)
         return self.filter(models.Q(person=person, other=other) | models.Q(person=other, other=person))
 
-    def has_prefix_of(self, number: str) -> bool:
-        """Return whether a blocked prefix begins this E.164 number, in its own or in the canonical spelling.
+    def of_sender(self, person_id: int | None, number: str | None) -> "BlockedSender":
+        """Return towards whom this person is blocked. person_id: None if we do not know them. number: E.164, or None.
 
         Staff block few prefixes: all of them are read.
         """
-        prefixes = tuple(self.active().exclude(prefix="").values_list("prefix", flat=True))
-        return begins(prefixes, number)
+        concerned = ~models.Q(prefix="")
+        if person_id is not None:
+            concerned |= models.Q(person=person_id) | models.Q(other=person_id)
+        towards_everybody, people = False, set()
+        for prefix, *pair in self.active().filter(concerned).values_list("prefix", "person", "other"):
+            if prefix:
+                towards_everybody |= number is not None and begins((prefix,), number)
+            elif pair[1] is None:
+                towards_everybody = True
+            else:
+                people |= set(pair) - {person_id}
+        return BlockedSender(towards_everybody, frozenset(people))
+
+
+class BlockedSender(NamedTuple):
+    """Towards whom a person is blocked: everybody, or these people, by their ids."""
+
+    towards_everybody: bool = False
+    towards: frozenset[int] = frozenset()
 
 
 def begins(prefixes: tuple[str, ...], number: str) -> bool:
