@@ -4,12 +4,13 @@ import logging
 import threading
 from contextlib import suppress
 
-from django.db import DatabaseError, InterfaceError, connection, connections
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, connection, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 log = logging.getLogger(__name__)
 
 CHANNEL = "smsproxy_outbox"
+_NOTIFY = f"NOTIFY {CHANNEL}".encode()
 # Set when a message was queued. The worker in this process waits for it.
 wake = threading.Event()
 
@@ -25,8 +26,11 @@ def wake_workers() -> None:
     """
     wake.set()
     if connection.vendor == "postgresql":
-        with suppress(DatabaseError, InterfaceError), connection.cursor() as cursor:
-            cursor.execute(f"NOTIFY {CHANNEL}")
+        ours = connections[DEFAULT_DB_ALIAS]
+        with suppress(DatabaseError, InterfaceError), ours.wrap_database_errors:
+            ours.ensure_connection()
+            # Without a cursor, which takes four times as long: each inbound message comes here.
+            ours.connection.pgconn.exec_(_NOTIFY)
 
 
 class Listener(threading.Thread):
