@@ -139,8 +139,12 @@ def find_loop(recent: str, present: Entry) -> str:
 
 
 def _may_be_a_machine(recent: str, present: Entry) -> bool:
-    """Return whether the present message repeats a text or is fast: without parsing the memory for most messages."""
-    if not recent:
+    """Return whether another side wrote, and the present message repeats a text or is fast.
+
+    It parses no memory for most messages.
+    """
+    sides = recent[::_WIDTH]
+    if not sides.replace(str(present.position), ""):
         return False
     is_repeat = present.letters >= SHORTEST_ECHO and f"{present.position}{present.digest}" in recent
     return is_repeat or _is_fast([Entry.parse(recent[-_WIDTH:]), present])
