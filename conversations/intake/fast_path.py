@@ -113,14 +113,16 @@ def write_relayed(text: InboundText, context: InboundContext) -> RelayResult:
     if author is None:
         raise ValueError("expected an author, found none")
     token = encrypt(text.text)
-    of_conversation, of_person = message_charges(author.real_number_id, author.conversation.pk)
+    of_conversation, of_person = (
+        charge.seconds for charge in message_charges(author.real_number_id, author.conversation.pk)
+    )
     parameters = {
         "now": context.now,
         "seconds": context.now.timestamp(),
-        "conversation_short": of_conversation.seconds[0],
-        "conversation_long": of_conversation.seconds[1],
-        "person_short": of_person.seconds[0],
-        "person_long": of_person.seconds[1],
+        "conversation_short": of_conversation[0],
+        "conversation_long": of_conversation[1],
+        "person_short": of_person[0],
+        "person_long": of_person[1],
         "conversation": author.conversation.pk,
         "route_version": author.conversation.route_version,
         "carrier_message_id": text.carrier_message_id,

@@ -464,7 +464,7 @@ def test_in_any_order_and_with_any_duplicates_each_message_is_relayed_once_witho
     OutboundMessage.objects.all().delete()
     InboundMessage.objects.all().delete()
     LongMessage.objects.all().delete()
-    LimitUsage.objects.all().delete()  # else the loop breaker remembers the examples before
+    LimitUsage.objects.all().delete()  # The loop breaker would remember the examples before.
     lengths, order = come
     bobs = RealNumber.objects.get_or_create_many([BOB])[BOB].participants.get().proxy_number.number
     texts = [

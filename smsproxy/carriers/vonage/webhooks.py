@@ -23,7 +23,8 @@ _NETWORK = re.compile(r"[0-9A-Za-z]{1,10}")
 _DIGITS = re.compile(r"[1-9][0-9]{6,14}")
 _GROUP = re.compile(r"[0-9A-Za-z]{1,20}")
 _COUNT = re.compile(r"[0-9]{1,3}")
-_TIME_FORMAT = "%Y-%m-%d %H:%M:%S"  # UTC
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}")  # UTC
+_TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
 
 _STATUSES = {
     "accepted": ReceiptStatus.ACCEPTED,
@@ -184,9 +185,11 @@ def _place(params: Mapping[str, str]) -> tuple[str, int, int]:
 
 
 def _time(text: str) -> datetime | None:
+    if not _TIME.fullmatch(text):
+        return None
     try:
-        return datetime.strptime(text, _TIME_FORMAT).replace(tzinfo=UTC)
-    except ValueError:
+        return datetime.fromisoformat(text).replace(tzinfo=UTC)
+    except ValueError:  # For example the 30th of February.
         return None
 
 
