@@ -5,17 +5,19 @@ where STOP was texted, in any other when they next write. They never learn why.
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db.models import prefetch_related_objects
 
 from conversations.delivery.opt_out import opt_out
 from conversations.delivery.outbox import queue_keyword_answer, queue_notice_once
-from conversations.models import MessageKind, OutboundMessage, Participant
+from conversations.models import LimitScope, MessageKind, OutboundMessage, Participant
+from conversations.models.limit_usage import DAY, HOUR
 from conversations.trust.keywords import Keyword
 from conversations.trust.limits import may_answer_keyword
 from numbers.models import RealNumber, VirtualNumber
+from smsproxy.database.clock import database_now
 from smsproxy.states import StaleState
 
 
@@ -68,8 +70,7 @@ def _stop(
         text, key = _notice(about, person, to)
         if text:
             queue_notice_once(key, to.proxy_number, to.real_number, text)
-    if number and not _carrier_answers(number) and may_answer_keyword(person):
-        _answer(person, number, settings.STOP_ANSWER)
+    _answer_change(person, number, settings.STOP_ANSWER)
 
 
 def _start(person: RealNumber, number: VirtualNumber | None, sent_at: datetime | None) -> None:
@@ -80,8 +81,25 @@ def _start(person: RealNumber, number: VirtualNumber | None, sent_at: datetime |
         person.opt_in(reason="texted START")
     except StaleState:
         return  # Another START came first.
-    if number and not _carrier_answers(number) and may_answer_keyword(person):
-        _answer(person, number, settings.START_ANSWER)
+    _answer_change(person, number, settings.START_ANSWER)
+
+
+def _answer_change(person: RealNumber, number: VirtualNumber | None, template: str) -> None:
+    """Answer a STOP or START that has just changed whether the person gets messages."""
+    if number and not _carrier_answers(number) and _changes_seldom(person):
+        _answer(person, number, template)
+
+
+def _changes_seldom(person: RealNumber) -> bool:
+    """Return whether the latest change is within the limits of answers.
+
+    The changes themselves are counted, so answers to HELP never use up the answer to a STOP.
+    """
+    now = database_now()
+    return all(
+        not most or person.events.filter(created_at__gt=now - timedelta(seconds=period)).count() <= most
+        for period, most in zip((HOUR, DAY), LimitScope.KEYWORD_ANSWERS.limits, strict=True)
+    )
 
 
 def _answer(person: RealNumber, number: VirtualNumber | None, template: str) -> None:
