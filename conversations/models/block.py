@@ -24,7 +24,7 @@ class BlockQuerySet(models.QuerySet["Block"]):
         return self.filter(models.Q(person=person, other=other) | models.Q(person=other, other=person))
 
     def has_prefix_of(self, number: str) -> bool:
-        """Return whether a blocked prefix begins this E.164 number, in its own or in the canonical spelling.
+        """Return whether a blocked prefix begins this E.164 number, in its canonical spelling.
 
         Staff block few prefixes: all of them are read.
         """
@@ -33,8 +33,8 @@ class BlockQuerySet(models.QuerySet["Block"]):
 
 
 def begins(prefixes: tuple[str, ...], number: str) -> bool:
-    """Return whether one of these prefixes begins this E.164 number, in its own or in the canonical spelling."""
-    return number.startswith(prefixes) or canonical(number).startswith(prefixes)
+    """Return whether one of these prefixes begins this E.164 number, in its canonical spelling."""
+    return canonical(number).startswith(prefixes)
 
 
 class Block(models.Model):
