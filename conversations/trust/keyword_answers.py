@@ -14,6 +14,7 @@ from conversations.delivery.opt_out import opt_out
 from conversations.delivery.outbox import queue_keyword_answer, queue_notice_once
 from conversations.models import LimitScope, MessageKind, OutboundMessage, Participant
 from conversations.models.limit_usage import DAY, HOUR
+from conversations.trust.destinations import is_destination
 from conversations.trust.keywords import Keyword
 from conversations.trust.limits import may_answer_keyword
 from numbers.models import RealNumber, VirtualNumber
@@ -36,14 +37,15 @@ def answer_keyword(
     """
     # Keywords of one person are processed one by one, so that each counts the answers to the others.
     person = RealNumber.objects.select_for_update(no_key=True).only("opted_out_at").get(pk=person.pk)
+    answers_from = _answering_number(person, number, author)
     match keyword:
         case Keyword.STOP:
-            _stop(person, number, author, sent_at)
+            _stop(person, answers_from, author, sent_at)
         case Keyword.START:
-            _start(person, number, sent_at)
+            _start(person, answers_from, sent_at)
         case Keyword.HELP:
-            if may_answer_keyword(person):
-                _answer(person, number, settings.HELP_ANSWER)
+            if answers_from and may_answer_keyword(person):
+                _answer(person, answers_from, settings.HELP_ANSWER)
 
 
 def opted_out_notice(to: Participant, others: Sequence[Participant]) -> tuple[str, str]:
@@ -58,6 +60,18 @@ def opted_out_notice(to: Participant, others: Sequence[Participant]) -> tuple[st
     return _notice(about, people[about.real_number_id], to)
 
 
+def _answering_number(
+    person: RealNumber, number: VirtualNumber | None, author: Participant | None
+) -> VirtualNumber | None:
+    """Return the number that answers this person, or None if none does.
+
+    A stranger's number may be one that costs much to answer.
+    """
+    if number is None or not number.can_sms:
+        return None
+    return number if author or is_destination(person.number, number.pool) else None
+
+
 def _stop(
     person: RealNumber, number: VirtualNumber | None, author: Participant | None, sent_at: datetime | None
 ) -> None:
@@ -65,7 +79,7 @@ def _stop(
         # By the carrier's time, a START that was sent before this STOP and arrives after it is recognised.
         cancelled = opt_out(person, reason="texted STOP", since=sent_at)
     except StaleState:
-        return  # Opted out already, and answered then.
+        return  # Opted out already: by a STOP that was answered, or by the carrier.
     for to, about in _counterparts(author, cancelled):
         text, key = _notice(about, person, to)
         if text:
@@ -102,8 +116,8 @@ def _changes_seldom(person: RealNumber) -> bool:
     )
 
 
-def _answer(person: RealNumber, number: VirtualNumber | None, template: str) -> None:
-    if not template or number is None or not number.can_sms:
+def _answer(person: RealNumber, number: VirtualNumber, template: str) -> None:
+    if not template:
         return
     names = {
         "{operator}": settings.OPERATOR_NAME or "This service",
