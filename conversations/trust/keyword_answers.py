@@ -139,7 +139,8 @@ def _counterparts(
 ) -> list[tuple[Participant, Participant]]:
     """Return whom to tell, each with the person who opted out as a participant of the same conversation.
 
-    They are the others in the conversation of the STOP, and the authors of messages that were just cancelled.
+    They are the others in the conversation of the STOP, and the authors of messages that were just cancelled. In a
+    conversation on hold nobody is told: a machine may answer that.
     """
     about: dict[int, Participant] = {}
     relays = [message for message in cancelled if message.kind == MessageKind.RELAY]
@@ -149,12 +150,13 @@ def _counterparts(
     for wrote in authors.distinct():
         if wrote.conversation_id in by_conversation:
             about[wrote.current.pk] = by_conversation[wrote.conversation_id]
-    if author and author.conversation.is_live() and author.conversation.held_at is None:
+    if author and author.conversation.is_live():
         about |= {other.pk: author for other in author.others().select_related(None)}
     # A released number may stand for another conversation of the same person.
-    told = Participant.objects.unreleased().filter(pk__in=about).select_related("proxy_number", "real_number")
+    told = Participant.objects.unreleased().filter(pk__in=about, conversation__held_at=None)
     # The number itself is not needed: one that cannot be decrypted must not stop a STOP.
-    return [(to, about[to.pk]) for to in told.defer("real_number__number")]
+    told = told.select_related("proxy_number", "real_number").defer("real_number__number")
+    return [(to, about[to.pk]) for to in told]
 
 
 def _notice(about: Participant, person: RealNumber, to: Participant) -> tuple[str, str]:
