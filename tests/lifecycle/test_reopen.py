@@ -1,5 +1,7 @@
 """A conversation reopens only with people with whom it could begin."""
 
+from typing import Any
+
 import pytest
 from django.db import connection
 
@@ -10,7 +12,7 @@ from tests.support.builders import ALICE, BOB, CHARLIE, add_numbers, members, ta
 from tests.support.opt_outs import person
 
 pytestmark = pytest.mark.django_db
-WHO = {"reason": "threats, reported by the other person", "actor": "sam"}
+WHO: dict[str, Any] = {"reason": "threats, reported by the other person", "actor": "sam"}
 
 
 @pytest.fixture
