@@ -57,3 +57,7 @@ RULES: Mapping[str, Sequence[Rule]] = {
     "+229": _BENIN,
 }
 """The rules by calling code. The first one that fits a number applies."""
+
+# A mobile 1 or 9, a mobile of eight digits, and digits that the new plans give to nobody.
+OTHER_BEGINNINGS = re.compile(r"\+521|\+549|\+55[1-9]{2}[6-8]|\+225(?:[3-7]|[89][1-9]|[02][02-4689])|\+229[24-9]")
+"""How no canonical number begins, and other spellings do. Argentina's 15 after an area code cannot be recognised."""

@@ -4,7 +4,7 @@ import re
 
 import phonenumbers
 
-from smsproxy.numbering_plans import RULES
+from smsproxy.numbering_plans import OTHER_BEGINNINGS, RULES
 
 E164_EXAMPLE = "+447700900001"
 MAX_DIGITS = 15
@@ -53,6 +53,22 @@ def canonical(number: str) -> str:
         if pattern.fullmatch(number):
             return pattern.sub(spelling, number)
     return number
+
+
+def canonical_prefixes(prefix: str) -> list[str]:
+    """Return how numbers begin in their canonical spelling, if only other spellings begin with this prefix.
+
+    For any other prefix, return an empty list. A rule keeps the end of a number, so examples show what it does to the
+    beginning.
+    """
+    found = set()
+    if OTHER_BEGINNINGS.match(prefix):
+        for length in range(MAX_DIGITS + 2 - len(prefix)):
+            for digit in "0123456789":
+                number = canonical(prefix + digit * length)
+                if number != prefix + digit * length:
+                    found.add(number[: len(number) - length])
+    return sorted(found)
 
 
 def country_of(number: str) -> str:

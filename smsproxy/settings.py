@@ -266,7 +266,7 @@ MESSAGES_PER_CONVERSATION_MINUTE = env.number("MESSAGES_PER_CONVERSATION_MINUTE"
 # to one person a day. The person may be a machine that answers each of them.
 NOTICES_PER_NUMBER_HOUR = env.number("NOTICES_PER_NUMBER_HOUR", default=1)
 NOTICES_PER_PERSON_DAY = env.number("NOTICES_PER_PERSON_DAY", default=20)
-# Answers to STOP, START and HELP.
+# Answers to HELP, and as many to STOP and START together.
 KEYWORD_ANSWERS_PER_PERSON_HOUR = env.number("KEYWORD_ANSWERS_PER_PERSON_HOUR", default=5)
 KEYWORD_ANSWERS_PER_PERSON_DAY = env.number("KEYWORD_ANSWERS_PER_PERSON_DAY", default=20)
 CONFIRMATIONS_PER_PERSON_DAY = env.number("CONFIRMATIONS_PER_PERSON_DAY", default=100)

@@ -20,6 +20,7 @@ from conversations.api.serializers import (
     NoOptionsSerializer,
 )
 from conversations.lifecycle.create import create_conversation, dry_run
+from conversations.lifecycle.reopen import reopen_conversation
 from conversations.lifecycle.request import (
     CannotCreate,
     ContentionError,
@@ -164,7 +165,9 @@ class ReopenConversation(APIView):
         NoOptionsSerializer(data=request.data).is_valid(raise_exception=True)
         conversation = get_object_or_404(Conversation.objects.with_participants(), public_id=public_id)
         try:
-            conversation.reopen(actor=f"API key {caller(request).name}")
+            reopen_conversation(conversation, actor=f"API key {caller(request).name}")
+        except CannotCreate as error:
+            raise _problem(error, conversation.current_participants[error.position].label) from None
         except StaleState:
             conversation.refresh_from_db()
             if not conversation.is_live():

@@ -100,8 +100,7 @@ class InboundContext:
     others: the other participants. recipients: those of them who may get it. An opt-out or a blocked pair excludes one.
     has_lost_number: somebody in the conversation has a number that may be somebody's in another conversation.
     has_opted_out_recipient: one of the others has opted out.
-    is_blocked: staff blocked the sender, or a prefix of their number. recent: the memory of the
-    loop breaker.
+    is_blocked: staff blocked the sender, or a prefix of their number. recent: the memory of the loop breaker.
     """
 
     now: datetime

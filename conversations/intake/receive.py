@@ -175,10 +175,11 @@ def _queue_notice(message: InboundMessage, context: InboundContext) -> None:
             notice, dedup_key = opted_out_notice(context.author, context.others) if context.author else ("", "")
             if notice:
                 queue_notice_once(dedup_key, number, sender, notice)
-        case InboundOutcome.NO_ROUTE if not is_destination(sender.number, number.pool):
-            """A stranger's number may be one that costs much to answer."""
         case _:
-            queue_answer(number, sender, _notice(message, context))
+            notice = _notice(message, context)
+            # A stranger's number may be one that costs much to answer.
+            if notice and (context.author or is_destination(sender.number, number.pool)):
+                queue_answer(number, sender, notice)
 
 
 def _notice(message: InboundMessage, context: InboundContext) -> str:

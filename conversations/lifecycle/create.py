@@ -61,11 +61,7 @@ def create_conversation(
     terms = terms or ConversationSpec()
     if request_id is not None and (made := _find_existing(created_by, request_id)):
         return made
-    _reject_labels(people)
-    _reject_duplicates(people)
-    _refuse_virtual_numbers(people)
-    _refuse_destinations(people, terms.policy.pool)
-    _refuse_blocked(people)
+    _check_people(people, terms.policy.pool)
     if created_by is not None:
         _refuse_over_limit(people, created_by)
     answers = _look_up_phones(people)
@@ -87,10 +83,7 @@ def dry_run(people: Sequence[ParticipantSpec], policy: AssignmentPolicy) -> list
     A creation at the same moment takes these numbers, or others of the same rank.
     Raises CannotCreate or ContentionError, as the creation would.
     """
-    _reject_duplicates(people)
-    _refuse_virtual_numbers(people)
-    _refuse_destinations(people, policy.pool)
-    _refuse_blocked(people)
+    _check_people(people, policy.pool)
     for _ in range(_MAX_ATTEMPTS):
         with suppress(Conflict), transaction.atomic():
             known = RealNumber.objects.by_number(person.number for person in people)
@@ -141,6 +134,15 @@ def _find_existing(created_by: ApiKey | None, request_id: IdempotencyKey) -> Con
     if made is not None and made.request_hash != request_id.hash:
         raise IdempotencyKeyReused
     return made
+
+
+def _check_people(people: Sequence[ParticipantSpec], pool: Pool | None) -> None:
+    """Raise CannotCreate if one of these people makes the conversation impossible. Nothing is locked or paid for."""
+    _reject_labels(people)
+    _reject_duplicates(people)
+    _refuse_virtual_numbers(people)
+    _refuse_destinations(people, pool)
+    _refuse_blocked(people)
 
 
 def _reject_labels(people: Sequence[ParticipantSpec]) -> None:

@@ -50,8 +50,8 @@ class BlockedSender(NamedTuple):
 
 
 def begins(prefixes: tuple[str, ...], number: str) -> bool:
-    """Return whether one of these prefixes begins this E.164 number, in its own or in the canonical spelling."""
-    return number.startswith(prefixes) or canonical(number).startswith(prefixes)
+    """Return whether one of these prefixes begins this E.164 number, in its canonical spelling."""
+    return canonical(number).startswith(prefixes)
 
 
 class Block(models.Model):

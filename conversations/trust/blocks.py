@@ -23,6 +23,7 @@ from numbers.models import RealNumber
 from smsproxy.crypto import decrypt
 from smsproxy.database.clock import database_now
 from smsproxy.logs import redact
+from smsproxy.phone import canonical_prefixes
 from smsproxy.states import StaleState
 
 PREFIX_DIGITS = (2, 11)
@@ -109,11 +110,18 @@ def checked_until(until: datetime | None) -> datetime | None:
 
 
 def checked_prefix(prefix: str, *, accept_wide: bool = False) -> str:
-    """Return the prefix without spaces. Raises CannotBlock if it is none, or most of a country and not accepted so."""
+    """Return the prefix without spaces.
+
+    Raises CannotBlock if it is none, begins no canonical number, or covers most of a country and is not accepted so.
+    """
     prefix = prefix.replace(" ", "")
     least, most = PREFIX_DIGITS
     if not re.fullmatch(rf"\+[0-9]{{{least},{most}}}", prefix):
         raise CannotBlock("prefix", f"expected “+” and {least} to {most} digits, such as +88213")
+    if instead := canonical_prefixes(prefix):
+        raise CannotBlock(
+            "prefix", f"expected the canonical spelling of these numbers, found another. Type: {' or '.join(instead)}"
+        )
     if not accept_wide and (countries := widely_covered(prefix)):
         told = ", ".join(countries[:5]) + (" and more" if len(countries) > 5 else "")
         raise CannotBlock(

@@ -5,17 +5,20 @@ where STOP was texted, in any other when they next write. They never learn why.
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db.models import prefetch_related_objects
 
 from conversations.delivery.opt_out import opt_out
 from conversations.delivery.outbox import queue_keyword_answer, queue_notice_once
-from conversations.models import MessageKind, OutboundMessage, Participant
+from conversations.models import LimitScope, MessageKind, OutboundMessage, Participant
+from conversations.models.limit_usage import DAY, HOUR
+from conversations.trust.destinations import is_destination
 from conversations.trust.keywords import Keyword
-from conversations.trust.limits import may_answer_keyword
+from conversations.trust.limits import may_answer_help
 from numbers.models import RealNumber, VirtualNumber
+from smsproxy.database.clock import database_now
 from smsproxy.states import StaleState
 
 
@@ -34,14 +37,15 @@ def answer_keyword(
     """
     # Keywords of one person are processed one by one, so that each counts the answers to the others.
     person = RealNumber.objects.select_for_update(no_key=True).only("opted_out_at").get(pk=person.pk)
+    answers_from = _answering_number(person, number, author)
     match keyword:
         case Keyword.STOP:
-            _stop(person, number, author, sent_at)
+            _stop(person, answers_from, author, sent_at)
         case Keyword.START:
-            _start(person, number, sent_at)
+            _start(person, answers_from, sent_at)
         case Keyword.HELP:
-            if may_answer_keyword(person):
-                _answer(person, number, settings.HELP_ANSWER)
+            if answers_from and may_answer_help(person):
+                _answer(person, answers_from, settings.HELP_ANSWER)
 
 
 def opted_out_notice(to: Participant, others: Sequence[Participant]) -> tuple[str, str]:
@@ -56,6 +60,18 @@ def opted_out_notice(to: Participant, others: Sequence[Participant]) -> tuple[st
     return _notice(about, people[about.real_number_id], to)
 
 
+def _answering_number(
+    person: RealNumber, number: VirtualNumber | None, author: Participant | None
+) -> VirtualNumber | None:
+    """Return the number that answers this person, or None if none does.
+
+    A stranger's number may be one that costs much to answer.
+    """
+    if number is None or not number.can_sms:
+        return None
+    return number if author or is_destination(person.number, number.pool) else None
+
+
 def _stop(
     person: RealNumber, number: VirtualNumber | None, author: Participant | None, sent_at: datetime | None
 ) -> None:
@@ -63,13 +79,12 @@ def _stop(
         # By the carrier's time, a START that was sent before this STOP and arrives after it is recognised.
         cancelled = opt_out(person, reason="texted STOP", since=sent_at)
     except StaleState:
-        return  # Opted out already, and answered then.
+        return  # Opted out already: by a STOP that was answered, or by the carrier.
     for to, about in _counterparts(author, cancelled):
         text, key = _notice(about, person, to)
         if text:
             queue_notice_once(key, to.proxy_number, to.real_number, text)
-    if number and not _carrier_answers(number) and may_answer_keyword(person):
-        _answer(person, number, settings.STOP_ANSWER)
+    _answer_change(person, number, settings.STOP_ANSWER)
 
 
 def _start(person: RealNumber, number: VirtualNumber | None, sent_at: datetime | None) -> None:
@@ -80,12 +95,29 @@ def _start(person: RealNumber, number: VirtualNumber | None, sent_at: datetime |
         person.opt_in(reason="texted START")
     except StaleState:
         return  # Another START came first.
-    if number and not _carrier_answers(number) and may_answer_keyword(person):
-        _answer(person, number, settings.START_ANSWER)
+    _answer_change(person, number, settings.START_ANSWER)
 
 
-def _answer(person: RealNumber, number: VirtualNumber | None, template: str) -> None:
-    if not template or number is None or not number.can_sms:
+def _answer_change(person: RealNumber, number: VirtualNumber | None, template: str) -> None:
+    """Answer a STOP or START that has just changed whether the person gets messages."""
+    if number and not _carrier_answers(number) and _changes_seldom(person):
+        _answer(person, number, template)
+
+
+def _changes_seldom(person: RealNumber) -> bool:
+    """Return whether the latest change is within the limits of answers.
+
+    The changes themselves are counted, so answers to HELP never use up the answer to a STOP.
+    """
+    now = database_now()
+    return all(
+        not most or person.events.filter(created_at__gt=now - timedelta(seconds=period)).count() <= most
+        for period, most in zip((HOUR, DAY), LimitScope.KEYWORD_ANSWERS.limits, strict=True)
+    )
+
+
+def _answer(person: RealNumber, number: VirtualNumber, template: str) -> None:
+    if not template:
         return
     names = {
         "{operator}": settings.OPERATOR_NAME or "This service",
@@ -107,7 +139,8 @@ def _counterparts(
 ) -> list[tuple[Participant, Participant]]:
     """Return whom to tell, each with the person who opted out as a participant of the same conversation.
 
-    They are the others in the conversation of the STOP, and the authors of messages that were just cancelled.
+    They are the others in the conversation of the STOP, and the authors of messages that were just cancelled. In a
+    conversation on hold nobody is told: a machine may answer that.
     """
     about: dict[int, Participant] = {}
     relays = [message for message in cancelled if message.kind == MessageKind.RELAY]
@@ -117,12 +150,13 @@ def _counterparts(
     for wrote in authors.distinct():
         if wrote.conversation_id in by_conversation:
             about[wrote.current.pk] = by_conversation[wrote.conversation_id]
-    if author and author.conversation.is_live() and author.conversation.held_at is None:
+    if author and author.conversation.is_live():
         about |= {other.pk: author for other in author.others().select_related(None)}
     # A released number may stand for another conversation of the same person.
-    told = Participant.objects.unreleased().filter(pk__in=about).select_related("proxy_number", "real_number")
+    told = Participant.objects.unreleased().filter(pk__in=about, conversation__held_at=None)
     # The number itself is not needed: one that cannot be decrypted must not stop a STOP.
-    return [(to, about[to.pk]) for to in told.defer("real_number__number")]
+    told = told.select_related("proxy_number", "real_number").defer("real_number__number")
+    return [(to, about[to.pk]) for to in told]
 
 
 def _notice(about: Participant, person: RealNumber, to: Participant) -> tuple[str, str]:

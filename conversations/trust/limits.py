@@ -16,8 +16,8 @@ def message_charges(person_id: int, conversation_id: int) -> Sequence[Charge]:
     return (Charge(LimitScope.CONVERSATION, conversation_id), Charge(LimitScope.PERSON, person_id))
 
 
-def may_answer_keyword(person: RealNumber) -> bool:
-    """Charge an answer to STOP, START or HELP. Return False if this person has had enough of them for now."""
+def may_answer_help(person: RealNumber) -> bool:
+    """Charge an answer to HELP. Return False if this person has had enough of them for now."""
     return LimitUsage.objects.consume([Charge(LimitScope.KEYWORD_ANSWERS, person.pk)]) is None
 
 

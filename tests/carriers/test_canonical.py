@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from smsproxy.crypto import number_hash
 from smsproxy.numbering_plans import RULES
-from smsproxy.phone import canonical, parse_e164
+from smsproxy.phone import canonical, canonical_prefixes, parse_e164
 
 OTHER_SPELLINGS = {
     # Mexico: the mobile 1 of calls from abroad, until 2019.
@@ -119,6 +119,15 @@ def test_any_other_text_stays_as_it_is(number):
 )
 def test_two_phones_keep_two_hashes(one, other):
     assert number_hash(one) != number_hash(other)
+
+
+@pytest.mark.parametrize(("spelling", "one"), OTHER_SPELLINGS.items())
+@pytest.mark.parametrize("length", [6, 8, 10])
+def test_the_canonical_prefixes_of_another_spelling_begin_the_canonical_number(spelling, one, length):
+    instead = canonical_prefixes(spelling[:length])
+
+    assert not instead or one.startswith(tuple(instead))
+    assert canonical_prefixes(one[:length]) == []
 
 
 NUMBERS = st.builds(

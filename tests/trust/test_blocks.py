@@ -261,6 +261,42 @@ def test_a_prefix_stops_the_other_spelling_of_its_numbers_too(write):
     assert reach("+525512").people == 1
 
 
+@pytest.mark.parametrize(
+    ("prefix", "instead"),
+    [
+        ("+521", "+52"),
+        ("+52155", "+5255"),
+        ("+5491151", "+541151"),
+        ("+551198", None),
+        ("+551181", "+5511981"),
+        ("+2254", "+225014 or +225054 or +225074"),
+        ("+2250812", "+225070812"),
+        ("+22508123456", "+2250708123456"),
+        ("+22520", "+2252120 or +2252520 or +2252720"),
+        ("+225070812", None),
+        ("+22997", "+2290197"),
+        ("+2290197", None),
+        ("+5411", None),
+    ],
+)
+def test_a_prefix_in_another_spelling_is_refused_with_the_one_to_type(prefix, instead):
+    if instead is None:
+        assert block_prefix(prefix, **WHO, accept_wide=True).prefix == prefix
+        return
+    with pytest.raises(CannotBlock) as raised:
+        block_prefix(prefix, **WHO, accept_wide=True)
+    assert str(raised.value).endswith(f"Type: {instead}")
+
+
+def test_a_prefix_does_not_stop_a_number_that_only_begins_so_in_its_old_spelling(write):
+    """The mobile 98... of São Paulo became 9 98..., so it is not one of those that begin with 98 today."""
+    add_numbers(2)
+    to = proxies(talk("+551198123456", BOB))[0]
+    block_prefix("+551198", **WHO)
+
+    assert write("+551198123456", to, "hello").outcome == "relayed"
+
+
 def test_a_number_that_no_key_decrypts_does_not_stop_a_prefix():
     for number in (ALICE, BOB):
         person(number)

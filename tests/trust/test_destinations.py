@@ -5,6 +5,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from conversations.intake.receive import receive
 from conversations.models import Conversation, InboundMessage, OutboundMessage
+from conversations.trust.blocks import block_prefix
 from conversations.trust.destinations import check_destinations
 from numbers.models import NumberState, RealNumber, VirtualNumber
 from smsproxy.carriers.base import InboundText, LookupResult, LookupVerdict
@@ -295,8 +296,8 @@ def test_a_conversation_goes_on_although_its_destination_is_no_longer_allowed(db
     assert OutboundMessage.objects.get().recipient.number == BOB
 
 
-@pytest.mark.parametrize(
-    ("stranger", "notices"),
+STRANGERS = pytest.mark.parametrize(
+    ("stranger", "answers"),
     [
         ("+447700900099", 1),
         ("+33612345678", 0),
@@ -305,14 +306,33 @@ def test_a_conversation_goes_on_although_its_destination_is_no_longer_allowed(db
         ("+999123456789", 0),
     ],
 )
-def test_a_stranger_is_answered_only_where_texts_may_go(db, settings, stranger, notices):
-    settings.ALLOWED_COUNTRIES = frozenset()
+
+
+@STRANGERS
+@pytest.mark.parametrize(
+    ("words", "outcome"), [("who is this?", "no_route"), ("STOP", "keyword"), ("HELP", "keyword"), ("hi", "blocked")]
+)
+def test_a_stranger_is_answered_only_where_texts_may_go(db, settings, stranger, answers, words, outcome):
+    settings.ALLOWED_COUNTRIES, settings.BLOCKED_NOTICE = frozenset(), "Your messages are not passed on."
     number = add_numbers(2)[0].number
+    if outcome == "blocked":
+        block_prefix(stranger[:9], reason="spam", actor="sam")
 
-    receive(InboundText(carrier_message_id="in-1", sender=stranger, recipient=number, text="who is this?"))
+    receive(InboundText(carrier_message_id="in-1", sender=stranger, recipient=number, text=words))
 
-    assert InboundMessage.objects.get().outcome == "no_route"
-    assert OutboundMessage.objects.count() == notices
+    assert InboundMessage.objects.get().outcome == outcome
+    assert OutboundMessage.objects.count() == answers
+    assert RealNumber.objects.opted_out().count() == (words == "STOP")
+
+
+def test_a_participant_gets_the_answer_to_stop_although_their_country_is_no_longer_allowed(db, settings):
+    add_numbers(2)
+    conversation = talk(ALICE, BOB)
+    settings.ALLOWED_COUNTRIES = frozenset({"FR"})
+
+    receive(InboundText(carrier_message_id="in-1", sender=ALICE, recipient=proxies(conversation)[0], text="STOP"))
+
+    assert OutboundMessage.objects.get(kind="keyword_answer").recipient.number == ALICE
 
 
 class TestTheSetting:

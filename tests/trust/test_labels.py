@@ -2,13 +2,15 @@
 
 import json
 from contextlib import suppress
+from functools import partial
 
 import pytest
 
-from conversations.lifecycle.create import create_conversation
+from conversations.lifecycle.create import create_conversation, dry_run
 from conversations.lifecycle.request import CannotCreate, ParticipantSpec
 from conversations.models import Conversation
 from conversations.trust.labels import LabelNotAllowed, check_label
+from numbers.assignment.policy import AssignmentPolicy
 from tests.support.api_requests import URL, asked_for, is_refused
 from tests.support.builders import ALICE, BOB, add_numbers
 
@@ -155,11 +157,12 @@ def test_line_ends_around_a_label_are_removed(api):
 
 
 @pytest.mark.parametrize("label", ["Ann\nSTOP", "evil.example/x", "07700900001"])
-def test_a_label_that_does_not_come_through_the_api_obeys_the_same_rule(db, label):
+@pytest.mark.parametrize("create", [create_conversation, partial(dry_run, policy=AssignmentPolicy())])
+def test_a_label_that_does_not_come_through_the_api_obeys_the_same_rule(db, label, create):
     add_numbers(2)
 
     with pytest.raises(CannotCreate) as caught:
-        create_conversation([ParticipantSpec(number=ALICE), ParticipantSpec(number=BOB, label=label)])
+        create([ParticipantSpec(number=ALICE), ParticipantSpec(number=BOB, label=label)])
 
     assert (caught.value.position, caught.value.field) == (1, "label")
     assert label not in caught.value.detail

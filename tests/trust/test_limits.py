@@ -317,9 +317,9 @@ def test_answers_to_keywords_are_limited_by_the_hour_and_by_the_day(settings, ti
     time_machine.move_to(timezone.now(), tick=False)
     alice = RealNumber.objects.get_or_create_many([ALICE])[ALICE]
 
-    assert [limits.may_answer_keyword(alice) for _ in range(3)] == [True, True, False]
+    assert [limits.may_answer_help(alice) for _ in range(3)] == [True, True, False]
     later(time_machine, 3600)
-    assert [limits.may_answer_keyword(alice) for _ in range(2)] == [True, False]
+    assert [limits.may_answer_help(alice) for _ in range(2)] == [True, False]
 
 
 def test_a_person_gets_a_limited_number_of_confirmations_a_day_and_still_has_their_conversations(settings):

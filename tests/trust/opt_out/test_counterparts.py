@@ -82,6 +82,17 @@ def test_in_a_group_the_others_are_told_and_go_on(text):
     assert messages_to(BOB) == [STOPPED]
 
 
+def test_the_author_of_a_cancelled_text_is_not_told_in_a_conversation_on_hold(text, pair):
+    held = talk(CHARLIE, BOB)
+    text(CHARLIE, proxies(held)[0], "hello")
+    held.hold(reason="two machines")
+
+    text(BOB, proxy_of(pair[1]), "STOP")
+
+    assert messages_to(BOB) == [STOPPED]
+    assert messages_to(CHARLIE) == []
+
+
 def test_nobody_who_has_opted_out_is_told_of_another(text, pair):
     alice, bob = pair
     text(ALICE, proxy_of(alice), "STOP")

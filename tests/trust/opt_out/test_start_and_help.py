@@ -98,27 +98,62 @@ def test_the_answers_make_sense_without_an_operator(text, pair, settings):
     ]
 
 
-@pytest.mark.parametrize("words", [["HELP"], ["STOP", "START"], ["HELP", "STOP", "YES"]])
-def test_a_machine_that_texts_keywords_gets_a_bounded_number_of_answers(text, pair, words, time_machine):
+@pytest.mark.parametrize(
+    ("words", "answers"),
+    [(["HELP"], MAX_ANSWERS), (["STOP", "START"], MAX_ANSWERS), (["HELP", "STOP", "YES"], 2 * MAX_ANSWERS)],
+)
+def test_a_machine_that_texts_keywords_gets_a_bounded_number_of_answers(text, pair, words, answers, time_machine):
     _alice, bob = pair
-    for _ in range(10):
+    for _ in range(MAX_ANSWERS + 1):
         for word in words:
             text(BOB, proxy_of(bob), word)
 
-    assert len(messages_to(BOB)) == MAX_ANSWERS
+    assert len(messages_to(BOB)) == answers
     assert len(messages_to(ALICE)) <= 1
     later(time_machine, 3700)
     text(BOB, proxy_of(bob), "HELP")
-    assert len(messages_to(BOB)) == MAX_ANSWERS + 1
+    text(BOB, proxy_of(bob), "STOP")
+    assert messages_to(BOB)[answers:] == [HELP, STOPPED]
 
 
-def test_stop_beyond_the_bound_of_answers_is_obeyed(text, pair):
+def test_answers_to_stop_and_start_have_a_bound_for_the_day(text, pair, settings, time_machine):
+    settings.KEYWORD_ANSWERS_PER_PERSON_DAY = 3
     bob = pair[1]
-    for _ in range(MAX_ANSWERS):
+    for word in ("STOP", "START", "STOP", "START"):
+        text(BOB, proxy_of(bob), word)
+        later(time_machine, 3700)
+
+    assert messages_to(BOB) == [STOPPED, STARTED, STOPPED]
+    assert not has_opted_out(BOB), "it is obeyed all the same"
+
+
+def test_without_a_bound_every_stop_and_start_is_answered(text, pair, settings):
+    settings.KEYWORD_ANSWERS_PER_PERSON_HOUR = settings.KEYWORD_ANSWERS_PER_PERSON_DAY = 0
+    bob = pair[1]
+    for word in ("STOP", "START") * MAX_ANSWERS:
+        text(BOB, proxy_of(bob), word)
+
+    assert messages_to(BOB) == [STOPPED, STARTED] * MAX_ANSWERS
+
+
+def test_stop_is_answered_after_any_number_of_helps(text, pair):
+    bob = pair[1]
+    for _ in range(2 * MAX_ANSWERS):
         text(BOB, proxy_of(bob), "HELP")
 
     text(BOB, proxy_of(bob), "STOP")
 
     assert has_opted_out(BOB)
-    assert messages_to(BOB) == [HELP] * MAX_ANSWERS
+    assert messages_to(BOB) == [*[HELP] * MAX_ANSWERS, STOPPED]
+
+
+def test_stop_beyond_the_bound_of_answers_is_obeyed(text, pair):
+    bob = pair[1]
+    for word in ("STOP", "START") * MAX_ANSWERS:
+        text(BOB, proxy_of(bob), word)
+
+    text(BOB, proxy_of(bob), "STOP")
+
+    assert has_opted_out(BOB)
+    assert len(messages_to(BOB)) == MAX_ANSWERS
     assert len(messages_to(ALICE)) == 1, "the other one is told all the same"
