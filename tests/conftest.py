@@ -9,6 +9,9 @@ from conversations import clock_guard
 from conversations.webhooks import rejected
 from smsproxy.database import deadline
 
+# Before any helper is imported, so that a failed assertion in it shows its values as one in a test does.
+pytest.register_assert_rewrite("tests.support")
+
 pytest_plugins = ["tests.support.options", "tests.support.fixtures", "tests.support.database_clock"]
 
 
