@@ -6,6 +6,7 @@ from django.utils import timezone
 
 from conversations.delivery import outbox
 from conversations.delivery.relay import Relay
+from conversations.models import OutboundMessage
 
 
 def queue(to, *texts):
@@ -23,6 +24,11 @@ def work():
 def state_of(message):
     message.refresh_from_db()
     return message.state
+
+
+def notices():
+    """Return the texts of our own notices, in the order in which they were queued."""
+    return [notice.text for notice in OutboundMessage.objects.filter(kind="notice").order_by("pk")]
 
 
 def history(message):
