@@ -2,9 +2,7 @@
 
 from collections import Counter
 
-from conversations.models import (
-    Participant,
-)
+from conversations.models import Conversation, OutboundMessage, Participant
 from numbers.models import Pool, VirtualNumber
 from tests.support.builders import ALICE, BOB, add_numbers
 
@@ -14,6 +12,21 @@ URL = "/api/v1/conversations/"
 def asked_for(*numbers, **fields):
     people = [{"number": each} if isinstance(each, str) else each for each in numbers or (ALICE, BOB)]
     return {"participants": people, "notify": False} | fields
+
+
+def ride_request(**changes):
+    """Return a complete request for a conversation of a rider and a driver, with these changes."""
+    return {
+        "participants": [{"number": ALICE, "label": "Rider"}, {"number": BOB, "label": "Driver"}],
+        "reference": "order-42",
+        "ttl": 86400,
+        "notify": True,
+        **changes,
+    }
+
+
+def people(*numbers):
+    return [{"number": number} for number in numbers]
 
 
 def given(answer):
@@ -48,3 +61,7 @@ def counts_are_right():
         number.pk: number.live_pair_count for number in VirtualNumber.objects.filter(live_pair_count__gt=0)
     } == dict(pairs)
     return True
+
+
+def nothing_exists():
+    return not (Conversation.objects.exists() or Participant.objects.exists() or OutboundMessage.objects.exists())
