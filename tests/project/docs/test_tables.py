@@ -1,0 +1,182 @@
+"""The tables of the documentation are complete: settings, fields, codes, metrics and states."""
+
+import ast
+import re
+
+from django.urls import URLPattern, get_resolver
+from prometheus_client.core import Metric
+
+from conversations.api.conversations import ListFilters
+from conversations.api.serializers import (
+    ClosingSerializer,
+    ConversationSerializer,
+    NewConversationSerializer,
+    ParticipantSerializer,
+    PersonSerializer,
+)
+from conversations.insight.explain_route import RouteExplanation
+from conversations.insight.metrics import PoolCollector, SendingCollector
+from conversations.insight.status import Trouble
+from conversations.models import ConversationState, InboundOutcome, OutboundState
+from numbers.assignment.choose import Preference
+from numbers.management.exit_codes import ExitCode
+from numbers.models import NumberState, OrderState, VirtualNumber
+from tests.support.demo_process import ROOT
+from tests.support.documentation import INLINE, blocks, doc, each_page, first_cells, prose, section
+
+
+def variables():
+    """Return every variable that settings.py reads, with its default. None: it is required or computed."""
+    found = {"ENV_FILE": ".env"}
+    for call in ast.walk(ast.parse((ROOT / "smsproxy" / "settings.py").read_text())):
+        if (
+            isinstance(call, ast.Call)
+            and isinstance(call.func, ast.Attribute)
+            and isinstance(call.func.value, ast.Name)
+            and call.func.value.id == "env"
+        ):
+            default = next((each.value for each in call.keywords if each.arg == "default"), None)
+            positional = [each for each in call.args[1:] if isinstance(each, ast.Constant)]
+            if default is None and positional:
+                default = positional[0]
+            found[ast.literal_eval(call.args[0])] = evaluated(default)
+    return found
+
+
+def evaluated(node):
+    """Return the default as a string: "" for an empty one, None if it is not a constant."""
+    if node is None or any(isinstance(each, ast.Name) for each in ast.walk(node)):
+        return None
+    value = eval(compile(ast.Expression(node), "settings", "eval"), {"__builtins__": {}})
+    return {True: "true", False: "false"}[value] if isinstance(value, bool) else str(value)
+
+
+def settings_rows():
+    text = doc("settings.md").read_text().partition("## Outside the settings")[0]
+    return dict(re.findall(r"^\| `([A-Z_]+)` \| (.+?) \|", text, re.MULTILINE))
+
+
+def test_the_table_has_exactly_the_settings():
+    assert set(settings_rows()) == set(variables())
+
+
+def test_the_defaults_in_the_table_match_the_settings():
+    # Neither an empty nor a required variable has a default to compare.
+    defaults = {name: default for name, default in variables().items() if default}
+    documented = {name: INLINE.findall(row)[0] for name, row in settings_rows().items() if name in defaults}
+
+    assert documented == defaults
+
+
+@each_page
+def test_every_named_variable_exists(page):
+    outside = set(first_cells(section(doc("settings.md"), "Outside the settings")))
+    source = "\n".join(
+        file.read_text()
+        for folder in ("smsproxy", "numbers", "conversations", "benchmarks", "tests/support")
+        for file in (ROOT / folder).rglob("*.py")
+    )
+    code = " ".join([*INLINE.findall(prose(page)), *blocks(page, "bash", "text")])
+    # All capitals with an underscore, or followed by a value.
+    named = set(re.findall(r"(?<![\w$])([A-Z][A-Z]*(?:_[A-Z]+)+)\b", code)) | set(
+        re.findall(r"(?<![\w$])([A-Z]{4,})=", code)
+    )
+    named -= {"ARGS", "PYTHON"}  # Variables of make.
+    unknown = named - set(variables()) - {name for name in outside if f'"{name}"' in source}
+    of_the_code = {name for name in unknown if re.search(rf"^\s*{name}\b.* = ", source, re.MULTILINE)}
+
+    assert unknown - of_the_code - {"FOR_UPDATE"} == set()
+
+
+def test_the_table_has_exactly_the_endpoints():
+    documented = {
+        re.sub(r"\{id\}", "<uuid:public_id>", address.lstrip("/"))
+        for text in first_cells(section(doc("api.md"), "Endpoints"))
+        for address in [text.split()[1]]
+    }
+    patterns = [pattern for pattern in flat(get_resolver().url_patterns) if pattern.startswith(("api/", "metrics"))]
+
+    assert documented == set(patterns)
+
+
+def flat(patterns, prefix=""):
+    for pattern in patterns:
+        if isinstance(pattern, URLPattern):
+            yield f"{prefix}{pattern.pattern}"
+        else:
+            yield from flat(pattern.url_patterns, f"{prefix}{pattern.pattern}")
+
+
+def test_every_field_of_the_api_is_in_the_tables():
+    new = set(NewConversationSerializer().fields) | {f"participants[].{name}" for name in PersonSerializer().fields}
+    shown = set(ConversationSerializer.Meta.fields) | {
+        f"participants[].{name}" for name in ParticipantSerializer.Meta.fields
+    }
+
+    assert set(first_cells(section(doc("api.md"), "Create a conversation"))) == new
+    assert set(first_cells(section(doc("api.md"), "A conversation"))) == shown
+    assert set(first_cells(section(doc("api.md"), "List and read"))) == set(ListFilters().fields)
+    assert set(first_cells(section(doc("api.md"), "Explain a route"))) == set(RouteExplanation.__dataclass_fields__)
+    for name in ClosingSerializer().fields:
+        assert f"`{name}`" in section(doc("api.md"), "Close")
+
+
+def test_the_tables_have_exactly_the_problem_codes():
+    sources = [
+        *(ROOT / "conversations" / "api").glob("*.py"),
+        *(ROOT / "smsproxy" / "api").glob("*.py"),
+        *(ROOT / "conversations" / "lifecycle").glob("*.py"),
+        ROOT / "conversations" / "trust" / "labels.py",
+    ]
+    text = "\n".join(file.read_text() for file in sources)
+    codes = set(re.findall(r'\bcode=f?"([a-z0-9_]+)"', text)) | set(re.findall(r'default_code = "(\w+)"', text))
+    # Codes of rejected creations, which are the second argument.
+    codes |= set(re.findall(r'CannotCreate\(\s*(?:\w+\.)?position,\s*"(\w+)"', text))
+    codes |= set(re.findall(r'__init__\(position, "(\w+)"', text))
+    codes |= set(re.findall(r'^\s+position,\s*\n\s*"(proxy_\w+)"', text, re.MULTILINE)) | {"no_number_free"}
+    codes |= set(re.findall(r'LabelNotAllowed\(\s*"(\w+)"', text))
+    # Codes of Django REST framework.
+    codes |= {"parse_error", "authentication_failed", "method_not_allowed", "unsupported_media_type"}
+    errors = section(doc("api.md"), "Errors")
+    documented = set(re.findall(r"^\| \d{3} \| `(\w+)` \|", errors, re.MULTILINE))
+    of_fields = set(first_cells(errors.partition("Codes of single fields")[2].partition("`no_number_free` has")[0]))
+
+    assert '"no_number_free"' in text
+    figures = set(first_cells(errors.partition("`no_number_free` has")[2]))
+    assert len(figures) == 6
+    assert {name for name in figures if f'"{name}": self.' not in text} == set()
+    assert documented | of_fields == codes
+
+
+def test_the_tables_have_exactly_the_metrics_and_kinds_of_alert(db):
+    operating = doc("operating.md")
+    collected: list[Metric] = [*PoolCollector().collect(), *SendingCollector().collect()]
+    names = {f"{metric.name}_total" if metric.type == "counter" else metric.name for metric in collected}
+
+    assert set(first_cells(section(operating, "Metrics"))) == names
+    assert set(first_cells(section(operating, "Alerts"))) == {kind.value for kind in Trouble}
+
+
+def test_the_tables_have_exactly_the_states():
+    states = section(doc("architecture.md"), "States")
+    tables = [first_cells(table) for table in re.split(r"^\*\*", states, flags=re.MULTILINE)]
+    kinds = [OutboundState, InboundOutcome, ConversationState, OrderState]
+
+    assert [set(table) for table in tables if table] == [set(kind.values) for kind in kinds]
+    assert set(first_cells(section(doc("pool.md"), "Which number a person gets"))) == {
+        each.value for each in Preference
+    }
+
+
+def test_the_table_has_exactly_the_transitions_of_a_number():
+    rows = re.findall(r"^\| `(\w+)` \| [^|]+ \| ([^|]+) \|$", section(doc("pool.md"), "The life of a number"), re.M)
+
+    assert {state: set(INLINE.findall(after)) for state, after in rows} == {
+        str(state): {str(after) for after in VirtualNumber.ALLOWED[state]} for state in NumberState
+    }
+
+
+def test_every_exit_code_is_in_the_table():
+    codes = re.findall(r"^\| (\d) \|", section(doc("operating.md"), "Exit codes of commands"), re.MULTILINE)
+
+    assert [int(code) for code in codes] == [code.value for code in ExitCode]
