@@ -26,6 +26,11 @@ def state_of(message):
     return message.state
 
 
+def sent_texts(carrier):
+    """Return the texts that the scripted carrier got, in order."""
+    return [text.text for text in carrier.sent]
+
+
 def notices():
     """Return the texts of our own notices, in the order in which they were queued."""
     return [notice.text for notice in OutboundMessage.objects.filter(kind="notice").order_by("pk")]
