@@ -1,4 +1,4 @@
-"""What the tests of opt-outs share: the texts of the answers, and looks at one person."""
+"""Helpers of the tests of opt-outs: the texts of the answers, and what is stored of one person."""
 
 from conversations.models import (
     OutboundMessage,
