@@ -24,8 +24,9 @@ from conversations.trust.blocks import (
     reach,
 )
 from numbers.models import RealNumber, VirtualNumber
-from smsproxy.phone import E164_EXAMPLE, NotE164, parse_e164
+from smsproxy.phone import E164_EXAMPLE
 from smsproxy.staff.admin import ReadOnlyAdmin, ReasonForm
+from smsproxy.staff.phone_field import PhoneNumberField
 from smsproxy.values import sentence
 
 
@@ -39,21 +40,6 @@ def without_block_links(request: HttpRequest, fields: Sequence[Any]) -> list[Any
     """Return the fields without the links to the form, for staff who may not block."""
     may_block = request.user.has_perm("conversations.add_block")
     return [field for field in fields if field != "blocks" or may_block]
-
-
-class PhoneNumberField(forms.CharField):
-    """A person's number in E.164, with spaces, dashes and brackets. Its errors do not repeat it."""
-
-    def __init__(self, **options: Any) -> None:
-        widget = forms.TextInput({"autocomplete": "off", "class": "vTextField"})
-        super().__init__(required=False, max_length=40, widget=widget, **options)
-
-    def clean(self, value: Any) -> str:
-        text = super().clean(value)
-        try:
-            return parse_e164(text) if text else ""
-        except NotE164 as error:
-            raise forms.ValidationError(sentence(error)) from None
 
 
 class BlockForm(forms.ModelForm):

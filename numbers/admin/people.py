@@ -10,6 +10,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
 from numbers.admin.events import EventAdmin
+from numbers.admin.find_person import FindPersonForm
 from numbers.models import PersonEvent, RealNumber
 from smsproxy.logs import redact
 from smsproxy.staff.admin import AuditedViewAdmin, ReadOnlyInline
@@ -38,18 +39,24 @@ class ReasonForm(forms.Form):
 
 @admin.register(RealNumber)
 class RealNumberAdmin(AuditedViewAdmin):
-    """People's numbers, masked. No search by number, since search terms end up in URLs, and so in logs."""
+    """People's numbers, masked. The form that finds one is posted: a search is a URL, which ends up in logs."""
 
     list_display = ["__str__", "country", "opted_out_at", "line_type", "looked_up_with", "looked_up_at", "created_at"]
     list_filter = [("opted_out_at", admin.EmptyFieldListFilter), "country", "line_type", "looked_up_at"]
     readonly_fields = ["masked", "in_full"]
     ordering = ["-id"]
     inlines = [PersonEventInline]
+    change_list_template = "admin/numbers/realnumber/people.html"
     change_form_template = "admin/numbers/realnumber/person.html"
 
     def get_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view(self.end_opt_out_view)
-        return [path("<int:pk>/end-opt-out/", view, name="numbers_realnumber_end_opt_out"), *super().get_urls()]
+        find = self.admin_site.admin_view(self.find_view)
+        end_opt_out = self.admin_site.admin_view(self.end_opt_out_view)
+        return [
+            path("find/", find, name="numbers_realnumber_find"),
+            path("<int:pk>/end-opt-out/", end_opt_out, name="numbers_realnumber_end_opt_out"),
+            *super().get_urls(),
+        ]
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         shown = "in_full" if self._may_reveal(request) else "masked"
@@ -71,6 +78,18 @@ class RealNumberAdmin(AuditedViewAdmin):
     ) -> HttpResponse:
         context |= {"may_end_opt_out": self._may_end_opt_out(request)}
         return super().render_change_form(request, context, *args, **kwargs)
+
+    def find_view(self, request: HttpRequest) -> HttpResponse:
+        """Find a person by the whole number, and go to their page."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        form = FindPersonForm(request.POST or None)
+        if form.is_valid():
+            self.log_change(request, form.person, "Found by number.")
+            return HttpResponseRedirect(reverse("admin:numbers_realnumber_change", args=[form.person.pk]))
+        context = {"title": "Find a person by number", "opts": self.opts, "form": form}
+        template = "admin/numbers/realnumber/find.html"
+        return TemplateResponse(request, template, self.admin_site.each_context(request) | context)
 
     def end_opt_out_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Ask for the reason, and end the person's opt-out."""

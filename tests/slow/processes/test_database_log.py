@@ -218,6 +218,8 @@ def browse(staff):
     file = SimpleUploadedFile("numbers.csv", f"number,country\n{ALICE},GB\n+447700900710,GB\n".encode())
     answer = staff.post(reverse("admin:numbers_virtualnumber_import"), {"import_file": file})
     assert "belongs to a person" in answer.content.decode()
+    for number in (ALICE, "+5215512345678", STRANGER):
+        staff.post(reverse("admin:numbers_realnumber_find"), {"number": number})
     staff.get(reverse("admin:index"))
 
 
