@@ -26,7 +26,8 @@ STOP_DEADLINE = 2.0
 SLOW_AFTER = 1.0
 # Bytes. Of a longer request only so much is read. That is more than any page of ours accepts.
 MAX_REQUEST = 1536 * 1024
-# Bytes that one process holds of the incomplete requests that are longer than a piece.
+# Bytes that one process holds of the requests that are longer than a piece, until a thread reads them. Beyond that,
+# incomplete ones are closed.
 MAX_HELD = 64 * 1024 * 1024
 PIECE = 64 * 1024
 
@@ -153,6 +154,11 @@ class Connection(TConn):  # type: ignore[misc]  # gunicorn has no types.
 class Worker(ThreadWorker):  # type: ignore[misc]
     """Collects requests in the main loop, in gunicorn's list of pending connections, the oldest first."""
 
+    def __init__(self, *about: Any) -> None:
+        super().__init__(*about)
+        self._with_threads: set[Connection] = set()
+        """Connections whose request a thread has, or will have. What a thread has read is no longer held."""
+
     @classmethod
     def check_config(cls, cfg: Any, log: Any) -> None:
         super().check_config(cfg, log)
@@ -173,7 +179,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         """Collect a request, then give it to a thread."""
         conn.begin(deadline=time.monotonic() + (REQUEST_DEADLINE if self.alive else STOP_DEADLINE))
         if conn.collect():
-            super().enqueue_req(conn)
+            self._give_to_thread(conn)
             return
         self.pending_conns.append(conn)
         self.poller.register(conn.sock, selectors.EVENT_READ, partial(self.on_pending_socket_readable, conn))
@@ -185,7 +191,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             self.poller.unregister(client)
             self.pending_conns.remove(conn)
         if is_collected:
-            super().enqueue_req(conn)
+            self._give_to_thread(conn)
         elif is_too_much:
             self.nr_conns -= 1
             conn.close()
@@ -198,8 +204,17 @@ class Worker(ThreadWorker):  # type: ignore[misc]
                 oldest.timeout = 0.0
         super().murder_pending()
 
+    def finish_request(self, conn: Connection, fs: Any) -> None:
+        self._with_threads.discard(conn)
+        super().finish_request(conn, fs)
+
+    def _give_to_thread(self, conn: Connection) -> None:
+        self._with_threads.add(conn)
+        super().enqueue_req(conn)
+
     def _held(self) -> int:
-        return sum(conn.size for conn in self.pending_conns if conn.size > PIECE)
+        sizes = [conn.size for conn in (*self.pending_conns, *self._with_threads)]
+        return sum(size for size in sizes if size > PIECE)
 
     def _keepalive_after(self, conn: Connection, keepalive: bool) -> bool:
         # It first reads what the application has left of the body.

@@ -233,6 +233,25 @@ def test_what_a_process_holds_of_long_requests_is_bounded(scene, monkeypatch):
     assert [scene.is_open(client) for client in (*clients, short)] == [True, False, True]
 
 
+def test_long_requests_that_wait_for_a_thread_are_part_of_that_bound(scene, monkeypatch):
+    monkeypatch.setattr(webserver, "PIECE", 1000)
+    monkeypatch.setattr(webserver, "MAX_HELD", 3000)
+    for _ in range(2):
+        scene.connect(request(b"Content-Length: 1800", body=b"x" * 1800))
+    while len(scene.given) < 2:
+        scene.worker.wait_for_and_dispatch_events(timeout=PATIENCE)
+
+    def is_collected():
+        client = scene.connect(request(b"Content-Length: 5000", body=b"x" * 1800))
+        scene.worker.wait_for_and_dispatch_events(timeout=PATIENCE)
+        return scene.is_open(client)
+
+    assert not is_collected()
+    for connection in scene.given:
+        next(connection.parser).body.read()
+    assert is_collected()
+
+
 def test_a_thread_gets_the_beginning_of_an_oversized_request_and_closes_the_connection(scene):
     client = scene.connect()
     piece = b"x" * 100_000
