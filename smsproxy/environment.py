@@ -47,11 +47,15 @@ REMOVED: Final = {
 class Environment:
     """The environment with one strict parser for each type, on top of django-environ.
 
-    All parsers raise ImproperlyConfigured.
+    All parsers raise ImproperlyConfigured. Errors of durations, which depend on each other, are raised all at once, by
+    `raise_errors`.
     """
 
     def __init__(self, env_file: Path) -> None:
         self._env = environ.Env()
+        self._errors: dict[str, str] = {}
+        """Errors of single variables, by name."""
+        self._broken_rules: list[str] = []
         if env_file.is_file():
             # The process environment takes precedence over the file.
             self._env.read_env(str(env_file), overwrite=False)
@@ -111,13 +115,22 @@ class Environment:
         return value
 
     def seconds(self, name: str, *, default: int, at_least: int = 0) -> int:
-        """Return a duration in whole seconds."""
+        """Return a duration in whole seconds, or the default if `raise_errors` will raise an error."""
         value = self.text(name, str(default))
         if not (value.isascii() and value.isdigit() and len(value) < 12 and int(value) >= at_least):
-            raise ImproperlyConfigured(
-                f"{name}: expected a whole number of seconds, {at_least} or more; found {value!r}."
-            )
+            self._errors[name] = f"{name}: expected a whole number of seconds, {at_least} or more; found {value!r}."
+            return default
         return int(value)
+
+    def require(self, rule: bool, error: str) -> None:
+        """Keep the error for `raise_errors` if the rule is broken. The error names all variables of the rule."""
+        if not rule and not any(name in error for name in self._errors):
+            self._broken_rules.append(error)
+
+    def raise_errors(self) -> None:
+        """Raise ImproperlyConfigured with all errors that were kept, one a line."""
+        if errors := [*self._errors.values(), *self._broken_rules]:
+            raise ImproperlyConfigured("\n".join(errors))
 
     def number(self, name: str, *, default: int, at_least: int = 0) -> int:
         """Return an integer."""

@@ -287,6 +287,7 @@ PRICE_ESTIMATE_EUR = env.euros("PRICE_ESTIMATE_EUR", default="0.07")
 # A phone's reaction to a message, such as “Liked “…””: relay it as it is (pass), as a short text that says what it is
 # (mark), or not at all (drop).
 REACTIONS = env.choice("REACTIONS", ["pass", "mark", "drop"], default="pass")
+
 # Keywords -------------------------------------------------------------------------------------------------------------
 
 # Who runs this service, and where people get help: {operator} and {contact} in the answers to keywords.
@@ -310,12 +311,12 @@ CARRIER_ANSWERS_STOP = env.number_kinds("CARRIER_ANSWERS_STOP", default="US:toll
 LONG_MESSAGE_TIMEOUT_SECONDS = env.seconds("LONG_MESSAGE_TIMEOUT_SECONDS", default=180, at_least=1)
 # The maximum of SMS that a relayed message may take.
 MAX_SEGMENTS = env.number("MAX_SEGMENTS", default=6, at_least=1)
-if 0 < DAILY_BUDGET < MAX_SEGMENTS * PRICE_ESTIMATE_EUR:
-    raise ImproperlyConfigured(
-        "DAILY_BUDGET: expected 0 for no limit, or at least the estimate of the longest message, MAX_SEGMENTS times "
-        f"PRICE_ESTIMATE_EUR (EUR {MAX_SEGMENTS * PRICE_ESTIMATE_EUR}), found {DAILY_BUDGET}. "
-        "Otherwise such a message would stop all sending every day."
-    )
+env.require(
+    not 0 < DAILY_BUDGET < MAX_SEGMENTS * PRICE_ESTIMATE_EUR,
+    "DAILY_BUDGET: expected 0 for no limit, or at least the estimate of the longest message, MAX_SEGMENTS times "
+    f"PRICE_ESTIMATE_EUR (EUR {MAX_SEGMENTS * PRICE_ESTIMATE_EUR}), found {DAILY_BUDGET}. "
+    "Otherwise such a message would stop all sending every day.",
+)
 
 # Delivery -------------------------------------------------------------------------------------------------------------
 
@@ -327,26 +328,25 @@ NUMBER_SEGMENTS_PER_SECOND = env.rates("NUMBER_SEGMENTS_PER_SECOND", default="*=
 
 # How long a worker may hold a message that it sends. After that, its outcome is unknown.
 SEND_LEASE_SECONDS = env.seconds("SEND_LEASE_SECONDS", default=60)
-if SEND_LEASE_SECONDS <= 2 * CARRIER_TIMEOUT_SECONDS:
-    raise ImproperlyConfigured(
-        "SEND_LEASE_SECONDS: expected more than twice CARRIER_TIMEOUT_SECONDS "
-        f"({2 * CARRIER_TIMEOUT_SECONDS} seconds), found {SEND_LEASE_SECONDS}."
-    )
+env.require(
+    SEND_LEASE_SECONDS > 2 * CARRIER_TIMEOUT_SECONDS,
+    "SEND_LEASE_SECONDS: expected more than twice CARRIER_TIMEOUT_SECONDS "
+    f"({2 * CARRIER_TIMEOUT_SECONDS} seconds), found {SEND_LEASE_SECONDS}.",
+)
 # How long to try to deliver a message.
 MESSAGE_MAX_AGE_SECONDS = env.seconds("MESSAGE_MAX_AGE_SECONDS", default=24 * 3600, at_least=1)
 # A message queued before the end of a conversation must never be sent after its number was assigned to other people.
-if COOL_DOWN_SECONDS <= MESSAGE_MAX_AGE_SECONDS + SEND_LEASE_SECONDS:
-    raise ImproperlyConfigured(
-        "COOL_DOWN_SECONDS: expected more than MESSAGE_MAX_AGE_SECONDS and SEND_LEASE_SECONDS together "
-        f"({MESSAGE_MAX_AGE_SECONDS + SEND_LEASE_SECONDS} seconds), "
-        f"found {COOL_DOWN_SECONDS}."
-    )
+env.require(
+    COOL_DOWN_SECONDS > MESSAGE_MAX_AGE_SECONDS + SEND_LEASE_SECONDS,
+    "COOL_DOWN_SECONDS: expected more than MESSAGE_MAX_AGE_SECONDS and SEND_LEASE_SECONDS together "
+    f"({MESSAGE_MAX_AGE_SECONDS + SEND_LEASE_SECONDS} seconds), found {COOL_DOWN_SECONDS}.",
+)
 # And a webhook as old as is accepted must never be given to the next conversation of its pair.
-if COOL_DOWN_SECONDS <= WEBHOOK_MAX_AGE_SECONDS:
-    raise ImproperlyConfigured(
-        f"COOL_DOWN_SECONDS: expected more than WEBHOOK_MAX_AGE_SECONDS ({WEBHOOK_MAX_AGE_SECONDS} seconds), found "
-        f"{COOL_DOWN_SECONDS}. Raise COOL_DOWN_SECONDS, or lower WEBHOOK_MAX_AGE_SECONDS."
-    )
+env.require(
+    COOL_DOWN_SECONDS > WEBHOOK_MAX_AGE_SECONDS,
+    f"COOL_DOWN_SECONDS: expected more than WEBHOOK_MAX_AGE_SECONDS ({WEBHOOK_MAX_AGE_SECONDS} seconds), found "
+    f"{COOL_DOWN_SECONDS}. Raise COOL_DOWN_SECONDS, or lower WEBHOOK_MAX_AGE_SECONDS.",
+)
 # The cool-down of a pool is also longer than this.
 MIN_COOL_DOWN_SECONDS = max(MESSAGE_MAX_AGE_SECONDS + SEND_LEASE_SECONDS, WEBHOOK_MAX_AGE_SECONDS)
 # How long a message of unknown outcome waits for a receipt, and with it all later messages to the same person. Then it
@@ -360,12 +360,11 @@ UNKNOWN_OUTCOME_POLICY = env.choice("UNKNOWN_OUTCOME_POLICY", ["hold", "resend"]
 TEXT_RETENTION_SECONDS = env.seconds("TEXT_RETENTION_SECONDS", default=0)
 # Until then the body may be needed to send a message, to complete a long one, or to detect a duplicate part.
 _NEEDED = MESSAGE_MAX_AGE_SECONDS + SEND_LEASE_SECONDS + LONG_MESSAGE_TIMEOUT_SECONDS + 600
-if 0 < TEXT_RETENTION_SECONDS <= _NEEDED:
-    raise ImproperlyConfigured(
-        "TEXT_RETENTION_SECONDS: expected 0, or more than MESSAGE_MAX_AGE_SECONDS, SEND_LEASE_SECONDS, "
-        "LONG_MESSAGE_TIMEOUT_SECONDS and ten minutes together "
-        f"({_NEEDED} seconds), found {TEXT_RETENTION_SECONDS}."
-    )
+env.require(
+    not 0 < TEXT_RETENTION_SECONDS <= _NEEDED,
+    "TEXT_RETENTION_SECONDS: expected 0, or more than MESSAGE_MAX_AGE_SECONDS, SEND_LEASE_SECONDS, "
+    f"LONG_MESSAGE_TIMEOUT_SECONDS and ten minutes together ({_NEEDED} seconds), found {TEXT_RETENTION_SECONDS}.",
+)
 
 # The API --------------------------------------------------------------------------------------------------------------
 
@@ -408,3 +407,6 @@ LOGGING = {
         "django.security.DisallowedHost": {"handlers": ["nowhere"], "propagate": False},
     },
 }
+
+# At the end, when every setting was read.
+env.raise_errors()

@@ -148,6 +148,32 @@ def test_a_wrong_environment_is_rejected_with_the_name_and_the_fix(changes, says
     assert says in output
 
 
+def test_all_wrong_durations_are_named_at_once():
+    _, output = start(
+        COOL_DOWN_SECONDS="3600",
+        SEND_LEASE_SECONDS="15",
+        TEXT_RETENTION_SECONDS="60",
+        LONG_MESSAGE_TIMEOUT_SECONDS="0",
+        HEALTH_WINDOW_SECONDS="six hours",
+    )
+
+    assert [line.split(": expected")[0].split()[-1] for line in output.splitlines()] == [
+        "HEALTH_WINDOW_SECONDS",
+        "LONG_MESSAGE_TIMEOUT_SECONDS",
+        "SEND_LEASE_SECONDS",
+        "COOL_DOWN_SECONDS",
+        "COOL_DOWN_SECONDS",
+    ]
+
+
+def test_a_duration_that_cannot_be_read_causes_no_second_error():
+    _, output = start(COOL_DOWN_SECONDS="30 days", WEBHOOK_MAX_AGE_SECONDS="1000000")
+
+    assert output == (
+        "smsproxy cannot start: COOL_DOWN_SECONDS: expected a whole number of seconds, 0 or more; found '30 days'.\n"
+    )
+
+
 def test_the_default_rates_are_thirty_requests_a_second_and_one_text_in_north_america():
     names = read_settings()
 

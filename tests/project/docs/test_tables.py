@@ -34,6 +34,7 @@ def variables():
             and isinstance(call.func, ast.Attribute)
             and isinstance(call.func.value, ast.Name)
             and call.func.value.id == "env"
+            and call.func.attr not in ("require", "raise_errors")
         ):
             default = next((each.value for each in call.keywords if each.arg == "default"), None)
             positional = [each for each in call.args[1:] if isinstance(each, ast.Constant)]
