@@ -1,6 +1,7 @@
 """Configuration of gunicorn, found by `gunicorn smsproxy.wsgi` in this folder. Command line options override it."""
 
 import logging
+import multiprocessing
 import os
 import socket
 import sys
@@ -19,10 +20,28 @@ reuse_port = True
 
 
 def on_starting(server: Any) -> None:
-    """Exit if the port is in use: with reuse_port the system would let a forgotten server share it silently."""
-    if "GUNICORN_FD" in os.environ:
-        return  # This server takes over the sockets of its predecessor.
-    for address in server.cfg.address:
+    _refuse_bad_settings()
+    if "GUNICORN_FD" not in os.environ:  # Otherwise this server takes over the sockets of its predecessor.
+        _refuse_used_ports(server.cfg.address)
+
+
+def _refuse_bad_settings() -> None:
+    """Exit with the plain error. Otherwise every worker would log a traceback.
+
+    A child reads the settings: workers that start later, after SIGHUP, must read them from the file again.
+    """
+    from smsproxy.start import read_settings  # After --chdir and --pythonpath have applied.
+
+    child = multiprocessing.get_context("fork").Process(target=read_settings)
+    child.start()
+    child.join()
+    if child.exitcode != 0:
+        sys.exit(1)
+
+
+def _refuse_used_ports(addresses: list[Any]) -> None:
+    """Exit if a port is in use: with reuse_port the system would let a forgotten server share it silently."""
+    for address in addresses:
         if isinstance(address, tuple):
             with socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET) as trial:
                 trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

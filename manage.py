@@ -12,20 +12,12 @@ def main() -> None:
         from smsproxy.simulator.demo_environment import prepare
 
         prepare()
-    from django.conf import settings
-    from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
     from django.db import OperationalError, ProgrammingError
 
-    try:
-        settings.INSTALLED_APPS  # noqa: B018  (reads the settings)
-    except ImproperlyConfigured as error:
-        # Django itself would continue, and fail later with an error that does not name the variable.
-        sys.exit(
-            f"smsproxy cannot start: {error}\n"
-            "Settings are read from the environment and the file .env. Create one with `cp .env.example .env`. "
-            "To use the settings of the demo: ENV_FILE=var/demo.env manage.py …"
-        )
+    from smsproxy.start import read_settings
+
+    read_settings()
     try:
         execute_from_command_line(sys.argv)
     except (OperationalError, ProgrammingError) as error:

@@ -25,10 +25,28 @@ def server(tmp_path_factory):
         yield running
 
 
-def test_a_second_server_on_the_same_port_does_not_start(server):
+def start_another(server, **changes):
+    """Start a second server on the same port. It ends by itself."""
     command = [sys.executable, "-m", "gunicorn", "smsproxy.wsgi", "--bind", f"127.0.0.1:{server.port}"]
+    environment = server.environment | changes
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
 
-    second = subprocess.run(command, cwd=ROOT, env=server.environment, capture_output=True, text=True, timeout=60)
+
+def test_a_bad_setting_stops_the_server_with_its_error_alone(server):
+    stopped = start_another(server, COOL_DOWN_SECONDS="60", HEALTH_WINDOW_SECONDS="x")
+
+    assert stopped.returncode == 1
+    lines = [line for line in stopped.stderr.splitlines() if "[INFO] Starting gunicorn" not in line]
+    assert [line[:60] for line in lines] == [
+        "smsproxy cannot start: HEALTH_WINDOW_SECONDS: expected a who",
+        "COOL_DOWN_SECONDS: expected more than MESSAGE_MAX_AGE_SECOND",
+        "COOL_DOWN_SECONDS: expected more than WEBHOOK_MAX_AGE_SECOND",
+        "Settings are read from the environment and the file .env. Cr",
+    ]
+
+
+def test_a_second_server_on_the_same_port_does_not_start(server):
+    second = start_another(server)
 
     assert second.returncode == 1
     assert f"127.0.0.1 port {server.port} cannot be used: Address already in use." in second.stderr

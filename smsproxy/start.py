@@ -1,0 +1,20 @@
+"""The start of a program: read the settings, or end with their plain error."""
+
+import os
+import sys
+
+
+def read_settings() -> None:
+    """Read the settings. A bad one ends the program: Django would go on, or show a traceback."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "smsproxy.settings")
+    from django.conf import settings
+    from django.core.exceptions import ImproperlyConfigured
+
+    try:
+        settings.INSTALLED_APPS  # noqa: B018  (reads the settings)
+    except ImproperlyConfigured as error:
+        sys.exit(
+            f"smsproxy cannot start: {error}\n"
+            "Settings are read from the environment and the file .env. Create one with `cp .env.example .env`. "
+            "To use the settings of the demo: ENV_FILE=var/demo.env manage.py …"
+        )
