@@ -24,6 +24,7 @@ from conversations.trust.blocks import (
     reach,
 )
 from numbers.models import RealNumber, VirtualNumber
+from smsproxy.crypto import number_hash
 from smsproxy.phone import E164_EXAMPLE
 from smsproxy.staff.admin import ReadOnlyAdmin, ReasonForm
 from smsproxy.staff.phone_field import PhoneNumberField
@@ -88,8 +89,9 @@ class BlockForm(forms.ModelForm):
         if data.get("other") and data.get("other_number"):
             self.add_error("other_number", "Expected no number: the other person was chosen by the link.")
         self._refuse_virtual_numbers()
-        if data.get("other_number") and data["other_number"] == data.get("number"):
-            self.add_error("other_number", "Expected two people, found the same number twice.")
+        one, other = self._hash("person", "number"), self._hash("other", "other_number")
+        if other and one == other:
+            self.add_error("other_number", "Expected two people, found one twice.")
         if has_prefix and (data.get("other") or data.get("other_number")):
             self.add_error("other_number", "Expected no other person: a prefix is blocked towards everybody.")
         if has_prefix and "prefix" not in self.errors:
@@ -111,6 +113,14 @@ class BlockForm(forms.ModelForm):
         person = data["person"] or typed[data["number"]]
         other = data["other"] or typed.get(data["other_number"])
         return block_pair(person, other, **options) if other else block_person(person, **options)
+
+    def _hash(self, linked: str, typed: str) -> str:
+        """Return the hash of the person in these two fields, or "". Two spellings of a number have one hash."""
+        data = self.cleaned_data
+        if data.get(linked):
+            found: str = data[linked].number_hash
+            return found
+        return number_hash(data[typed]) if data.get(typed) else ""
 
     def _refuse_virtual_numbers(self) -> None:
         """A person who complains knows the proxy number only, and staff may take it for that of the other person."""
@@ -140,9 +150,10 @@ class BlockForm(forms.ModelForm):
 
 def _chosen(request: HttpRequest) -> str:
     """Describe the people that a link has chosen, with masked numbers."""
-    ids = [request.GET.get(name, "") for name in ("person", "other")]
-    people = RealNumber.objects.in_bulk([int(pk) for pk in ids if pk.isdecimal() and len(pk) < 19])
-    shown = [str(people[int(pk)]) for pk in ids if pk.isdecimal() and int(pk) in people]
+    given = [request.GET.get(name, "") for name in ("person", "other")]
+    ids = [int(pk) for pk in given if pk.isdecimal() and len(pk) < 19]
+    people = RealNumber.objects.in_bulk(ids)
+    shown = [str(people[pk]) for pk in ids if pk in people]
     if not shown:
         return "Block a person by their number, two people towards each other, or all numbers with a prefix."
     towards = f" and {shown[1]} towards each other" if len(shown) > 1 else " towards everybody"

@@ -110,7 +110,8 @@ def test_a_prefix_of_whole_countries_must_be_confirmed(staff):
         ({"number": ALICE, "prefix": "+88213"}, "__all__", "Expected a person or a prefix"),
         ({"number": "07700 900001"}, "number", "Expected a number in E.164 form"),
         ({"number": "call me"}, "number", "Expected a number in E.164 form"),
-        ({"number": ALICE, "other_number": ALICE}, "other_number", "found the same number twice"),
+        ({"number": ALICE, "other_number": ALICE}, "other_number", "found one twice"),
+        ({"number": "+5215512345678", "other_number": "+525512345678"}, "other_number", "found one twice"),
         ({"number": ALICE, "other_number": "x"}, "other_number", "Expected a number in E.164 form"),
         ({"prefix": "+88213", "other_number": BOB}, "other_number", "Expected no other person"),
         ({"prefix": "88213"}, "prefix", "2 to 11 digits"),
@@ -128,6 +129,21 @@ def test_an_impossible_block_is_refused_with_the_reason(staff, fields, field, ex
     assert answer.status_code == 200
     assert expected in str(errors(answer)[field])
     assert not Block.objects.exists()
+
+
+@pytest.mark.parametrize("other", ["other", "other_number"])
+def test_a_person_is_not_blocked_towards_themselves(staff, other):
+    alice = person(ALICE)
+
+    answer = submit(staff, person=alice.pk, **{other: alice.pk if other == "other" else ALICE})
+
+    assert "found one twice" in answer.content.decode()
+    assert not Block.objects.exists()
+
+
+@pytest.mark.parametrize("link", ["x", "999999", "٣", "9" * 5000])
+def test_a_link_that_leads_to_nobody_opens_the_form(staff, link):
+    assert staff.get(ADD, {"person": link}).status_code == 200
 
 
 @pytest.mark.parametrize("field", ["number", "other_number"])
