@@ -1,15 +1,18 @@
 """The use of limits, for staff. A row names its person only by the id."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from conversations.models import LimitScope, LimitUsage
 from conversations.models.limit_usage import Charge, notices_pair
-from smsproxy.database.clock import database_now
+from smsproxy.database.clock import DatabaseNow
 from smsproxy.staff.admin import ReadOnlyAdmin
 
 _PERSON = ("person", "numbers_realnumber")
@@ -33,6 +36,10 @@ class LimitUsageAdmin(ReadOnlyAdmin):
     fields = ["scope", "subject", "use", "is_free_at"]
     readonly_fields = ["subject", "use", "is_free_at"]
 
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[LimitUsage]":
+        usages: QuerySet[LimitUsage] = super().get_queryset(request)
+        return usages.annotate(now=DatabaseNow())
+
     @admin.display
     def subject(self, usage: LimitUsage) -> SafeString:
         scope = LimitScope(usage.scope)
@@ -42,9 +49,9 @@ class LimitUsageAdmin(ReadOnlyAdmin):
         return format_html("{} to {}", _link(*_NUMBER, number), _link(*_PERSON, person))
 
     @admin.display(description="now")
-    def use(self, usage: LimitUsage) -> str:
+    def use(self, usage: Any) -> str:
         charge = Charge(LimitScope(usage.scope), usage.subject_id)
-        wait = charge.wait(usage.short_ready_at, usage.long_ready_at, database_now().timestamp())
+        wait = charge.wait(usage.short_ready_at, usage.long_ready_at, usage.now.timestamp())
         return "used up" if wait > 0 else "within the limit"
 
     @admin.display(description="whole limit is free at", ordering="long_ready_at")
