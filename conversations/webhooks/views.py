@@ -9,6 +9,7 @@
 | signed, of a shape that we do not understand  | 200, kept as `undecodable`: a retry would not help    |
 | a part of the body is missing                 | 503, so that the carrier sends it again               |
 | the database does not answer, or too late     | 503, so that the carrier sends it again               |
+| this host's clock is far wrong                | 503, by clock_guard.py, before it comes here          |
 | our fault                                     | 500, so that the carrier sends it again               |
 """
 
