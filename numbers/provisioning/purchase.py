@@ -24,7 +24,7 @@ def is_of_a_participant(number: str) -> bool:
 
 
 def participant_numbers(numbers: Iterable[str]) -> set[str]:
-    """Those of these numbers that are."""
+    """Return those of these numbers that belong to a participant, now or in the past."""
     return set(participants_among(RealNumber.objects.all()).by_number(numbers))
 
 
