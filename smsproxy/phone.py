@@ -44,6 +44,12 @@ def _is_possible(number: phonenumbers.PhoneNumber) -> bool:
     return phonenumbers.is_possible_number_with_reason(number) == phonenumbers.ValidationResult.IS_POSSIBLE
 
 
+def is_valid(number: str) -> bool:
+    """Return whether the number is in a range that is in use. The tables lag behind: see `parse_e164`."""
+    parsed = _parse(number)
+    return parsed is not None and phonenumbers.is_valid_number(parsed)
+
+
 def canonical(number: str) -> str:
     """Return the one spelling that stands for all spellings of this E.164 number. Any other text is returned as it is.
 

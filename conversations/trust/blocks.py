@@ -23,7 +23,7 @@ from numbers.models import RealNumber
 from smsproxy.crypto import decrypt
 from smsproxy.database.clock import database_now
 from smsproxy.logs import redact
-from smsproxy.phone import canonical_prefixes
+from smsproxy.phone import canonical_prefixes, is_valid
 from smsproxy.states import StaleState
 
 PREFIX_DIGITS = (2, 11)
@@ -112,12 +112,15 @@ def checked_until(until: datetime | None) -> datetime | None:
 def checked_prefix(prefix: str, *, accept_wide: bool = False) -> str:
     """Return the prefix without spaces.
 
-    Raises CannotBlock if it is none, begins no canonical number, or covers most of a country and is not accepted so.
+    Raises CannotBlock if it is none, a whole number, begins no canonical number, or covers most of a country and is
+    not accepted so.
     """
     prefix = prefix.replace(" ", "")
     least, most = PREFIX_DIGITS
     if not re.fullmatch(rf"\+[0-9]{{{least},{most}}}", prefix):
         raise CannotBlock("prefix", f"expected “+” and {least} to {most} digits, such as +88213")
+    if is_whole_number(prefix):  # A prefix is stored and listed in clear. A person's number never is.
+        raise CannotBlock("prefix", "expected the beginning of numbers, found a whole number: block the person instead")
     if instead := canonical_prefixes(prefix):
         raise CannotBlock(
             "prefix", f"expected the canonical spelling of these numbers, found another. Type: {' or '.join(instead)}"
@@ -130,6 +133,11 @@ def checked_prefix(prefix: str, *, accept_wide: bool = False) -> str:
             f"{reach(prefix)}. Add digits, or confirm that you want to block them all",
         )
     return prefix
+
+
+def is_whole_number(prefix: str) -> bool:
+    """Return whether this is the number of a person that we know, or any valid number."""
+    return RealNumber.objects.with_number(prefix).exists() or is_valid(prefix)
 
 
 def widely_covered(prefix: str) -> Sequence[str]:

@@ -243,6 +243,17 @@ def test_a_prefix_of_whole_countries_must_be_meant(prefix, countries):
     assert block_prefix(prefix, **WHO, accept_wide=True).prefix == prefix
 
 
+@pytest.mark.parametrize("number", ["+12024561111", "+3312345678", "+29022222"])
+def test_a_whole_number_is_no_prefix_so_that_no_list_shows_it(number):
+    if number == "+3312345678":
+        person(number)  # Not a valid number, but that of a person.
+
+    with pytest.raises(CannotBlock, match="found a whole number") as raised:
+        block_prefix(number, **WHO)
+
+    assert number[3:] not in str(raised.value)
+
+
 def test_a_prefix_may_be_written_with_spaces():
     assert block_prefix("+44 7700 900", **WHO).prefix == "+447700900"
 
