@@ -3,7 +3,7 @@
 from itertools import combinations
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.admin.utils import display_for_value
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -12,8 +12,11 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import mark_safe
 
 from conversations.admin.blocks import block_url, without_block_links
+from conversations.lifecycle.reopen import reopen_conversation
+from conversations.lifecycle.request import CannotCreate
 from conversations.models import Conversation, ConversationEvent, Participant
 from smsproxy.staff.admin import ReadOnlyAdmin, ReadOnlyInline, ReasonForm
+from smsproxy.states import StaleState
 
 
 class OnHoldFilter(admin.EmptyFieldListFilter):
@@ -114,7 +117,17 @@ class ConversationAdmin(ReadOnlyAdmin):
 
     @admin.action(description="Reopen, if its numbers are still cooling down", permissions=["change_state"])
     def reopen(self, request: HttpRequest, queryset: "QuerySet[Conversation]") -> None:
-        self.apply_to_each(request, queryset, lambda row, actor: row.reopen(actor=actor))
+        def reopen(conversation: Conversation, actor: str) -> None:
+            try:
+                reopen_conversation(conversation, actor=actor)
+            except CannotCreate as error:
+                person = conversation.current_participants[error.position].name
+                self.message_user(
+                    request, f"Conversation {conversation.pk}: {person} {error.detail}.", messages.WARNING
+                )
+                raise StaleState(error.detail) from error
+
+        self.apply_to_each(request, queryset, reopen)
 
     @admin.action(description="Put on hold, for a reason", permissions=["change_state"])
     def hold(self, request: HttpRequest, queryset: "QuerySet[Conversation]") -> None:

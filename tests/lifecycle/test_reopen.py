@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.urls import reverse
 
 from conversations.models import OutboundMessage
 from conversations.trust.blocks import block_pair, block_person, block_prefix
@@ -88,3 +89,15 @@ def test_a_number_that_no_key_decrypts_does_not_prevent_a_reopening(api, ended):
         cursor.execute("UPDATE numbers_realnumber SET number = 'broken' WHERE id = %s", [person(BOB).pk])
 
     assert reopen(api, ended).status_code == 200
+
+
+def test_staff_cannot_reopen_with_a_person_who_opted_out_and_read_why(admin_client, ended):
+    opt_out_bob()
+    data = {"action": "reopen", "_selected_action": ended.pk}
+
+    page = admin_client.post(reverse("admin:conversations_conversation_changelist"), data, follow=True)
+
+    assert f"Conversation {ended.pk}: Bob has opted out of messages with STOP." in page.text
+    assert "0 done, 1 refused" in page.text
+    ended.refresh_from_db()
+    assert ended.state == "closed"
