@@ -46,6 +46,7 @@ def before(request):
     call_command("migrate", verbosity=0)
 
 
+@pytest.mark.slow
 def test_a_database_from_before_pools_keeps_its_rentals_and_counts(before, time_machine):
     time_machine.move_to(NOW, tick=False)
     order = before.get_model("numbers", "NumberOrder").objects.create(country="US", count=6)
@@ -103,6 +104,7 @@ def test_a_database_from_before_pools_keeps_its_rentals_and_counts(before, time_
     assert Participant.objects.unreleased().count() == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("before", [BEFORE_NAMES], indirect=True)
 def test_a_database_with_the_old_names_keeps_its_data(before):
     number = before.get_model("numbers", "VirtualNumber").objects.create(
@@ -141,6 +143,7 @@ def test_a_database_with_the_old_names_keeps_its_data(before):
     assert not outbox.queue_notice_once("key", VirtualNumber.objects.get(), RealNumber.objects.get(), "once")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("before", [BEFORE_NAMES], indirect=True)
 def test_staff_keep_their_permissions_after_the_renaming(before):
     content_types = before.get_model("contenttypes", "ContentType").objects
@@ -212,6 +215,7 @@ def outcome(sender, to):
     return explain_route(sender, to.number).outcome
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("before", [BEFORE_HASHES], indirect=True)
 def test_a_person_registered_in_the_old_spelling_is_found_in_either(before, capsys):
     earlier = Earlier(before)

@@ -60,6 +60,7 @@ def busiest_to_mean():
     return max(loads()) / (sum(loads()) / NUMBERS)
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 def test_the_busiest_number_carries_at_most_a_fifth_more_than_the_mean():
     add_numbers(NUMBERS)

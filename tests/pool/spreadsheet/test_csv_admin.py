@@ -121,6 +121,7 @@ def test_export_needs_the_view_permission_and_import_the_add_and_change_permissi
         assert (f'href="{IMPORT}"' in html.replace("'", '"')) == may_import
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("dark", [False, True])

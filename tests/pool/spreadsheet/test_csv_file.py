@@ -137,6 +137,7 @@ def test_a_file_that_does_not_fit_into_the_form_is_rejected(admin_client, db, mo
     assert "manage.py import_numbers" in str(answer.context["form"].errors)
 
 
+@pytest.mark.slow
 def test_the_largest_import_fits_into_the_confirmation_form(admin_client, berlin):
     rows = "".join(f"+4477{index * 7919 % 10**8:08},berlin,{index % 100}.{index % 99:02}\n" for index in range(5_000))
     answer = upload(admin_client, f"number,pool,monthly_cost\n{rows}")
