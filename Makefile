@@ -13,16 +13,9 @@ NO_SKIPS := --no-skips
 demo: $(VENV)/runtime
 	$(BIN)/python manage.py demo $(ARGS)
 
-# All tests that are not slow, on SQLite. Those that need PostgreSQL run on it, if one answers. pytest's exit code 5:
-# no test was selected.
+# All tests that are not slow, on SQLite. Those that need PostgreSQL are skipped: test-postgres runs them.
 test: $(VENV)/development
 	env -u TEST_DATABASE_URL $(PYTEST) -m "not slow" $(ARGS)
-	@if url=$$($(BIN)/python -m tests.support.postgres); then \
-		echo "The tests that need PostgreSQL, on $${url##*@}:"; \
-		TEST_DATABASE_URL=$$url $(PYTEST) -m "postgres and not slow" $(ARGS) || [ $$? = 5 ]; \
-	else \
-		echo "The tests that need PostgreSQL were not run."; \
-	fi
 
 # Every test, slow ones too, with more examples, on PostgreSQL: the one in TEST_DATABASE_URL, or one on this machine.
 # Fails if a test cannot run, for example without Chromium.
