@@ -156,6 +156,8 @@ def record(result: Result) -> None:
             _record_reply(message, result.message.attempts, result.answer)
         elif is_current:
             _record_failure(message, result.answer, is_ours=result.is_ours)
+            # Perhaps it was sent, or will be sent again by a decision.
+            is_counted = message.state == OutboundState.UNKNOWN
         if not is_counted:
             _correct_spent([result])
 
