@@ -6,6 +6,7 @@
 | PermanentFailure            | failed; its author is notified|                 |                                 |
 | RecipientOptedOut           | the same, and the person is   |                 |                                 |
 |                             | opted out                     |                 |                                 |
+| the same, without a call    | cancelled                     |                 |                                 |
 | TemporaryFailure: message   | queued, with backoff          |                 |                                 |
 | TemporaryFailure: number    | queued                        | waits           |                                 |
 | TemporaryFailure: account   | queued                        |                 | paused, then a probe            |
