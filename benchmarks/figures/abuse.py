@@ -2,18 +2,24 @@
 
 benchmarks/abuse_day.py draws the day. Time is simulated. The product's own code does everything else, with its default
 limits but no daily budget. The carrier takes each message at PRICE.
+
+The day has two cities with nobody in common, half of the conversations in each. Each city has a process and a database
+of its own, so that both cores work.
 """
 
 import heapq
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
 from itertools import count
+from multiprocessing import get_context
 
 from django.conf import settings
+from django.db import connection
 from django.test import override_settings
 
 from benchmarks import scratch
@@ -34,8 +40,9 @@ from smsproxy.carriers.base import InboundText, OutgoingText, SendReply, SentPar
 from smsproxy.states import StaleState
 from tests.support.builders import ScriptedCarrier
 
+CITIES = 2
 PRICE = Decimal("0.04")  # EUR a segment
-NUMBERS = 60
+NUMBERS = 60  # of each city
 # Messages that the relay claims at once, as a busy worker does.
 AT_ONCE = 50
 # Seconds after which a machine answers.
@@ -65,7 +72,7 @@ class Day:
     talks: list[Talk]
     carrier: "CountingCarrier" = field(default_factory=lambda: CountingCarrier())
     sides: dict[tuple[str, str], Side] = field(default_factory=dict)
-    costs: Counter[bool] = field(default_factory=Counter)
+    segments: Counter[bool] = field(default_factory=Counter)
     after_stop: int = 0
     refused: int = 0
     stopped: set[str] = field(default_factory=set)
@@ -117,7 +124,7 @@ class Day:
     def write(self, which: int, sender: str, recipient: str, text: str) -> None:
         message_id = f"{which}-{next(self._ids)}"
         receive(InboundText(carrier_message_id=message_id, sender=sender, recipient=recipient, text=text, sent_at=None))
-        if self.talks[which].abuse:
+        if self.talks[which].is_urgent:
             self.deliver()
 
     def stop(self, which: int, sender: str, recipient: str) -> None:
@@ -135,7 +142,7 @@ class Day:
             self.after_stop += text.recipient in self.stopped and not _answers_stop(text)
             side = self.sides.get((text.recipient, text.sender))
             is_abuse = side is None or side.talk.abuse is not None
-            self.costs[is_abuse] += gsm7.segments(text.text).count
+            self.segments[is_abuse] += gsm7.segments(text.text).count
             if side and side.is_machine and side.answers < MOST_TEXTS:
                 self._answer(text, side)
 
@@ -155,11 +162,53 @@ class CountingCarrier(ScriptedCarrier):
         )
 
 
+@dataclass
+class Tally:
+    """What happened in a city, or in all of them.
+
+    honest, abusive: texts by outcome. segments: those sent, of honest people and of abuse. wrong: honest conversations
+    held or limited. loop: texts in the longest loop. costly: conversations with numbers of COSTLY.
+    """
+
+    honest: Counter[str] = field(default_factory=Counter)
+    abusive: dict[Abuse, Counter[str]] = field(default_factory=lambda: {abuse: Counter() for abuse in Abuse})
+    segments: Counter[bool] = field(default_factory=Counter)
+    wrong: int = 0
+    loop: int = 0
+    after_stop: int = 0
+    costly: int = 0
+
+    def add(self, other: "Tally") -> None:
+        self.honest.update(other.honest)
+        for abuse, outcomes in other.abusive.items():
+            self.abusive[abuse].update(outcomes)
+        self.segments.update(other.segments)
+        self.wrong += other.wrong
+        self.loop = max(self.loop, other.loop)
+        self.after_stop += other.after_stop
+        self.costly += other.costly
+
+
 def measure(bench: Bench) -> Measured:
+    conversations = (600 if bench.quick else CONVERSATIONS) // CITIES
     add_numbers(NUMBERS)
-    talks = draw_talks(600 if bench.quick else CONVERSATIONS)
-    day = Day(talks)
     define_clock()
+    connection.close()  # Otherwise the database could not be copied.
+    total = Tally()
+    with (
+        scratch.copies(bench.environment["DATABASE_URL"], CITIES) as databases,
+        ProcessPoolExecutor(CITIES, mp_context=get_context("fork")) as processes,
+    ):
+        for tally in processes.map(partial(_play, conversations), range(CITIES), databases):
+            total.add(tally)
+    return _measured(total)
+
+
+def _play(conversations: int, city: int, database: str) -> Tally:
+    """Play the day of one city on its own database."""
+    connection.settings_dict["NAME"] = database
+    talks = draw_talks(conversations, seed=city + 1)
+    day = Day(talks)
     with (
         simulated_time() as set_time,
         override(day.carrier),
@@ -169,41 +218,40 @@ def measure(bench: Bench) -> Measured:
             day.at(talk.trip.begin, partial(day.begin, which, talk))
         day.at(43_200, lambda: _ask_for_costly_numbers(day))
         day.run(set_time)
-    return _measured(day)
+        return _tally(day, _outcomes())
 
 
-def _measured(day: Day) -> Measured:
-    honest, abusive = Counter[str](), defaultdict[Abuse, Counter[str]](Counter)
-    wrong = 0
-    of_talks = _outcomes()
+def _tally(day: Day, of_talks: Mapping[int, Counter[str]]) -> Tally:
+    tally = Tally(segments=day.segments, after_stop=day.after_stop, costly=len(COSTLY) - day.refused)
     for which, outcomes in of_talks.items():
         abuse = day.talks[which].abuse
-        if abuse:
-            abusive[abuse].update(outcomes)
+        if abuse is None:
+            tally.honest.update(outcomes)
+            tally.wrong += bool(outcomes[InboundOutcome.HELD] or outcomes[InboundOutcome.LIMITED])
         else:
-            honest.update(outcomes)
-            wrong += bool(outcomes[InboundOutcome.HELD] or outcomes[InboundOutcome.LIMITED])
-    loops = [
-        outcomes[InboundOutcome.RELAYED]
-        for which, outcomes in of_talks.items()
-        if day.talks[which].abuse is Abuse.TWO_MACHINES
-    ]
-    texts = sum(sum(outcomes.values()) for outcomes in abusive.values())
-    slipped = sum(outcomes[InboundOutcome.RELAYED] for outcomes in abusive.values())
+            tally.abusive[abuse].update(outcomes)
+        if abuse is Abuse.TWO_MACHINES:
+            tally.loop = max(tally.loop, outcomes[InboundOutcome.RELAYED])
+    return tally
+
+
+def _measured(tally: Tally) -> Measured:
+    texts = sum(outcomes.total() for outcomes in tally.abusive.values())
+    slipped = sum(outcomes[InboundOutcome.RELAYED] for outcomes in tally.abusive.values())
     return Measured(
         values={
-            "wrong": wrong,
-            "loop": max(loops),
-            "after_stop": day.after_stop,
-            "costly": len(COSTLY) - day.refused,
+            "wrong": tally.wrong,
+            "loop": tally.loop,
+            "after_stop": tally.after_stop,
+            "costly": tally.costly,
             "slipped": 100 * slipped / texts,
-            "cost": float(PRICE * day.costs[True]),
+            "cost": float(PRICE * tally.segments[True]),
         },
-        problems=[] if honest[InboundOutcome.RELAYED] else ["no honest text was passed on"],
+        problems=[] if tally.honest[InboundOutcome.RELAYED] else ["no honest text was passed on"],
         details={
-            "texts of honest people, by outcome": dict(honest),
-            "cost of honest texts, EUR": float(PRICE * day.costs[False]),
-            **{f"{abuse}, by outcome": dict(outcomes) for abuse, outcomes in sorted(abusive.items())},
+            "texts of honest people, by outcome": dict(tally.honest),
+            "cost of honest texts, EUR": float(PRICE * tally.segments[False]),
+            **{f"{abuse}, by outcome": dict(outcomes) for abuse, outcomes in sorted(tally.abusive.items())},
         },
     )
 
