@@ -11,6 +11,8 @@ from datetime import UTC, datetime, timedelta
 import time_machine
 from django.db import connection
 
+from smsproxy.database import prepared
+
 MIDNIGHT = datetime(2026, 1, 1, tzinfo=UTC)
 
 _CLOCK = """
@@ -36,8 +38,7 @@ def simulated_time() -> Iterator[Callable[[float], None]]:
         def set_time(seconds: float) -> None:
             moment = MIDNIGHT + timedelta(seconds=seconds)
             clock.move_to(moment)
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT set_config('simulated.now', %s, false)", [moment.isoformat()])
+            prepared.execute("SELECT set_config('simulated.now', %(now)s, false)", {"now": moment.isoformat()})
 
         try:
             set_time(0)
