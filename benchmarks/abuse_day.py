@@ -78,6 +78,11 @@ class Talk:
     rider_is_machine: bool = False
     driver_is_machine: bool = False
 
+    @property
+    def is_urgent(self) -> bool:
+        """Whether it matters that a text leaves at once: a machine answers it, or a block would still cancel it."""
+        return self.rider_is_machine or self.driver_is_machine or self.abuse is Abuse.BLOCKED
+
 
 def draw_talks(conversations: int = CONVERSATIONS, seed: int = 1) -> list[Talk]:
     chance = random.Random(seed)

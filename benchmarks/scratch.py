@@ -44,6 +44,22 @@ def scratch_database() -> Iterator[str]:
             connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
+@contextmanager
+def copies(database_url: str, count: int) -> Iterator[list[str]]:
+    """Yield the names of copies of this database, to which no other connection may be open. Drop them afterwards."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        original = connection.info.dbname
+        names = [f"{original}_{index}" for index in range(count)]
+        try:
+            for name in names:
+                copy = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+                connection.execute(copy.format(sql.Identifier(name), sql.Identifier(original)))
+            yield names
+        finally:
+            for name in names:
+                connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
 def environment(database_url: str) -> dict[str, str]:
     """Return the environment of our processes: as in production, independent of this machine's."""
     return {

@@ -11,12 +11,10 @@ import multiprocessing
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from itertools import count, groupby
 from multiprocessing.synchronize import Barrier, Event
 from threading import BrokenBarrierError
 
-import time_machine
 from django.core.management import call_command
 from django.db import connection
 from django.db.models import Avg, Max, Sum
@@ -35,6 +33,7 @@ from benchmarks.day import (
 )
 from benchmarks.report import Measured
 from benchmarks.seeding import add_numbers, person
+from benchmarks.simulated_time import define_clock, simulated_time
 from benchmarks.stack import Bench
 from conversations.lifecycle.create import create_conversation
 from conversations.lifecycle.request import ConversationSpec, NoNumberFree, ParticipantSpec
@@ -44,7 +43,6 @@ from numbers.assignment.policy import AssignmentPolicy, Stickiness
 from numbers.models import VirtualNumber
 
 PROCESSES = 4
-MIDNIGHT = datetime(2026, 1, 1, tzinfo=UTC)
 # Avoid sticky numbers: people who meet twice would otherwise need fewer numbers than Δ says.
 _TERMS = ConversationSpec(notify=False, policy=AssignmentPolicy(stickiness=Stickiness.AVOID_STICKY))
 
@@ -67,6 +65,7 @@ class Served:
 def measure(bench: Bench) -> Measured:
     day = draw_day(600 if bench.quick else 60_000)
     who, delta = busiest(day)
+    define_clock()
     with override_settings(COOL_DOWN_SECONDS=COOL_DOWN_SECONDS):
         one_less = _serve([trip for trip in day if who in trip.people], delta - 1)
         for numbers in count(delta):
@@ -121,18 +120,16 @@ def _part(which: int, day: Sequence[Trip], happenings: Iterable[Moment], togethe
     """Play the trips of some drivers. The first process also ends all cool-downs."""
     served, made = Served(), dict[int, Conversation]()
     try:
-        with connection.cursor() as cursor:
-            cursor.execute("SET synchronous_commit = off")  # Disk speed does not matter here.
-        with time_machine.travel(MIDNIGHT, tick=False) as clock:
+        with simulated_time() as set_time:
             for minute, of_minute in groupby(happenings, lambda moment: moment.at // 60):
-                clock.move_to(MIDNIGHT + timedelta(minutes=minute))
+                set_time(60 * minute)
                 if which == 0:
                     _sweep(served)
                 together.wait()
                 for moment in of_minute:
                     trip = day[moment.which]
                     if trip.driver % PROCESSES == which:
-                        clock.move_to(MIDNIGHT + timedelta(seconds=moment.at))
+                        set_time(moment.at)
                         _happen(moment, trip, made, served)
                 if served.refused:
                     refusal.set()
@@ -144,7 +141,6 @@ def _part(which: int, day: Sequence[Trip], happenings: Iterable[Moment], togethe
     except Exception as error:  # noqa: BLE001 - any error makes the figure invalid
         served.errors.append(f"{type(error).__name__}: {error}".splitlines()[0])
         together.abort()
-    connection.close()
     return served
 
 

@@ -74,10 +74,10 @@ class Relay:
         """Remove this worker from the list of live workers."""
         self._heartbeat.end()
 
-    def send_due(self) -> None:
-        """Send all due messages in this thread, one after the other."""
+    def send_due(self, *, at_once: int = 1) -> None:
+        """Send all due messages in this thread, one after the other. at_once: how many to claim in one turn."""
         while True:
-            messages, wait = self._claim(1)
+            messages, wait = self._claim(at_once)
             for claimed in messages:
                 self._send(claimed)
             if not self._record_results():

@@ -31,13 +31,17 @@ class Result:
 
     @property
     def correction(self) -> Decimal:
-        """What the claim counted too little for this message, in EUR. Negative: too much."""
-        estimate = estimated_price(self.message.segments)
+        """What the claim counted too little for this message, in EUR. Negative: too much.
+
+        Nothing if no price is known: the estimate stays.
+        """
         if isinstance(self.answer, OutcomeUnknown):
             return Decimal(0)  # Perhaps it was sent.
-        accepted = [part.price for part in self.parts if part.accepted]
-        price = sum((estimated_price(1) if each is None else each for each in accepted), Decimal(0))
-        return price - estimate
+        prices = [part.price for part in self.parts if part.accepted]
+        if prices and all(price is None for price in prices):
+            return Decimal(0)  # No stored price would show that this result has been counted.
+        price = sum((estimated_price(1) if each is None else each for each in prices), Decimal(0))
+        return price - estimated_price(self.message.segments)
 
     @property
     def is_fully_accepted(self) -> bool:

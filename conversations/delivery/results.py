@@ -6,6 +6,7 @@
 | PermanentFailure            | failed; its author is notified|                 |                                 |
 | RecipientOptedOut           | the same, and the person is   |                 |                                 |
 |                             | opted out                     |                 |                                 |
+| the same, without a call    | cancelled                     |                 |                                 |
 | TemporaryFailure: message   | queued, with backoff          |                 |                                 |
 | TemporaryFailure: number    | queued                        | waits           |                                 |
 | TemporaryFailure: account   | queued                        |                 | paused, then a probe            |
@@ -156,6 +157,8 @@ def record(result: Result) -> None:
             _record_reply(message, result.message.attempts, result.answer)
         elif is_current:
             _record_failure(message, result.answer, is_ours=result.is_ours)
+            # Perhaps it was sent, or will be sent again by a decision.
+            is_counted = message.state == OutboundState.UNKNOWN
         if not is_counted:
             _correct_spent([result])
 

@@ -39,6 +39,18 @@ def test_only_the_head_of_a_line_is_claimed_and_lines_do_not_wait_for_each_other
     assert claim(10).messages == []
 
 
+def test_messages_that_are_claimed_together_leave_once_and_in_the_order_of_their_lines(carrier):
+    add_numbers(4)
+    bob, charlie = members(talk(ALICE, BOB))[1], members(talk(ALICE, CHARLIE))[1]
+    queue(bob, "1", "2", "3")
+    queue(charlie, "a", "b")
+
+    Relay().send_due(at_once=10)
+
+    assert [text.text for text in carrier.sent if text.text.isdecimal()] == ["1", "2", "3"]
+    assert [text.text for text in carrier.sent if not text.text.isdecimal()] == ["a", "b"]
+
+
 def test_a_message_that_waits_for_its_retry_blocks_only_its_line(carrier, time_machine):
     add_numbers(4)
     bob, charlie = members(talk(ALICE, BOB))[1], members(talk(ALICE, CHARLIE))[1]

@@ -6,11 +6,20 @@ import pytest
 from django.db import InterfaceError
 
 from conversations.delivery.claim import claim, requeue_claim
+from conversations.delivery.receipts import receive_receipt
 from conversations.delivery.relay import Relay
 from conversations.delivery.result import Result
 from conversations.delivery.results import record_all
 from conversations.worker.periodic_jobs import recover_leases
-from smsproxy.carriers.base import OutcomeUnknown, PermanentFailure, SendReply, SentPart, TemporaryFailure
+from smsproxy.carriers.base import (
+    OutcomeUnknown,
+    PermanentFailure,
+    Receipt,
+    ReceiptStatus,
+    SendReply,
+    SentPart,
+    TemporaryFailure,
+)
 from tests.support.daily_budget import NEXT_DAY, account, at_price, states
 from tests.support.outbox import queue, work
 
@@ -72,6 +81,8 @@ def test_a_message_that_was_not_sent_costs_nothing(carrier, bob, noon, error):
             ),
             "0.1",
         ),
+        (SendReply(parts=(SentPart(carrier_message_id="a"), SentPart(carrier_message_id="b"))), "0.25"),
+        (SendReply(parts=(SentPart(carrier_message_id="a"), SentPart(carrier_message_id="b", error_code="5"))), "0.25"),
         (PermanentFailure("no such phone"), "0"),
         (TemporaryFailure("busy"), "0"),
     ],
@@ -84,6 +95,37 @@ def test_a_result_whose_commit_had_no_answer_is_counted_once(bob, noon, answer, 
         record_all([Result(claimed, answer)])
 
     assert account().spent == Decimal(cost)
+
+
+def test_a_result_is_counted_once_even_if_a_receipt_came_before_it(bob, noon):
+    queue(bob, "hello")
+    [claimed] = claim(1).messages
+    receive_receipt(
+        Receipt(
+            carrier_message_id="a",
+            client_ref=claimed.message.carrier_ref,
+            status=ReceiptStatus.DELIVERED,
+            error_code="0",
+        )
+    )
+    for _ in range(2):
+        record_all([Result(claimed, SendReply(parts=(SentPart(carrier_message_id="a", price=Decimal("0.1")),)))])
+
+    assert account().spent == Decimal("0.1")
+
+
+def test_a_failure_that_is_told_after_the_decision_time_keeps_its_estimate(bob, noon, settings):
+    """The message stays unknown, so nothing would show that a repeat has been counted."""
+    queue(bob, "hello")
+    [claimed] = claim(1).messages
+    noon.shift(settings.SEND_LEASE_SECONDS + 1)
+    recover_leases()
+    noon.shift(settings.UNKNOWN_OUTCOME_TIMEOUT_SECONDS + 1)
+    for _ in range(2):
+        record_all([Result(claimed, TemporaryFailure("busy"))])
+
+    assert states() == ["unknown"]
+    assert account().spent == Decimal("0.25")
 
 
 def test_a_message_of_unknown_outcome_keeps_its_estimate(carrier, bob, noon):
