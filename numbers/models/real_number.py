@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from numbers.models.found_by_number import FoundByNumber
 from smsproxy.crypto import EncryptedTextField, Unreadable, number_hash
+from smsproxy.database.clock import database_now
 from smsproxy.nanp import region_of
 from smsproxy.phone import area_of, canonical, country_of, mask
 from smsproxy.states import Event, StaleState
@@ -105,22 +106,22 @@ class RealNumber(EncryptedRow):
 
         Raises StaleState if they have opted out already. conversations/delivery/opt_out.py also cancels what is queued.
         """
-        now = timezone.now()
-        return self._change_opt_out(PersonState.OPTED_OUT, reason, opted_out_at=min(since or now, now))
+        now = database_now()
+        return self._change_opt_out(PersonState.OPTED_OUT, reason, now, opted_out_at=min(since or now, now))
 
     def opt_in(self, *, reason: str, actor: str = "") -> Self:
         """Send this person messages again. Raises StaleState if they have not opted out."""
-        return self._change_opt_out(PersonState.RECEIVES, reason, actor=actor, opted_out_at=None)
+        return self._change_opt_out(PersonState.RECEIVES, reason, database_now(), actor=actor, opted_out_at=None)
 
     def _change_opt_out(
-        self, to: "PersonState", reason: str, *, actor: str = "", opted_out_at: datetime | None
+        self, to: "PersonState", reason: str, now: datetime, *, actor: str = "", opted_out_at: datetime | None
     ) -> Self:
         [before] = [state for state in PersonState if state != to]
         with transaction.atomic():
             people = RealNumber.objects.filter(pk=self.pk, opted_out_at__isnull=to == PersonState.OPTED_OUT)
             if not people.update(opted_out_at=opted_out_at):
                 raise StaleState(f"real number {self.pk} is {to} already")
-            self.events.create(old_state=before, new_state=to, reason=reason[:200], actor=actor)
+            self.events.create(old_state=before, new_state=to, reason=reason[:200], actor=actor, created_at=now)
         self.opted_out_at = opted_out_at
         return self
 
