@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -120,7 +120,7 @@ def _create(
             if terms.notify and settings.CONFIRMATION_TEXT:
                 _queue_confirmations(participants)
             if created_by is not None:
-                _charge(created_by, len(newcomers))
+                _charge(created_by, len(newcomers), conversation.created_at)
             increment_live_counts(chosen, terms.policy)
             return conversation
     raise ContentionError
@@ -195,9 +195,9 @@ def _refuse_over_limit(people: Sequence[ParticipantSpec], key: ApiKey) -> None:
         raise OverLimit(refusal)
 
 
-def _charge(key: ApiKey, newcomers: int) -> None:
+def _charge(key: ApiKey, newcomers: int, at: datetime) -> None:
     """Charge the limits of the key, or raise OverLimit. Call it late: the key's other creations wait until the end."""
-    if refusal := limits.charge_creation(key, newcomers):
+    if refusal := limits.charge_creation(key, newcomers, at=at):
         raise OverLimit(refusal)
 
 
@@ -256,10 +256,9 @@ def _queue_confirmations(participants: Sequence[Participant]) -> None:
         others = " and ".join(other.label or "the other person" for other in participants if other is not to)
         return settings.CONFIRMATION_TEXT.replace("{label}", others)
 
-    told = limits.who_gets_a_confirmation([participant.real_number for participant in participants])
-    queue_notices(
-        ((each, text(each)) for each in participants if each.real_number_id in told), at=participants[0].created_at
-    )
+    at = participants[0].created_at
+    told = limits.who_gets_a_confirmation([participant.real_number for participant in participants], at=at)
+    queue_notices(((each, text(each)) for each in participants if each.real_number_id in told), at=at)
     for each in participants:
         if each.real_number_id not in told:
             conversation = each.conversation

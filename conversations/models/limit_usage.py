@@ -163,7 +163,7 @@ class LimitUsageQuerySet(models.QuerySet["LimitUsage"]):
             if not refused:
                 return None
             transaction.set_rollback(True)
-        return self.refusal(refused, at=at) or Refusal.of(refused[0].scope, 0)
+        return self.refusal_of(refused, at=at)
 
     def consume_each(self, charges: Sequence[Charge], *, at: datetime | None = None) -> set[Charge]:
         """Charge those of these that fit, in the caller's transaction. Return them."""
@@ -189,6 +189,10 @@ class LimitUsageQuerySet(models.QuerySet["LimitUsage"]):
             if wait := charge.wait(row.short_ready_at, row.long_ready_at, now):
                 refusals.append(Refusal.of(charge.scope, wait))
         return max(refusals, key=lambda refusal: refusal.retry_after, default=None)
+
+    def refusal_of(self, refused: Sequence[Charge], *, at: datetime | None = None) -> Refusal:
+        """Return why these charges were refused a moment ago. They may fit by now."""
+        return self.refusal(refused, at=at) or Refusal.of(refused[0].scope, 0)
 
     def unused_since(self, at: datetime) -> Self:
         """Return the uses that ended before this moment: their limits are free again."""

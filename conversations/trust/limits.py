@@ -4,6 +4,7 @@ A limit is charged in the transaction of what it limits, so that a refused or re
 """
 
 from collections.abc import Collection, Sequence
+from datetime import datetime
 
 from conversations.models import LimitScope, LimitUsage
 from conversations.models.limit_usage import Charge, Refusal
@@ -21,10 +22,10 @@ def may_answer_help(person: RealNumber) -> bool:
     return LimitUsage.objects.consume([Charge(LimitScope.KEYWORD_ANSWERS, person.pk)]) is None
 
 
-def who_gets_a_confirmation(people: Collection[RealNumber]) -> set[int]:
+def who_gets_a_confirmation(people: Collection[RealNumber], *, at: datetime) -> set[int]:
     """Charge a confirmation to each of these people. Return the ids of those who have not had enough of them today."""
     charges = [Charge(LimitScope.CONFIRMATIONS, person.pk) for person in people]
-    return {charge.subject_id for charge in LimitUsage.objects.consume_each(charges)}
+    return {charge.subject_id for charge in LimitUsage.objects.consume_each(charges, at=at)}
 
 
 def refuse_creation(key: ApiKey, newcomers: int) -> Refusal | None:
@@ -32,9 +33,15 @@ def refuse_creation(key: ApiKey, newcomers: int) -> Refusal | None:
     return LimitUsage.objects.refusal(_creation_charges(key, newcomers))
 
 
-def charge_creation(key: ApiKey, newcomers: int) -> Refusal | None:
-    """Charge a new conversation and its newcomers. Return the refusal, with nothing charged, if a limit is used up."""
-    return LimitUsage.objects.consume(_creation_charges(key, newcomers))
+def charge_creation(key: ApiKey, newcomers: int, *, at: datetime) -> Refusal | None:
+    """Charge a new conversation and its newcomers. Return the refusal if a limit is used up.
+
+    The caller must then undo its transaction: one of the limits may have been charged.
+    """
+    charges = _creation_charges(key, newcomers)
+    charged = LimitUsage.objects.consume_each(charges, at=at)
+    refused = [charge for charge in charges if charge not in charged]
+    return LimitUsage.objects.refusal_of(refused, at=at) if refused else None
 
 
 def _creation_charges(key: ApiKey, newcomers: int) -> Sequence[Charge]:
