@@ -191,7 +191,7 @@ class LimitUsageQuerySet(models.QuerySet["LimitUsage"]):
         return max(refusals, key=lambda refusal: refusal.retry_after, default=None)
 
     def refusal_of(self, refused: Sequence[Charge], *, at: datetime | None = None) -> Refusal:
-        """Return why these charges were refused a moment ago. They may fit by now."""
+        """Return why these charges were refused a moment ago. A moment later they may fit."""
         return self.refusal(refused, at=at) or Refusal.of(refused[0].scope, 0)
 
     def unused_since(self, at: datetime) -> Self:
