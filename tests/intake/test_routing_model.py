@@ -104,7 +104,7 @@ OPT_OUTS_AND_A_REPLACED_NUMBER = [
 ]
 
 
-@model_examples(fast=10, thorough=100)
+@model_examples(fast=10, thorough=60)
 @given(history=HISTORY)
 @example(history=LATE_PARTS)
 @example(history=A_PART_BEFORE_THE_CONVERSATION)

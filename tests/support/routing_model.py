@@ -81,6 +81,7 @@ class History:
         self.long_texts: list[Text] = []
         self.opted_out: set[str] = set()
         self.checked: set[int] = set()
+        self.relayed_in: dict[str, Talk] = {}
         self.ids = count(1)
 
     # Steps -----------------------------------------------------------------------------------------------------------
@@ -233,13 +234,13 @@ class History:
     def deliver(self):
         self.carrier.sent.clear()
         work()
+        self.check_relays()
         for sent in self.carrier.sent:
             assert sent.recipient not in self.opted_out, "a person who has opted out got a text"
             hold = self.holder(sent.recipient, sent.sender)
             for token in re.findall(TOKEN, sent.text):
                 assert hold, "it came from a pair that stands for nobody"
-                made = self.relayed_from(self.texts[token], sent.text)
-                assert hold.talk is made, "it came from a pair of another conversation"
+                assert hold.talk is self.relayed_in[token], "it came from a pair of another conversation"
 
     # Checks ----------------------------------------------------------------------------------------------------------
 
@@ -289,7 +290,10 @@ class History:
         return None
 
     def check_relays(self):
-        """Check the recipients of each relay that was queued since the last check."""
+        """Check the recipients of each relay that was queued since the last check.
+
+        Not at its delivery: the author's pair may have been released by then.
+        """
         for relay in OutboundMessage.objects.filter(kind="relay").exclude(pk__in=self.checked):
             self.checked.add(relay.pk)
             person = relay.recipient.number
@@ -300,6 +304,7 @@ class History:
                 assert made, "nobody may get it"
                 assert relay.conversation == made.row, "it went to another conversation"
                 assert person in set(made.people) - {text.person}, "it went to somebody else"
+                assert self.relayed_in.setdefault(token, made) is made, "it went to two conversations"
 
     def note_reopenings(self):
         for made in self.talks:
