@@ -97,5 +97,6 @@ def test_people_who_stop_and_start_at_once_in_several_conversations_keep_one_his
     assert states == [("opted_out", "receives")[place % 2] for place in range(len(states))]
     person = RealNumber.objects.with_number(BOB).get()
     assert (person.opted_out_at is not None) == (states[-1] == "opted_out")
-    assert OutboundMessage.objects.filter(recipient=person, kind="keyword_answer").count() == 5
+    answers = OutboundMessage.objects.filter(recipient=person, kind="keyword_answer")
+    assert answers.count() == 5 + 5, "five an hour to STOP and START, and five to HELP"
     assert not connection.in_atomic_block
