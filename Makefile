@@ -21,7 +21,7 @@ test: $(VENV)/development
 # Fails if a test cannot run, for example without Chromium.
 test-postgres: $(VENV)/development
 	url=$$($(BIN)/python -m tests.support.postgres) && \
-	TEST_DATABASE_URL=$$url $(PYTEST) --hypothesis-profile thorough $(NO_SKIPS) $(ARGS)
+	TEST_DATABASE_URL=$$url $(PYTEST) --hypothesis-profile thorough --durations 20 $(NO_SKIPS) $(ARGS)
 
 test-all: test test-postgres
 

@@ -63,7 +63,7 @@ class Served:
 
 
 def measure(bench: Bench) -> Measured:
-    day = draw_day(600 if bench.quick else 60_000)
+    day = draw_day(300 if bench.quick else 60_000)
     who, delta = busiest(day)
     define_clock()
     with override_settings(COOL_DOWN_SECONDS=COOL_DOWN_SECONDS):
