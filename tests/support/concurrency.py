@@ -42,7 +42,7 @@ from conversations.models import (
 )
 from conversations.worker.periodic_jobs import close_expired, relay_incomplete_long_messages, release_cooled_down
 from numbers.assignment.policy import AssignmentPolicy, ExhaustionPolicy
-from numbers.models import NumberState, VirtualNumber
+from numbers.models import NumberState, RealNumber, VirtualNumber
 from smsproxy.carriers.base import InboundText
 from smsproxy.states import StaleState
 from tests.support.demo_process import ROOT
@@ -169,7 +169,9 @@ def _create(chance: random.Random, plan: Plan) -> str:
         create_conversation(people, terms)
     except NoNumberFree:
         return "no number free"
-    except OptedOut:
+    except OptedOut as error:
+        with suppress(StaleState):  # Otherwise nobody would be left for a conversation.
+            RealNumber.objects.with_number(people[error.position].number).get().opt_in(reason="texted START")
         return "opted out"
     return "created"
 
