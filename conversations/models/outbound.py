@@ -94,16 +94,19 @@ class OutboundMessageQuerySet(models.QuerySet["OutboundMessage"]):
         """Return messages to this person that may still be sent or resent. Answers to keywords are not among them."""
         return self.filter(recipient=person, state__in=[_S.QUEUED, _S.UNKNOWN]).exclude(kind=MessageKind.KEYWORD_ANSWER)
 
-    def move_line(self, old: Participant, new: Participant) -> None:
+    def move_line(self, old: Participant, new: Participant, *, skip_locked: bool = False) -> None:
         """Move all unsettled messages of this participant to the line of their new number.
 
         A message in flight moves too. So later messages from the new number wait for its outcome, and it leaves from
-        there if it must be sent again. Call it in a transaction.
+        there if it must be sent again. Call it in a transaction. skip_locked: leave messages that are locked. Each
+        moves itself if it is requeued.
         """
-        line = self.filter(participant=old, state__in=UNSETTLED)
-        in_flight = list(line.exclude(state=_S.QUEUED).select_for_update(no_key=True).only("state", "attempts"))
-        line.update(participant=new, sender=new.proxy_number)
-        for message in in_flight:
+        unsettled = self.filter(participant=old, state__in=UNSETTLED).only("state", "attempts").order_by("pk")
+        line = list(unsettled.select_for_update(no_key=True, skip_locked=skip_locked))
+        self.filter(pk__in=[message.pk for message in line]).update(participant=new, sender=new.proxy_number)
+        for message in line:
+            if message.state == _S.QUEUED:
+                continue
             reason = f"moved to the line of {new.proxy_number}; attempt {message.attempts} was from {old.proxy_number}"
             message.record_event(message.state, reason=reason, old_state=message.state)
 
@@ -257,7 +260,8 @@ class OutboundMessage(EncryptedRow, StateMachine):
             replaced = Participant.objects.filter(messages=self, replaced_by__isnull=False)
             unable = replaced.filter(proxy_number__state=NumberState.QUARANTINED).select_related("proxy_number").first()
             if unable is not None:
-                OutboundMessage.objects.move_line(unable, unable.current)
+                # Two messages of the line that are requeued at once would wait for each other.
+                OutboundMessage.objects.move_line(unable, unable.current, skip_locked=True)
                 self.refresh_from_db(fields=["participant", "sender"])
         return self
 

@@ -7,10 +7,10 @@ from django.db import connection, transaction
 
 from conversations.lifecycle import replace_number
 from conversations.lifecycle.replace_number import replace
-from conversations.models import OutboundMessage, Participant
+from conversations.models import OutboundMessage, OutboundState, Participant
 from numbers.models import VirtualNumber
 from tests.support.builders import ALICE, BOB, add_numbers, members, talk
-from tests.support.concurrency import wait_for_a_lock
+from tests.support.concurrency import at_once, wait_for_a_lock
 from tests.support.replacements import number_of, text
 
 pytestmark = pytest.mark.django_db
@@ -81,3 +81,31 @@ def test_two_concurrent_runs_move_each_participant_once():
     assert OutboundMessage.objects.count() == 20
     assert not transaction.get_connection().in_atomic_block
     assert Participant.objects.current().exclude(proxy_number=old).count() == 20
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_two_messages_of_a_replaced_number_that_are_resent_at_once_both_move_to_the_new_number(monkeypatch):
+    add_numbers(4)
+    conversation = talk(ALICE, BOB)
+    alice, bob = members(conversation)
+    for words in ("first", "second"):
+        text(BOB, bob.proxy_number.number, message_id=words, words=words)
+    list(replace(alice.proxy_number))
+    relays = OutboundMessage.objects.filter(kind="relay")
+    assert relays.update(state=OutboundState.UNKNOWN, attempts=1) == 2
+    alice.proxy_number.quarantine(reason="the carrier refuses it")
+    both_are_locked, transition = threading.Barrier(2), OutboundMessage.transition
+
+    def wait_after_the_lock(message, *args, **kwargs):
+        transition(message, *args, **kwargs)
+        both_are_locked.wait(60)
+        return message
+
+    monkeypatch.setattr(OutboundMessage, "transition", wait_after_the_lock)
+    messages = list(relays)
+
+    at_once(2, lambda index: messages[index].resend(reason="staff: send again", actor="staff"))
+
+    moved = {(message.sender, message.state) for message in relays}
+    assert moved == {(number_of(conversation), OutboundState.QUEUED)}
