@@ -311,6 +311,16 @@ CARRIER_ANSWERS_STOP = env.number_kinds("CARRIER_ANSWERS_STOP", default="US:toll
 LONG_MESSAGE_TIMEOUT_SECONDS = env.seconds("LONG_MESSAGE_TIMEOUT_SECONDS", default=180, at_least=1)
 # The maximum of SMS that a relayed message may take.
 MAX_SEGMENTS = env.number("MAX_SEGMENTS", default=6, at_least=1)
+_LARGEST_GROUP = 10  # MAX_PARTICIPANTS of conversations, which settings cannot import
+for _name, _limit in [
+    ("NEW_PEOPLE_PER_KEY_MINUTE", NEW_PEOPLE_PER_KEY_MINUTE),
+    ("NEW_PEOPLE_PER_KEY_DAY", NEW_PEOPLE_PER_KEY_DAY),
+]:
+    env.require(
+        not 0 < _limit < _LARGEST_GROUP,
+        f"{_name}: expected 0 for no limit, or at least the {_LARGEST_GROUP} people of the largest conversation, found "
+        f"{_limit}. Otherwise such a conversation could never be created.",
+    )
 env.require(
     not 0 < DAILY_BUDGET < MAX_SEGMENTS * PRICE_ESTIMATE_EUR,
     "DAILY_BUDGET: expected 0 for no limit, or at least the estimate of the longest message, MAX_SEGMENTS times "

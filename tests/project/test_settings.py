@@ -11,6 +11,8 @@ from django.core.checks import run_checks
 from django.core.management import CommandError, call_command
 from django.test import override_settings
 
+from conversations.models.conversation import MAX_PARTICIPANTS
+from smsproxy import settings as settings_module
 from smsproxy.environment import RENAMED
 from tests.support.demo_process import ROOT
 from tests.support.settings_file import GOOD, VONAGE, good_but, read_settings, start
@@ -85,6 +87,11 @@ def test_a_complete_environment_starts_with_vonage():
             {"DAILY_BUDGET": "0.3"},
             "DAILY_BUDGET: expected 0 for no limit, or at least the estimate",
         ),
+        (
+            {"NEW_PEOPLE_PER_KEY_MINUTE": "9"},
+            "NEW_PEOPLE_PER_KEY_MINUTE: expected 0 for no limit, or at least the 10 people of the largest conversation",
+        ),
+        ({"NEW_PEOPLE_PER_KEY_DAY": "9"}, "NEW_PEOPLE_PER_KEY_DAY: expected 0 for no limit, or at least the 10 people"),
         (
             {"CARRIER_TIMEOUT_SECONDS": "0"},
             "CARRIER_TIMEOUT_SECONDS: expected a whole number of seconds, 1 or more; found '0'",
@@ -296,6 +303,10 @@ def test_a_kind_of_number_that_does_not_exist_stops_the_program(found):
     assert code != 0
     assert "CARRIER_ANSWERS_STOP: expected countries, each with or without a type of number" in output
     assert f"found {found!r}" in output
+
+
+def test_the_limits_of_new_people_allow_the_largest_conversation():
+    assert settings_module._LARGEST_GROUP == MAX_PARTICIPANTS
 
 
 def test_kinds_of_numbers_may_be_none(settings):
