@@ -17,11 +17,14 @@ from django.views.decorators.http import require_POST
 
 from numbers.spreadsheet.csv_file import MAX_BYTES, MAX_ROWS, InvalidCsv, Rows
 from numbers.spreadsheet.import_numbers import IMPORTED, PREVIEWED, PreviewOutdated, apply, export, preview, read
+from smsproxy.database.deadline import deadline_extended
 from smsproxy.staff.admin import BaseAdmin
 
 # The signed and compressed file comes back in a form, which DATA_UPLOAD_MAX_MEMORY_SIZE bounds.
 MAX_CARRIED = 200_000
 VALID_FOR = timedelta(hours=1)
+# Seconds for reading or importing the largest file, which takes longer than other requests may.
+TIMEOUT = 60.0
 # Where this module once was. A new salt would break the confirmations that are under way.
 SALT = "numbers.csv_admin"
 
@@ -89,6 +92,7 @@ class CsvImportExportMixin(BaseAdmin):
             raise PermissionDenied
         return self.redirect_on_bad_filter(request, lambda: self._export(request))
 
+    @method_decorator(deadline_extended(seconds=TIMEOUT))
     def import_view(self, request: HttpRequest) -> HttpResponse:
         """Show the upload form, or the preview of an uploaded file."""
         if not self.has_import_permission(request):
@@ -105,6 +109,7 @@ class CsvImportExportMixin(BaseAdmin):
         return TemplateResponse(request, template, self.admin_site.each_context(request) | context)
 
     @method_decorator(require_POST)
+    @method_decorator(deadline_extended(seconds=TIMEOUT))
     def confirm_view(self, request: HttpRequest) -> HttpResponse:
         """Import the file of a preview."""
         if not self.has_import_permission(request):

@@ -17,13 +17,14 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum
 
 import psycopg
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, OperationalError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+from psycopg.pq import TransactionStatus
 
 # Seconds without a new attempt after a failed connection. Seconds up to which a dead connection fails "at once", and
 # after which an answer is slow.
@@ -92,14 +93,20 @@ def database_deadline(*, seconds: float) -> Iterator[None]:
             _close_broken(ours)
 
 
-@contextmanager
-def deadline_suspended() -> Iterator[None]:
+def deadline_suspended() -> AbstractContextManager[None]:
     """Stop the clock in this block, which waits for something other than the database, outside any transaction."""
+    return deadline_extended(seconds=float("inf"))
+
+
+@contextmanager
+def deadline_extended(*, seconds: float) -> Iterator[None]:
+    """Give this block a deadline of its own, in place of the request's. For work on a large file."""
     watch = _watched.get(connections[DEFAULT_DB_ALIAS])
     if watch is None:
         yield
         return
-    left, watch.due = watch.due - time.monotonic(), float("inf")
+    start = time.monotonic()
+    left, watch.due = watch.due - start, start + seconds
     try:
         yield
     finally:
@@ -147,7 +154,7 @@ def _note_outage() -> None:
 
 @contextmanager
 def _deadline(ours: BaseDatabaseWrapper, seconds: float, lane: RequestClass) -> Iterator[None]:
-    """Cut this thread's connection if the block still runs at the deadline."""
+    """Cut this thread's connection if the block waits for the database at the deadline, or later."""
     global _watchdog
     if ours.vendor != "postgresql" or ours in _watched:
         yield  # SQLite has no server that could be silent. Or a deadline is already set.
@@ -177,16 +184,17 @@ def _watch() -> None:
         with _lock:
             now = time.monotonic()
             late = [theirs for theirs, watch in _watched.items() if watch.due < now]
-            for theirs in late:
-                _cut(theirs)
-        if late:
+            cut = [theirs for theirs in late if _cut_if_waiting(theirs)]
+        if cut:
             _note_outage()
 
 
-def _cut(theirs: BaseDatabaseWrapper) -> None:
-    """Shut down the socket, so that the waiting thread fails. That thread cleans up."""
+def _cut_if_waiting(theirs: BaseDatabaseWrapper) -> bool:
+    """Shut down the socket if its thread waits for an answer. The thread then fails, and cleans up."""
     held = theirs.connection
     with suppress(OSError, psycopg.Error):
-        if held is not None:
+        if held is not None and held.pgconn.transaction_status == TransactionStatus.ACTIVE:
             with socket.socket(fileno=os.dup(held.pgconn.socket)) as wire:
                 wire.shutdown(socket.SHUT_RDWR)
+            return True
+    return False

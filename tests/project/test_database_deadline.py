@@ -8,9 +8,10 @@ from itertools import count
 
 import psycopg
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 
 from conversations.models import OutboundMessage
+from smsproxy.database.deadline import database_deadline, deadline_extended
 from tests.support.builders import ALICE, BOB, add_numbers, proxies, talk
 from tests.support.demo_process import PATIENCE
 from tests.support.gunicorn_process import Gunicorn
@@ -224,3 +225,26 @@ def test_a_page_with_a_dead_connection_gets_a_503_and_the_next_one_reconnects(ad
 
     assert [answer.status_code for answer in answers] == [503, 200]
     assert answers[0]["Retry-After"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_request_that_waits_for_the_database_is_cut_at_the_deadline():
+    with pytest.raises(OperationalError), database_deadline(seconds=0.1), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_sleep(600)")
+
+    assert connection.connection is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_request_that_computes_is_not_cut():
+    """It holds no other request up, and a cut connection would fail the next request of its thread."""
+    with connection.cursor() as cursor, database_deadline(seconds=0.1):
+        time.sleep(1)
+
+        cursor.execute("SELECT 1")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_work_on_a_large_file_may_take_longer():
+    with connection.cursor() as cursor, database_deadline(seconds=0.1), deadline_extended(seconds=600):
+        cursor.execute("SELECT pg_sleep(1)")
