@@ -6,7 +6,8 @@ import pytest
 from django.db import connection
 
 from conversations import clock_guard
-from conversations.webhooks import rejected
+from conversations.webhooks import rejected, views
+from smsproxy.api import middleware
 from smsproxy.database import deadline
 
 # Before any helper is imported, so that a failed assertion in it shows its values as one in a test does.
@@ -33,6 +34,13 @@ def _rejections_are_counted_at_once(monkeypatch):
 @pytest.fixture(autouse=True)
 def _no_outage_is_remembered(monkeypatch):
     monkeypatch.setattr(deadline, "_next_trial", None)
+
+
+@pytest.fixture(autouse=True)
+def _requests_may_take_long(monkeypatch):
+    """Raise the deadlines of requests within the test's process: the machine may be slow."""
+    monkeypatch.setattr(views, "DATABASE_TIMEOUT", 60.0)
+    monkeypatch.setattr(middleware, "DATABASE_TIMEOUT", 60.0)
 
 
 @pytest.fixture(autouse=True)
