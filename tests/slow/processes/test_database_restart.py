@@ -46,7 +46,8 @@ def world(tmp_path_factory):
 def run(directory, cluster, stub):
     server = Gunicorn(directory)
     server.environment["DATABASE_URL"] = cluster.url
-    with server, Relays(directory, stub, DATABASE_URL=cluster.url, UNKNOWN_OUTCOME_TIMEOUT_SECONDS="3") as relays:
+    in_no_hurry = {"CARRIER_TIMEOUT_SECONDS": "10", "SEND_LEASE_SECONDS": "30"}
+    with server, Relays(directory, stub, DATABASE_URL=cluster.url, **in_no_hurry) as relays:
         workers = [relays.start(), relays.start()]
         wait_until(lambda: cluster.query("SELECT count(*) FROM conversations_worker") == [(2,)])
         routes = json.loads(server.manage("shell", "-v0", "-c", SCENE))
