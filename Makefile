@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Two test processes. --dist loadgroup keeps the tests that start processes together in one of them.
+# --dist loadgroup keeps the tests of one xdist_group in one test process, such as those that start many processes.
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 # Set it to nothing to let test-postgres skip tests that cannot run here, for example without Chromium.
 NO_SKIPS := --no-skips
@@ -18,10 +18,10 @@ test: $(VENV)/development
 	env -u TEST_DATABASE_URL $(PYTEST) -m "not slow" $(ARGS)
 
 # Every test, slow ones too, with more examples, on PostgreSQL: the one in TEST_DATABASE_URL, or one on this machine.
-# Fails if a test cannot run, for example without Chromium.
+# Fails if a test cannot run, for example without Chromium. Three test processes: many tests of two groups only wait.
 test-postgres: $(VENV)/development
 	url=$$($(BIN)/python -m tests.support.postgres) && \
-	TEST_DATABASE_URL=$$url $(PYTEST) --hypothesis-profile thorough --durations 20 $(NO_SKIPS) $(ARGS)
+	TEST_DATABASE_URL=$$url $(PYTEST) --numprocesses 3 --hypothesis-profile thorough --durations 20 $(NO_SKIPS) $(ARGS)
 
 test-all: test test-postgres
 

@@ -25,7 +25,7 @@ from smsproxy.carriers.vonage.carrier import VonageCarrier
 from tests.support.stub_carrier import StubCarrier
 from tests.support.vonage_wire import OURS, assert_logs_private, everything_logged, fails, text
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("processes")]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("servers")]
 
 
 @pytest.fixture

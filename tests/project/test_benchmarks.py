@@ -102,7 +102,7 @@ def test_a_number_is_free_in_the_minute_in_which_its_conversation_has_cooled_dow
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("processes")
+@pytest.mark.xdist_group("servers")
 @pytest.mark.postgres
 def test_figures_are_measured_on_real_processes_without_loss(tmp_path):
     command = [

@@ -20,7 +20,7 @@ from tests.support.relay_process import wait_until
 from tests.support.signing import signed, signed_inbound
 from tests.support.tcp_proxy import Network
 
-pytestmark = [pytest.mark.postgres, pytest.mark.slow, pytest.mark.xdist_group("processes")]
+pytestmark = [pytest.mark.postgres, pytest.mark.slow, pytest.mark.xdist_group("servers")]
 
 INBOUND = "/webhooks/vonage/inbound-sms"
 CLIENTS = 40

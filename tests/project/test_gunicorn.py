@@ -12,7 +12,7 @@ from tests.support.demo_process import ROOT
 from tests.support.gunicorn_process import Gunicorn
 from tests.support.signing import signed_inbound
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("processes")]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("servers")]
 
 INBOUND = "/webhooks/vonage/inbound-sms"
 SECRET_WORDS = "meet-me-at-the-old-lighthouse"

@@ -45,7 +45,7 @@ def run(*command, **environment):
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("processes")
+@pytest.mark.xdist_group("servers")
 def test_the_transcript_keeps_its_promises_in_a_bare_environment(tmp_path):
     done = run("manage.py", "demo", "--transcript", TMPDIR=str(tmp_path))
     assert done.returncode == 0, done.stderr
@@ -56,7 +56,7 @@ def test_the_transcript_keeps_its_promises_in_a_bare_environment(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("processes")
+@pytest.mark.xdist_group("servers")
 def test_the_transcript_ignores_the_developers_own_settings(tmp_path):
     """One of these settings would reach a real account, one a real database, and the last would stop the program."""
     real = tmp_path / "real.sqlite3"
@@ -77,7 +77,7 @@ def test_the_transcript_ignores_the_developers_own_settings(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("processes")
+@pytest.mark.xdist_group("servers")
 def test_a_broken_promise_is_reported_and_exits_1():
     done = run("-c", DAMAGED)
     assert done.returncode == 1
@@ -108,7 +108,7 @@ def test_a_repeated_receipt_and_a_lost_reply_break_no_promise(kind):
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("processes")
+@pytest.mark.xdist_group("servers")
 def test_the_demo_restarts_with_its_data(tmp_path):
     with Demo(tmp_path) as demo:
         assert "4477" in demo.first_lines
@@ -123,7 +123,7 @@ def test_the_demo_restarts_with_its_data(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("processes")
+@pytest.mark.xdist_group("servers")
 def test_the_demo_directory_may_have_any_name(tmp_path):
     directory = tmp_path / "a b#c?d%41"
     directory.mkdir()

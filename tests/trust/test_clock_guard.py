@@ -171,7 +171,7 @@ def test_a_sqlite_database_has_the_clock_of_its_host(client, guard, shift_host):
 
 @pytest.mark.slow
 @pytest.mark.postgres
-@pytest.mark.xdist_group("processes")
+@pytest.mark.xdist_group("servers")
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(("seconds", "status"), [(0, 200), (600, 503)])
 def test_the_web_server_of_a_host_ten_minutes_ahead_answers_503(tmp_path, seconds, status):

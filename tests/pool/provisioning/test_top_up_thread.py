@@ -152,7 +152,7 @@ def relays(transactional_db, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("processes")
+@pytest.mark.xdist_group("servers")
 @pytest.mark.postgres
 def test_repeatedly_killed_workers_fill_the_pool_without_buying_too_many(relays):
     rule = add_rule(low_threshold=20, target=20, monthly_budget=Decimal("30.00"))
@@ -175,7 +175,7 @@ def test_repeatedly_killed_workers_fill_the_pool_without_buying_too_many(relays)
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("processes")
+@pytest.mark.xdist_group("servers")
 @pytest.mark.postgres
 def test_two_workers_fill_the_pool_up_to_the_budget(relays):
     rule = add_rule(low_threshold=12, target=12, monthly_budget=Decimal("6.00"), max_monthly_cost=Decimal("1.20"))
@@ -193,7 +193,7 @@ def test_two_workers_fill_the_pool_up_to_the_budget(relays):
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("processes")
+@pytest.mark.xdist_group("servers")
 @pytest.mark.postgres
 def test_sigterm_ends_a_worker_that_waits_for_the_carrier_within_seconds(relays):
     rule = add_rule()

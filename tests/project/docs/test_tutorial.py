@@ -38,7 +38,7 @@ def eventually(happened):
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("processes")
+@pytest.mark.xdist_group("servers")
 def test_the_readme_relays_a_first_text(tmp_path):
     readme = section(ROOT / "README.md", "Your first text through the mask")
     with Demo(tmp_path) as demo:
@@ -48,7 +48,7 @@ def test_the_readme_relays_a_first_text(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("processes")
+@pytest.mark.xdist_group("servers")
 def test_the_tutorial_does_what_it_says(tmp_path):
     steps = defaultdict(list)
     for number, text in re.findall(r"^## (\d)\. .*?\n(.*?)(?=^## )", doc("tutorial.md").read_text(), re.M | re.S):
@@ -67,7 +67,7 @@ def test_the_tutorial_does_what_it_says(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("processes")
+@pytest.mark.xdist_group("servers")
 def test_the_examples_of_the_api_are_answered(tmp_path):
     shell = [*blocks(doc("api.md"), "bash")]
     made = next(index for index, block in enumerate(shell) if "Idempotency-Key" in block)
