@@ -206,9 +206,12 @@ def _look_up_phones(people: Sequence[ParticipantSpec]) -> dict[str, LookupResult
     if settings.LOOKUP != "offline":  # Before the lookups are paid for. The transaction checks it again.
         _refuse_opted_out(people, RealNumber.objects.by_number(person.number for person in people))
     try:
-        return look_up([person.number for person in people])
+        answers = look_up([person.number for person in people])
     except NumberNotValid as error:
         raise CannotCreate(error.position, "number_not_valid", f"{error}") from None
+    if settings.LOOKUP != "offline":
+        _refuse_blocked(people)  # Again: a lookup takes seconds, in which staff may block one of them.
+    return answers
 
 
 def _refuse_opted_out(people: Sequence[ParticipantSpec], known: Mapping[str, RealNumber]) -> None:

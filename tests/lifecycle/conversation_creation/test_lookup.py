@@ -5,6 +5,8 @@ import threading
 import pytest
 from django.db import connection
 
+from conversations.models import Conversation
+from conversations.trust.blocks import block_person
 from numbers.lookup import look_up
 from numbers.models import RealNumber
 from smsproxy.carriers.base import LookupResult, LookupVerdict, TemporaryFailure
@@ -55,6 +57,23 @@ def test_no_transaction_is_open_during_the_lookup(api, carrier, monkeypatch):
 
     assert api.post(URL, ride_request()).status_code == 201
     assert len(carrier.looked_up) == 2
+
+
+def test_a_person_who_is_blocked_during_the_lookup_is_refused(api, carrier, monkeypatch):
+    add_numbers(2)
+    [bob] = RealNumber.objects.add([BOB]).values()
+
+    def block_and_look_up(numbers):
+        block_person(bob, reason="threats", actor="staff")
+        return look_up(numbers)
+
+    monkeypatch.setattr("conversations.lifecycle.create.look_up", block_and_look_up)
+
+    response = api.post(URL, ride_request())
+
+    assert response.status_code == 409
+    assert response.json()["code"] == "blocked"
+    assert not Conversation.objects.exists()
 
 
 def test_both_numbers_are_looked_up_concurrently(api, carrier):
