@@ -30,6 +30,11 @@ def redact(line: str) -> str:
     return _PATTERN.sub(lambda match: match["kept"] or "[number]", line)
 
 
+def has_phone_number(text: str) -> bool:
+    """Return whether the text holds what `redact` would replace."""
+    return redact(text) != text
+
+
 class RedactingFormatter(logging.Formatter):
     """A formatter whose lines contain no phone numbers."""
 

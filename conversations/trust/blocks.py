@@ -22,7 +22,7 @@ from conversations.models.block import begins
 from numbers.models import RealNumber
 from smsproxy.crypto import decrypt
 from smsproxy.database.clock import database_now
-from smsproxy.logs import redact
+from smsproxy.logs import has_phone_number
 from smsproxy.phone import canonical_prefixes, is_valid
 from smsproxy.states import StaleState
 
@@ -98,7 +98,7 @@ def checked_reason(reason: str) -> str:
     reason = reason.strip()
     if not reason or len(reason) > REASON_LENGTH:
         raise CannotBlock("reason", f"expected a reason of 1 to {REASON_LENGTH} characters, found {len(reason)}")
-    if redact(reason) != reason:
+    if has_phone_number(reason):
         raise CannotBlock("reason", "expected a reason without a phone number: lists show it")
     return reason
 

@@ -12,7 +12,7 @@ from django.urls import URLPattern, path, reverse
 from numbers.admin.events import EventAdmin
 from numbers.admin.find_person import FindPersonForm
 from numbers.models import PersonEvent, RealNumber
-from smsproxy.logs import redact
+from smsproxy.logs import has_phone_number
 from smsproxy.staff.admin import AuditedViewAdmin, ReadOnlyInline
 from smsproxy.states import StaleState
 
@@ -22,7 +22,7 @@ class PersonEventInline(ReadOnlyInline):
     fields = ["created_at", "old_state", "new_state", "reason", "actor"]
 
 
-class ReasonForm(forms.Form):
+class OptInForm(forms.Form):
     reason = forms.CharField(
         max_length=200,
         widget=forms.TextInput(attrs={"class": "vTextField", "autofocus": True}),
@@ -32,7 +32,7 @@ class ReasonForm(forms.Form):
 
     def clean_reason(self) -> str:
         reason: str = self.cleaned_data["reason"]
-        if redact(reason) != reason:
+        if has_phone_number(reason):
             raise forms.ValidationError("Expected a reason without phone numbers: it is kept in the clear.")
         return reason
 
@@ -98,7 +98,7 @@ class RealNumberAdmin(AuditedViewAdmin):
         person = self.get_object(request, str(pk))
         if person is None:
             raise Http404
-        form = ReasonForm(request.POST or None)
+        form = OptInForm(request.POST or None)
         if form.is_valid():
             return self._end_opt_out(request, person, form.cleaned_data["reason"])
         context = {"title": "End the opt-out", "opts": self.opts, "person": person, "form": form}
