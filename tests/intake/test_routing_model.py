@@ -104,6 +104,15 @@ OPT_OUTS_AND_A_REPLACED_NUMBER = [
 ]
 
 
+AN_INCOMPLETE_TEXT_REOPENS = [
+    ("talk", [A, B], "strict", "reopen"),
+    ("close", 0),
+    ("part", 0, 1, 0, 0),
+    ("wait", 8 * 86400, True),
+    ("text", 0, 0),
+]
+
+
 @model_examples(fast=10, thorough=60)
 @given(history=HISTORY)
 @example(history=LATE_PARTS)
@@ -111,6 +120,7 @@ OPT_OUTS_AND_A_REPLACED_NUMBER = [
 @example(history=OLD_WEBHOOKS)
 @example(history=steps_of_a_cut(("text", 0, 0)))
 @example(history=OPT_OUTS_AND_A_REPLACED_NUMBER)
+@example(history=AN_INCOMPLETE_TEXT_REOPENS)
 def test_a_text_reaches_the_people_of_the_conversation_it_was_written_in_and_nobody_else(
     db, path, settings, carrier, history
 ):

@@ -172,6 +172,7 @@ class History:
     def sweep(self):
         run_jobs()
         self.check_relays()
+        self.note_reopenings()  # By a long message that stayed incomplete.
         for hold in self.holds:
             if hold.released_at is None and hold.release_at and hold.release_at <= timezone.now():
                 hold.released_at = timezone.now()
