@@ -12,6 +12,7 @@ import psycopg
 import pytest
 from django.contrib import admin
 from django.contrib.auth.models import User
+from django.contrib.contenttypes.models import ContentType
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import CommandError, call_command
 from django.db import DEFAULT_DB_ALIAS, IntegrityError, connections
@@ -103,6 +104,7 @@ def _database(watch, monkeypatch, django_db_blocker):
         finally:
             connections[DEFAULT_DB_ALIAS].close()
             connections[DEFAULT_DB_ALIAS] = configured
+            ContentType.objects.clear_cache()  # It holds the ids of the other database.
 
 
 @pytest.fixture
