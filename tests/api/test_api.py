@@ -390,7 +390,7 @@ _JSON = st.recursive(
 _KEYS = st.sampled_from(["participants", "reference", "ttl", "notify", "number", "label"])
 
 
-@examples(fast=20, thorough=150)
+@examples(fast=20, thorough=80)
 @given(body=_JSON | st.dictionaries(_KEYS, _JSON | st.lists(st.dictionaries(_KEYS, _JSON, max_size=3), max_size=3)))
 def test_arbitrary_json_is_a_400_and_creates_no_conversation(api, body):
     response = api.post(URL, json.dumps(body), content_type="application/json")

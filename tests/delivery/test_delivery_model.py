@@ -469,5 +469,5 @@ def test_each_message_is_sent_once_in_order_within_its_rate_and_none_gets_stuck(
     TheDelivery.people, TheDelivery.carrier, TheDelivery.settings = people, carrier, settings
     run_state_machine_as_test(
         TheDelivery,
-        settings=hypothesis_settings(model_examples(fast=5, thorough=40), stateful_step_count=STEPS),
+        settings=hypothesis_settings(model_examples(fast=5, thorough=25), stateful_step_count=STEPS),
     )

@@ -175,7 +175,7 @@ def test_the_rate_limit_is_shared_by_all_workers(clock, rates):
     assert sum(len(claimed(limit=1)) for _ in range(3)) == 1
 
 
-@examples(fast=5, thorough=30)
+@examples(fast=5, thorough=20)
 @given(
     rate=st.sampled_from([1.0, 3.0, 10.0, 30.0, 100.0]),
     account=st.sampled_from([5, 30, 1000]),

@@ -101,7 +101,7 @@ def test_under_the_resend_policy_an_unknown_outcome_blocks_its_line_until_it_is_
 _ANSWERS = st.sampled_from(["accept", "later", "sender", "account", "refused", "unknown"])
 
 
-@examples(fast=4, thorough=20)
+@examples(fast=4, thorough=12)
 @given(answers=st.lists(_ANSWERS, max_size=12), lines=st.lists(st.sampled_from([0, 1, 2]), min_size=1, max_size=10))
 def test_each_line_stays_in_order_and_no_accepted_message_is_sent_twice(db, carrier, time_machine, answers, lines):
     """Rules 4 and 5: under random answers, the accepted sends of a line keep the order of the queue."""

@@ -172,7 +172,7 @@ _TAKEN = st.sets(st.tuples(st.integers(0, 4), st.integers(0, 7)))
 _LAST_USED = st.none() | st.tuples(st.integers(0, 7), st.integers(0, 7))
 
 
-@examples(fast=10, thorough=100)
+@examples(fast=10, thorough=60)
 @given(
     pool=_POOLS,
     who=_PEOPLE,

@@ -188,7 +188,7 @@ def replay(history, numbers):
     return [place for place, each in enumerate(model.talks) if each is None]
 
 
-@model_examples(fast=5, thorough=25)
+@model_examples(fast=5, thorough=15)
 @given(history=HISTORY)
 def test_the_pool_needs_exactly_as_many_numbers_as_the_busiest_person_has_live_conversations(db, settings, history):
     settings.COOL_DOWN_SECONDS = COOL_DOWN.total_seconds()

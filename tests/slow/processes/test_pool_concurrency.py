@@ -20,7 +20,7 @@ from tests.support.relay_process import url_of_the_test
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.postgres]
 
-TURNS = 60  # of each process
+TURNS = 45  # of each process
 PEOPLE = [f"+44770090000{index}" for index in range(8)]
 
 # Each query finds rows that must never exist. It is one statement, and sees only committed transactions.
