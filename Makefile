@@ -43,7 +43,7 @@ types: $(VENV)/development
 
 # A check for missing migrations, and Django's checks with production settings.
 check: $(VENV)/development
-	DJANGO_SETTINGS_MODULE=tests.settings $(BIN)/python manage.py makemigrations --check --dry-run
+	$(BIN)/python manage.py makemigrations --check --dry-run
 	DJANGO_SETTINGS_MODULE=tests.production $(BIN)/python manage.py check --deploy --fail-level WARNING
 
 all: lint types check test-all

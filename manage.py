@@ -6,6 +6,9 @@ import sys
 
 
 def main() -> None:
+    if sys.argv[1:2] == ["makemigrations"]:
+        # A developer's command, which reads the models alone: it needs no keys and no .env.
+        os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "smsproxy.settings")
     if sys.argv[1:2] == ["demo"]:
         # The demo needs no configuration: it creates its own keys and database before the settings are read.

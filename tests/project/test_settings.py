@@ -1,5 +1,6 @@
 """Settings: a missing or wrong one stops the program with its name and the fix, or fails a system check."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -33,6 +34,21 @@ def run(**changes):
 
 def test_a_complete_environment_starts():
     assert run() == (0, "System check identified no issues (0 silenced).\n")
+
+
+def test_a_developer_looks_for_missing_migrations_without_any_setting():
+    bare = {"PATH": os.environ["PATH"], "ENV_FILE": "/no/such/file"}
+
+    done = subprocess.run(
+        [sys.executable, "manage.py", "makemigrations", "--check"],
+        cwd=ROOT,
+        env=bare,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "No changes detected\n", "")
 
 
 def test_a_wrong_environment_ends_the_program_without_a_traceback():
