@@ -8,6 +8,7 @@ recognised, and neither is the body of a message.
 
 import logging
 import re
+from typing import Any
 
 _PATTERN = re.compile(
     r"""
@@ -40,3 +41,33 @@ class RedactingFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         return redact(super().format(record))
+
+
+def logging_settings(*, level: str) -> dict[str, Any]:
+    """Return Django's LOGGING. Every line passes the redacting formatter. level: of the root logger."""
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {
+            "redacting": {
+                "()": "smsproxy.logs.RedactingFormatter",
+                "format": "%(asctime)s %(levelname)s %(name)s: %(message)s",
+            },
+        },
+        "handlers": {
+            "console": {"class": "logging.StreamHandler", "formatter": "redacting"},
+            # Silences a logger. A logger without any handler would still print its warnings, unredacted.
+            "nowhere": {"class": "logging.NullHandler"},
+        },
+        "root": {"handlers": ["console"], "level": level},
+        "loggers": {
+            # Without Django's own handlers, so that every line passes the redacting formatter.
+            "django": {"handlers": [], "propagate": True},
+            # The development server logs query strings, which contain numbers and message bodies.
+            "django.server": {"handlers": ["nowhere"], "propagate": False},
+            # One line for each 4xx response would bury the rest. Rejected webhooks are counted instead.
+            "django.request": {"level": "ERROR"},
+            # Scanners try many host names and get a 400. A traceback for each would bury the rest.
+            "django.security.DisallowedHost": {"handlers": ["nowhere"], "propagate": False},
+        },
+    }

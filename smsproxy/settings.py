@@ -14,6 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from smsproxy.crypto import is_fernet_key
 from smsproxy.environment import Environment
+from smsproxy.logs import logging_settings
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 # The demo and the tests use another file than .env.
@@ -275,6 +276,16 @@ CREATIONS_PER_KEY_MINUTE = env.number("CREATIONS_PER_KEY_MINUTE", default=60)
 CREATIONS_PER_KEY_DAY = env.number("CREATIONS_PER_KEY_DAY", default=5000)
 NEW_PEOPLE_PER_KEY_MINUTE = env.number("NEW_PEOPLE_PER_KEY_MINUTE", default=60)
 NEW_PEOPLE_PER_KEY_DAY = env.number("NEW_PEOPLE_PER_KEY_DAY", default=2000)
+_LARGEST_GROUP = 10  # MAX_PARTICIPANTS of conversations, which settings cannot import
+for _name, _limit in [
+    ("NEW_PEOPLE_PER_KEY_MINUTE", NEW_PEOPLE_PER_KEY_MINUTE),
+    ("NEW_PEOPLE_PER_KEY_DAY", NEW_PEOPLE_PER_KEY_DAY),
+]:
+    env.require(
+        not 0 < _limit < _LARGEST_GROUP,
+        f"{_name}: expected 0 for no limit, or at least the {_LARGEST_GROUP} people of the largest conversation, found "
+        f"{_limit}. Otherwise such a conversation could never be created.",
+    )
 
 # EUR that all messages of one UTC day may cost. Then nothing is sent until midnight UTC, or until staff grant the same
 # amount again. 0: no limit.
@@ -311,16 +322,6 @@ CARRIER_ANSWERS_STOP = env.number_kinds("CARRIER_ANSWERS_STOP", default="US:toll
 LONG_MESSAGE_TIMEOUT_SECONDS = env.seconds("LONG_MESSAGE_TIMEOUT_SECONDS", default=180, at_least=1)
 # The maximum of SMS that a relayed message may take.
 MAX_SEGMENTS = env.number("MAX_SEGMENTS", default=6, at_least=1)
-_LARGEST_GROUP = 10  # MAX_PARTICIPANTS of conversations, which settings cannot import
-for _name, _limit in [
-    ("NEW_PEOPLE_PER_KEY_MINUTE", NEW_PEOPLE_PER_KEY_MINUTE),
-    ("NEW_PEOPLE_PER_KEY_DAY", NEW_PEOPLE_PER_KEY_DAY),
-]:
-    env.require(
-        not 0 < _limit < _LARGEST_GROUP,
-        f"{_name}: expected 0 for no limit, or at least the {_LARGEST_GROUP} people of the largest conversation, found "
-        f"{_limit}. Otherwise such a conversation could never be created.",
-    )
 env.require(
     not 0 < DAILY_BUDGET < MAX_SEGMENTS * PRICE_ESTIMATE_EUR,
     "DAILY_BUDGET: expected 0 for no limit, or at least the estimate of the longest message, MAX_SEGMENTS times "
@@ -391,32 +392,7 @@ REST_FRAMEWORK = {
 
 # Logs -----------------------------------------------------------------------------------------------------------------
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {
-        "redacting": {
-            "()": "smsproxy.logs.RedactingFormatter",
-            "format": "%(asctime)s %(levelname)s %(name)s: %(message)s",
-        },
-    },
-    "handlers": {
-        "console": {"class": "logging.StreamHandler", "formatter": "redacting"},
-        # Silences a logger. A logger without any handler would still print its warnings, unredacted.
-        "nowhere": {"class": "logging.NullHandler"},
-    },
-    "root": {"handlers": ["console"], "level": env.choice("LOG_LEVEL", ["DEBUG", "INFO", "WARNING"], default="INFO")},
-    "loggers": {
-        # Without Django's own handlers, so that every line passes the redacting formatter.
-        "django": {"handlers": [], "propagate": True},
-        # The development server logs query strings, which contain numbers and message bodies.
-        "django.server": {"handlers": ["nowhere"], "propagate": False},
-        # One line for each 4xx response would bury the rest. Rejected webhooks are counted instead.
-        "django.request": {"level": "ERROR"},
-        # Scanners try many host names and get a 400. A traceback for each would bury the rest.
-        "django.security.DisallowedHost": {"handlers": ["nowhere"], "propagate": False},
-    },
-}
+LOGGING = logging_settings(level=env.choice("LOG_LEVEL", ["DEBUG", "INFO", "WARNING"], default="INFO"))
 
 # At the end, when every setting was read.
 env.raise_errors()
