@@ -237,7 +237,7 @@ def test_a_request_that_waits_for_the_database_is_cut_at_the_deadline():
 
 @pytest.mark.django_db(transaction=True)
 def test_a_request_that_computes_is_not_cut():
-    """It holds no other request up, and a cut connection would fail the next request of its thread."""
+    """Nothing waits that a cut would free, and the next request of the thread would get a dead connection."""
     with connection.cursor() as cursor, database_deadline(seconds=0.1):
         time.sleep(1)
 

@@ -9,7 +9,7 @@ from conversations.lifecycle import replace_number
 from conversations.lifecycle.replace_number import replace
 from conversations.models import OutboundMessage, OutboundState, Participant
 from numbers.models import VirtualNumber
-from tests.support.builders import ALICE, BOB, add_numbers, members, talk
+from tests.support.builders import BOB, add_numbers, members, talk
 from tests.support.concurrency import at_once, wait_for_a_lock
 from tests.support.replacements import number_of, text
 
@@ -18,11 +18,9 @@ pytestmark = pytest.mark.django_db
 
 @pytest.mark.postgres
 @pytest.mark.django_db(transaction=True)
-def test_a_message_received_during_a_replacement_is_relayed_from_the_new_number(monkeypatch):
+def test_a_message_received_during_a_replacement_is_relayed_from_the_new_number(talking, monkeypatch):
     """Its numbers are read before the replacement, and its rows are written after it."""
-    add_numbers(4)
-    conversation = talk(ALICE, BOB)
-    alice, bob = members(conversation)
+    alice, bob = members(talking)
     locked, go_on = threading.Event(), threading.Event()
     give = replace_number._give
 
@@ -51,7 +49,7 @@ def test_a_message_received_during_a_replacement_is_relayed_from_the_new_number(
     writer.join(60)
 
     relay = OutboundMessage.objects.get(kind="relay")
-    assert relay.sender == number_of(conversation)
+    assert relay.sender == number_of(talking)
     assert relay.sender != alice.proxy_number
 
 
@@ -85,10 +83,8 @@ def test_two_concurrent_runs_move_each_participant_once():
 
 @pytest.mark.postgres
 @pytest.mark.django_db(transaction=True)
-def test_two_messages_of_a_replaced_number_that_are_resent_at_once_both_move_to_the_new_number(monkeypatch):
-    add_numbers(4)
-    conversation = talk(ALICE, BOB)
-    alice, bob = members(conversation)
+def test_two_messages_of_a_replaced_number_that_are_resent_at_once_both_move_to_the_new_number(talking, monkeypatch):
+    alice, bob = members(talking)
     for words in ("first", "second"):
         text(BOB, bob.proxy_number.number, message_id=words, words=words)
     list(replace(alice.proxy_number))
@@ -108,4 +104,4 @@ def test_two_messages_of_a_replaced_number_that_are_resent_at_once_both_move_to_
     at_once(2, lambda index: messages[index].resend(reason="staff: send again", actor="staff"))
 
     moved = {(message.sender, message.state) for message in relays}
-    assert moved == {(number_of(conversation), OutboundState.QUEUED)}
+    assert moved == {(number_of(talking), OutboundState.QUEUED)}
