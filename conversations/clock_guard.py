@@ -13,9 +13,12 @@ from time import monotonic
 from django.db import DatabaseError, InterfaceError
 from django.http import HttpRequest, HttpResponseBase
 
-from conversations.models import HostClock, UnreadableRow
+from conversations.insight.collect_status import collect_status
+from conversations.insight.troubles import current
+from conversations.models import HostClock, UnreadableRow, Worker
 from conversations.models.host_clock import describe_skew
 from smsproxy.api.problems import clock_is_wrong
+from smsproxy.database.clock import database_now
 from smsproxy.database.deadline import run_with_deadline
 
 log = logging.getLogger(__name__)
@@ -72,6 +75,8 @@ class ClockGuard:
     def _report(self) -> None:
         self.skew = HostClock.objects.measure()
         UnreadableRow.objects.store_met()  # What the pages of this process have met.
+        if not Worker.objects.alive(database_now()).exists():
+            current.note(collect_status())  # Otherwise a worker does it.
 
 
 guard = ClockGuard()

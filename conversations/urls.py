@@ -4,6 +4,7 @@ from django.views.decorators.common import no_append_slash
 from conversations.api import conversations as endpoints
 from conversations.api import routes
 from conversations.insight import metrics
+from conversations.monitoring import health
 from conversations.webhooks import views
 from smsproxy.webhook_urls import DELIVERY_RECEIPT_PATH, INBOUND_SMS_PATH
 
@@ -24,5 +25,7 @@ urlpatterns = [
     path("api/v1/conversations/<uuid:public_id>/close/", close_conversation, name="close-conversation"),
     path("api/v1/conversations/<uuid:public_id>/reopen/", reopen_conversation, name="reopen-conversation"),
     path("api/v1/routes/explain/", explain_route, name="explain-route"),
+    path("livez", health.livez, name="livez"),
+    path("readyz", health.readyz, name="readyz"),
     path("metrics", metrics.Metrics.as_view(), name="metrics"),
 ]

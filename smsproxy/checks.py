@@ -110,17 +110,17 @@ def lookup(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessag
             for name in ("VONAGE_APPLICATION_ID", "VONAGE_PRIVATE_KEY")
             if not getattr(settings, name)
         ]
-    if settings.LOOKUP == "number_insight":
-        today = timezone.now().date()
-        when = "was" if today >= NUMBER_INSIGHT_ENDS else "will be"
-        return [
-            Warning(
-                f"LOOKUP=number_insight: Vonage's Number Insight {when} switched off on {NUMBER_INSIGHT_ENDS}.",
-                hint="Set LOOKUP=identity_insights, or LOOKUP=offline.",
-                id="smsproxy.W001",
-            )
-        ]
+    if ending := number_insight_ends(timezone.now().date()):
+        return [Warning(ending, hint="Set LOOKUP=identity_insights, or LOOKUP=offline.", id="smsproxy.W001")]
     return []
+
+
+def number_insight_ends(today: datetime.date) -> str:
+    """Return that the lookup service in use ends, as a sentence. "": another one is in use, or none."""
+    if settings.LOOKUP != "number_insight":
+        return ""
+    when = "was" if today >= NUMBER_INSIGHT_ENDS else "will be"
+    return f"LOOKUP=number_insight: Vonage's Number Insight {when} switched off on {NUMBER_INSIGHT_ENDS}."
 
 
 @register(TAG)

@@ -54,7 +54,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "conversations.clock_guard.refuse_while_clock_is_wrong",
-    "smsproxy.middleware.webhooks_first",
+    "smsproxy.middleware.machines_first",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "smsproxy.api.middleware.database_deadline_middleware",

@@ -1,10 +1,10 @@
-"""Pauses of the account and of numbers, with an action to resume sending; and the workers."""
+"""Pauses of the account and of numbers, with an action to resume sending; the workers; the troubles."""
 
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from conversations.models import AccountEvent, AccountRateLimit, HostClock, NumberRateLimit, Worker
+from conversations.models import AccountEvent, AccountRateLimit, HostClock, NumberRateLimit, TroubleEpisode, Worker
 from smsproxy.database.clock import database_now
 from smsproxy.staff.admin import ReadOnlyAdmin, ReadOnlyInline
 from smsproxy.states import StaleState
@@ -83,7 +83,7 @@ class NumberRateLimitAdmin(ReadOnlyAdmin):
 
 @admin.register(Worker)
 class WorkerAdmin(ReadOnlyAdmin):
-    list_display = ["name", "lives", "trouble", "in_flight", "concurrency", "started_at", "seen_at"]
+    list_display = ["name", "lives", "trouble", "version", "in_flight", "concurrency", "started_at", "seen_at"]
 
     @admin.display(boolean=True)
     def lives(self, worker: Worker) -> bool:
@@ -93,3 +93,10 @@ class WorkerAdmin(ReadOnlyAdmin):
 @admin.register(HostClock)
 class HostClockAdmin(ReadOnlyAdmin):
     list_display = ["host", "skew_seconds", "measured_at"]
+
+
+@admin.register(TroubleEpisode)
+class TroubleEpisodeAdmin(ReadOnlyAdmin):
+    list_display = ["kind", "sentence", "began_at", "ended_at"]
+    list_filter = ["kind", ("ended_at", admin.EmptyFieldListFilter)]
+    date_hierarchy = "began_at"

@@ -16,6 +16,7 @@ from conversations.models import HostClock, Worker
 from conversations.models.host_clock import describe_skew
 from conversations.models.worker import HEARTBEAT
 from smsproxy.database.clock import DatabaseNow
+from smsproxy.version import VERSION
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +49,7 @@ class Heartbeat:
                 "seen_at": DatabaseNow(),
                 "in_flight": in_flight,
                 "concurrency": self._concurrency,
+                "version": VERSION,
                 "trouble": trouble,
             }
             Worker.objects.update_or_create(name=self._name, defaults=sign)

@@ -36,6 +36,8 @@ from conversations.models.worker import PURGE_AFTER
 from numbers.models import NumberEvent, NumberState, Shortage, TopUp, VirtualNumber
 from numbers.models.pool import pool_name
 from smsproxy.database.clock import database_now
+from smsproxy.database.migrations import describe_difference
+from smsproxy.version import VERSION
 
 MAX_NUMBERS = 50
 SHORTAGES_OF = timedelta(hours=1)
@@ -48,9 +50,12 @@ def collect_status() -> Status:
     row = AccountRateLimit.objects.first() or AccountRateLimit()  # The row is created with the first message.
     return Status(
         at=now,
+        version=VERSION,
+        migrations=describe_difference(),
         account=_account(row),
         budget=_budget(row, now),
         texts=_texts(now),
+        has_messages=OutboundMessage.objects.exists(),
         waiting_numbers=_waiting_numbers(numbers),
         waiting_number_count=numbers.count(),
         quarantined_count=VirtualNumber.objects.filter(state=NumberState.QUARANTINED).count(),
@@ -182,6 +187,7 @@ def _workers(now: datetime) -> list[WorkerStatus]:
     return [
         WorkerStatus(
             name=worker.name,
+            version=worker.version,
             trouble=worker.trouble,
             is_alive=worker.is_alive(now),
             started_at=worker.started_at,

@@ -18,7 +18,9 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from conversations.insight.collect_status import collect_status
-from conversations.insight.status import MAX_COUNT, Status, Trouble
+from conversations.insight.status import MAX_COUNT, Status
+from conversations.insight.troubles import current
+from conversations.insight.troubles.kinds import KINDS
 from numbers.models import RealNumber, ShortageCount, VirtualNumber
 
 Figures = dict[tuple[str, ...], float]
@@ -80,7 +82,7 @@ def _filled(family: Family, figures: Mapping[tuple[str, ...], float]) -> Family:
 
 
 class SendingCollector(Collector):
-    """The queue, the account and the workers, from the same status as `manage.py relay --status`."""
+    """The queue, the account and the workers, from the same status as `manage.py status`."""
 
     def collect(self) -> Iterable[Metric]:
         status = collect_status()
@@ -88,12 +90,19 @@ class SendingCollector(Collector):
             yield GaugeMetricFamily(f"smsproxy_{name}", told, value=value)
         opted_out = RealNumber.objects.opted_out().count()
         yield GaugeMetricFamily("smsproxy_opted_out_people", "People who have opted out with STOP.", value=opted_out)
+        begun = {trouble.kind: trouble.since for trouble in current.note(status)}
         trouble = GaugeMetricFamily(
-            "smsproxy_trouble", "1: an alert of this kind is active, as in relay --status.", labels=["kind"]
+            "smsproxy_trouble", "1: a trouble of this kind is active, as in status.", labels=["kind", "severity"]
         )
-        for kind in Trouble:
-            trouble.add_metric([kind], kind in status.troubles)
+        since = GaugeMetricFamily(
+            "smsproxy_trouble_began_timestamp_seconds", "When each active trouble began, Unix time.", labels=["kind"]
+        )
+        for kind, about in KINDS.items():
+            trouble.add_metric([kind, about.severity], kind in begun)
+        for kind, moment in begun.items():
+            since.add_metric([kind], moment.timestamp())
         yield trouble
+        yield since
         skew = GaugeMetricFamily("smsproxy_clock_skew_seconds", _SKEW, labels=["host"])
         for clock in status.clocks:
             skew.add_metric([clock.host], clock.skew)

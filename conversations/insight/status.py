@@ -1,35 +1,16 @@
-"""The status of sending: what is paused and why, what is queued, and which alerts are active.
+"""The status of sending: what is paused and why, what is queued, and who works.
 
-`collect_status` in collect_status.py reads it from the database.
+`collect_status` in collect_status.py reads it from the database. troubles/ finds what is wrong in it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from enum import StrEnum
 
 from conversations.models.host_clock import MAX_SKEW, describe_skew
 
 MAX_COUNT = 10_000
-
-
-class Trouble(StrEnum):
-    """A condition that operators or staff should act on."""
-
-    PAUSED = "paused"
-    UNDECIDED = "undecided"
-    QUARANTINED = "quarantined"
-    SHORTAGES = "shortages"
-    RENTED_BUT_RETIRED = "rented_but_retired"
-    NO_WORKER = "no_worker"
-    WORKER_WAITS = "worker_waits"
-    TOP_UP = "top_up"
-    CLOCK = "clock"
-    UNREADABLE = "unreadable"
-    HELD_CONVERSATIONS = "held_conversations"
-    BUDGET = "budget"
-    BUDGET_WARNING = "budget_warning"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,9 +112,10 @@ class RetiredButRented:
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerStatus:
-    """A worker and its last heartbeat. trouble: why it sends nothing, "" if it sends."""
+    """A worker and its last heartbeat. trouble: why it sends nothing, "" if it sends. version: of its code."""
 
     name: str
+    version: str
     trouble: str
     is_alive: bool
     started_at: datetime
@@ -174,12 +156,17 @@ class Status:
     """The status of sending. waiting_numbers: the first MAX_NUMBERS, numbers in quarantine first.
 
     clocks: of the hosts in use, the worst first. unreadable: rows that cannot be decrypted, up to MAX_COUNT.
+    has_messages: a message was ever queued. version: of this process. migrations: how the database and this process's
+    code differ, "" if they fit.
     """
 
     at: datetime
+    version: str
+    migrations: str
     account: Account
     budget: Budget
     texts: QueueCounts
+    has_messages: bool
     waiting_numbers: Sequence[BlockedNumber]
     waiting_number_count: int
     quarantined_count: int
@@ -190,69 +177,6 @@ class Status:
     clocks: Sequence[ClockStatus]
     unreadable: int
     held_conversation_count: int
-
-    @property
-    def troubles(self) -> Mapping[Trouble, str]:
-        """Return the active alerts, each with a sentence that says what is wrong."""
-        troubles = {}
-        if self.account.is_paused:
-            code = f" (code {self.account.code})" if self.account.code else ""
-            troubles[Trouble.PAUSED] = f"All sending is paused: {self.account.why}{code}."
-        if self.budget.is_reached:
-            troubles[Trouble.BUDGET] = (
-                f"The daily budget is reached, {self.budget}: nothing is sent until midnight UTC. "
-                "manage.py grant_budget allows the same amount again for today."
-            )
-        elif self.budget.is_low:
-            troubles[Trouble.BUDGET_WARNING] = (
-                f"The daily budget will soon be reached: {self.budget}. Then nothing is sent until midnight UTC."
-            )
-        if self.texts.queued and not any(worker.is_alive for worker in self.workers):
-            troubles[Trouble.NO_WORKER] = "Messages are queued but no worker is running. Start manage.py relay."
-        if in_trouble := [worker for worker in self.workers if worker.is_alive and worker.trouble]:
-            troubles[Trouble.WORKER_WAITS] = (
-                f"Workers that send nothing: {len(in_trouble)}. {in_trouble[0].name}: {in_trouble[0].trouble}."
-            )
-        if self.texts.undecided:
-            troubles[Trouble.UNDECIDED] = (
-                f"Messages with an unknown outcome that need a decision by staff: {format_count(self.texts.undecided)}."
-            )
-        if self.quarantined_count:
-            troubles[Trouble.QUARANTINED] = (
-                f"Virtual numbers in quarantine: {self.quarantined_count}. They get no new conversations until staff "
-                "restore them."
-            )
-        if self.shortages.count:
-            troubles[Trouble.SHORTAGES] = (
-                f"Conversations without a free number in the last hour: {format_count(self.shortages.count)}, "
-                f"{self.shortages}."
-            )
-        if self.still_rented.count:
-            troubles[Trouble.RENTED_BUT_RETIRED] = (
-                f"Retired numbers that are still rented: {self.still_rented.count}, {self.still_rented}. "
-                "manage.py release_numbers --retired cancels them."
-            )
-        if self.top_ups:
-            first = self.top_ups[0]
-            troubles[Trouble.TOP_UP] = (
-                f"Top-ups that failed to buy: {len(self.top_ups)}. {first.pool}, {first.country}: {first.trouble}."
-            )
-        if wrong := [clock for clock in self.clocks if clock.is_wrong]:
-            troubles[Trouble.CLOCK] = (
-                f"Hosts with a wrong clock: {len(wrong)}. The clock of {wrong[0].host} is {wrong[0].difference}. "
-                "Synchronise it, with chrony for example."
-            )
-        if self.unreadable:
-            troubles[Trouble.UNREADABLE] = (
-                f"Rows that cannot be decrypted: {format_count(self.unreadable)}. Add the key that encrypted them to "
-                "ENCRYPTION_KEYS, after the current one, and restart all processes."
-            )
-        if self.held_conversation_count:
-            troubles[Trouble.HELD_CONVERSATIONS] = (
-                f"Conversations on hold: {format_count(self.held_conversation_count)}. Their messages are stored and "
-                "not passed on. Read why in the admin, then release or close them."
-            )
-        return troubles
 
 
 def format_count(count: int) -> str:

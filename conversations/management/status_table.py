@@ -1,6 +1,6 @@
 """Format the status of sending as tables. They contain virtual numbers, and nothing about people."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 from conversations.insight.status import (
@@ -14,13 +14,22 @@ from conversations.insight.status import (
     WorkerStatus,
     format_count,
 )
+from conversations.insight.troubles.current import ActiveTrouble
 from smsproxy.text_table import table
 
 _UNITS = [("days", timedelta(days=1)), ("h", timedelta(hours=1)), ("min", timedelta(minutes=1))]
 
 
-def lines(status: Status) -> Iterator[str]:
-    """Yield the lines of the status."""
+def lines(status: Status, troubles: Sequence[ActiveTrouble]) -> Iterator[str]:
+    """Yield the lines of the status and of the active troubles."""
+    if troubles:
+        yield "TROUBLES, the critical ones first"
+        for trouble in troubles:
+            since = f"since {trouble.since:%Y-%m-%d %H:%M} UTC, for {_format_duration(status.at - trouble.since)}"
+            yield f"  {trouble.kind} ({trouble.severity}) {since}"
+            yield f"    {trouble.sentence}"
+            yield f"    What to do: {trouble.action} See {trouble.docs}"
+        yield ""
     yield from _sending(status.account, status)
     yield f"BUDGET {status.budget}{': reached, nothing is sent' if status.budget.is_reached else ''}"
     yield ""

@@ -12,6 +12,7 @@ from .pace import AccountEvent, AccountRateLimit, AccountState, NumberRateLimit
 from .participant import Participant
 from .receipt import DeliveryReceipt
 from .rejected_webhook import RejectedWebhook
+from .trouble_episode import TroubleEpisode
 from .unreadable_row import UnreadableRow
 from .worker import Worker
 
@@ -40,6 +41,7 @@ __all__ = [
     "Participant",
     "RejectedWebhook",
     "TextErasure",
+    "TroubleEpisode",
     "UnreadableRow",
     "Worker",
 ]

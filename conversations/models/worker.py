@@ -17,11 +17,15 @@ class WorkerQuerySet(models.QuerySet["Worker"]):
         """Return the workers whose heartbeat is recent at this moment."""
         return self.filter(seen_at__gt=at - timedelta(seconds=DEAD_AFTER))
 
+    def of_host(self, host: str) -> Self:
+        return self.filter(name__startswith=f"{host}, process ")
+
 
 class Worker(models.Model):
     """A process that runs `manage.py relay`. It deletes its row when it stops; a killed one falls silent."""
 
     name = models.CharField(max_length=200, unique=True, help_text="Host and process.")
+    version = models.CharField(max_length=40, blank=True, db_default="", default="", help_text="Of its code.")
     concurrency = models.PositiveIntegerField(help_text="The maximum number of concurrent calls to the carrier.")
     in_flight = models.PositiveIntegerField(default=0, help_text="The number of calls in flight at the last heartbeat.")
     trouble = models.CharField(max_length=200, blank=True, help_text="Why it sends nothing. Empty: it sends.")

@@ -18,6 +18,8 @@ from django.db import DatabaseError, InterfaceError, close_old_connections, conn
 
 from conversations.delivery import undelivered_notice
 from conversations.delivery.receipts import match_late_receipts
+from conversations.insight.collect_status import collect_status
+from conversations.insight.troubles import current
 from conversations.intake import long_messages
 from conversations.models import (
     Conversation,
@@ -27,6 +29,7 @@ from conversations.models import (
     LongMessage,
     OutboundMessage,
     Participant,
+    TroubleEpisode,
     UnreadableRow,
     Worker,
 )
@@ -48,6 +51,10 @@ TIME_BUDGET = 0.5
 LATE_RECEIPTS = timedelta(minutes=10)
 # How long shortages are kept.
 SHORTAGES_KEPT = timedelta(days=90)
+# How long episodes of trouble are kept after their end.
+EPISODES_KEPT = timedelta(days=365)
+# Seconds between two looks for troubles.
+TROUBLES_EVERY = 10.0
 # How long the use of a limit is kept after the limit is free again.
 LIMITS_KEPT = timedelta(days=1)
 # Seconds between two purges of it, which read the whole table, and the rows of one purge. An index on the moments would
@@ -182,6 +189,17 @@ def recheck_unreadable_rows() -> int:
     return UnreadableRow.objects.recheck(BATCH_SIZE)
 
 
+def note_troubles() -> int:
+    """Store and log the troubles that begin and end. Return how many are active."""
+    return len(current.note(collect_status()))
+
+
+def purge_trouble_episodes() -> int:
+    """Delete episodes of trouble that ended more than EPISODES_KEPT ago. Return their count."""
+    old = TroubleEpisode.objects.ended_before(database_now() - EPISODES_KEPT).values_list("pk", flat=True)
+    return TroubleEpisode.objects.filter(pk__in=list(old[:BATCH_SIZE])).delete()[0]
+
+
 def purge_shortages() -> int:
     """Delete shortages older than SHORTAGES_KEPT. Return their count."""
     old = Shortage.objects.before(database_now() - SHORTAGES_KEPT).values_list("pk", flat=True)
@@ -245,6 +263,8 @@ JOBS: Sequence[Callable[[], int]] = (
     forget_dead_workers,
     store_unreadable_rows,
     throttled(RECHECK_EVERY, recheck_unreadable_rows),
+    throttled(TROUBLES_EVERY, note_troubles),
+    throttled(LIMITS_EVERY, purge_trouble_episodes),
     purge_shortages,
     throttled(LIMITS_EVERY, purge_unused_limits),
 )

@@ -1,4 +1,4 @@
-"""The admin site for staff. Its first page shows alerts, so this module may import every other package."""
+"""The admin site for staff. Its first page shows troubles, so this module may import every other package."""
 
 from typing import Any, NamedTuple
 
@@ -9,23 +9,28 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, URLResolver, path, reverse
 
 from conversations.insight.collect_status import collect_status
-from conversations.insight.status import Trouble
+from conversations.insight.troubles import current
+from conversations.insight.troubles.kinds import Trouble
 from numbers.models import VirtualNumber
 from smsproxy.cockpit.plan_page import plan_context
 from smsproxy.staff.admin import NumberSearch
 
 
 class AdminLink(NamedTuple):
-    """The list in which staff handle an alert, and the permission needed to see it."""
+    """The list in which staff handle a trouble, and the permission needed to see both."""
 
     permission: str
     url_name: str
     query: str = ""
 
 
+# For troubles without rows of their own: their history.
+_EPISODES = AdminLink("conversations.view_troubleepisode", "conversations_troubleepisode")
+
 PLACES = {
     Trouble.PAUSED: AdminLink("conversations.view_accountratelimit", "conversations_accountratelimit"),
     Trouble.NO_WORKER: AdminLink("conversations.view_worker", "conversations_worker"),
+    Trouble.WORKER_GONE: AdminLink("conversations.view_worker", "conversations_worker"),
     Trouble.WORKER_WAITS: AdminLink("conversations.view_worker", "conversations_worker"),
     Trouble.UNDECIDED: AdminLink(
         "conversations.view_outboundmessage", "conversations_outboundmessage", "?state__exact=unknown"
@@ -43,11 +48,14 @@ PLACES = {
     Trouble.TOP_UP: AdminLink("numbers.view_topup", "numbers_topup", "?last_error__isempty=0"),
     Trouble.BUDGET: AdminLink("conversations.view_accountratelimit", "conversations_accountratelimit"),
     Trouble.BUDGET_WARNING: AdminLink("conversations.view_accountratelimit", "conversations_accountratelimit"),
+    Trouble.MIGRATIONS: _EPISODES,
+    Trouble.VERSIONS: AdminLink("conversations.view_worker", "conversations_worker"),
+    Trouble.LOOKUP_ENDS: _EPISODES,
 }
 
 
 class AdminSite(admin.AdminSite):
-    """The admin site, with alerts on its first page and the plan of the pool."""
+    """The admin site, with troubles on its first page and the plan of the pool."""
 
     site_header = "smsproxy"
     site_title = "smsproxy"
@@ -91,10 +99,13 @@ class AdminSite(admin.AdminSite):
         return bool(self.get_model_admin(VirtualNumber).has_view_permission(request))
 
 
-def _troubles(request: HttpRequest) -> list[tuple[str, str]]:
-    """Return the alerts that the user may see, each with the URL of its list."""
+def _troubles(request: HttpRequest) -> list[dict[str, Any]]:
+    """Return the troubles that the user may see, each with the URL of its list."""
     return [
-        (told, reverse(f"admin:{PLACES[trouble].url_name}_changelist") + PLACES[trouble].query)
-        for trouble, told in collect_status().troubles.items()
-        if request.user.has_perm(PLACES[trouble].permission)
+        {
+            "active": trouble,
+            "url": reverse(f"admin:{PLACES[trouble.kind].url_name}_changelist") + PLACES[trouble.kind].query,
+        }
+        for trouble in current.note(collect_status())
+        if request.user.has_perm(PLACES[trouble.kind].permission)
     ]

@@ -221,10 +221,12 @@ def test_the_first_page_fits_a_phone(browse, account, number, dark):
     with chromium(width=390, height=844, dark=dark) as browser:
         browse(browser, reverse("admin:index"))
 
-        warnings = browser.find_elements(By.CSS_SELECTOR, ".messagelist .warning")
-        assert [NO_CREDIT in each.text for each in warnings] == [True, False]
+        [critical] = browser.find_elements(By.CSS_SELECTOR, ".messagelist .error")
+        [warning] = browser.find_elements(By.CSS_SELECTOR, ".messagelist .warning")
+        assert NO_CREDIT in critical.text
+        assert "in quarantine" in warning.text
         assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")
-        warnings[0].find_element(By.TAG_NAME, "a").click()
+        critical.find_element(By.TAG_NAME, "a").click()
         soon_at(browser, page("accountratelimit"))
 
 

@@ -9,12 +9,12 @@ from django.contrib.auth.models import Permission, User
 from django.urls import reverse
 from django.utils import timezone
 
-from conversations.insight.collect_status import collect_status
-from conversations.insight.status import Trouble
+from conversations.insight.troubles.kinds import Trouble
 from numbers.models import NumberOrder, Pool, TopUp
 from numbers.provisioning.top_up import top_up_all
 from tests.support.builders import add_numbers
 from tests.support.top_ups import add_rule
+from tests.support.troubles import active_troubles
 
 pytestmark = pytest.mark.django_db
 
@@ -145,7 +145,7 @@ def test_a_failed_top_up_is_reported_by_the_status_and_on_the_first_page(admin_c
     assert code == 1
     assert trouble in output
     assert re.search(r"retries in \d+ min", output)
-    assert trouble in collect_status().troubles[Trouble.TOP_UP]
+    assert trouble in active_troubles()[Trouble.TOP_UP]
     html = admin_client.get(reverse("admin:index")).content.decode()
     assert trouble in html
     assert f"{page('topup_changelist')}?last_error__isempty=0" in html

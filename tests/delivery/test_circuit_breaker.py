@@ -9,12 +9,12 @@ from conversations.delivery.circuit_breaker import FAILURE_THRESHOLD
 from conversations.delivery.claim import claim
 from conversations.delivery.heartbeat import Heartbeat
 from conversations.delivery.relay import Relay
-from conversations.insight.collect_status import collect_status
-from conversations.insight.status import Trouble
+from conversations.insight.troubles.kinds import Trouble
 from conversations.models import AccountRateLimit, OutboundMessage, Worker
 from smsproxy.carriers.base import AccountFault, FaultScope, OutcomeUnknown, TemporaryFailure
 from tests.support.builders import ALICE, BOB, add_numbers, members, talk
 from tests.support.outbox import later, queue, state_of, work
+from tests.support.troubles import active_troubles
 
 pytestmark = pytest.mark.django_db
 
@@ -125,14 +125,14 @@ def test_an_open_circuit_breaker_raises_an_alert_for_staff(people, carrier):
     queue(people[0], "hello")
     worker = Relay()
     worker._heartbeat.beat(0, worker._reach.trouble)
-    assert Trouble.WORKER_WAITS not in collect_status().troubles
+    assert Trouble.WORKER_WAITS not in active_troubles()
 
     with always(carrier, UNREACHABLE):
         turn(worker)
     worker._heartbeat.beat(0, worker._reach.trouble)
 
     assert Worker.objects.get().trouble == "the carrier cannot be reached"
-    assert "the carrier cannot be reached" in collect_status().troubles[Trouble.WORKER_WAITS]
+    assert "the carrier cannot be reached" in active_troubles()[Trouble.WORKER_WAITS]
 
 
 @pytest.mark.postgres

@@ -12,12 +12,14 @@ from conversations.delivery.relay import Relay
 from conversations.insight import collect_status as collect_status_module
 from conversations.insight import status
 from conversations.insight.collect_status import collect_status
+from conversations.insight.troubles.kinds import Trouble
 from conversations.models import AccountRateLimit, NumberRateLimit, OutboundMessage, Worker
 from conversations.models.outbound import MAX_RESENDS
 from numbers.models import NumberState, Pool, Shortage, VirtualNumber
 from smsproxy.carriers.base import AccountFault, FaultScope, OutcomeUnknown, SenderFault, TemporaryFailure
 from tests.support.builders import ALICE, BOB, add_numbers
 from tests.support.outbox import later, queue
+from tests.support.troubles import active_troubles
 
 NO_CREDIT = AccountFault("the account has no credit", code="9")
 NOT_ALLOWED = SenderFault("this sender is not allowed", code="15")
@@ -33,8 +35,8 @@ def worker():
 
 
 def status_of(run, *options):
-    """Return the exit code and output of relay --status."""
-    return run("relay", "--status", *options)
+    """Return the exit code and output of manage.py status."""
+    return run("status", *options)
 
 
 # Workers --------------------------------------------------------------------------------------------------------------
@@ -86,14 +88,14 @@ def test_a_live_worker_that_sends_nothing_is_reported_with_its_reason(run, worke
 
     assert code == 1
     assert re.search(r"host-a, process 1 \(9f2e\) +sends nothing +it does not reach the carrier", output)
-    assert list(collect_status().troubles) == [status.Trouble.WORKER_WAITS]
+    assert list(active_troubles()) == [Trouble.WORKER_WAITS]
 
 
-def test_the_trouble_of_a_killed_worker_is_no_longer_reported(run, worker, time_machine):
+def test_the_reason_of_a_killed_worker_is_no_longer_reported(worker, time_machine):
     Worker.objects.update(trouble="it does not reach the carrier")
     later(time_machine, 180)
 
-    assert status_of(run)[0] == 0
+    assert Trouble.WORKER_WAITS not in active_troubles()
 
 
 # Pauses ---------------------------------------------------------------------------------------------------------------
@@ -157,7 +159,7 @@ def test_a_quarantined_number_that_can_send_still_needs_staff(bob):
     [waiting] = collect_status().waiting_numbers
 
     assert (waiting.why, waiting.until) == ("the carrier refuses it", None)
-    assert status.Trouble.QUARANTINED in collect_status().troubles
+    assert Trouble.QUARANTINED in active_troubles()
 
 
 def test_a_quarantined_number_is_reported_with_its_latest_reason(run, bob):
@@ -278,7 +280,7 @@ def test_shortages_are_counted_up_to_a_bound(monkeypatch):
         Shortage.objects.create(eligible_count=0, in_use=0, needed=1, reason="for the test")
 
     assert collect_status().shortages.count == 3
-    assert "in the last hour: 3 or more, the last at" in collect_status().troubles[status.Trouble.SHORTAGES]
+    assert "in the last hour: 3 or more, the last at" in active_troubles()[Trouble.SHORTAGES]
 
 
 def test_retired_numbers_that_are_still_rented_are_reported_with_their_cost(run):
@@ -312,7 +314,7 @@ def test_the_status_is_available_as_json(run, bob, worker):
     assert code == 1
     assert found["account"]["code"] == "9"
     assert found["texts"]["queued"] == 1
-    assert list(found["troubles"]) == ["paused"]
+    assert [trouble["id"] for trouble in found["troubles"]] == ["paused"]
     assert found["workers"][0]["is_alive"] is True
     assert found["shortages"]["count"] == 0
     assert found["still_rented"] == {"count": 0, "cost": "0", "of_unknown_cost": 0}
@@ -328,6 +330,15 @@ def test_the_status_contains_no_real_number_and_no_text(run, bob, carrier):
         assert SECRET_WORDS not in output
         assert ALICE not in output
         assert BOB not in output
+
+
+def test_the_status_is_an_option_of_relay_too(run, bob):
+    queue(bob, "Hello")
+
+    code, output = run("relay", "--status")
+
+    assert code == 1
+    assert "Start manage.py relay" in output
 
 
 def test_json_requires_the_status_option(run):

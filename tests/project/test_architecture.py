@@ -25,6 +25,7 @@ FLOORS = [
         "conversations.admin",
         "conversations.api",
         "conversations.clock_guard",
+        "conversations.monitoring",
         "conversations.webhooks",
     ],  # the doors: parse, call, format
     ["conversations.worker"],  # the process: threads and periodic jobs

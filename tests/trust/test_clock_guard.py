@@ -8,7 +8,7 @@ from django.db import OperationalError, connection
 
 from conversations import clock_guard
 from conversations.insight.collect_status import collect_status
-from conversations.insight.status import Trouble
+from conversations.insight.troubles.kinds import Trouble
 from conversations.models import HostClock, InboundMessage
 from conversations.worker.periodic_jobs import forget_dead_workers
 from smsproxy.database.clock import database_now
@@ -19,6 +19,7 @@ from tests.support.gunicorn_process import Gunicorn
 from tests.support.outbox import later
 from tests.support.relay_process import url_of_the_test
 from tests.support.signing import signed_inbound
+from tests.support.troubles import active_troubles
 
 INBOUND = "/webhooks/vonage/inbound-sms"
 CONVERSATIONS = "/api/v1/conversations/"
@@ -100,7 +101,7 @@ def test_a_clock_more_than_two_seconds_off_is_a_trouble_but_serves_up_to_thirty(
 
     [clock] = collect_status().clocks
     assert clock.skew == pytest.approx(seconds, abs=0.4)
-    assert (Trouble.CLOCK in collect_status().troubles) is is_trouble
+    assert (Trouble.CLOCK in active_troubles()) is is_trouble
 
 
 @pytest.mark.postgres
@@ -121,10 +122,10 @@ def test_people_see_the_wrong_clock_and_what_to_do(client, api, admin_client, gu
 @pytest.mark.postgres
 def test_a_host_that_is_gone_is_no_trouble_and_is_forgotten_after_a_day(guard, shift_host, time_machine):
     HostClock.objects.create(host="web-1", skew_seconds=600, measured_at=database_now())
-    assert Trouble.CLOCK in collect_status().troubles
+    assert Trouble.CLOCK in active_troubles()
 
     later(time_machine, 601)
-    assert Trouble.CLOCK not in collect_status().troubles
+    assert Trouble.CLOCK not in active_troubles()
     later(time_machine, 24 * 3600)
     assert forget_dead_workers() == 1
 

@@ -8,8 +8,7 @@ from django.test import Client
 from django.urls import reverse
 
 from conversations import clock_guard
-from conversations.insight.collect_status import collect_status
-from conversations.insight.status import Trouble
+from conversations.insight.troubles.kinds import Trouble
 from conversations.lifecycle.replace_number import preview, replace
 from conversations.models import InboundMessage, LongMessage, OutboundMessage, OutboundState, Participant, UnreadableRow
 from conversations.worker import periodic_jobs
@@ -22,6 +21,7 @@ from smsproxy.phone import mask
 from tests.support.builders import ALICE, BOB, CHARLIE, add_numbers, members, proxies, talk
 from tests.support.outbox import history, later, queue, state_of, work
 from tests.support.signing import signed_inbound
+from tests.support.troubles import active_troubles
 
 LOST_KEY = "WJ4Z0bS8Bl4DwFdM3bW4e1xGzC3m2nTg7q0cXl7cT0k="
 INBOUND = "/webhooks/vonage/inbound-sms"
@@ -310,21 +310,21 @@ class TestTrouble:
         talk(ALICE, BOB)
         alice = person(ALICE)
         lose_key_of(alice, "number")
-        assert Trouble.UNREADABLE not in collect_status().troubles
+        assert Trouble.UNREADABLE not in active_troubles()
 
         list(RealNumber.objects.all())
         run_jobs()
         run_jobs()
 
-        assert "Rows that cannot be decrypted: 1. Add the key" in collect_status().troubles[Trouble.UNREADABLE]
+        assert "Rows that cannot be decrypted: 1. Add the key" in active_troubles()[Trouble.UNREADABLE]
         assert f"such as row {alice.pk} of numbers_realnumber: add the key" in caplog.text
         metrics = api.get("/metrics").content.decode()
         assert "smsproxy_unreadable_rows 1.0" in metrics
-        assert 'smsproxy_trouble{kind="unreadable"} 1.0' in metrics
+        assert 'smsproxy_trouble{kind="unreadable",severity="critical"} 1.0' in metrics
         assert recheck_unreadable_rows() == 0
         settings.ENCRYPTION_KEYS = [*settings.ENCRYPTION_KEYS, LOST_KEY]
         assert recheck_unreadable_rows() == 1
-        assert Trouble.UNREADABLE not in collect_status().troubles
+        assert Trouble.UNREADABLE not in active_troubles()
 
     def test_a_row_that_is_gone_is_forgotten(self):
         UnreadableRow.objects.create(table="numbers_realnumber", row_id=12345)

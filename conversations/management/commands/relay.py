@@ -1,25 +1,26 @@
-"""`manage.py relay`: run a worker until it is told to stop, or show the status of all workers."""
+"""`manage.py relay`: run a worker until it is told to stop, or ask whether one is alive on this host."""
 
-import json
 import signal
+import socket
 import threading
-from dataclasses import asdict
 from functools import partial
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.core.serializers.json import DjangoJSONEncoder
+from django.db import DatabaseError
 
 from conversations.delivery.relay import Relay
-from conversations.insight.collect_status import collect_status
 from conversations.insight.status import MAX_COUNT
-from conversations.management import status_table
+from conversations.management.show_status import show_status
+from conversations.models import Worker
+from conversations.models.worker import DEAD_AFTER
 from conversations.worker import process
 from conversations.worker.periodic_jobs import run_jobs
 from conversations.worker.sqlite_lock import WorkerAlreadyRunning, alone_on_sqlite
 from numbers.management.arguments import argument
 from numbers.provisioning.top_up import top_up_all
 from smsproxy.checks import TAG
+from smsproxy.database.clock import database_now
 from smsproxy.values import whole_number
 
 
@@ -40,22 +41,27 @@ class Command(BaseCommand):
         )
         instead = parser.add_mutually_exclusive_group()
         instead.add_argument("--once", action="store_true", help="do what is due now, then exit")
+        instead.add_argument("--status", action="store_true", help="the same as manage.py status")
         instead.add_argument(
-            "--status",
+            "--healthcheck",
             action="store_true",
-            help="send nothing: show what is paused, why, since when, and how many messages wait. Exit code 0: all is "
-            "well. Exit code 1: sending is paused or something needs a person; the last line on standard error says "
-            "what",
+            help="send nothing. Exit code 0: a worker of this host has a recent heartbeat. Exit code 1: none has, or "
+            "the database does not answer",
         )
         parser.add_argument(
-            "--json", action="store_true", help=f"print the status as JSON. Counts of messages end at {MAX_COUNT}"
+            "--json", action="store_true", help=f"with --status: print JSON. Counts of messages end at {MAX_COUNT}"
         )
 
-    def handle(self, *, concurrency: int, once: bool, status: bool, json: bool, **options: Any) -> None:
+    def handle(
+        self, *, concurrency: int, once: bool, status: bool, healthcheck: bool, json: bool, **options: Any
+    ) -> None:
         if json and not status:
             raise CommandError("--json goes with --status.", returncode=2)
         if status:
-            self._show_status(as_json=json)
+            show_status(self.stdout, as_json=json)
+            return
+        if healthcheck:
+            self._check_health()
             return
         relay = Relay(concurrency=concurrency)
         try:
@@ -81,13 +87,12 @@ class Command(BaseCommand):
         process.run(relay, stop, started=lambda: self.stdout.write(working))
         self.stdout.write("The relay has stopped: nothing is in flight.")
 
-    def _show_status(self, *, as_json: bool) -> None:
-        status = collect_status()
-        if as_json:
-            self.stdout.write(
-                json.dumps({**asdict(status), "troubles": status.troubles}, cls=DjangoJSONEncoder, indent=2)
-            )
-        else:
-            self.stdout.write("\n".join([*status_table.lines(status), ""]))
-        if status.troubles:
-            raise CommandError(" ".join(status.troubles.values()), returncode=1)
+    def _check_health(self) -> None:
+        host = socket.gethostname()
+        try:
+            found = Worker.objects.alive(database_now()).of_host(host).first()
+        except DatabaseError as error:
+            raise CommandError(f"The database does not answer: {type(error).__name__}. Check DATABASE_URL.") from None
+        if found is None:
+            raise CommandError(f"No worker of {host} had a heartbeat in the last {DEAD_AFTER:.0f} s. Start one.")
+        self.stdout.write(f"{found.name} is alive.")

@@ -16,11 +16,12 @@ from conversations.api.serializers import (
 )
 from conversations.insight.explain_route import RouteExplanation
 from conversations.insight.metrics import PoolCollector, SendingCollector
-from conversations.insight.status import Trouble
+from conversations.insight.troubles.kinds import KINDS, Trouble
 from conversations.models import ConversationState, InboundOutcome, OutboundState
 from numbers.assignment.choose import Preference
 from numbers.management.exit_codes import ExitCode
 from numbers.models import NumberState, OrderState, VirtualNumber
+from smsproxy.cockpit.site import PLACES
 from tests.support.demo_process import ROOT
 from tests.support.documentation import INLINE, blocks, doc, each_page, first_cells, prose, section
 
@@ -149,13 +150,19 @@ def test_the_tables_have_exactly_the_problem_codes():
     assert documented | of_fields == codes
 
 
-def test_the_tables_have_exactly_the_metrics_and_kinds_of_alert(db):
+def test_each_kind_of_trouble_has_a_section_with_its_severity():
+    sections = re.findall(r"^## (\w+)\n\n\*\*(\w+)\.\*\*", doc("alerts.md").read_text(), re.MULTILINE)
+
+    assert dict(sections) == {kind.value: about.severity.value.capitalize() for kind, about in KINDS.items()}
+    assert set(KINDS) == set(PLACES) == set(Trouble)
+
+
+def test_the_table_has_exactly_the_metrics(db):
     operating = doc("operating.md")
     collected: list[Metric] = [*PoolCollector().collect(), *SendingCollector().collect()]
     names = {f"{metric.name}_total" if metric.type == "counter" else metric.name for metric in collected}
 
     assert set(first_cells(section(operating, "Metrics"))) == names
-    assert set(first_cells(section(operating, "Alerts"))) == {kind.value for kind in Trouble}
 
 
 def test_the_tables_have_exactly_the_states():

@@ -17,7 +17,7 @@ def run_blocks(shell_blocks, demo):
     script = "\n".join(["set -euo pipefail", *shell_blocks])
     script = script.replace(".venv/bin/python", sys.executable).replace("http://127.0.0.1:8000/", demo.url)
     # The command exits 1 when something needs a person, which is not an error of the page.
-    script = script.replace("relay --status", "relay --status || true")
+    script = script.replace("manage.py status", "manage.py status || true")
     script = script.replace("var/", f"{demo.directory}/").replace("curl -s ", "curl -sS --fail-with-body ")
     return subprocess.run(
         ["bash", "-c", script], cwd=ROOT, env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=False

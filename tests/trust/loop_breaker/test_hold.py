@@ -4,16 +4,16 @@ from datetime import timedelta
 
 import pytest
 
-from conversations.insight.collect_status import collect_status
 from conversations.insight.explain_route import explain_route
 from conversations.insight.metrics import SendingCollector
-from conversations.insight.status import Trouble
+from conversations.insight.troubles.kinds import Trouble
 from conversations.intake import fast_path, receive
 from conversations.models import Conversation, InboundMessage, OutboundMessage
 from smsproxy.carriers.base import InboundText
 from smsproxy.states import StaleState
 from tests.support.builders import ALICE, BOB, CHARLIE, add_numbers, proxies, talk
 from tests.support.loops import EXCHANGES, memory, play, talk_before, texts_before_hold
+from tests.support.troubles import active_troubles
 
 
 @pytest.mark.django_db
@@ -84,12 +84,12 @@ def test_a_hold_and_its_release_happen_once():
 def test_a_hold_is_a_trouble_until_it_is_released_or_the_conversation_ends():
     add_numbers(4)
     first, second = talk(ALICE, BOB), talk(ALICE, CHARLIE)
-    assert Trouble.HELD_CONVERSATIONS not in collect_status().troubles
+    assert Trouble.HELD_CONVERSATIONS not in active_troubles()
 
     first.hold(reason="looks odd")
     second.hold(reason="looks odd")
 
-    told = collect_status().troubles[Trouble.HELD_CONVERSATIONS]
+    told = active_troubles()[Trouble.HELD_CONVERSATIONS]
     assert told.startswith("Conversations on hold: 2.")
     metrics = {metric.name: metric for metric in SendingCollector().collect()}
     [held] = metrics["smsproxy_conversations_held"].samples
@@ -101,7 +101,7 @@ def test_a_hold_is_a_trouble_until_it_is_released_or_the_conversation_ends():
     first.release_hold(reason="a mistake", actor="sam")
     second.close()
 
-    assert Trouble.HELD_CONVERSATIONS not in collect_status().troubles
+    assert Trouble.HELD_CONVERSATIONS not in active_troubles()
 
 
 @pytest.mark.django_db

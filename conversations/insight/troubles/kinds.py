@@ -1,0 +1,115 @@
+"""All kinds of trouble: how bad each is, its title, and what to do. docs/alerts.md has a section for each."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Severity(StrEnum):
+    CRITICAL = "critical"
+    """Messages wait, are refused or get lost: wake somebody."""
+    WARNING = "warning"
+    """Messages flow. A person should act within a day."""
+
+
+class Trouble(StrEnum):
+    """A condition that operators or staff should act on. Its value is its id."""
+
+    PAUSED = "paused"
+    BUDGET = "budget"
+    BUDGET_WARNING = "budget_warning"
+    NO_WORKER = "no_worker"
+    WORKER_GONE = "worker_gone"
+    WORKER_WAITS = "worker_waits"
+    UNDECIDED = "undecided"
+    HELD_CONVERSATIONS = "held_conversations"
+    QUARANTINED = "quarantined"
+    SHORTAGES = "shortages"
+    RENTED_BUT_RETIRED = "rented_but_retired"
+    TOP_UP = "top_up"
+    CLOCK = "clock"
+    UNREADABLE = "unreadable"
+    MIGRATIONS = "migrations"
+    VERSIONS = "versions"
+    LOOKUP_ENDS = "lookup_ends"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """title: a sentence without details, which anybody may read. action: what to do, in one or two sentences."""
+
+    severity: Severity
+    title: str
+    action: str
+
+
+def _critical(title: str, action: str) -> Kind:
+    return Kind(severity=Severity.CRITICAL, title=title, action=action)
+
+
+def _warning(title: str, action: str) -> Kind:
+    return Kind(severity=Severity.WARNING, title=title, action=action)
+
+
+KINDS: Mapping[Trouble, Kind] = {
+    Trouble.PAUSED: _critical(
+        "All sending is paused.",
+        "Read the reason. Top up credit or correct the credentials. Sending resumes by itself.",
+    ),
+    Trouble.BUDGET: _critical(
+        "The daily budget is reached.",
+        "Find out who sends so much. Then run manage.py grant_budget, or wait until midnight UTC.",
+    ),
+    Trouble.BUDGET_WARNING: _warning(
+        "The daily budget will soon be reached.",
+        "Find out who sends so much. Raise DAILY_BUDGET, or run manage.py grant_budget.",
+    ),
+    Trouble.NO_WORKER: _critical("No worker is running.", "Start manage.py relay."),
+    Trouble.WORKER_GONE: _warning(
+        "A worker has stopped without signing off.",
+        "Read its log: it was killed, its host failed, or it lost the database. Start it again.",
+    ),
+    Trouble.WORKER_WAITS: _critical(
+        "A worker sends nothing.",
+        "Check the network, the DNS, the certificates and the clock of its host. Other workers go on sending.",
+    ),
+    Trouble.UNDECIDED: _warning(
+        "Messages with an unknown outcome need a decision.",
+        'Open "Outbound messages" with the filter "unknown" in the admin, and choose: send again, or not.',
+    ),
+    Trouble.HELD_CONVERSATIONS: _warning(
+        "Conversations are on hold.", "Read why in the admin, then release or close them."
+    ),
+    Trouble.QUARANTINED: _warning(
+        "Virtual numbers are in quarantine.",
+        "Read the reason in the admin. Restore the numbers, or run manage.py replace_number.",
+    ),
+    Trouble.SHORTAGES: _critical(
+        "Conversations are refused, because no number is free.",
+        "Rent numbers with manage.py provision_numbers, or shorten the cool-down.",
+    ),
+    Trouble.RENTED_BUT_RETIRED: _warning(
+        "Retired numbers are still rented.", "Run manage.py release_numbers --retired to cancel them."
+    ),
+    Trouble.TOP_UP: _warning("A top-up failed to buy numbers.", "Read the reason, and change the top-up in the admin."),
+    Trouble.CLOCK: _critical("The clock of a host is wrong.", "Synchronise it with NTP, with chrony for example."),
+    Trouble.UNREADABLE: _critical(
+        "Rows cannot be decrypted.",
+        "Add the key that encrypted them to ENCRYPTION_KEYS, after the current one, and restart all processes.",
+    ),
+    Trouble.MIGRATIONS: _critical(
+        "The database and the code have different migrations.",
+        "Run manage.py migrate, or deploy the code that fits the database.",
+    ),
+    Trouble.VERSIONS: _warning(
+        "Processes run different versions.", "Restart the old ones, unless an upgrade is under way."
+    ),
+    Trouble.LOOKUP_ENDS: _warning(
+        "The lookup service is about to end.", "Set LOOKUP=identity_insights, or LOOKUP=offline."
+    ),
+}
+
+
+def docs_link(kind: Trouble) -> str:
+    """Return the section of the documentation, as a path in the repository."""
+    return f"docs/alerts.md#{kind.value}"

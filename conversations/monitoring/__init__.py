@@ -1,0 +1,1 @@
+"""What machines ask about the health of this program: load balancers, containers and Prometheus."""
