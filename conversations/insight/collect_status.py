@@ -55,7 +55,7 @@ def collect_status() -> Status:
         account=_account(row),
         budget=_budget(row, now),
         texts=_texts(now),
-        has_messages=OutboundMessage.objects.exists(),
+        has_messages=OutboundMessage.objects.order_by("-pk").values("pk").first() is not None,
         waiting_numbers=_waiting_numbers(numbers),
         waiting_number_count=numbers.count(),
         quarantined_count=VirtualNumber.objects.filter(state=NumberState.QUARANTINED).count(),

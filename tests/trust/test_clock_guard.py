@@ -114,7 +114,7 @@ def test_people_see_the_wrong_clock_and_what_to_do(client, api, admin_client, gu
     assert told in admin_client.get("/admin/").content.decode()
     assert told in str(run("relay", "--status"))
     metrics = api.get("/metrics").content.decode()
-    assert 'smsproxy_trouble{kind="clock"} 1.0' in metrics
+    assert 'smsproxy_trouble{kind="clock",severity="critical"} 1.0' in metrics
     assert f'smsproxy_clock_skew_seconds{{host="{host}"}} ' in metrics
     assert host in admin_client.get("/admin/conversations/hostclock/").content.decode()
 
