@@ -15,7 +15,7 @@ from django.http import HttpRequest, HttpResponseBase
 
 from conversations.insight.collect_status import collect_status
 from conversations.insight.troubles import current
-from conversations.models import HostClock, UnreadableRow, Worker
+from conversations.models import HostClock, UnreadableRow, WebhookWatch, Worker
 from conversations.models.host_clock import describe_skew
 from smsproxy.api.problems import clock_is_wrong
 from smsproxy.database.clock import database_now
@@ -75,6 +75,7 @@ class ClockGuard:
     def _report(self) -> None:
         self.skew = HostClock.objects.measure()
         UnreadableRow.objects.store_met()  # What the pages of this process have met.
+        WebhookWatch.objects.store_old_secret()
         if not Worker.objects.alive(database_now()).exists():
             current.note(collect_status())  # Otherwise a worker does it.
 

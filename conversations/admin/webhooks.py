@@ -2,7 +2,7 @@
 
 from django.contrib import admin
 
-from conversations.models import DeliveryReceipt, RejectedWebhook
+from conversations.models import DeliveryReceipt, RejectedWebhook, SiteCertificate, WebhookWatch
 from smsproxy.staff.admin import ReadOnlyAdmin
 
 
@@ -18,3 +18,13 @@ class DeliveryReceiptAdmin(ReadOnlyAdmin):
 class RejectedWebhookAdmin(ReadOnlyAdmin):
     list_display = ["day", "endpoint", "reason", "count"]
     list_filter = ["endpoint", "reason"]
+
+
+@admin.register(WebhookWatch)
+class WebhookWatchAdmin(ReadOnlyAdmin):
+    list_display = ["endpoint", "accepted_at", "refused_since_accepted", "refused_at", "old_secret_at"]
+
+
+@admin.register(SiteCertificate)
+class SiteCertificateAdmin(ReadOnlyAdmin):
+    list_display = ["url", "ends_at", "trouble", "checked_at"]

@@ -157,6 +157,8 @@ class ConversationSerializer(serializers.ModelSerializer):
     status = serializers.SerializerMethodField()
     participants = ParticipantSerializer(many=True, source="current_participants")
     pool = serializers.CharField(source="pool.name", default=None)
+    # A new conversation is not annotated: none of its confirmations has been sent.
+    notify_failed = serializers.BooleanField(default=False, read_only=True)
 
     class Meta:
         model = Conversation
@@ -176,6 +178,7 @@ class ConversationSerializer(serializers.ModelSerializer):
             "closed_reason",
             "reopened_at",
             "held_at",
+            "notify_failed",
         ]
 
     def get_status(self, conversation: Conversation) -> str:

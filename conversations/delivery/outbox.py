@@ -40,14 +40,14 @@ def queue_notice(to: Participant, text: str) -> OutboundMessage | None:
     return _queue(MessageKind.NOTICE, to.proxy_number_id, to.real_number_id, text, participant=to)
 
 
-def queue_notices(notices: Iterable[tuple[Participant, str]], at: datetime) -> None:
-    """Queue several notices with as many queries as one takes. The rows of the people are loaded and locked.
+def queue_confirmations(texts: Iterable[tuple[Participant, str]], at: datetime) -> None:
+    """Queue several confirmations with as many queries as one takes. The rows of the people are loaded and locked.
 
     at: the database's time.
     """
     messages = OutboundMessage.objects.bulk_create(
         OutboundMessage(
-            kind=MessageKind.NOTICE,
+            kind=MessageKind.CONFIRMATION,
             sender=to.proxy_number,
             recipient=to.real_number,
             text=text,
@@ -57,11 +57,11 @@ def queue_notices(notices: Iterable[tuple[Participant, str]], at: datetime) -> N
             created_at=at,
             due_at=at,
         )
-        for to, text in notices
+        for to, text in texts
         if to.real_number.opted_out_at is None
     )
     MessageEvent.objects.bulk_create(
-        MessageEvent(message=message, new_state=message.state, reason=f"queued as {MessageKind.NOTICE.label}")
+        MessageEvent(message=message, new_state=message.state, reason=f"queued as {MessageKind.CONFIRMATION.label}")
         for message in messages
     )
     transaction.on_commit(wake_workers)

@@ -3,9 +3,8 @@
 from django.conf import settings
 
 from conversations.delivery.outbox import queue_answer
-from conversations.models import MessageKind, OutboundMessage, OutboundState, Participant
-
-_NOT_DELIVERED = [OutboundState.FAILED, OutboundState.UNDELIVERED]
+from conversations.models import MessageKind, OutboundMessage, Participant
+from conversations.models.outbound import NOT_DELIVERED
 
 
 def notify_sender(message: OutboundMessage) -> None:
@@ -13,9 +12,9 @@ def notify_sender(message: OutboundMessage) -> None:
 
     A message to several people causes one notice.
     """
-    if not settings.UNDELIVERED_NOTICE or message.kind != MessageKind.RELAY or message.state not in _NOT_DELIVERED:
+    if not settings.UNDELIVERED_NOTICE or message.kind != MessageKind.RELAY or message.state not in NOT_DELIVERED:
         return
-    same_text = OutboundMessage.objects.filter(inbound=message.inbound_id, state__in=_NOT_DELIVERED)
+    same_text = OutboundMessage.objects.filter(inbound=message.inbound_id, state__in=NOT_DELIVERED)
     if same_text.exclude(pk=message.pk).exists():
         return
     wrote = Participant.objects.filter(inbound_messages=message.inbound_id).first()

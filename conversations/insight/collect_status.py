@@ -10,6 +10,7 @@ from decimal import Decimal
 from django.db.models import Case, Count, F, IntegerField, Min, OuterRef, Q, QuerySet, Subquery, Sum, Value, When
 from django.db.models.functions import Coalesce
 
+from conversations.insight import collect_traffic
 from conversations.insight.status import (
     MAX_COUNT,
     Account,
@@ -30,6 +31,7 @@ from conversations.models import (
     OutboundMessage,
     OutboundState,
     UnreadableRow,
+    WebhookWatch,
     Worker,
 )
 from conversations.models.worker import PURGE_AFTER
@@ -66,6 +68,12 @@ def collect_status() -> Status:
         clocks=_clocks(now),
         unreadable=UnreadableRow.objects.all()[:MAX_COUNT].count(),
         held_conversation_count=Conversation.objects.on_hold()[:MAX_COUNT].count(),
+        webhooks=collect_traffic.webhooks(now),
+        old_secret_at=WebhookWatch.objects.old_secret_at(),
+        outcomes=collect_traffic.outcomes(now),
+        failed_confirmations=collect_traffic.failed_confirmations(now),
+        low_pools=collect_traffic.low_pools(),
+        certificate=collect_traffic.certificate(now),
     )
 
 

@@ -5,7 +5,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from conversations.models.host_clock import MAX_SKEW, describe_skew
@@ -152,12 +152,43 @@ class FailedTopUp:
 
 
 @dataclass(frozen=True, kw_only=True)
+class WebhookStatus:
+    """The webhooks of an endpoint. refused: since the last accepted one. usual_gap: the longest of the last days."""
+
+    endpoint: str
+    accepted_at: datetime | None
+    refused: int
+    refused_at: datetime | None
+    reasons: Sequence[str]
+    usual_gap: timedelta | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcomes:
+    """What became of the newest messages of the last hour: `settled` counts the delivered and the lost ones."""
+
+    settled: int
+    lost: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class LowPool:
+    """A pool with few numbers left. free: for the busiest person of the country. least: fewer than these are low."""
+
+    pool: str
+    country: str
+    free: int
+    least: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Status:
     """The status of sending. waiting_numbers: the first MAX_NUMBERS, numbers in quarantine first.
 
     clocks: of the hosts in use, the worst first. unreadable: rows that cannot be decrypted, up to MAX_COUNT.
     has_messages: a message was ever queued. version: of this process. migrations: how the database and this process's
-    code differ, "" if they fit.
+    code differ, "" if they fit. old_secret_at: when a webhook was last signed with an old secret. certificate: what is
+    wrong with that of PUBLIC_URL, "" if nothing is. failed_confirmations: of the last day, up to MAX_COUNT.
     """
 
     at: datetime
@@ -177,6 +208,12 @@ class Status:
     clocks: Sequence[ClockStatus]
     unreadable: int
     held_conversation_count: int
+    webhooks: Sequence[WebhookStatus]
+    old_secret_at: datetime | None
+    outcomes: Outcomes
+    failed_confirmations: int
+    low_pools: Sequence[LowPool]
+    certificate: str
 
 
 def format_count(count: int) -> str:

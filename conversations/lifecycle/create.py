@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import IntegrityError, transaction
 
-from conversations.delivery.outbox import queue_notices
+from conversations.delivery.outbox import queue_confirmations
 from conversations.lifecycle.choose_numbers import (
     ChosenNumber,
     Conflict,
@@ -261,7 +261,7 @@ def _queue_confirmations(participants: Sequence[Participant]) -> None:
 
     at = participants[0].created_at
     told = limits.who_gets_a_confirmation([participant.real_number for participant in participants], at=at)
-    queue_notices(((each, text(each)) for each in participants if each.real_number_id in told), at=at)
+    queue_confirmations(((each, text(each)) for each in participants if each.real_number_id in told), at=at)
     for each in participants:
         if each.real_number_id not in told:
             conversation = each.conversation

@@ -12,8 +12,10 @@ from .pace import AccountEvent, AccountRateLimit, AccountState, NumberRateLimit
 from .participant import Participant
 from .receipt import DeliveryReceipt
 from .rejected_webhook import RejectedWebhook
+from .site_certificate import SiteCertificate
 from .trouble_episode import TroubleEpisode
 from .unreadable_row import UnreadableRow
+from .webhook_watch import WebhookWatch
 from .worker import Worker
 
 __all__ = [
@@ -40,8 +42,10 @@ __all__ = [
     "OutboundState",
     "Participant",
     "RejectedWebhook",
+    "SiteCertificate",
     "TextErasure",
     "TroubleEpisode",
     "UnreadableRow",
+    "WebhookWatch",
     "Worker",
 ]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from django.apps import apps
 from django.db import models, transaction
 
 from numbers.assignment.policy import AssignmentPolicy, Geography, policy_of
@@ -57,11 +58,21 @@ class ConversationQuerySet(models.QuerySet["Conversation"]):
         from .participant import Participant  # It imports this module, as its rows point here.
 
         current = Participant.objects.current()
-        return self.select_related("pool").prefetch_related(
-            models.Prefetch("participants", current, to_attr="loaded_participants"),
-            "loaded_participants__real_number",
-            "loaded_participants__proxy_number",
+        return (
+            self.with_failed_confirmations()
+            .select_related("pool")
+            .prefetch_related(
+                models.Prefetch("participants", current, to_attr="loaded_participants"),
+                "loaded_participants__real_number",
+                "loaded_participants__proxy_number",
+            )
         )
+
+    def with_failed_confirmations(self) -> Self:
+        """Annotate each with `notify_failed`: a confirmation did not reach its participant."""
+        messages: Any = apps.get_model("conversations.OutboundMessage")  # Its module imports this one.
+        failed = messages.objects.failed_confirmations().filter(conversation=models.OuterRef("pk"))
+        return self.annotate(notify_failed=models.Exists(failed))
 
     def ended(self) -> Self:
         """Return conversations that are closed, or whose time is up."""

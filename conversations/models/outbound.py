@@ -23,7 +23,9 @@ class MessageKind(models.TextChoices):
     RELAY = "relay", "relay"
     """Relays an inbound message."""
     NOTICE = "notice", "notice"
-    """A message of our own, such as a confirmation or a failure notice."""
+    """A message of our own, such as a failure notice."""
+    CONFIRMATION = "confirmation", "confirmation"
+    """Tells a participant of a new conversation which number to text."""
     KEYWORD_ANSWER = "keyword_answer", "answer to a keyword"
     """Answers STOP, START or HELP. The only kind that a person who has opted out still gets."""
 
@@ -59,6 +61,9 @@ def new_client_ref() -> str:
 
 # A message in one of these states may still be sent, or is on its way.
 UNSETTLED = (_S.QUEUED, _S.SENDING, _S.UNKNOWN)
+
+# A message in one of these states certainly did not arrive, unless a late receipt corrects it.
+NOT_DELIVERED = (_S.FAILED, _S.UNDELIVERED)
 
 # The order in which the outcomes of several attempts count.
 _BEST_FIRST = [_S.DELIVERED, _S.SENT, _S.UNDELIVERED]
@@ -110,9 +115,16 @@ class OutboundMessageQuerySet(models.QuerySet["OutboundMessage"]):
             reason = f"moved to the line of {new.proxy_number}; attempt {message.attempts} was from {old.proxy_number}"
             message.record_event(message.state, reason=reason, old_state=message.state)
 
+    def failed_confirmations(self) -> Self:
+        """Return confirmations that did not reach their participant."""
+        return self.filter(kind=MessageKind.CONFIRMATION, state__in=NOT_DELIVERED)
+
     def unfinished(self) -> Self:
         """Return messages that are queued or being sent."""
         return self.filter(state__in=[_S.QUEUED, _S.SENDING])
+
+
+_FAILED_CONFIRMATION = models.Q(kind="confirmation", state__in=["failed", "undelivered"])
 
 
 class OutboundMessage(EncryptedRow, StateMachine):
@@ -205,6 +217,9 @@ class OutboundMessage(EncryptedRow, StateMachine):
             models.Index("created_at", condition=models.Q(state="queued"), name="outbound_aging"),
             models.Index("lease_until", condition=models.Q(state="sending"), name="outbound_leased"),
             models.Index("due_at", condition=models.Q(state="unknown"), name="outbound_unknown"),
+            # For `notify_failed` of a conversation, and for its alert.
+            models.Index("conversation", condition=_FAILED_CONFIRMATION, name="confirmation_failed"),
+            models.Index("created_at", condition=_FAILED_CONFIRMATION, name="confirmation_failed_at"),
         ]
 
     def __str__(self) -> str:

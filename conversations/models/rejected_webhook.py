@@ -1,5 +1,7 @@
 """Rejected webhooks, counted."""
 
+from datetime import date
+
 from django.db import models
 from django.db.models import F
 from django.utils import timezone
@@ -13,6 +15,15 @@ class RejectedWebhookQuerySet(models.QuerySet["RejectedWebhook"]):
         if not today.update(count=F("count") + number):
             self.bulk_create([self.model(day=day, endpoint=endpoint, reason=reason)], ignore_conflicts=True)
             today.update(count=F("count") + number)
+
+    def total_of(self, endpoint: str) -> int:
+        """Return the number of rejected webhooks of this endpoint that are still on record."""
+        return int(self.filter(endpoint=endpoint).aggregate(total=models.Sum("count", default=0))["total"])
+
+    def reasons_of(self, endpoint: str, *, since: date) -> list[str]:
+        """Return the reasons since this day, the most frequent first."""
+        counts = self.filter(endpoint=endpoint, day__gte=since).values("reason").annotate(total=models.Sum("count"))
+        return list(counts.order_by("-total", "reason").values_list("reason", flat=True))
 
 
 class RejectedWebhook(models.Model):

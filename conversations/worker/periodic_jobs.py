@@ -31,10 +31,12 @@ from conversations.models import (
     Participant,
     TroubleEpisode,
     UnreadableRow,
+    WebhookWatch,
     Worker,
 )
 from conversations.models.worker import PURGE_AFTER
 from conversations.retention.erase_texts import erase_old_texts
+from numbers.assignment.level import measure_levels
 from numbers.health import quarantine_outliers
 from numbers.models import Shortage, VirtualNumber
 from numbers.provisioning.release import retire_drained
@@ -191,6 +193,7 @@ def recheck_unreadable_rows() -> int:
 
 def note_troubles() -> int:
     """Store and log the troubles that begin and end. Return how many are active."""
+    WebhookWatch.objects.look(at=database_now())
     return len(current.note(collect_status()))
 
 
@@ -264,6 +267,7 @@ JOBS: Sequence[Callable[[], int]] = (
     store_unreadable_rows,
     throttled(RECHECK_EVERY, recheck_unreadable_rows),
     throttled(TROUBLES_EVERY, note_troubles),
+    throttled(HEALTH_EVERY, measure_levels),
     throttled(LIMITS_EVERY, purge_trouble_episodes),
     purge_shortages,
     throttled(LIMITS_EVERY, purge_unused_limits),

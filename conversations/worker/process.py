@@ -9,6 +9,7 @@ from django.db import connection
 
 from conversations.delivery.relay import Relay
 from conversations.delivery.wakeup import Listener
+from conversations.worker.certificate_thread import CertificateThread
 from conversations.worker.periodic_jobs import PeriodicJobs
 from conversations.worker.sqlite_lock import alone_on_sqlite
 from conversations.worker.top_up_thread import TopUpThread
@@ -27,6 +28,7 @@ def run(relay: Relay, stop: threading.Event, *, started: Callable[[], None] = la
         started()
         listener = Listener()
         listener.start()
+        CertificateThread(stop).start()
         beside = [PeriodicJobs(stop), TopUpThread(stop)]
         for thread in beside:
             thread.start()

@@ -1,9 +1,9 @@
-"""Shortages for staff: the recent ones, and the count of all."""
+"""Shortages for staff: the recent ones, the count of all, and where few numbers are left."""
 
 from django.contrib import admin
 
 from numbers.admin.pools import PoolFilter
-from numbers.models import Shortage, ShortageCount
+from numbers.models import PoolLevel, Shortage, ShortageCount
 from numbers.models.pool import pool_name
 from smsproxy.staff.admin import ReadOnlyAdmin
 
@@ -40,3 +40,14 @@ class ShortageCountAdmin(ReadOnlyAdmin):
     @admin.display(description="pool", ordering="pool__name")
     def pool_name(self, count: ShortageCount) -> str:
         return pool_name(count.pool)
+
+
+@admin.register(PoolLevel)
+class PoolLevelAdmin(ReadOnlyAdmin):
+    list_display = ["pool_name", "country", "free", "least", "measured_at"]
+    list_filter = [("pool", PoolFilter), "country"]
+    list_select_related = ["pool"]
+
+    @admin.display(description="pool", ordering="pool__name")
+    def pool_name(self, level: PoolLevel) -> str:
+        return pool_name(level.pool)

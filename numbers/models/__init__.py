@@ -2,6 +2,7 @@
 
 from numbers.models.number_order import NumberOrder, OrderEvent, OrderState
 from numbers.models.pool import Pool
+from numbers.models.pool_level import PoolLevel
 from numbers.models.real_number import PersonEvent, PersonState, RealNumber
 from numbers.models.shortage import Shortage, ShortageCount
 from numbers.models.virtual_number import NumberEvent, NumberState, VirtualNumber, number_restored
@@ -17,6 +18,7 @@ __all__ = [
     "PersonEvent",
     "PersonState",
     "Pool",
+    "PoolLevel",
     "RealNumber",
     "Shortage",
     "ShortageCount",

@@ -12,16 +12,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import DatabaseError, InterfaceError, transaction
-from django.db.models import Count, Q, QuerySet, Sum
+from django.db.models import Q, QuerySet
 
-from numbers.assignment.policy import AssignmentPolicy
+from numbers.assignment import level
 from numbers.models import NumberOrder, NumberState, OrderState, TopUp, VirtualNumber
 from numbers.models.top_up import ACTOR
-from numbers.models.virtual_number import ASSIGNABLE, VirtualNumberQuerySet
 from numbers.provisioning.configure import configure
 from numbers.provisioning.order import OrderSpec, close_order, fulfil, settle
 from numbers.provisioning.retry import ShutdownRequested
-from numbers.usage import most_live_pairs_of_one_person
 from smsproxy.carriers.base import CarrierError, NumberType, PermanentFailure
 from smsproxy.database.clock import DatabaseNow, database_now
 
@@ -36,8 +34,6 @@ IN_A_ROW_WITHIN = timedelta(days=1)
 # The wait after a carrier error.
 AFTER_FAULT = timedelta(minutes=1)
 
-# Numbers that will be assignable soon: perhaps bought, or ours and not configured yet.
-_COMING = Q(state__in=[NumberState.ORDERED, NumberState.CONFIGURING], can_sms=True, is_reserved=False)
 # The fields of a rule that staff may change at any time.
 _STAFF_FIELDS = ("is_enabled", "low_threshold", "target", "monthly_budget", "max_monthly_cost", "type")
 
@@ -87,31 +83,14 @@ def top_up(rule: TopUp) -> None:
 
 
 def free_numbers(rule: TopUp) -> int:
-    """Return the numbers still free for the busiest person of its pool and country. Negative: a shortage.
-
-    Used up are the live pairs of that person, or the numbers that the cap makes necessary if they are more. Numbers
-    that take no new conversations do not count, even if somebody still has them.
-    """
-    found = _there(rule).aggregate(count=Count("pk"), live=Sum("live_pair_count"))
-    cap = AssignmentPolicy(pool=rule.pool).cap
-    by_cap = -(-(found["live"] or 0) // cap) if cap else 0
-    return int(found["count"]) - max(_most_of_one_person(rule), by_cap)
+    """Return the numbers still free for the busiest person of its pool and country. Negative: a shortage."""
+    return level.free_numbers(rule.pool, rule.country)
 
 
 def numbers_to_buy(rule: TopUp) -> int:
     """Return the count of numbers to buy, 0 if enough are free."""
     there = free_numbers(rule)
     return rule.target - there if there < rule.low_threshold else 0
-
-
-def _there(rule: TopUp) -> VirtualNumberQuerySet:
-    """Its numbers that new conversations can have, now or soon."""
-    return VirtualNumber.objects.filter(ASSIGNABLE | _COMING, pool=rule.pool, country=rule.country)
-
-
-def _most_of_one_person(rule: TopUp) -> int:
-    """The most live conversations, open or cooling down, that somebody of its country has with those numbers."""
-    return most_live_pairs_of_one_person(_there(rule), rule.country)
 
 
 def _top_up(rule: TopUp) -> TopUpResult:

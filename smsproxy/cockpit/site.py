@@ -48,6 +48,15 @@ PLACES = {
     Trouble.TOP_UP: AdminLink("numbers.view_topup", "numbers_topup", "?last_error__isempty=0"),
     Trouble.BUDGET: AdminLink("conversations.view_accountratelimit", "conversations_accountratelimit"),
     Trouble.BUDGET_WARNING: AdminLink("conversations.view_accountratelimit", "conversations_accountratelimit"),
+    Trouble.POOL_LOW: AdminLink("numbers.view_poollevel", "numbers_poollevel"),
+    Trouble.WEBHOOKS_REFUSED: AdminLink("conversations.view_rejectedwebhook", "conversations_rejectedwebhook"),
+    Trouble.WEBHOOKS_SILENT: AdminLink("conversations.view_webhookwatch", "conversations_webhookwatch"),
+    Trouble.SIGNATURE_SECRET: AdminLink("conversations.view_webhookwatch", "conversations_webhookwatch"),
+    Trouble.UNDELIVERED: AdminLink("conversations.view_outboundmessage", "conversations_outboundmessage"),
+    Trouble.CONFIRMATIONS: AdminLink(
+        "conversations.view_outboundmessage", "conversations_outboundmessage", "?kind__exact=confirmation"
+    ),
+    Trouble.CERTIFICATE: AdminLink("conversations.view_sitecertificate", "conversations_sitecertificate"),
     Trouble.MIGRATIONS: _EPISODES,
     Trouble.VERSIONS: AdminLink("conversations.view_worker", "conversations_worker"),
     Trouble.LOOKUP_ENDS: _EPISODES,

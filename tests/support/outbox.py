@@ -33,7 +33,9 @@ def sent_texts(carrier):
 
 def notices():
     """Return the texts of our own notices, in the order in which they were queued."""
-    return [notice.text for notice in OutboundMessage.objects.filter(kind="notice").order_by("pk")]
+    return [
+        notice.text for notice in OutboundMessage.objects.filter(kind__in=["notice", "confirmation"]).order_by("pk")
+    ]
 
 
 def history(message):

@@ -9,14 +9,19 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from conversations.insight.status import Status
-from conversations.insight.troubles import pool, processes, sending
+from conversations.insight.troubles import pool, processes, sending, traffic
 from conversations.insight.troubles.kinds import KINDS, Kind, Severity, Trouble, docs_link
 from conversations.models import TroubleEpisode
 from smsproxy.version import VERSION
 
 log = logging.getLogger(__name__)
 
-FINDERS: Sequence[Callable[[Status], Iterator[tuple[Trouble, str]]]] = (sending.find, processes.find, pool.find)
+FINDERS: Sequence[Callable[[Status], Iterator[tuple[Trouble, str]]]] = (
+    sending.find,
+    traffic.find,
+    processes.find,
+    pool.find,
+)
 
 
 @dataclass(frozen=True, kw_only=True)

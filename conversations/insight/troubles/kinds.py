@@ -27,6 +27,13 @@ class Trouble(StrEnum):
     SHORTAGES = "shortages"
     RENTED_BUT_RETIRED = "rented_but_retired"
     TOP_UP = "top_up"
+    POOL_LOW = "pool_low"
+    WEBHOOKS_REFUSED = "webhooks_refused"
+    WEBHOOKS_SILENT = "webhooks_silent"
+    UNDELIVERED = "undelivered"
+    CONFIRMATIONS = "confirmations"
+    CERTIFICATE = "certificate"
+    SIGNATURE_SECRET = "signature_secret"  # noqa: S105
     CLOCK = "clock"
     UNREADABLE = "unreadable"
     MIGRATIONS = "migrations"
@@ -92,6 +99,33 @@ KINDS: Mapping[Trouble, Kind] = {
         "Retired numbers are still rented.", "Run manage.py release_numbers --retired to cancel them."
     ),
     Trouble.TOP_UP: _warning("A top-up failed to buy numbers.", "Read the reason, and change the top-up in the admin."),
+    Trouble.POOL_LOW: _warning(
+        "A pool has few numbers left.", "Rent numbers with manage.py provision_numbers, or add a top-up in the admin."
+    ),
+    Trouble.WEBHOOKS_REFUSED: _critical(
+        "Webhooks are refused, and none is accepted.",
+        "Compare the signature secret and method of the settings with the carrier's. Run manage.py doctor.",
+    ),
+    Trouble.WEBHOOKS_SILENT: _warning(
+        "No webhook has come for much longer than usual.",
+        "Run manage.py doctor: it calls the webhook address from outside and asks which numbers point to it.",
+    ),
+    Trouble.UNDELIVERED: _critical(
+        "Many messages fail or are not delivered.",
+        'Look at the error codes of the newest "Outbound messages" in the admin. Then ask the carrier.',
+    ),
+    Trouble.CONFIRMATIONS: _warning(
+        "Confirmations of new conversations did not arrive.",
+        "Those people do not know which number to text. The marketplace should check their numbers.",
+    ),
+    Trouble.CERTIFICATE: _critical(
+        "The TLS certificate of the site is not valid, or ends soon.",
+        "Renew it. Carriers send no webhooks to a site without a valid certificate.",
+    ),
+    Trouble.SIGNATURE_SECRET: _warning(
+        "Webhooks are signed with an old secret.",
+        "Have the carrier sign with the new one before the old one ends. Then remove the old one.",
+    ),
     Trouble.CLOCK: _critical("The clock of a host is wrong.", "Synchronise it with NTP, with chrony for example."),
     Trouble.UNREADABLE: _critical(
         "Rows cannot be decrypted.",

@@ -21,6 +21,13 @@ def find(status: Status) -> Iterator[tuple[Trouble, str]]:
             f"Conversations without a free number in the last hour: {format_count(status.shortages.count)}, "
             f"{status.shortages}.",
         )
+    if status.low_pools:
+        low = status.low_pools[0]
+        yield (
+            Trouble.POOL_LOW,
+            f"Pools with few numbers left: {len(status.low_pools)}. {low.pool}, {low.country}: {low.free} free for the "
+            f"busiest person, fewer than {low.least}.",
+        )
     if status.still_rented.count:
         yield (
             Trouble.RENTED_BUT_RETIRED,

@@ -51,10 +51,10 @@ def sign(params: Mapping[str, str], secret: str, method: str) -> str:
 
 def verify(
     params: Mapping[str, object], *, secrets: Sequence[str], method: str, max_age: int, now: float | None = None
-) -> None:
-    """Raise BadSignature unless one of the secrets signed these parameters within the last max_age seconds.
+) -> int:
+    """Return which of the secrets signed these parameters within the last max_age seconds, 0 for the first.
 
-    now: seconds since 1970, None for the current time.
+    Raise BadSignature if none did. now: seconds since 1970, None for the current time.
     """
     texts = {_key(key): _text(value) for key, value in params.items()}
     given, timestamp = texts.pop("sig", ""), texts.get("timestamp", "")
@@ -73,6 +73,7 @@ def verify(
         raise BadSignature("too_old")
     if age < -CLOCK_SKEW:
         raise BadSignature("from_the_future")
+    return matches.index(True)
 
 
 def _key(key: object) -> str:

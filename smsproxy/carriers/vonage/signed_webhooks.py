@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 
 from django.conf import settings
 
+from smsproxy.carriers import old_secret
 from smsproxy.carriers.base import BadSignature, Carrier, InboundText, Receipt, WebhookRequest
 from smsproxy.carriers.vonage import webhooks
 from smsproxy.carriers.vonage.signature import collect, verify
@@ -31,12 +32,14 @@ class VonageWebhooks(Carrier):
     def read_webhook(self, request: WebhookRequest) -> dict[str, str]:
         params = _read(request)
         if settings.VONAGE_SIGNATURE_SECRETS or not settings.ALLOW_UNSIGNED_WEBHOOKS:
-            verify(
+            used = verify(
                 params,
                 secrets=settings.VONAGE_SIGNATURE_SECRETS,
                 method=settings.VONAGE_SIGNATURE_METHOD,
                 max_age=settings.WEBHOOK_MAX_AGE_SECONDS,
             )
+            if used:
+                old_secret.note_use()
         return params
 
     def parse_inbound(self, params: Mapping[str, str]) -> InboundText:

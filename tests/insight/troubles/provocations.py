@@ -10,16 +10,32 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import connection
+from django.test import Client, override_settings
 from django.utils import timezone
 
 from conversations.insight.troubles.kinds import Trouble
-from conversations.models import AccountRateLimit, Conversation, HostClock, OutboundMessage, Participant, Worker
-from conversations.worker.periodic_jobs import recheck_unreadable_rows, store_unreadable_rows
+from conversations.insight.troubles.traffic import MIN_REFUSED
+from conversations.models import (
+    AccountRateLimit,
+    Conversation,
+    HostClock,
+    InboundMessage,
+    OutboundMessage,
+    Participant,
+    WebhookWatch,
+    Worker,
+)
+from conversations.worker import certificate_thread
+from conversations.worker.periodic_jobs import note_troubles, recheck_unreadable_rows, store_unreadable_rows
+from numbers.assignment.level import measure_levels
 from numbers.models import Shortage, TopUp, VirtualNumber
-from smsproxy.carriers.base import AccountFault, OutcomeUnknown, SenderFault
+from smsproxy.carriers.base import AccountFault, OutcomeUnknown, PermanentFailure, SenderFault
+from smsproxy.certificate import Certificate
 from smsproxy.database import migrations
-from tests.support.builders import add_numbers
+from smsproxy.webhook_urls import INBOUND_SMS_PATH
+from tests.support.builders import add_numbers, talk
 from tests.support.outbox import later, queue, work
+from tests.support.signing import signed_inbound
 
 
 @dataclass
@@ -47,6 +63,10 @@ def provokes(kind: Trouble) -> Callable[[Provocation], Provocation]:
 
 def worker(name: str = "host-a, process 1 (9f2e)", **fields: Any) -> Worker:
     return Worker.objects.create(name=name, concurrency=20, **fields)
+
+
+def post(params: dict[str, str]) -> int:
+    return Client().post(f"/{INBOUND_SMS_PATH}", params, content_type="application/json").status_code
 
 
 @provokes(Trouble.PAUSED)
@@ -149,6 +169,88 @@ def top_up(tools):
     rule = TopUp.objects.create(country="GB", last_error="the carrier has no number", **limits)
     yield
     TopUp.objects.filter(pk=rule.pk).update(last_error="")
+
+
+@provokes(Trouble.POOL_LOW)
+def pool_low(tools):
+    numbers = VirtualNumber.objects.exclude(pk=tools.bob.proxy_number_id)
+    numbers.update(is_reserved=True)
+    measure_levels()
+    yield
+    numbers.update(is_reserved=False)
+    measure_levels()
+
+
+@provokes(Trouble.WEBHOOKS_REFUSED)
+def webhooks_refused(tools):
+    note_troubles()
+    tools.settings.VONAGE_SIGNATURE_SECRETS = ["a mistyped secret"]
+    with override_settings(VONAGE_SIGNATURE_SECRETS=["the secret that Vonage has"]):
+        webhooks = [signed_inbound(messageId=f"refused {index}") for index in range(MIN_REFUSED)]
+        genuine = signed_inbound()
+    assert [post(each) for each in webhooks] == [401] * MIN_REFUSED
+    note_troubles()
+    yield
+    tools.settings.VONAGE_SIGNATURE_SECRETS = ["the secret that Vonage has"]
+    assert post(genuine) == 200
+    note_troubles()
+
+
+@provokes(Trouble.WEBHOOKS_SILENT)
+def webhooks_silent(tools):
+    for day in range(4):
+        InboundMessage.objects.create(carrier_message_id=f"day {day}", outcome="no_route")
+        note_troubles()
+        later(tools.time_machine, 86400)
+    later(tools.time_machine, 86401)
+    yield
+    InboundMessage.objects.create(carrier_message_id="at last", outcome="no_route")
+    note_troubles()
+
+
+@provokes(Trouble.UNDELIVERED)
+def undelivered(tools):
+    tools.settings.HEALTH_MIN_RECEIPTS = 4
+    sent = queue(tools.bob, *"abcd")
+    for message, state in zip(sent, ["delivered", "delivered", "undelivered", "failed"], strict=True):
+        OutboundMessage.objects.filter(pk=message.pk).update(state=state)
+    yield
+    OutboundMessage.objects.update(state="delivered")
+
+
+@provokes(Trouble.CONFIRMATIONS)
+def confirmations(tools):
+    add_numbers(2, start="+44770093")
+    conversation = talk("+447700900077", "+447700900088", notify=True)
+    tools.carrier.script = [PermanentFailure("the number does not exist", code="6")]
+    work()
+    assert conversation.messages.failed_confirmations().count() == 1
+    yield
+    later(tools.time_machine, 86401)
+
+
+@provokes(Trouble.CERTIFICATE)
+def certificate(tools):
+    tools.monkeypatch.setattr(certificate_thread, "certificate_of", lambda url, *, seconds: certificate_of_days(5))
+    certificate_thread.check_certificate()
+    yield
+    tools.monkeypatch.setattr(certificate_thread, "certificate_of", lambda url, *, seconds: certificate_of_days(60))
+    certificate_thread.check_certificate()
+
+
+def certificate_of_days(days: int) -> Certificate:
+    return Certificate(timezone.now() - timedelta(days=30), timezone.now() + timedelta(days=days))
+
+
+@provokes(Trouble.SIGNATURE_SECRET)
+def signature_secret(tools):
+    note_troubles()
+    genuine = signed_inbound()
+    tools.settings.VONAGE_SIGNATURE_SECRETS = ["a new secret", *tools.settings.VONAGE_SIGNATURE_SECRETS]
+    assert post(genuine) == 200
+    WebhookWatch.objects.store_old_secret()
+    yield
+    later(tools.time_machine, 86401)
 
 
 @provokes(Trouble.CLOCK)
