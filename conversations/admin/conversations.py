@@ -79,6 +79,7 @@ class ConversationAdmin(ReadOnlyAdmin):
         "expires_at",
         "closed_at",
         "closed_reason",
+        "confirmation_failed",
     ]
     list_filter = [
         "state",
@@ -96,8 +97,15 @@ class ConversationAdmin(ReadOnlyAdmin):
     inlines = [ParticipantInline, ConversationEventInline]
     actions = ["close", "reopen", "hold", "release_hold"]
     action_form = ReasonForm
-    readonly_fields = ["public_id", "messages", "blocks"]
+    readonly_fields = ["public_id", "messages", "blocks", "confirmation_failed"]
     exclude = ["request_hash"]
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[Conversation]":
+        return Conversation.objects.with_failed_confirmations().order_by(*self.get_ordering(request))
+
+    @admin.display(description="Confirmation failed", boolean=True)
+    def confirmation_failed(self, conversation: Conversation) -> bool:
+        return bool(getattr(conversation, "notify_failed", False))
 
     @admin.display(description="messages")
     def messages(self, conversation: Conversation) -> str:
