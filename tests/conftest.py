@@ -13,7 +13,12 @@ from smsproxy.database import deadline
 # Before any helper is imported, so that a failed assertion in it shows its values as one in a test does.
 pytest.register_assert_rewrite("tests.support")
 
-pytest_plugins = ["tests.support.options", "tests.support.fixtures", "tests.support.database_clock"]
+pytest_plugins = [
+    "tests.support.options",
+    "tests.support.fixtures",
+    "tests.support.database_clock",
+    "tests.support.empty_database",
+]
 
 
 @pytest.fixture(autouse=True)
