@@ -41,11 +41,12 @@ def _with_rows(tables: list[str]) -> list[str]:
 def _largest(tables: list[str]) -> int:
     with connection.cursor() as cursor:
         cursor.execute("SELECT max(pg_relation_size(name::regclass)) FROM unnest(%s::text[]) AS name", [tables])
-        return cursor.fetchone()[0]
+        (size,) = cursor.fetchone()
+    return int(size)
 
 
 def _fixture_teardown(self: Any) -> None:
     empty_database()
 
 
-TransactionTestCase._fixture_teardown = _fixture_teardown  # type: ignore[method-assign]
+TransactionTestCase._fixture_teardown = _fixture_teardown  # type: ignore[attr-defined]
