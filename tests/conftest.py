@@ -21,6 +21,16 @@ pytest_plugins = [
 ]
 
 
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup, django_db_blocker):
+    """Let PostgreSQL commit without waiting for the disk: tests crash only servers of their own."""
+    if connection.vendor == "postgresql":
+        with django_db_blocker.unblock(), connection.cursor() as cursor:
+            name = connection.ops.quote_name(connection.settings_dict["NAME"])
+            cursor.execute(f"ALTER DATABASE {name} SET synchronous_commit = off")
+            connection.close()  # The next connection has it.
+
+
 @pytest.fixture(autouse=True)
 def _postgres_only(request):
     """Skip a test marked `postgres` on any other database: the test needs PostgreSQL's locks and concurrency."""
