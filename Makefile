@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 # Set it to nothing to let test-postgres skip tests that cannot run here, for example without Chromium.
 NO_SKIPS := --no-skips
+# Compiled modules are kept, whatever the environment says: tests start many processes, and each would compile all again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test test-postgres test-all bench docs lint types check all constraints clean
 

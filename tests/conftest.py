@@ -13,7 +13,22 @@ from smsproxy.database import deadline
 # Before any helper is imported, so that a failed assertion in it shows its values as one in a test does.
 pytest.register_assert_rewrite("tests.support")
 
-pytest_plugins = ["tests.support.options", "tests.support.fixtures", "tests.support.database_clock"]
+pytest_plugins = [
+    "tests.support.options",
+    "tests.support.fixtures",
+    "tests.support.database_clock",
+    "tests.support.empty_database",
+]
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup, django_db_blocker):
+    """Let PostgreSQL commit without waiting for the disk: tests crash only servers of their own."""
+    if connection.vendor == "postgresql":
+        with django_db_blocker.unblock(), connection.cursor() as cursor:
+            name = connection.ops.quote_name(connection.settings_dict["NAME"])
+            cursor.execute(f"ALTER DATABASE {name} SET synchronous_commit = off")
+            connection.close()  # The next connection has it.
 
 
 @pytest.fixture(autouse=True)

@@ -47,3 +47,5 @@ from smsproxy.settings import DATABASES  # noqa: E402
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     DATABASES["default"]["TEST"] = {"NAME": f"{_databases}.test.sqlite3"}
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+# Look for a static file when one is requested. WhiteNoise would list all of them for each test client.
+WHITENOISE_AUTOREFRESH = True
