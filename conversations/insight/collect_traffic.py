@@ -14,7 +14,7 @@ from conversations.models.site_certificate import VALID_FOR
 from numbers.models import PoolLevel
 from numbers.models.pool import pool_name
 
-# The newest messages of this time count for the share of lost ones, at most so many.
+# The newest messages of this time count for the share of lost ones, up to this number.
 OUTCOMES_OF = timedelta(hours=1)
 MAX_OUTCOMES = 500
 CONFIRMATIONS_OF = timedelta(days=1)
