@@ -69,6 +69,8 @@ class WebhookWatch(models.Model):
         """Note what has come since the last look. Processes that look at once note the same."""
         accepted_at, total = _last_accepted(self.endpoint), RejectedWebhook.objects.total_of(self.endpoint)
         before = self.accepted_at
+        if (accepted_at, total) == (before, self.refused_total):
+            return
         if accepted_at is not None and (before is None or accepted_at > before):
             self.refused_before = total
             if before is not None:
