@@ -113,13 +113,15 @@ def _texts(now: datetime) -> QueueCounts:
         )
     )
     unknown = _in_state(OutboundState.UNKNOWN).order_by("due_at")
+    undecided = OutboundMessage.objects.awaiting_decision(now).order_by("due_at")
     return QueueCounts(
         **queued,
         ready=queued["queued"] - queued["behind_their_rate"] - queued["behind_a_wait"] - queued["backing_off"],
         oldest_queued_at=_oldest_queued_at(),
         in_flight=_in_state(OutboundState.SENDING).order_by("lease_until")[:MAX_COUNT].count(),
         unknown=unknown[:MAX_COUNT].count(),
-        undecided=OutboundMessage.objects.awaiting_decision(now).order_by("due_at")[:MAX_COUNT].count(),
+        undecided=undecided[:MAX_COUNT].count(),
+        not_seen=undecided.not_seen()[:MAX_COUNT].count(),
     )
 
 

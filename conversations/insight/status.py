@@ -51,7 +51,8 @@ class Budget:
 class QueueCounts:
     """Counts of unsent messages, each up to MAX_COUNT. A queued message is ready or waits for one of three reasons.
 
-    undecided: messages of unknown outcome that need a decision by staff.
+    undecided: messages of unknown outcome that need a decision by staff. not_seen: of those, the ones that searches in
+    the carrier's records did not find.
     """
 
     queued: int
@@ -63,6 +64,7 @@ class QueueCounts:
     in_flight: int
     unknown: int
     undecided: int
+    not_seen: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
