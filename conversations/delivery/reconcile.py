@@ -29,7 +29,7 @@ from conversations.models import AccountRateLimit, DeliveryReceipt, OutboundMess
 from conversations.models.gcra import MAX_WAIT
 from conversations.models.pace import estimated_price
 from conversations.models.record_search import SEARCH_AFTER, SearchLeaseLost
-from numbers.provisioning.retry import ShutdownRequested, pause
+from numbers.provisioning import retry
 from smsproxy.carriers import get_carrier
 from smsproxy.carriers.base import CarrierError, SentRecord, TemporaryFailure
 from smsproxy.database.clock import database_now
@@ -77,7 +77,7 @@ def reconcile() -> None:
         except CarrierError as error:
             log.warning("the carrier's records could not be searched: %s (code %s)", error.detail, error.code or "none")
             search.fail(f"{error.detail} (code {error.code})" if error.code else error.detail, _wait(search, error))
-        except ShutdownRequested:
+        except retry.ShutdownRequested:
             search.release()
             raise
         except Exception as error:
@@ -103,13 +103,13 @@ def reconcile_trouble() -> str:
 
 def merge(messages: Iterable[OutboundMessage]) -> list[Window]:
     """Return the windows of these messages in order, with those close to each other as one."""
-    own = sorted((_window(message) for message in messages), key=lambda window: window.start)
+    # The longest first of those with the same start: the others lie in it.
+    own = sorted((_window(message) for message in messages), key=lambda each: (each.start, each.start - each.end))
     merged: list[Window] = []
     for window in own:
         last = merged[-1] if merged else None
-        if last and window.start <= last.end + CLOSE and window.end <= last.start + MAX_MERGED:
-            end = max(last.end, window.end)
-            merged[-1] = Window(last.start, end, [*last.messages, *window.messages])
+        if last and window.start <= last.end + CLOSE and window.end <= max(last.end, last.start + MAX_MERGED):
+            merged[-1] = Window(last.start, max(last.end, window.end), [*last.messages, *window.messages])
         else:
             merged.append(window)
     return merged
@@ -146,7 +146,7 @@ def _collect(
     """Read the pages of a window until all parts of all messages are found, or to the end."""
     cursor, seen = "", set[str]()
     for _ in range(MAX_PAGES):
-        pause(PAUSE)
+        retry.pause(PAUSE)
         search.spend()
         page = get_carrier().sent_between(window.start, window.end, cursor)
         for record in page.records:
