@@ -14,7 +14,8 @@ seconds = st.integers(0, 3600).map(lambda found: timedelta(seconds=found))
 
 
 def attempt(begin, length):
-    return OutboundMessage(attempted_at=NOON + begin, attempt_ended_at=NOON + begin + length)
+    times = {"due_at": NOON, "created_at": NOON}  # Otherwise the database is asked for its time.
+    return OutboundMessage(attempted_at=NOON + begin, attempt_ended_at=NOON + begin + length, **times)
 
 
 attempts = st.lists(
