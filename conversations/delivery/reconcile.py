@@ -17,6 +17,7 @@ from decimal import Decimal
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 
 from conversations.delivery.receipts import (
     attempt_of,
@@ -60,6 +61,10 @@ class Window:
     start: datetime
     end: datetime
     messages: Sequence[OutboundMessage]
+
+
+class _TooManyRecords(Exception):
+    """The pages of a window do not end. Another search would cost the same, and end no better."""
 
 
 def reconcile() -> None:
@@ -127,14 +132,22 @@ def _search(search: RecordSearch, window: Window) -> None:
     asked_at = database_now()
     found: defaultdict[str, list[SentRecord]] = defaultdict(list)
     wanted = {message.client_ref: message for message in window.messages}
+    is_complete = True
     try:
         _collect(search, window, wanted, found)
+    except _TooManyRecords:
+        log.warning("the carrier has more than %d pages of records for one window: staff decide", MAX_PAGES)
+        is_complete = False
     finally:
         for client_ref, records in found.items():
             _settle(wanted[client_ref], records)
     for client_ref, message in wanted.items():
-        if client_ref not in found:
+        if client_ref in found:
+            continue
+        if is_complete:
             _note_absence(message, asked_at)
+        else:
+            _give_up(message)
 
 
 def _collect(
@@ -143,7 +156,7 @@ def _collect(
     wanted: Mapping[str, OutboundMessage],
     found: defaultdict[str, list[SentRecord]],
 ) -> None:
-    """Read the pages of a window until all parts of all messages are found, or to the end."""
+    """Read the pages of a window until all parts of all messages are found, or to the end. Raises _TooManyRecords."""
     cursor, seen = "", set[str]()
     for _ in range(MAX_PAGES):
         retry.pause(PAUSE)
@@ -158,8 +171,8 @@ def _collect(
         seen.add(cursor)
         cursor = page.next_cursor
         if cursor in seen:
-            raise TemporaryFailure("the pages of the carrier's records repeat")
-    raise TemporaryFailure(f"more than {MAX_PAGES} pages of records for one window")
+            break
+    raise _TooManyRecords
 
 
 def _settle(wanted: OutboundMessage, records: Sequence[SentRecord]) -> None:
@@ -194,14 +207,26 @@ def _note_absence(message: OutboundMessage, asked_at: datetime) -> None:
     if message.attempt_ended_at is None:
         return
     searches = sum(asked_at >= message.attempt_ended_at + after for after in SEARCH_AFTER)
-    same = OutboundMessage.objects.filter(
-        pk=message.pk, state=OutboundState.UNKNOWN, attempts=message.attempts, searches__lt=searches
-    )
     with transaction.atomic():
-        if same.update(searches=searches) and searches == len(SEARCH_AFTER):
-            message.record_event(
-                OutboundState.UNKNOWN, reason="not seen by the carrier", old_state=OutboundState.UNKNOWN
-            )
+        is_changed = _still_unknown(message).filter(searches__lt=searches).update(searches=searches)
+        if is_changed and searches == len(SEARCH_AFTER):
+            _record_event(message, "not seen by the carrier")
+
+
+def _give_up(message: OutboundMessage) -> None:
+    """Leave the message to staff, without another search. It is not marked as "not seen by the carrier"."""
+    with transaction.atomic():
+        if _still_unknown(message).update(attempt_ended_at=None):
+            _record_event(message, "the carrier has too many records of that time to search for it")
+
+
+def _still_unknown(message: OutboundMessage) -> "QuerySet[OutboundMessage]":
+    same = OutboundMessage.objects.filter(pk=message.pk, attempts=message.attempts)
+    return same.filter(state=OutboundState.UNKNOWN)
+
+
+def _record_event(message: OutboundMessage, reason: str) -> None:
+    message.record_event(OutboundState.UNKNOWN, reason=reason, old_state=OutboundState.UNKNOWN)
 
 
 def _wait(search: RecordSearch, error: CarrierError | None) -> timedelta:

@@ -5,14 +5,13 @@ from decimal import Decimal
 
 from conversations.delivery.reconcile import reconcile
 from conversations.delivery.relay import Relay
-from conversations.models import OutboundMessage
 from smsproxy.carriers.base import OutcomeUnknown, ReceiptStatus, SentPage, SentRecord
 from tests.support.outbox import later, queue
 
 MINUTE = 60
 
 
-def lose_answer(to, carrier, text="hello") -> OutboundMessage:
+def lose_answer(to, carrier, text="hello"):
     """Send a text whose answer is lost, and return its message."""
     carrier.script = [OutcomeUnknown("read timeout")]
     [message] = queue(to, text)

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from conversations.delivery.reconcile import MAX_PAGES, reconcile, reconcile_trouble
+from conversations.insight.collect_status import collect_status
 from conversations.models import OutboundMessage, RecordSearch
 from conversations.models.record_search import SEARCH_LEASE, SearchLeaseLost
 from numbers.provisioning import retry
@@ -64,21 +65,46 @@ def test_no_page_is_paid_for_after_all_parts_are_found(bob, carrier, time_machin
 @pytest.mark.parametrize(
     "pages",
     [
-        [page(next_cursor=str(place)) for place in range(100)],  # endless
-        [page(next_cursor="a"), page(next_cursor="b"), page(next_cursor="a"), *[page(next_cursor="a")] * 10],
-        [page(next_cursor="a"), FAILED],
+        [page(next_cursor=str(place)) for place in range(100)],
+        [page(next_cursor="a"), page(next_cursor="b"), *[page(next_cursor="a")] * 10],
     ],
+    ids=["endless", "repeating"],
 )
-def test_pages_without_an_end_are_an_error_and_not_an_absence(bob, carrier, time_machine, pages):
-    message = lose_answer(bob, carrier)
+def test_a_window_whose_pages_do_not_end_is_given_up_and_does_not_hold_up_the_others(bob, carrier, time_machine, pages):
+    message = lose_answer(bob, carrier, "first")
+    later(time_machine, 50 * MINUTE)
+    other = lose_answer(bob, carrier, "second")
     carrier.pages_of_records = list(pages)
+    first_window = []
+    ask = carrier.sent_between
+
+    def answer(start, end, cursor=""):
+        if start > message.attempt_ended_at:
+            return page(record_of(other))
+        first_window.append(cursor)
+        return ask(start, end, cursor)
+
+    carrier.sent_between = answer
+    search_after(time_machine, 11)
+    search_after(time_machine, 30)
+
+    assert len(first_window) <= MAX_PAGES
+    assert state_of(other) == "delivered"
+    message.refresh_from_db()
+    assert (message.state, message.searches) == ("unknown", 0)
+    assert message.events.first().reason == "the carrier has too many records of that time to search for it"
+    assert collect_status().texts.undecided == 1
+    assert reconcile_trouble() == ""
+
+
+def test_an_error_on_a_later_page_is_not_an_absence(bob, carrier, time_machine):
+    message = lose_answer(bob, carrier)
+    carrier.pages_of_records = [page(next_cursor="a"), FAILED]
 
     search_after(time_machine, 61)
 
-    assert len(carrier.searched) <= MAX_PAGES
-    assert errors()[0]
     message.refresh_from_db()
-    assert (message.searches, message.is_not_seen) == (0, False)
+    assert (message.searches, errors()[1]) == (0, 1)
 
 
 def test_what_was_found_before_an_error_is_settled(bob, carrier, time_machine):

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,9 +14,15 @@ NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
 seconds = st.integers(0, 3600).map(lambda found: timedelta(seconds=found))
 
 
-def attempt(begin, length):
+def attempt(begin: timedelta, length: timedelta) -> Any:
     times = {"due_at": NOON, "created_at": NOON}  # Otherwise the database is asked for its time.
     return OutboundMessage(attempted_at=NOON + begin, attempt_ended_at=NOON + begin + length, **times)
+
+
+def own_window(message: OutboundMessage) -> tuple[datetime, datetime]:
+    assert message.attempted_at
+    assert message.attempt_ended_at
+    return message.attempted_at - BEFORE, message.attempt_ended_at + AFTER
 
 
 attempts = st.lists(
@@ -31,14 +38,15 @@ def test_each_attempt_is_in_exactly_one_window_that_covers_it(messages):
     assert sorted(id(each) for window in windows for each in window.messages) == sorted(map(id, messages))
     for window in windows:
         for each in window.messages:
-            assert window.start <= each.attempted_at - BEFORE
-            assert window.end >= each.attempt_ended_at + AFTER
+            start, end = own_window(each)
+            assert window.start <= start
+            assert window.end >= end
 
 
 @given(attempts)
 def test_a_window_is_short_or_as_long_as_one_attempt_and_has_no_long_gap(messages):
     for window in merge(messages):
-        own = sorted((each.attempted_at - BEFORE, each.attempt_ended_at + AFTER) for each in window.messages)
+        own = sorted(map(own_window, window.messages))
         assert (window.start, window.end) == (own[0][0], max(end for _, end in own))
         longest = max(end - start for start, end in own)
         assert window.end - window.start <= max(MAX_MERGED, longest)
