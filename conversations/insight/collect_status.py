@@ -10,6 +10,7 @@ from decimal import Decimal
 from django.db.models import Case, Count, F, IntegerField, Min, OuterRef, Q, QuerySet, Subquery, Sum, Value, When
 from django.db.models.functions import Coalesce
 
+from conversations.delivery.reconcile import reconcile_trouble
 from conversations.insight import collect_traffic
 from conversations.insight.status import (
     MAX_COUNT,
@@ -74,6 +75,7 @@ def collect_status() -> Status:
         failed_confirmations=collect_traffic.failed_confirmations(now),
         low_pools=collect_traffic.low_pools(),
         certificate=collect_traffic.certificate(now),
+        reconcile_trouble=reconcile_trouble(),
     )
 
 

@@ -191,6 +191,7 @@ class Status:
     has_messages: a message was ever queued. version: of this process. migrations: how the database and this process's
     code differ, "" if they fit. old_secret_at: when a webhook was last signed with an old secret. certificate: what is
     wrong with that of PUBLIC_URL, "" if nothing is. failed_confirmations: of the last day, up to MAX_COUNT.
+    reconcile_trouble: why the carrier's records cannot be searched, "" if they can.
     """
 
     at: datetime
@@ -216,6 +217,7 @@ class Status:
     failed_confirmations: int
     low_pools: Sequence[LowPool]
     certificate: str
+    reconcile_trouble: str = ""
 
 
 def format_count(count: int) -> str:

@@ -29,6 +29,8 @@ def find(status: Status) -> Iterator[tuple[Trouble, str]]:
             f"Messages with an unknown outcome that need a decision by staff: {format_count(status.texts.undecided)}."
             f"{not_seen}",
         )
+    if status.reconcile_trouble:
+        yield Trouble.RECONCILE, status.reconcile_trouble
     if status.held_conversation_count:
         yield (
             Trouble.HELD_CONVERSATIONS,

@@ -7,7 +7,8 @@ from conversations.delivery.receipts import receive_receipt
 from conversations.delivery.reconcile import reconcile
 from conversations.delivery.relay import Relay
 from conversations.insight.collect_status import collect_status
-from conversations.insight.status import Trouble
+from conversations.insight.troubles.current import find
+from conversations.insight.troubles.kinds import Trouble
 from conversations.models import OutboundMessage
 from conversations.worker.periodic_jobs import run_jobs
 from smsproxy.carriers.base import Receipt, ReceiptStatus, TemporaryFailure
@@ -90,7 +91,7 @@ def test_staff_decide_only_after_the_last_search(bob, carrier, time_machine, set
 
     status = collect_status()
     assert (status.texts.undecided, status.texts.not_seen) == (1, 1)
-    assert "Not seen by the carrier: 1." in status.troubles[Trouble.UNDECIDED]
+    assert "Not seen by the carrier: 1." in find(status)[Trouble.UNDECIDED]
 
 
 def test_staff_decide_in_the_end_even_if_no_search_succeeds(bob, carrier, time_machine):
@@ -105,7 +106,7 @@ def test_staff_decide_in_the_end_even_if_no_search_succeeds(bob, carrier, time_m
     status = collect_status()
     # Nobody has searched for it, so nobody can say that it was not seen.
     assert (status.texts.undecided, status.texts.not_seen) == (1, 0)
-    assert NOT_SEEN not in status.troubles[Trouble.UNDECIDED].lower()
+    assert NOT_SEEN not in find(status)[Trouble.UNDECIDED].lower()
 
 
 def test_a_message_that_became_unknown_before_the_update_is_left_to_staff(bob, carrier, time_machine):
