@@ -95,10 +95,10 @@ def reconcile() -> None:
 def reconcile_trouble() -> str:
     """Return why messages of unknown outcome are not searched for, as a sentence. "" if they are."""
     search = RecordSearch.objects.first() if settings.RECONCILE != "off" else None
-    now = database_now()
-    if search is None or search.failing_since is None or search.failing_since > now - ALERT_AFTER:
+    if search is None or search.failing_since is None:
         return ""
-    if not OutboundMessage.objects.due_for_search(now).exists():
+    now = database_now()
+    if search.failing_since > now - ALERT_AFTER or not OutboundMessage.objects.due_for_search(now).exists():
         return ""
     return (
         f"The carrier's records cannot be searched since {search.failing_since:%Y-%m-%d %H:%M} UTC: "

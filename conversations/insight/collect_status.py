@@ -35,6 +35,7 @@ from conversations.models import (
     WebhookWatch,
     Worker,
 )
+from conversations.models.record_search import SEARCH_AFTER
 from conversations.models.worker import PURGE_AFTER
 from numbers.models import NumberEvent, NumberState, Shortage, TopUp, VirtualNumber
 from numbers.models.pool import pool_name
@@ -115,15 +116,18 @@ def _texts(now: datetime) -> QueueCounts:
         )
     )
     unknown = _in_state(OutboundState.UNKNOWN).order_by("due_at")
-    undecided = OutboundMessage.objects.awaiting_decision(now).order_by("due_at")
+    undecided = (
+        OutboundMessage.objects.awaiting_decision(now)
+        .order_by("due_at")[:MAX_COUNT]
+        .aggregate(undecided=Count("pk"), not_seen=Count("pk", filter=Q(searches__gte=len(SEARCH_AFTER))))
+    )
     return QueueCounts(
         **queued,
         ready=queued["queued"] - queued["behind_their_rate"] - queued["behind_a_wait"] - queued["backing_off"],
         oldest_queued_at=_oldest_queued_at(),
         in_flight=_in_state(OutboundState.SENDING).order_by("lease_until")[:MAX_COUNT].count(),
         unknown=unknown[:MAX_COUNT].count(),
-        undecided=undecided[:MAX_COUNT].count(),
-        not_seen=undecided.not_seen()[:MAX_COUNT].count(),
+        **undecided,
     )
 
 

@@ -5,6 +5,8 @@ from contextlib import suppress
 from datetime import timedelta
 
 import pytest
+from django.db import connection
+from django.utils import timezone
 
 from conversations.delivery.reconcile import MAX_PAGES, reconcile, reconcile_trouble
 from conversations.insight.collect_status import collect_status
@@ -282,3 +284,14 @@ def test_a_stopping_worker_makes_no_further_request_and_leaves_the_search_to_the
 
     assert carrier.searched == []
     assert RecordSearch.objects.get().busy_until is None
+
+
+@pytest.mark.postgres
+def test_the_worker_reads_only_unknown_messages_to_see_what_is_due():
+    with connection.cursor() as cursor:
+        # Otherwise PostgreSQL reads a small table whole, even with an index.
+        cursor.execute("SET LOCAL enable_seqscan = off")
+    plan = OutboundMessage.objects.due_for_search(timezone.now())[:1000].explain()
+
+    assert "outbound_unknown" in plan
+    assert "Seq Scan" not in plan
