@@ -246,6 +246,27 @@ def test_a_worker_that_wakes_up_after_the_search_counts_nothing_twice(bob, carri
     assert history(message) == ["queued", "sending", "unknown", "sent"]
 
 
+def test_a_worker_that_wakes_up_during_the_search_counts_nothing_twice(bob, carrier, time_machine, settings):
+    settings.DAILY_BUDGET, settings.PRICE_ESTIMATE_EUR = Decimal(10), Decimal("0.07")
+    [message] = queue(bob, "hello")
+    [claimed] = claim(1).messages
+    later(time_machine, settings.SEND_LEASE_SECONDS + 1)
+    run_jobs()
+    message.refresh_from_db()
+    found = record_of(message)
+
+    def wake_up_during_the_call(start, end, cursor=""):
+        part = SentPart(carrier_message_id=found.carrier_message_id, price=found.price)
+        record(Result(claimed, SendReply(parts=(part,))))
+        return page(found)
+
+    carrier.sent_between = wake_up_during_the_call
+    search_after(time_machine, 6)
+
+    assert AccountRateLimit.load().spent == Decimal("0.0333")
+    assert (state_of(message), message.parts.count()) == ("delivered", 1)
+
+
 def test_records_that_nobody_asked_for_change_nothing(bob, carrier, time_machine):
     message = lose_answer(bob, carrier)
     strangers = [record_of(message, client_ref=ref) for ref in ("relay-42.1", f"{'0' * 32}.1", ".", "x")]
