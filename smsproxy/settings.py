@@ -360,10 +360,12 @@ env.require(
 )
 # The cool-down of a pool is also longer than this.
 MIN_COOL_DOWN_SECONDS = max(MESSAGE_MAX_AGE_SECONDS + SEND_LEASE_SECONDS, WEBHOOK_MAX_AGE_SECONDS)
-# How long a message of unknown outcome waits for a receipt, and with it all later messages to the same person. Then it
-# is held for staff and the later ones are sent, or it is sent again.
+# How long a message of unknown outcome, and all later ones to the same person, wait for a receipt. Then it is held for
+# staff and the later ones are sent, or it is sent again. RECONCILE=reports also searches the carrier's paid records.
 UNKNOWN_OUTCOME_TIMEOUT_SECONDS = env.seconds("UNKNOWN_OUTCOME_TIMEOUT_SECONDS", default=60, at_least=1)
 UNKNOWN_OUTCOME_POLICY = env.choice("UNKNOWN_OUTCOME_POLICY", ["hold", "resend"], default="hold")
+RECONCILE = env.choice("RECONCILE", ["off", "reports"], default="off")
+RECONCILE_REQUESTS_PER_HOUR = env.number("RECONCILE_REQUESTS_PER_HOUR", default=60, at_least=1)
 
 # Retention ------------------------------------------------------------------------------------------------------------
 

@@ -82,12 +82,24 @@ def update_part(
     part.save(update_fields=["status", "error_code", "price"])
 
 
-def update_state_from_parts(message: OutboundMessage) -> None:
+def update_state_from_parts(message: OutboundMessage, reason: str = "delivery receipt") -> None:
     """Derive the message's state from its parts, and notify its author of a loss. The caller has locked the row."""
     before = message.state
-    message.update_from_parts()
+    message.update_from_parts(reason)
     if message.state != before and before != OutboundState.FAILED:  # The author was notified of the failure.
         undelivered_notice.notify_sender(message)
+
+
+def opt_out_by_code(message: OutboundMessage, status: ReceiptStatus, error_code: str) -> None:
+    """Opt out the recipient if the carrier says so with this code."""
+    if status == ReceiptStatus.UNDELIVERED and error_code in get_carrier().opted_out_codes:
+        opt_out_by_carrier(message, error_code)
+
+
+def attempt_of(carrier_ref: str) -> int:
+    """Return the attempt that this reference names, see `OutboundMessage.carrier_ref`."""
+    attempt = carrier_ref.partition(".")[2]
+    return int(attempt) if attempt.isdecimal() and len(attempt) < 7 else 1
 
 
 def _match(row: DeliveryReceipt) -> None:
@@ -110,14 +122,7 @@ def _apply(row: DeliveryReceipt) -> None:
     message = row.message
     if message is None:
         return
-    attempt = row.client_ref.partition(".")[2]
-    update_part(
-        message,
-        int(attempt) if attempt.isdecimal() and len(attempt) < 7 else 1,
-        row.carrier_message_id,
-        ReceiptStatus(row.status),
-        row.error_code,
-    )
+    status = ReceiptStatus(row.status)
+    update_part(message, attempt_of(row.client_ref), row.carrier_message_id, status, row.error_code)
     update_state_from_parts(message)
-    if row.status == ReceiptStatus.UNDELIVERED and row.error_code in get_carrier().opted_out_codes:
-        opt_out_by_carrier(message, row.error_code)
+    opt_out_by_code(message, status, row.error_code)

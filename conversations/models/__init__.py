@@ -11,6 +11,7 @@ from .outbound import MessageEvent, MessageKind, OutboundMessage, OutboundPart, 
 from .pace import AccountEvent, AccountRateLimit, AccountState, NumberRateLimit
 from .participant import Participant
 from .receipt import DeliveryReceipt
+from .record_search import RecordSearch
 from .rejected_webhook import RejectedWebhook
 from .site_certificate import SiteCertificate
 from .trouble_episode import TroubleEpisode
@@ -41,6 +42,7 @@ __all__ = [
     "OutboundPart",
     "OutboundState",
     "Participant",
+    "RecordSearch",
     "RejectedWebhook",
     "SiteCertificate",
     "TextErasure",

@@ -9,6 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 
+from conversations.delivery.reconcile import reconcile
 from conversations.delivery.relay import Relay
 from conversations.insight.status import MAX_COUNT
 from conversations.management.show_status import show_status
@@ -75,6 +76,7 @@ class Command(BaseCommand):
                 run_jobs()
                 relay.send_due()
                 top_up_all()
+                reconcile()
             return
         stop = threading.Event()
 
