@@ -25,6 +25,12 @@ def on_starting(server: Any) -> None:
         _refuse_used_ports(server.cfg.address)
 
 
+def post_worker_init(worker: Any) -> None:
+    from smsproxy import tracing  # Settings are read in the workers only.
+
+    tracing.start()
+
+
 def _refuse_bad_settings() -> None:
     """Exit with the plain error. Otherwise every worker would log a traceback.
 

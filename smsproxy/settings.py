@@ -389,10 +389,11 @@ REST_FRAMEWORK = {
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
 
-# Logs -----------------------------------------------------------------------------------------------------------------
+# Logs and tracing -----------------------------------------------------------------------------------------------------
 
 LOG_LEVEL = env.choice("LOG_LEVEL", ["DEBUG", "INFO", "WARNING"], default="INFO")
 LOGGING = logging_settings(level=LOG_LEVEL, style=env.choice("LOG_FORMAT", ["text", "json"], default="text"))
+OTEL_EXPORTER_OTLP_ENDPOINT = env.text("OTEL_EXPORTER_OTLP_ENDPOINT", "")
 
 # At the end, when every setting was read.
 env.raise_errors()

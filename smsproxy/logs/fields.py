@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 from smsproxy.logs.redaction import redact
 
-IDS = ("inbound_id", "conversation_id")
+IDS = ("inbound_id", "conversation_id", "long_message_id")
 """Integers. They are written as they are: redaction would mask them from ten million on."""
 FIELDS = (
     "request_id",
@@ -51,7 +51,11 @@ def request_id() -> str:
 
 def fields_of(record: logging.LogRecord) -> dict[str, object]:
     """Return the fields of a line, redacted."""
-    known = _bound.get() | _of_request(record) | record.__dict__
+    return redacted({**_bound.get(), **_of_request(record), **record.__dict__})
+
+
+def redacted(known: Mapping[str, object]) -> dict[str, object]:
+    """Return the known fields that have a value, redacted, in their usual order."""
     return {name: _redacted(name, known[name]) for name in FIELDS if known.get(name) not in (None, "", [])}
 
 

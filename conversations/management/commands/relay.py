@@ -19,6 +19,7 @@ from conversations.worker.periodic_jobs import run_jobs
 from conversations.worker.sqlite_lock import WorkerAlreadyRunning, alone_on_sqlite
 from numbers.management.arguments import argument
 from numbers.provisioning.top_up import top_up_all
+from smsproxy import tracing
 from smsproxy.checks import TAG
 from smsproxy.database.clock import database_now
 from smsproxy.values import whole_number
@@ -63,6 +64,7 @@ class Command(BaseCommand):
         if healthcheck:
             self._check_health()
             return
+        tracing.start()
         relay = Relay(concurrency=concurrency)
         try:
             self._work(relay, concurrency, once=once)
