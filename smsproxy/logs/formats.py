@@ -8,6 +8,7 @@ import json
 import logging
 import sys
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 from smsproxy.logs.fields import as_text, fields_of
@@ -51,10 +52,10 @@ class JsonFormatter(RedactingFormatter):
         line: dict[str, object] = {
             "time": _rfc3339(datetime.fromtimestamp(record.created, UTC)),
             "level": record.levelname,
-            "logger": record.name,
+            "logger": redact(record.name),
             "message": redact(_message(record)),
             **fields_of(record),
-            "process": process_name(),
+            "process": redact(process_name()),
             "pid": record.process,
             "version": VERSION,
         }
@@ -63,6 +64,7 @@ class JsonFormatter(RedactingFormatter):
         return json.dumps(line)
 
 
+@cache
 def process_name() -> str:
     """Return the role of this process: "web", or the name of a command of manage.py such as "relay"."""
     program = Path(sys.argv[0]).name

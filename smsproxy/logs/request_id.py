@@ -13,7 +13,8 @@ HEADER = "X-Request-ID"
 Respond = Callable[[HttpRequest], HttpResponseBase]
 
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{7,63}")
-# A number may be spelled with separators. Ids of letters and digits and UUIDs have no seven digits in such a row.
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+# A number may be spelled with separators. A UUID may look like that, too.
 _LIKE_A_NUMBER = re.compile(r"(?<![0-9A-Za-z])(?:[0-9][._-]?){7,}(?![0-9A-Za-z])")
 
 
@@ -34,4 +35,6 @@ def request_id_middleware(get_response: Respond) -> Respond:
 
 def is_safe(given: str) -> bool:
     """Return whether an id of 8 to 64 letters, digits, dots, dashes and underscores holds no phone number."""
-    return bool(_SAFE.fullmatch(given)) and not has_phone_number(given) and not _LIKE_A_NUMBER.search(given)
+    if not _SAFE.fullmatch(given) or has_phone_number(given):
+        return False
+    return bool(_UUID.fullmatch(given)) or not _LIKE_A_NUMBER.search(given)

@@ -7,12 +7,12 @@ have only the fields of smsproxy/logs/fields.py, redacted as in the log.
 """
 
 import logging
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime
 from importlib.util import find_spec
+from time import time_ns
 from typing import TYPE_CHECKING
 
 from django.conf import settings
@@ -52,7 +52,7 @@ def start() -> None:
 @contextmanager
 def arrival() -> Iterator[None]:
     """Let the spans of this block that begin with a webhook begin here."""
-    token = _arrived_at.set(time.time_ns())
+    token = _arrived_at.set(time_ns())
     try:
         yield
     finally:
@@ -62,7 +62,7 @@ def arrival() -> Iterator[None]:
 def record_webhook(name: str, fields: dict[str, object]) -> None:
     """Record a webhook, from its arrival until now. All but receipts begin a trace."""
     if _exporter is not None:
-        now = time.time_ns()
+        now = time_ns()
         _exporter.record(name, _arrived_at.get() or now, now, fields, is_first="status" not in fields, is_served=True)
 
 
@@ -73,7 +73,7 @@ def record_attempt(fields: dict[str, object], *, queued_at: datetime, claimed_at
     """
     if _exporter is None:
         return
-    now = time.time_ns()
+    now = time_ns()
     if fields.get("attempt") == 1:
         waited = {name: fields[name] for name in fields if name not in ("outcome", "code", "seconds")}
         is_first = not fields.get("inbound_id")

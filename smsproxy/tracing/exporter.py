@@ -4,6 +4,7 @@ Each process derives the ids of a trace from those of the message: webhook, work
 nothing is stored for it.
 """
 
+import atexit
 import hmac
 import threading
 from collections.abc import Mapping
@@ -29,6 +30,8 @@ from opentelemetry.util.types import AttributeValue
 from smsproxy.logs.fields import redacted
 from smsproxy.logs.formats import process_name
 from smsproxy.version import VERSION
+
+END_TIMEOUT = 2.0  # seconds
 
 
 class Ids(RandomIdGenerator):
@@ -65,9 +68,25 @@ class Exporter:
             # The environment wins: OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES.
             resource=Resource.create({**about, **OTELResourceDetector().detect().attributes}),
             id_generator=self._ids,
+            shutdown_on_exit=False,
         )
         self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
         self._tracer = self._provider.get_tracer("smsproxy", VERSION)
+        # OpenTelemetry would hold up the end of the process for 30 seconds if the collector does not answer. Python
+        # starts no thread at the end, so this one waits for it.
+        self._ending = threading.Event()
+        self._last_spans = threading.Thread(target=self._send_last_spans, name="last-spans", daemon=True)
+        self._last_spans.start()
+        atexit.register(self.end)
+
+    def end(self) -> None:
+        """Send the last spans, for END_TIMEOUT at most."""
+        self._ending.set()
+        self._last_spans.join(END_TIMEOUT)
+
+    def _send_last_spans(self) -> None:
+        self._ending.wait()
+        self._provider.shutdown()
 
     def record(
         self,
