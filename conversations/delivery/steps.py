@@ -8,7 +8,7 @@ import logging
 from collections.abc import Sequence
 
 from conversations.delivery.result import Result
-from conversations.models import DeliveryReceipt, InboundMessage, OutboundMessage
+from conversations.models import Conversation, DeliveryReceipt, InboundMessage, OutboundMessage
 from smsproxy import tracing
 from smsproxy.carriers.base import SendReply, TemporaryFailure
 
@@ -21,14 +21,19 @@ def log_received(
     outcome: str,
     carrier_message_id: str,
     conversation_id: int | None,
+    conversation: Conversation | None = None,
     message_refs: Sequence[str] = (),
     long_message_id: int | None = None,
 ) -> None:
-    """Log that an inbound message is stored. message_refs: of the outbound messages that relay it."""
+    """Log that an inbound message is stored.
+
+    conversation: the open one that it belongs to, if any. message_refs: of the outbound messages that relay it.
+    """
     fields: dict[str, object] = {
         "outcome": outcome,
         "inbound_id": inbound_id,
         "conversation_id": conversation_id,
+        "conversation": str(conversation.public_id) if conversation else "",
         "long_message_id": long_message_id,
         "message_refs": message_refs,
         "carrier_message_id": carrier_message_id,
@@ -37,13 +42,16 @@ def log_received(
     tracing.record_webhook("receive", fields)
 
 
-def log_inbound(message: InboundMessage, message_refs: Sequence[str] = ()) -> None:
-    """Log that this inbound message is stored."""
+def log_inbound(
+    message: InboundMessage, *, conversation: Conversation | None = None, message_refs: Sequence[str] = ()
+) -> None:
+    """Log that this inbound message is stored, as `log_received` does."""
     log_received(
         inbound_id=message.pk,
         outcome=str(message.outcome),
         carrier_message_id=message.carrier_message_id,
         conversation_id=message.participant.conversation_id if message.participant else None,
+        conversation=conversation,
         message_refs=message_refs,
         long_message_id=message.long_message_id,
     )

@@ -151,6 +151,7 @@ def write_relayed(text: InboundText, context: InboundContext) -> RelayResult:
             outcome="relayed",
             carrier_message_id=text.carrier_message_id,
             conversation_id=author.conversation.pk,
+            conversation=author.conversation,
             message_refs=client_refs,
         )
         return RelayResult.DONE

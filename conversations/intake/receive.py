@@ -125,7 +125,8 @@ def _write(message: InboundMessage, context: InboundContext) -> bool:
             answer_keyword(context.keyword, message.sender, number, author=author, sent_at=sent_at)
         case _:
             _queue_notice(message, context)
-    transaction.on_commit(partial(log_inbound, message, refs))
+    conversation = author.conversation if author else None
+    transaction.on_commit(partial(log_inbound, message, conversation=conversation, message_refs=refs))
     return True
 
 

@@ -21,6 +21,7 @@ FIELDS = (
     "endpoint",
     "outcome",
     *IDS,
+    "conversation",
     "message_ref",
     "message_refs",
     "attempt",

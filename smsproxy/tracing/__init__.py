@@ -67,7 +67,7 @@ def record_webhook(name: str, fields: dict[str, object]) -> None:
 
 
 def record_attempt(fields: dict[str, object], *, queued_at: datetime, claimed_at: datetime, seconds: float) -> None:
-    """Record an attempt to send a message, which took so many seconds until now; and its wait in the queue before it.
+    """Record an attempt to send a message, and before the first one its wait in the queue. seconds: of the attempt.
 
     A message of our own, which no inbound message has caused, begins its trace with its wait.
     """
