@@ -6,19 +6,17 @@ useful, it is a system check instead (checks.py). All durations are in seconds.
 
 import hashlib
 import hmac
-import os
 from pathlib import Path
 from urllib.parse import quote
 
 from django.core.exceptions import ImproperlyConfigured
 
 from smsproxy.crypto import is_fernet_key
-from smsproxy.environment import Environment
+from smsproxy.environment import Environment, env_file
 from smsproxy.logs import logging_settings
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-# The demo and the tests use another file than .env.
-env = Environment(Path(os.environ.get("ENV_FILE", BASE_DIR / ".env")))
+env = Environment(env_file())
 
 # Django ---------------------------------------------------------------------------------------------------------------
 
@@ -53,6 +51,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "smsproxy.logs.request_id.request_id_middleware",
     "conversations.clock_guard.refuse_while_clock_is_wrong",
     "smsproxy.middleware.machines_first",
     "django.middleware.security.SecurityMiddleware",
@@ -392,9 +391,11 @@ REST_FRAMEWORK = {
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
 
-# Logs -----------------------------------------------------------------------------------------------------------------
+# Logs and tracing -----------------------------------------------------------------------------------------------------
 
-LOGGING = logging_settings(level=env.choice("LOG_LEVEL", ["DEBUG", "INFO", "WARNING"], default="INFO"))
+LOG_LEVEL = env.choice("LOG_LEVEL", ["DEBUG", "INFO", "WARNING"], default="INFO")
+LOGGING = logging_settings(level=LOG_LEVEL, style=env.choice("LOG_FORMAT", ["text", "json"], default="text"))
+OTEL_EXPORTER_OTLP_ENDPOINT = env.text("OTEL_EXPORTER_OTLP_ENDPOINT", "")
 
 # At the end, when every setting was read.
 env.raise_errors()

@@ -11,6 +11,7 @@ from django.db import IntegrityError, transaction
 
 from conversations.delivery import undelivered_notice
 from conversations.delivery.opt_out import opt_out_by_carrier
+from conversations.delivery.steps import log_receipt
 from conversations.models import DeliveryReceipt, OutboundMessage, OutboundPart, OutboundState
 from conversations.models.receipt import DeliveryReceiptQuerySet
 from smsproxy.carriers import get_carrier
@@ -41,8 +42,10 @@ def receive_receipt(receipt: Receipt) -> bool:
             carrier_message_id=row.carrier_message_id, status=row.status, error_code=row.error_code
         )
         if known.exists():
+            log.info("delivery receipt: repeated, no effect", extra={"carrier_message_id": row.carrier_message_id})
             return False
         raise
+    log_receipt(row)
     return True
 
 
@@ -58,6 +61,7 @@ def match_late_receipts(receipts: DeliveryReceiptQuerySet) -> int:
             _match(row)
             row.save(update_fields=["message", "virtual_number"])
             _apply(row)
+        log_receipt(row)
     return len(late)
 
 

@@ -32,6 +32,8 @@ from smsproxy.carriers import get_carrier
 from smsproxy.carriers.base import BadSignature, Undecodable, WebhookRequest
 from smsproxy.crypto import keyed_hash
 from smsproxy.database.deadline import run_with_deadline
+from smsproxy.logs.fields import bound
+from smsproxy.tracing import arrival
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +66,8 @@ class Webhook(APIView):
         except UnreadablePostError:
             return _answer(503)
         try:
-            run_with_deadline(partial(self._take_in, params), seconds=DATABASE_TIMEOUT)
+            with bound(endpoint=self.endpoint), arrival():
+                run_with_deadline(partial(self._take_in, params), seconds=DATABASE_TIMEOUT)
         except (DatabaseError, InterfaceError) as error:
             # The error's text may hold values. Only its kind is logged, such as DeadlockDetected.
             kind = type(error.__cause__ or error).__name__
