@@ -57,6 +57,10 @@ GOALS: dict[str, dict[str, Goal]] = {
         "web": Goal(label="memory of a web process", unit="MB", must=120, aim=80),
         "worker": Goal(label="memory of a worker", unit="MB", must=100, aim=70),
     },
+    "idle": {
+        "worker": Goal(label="a worker with nothing to do, of one core", unit="%", must=0.5),
+        "database": Goal(label="its connections to PostgreSQL", unit="%"),
+    },
     "pool": {
         "numbers": Goal(label="numbers for a day of 60,000 conversations"),
         "beyond": Goal(label="more than the minimum", must=0),

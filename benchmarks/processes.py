@@ -52,7 +52,7 @@ class Process:
 
     def cpu(self) -> float:
         """Return the seconds of CPU, user and system, of the process and its children."""
-        return sum(_cpu(pid) for pid in self._family())
+        return sum(cpu_of(pid) for pid in self._family())
 
     def memory(self) -> Memory:
         """Return the memory of its largest process."""
@@ -67,7 +67,8 @@ class Process:
                 waiting += [int(child) for child in (task / "children").read_text().split()]
 
 
-def _cpu(pid: int) -> float:
+def cpu_of(pid: int) -> float:
+    """Return the seconds of CPU that one process has used, user and system."""
     # The program's name, in brackets, may contain spaces.
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     user, system = fields[11:13]

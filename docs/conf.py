@@ -1,6 +1,14 @@
 """How Sphinx builds these pages: `make docs` writes them to var/docs."""
 
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from smsproxy.version import VERSION
+
 project = "smsproxy"
+version = release = VERSION
 extensions = ["myst_parser"]
 html_theme = "furo"
 html_title = "smsproxy"
