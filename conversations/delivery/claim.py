@@ -111,6 +111,8 @@ _NEXT_READY_SQL = """
     ) IS NOT NULL
 """
 
+_HAS_QUEUED_SQL = "SELECT EXISTS (SELECT 1 FROM conversations_outboundmessage WHERE state = 'queued')"
+
 # These run once a turn. With the ORM all three cost 0.3 ms more CPU per message, at 5 messages a turn.
 _ACCOUNT_FIELDS = (
     "id",
@@ -172,6 +174,12 @@ class ClaimOutcomeUnknown(Exception):
     def __init__(self, lease_until: datetime) -> None:
         super().__init__("the answer to a claim was lost")
         self.lease_until = lease_until
+
+
+def has_queued() -> bool:
+    """Return whether a message is queued, due or not."""
+    [[found]] = prepared.fetch_all(_HAS_QUEUED_SQL, {})
+    return bool(found)
 
 
 def claim(limit: int) -> Claim:

@@ -16,7 +16,7 @@ from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, 
 
 from conversations.delivery import wakeup
 from conversations.delivery.circuit_breaker import CircuitBreaker
-from conversations.delivery.claim import Claim, ClaimOutcomeUnknown, claim, requeue_claim
+from conversations.delivery.claim import Claim, ClaimOutcomeUnknown, claim, has_queued, requeue_claim
 from conversations.delivery.claimed import Claimed
 from conversations.delivery.heartbeat import Heartbeat
 from conversations.delivery.result import Result
@@ -40,6 +40,9 @@ log = logging.getLogger(__name__)
 
 # Seconds between polls while nothing wakes the worker.
 POLL = 0.5
+# Seconds between two claims, at most. While no message is queued, a poll only asks for that, which costs a tenth. A
+# claim also begins the account's day.
+CLAIM_EVERY = 5.0
 # Seconds between two turns, at least: many messages cost hardly more to claim and record than one. The interval grows
 # with the calls in flight, up to twice this value.
 BATCH_INTERVAL = 0.015
@@ -59,6 +62,8 @@ class Relay:
         self._unrecorded: list[Result] = []
         self._in_doubt: list[datetime] = []
         self._in_flight = 0
+        self._is_woken = True
+        self._claimed_at = float("-inf")
         self._reach = CircuitBreaker()
         self._heartbeat = Heartbeat(concurrency)
 
@@ -117,7 +122,7 @@ class Relay:
         gather = BATCH_INTERVAL * (1 + min(1, 4 * self._in_flight / self._concurrency))
         time.sleep(max(0.0, began + gather - time.monotonic()))
         # The event is already set if a message or a result arrived since the turn began.
-        wakeup.wake.wait(wait)
+        self._is_woken = wakeup.wake.wait(wait)
 
     def _step(self, pool: ThreadPoolExecutor, *, claim: bool) -> float:
         """Record results and send messages. Return the seconds for which nothing is due unless something wakes us."""
@@ -134,7 +139,7 @@ class Relay:
 
     def _claim(self, limit: int) -> Claim:
         limit = self._reach.permitted_calls(limit, in_flight=self._in_flight)
-        if not limit:
+        if not limit or not self._may_find_messages():
             return Claim([], None)
         try:
             taken = claim(limit)
@@ -143,6 +148,14 @@ class Relay:
             raise
         self._in_flight += len(taken.messages)
         return taken
+
+    def _may_find_messages(self) -> bool:
+        """Return whether a claim is worth its cost."""
+        is_due = time.monotonic() >= self._claimed_at + CLAIM_EVERY
+        if not (self._is_woken or is_due or has_queued()):
+            return False
+        self._claimed_at = time.monotonic()
+        return True
 
     def _hand_back(self) -> None:
         """Requeue the messages of claims whose outcome is unknown."""

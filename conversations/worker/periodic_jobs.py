@@ -1,6 +1,7 @@
 """Periodic jobs, run by the workers in small batches: expire leases and conversations, end cool-downs, and more.
 
-A job is a function that changes a bounded number of rows and returns their count. JOBS, at the end, lists the jobs.
+A job is a function that changes a bounded number of rows and returns their count. JOBS, at the end, lists the jobs and
+how long each waits after a run that found nothing.
 """
 
 import logging
@@ -10,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import timedelta
-from functools import wraps
 from typing import Any
 
 from django.conf import settings
@@ -37,6 +37,7 @@ from conversations.models import (
 )
 from conversations.models.worker import PURGE_AFTER
 from conversations.retention.erase_texts import erase_old_texts
+from conversations.worker.schedule import Job, Schedule, lazily, throttled
 from numbers.assignment.level import measure_levels
 from numbers.health import quarantine_outliers
 from numbers.models import Shortage, VirtualNumber
@@ -67,6 +68,12 @@ LIMITS_BATCH_SIZE = 5000
 
 # Seconds between two passes.
 INTERVAL = 1.0
+# Seconds between two runs that find nothing: of a job that somebody waits for, and of one that only cleans up. Nothing
+# depends on these delays: a conversation has ended, and a message is too old, from its time on.
+SOON = 2.0
+LATER = 5.0
+# The same for what is kept for a day or longer.
+SELDOM = 60.0
 # Seconds between two checks of the numbers' health. A check reads all receipts of its window.
 HEALTH_EVERY = 300.0
 # Seconds between two checks of rows that could not be decrypted.
@@ -83,30 +90,38 @@ class PeriodicJobs(threading.Thread):
         self._stopping = stop
 
     def run(self) -> None:
+        schedule = Schedule()
         while not self._stopping.wait(INTERVAL):
-            close_old_connections()
-            run_jobs()
+            if jobs := schedule.due(JOBS):
+                close_old_connections()
+                schedule.record(jobs, run_jobs(jobs))
         connection.close()
 
 
-def run_jobs() -> None:
-    """Run each job once. Do nothing if another worker is running them."""
+def run_jobs(jobs: Sequence[Job] | None = None) -> dict[Job, int]:
+    """Run these jobs once, or all of them. Return the rows that each changed.
+
+    Do nothing if another worker is running jobs.
+    """
+    counts: dict[Job, int] = {}
     try:
         with advisory_lock(_LOCK) as is_alone:
             if is_alone:
-                for each in JOBS:
-                    _run(each)
+                for each in JOBS if jobs is None else jobs:
+                    counts[each] = _run(each)
     except (DatabaseError, InterfaceError) as error:
         log.error("the periodic jobs failed: %s; trying again", type(error).__name__)  # noqa: TRY400
         connection.close()
+    return counts
 
 
-def _run(each: Callable[[], int]) -> None:
+def _run(each: Job) -> int:
     try:
-        each()
+        return each()
     except Exception as error:  # noqa: BLE001
         # A job that fails must not stop the others.
         log.error("the periodic job %s failed: %s", each.__name__, type(error).__name__)  # noqa: TRY400
+        return 0
 
 
 def recover_leases() -> int:
@@ -224,23 +239,6 @@ def purge_unused_limits() -> int:
         return LimitUsage.objects.filter(pk__in=found).delete()[0]
 
 
-def throttled(
-    pause: float, job: Callable[[], int], *, clock: Callable[[], float] = time.monotonic
-) -> Callable[[], int]:
-    """Return an expensive job that does nothing for `pause` seconds after each run in this process."""
-    next_at = clock()
-
-    @wraps(job)
-    def seldom() -> int:
-        nonlocal next_at
-        if clock() < next_at:
-            return 0
-        next_at = clock() + pause
-        return job()
-
-    return seldom
-
-
 def _each(rows: Iterable[Any], verb: Callable[[Any], object]) -> int:
     """Call the verb on each row until the time is up, on one at least. Return how many rows changed.
 
@@ -256,25 +254,25 @@ def _each(rows: Iterable[Any], verb: Callable[[Any], object]) -> int:
     return count
 
 
-JOBS: Sequence[Callable[[], int]] = (
-    recover_leases,
-    settle_unknown,
-    fail_expired_messages,
-    match_receipts,
-    close_expired,
-    close_idle,
+JOBS: Sequence[Job] = (
+    lazily(SOON, recover_leases),
+    lazily(SOON, settle_unknown),
+    lazily(LATER, fail_expired_messages),
+    lazily(SOON, match_receipts),
+    lazily(LATER, close_expired),
+    lazily(LATER, close_idle),
     # Before the numbers of their authors can be assigned to other people.
-    relay_incomplete_long_messages,
-    release_cooled_down,
-    retire_drained,
+    lazily(SOON, relay_incomplete_long_messages),
+    lazily(LATER, release_cooled_down),
+    lazily(LATER, retire_drained),
     throttled(HEALTH_EVERY, quarantine_outliers),
-    erase_old_texts,
-    forget_dead_workers,
-    store_unreadable_rows,
+    lazily(LATER, erase_old_texts),
+    lazily(SELDOM, forget_dead_workers),
+    lazily(LATER, store_unreadable_rows),
     throttled(RECHECK_EVERY, recheck_unreadable_rows),
     throttled(TROUBLES_EVERY, note_troubles),
     throttled(HEALTH_EVERY, measure_levels),
-    throttled(LIMITS_EVERY, purge_trouble_episodes),
-    purge_shortages,
+    lazily(SELDOM, purge_trouble_episodes),
+    lazily(SELDOM, purge_shortages),
     throttled(LIMITS_EVERY, purge_unused_limits),
 )

@@ -9,6 +9,7 @@ from django.db import OperationalError
 from django.utils import timezone
 
 from conversations.delivery import relay, results, wakeup
+from conversations.delivery.claim import claim
 from conversations.delivery.heartbeat import Heartbeat
 from conversations.delivery.relay import Relay
 from conversations.intake import receive
@@ -125,6 +126,25 @@ def test_relay_once_runs_the_periodic_jobs_and_sends_due_messages(bob, carrier):
     assert state_of(message) == "sent"
     bob.conversation.refresh_from_db()
     assert bob.conversation.closed_reason == "expired"
+
+
+def test_a_poll_claims_only_if_a_message_is_queued_and_from_time_to_time(bob, carrier, monkeypatch):
+    claims, clock, worker = [], [100.0], Relay()
+    monkeypatch.setattr(relay, "claim", lambda limit: claims.append(clock[0]) or claim(limit))
+    monkeypatch.setattr(relay.time, "monotonic", lambda: clock[0])
+    worker._claim(1)
+    worker._is_woken = False  # as after a poll's time is over
+
+    clock[0] += relay.CLAIM_EVERY - 1
+    worker._claim(1)
+    assert claims == [100]
+
+    queue(bob, "hello")
+    assert len(worker._claim(1).messages) == 1
+
+    clock[0] += relay.CLAIM_EVERY
+    worker._claim(1)
+    assert len(claims) == 3
 
 
 def test_a_failing_periodic_job_does_not_stop_the_others(bob, monkeypatch):

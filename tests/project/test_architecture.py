@@ -18,7 +18,7 @@ APPS = ["smsproxy", "numbers", "conversations"]
 
 # From the roof down to the ground. A module imports its own room and the floors below it: never up, never sideways.
 FLOORS = [
-    ["smsproxy.cockpit", "smsproxy.urls", "smsproxy.wsgi"],  # the roof: knows all
+    ["smsproxy.cockpit", "smsproxy.management", "smsproxy.urls", "smsproxy.wsgi"],  # the roof: knows all
     ["conversations.management", "conversations.urls"],
     ["conversations.demo"],
     [

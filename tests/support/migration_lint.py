@@ -18,7 +18,7 @@ from django.db.migrations import Migration
 from django.db.migrations.loader import MigrationLoader
 
 APPS = {"conversations", "numbers", "smsproxy"}
-SQUAWK = Path(sys.executable).parent / "squawk"
+SQUAWK = str(Path(sys.executable).parent / "squawk")
 OLDEST_POSTGRESQL = "14.0"
 
 # Newer migrations are judged. These and older ones ran before anybody had large tables.

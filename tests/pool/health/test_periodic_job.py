@@ -5,7 +5,6 @@ import pytest
 from conversations.delivery.relay import Relay
 from conversations.models import OutboundMessage
 from conversations.worker import periodic_jobs
-from conversations.worker.periodic_jobs import throttled
 from numbers.models import NumberState, VirtualNumber
 from smsproxy.carriers.base import Feature, NumberType
 from smsproxy.simulator.carrier import SimulatorCarrier
@@ -18,31 +17,6 @@ from tests.support.outbox import queue
 
 def test_the_health_check_is_a_periodic_job():
     assert "quarantine_outliers" in [each.__name__ for each in periodic_jobs.JOBS]
-
-
-def test_a_throttled_job_runs_once_per_interval():
-    clock, done = [100.0], []
-    job = throttled(300, lambda: done.append(clock[0]) or 7, clock=lambda: clock[0])
-
-    found = []
-    for clock[0] in (100, 101, 399, 400, 401, 700):
-        found.append(job())
-
-    assert done == [100, 400, 700]
-    assert found == [7, 0, 0, 7, 0, 7]
-
-
-def test_a_failed_throttled_job_waits_for_its_next_interval():
-    clock = [0.0]
-
-    def fail():
-        raise RuntimeError
-
-    job = throttled(300, fail, clock=lambda: clock[0])
-
-    with pytest.raises(RuntimeError):
-        job()
-    assert job() == 0
 
 
 @pytest.mark.django_db(transaction=True)
