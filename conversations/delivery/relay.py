@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 POLL = 0.5
 # Seconds between two claims, at most. While no message is queued, a poll only asks for that, which costs a tenth. A
 # claim also begins the account's day.
-CLAIM_EVERY = 5.0
+CLAIM_EVERY = 15.0
 # Seconds between two turns, at least: many messages cost hardly more to claim and record than one. The interval grows
 # with the calls in flight, up to twice this value.
 BATCH_INTERVAL = 0.015

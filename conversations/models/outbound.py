@@ -153,7 +153,8 @@ class OutboundMessage(EncryptedRow, StateMachine):
 
     ALLOWED: ClassVar = {
         # From `queued`, `failed` or `cancelled` to a state of a sent message: by a late receipt of an earlier attempt.
-        _S.QUEUED: frozenset({_S.SENDING, _S.FAILED, _S.CANCELLED, _S.SENT, _S.DELIVERED, _S.UNDELIVERED}),
+        # From `queued` to `unknown`: the database was restored from a backup.
+        _S.QUEUED: frozenset({_S.SENDING, _S.FAILED, _S.CANCELLED, _S.SENT, _S.DELIVERED, _S.UNDELIVERED, _S.UNKNOWN}),
         # From `sending` to `cancelled`: its recipient opted out before it was claimed.
         _S.SENDING: frozenset({_S.SENT, _S.QUEUED, _S.FAILED, _S.UNKNOWN, _S.DELIVERED, _S.UNDELIVERED, _S.CANCELLED}),
         _S.SENT: frozenset({_S.DELIVERED, _S.UNDELIVERED}),
@@ -291,6 +292,15 @@ class OutboundMessage(EncryptedRow, StateMachine):
     def is_not_seen(self) -> bool:
         """Return whether no search has found it in the carrier's records. That is no proof that it was not sent."""
         return self.state == _S.UNKNOWN and self.searches >= len(SEARCH_AFTER)
+
+    def distrust(self, *, reason: str) -> Self:
+        """Mark a message unknown that another worker perhaps sent, unseen by this database. Only staff resend it."""
+        due_at = database_now() + timedelta(seconds=settings.UNKNOWN_OUTCOME_TIMEOUT_SECONDS)
+        # The attempt that this database has not seen: receipts repeat its number.
+        attempts = self.attempts + 1 if self.state == _S.QUEUED else self.attempts
+        return self.transition(
+            _S.UNKNOWN, reason=reason, due_at=due_at, lease_until=None, attempts=attempts, resends=MAX_RESENDS
+        )
 
     def resend(self, *, reason: str, actor: str = "") -> Self:
         """Requeue an unknown message, which may arrive twice.

@@ -71,7 +71,7 @@ INTERVAL = 1.0
 # Seconds between two runs that find nothing: of a job that somebody waits for, and of one that only cleans up. Nothing
 # depends on these delays: a conversation has ended, and a message is too old, from its time on.
 SOON = 2.0
-LATER = 5.0
+LATER = 10.0
 # The same for what is kept for a day or longer.
 SELDOM = 60.0
 # Seconds between two checks of the numbers' health. A check reads all receipts of its window.
@@ -258,7 +258,7 @@ JOBS: Sequence[Job] = (
     lazily(SOON, recover_leases),
     lazily(SOON, settle_unknown),
     lazily(LATER, fail_expired_messages),
-    lazily(SOON, match_receipts),
+    lazily(LATER, match_receipts),
     lazily(LATER, close_expired),
     lazily(LATER, close_idle),
     # Before the numbers of their authors can be assigned to other people.

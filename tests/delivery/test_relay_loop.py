@@ -131,7 +131,7 @@ def test_relay_once_runs_the_periodic_jobs_and_sends_due_messages(bob, carrier):
 def test_a_poll_claims_only_if_a_message_is_queued_and_from_time_to_time(bob, carrier, monkeypatch):
     claims, clock, worker = [], [100.0], Relay()
     monkeypatch.setattr(relay, "claim", lambda limit: claims.append(clock[0]) or claim(limit))
-    monkeypatch.setattr(relay.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr("conversations.delivery.relay.time.monotonic", lambda: clock[0])
     worker._claim(1)
     worker._is_woken = False  # as after a poll's time is over
 
