@@ -66,7 +66,7 @@ class Command(PoolCommand):
 def _numbers_in(path: Path) -> list[str]:
     """Return the numbers in the file. Raises CommandError, which names a wrong line but not its number."""
     try:
-        lines = (sys.stdin if str(path) == "-" else path.open()).read().splitlines()
+        lines = (sys.stdin.read() if str(path) == "-" else path.read_text()).splitlines()
     except OSError as error:
         raise CommandError(f"Nothing was done: {path} cannot be read ({error.strerror}).", returncode=2) from None
     numbers = []
