@@ -70,7 +70,7 @@ LIMITS_BATCH_SIZE = 5000
 INTERVAL = 1.0
 # Seconds between two runs that find nothing: of a job that somebody waits for, and of one that only cleans up. Nothing
 # depends on these delays: a conversation has ended, and a message is too old, from its time on.
-SOON = 2.0
+SOON = 5.0
 LATER = 10.0
 # The same for what is kept for a day or longer.
 SELDOM = 60.0
