@@ -1,10 +1,11 @@
 """Make the dumps of a release, from which the upgrade test starts: small databases with all kinds of rows.
 
-Run it with the code of that release, in a checkout of it, once for each database. `here` is the present checkout:
+Run it with the code of that release, in a checkout of it, once for each database:
 
-    git worktree add /tmp/release TAG; cd /tmp/release; createdb release
-    TEST_DATABASE_URL=postgres:///release $here/.venv/bin/python $here/tests/releases/make.py $here/tests/releases/VERSION
-    env -u TEST_DATABASE_URL $here/.venv/bin/python $here/tests/releases/make.py $here/tests/releases/VERSION
+    make=PRESENT_CHECKOUT/tests/releases/make.py; to=PRESENT_CHECKOUT/tests/releases/VERSION
+    git worktree add /tmp/release TAG; cd /tmp/release; make .venv/development; createdb release
+    TEST_DATABASE_URL=postgres:///release .venv/bin/python $make $to
+    env -u TEST_DATABASE_URL .venv/bin/python $make $to
 
 Each writes a .sql file, and a .json file with what the test must know. The keys are those of tests/settings.py. Release
 0.1.0 is commit 6ebf98f. If a later release renames what is imported here, change this file in that release.
@@ -16,6 +17,7 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 sys.path[0] = os.getcwd()  # The release's own code.
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
@@ -53,7 +55,7 @@ def main(directory: Path) -> None:
     (directory / f"{name}.sql").write_text(dump_postgresql() if name == "postgresql" else dump_sqlite())
 
 
-def fill() -> dict[str, object]:
+def fill() -> dict[str, Any]:
     """Fill the empty database, and return what the test must know of it."""
     key, secret = ApiKey.objects.issue("rides-backend")
     add_numbers(6)
@@ -99,7 +101,7 @@ def dump_sqlite() -> str:
         return "".join(f"{line}\n" for line in file.iterdump())
 
 
-def _text(carrier_message_id: str, sender: str, to: Conversation, words: str, *, author: int = 0, **part: object) -> None:
+def _text(carrier_message_id: str, sender: str, to: Conversation, words: str, *, author: int = 0, **part: Any) -> None:
     recipient = members(to)[author].proxy_number.number
     text = InboundText(carrier_message_id=carrier_message_id, sender=sender, recipient=recipient, text=words, **part)
     (take_in if part else receive)(text)

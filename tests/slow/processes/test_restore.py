@@ -1,4 +1,4 @@
-"""A database is backed up, goes on, is lost, and is restored: nothing that was sent in the time between is sent again."""
+"""A database is backed up, lost and restored. What was sent between the backup and the loss is not sent again."""
 
 import subprocess
 import sys
@@ -65,6 +65,4 @@ def test_nothing_is_sent_twice_after_a_restore(tmp_path, stub):
 
     assert states == [("sent", 2), ("unknown", 2)]
     arrived = Counter(request["params"]["text"] for request in stub.requests)
-    assert arrived == dict.fromkeys(
-        ["before the backup", "waiting 1", "waiting 2", "lost", "after the restore"], 1
-    )
+    assert arrived == dict.fromkeys(["before the backup", "waiting 1", "waiting 2", "lost", "after the restore"], 1)

@@ -1,0 +1,1 @@
+"""Dumps of earlier releases, and the script that makes them."""
