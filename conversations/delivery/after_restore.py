@@ -27,15 +27,14 @@ class Distrusted:
 
 def distrust_unsent() -> Distrusted:
     """Let nothing that was unsent at the time of the backup be sent by itself. No worker may run. Repeatable."""
-    unfinished = OutboundMessage.objects.unfinished().defer("text").order_by("pk")
-    count = 0
-    for message in unfinished.iterator():
-        with suppress(StaleState):  # A receipt has just settled it.
-            message.distrust(reason=_REASON)
-            count += 1
     resendable = OutboundMessage.objects.filter(state=OutboundState.UNKNOWN, resends__lt=MAX_RESENDS)
     for message in resendable.defer("text").order_by("pk"):
         _leave_to_staff(message)
+    count = 0
+    for message in OutboundMessage.objects.unfinished().defer("text").order_by("pk"):
+        with suppress(StaleState):  # A receipt has just settled it.
+            message.distrust(reason=_REASON)
+            count += 1
     # Their texts were perhaps relayed when the missing parts came. The parts that are stored can be read in the admin.
     open_ones = LongMessage.objects.filter(closed_at__isnull=True)
     return Distrusted(messages=count, long_messages=open_ones.update(closed_at=database_now()))

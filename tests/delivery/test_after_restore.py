@@ -70,6 +70,8 @@ def test_a_receipt_of_the_attempt_that_the_database_has_not_seen_settles_the_mes
     [message] = queue(bob, "hello")
     lost = f"{message.client_ref}.1"
     run("after_restore", "--yes")
+    message.refresh_from_db()
+    assert message.carrier_ref == lost  # The carrier is asked for this one.
 
     receive_receipt(Receipt(carrier_message_id="lost-1", client_ref=lost, status=ReceiptStatus.DELIVERED))
 
