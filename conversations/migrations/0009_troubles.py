@@ -63,14 +63,6 @@ class Migration(migrations.Migration):
             field=models.CharField(choices=[('relay', 'relay'), ('notice', 'notice'), ('confirmation', 'confirmation'), ('keyword_answer', 'answer to a keyword')], max_length=20),
         ),
         migrations.AddIndex(
-            model_name='outboundmessage',
-            index=models.Index(models.F('conversation'), condition=models.Q(('kind', 'confirmation'), ('state__in', ['failed', 'undelivered'])), name='confirmation_failed'),
-        ),
-        migrations.AddIndex(
-            model_name='outboundmessage',
-            index=models.Index(models.F('created_at'), condition=models.Q(('kind', 'confirmation'), ('state__in', ['failed', 'undelivered'])), name='confirmation_failed_at'),
-        ),
-        migrations.AddIndex(
             model_name='troubleepisode',
             index=models.Index(fields=['ended_at'], name='trouble_episode_ended'),
         ),

@@ -12,7 +12,7 @@ NUMBERS = '"numbers_virtualnumber"'
 
 
 @pytest.mark.postgres
-@pytest.mark.django_db
+@pytest.mark.django_db(transaction=True)  # Some migrations refuse to be in a transaction.
 def test_every_new_migration_is_quick_and_safe_beside_the_older_version():
     refused = {
         f"{migration.app_label}.{migration.name}": found
