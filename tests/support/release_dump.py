@@ -70,14 +70,17 @@ def rows(url: str, query: str) -> list[tuple[Any, ...]]:
 
 
 def columns(url: str) -> dict[tuple[str, str], tuple[str, bool]]:
-    """Return the type of each column of PostgreSQL, by table and name, and whether an INSERT may leave it out."""
-    found = rows(
-        url,
-        "SELECT table_name, column_name, data_type, "
+    """Return the type of each column, by table and name, and whether an INSERT may leave it out."""
+    query = (
+        'SELECT t.name, c.name, c.type, NOT c."notnull" OR c.dflt_value IS NOT NULL OR c.pk > 0 '
+        "FROM sqlite_master t, pragma_table_info(t.name) c WHERE t.type = 'table'"
+        if url.startswith("sqlite")
+        else "SELECT table_name, column_name, data_type, "
         "is_nullable = 'YES' OR column_default IS NOT NULL OR is_identity = 'YES' "
-        "FROM information_schema.columns WHERE table_schema = 'public'",
+        "FROM information_schema.columns WHERE table_schema = 'public'"
     )
-    return {(table, column): (its_type, is_optional) for table, column, its_type, is_optional in found}
+    found = rows(url, query)
+    return {(table, column): (its_type, bool(is_optional)) for table, column, its_type, is_optional in found}
 
 
 def _move_times_of_postgresql(connection: "psycopg.Connection[Any]", seconds: float) -> None:
