@@ -14,9 +14,11 @@ _NOTIFY = f"NOTIFY {CHANNEL}".encode()
 # Set when a message was queued. The worker in this process waits for it.
 wake = threading.Event()
 
-# Seconds: how often the listener checks its connection and the request to stop, and how soon it reconnects.
+# Seconds: how often the listener sees the request to stop, and how soon it reconnects.
 _LISTEN = 1.0
 _RETRY = 2.0
+# So many times, it looks for notifications before it checks its connection. A closed one is noticed at once.
+_LOOKS = 10
 
 
 def wake_workers() -> None:
@@ -62,12 +64,18 @@ class Listener(threading.Thread):
             self._subscribe(own)
             wake.set()  # Messages may have been queued while this thread did not listen.
             while not self._stopping.is_set():
-                with own.wrap_database_errors:  # Otherwise psycopg's own exceptions would end the thread.
-                    for _ in own.connection.notifies(timeout=_LISTEN):
-                        wake.set()
+                for _ in range(_LOOKS):
+                    self._look(own)
                 self._subscribe(own)  # Repeated only to check the connection.
         finally:
             own.close()
+
+    def _look(self, own: BaseDatabaseWrapper) -> None:
+        if self._stopping.is_set():
+            return
+        with own.wrap_database_errors:  # Otherwise psycopg's own exceptions would end the thread.
+            for _ in own.connection.notifies(timeout=_LISTEN):
+                wake.set()
 
     def _subscribe(self, own: BaseDatabaseWrapper) -> None:
         with own.cursor() as cursor:

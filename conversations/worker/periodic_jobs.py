@@ -57,8 +57,8 @@ LATE_RECEIPTS = timedelta(minutes=10)
 SHORTAGES_KEPT = timedelta(days=90)
 # How long episodes of trouble are kept after their end.
 EPISODES_KEPT = timedelta(days=365)
-# Seconds between two looks for troubles.
-TROUBLES_EVERY = 10.0
+# Seconds between two looks for troubles, which take some fifty queries: the largest cost of an idle worker.
+TROUBLES_EVERY = 30.0
 # How long the use of a limit is kept after the limit is free again.
 LIMITS_KEPT = timedelta(days=1)
 # Seconds between two purges of it, which read the whole table, and the rows of one purge. An index on the moments would
