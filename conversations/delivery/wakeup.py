@@ -17,7 +17,7 @@ wake = threading.Event()
 # Seconds: how often the listener sees the request to stop, and how soon it reconnects.
 _LISTEN = 1.0
 _RETRY = 2.0
-# So many times, it looks for notifications before it checks its connection. A closed one is noticed at once.
+# How often it looks for notifications between two checks of its connection. A closed one is noticed at once.
 _LOOKS = 10
 
 

@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
     atomic = False
 
     dependencies = [
-        ('conversations', '0009_troubles'),
+        ('conversations', '0012_reconcile'),
     ]
 
     operations = [
