@@ -46,6 +46,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "rest_framework",
+    "smsproxy.metrics",
     "smsproxy.api",
     "smsproxy.simulator",
     "numbers.apps.NumbersConfig",
@@ -53,6 +54,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "smsproxy.metrics.requests.count_api_requests",
     "conversations.clock_guard.refuse_while_clock_is_wrong",
     "smsproxy.middleware.machines_first",
     "django.middleware.security.SecurityMiddleware",
@@ -389,6 +391,9 @@ REST_FRAMEWORK = {
     "UNAUTHENTICATED_USER": None,
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
+
+# The only token that opens /metrics. Empty: API keys open it.
+METRICS_TOKEN = env.token("METRICS_TOKEN", min_length=32)
 
 # Logs -----------------------------------------------------------------------------------------------------------------
 

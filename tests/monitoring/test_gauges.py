@@ -11,9 +11,9 @@ from django.utils import timezone
 from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
-from conversations.insight import metrics
 from conversations.lifecycle.request import NoNumberFree
 from conversations.models import AccountRateLimit, Worker
+from conversations.monitoring import sending
 from conversations.worker.periodic_jobs import run_jobs
 from numbers.models import NumberState, Pool, RealNumber, Shortage, VirtualNumber
 from tests.support.builders import ALICE, BOB, CHARLIE, add_numbers, talk
@@ -209,7 +209,7 @@ def test_a_scrape_without_the_database_is_a_503_without_partial_figures(api, mon
     def fail():
         raise OperationalError("connection to +447700900001 refused")
 
-    monkeypatch.setattr(metrics, "collect_status", fail)
+    monkeypatch.setattr(sending, "collect_status", fail)
 
     answer = api.get(URL)
 
