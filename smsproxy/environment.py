@@ -227,7 +227,7 @@ class Environment:
         value = self.text(name, "")
         if value and (len(value) < min_length or not value.isascii() or not value.isprintable() or " " in value):
             raise ImproperlyConfigured(
-                f"{name}: expected {min_length} or more ASCII characters without spaces, found {len(value)} characters. "
+                f"{name}: expected {min_length} or more ASCII characters without spaces, found {len(value)}. "
                 'Create one: python -c "import secrets; print(secrets.token_urlsafe(32))"'
             )
         return value

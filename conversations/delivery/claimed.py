@@ -21,7 +21,7 @@ from smsproxy.unreadable import note_unreadable
 SELECT_TAKEN = """
     SELECT
         taken.id, taken.client_ref, taken.state, taken.sender_id, taken.recipient_id, taken.segments, taken.attempts,
-        taken.failures, taken.lease_until, taken.created_at,
+        taken.failures, taken.lease_until, taken.created_at, taken.kind,
         sender.id, sender.number, sender.country, sender.rate, sender.state,
         pace.number_id, pace.ready_at, pace.pause_reason, pace.waits_since, pace.failures, pace.last_recipient_id,
         taken.text, recipient.number, participant.released_at IS NOT NULL,
@@ -34,7 +34,7 @@ SELECT_TAKEN = """
 """
 _MESSAGE = (
     "id", "client_ref", "state", "sender_id", "recipient_id", "segments", "attempts", "failures", "lease_until",
-    "created_at",
+    "created_at", "kind",
 )  # fmt: skip
 _SENDER = ("id", "number", "country", "rate", "state")
 _PACE = ("number_id", "ready_at", "pause_reason", "waits_since", "failures", "last_recipient_id")

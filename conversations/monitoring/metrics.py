@@ -1,8 +1,8 @@
 """GET /metrics: the state of the pool and of sending, and what was counted, for Prometheus.
 
 Each request reads the database, so the figures are right whichever process or machine answers. Counters are up to
-`flush.INTERVAL` seconds old. Labels are pools, countries, states, hosts and the closed sets of smsproxy/metrics, never a
-person's number or a virtual number.
+`flush.INTERVAL` seconds old. Labels are pools, countries, states, hosts and the closed sets of smsproxy/metrics, never
+a person's number or a virtual number.
 """
 
 from django.conf import settings

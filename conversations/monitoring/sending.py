@@ -9,6 +9,7 @@ from conversations.insight.collect_status import collect_status
 from conversations.insight.status import MAX_COUNT, Status
 from conversations.insight.troubles import current
 from conversations.insight.troubles.kinds import KINDS
+from conversations.models import NumberRateLimit
 from numbers.models import RealNumber
 
 _SKEW = "Seconds by which the clock of a host is ahead of the database's. Negative: behind. PostgreSQL only."
@@ -21,8 +22,11 @@ class SendingCollector(Collector):
         status = collect_status()
         for name, told, value in _sending(status):
             yield GaugeMetricFamily(f"smsproxy_{name}", told, value=value)
-        opted_out = RealNumber.objects.opted_out().count()
-        yield GaugeMetricFamily("smsproxy_opted_out_people", "People who have opted out with STOP.", value=opted_out)
+        opted_out = RealNumber.objects.opted_out()[:MAX_COUNT].count()
+        about = f"People who have opted out with STOP. Counted up to {MAX_COUNT}."
+        yield GaugeMetricFamily("smsproxy_opted_out_people", about, value=opted_out)
+        paused = NumberRateLimit.objects.paused().count()
+        yield GaugeMetricFamily("smsproxy_numbers_paused", "Virtual numbers that are paused.", value=paused)
         begun = {trouble.kind: trouble.since for trouble in current.note(status)}
         trouble = GaugeMetricFamily(
             "smsproxy_trouble", "1: a trouble of this kind is active, as in status.", labels=["kind", "severity"]

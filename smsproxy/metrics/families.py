@@ -71,6 +71,11 @@ RECEIVED = Counter(
 RELAYED = Counter(
     "smsproxy_messages_relayed", "Messages queued for another participant. In a group, one inbound message is several."
 )
+OPT_OUT_CHANGES = Counter(
+    "smsproxy_opt_out_changes",
+    "Changes of people's opt-out: by STOP or the carrier, and back by START or staff.",
+    to=("opted_out", "receives"),
+)
 SENT = Counter("smsproxy_messages_sent", "Messages that the carrier accepted, by kind.", kind=_KINDS)
 DELIVERED = Counter("smsproxy_messages_delivered", "Messages that reached the phone, by kind.", kind=_KINDS)
 FAILED = Counter(
@@ -99,11 +104,11 @@ API_REQUESTS = Counter(
 CARRIER_CALLS = Counter(
     "smsproxy_carrier_calls",
     "Calls of the carrier's API, by call and result.",
-    call=("send", "search", "buy", "configure", "owned", "cancel", "look_up"),
+    call=("send", "search", "buy", "configure", "owned", "cancel", "look_up", "balance", "sent_between"),
     result=("ok", "refused", "temporary", "sender_fault", "account_fault", "unknown", "failed"),
 )
 
 FAMILIES: tuple[Family, ...] = (
     *(WEBHOOKS, WEBHOOKS_REJECTED, WEBHOOK_ACK, RECEIVED, RELAYED, SENT, DELIVERED, FAILED, TO_CARRIER, TO_PHONE),
-    *(API_REQUESTS, CARRIER_CALLS),
+    *(OPT_OUT_CHANGES, API_REQUESTS, CARRIER_CALLS),
 )

@@ -16,7 +16,9 @@ _MAX_ZEROS = 100
 class Family:
     """A metric and its labels. stored_name: the name of its rows in MetricValue."""
 
-    stored_name: str
+    @property
+    def stored_name(self) -> str:
+        raise NotImplementedError
 
     def __init__(self, name: str, about: str, **labels: Values) -> None:
         self.name, self.about, self.labels = name, about, labels
