@@ -244,7 +244,7 @@ class OutboundMessage(EncryptedRow, StateMachine):
     def transition(
         self, to: str, *, reason: str, actor: str = "", failure: FailureReason | None = None, **changes: Any
     ) -> Self:
-        """Change the state as every state machine does, and count the change. failure: who is at fault, if it failed."""
+        """Change the state as every state machine does, and count it. failure: who is at fault, if it failed."""
         before = self.state
         super().transition(to, reason=reason, actor=actor, **changes)
         count_change(before, to, kind=self.kind, recipient_id=self.recipient_id, failure=failure)

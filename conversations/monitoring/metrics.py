@@ -28,7 +28,7 @@ class ScraperAuthentication(BaseAuthentication):
 
     def authenticate(self, request: Request) -> tuple[object, object]:
         if not settings.METRICS_TOKEN:
-            return ApiKeyAuthentication().authenticate(request)
+            return self._by_api_key(request)
         scheme, _, token = get_authorization_header(request).decode("latin-1").partition(" ")
         if scheme.lower() != "bearer" or not constant_time_compare(token.strip(), settings.METRICS_TOKEN):
             raise AuthenticationFailed(
@@ -36,6 +36,15 @@ class ScraperAuthentication(BaseAuthentication):
                 "Where it is set, an API key does not open /metrics."
             )
         return "scraper", "scraper"
+
+    def _by_api_key(self, request: Request) -> tuple[object, object]:
+        try:
+            return ApiKeyAuthentication().authenticate(request)
+        except AuthenticationFailed:
+            raise AuthenticationFailed(
+                "Set METRICS_TOKEN, and send «Authorization: Bearer <token>». While it is not set, an API key opens "
+                "/metrics."
+            ) from None
 
     def authenticate_header(self, request: Request) -> str:
         return "Bearer"

@@ -74,7 +74,7 @@ class Histogram(Family):
     @cached_property
     def bounds(self) -> tuple[str, ...]:
         """The upper bound of each bucket, as Prometheus writes it in the label `le`."""
-        return (*(f"{bound:g}" for bound in self.buckets), "+Inf")
+        return (*(repr(float(bound)) for bound in self.buckets), "+Inf")
 
     @property
     def stored_name(self) -> str:

@@ -18,30 +18,9 @@ from conversations.worker.periodic_jobs import run_jobs
 from numbers.models import NumberState, Pool, RealNumber, Shortage, VirtualNumber
 from tests.support.builders import ALICE, BOB, CHARLIE, add_numbers, talk
 from tests.support.outbox import later, queue
-
-URL = "/metrics"
+from tests.support.scraping import URL, of
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def scrape(api):
-    """Return a function that scrapes and returns each figure by name and labels."""
-
-    def scrape():
-        answer = api.get(URL)
-        assert answer.status_code == 200
-        families = list(text_string_to_metric_families(answer.content.decode()))
-        samples = [sample for family in families for sample in family.samples]
-        found = {(sample.name, *sorted(sample.labels.items())): sample.value for sample in samples}
-        assert len(found) == len(samples)
-        return found
-
-    return scrape
-
-
-def of(name, **labels):
-    return (f"smsproxy_{name}", *sorted(labels.items()))
 
 
 def test_an_empty_deployment_has_no_trouble(scrape):
