@@ -23,8 +23,8 @@ class SendingCollector(Collector):
         for name, told, value in _sending(status):
             yield GaugeMetricFamily(f"smsproxy_{name}", told, value=value)
         opted_out = RealNumber.objects.opted_out()[:MAX_COUNT].count()
-        about = f"People who have opted out with STOP. Counted up to {MAX_COUNT}."
-        yield GaugeMetricFamily("smsproxy_opted_out_people", about, value=opted_out)
+        told = f"People who have opted out with STOP. Counted up to {MAX_COUNT}."
+        yield GaugeMetricFamily("smsproxy_opted_out_people", told, value=opted_out)
         paused = NumberRateLimit.objects.paused().count()
         yield GaugeMetricFamily("smsproxy_numbers_paused", "Virtual numbers that are paused.", value=paused)
         begun = {trouble.kind: trouble.since for trouble in current.note(status)}

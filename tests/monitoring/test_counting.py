@@ -4,7 +4,7 @@ import os
 import threading
 
 import pytest
-from django.db import OperationalError, connection, transaction
+from django.db import OperationalError, connection, connections, transaction
 from django.test.utils import CaptureQueriesContext
 
 from conversations.models import InboundOutcome, MessageKind
@@ -186,7 +186,7 @@ def test_the_thread_starts_with_the_first_count_and_sleeps_while_there_is_none(m
 
 
 def test_an_exiting_process_writes_its_counts(monkeypatch):
-    monkeypatch.setattr(flush.connections, "close_all", lambda: None)  # Keep the test's own connection open.
+    monkeypatch.setattr(connections, "close_all", lambda: None)  # Keep the test's own connection open.
     count(RELAYED)
 
     flusher._write_at_exit()
