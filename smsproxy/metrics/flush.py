@@ -31,7 +31,7 @@ _ADD = """
 
 
 class Flusher:
-    """A thread that writes what `take` returns. It starts with the first count and sleeps while there is none.
+    """A thread that writes what `take` returns. It starts with the first count and sleeps until the next.
 
     put_back: adds counts that could not be written to those of the next try.
     """
