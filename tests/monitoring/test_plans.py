@@ -42,7 +42,8 @@ def test_a_scrape_scans_no_table_that_grows_with_the_traffic(api):
 
     assert len(reads) > 15
     assert {model._meta.db_table for model in apps.get_models()} > SMALL
-    assert [node for node in nodes if reads_all_of_a_large_table(node, indexes)] == []
+    found = [node for node in nodes if reads_all_of_a_large_table(node, indexes)]
+    assert [(node["Node Type"], node.get("Index Name"), node.get("Relation Name")) for node in found] == []
 
 
 def reads_all_of_a_large_table(node, indexes):
@@ -54,4 +55,6 @@ def reads_all_of_a_large_table(node, indexes):
 def nodes_of(plan):
     yield plan
     for each in plan.get("Plans", ()):
+        if plan["Node Type"] == "Limit" and "Filter" not in each and "Plans" not in each:
+            continue  # It stops after the first rows.
         yield from nodes_of(each)
