@@ -5,29 +5,29 @@ part only rises in rank, and the first final status stays.
 """
 
 import logging
-from datetime import timedelta
 from decimal import Decimal
 from functools import partial
 
 from django.db import IntegrityError, transaction
-from django.db.models import DurationField, ExpressionWrapper, OuterRef, Subquery
 
 from conversations.delivery import undelivered_notice
 from conversations.delivery.opt_out import opt_out_by_carrier
-from conversations.models import DeliveryReceipt, MessageEvent, OutboundMessage, OutboundPart, OutboundState
+from conversations.models import DeliveryReceipt, OutboundMessage, OutboundPart, OutboundState
 from conversations.models.receipt import DeliveryReceiptQuerySet
 from smsproxy.carriers import get_carrier
 from smsproxy.carriers.base import Receipt, ReceiptStatus
-from smsproxy.database.clock import DatabaseNow
+from smsproxy.database import prepared
+from smsproxy.database.clock import DatabaseNow, from_stored
 from smsproxy.metrics.counting import observe
 from smsproxy.metrics.families import TO_PHONE
 
 log = logging.getLogger(__name__)
 
-_ACCEPTED = MessageEvent.objects.filter(message=OuterRef("pk"), new_state=OutboundState.SENT).order_by("-pk")
-_SINCE_SENT = ExpressionWrapper(
-    DatabaseNow() - Subquery(_ACCEPTED.values("created_at")[:1]), output_field=DurationField()
-)
+# The ORM form costs half a millisecond more CPU per receipt.
+_SENT_AT = """
+    SELECT created_at, statement_timestamp() FROM conversations_messageevent
+    WHERE message_id = %(message)s AND new_state = 'sent' ORDER BY id DESC LIMIT 1
+"""
 
 
 def receive_receipt(receipt: Receipt) -> bool:
@@ -104,11 +104,14 @@ def update_state_from_parts(message: OutboundMessage) -> None:
 
 def _observe_delivered(message: OutboundMessage, before: str) -> None:
     """Count the time from the carrier's acceptance to the receipt, at the commit. Nothing, if it is not known."""
-    since = getattr(message, "since_sent", None)
+    seconds = []
     if before == OutboundState.SENDING:
-        since = timedelta(0)  # The receipt was faster than our own record.
-    if since is not None:
-        transaction.on_commit(partial(observe, TO_PHONE, since.total_seconds()))
+        seconds = [0.0]  # The receipt was faster than our own record.
+    elif before == OutboundState.SENT:
+        times = prepared.fetch_all(_SENT_AT, {"message": message.pk})
+        seconds = [(from_stored(now) - from_stored(sent_at)).total_seconds() for sent_at, now in times]
+    for each in seconds:
+        transaction.on_commit(partial(observe, TO_PHONE, each))
 
 
 def _match(row: DeliveryReceipt) -> None:
@@ -118,7 +121,7 @@ def _match(row: DeliveryReceipt) -> None:
 
 def _find(row: DeliveryReceipt) -> OutboundMessage | None:
     """Return the message of the receipt, locked. Find it by our client-ref, or by the carrier's id of a part."""
-    locked = OutboundMessage.objects.select_for_update(no_key=True).defer("text").annotate(since_sent=_SINCE_SENT)
+    locked = OutboundMessage.objects.select_for_update(no_key=True).defer("text")
     if row.client_ref:
         found = locked.filter(client_ref=row.client_ref.partition(".")[0]).first()
         if found is not None:
