@@ -11,12 +11,14 @@ from tests.support.scraping import URL
 
 pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
 
-# As many rows as there are virtual numbers, pools and countries, workers, hosts, series of metrics, or active troubles.
+# As many rows as there are virtual numbers, pools and countries, workers, hosts, endpoints, series of metrics, or active
+# troubles.
 SMALL = {
     *("numbers_virtualnumber", "numbers_pool", "numbers_topup", "numbers_shortagecount"),
     *("conversations_numberratelimit", "conversations_accountratelimit", "conversations_worker"),
     *("conversations_hostclock", "conversations_unreadablerow", "conversations_troubleepisode"),
-    *("metrics_metricvalue", "api_apikey"),
+    *("conversations_webhookwatch", "conversations_rejectedwebhook", "conversations_sitecertificate"),
+    *("numbers_poollevel", "metrics_metricvalue", "api_apikey"),
 }
 
 
