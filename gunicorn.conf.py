@@ -25,6 +25,12 @@ def on_starting(server: Any) -> None:
         _refuse_used_ports(server.cfg.address)
 
 
+def post_worker_init(worker: Any) -> None:
+    from smsproxy import tracing  # Settings are read in the workers only.
+
+    tracing.start()
+
+
 def _refuse_bad_settings() -> None:
     """Exit with the plain error. Otherwise every worker would log a traceback.
 
@@ -51,8 +57,10 @@ def _refuse_used_ports(addresses: list[Any]) -> None:
                     sys.exit(f"{address[0]} port {address[1]} cannot be used: {error.strerror}.")
 
 
-# For --access-logfile: the path without the query, which may hold numbers and texts.
-access_log_format = '%(h)s %(t)s "%(m)s %(U)s" %(s)s %(b)s'
+# In the format of LOG_FORMAT, without phone numbers.
+logger_class = "smsproxy.logs.gunicorn_logger.RedactingLogger"
+# For --access-logfile: the path without the query, which may hold numbers and texts. At the end, the request's id.
+access_log_format = '%(h)s %(t)s "%(m)s %(U)s" %(s)s %(b)s %({x-request-id}o)s'
 
 # Log lines of gunicorn that quote a request, or an error whose text or traceback may quote one.
 _ABOUT_A_REQUEST = ("Invalid request", "Error handling", "Socket error processing request", "Error parsing")

@@ -18,9 +18,11 @@ def main() -> None:
     from django.core.management import execute_from_command_line
     from django.db import OperationalError, ProgrammingError
 
+    from smsproxy.logs.setup import log_uncaught_errors
     from smsproxy.start import read_settings
 
     read_settings()
+    log_uncaught_errors()
     try:
         execute_from_command_line(sys.argv)
     except (OperationalError, ProgrammingError) as error:

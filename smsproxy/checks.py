@@ -15,6 +15,8 @@ from django.db import connection
 from django.http.request import validate_host
 from django.utils import timezone
 
+from smsproxy import tracing
+
 # `manage.py check --tag smsproxy` runs these alone.
 TAG = "smsproxy"
 SQLITE_NEEDED = (3, 35)
@@ -132,6 +134,19 @@ def unsigned_webhooks(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[
             "Webhooks are not signed: anyone who finds their URL can post messages.",
             hint="Ask Vonage's support to sign them, set VONAGE_SIGNATURE_SECRET, and remove ALLOW_UNSIGNED_WEBHOOKS.",
             id="smsproxy.W002",
+        )
+    ]
+
+
+@register(TAG)
+def opentelemetry(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    if not settings.OTEL_EXPORTER_OTLP_ENDPOINT or tracing.is_installed():
+        return []
+    return [
+        Warning(
+            tracing.MISSING,
+            hint="Run `pip install -r requirements-otel.txt`, or remove the setting.",
+            id="smsproxy.W005",
         )
     ]
 

@@ -1,5 +1,6 @@
 """Read settings from the environment. An error names the variable, what was expected and what was found."""
 
+import os
 import re
 from collections.abc import Callable
 from decimal import Decimal
@@ -42,6 +43,25 @@ REMOVED: Final = {
     "UNDELIVERED_NOTICE_EVERY": "NOTICES_PER_NUMBER_HOUR",
     "UNDELIVERED_NOTICE_INTERVAL_SECONDS": "NOTICES_PER_NUMBER_HOUR",
 }
+
+
+def env_file() -> Path:
+    """Return the path of .env, or of the file that ENV_FILE names: the demo and the tests use another one."""
+    return Path(os.environ.get("ENV_FILE", Path(__file__).resolve().parent.parent / ".env"))
+
+
+def peek(name: str) -> str:
+    """Return a variable of the environment or the file, or "". The environment of this process stays as it is.
+
+    gunicorn's main process must not take over the file, because its later children read the file again.
+    """
+
+    class Copy(environ.Env):  # type: ignore[misc]  # django-environ has no types.
+        ENVIRON = dict(os.environ)
+
+    if env_file().is_file():
+        Copy.read_env(str(env_file()), overwrite=False)
+    return str(Copy.ENVIRON.get(name, "")).strip()
 
 
 class Environment:

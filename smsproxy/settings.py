@@ -6,19 +6,17 @@ useful, it is a system check instead (checks.py). All durations are in seconds.
 
 import hashlib
 import hmac
-import os
 from pathlib import Path
 from urllib.parse import quote
 
 from django.core.exceptions import ImproperlyConfigured
 
 from smsproxy.crypto import is_fernet_key
-from smsproxy.environment import Environment
+from smsproxy.environment import Environment, env_file
 from smsproxy.logs import logging_settings
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-# The demo and the tests use another file than .env.
-env = Environment(Path(os.environ.get("ENV_FILE", BASE_DIR / ".env")))
+env = Environment(env_file())
 
 # Django ---------------------------------------------------------------------------------------------------------------
 
@@ -54,6 +52,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "smsproxy.logs.request_id.request_id_middleware",
     "smsproxy.metrics.requests.count_api_requests",
     "conversations.clock_guard.refuse_while_clock_is_wrong",
     "smsproxy.middleware.machines_first",
@@ -200,7 +199,6 @@ if CARRIER == "vonage" and not VONAGE_SIGNATURE_SECRETS and not ALLOW_UNSIGNED_W
 
 # The service that checks real numbers: only offline, or one of Vonage's two services.
 LOOKUP = env.choice("LOOKUP", ["offline", "number_insight", "identity_insights"], default="offline")
-# How long a lookup result is reused.
 LOOKUP_MAX_AGE_SECONDS = env.seconds("LOOKUP_MAX_AGE_SECONDS", default=90 * 24 * 3600)
 
 # The pool -------------------------------------------------------------------------------------------------------------
@@ -359,10 +357,12 @@ env.require(
 )
 # The cool-down of a pool is also longer than this.
 MIN_COOL_DOWN_SECONDS = max(MESSAGE_MAX_AGE_SECONDS + SEND_LEASE_SECONDS, WEBHOOK_MAX_AGE_SECONDS)
-# How long a message of unknown outcome waits for a receipt, and with it all later messages to the same person. Then it
-# is held for staff and the later ones are sent, or it is sent again.
+# How long a message of unknown outcome, and all later ones to the same person, wait for a receipt. Then it is held for
+# staff and the later ones are sent, or it is sent again. RECONCILE=reports also searches the carrier's paid records.
 UNKNOWN_OUTCOME_TIMEOUT_SECONDS = env.seconds("UNKNOWN_OUTCOME_TIMEOUT_SECONDS", default=60, at_least=1)
 UNKNOWN_OUTCOME_POLICY = env.choice("UNKNOWN_OUTCOME_POLICY", ["hold", "resend"], default="hold")
+RECONCILE = env.choice("RECONCILE", ["off", "reports"], default="off")
+RECONCILE_REQUESTS_PER_HOUR = env.number("RECONCILE_REQUESTS_PER_HOUR", default=60, at_least=1)
 
 # Retention ------------------------------------------------------------------------------------------------------------
 
@@ -389,12 +389,12 @@ REST_FRAMEWORK = {
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
 
-# The only token that opens /metrics. Empty: API keys open it.
-METRICS_TOKEN = env.token("METRICS_TOKEN", min_length=32)
+# Logs, traces and metrics ---------------------------------------------------------------------------------------------
 
-# Logs -----------------------------------------------------------------------------------------------------------------
-
-LOGGING = logging_settings(level=env.choice("LOG_LEVEL", ["DEBUG", "INFO", "WARNING"], default="INFO"))
+LOG_LEVEL = env.choice("LOG_LEVEL", ["DEBUG", "INFO", "WARNING"], default="INFO")
+LOGGING = logging_settings(level=LOG_LEVEL, style=env.choice("LOG_FORMAT", ["text", "json"], default="text"))
+OTEL_EXPORTER_OTLP_ENDPOINT = env.text("OTEL_EXPORTER_OTLP_ENDPOINT", "")
+METRICS_TOKEN = env.token("METRICS_TOKEN", min_length=32)  # Empty: API keys open /metrics.
 
 # At the end, when every setting was read.
 env.raise_errors()

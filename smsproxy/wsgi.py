@@ -11,6 +11,7 @@ from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 
 from smsproxy.carriers import get_carrier
+from smsproxy.logs.setup import log_uncaught_errors
 
 WSGIApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -47,6 +48,7 @@ def _read(stream: Any, most: int) -> tuple[bytes, bool]:
     return body, True
 
 
+log_uncaught_errors()
 application = with_chunked_bodies(get_wsgi_application())
 # Every webhook needs it: load it before the first request.
 get_carrier()

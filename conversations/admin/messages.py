@@ -109,6 +109,20 @@ class ReceiptInline(ReadOnlyInline):
     fields = ["received_at", "carrier_message_id", "status", "error_code", "network"]
 
 
+NOT_SEEN = "not seen by the carrier"
+
+
+class CarrierRecordsFilter(admin.SimpleListFilter):
+    title = "carrier's records"
+    parameter_name = "carrier_records"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("not_seen", NOT_SEEN)]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        return queryset.not_seen() if self.value() == "not_seen" else queryset
+
+
 @admin.register(OutboundMessage)
 class OutboundMessageAdmin(MessageAdmin):
     list_display = [
@@ -121,13 +135,19 @@ class OutboundMessageAdmin(MessageAdmin):
         "attempts",
         "error_code",
         "due_at",
+        "carrier_records",
     ]
-    list_filter = ["state", "kind", "created_at", "sender__country"]
+    list_filter = ["state", CarrierRecordsFilter, "kind", "created_at", "sender__country"]
     list_select_related = ["sender", "recipient"]
     date_hierarchy = "created_at"
     search_fields = ["client_ref", "parts__carrier_message_id", "sender__number", "conversation__reference"]
     inlines = [OutboundPartInline, ReceiptInline, MessageEventInline]
     actions = ["resend", "drop"]
+    readonly_fields = ["carrier_records"]
+
+    @admin.display(description="carrier's records")
+    def carrier_records(self, message: OutboundMessage) -> str:
+        return NOT_SEEN if message.is_not_seen else "-"
 
     @admin.action(description="Send again (it may arrive twice)", permissions=["change_state"])
     def resend(self, request: HttpRequest, queryset: "QuerySet[OutboundMessage]") -> None:

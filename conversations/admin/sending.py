@@ -4,7 +4,15 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from conversations.models import AccountEvent, AccountRateLimit, HostClock, NumberRateLimit, TroubleEpisode, Worker
+from conversations.models import (
+    AccountEvent,
+    AccountRateLimit,
+    HostClock,
+    NumberRateLimit,
+    RecordSearch,
+    TroubleEpisode,
+    Worker,
+)
 from smsproxy.database.clock import database_now
 from smsproxy.staff.admin import ReadOnlyAdmin, ReadOnlyInline
 from smsproxy.states import StaleState
@@ -100,3 +108,8 @@ class TroubleEpisodeAdmin(ReadOnlyAdmin):
     list_display = ["kind", "sentence", "began_at", "ended_at"]
     list_filter = ["kind", ("ended_at", admin.EmptyFieldListFilter)]
     date_hierarchy = "began_at"
+
+
+@admin.register(RecordSearch)
+class RecordSearchAdmin(ReadOnlyAdmin):
+    list_display = ["__str__", "failing_since", "failures", "retry_at", "hour_began_at", "requests"]

@@ -13,6 +13,7 @@ from django.db.models.expressions import RawSQL
 
 from conversations.delivery import undelivered_notice
 from conversations.delivery.opt_out import opt_out_by_carrier
+from conversations.delivery.steps import log_receipt
 from conversations.models import DeliveryReceipt, OutboundMessage, OutboundPart, OutboundState
 from conversations.models.receipt import DeliveryReceiptQuerySet
 from smsproxy.carriers import get_carrier
@@ -53,8 +54,10 @@ def receive_receipt(receipt: Receipt) -> bool:
             carrier_message_id=row.carrier_message_id, status=row.status, error_code=row.error_code
         )
         if known.exists():
+            log.info("delivery receipt: repeated, no effect", extra={"carrier_message_id": row.carrier_message_id})
             return False
         raise
+    log_receipt(row)
     return True
 
 
@@ -70,6 +73,7 @@ def match_late_receipts(receipts: DeliveryReceiptQuerySet) -> int:
             _match(row)
             row.save(update_fields=["message", "virtual_number"])
             _apply(row)
+        log_receipt(row)
     return len(late)
 
 
@@ -94,10 +98,10 @@ def update_part(
     part.save(update_fields=["status", "error_code", "price"])
 
 
-def update_state_from_parts(message: OutboundMessage) -> None:
+def update_state_from_parts(message: OutboundMessage, reason: str = "delivery receipt") -> None:
     """Derive the message's state from its parts, and notify its author of a loss. The caller has locked the row."""
     before = message.state
-    message.update_from_parts()
+    message.update_from_parts(reason)
     if message.state == OutboundState.DELIVERED != before:
         _observe_delivered(message, before)
     if message.state != before and before != OutboundState.FAILED:  # The author was notified of the failure.
@@ -114,6 +118,18 @@ def _observe_delivered(message: OutboundMessage, before: str) -> None:
     else:
         return
     transaction.on_commit(partial(observe, TO_PHONE, seconds))
+
+
+def opt_out_by_code(message: OutboundMessage, status: ReceiptStatus, error_code: str) -> None:
+    """Opt out the recipient if the carrier says so with this code."""
+    if status == ReceiptStatus.UNDELIVERED and error_code in get_carrier().opted_out_codes:
+        opt_out_by_carrier(message, error_code)
+
+
+def attempt_of(carrier_ref: str) -> int:
+    """Return the attempt that this reference names, see `OutboundMessage.carrier_ref`."""
+    attempt = carrier_ref.partition(".")[2]
+    return int(attempt) if attempt.isdecimal() and len(attempt) < 7 else 1
 
 
 def _match(row: DeliveryReceipt) -> None:
@@ -137,14 +153,7 @@ def _apply(row: DeliveryReceipt) -> None:
     message = row.message
     if message is None:
         return
-    attempt = row.client_ref.partition(".")[2]
-    update_part(
-        message,
-        int(attempt) if attempt.isdecimal() and len(attempt) < 7 else 1,
-        row.carrier_message_id,
-        ReceiptStatus(row.status),
-        row.error_code,
-    )
+    status = ReceiptStatus(row.status)
+    update_part(message, attempt_of(row.client_ref), row.carrier_message_id, status, row.error_code)
     update_state_from_parts(message)
-    if row.status == ReceiptStatus.UNDELIVERED and row.error_code in get_carrier().opted_out_codes:
-        opt_out_by_carrier(message, row.error_code)
+    opt_out_by_code(message, status, row.error_code)

@@ -21,6 +21,7 @@ from conversations.delivery.claimed import Claimed
 from conversations.delivery.heartbeat import Heartbeat
 from conversations.delivery.result import Result
 from conversations.delivery.results import record_all
+from conversations.delivery.steps import log_attempt
 from conversations.models import AccountRateLimit
 from smsproxy.carriers import get_carrier
 from smsproxy.carriers.base import (
@@ -33,6 +34,7 @@ from smsproxy.carriers.base import (
     TemporaryFailure,
 )
 from smsproxy.crypto import UnreadableValue
+from smsproxy.logs.fields import bound
 
 log = logging.getLogger(__name__)
 
@@ -156,13 +158,16 @@ class Relay:
 
     def _send(self, claimed: Claimed) -> None:
         """Call the carrier and pass its answer to the loop, whatever happens."""
-        text = self._precheck(claimed) or self._read(claimed)
-        if isinstance(text, CarrierError):
-            result = Result(claimed, text, is_ours=True)
-        else:
-            result = Result(claimed, self._call_carrier(claimed, text))
+        began = time.monotonic()
+        with bound(**claimed.log_fields):
+            text = self._precheck(claimed) or self._read(claimed)
+            if isinstance(text, CarrierError):
+                result = Result(claimed, text, is_ours=True)
+            else:
+                result = Result(claimed, self._call_carrier(claimed, text))
         self._results.put(result)
         wakeup.wake.set()
+        log_attempt(result, seconds=time.monotonic() - began)
 
     def _call_carrier(self, claimed: Claimed, text: OutgoingText) -> SendReply | CarrierError:
         try:
@@ -171,7 +176,7 @@ class Relay:
             return error
         except Exception as error:  # noqa: BLE001
             # A bug of ours, perhaps after the message was sent. The exception's text may hold numbers: do not log it.
-            log.error("sending message %s failed: %s", claimed.message.pk, type(error).__name__)  # noqa: TRY400
+            log.error("sending a message failed: %s", type(error).__name__)  # noqa: TRY400
             return OutcomeUnknown(f"an unexpected {type(error).__name__}")
 
     def _precheck(self, claimed: Claimed) -> CarrierError | None:
@@ -198,7 +203,7 @@ class Relay:
             is_last = claimed.message.failures + 1 >= UNREADABLE_TRIES
             return (PermanentFailure if is_last else TemporaryFailure)("no key of ENCRYPTION_KEYS can decrypt it")
         except Exception as error:  # noqa: BLE001
-            log.error("message %s cannot be read: %s", claimed.message.pk, type(error).__name__)  # noqa: TRY400
+            log.error("a message cannot be read: %s", type(error).__name__)  # noqa: TRY400
             return TemporaryFailure(f"it cannot be read ({type(error).__name__})")
 
     def _record_results(self) -> int:
@@ -229,8 +234,8 @@ class Relay:
             if _is_of_database(error) and not isinstance(error, (DataError, IntegrityError)):
                 raise
             # A result that cannot be recorded must not stop the others. Its lease expires: it becomes `unknown`.
-            pks = ", ".join(str(result.message.pk) for result in results)
-            log.error("the result of message %s cannot be recorded: %s", pks, type(error).__name__)  # noqa: TRY400
+            refs = [result.message.client_ref for result in results]
+            log.error("a result cannot be recorded: %s", type(error).__name__, extra={"message_refs": refs})  # noqa: TRY400
             return False
 
 

@@ -10,6 +10,7 @@ from decimal import Decimal
 from django.db.models import Case, Count, F, IntegerField, Min, OuterRef, Q, QuerySet, Subquery, Sum, Value, When
 from django.db.models.functions import Coalesce
 
+from conversations.delivery.reconcile import reconcile_trouble
 from conversations.insight import collect_traffic
 from conversations.insight.status import (
     MAX_COUNT,
@@ -34,6 +35,7 @@ from conversations.models import (
     WebhookWatch,
     Worker,
 )
+from conversations.models.record_search import SEARCH_AFTER
 from conversations.models.worker import PURGE_AFTER
 from numbers.models import NumberEvent, NumberState, Shortage, TopUp, VirtualNumber
 from numbers.models.pool import pool_name
@@ -74,6 +76,7 @@ def collect_status() -> Status:
         failed_confirmations=collect_traffic.failed_confirmations(now),
         low_pools=collect_traffic.low_pools(),
         certificate=collect_traffic.certificate(now),
+        reconcile_trouble=reconcile_trouble(),
     )
 
 
@@ -113,13 +116,18 @@ def _texts(now: datetime) -> QueueCounts:
         )
     )
     unknown = _in_state(OutboundState.UNKNOWN).order_by("due_at")
+    undecided = (
+        OutboundMessage.objects.awaiting_decision(now)
+        .order_by("due_at")[:MAX_COUNT]
+        .aggregate(undecided=Count("pk"), not_seen=Count("pk", filter=Q(searches__gte=len(SEARCH_AFTER))))
+    )
     return QueueCounts(
         **queued,
         ready=queued["queued"] - queued["behind_their_rate"] - queued["behind_a_wait"] - queued["backing_off"],
         oldest_queued_at=_oldest_queued_at(),
         in_flight=_in_state(OutboundState.SENDING).order_by("lease_until")[:MAX_COUNT].count(),
         unknown=unknown[:MAX_COUNT].count(),
-        undecided=OutboundMessage.objects.awaiting_decision(now).order_by("due_at")[:MAX_COUNT].count(),
+        **undecided,
     )
 
 

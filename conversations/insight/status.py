@@ -51,7 +51,8 @@ class Budget:
 class QueueCounts:
     """Counts of unsent messages, each up to MAX_COUNT. A queued message is ready or waits for one of three reasons.
 
-    undecided: messages of unknown outcome that need a decision by staff.
+    undecided: messages of unknown outcome that need a decision by staff. not_seen: of those, the ones that searches in
+    the carrier's records did not find.
     """
 
     queued: int
@@ -63,6 +64,7 @@ class QueueCounts:
     in_flight: int
     unknown: int
     undecided: int
+    not_seen: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,6 +191,7 @@ class Status:
     has_messages: a message was ever queued. version: of this process. migrations: how the database and this process's
     code differ, "" if they fit. old_secret_at: when a webhook was last signed with an old secret. certificate: what is
     wrong with that of PUBLIC_URL, "" if nothing is. failed_confirmations: of the last day, up to MAX_COUNT.
+    reconcile_trouble: why the carrier's records cannot be searched, "" if they can.
     """
 
     at: datetime
@@ -214,6 +217,7 @@ class Status:
     failed_confirmations: int
     low_pools: Sequence[LowPool]
     certificate: str
+    reconcile_trouble: str = ""
 
 
 def format_count(count: int) -> str:

@@ -13,6 +13,7 @@ from enum import Enum
 
 from django.db import DataError
 
+from conversations.delivery.steps import log_received, log_repeated
 from conversations.intake.read_arrival import InboundContext
 from conversations.models.limit_usage import add_to_usage
 from conversations.models.outbound import new_client_ref
@@ -82,7 +83,7 @@ _RELAY = f"""
     )
     SELECT
         (SELECT count(*) FROM conversation),
-        (SELECT count(*) FROM inbound),
+        (SELECT id FROM inbound),
         (SELECT count(*) FROM inbound) = 0
         AND EXISTS (SELECT 1 FROM conversations_inboundmessage WHERE carrier_message_id = %(carrier_message_id)s),
         1 / CASE WHEN (SELECT count(*) FROM charged) = 2 * (SELECT count(*) FROM inbound) THEN 1 ELSE 0 END
@@ -113,6 +114,7 @@ def write_relayed(text: InboundText, context: InboundContext) -> RelayResult:
     if author is None:
         raise ValueError("expected an author, found none")
     token = encrypt(text.text)
+    client_refs = [new_client_ref() for _ in context.recipients]
     of_conversation, of_person = (
         charge.seconds for charge in message_charges(author.real_number_id, author.conversation.pk)
     )
@@ -133,19 +135,30 @@ def write_relayed(text: InboundText, context: InboundContext) -> RelayResult:
         "sent_at": text.sent_at,
         "relayed_text": token if context.relayed_text == text.text else encrypt(context.relayed_text),
         "segments": context.segments,
-        "client_refs": _array(new_client_ref() for _ in context.recipients),
+        "client_refs": _array(client_refs),
         "others": _array(other.pk for other in context.recipients),
         "senders": _array(other.proxy_number_id for other in context.recipients),
         "recipients": _array(other.real_number_id for other in context.recipients),
         "entry": str(context.entry),
     }
     try:
-        [(is_live, is_new, is_repeated, _)] = prepared.execute(_RELAY, parameters)
+        [(is_live, inbound_id, is_repeated, _)] = prepared.execute(_RELAY, parameters)
     except DataError:
         return RelayResult.CONFLICT
-    if is_live and is_new:
+    if is_live and inbound_id:
+        log_received(
+            inbound_id=inbound_id,
+            outcome="relayed",
+            carrier_message_id=text.carrier_message_id,
+            conversation_id=author.conversation.pk,
+            conversation=author.conversation,
+            message_refs=client_refs,
+        )
         return RelayResult.DONE
-    return RelayResult.DUPLICATE if is_live and is_repeated else RelayResult.CONFLICT
+    if is_live and is_repeated:
+        log_repeated(text.carrier_message_id)
+        return RelayResult.DUPLICATE
+    return RelayResult.CONFLICT
 
 
 def _array(values: Iterable[object]) -> str:

@@ -8,6 +8,7 @@ is processed without its missing parts. A part that comes later begins a new lon
 import logging
 from collections.abc import Collection
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import groupby
 
 from django.conf import settings
@@ -15,6 +16,7 @@ from django.db import IntegrityError, InterfaceError, InternalError, Operational
 from django.db.models import F, Q, Value
 from django.db.models.functions import Greatest
 
+from conversations.delivery.steps import log_inbound, log_repeated
 from conversations.intake import receive
 from conversations.intake.read_arrival import read_arrival
 from conversations.models import InboundMessage, InboundOutcome, LongMessage
@@ -56,7 +58,10 @@ def take_in(text: InboundText, *, raw: str = "") -> None:
             part.long_message = long_message
         if not InboundMessage.objects.record(part):
             transaction.set_rollback(True)  # A repeated part neither begins nor ends a long message.
-        elif part.outcome == InboundOutcome.PART and long_message.received_parts().count() == long_message.parts:
+            log_repeated(part.carrier_message_id)
+            return
+        transaction.on_commit(partial(log_inbound, part))
+        if part.outcome == InboundOutcome.PART and long_message.received_parts().count() == long_message.parts:
             _close_if_readable(long_message)  # Otherwise the periodic job tries again.
 
 

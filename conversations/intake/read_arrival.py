@@ -45,7 +45,7 @@ _READ = """
         sender.id, sender.opted_out_at,
         proxy.id, proxy.number, proxy.can_sms, proxy.is_rented,
         conversation.id, conversation.state, conversation.expires_at, conversation.idle_ttl, conversation.idle_at,
-        conversation.late_messages, conversation.route_version, conversation.held_at,
+        conversation.late_messages, conversation.route_version, conversation.held_at, conversation.public_id,
         CASE WHEN author.id = member.id THEN (
             SELECT recent FROM conversations_limitusage WHERE scope = 'conversation' AND subject_id = conversation.id
         ) END,
@@ -69,7 +69,9 @@ _READ = """
 _FLAGS = ("is_loop", "has_blocks")
 _PERSON = ("id", "opted_out_at")
 _NUMBER = ("id", "number", "can_sms", "is_rented")
-_CONVERSATION = ("id", "state", "expires_at", "idle_ttl", "idle_at", "late_messages", "route_version", "held_at")
+_CONVERSATION = (
+    "id", "state", "expires_at", "idle_ttl", "idle_at", "late_messages", "route_version", "held_at", "public_id",
+)  # fmt: skip
 _PARTICIPANT = (
     "id",
     "position",

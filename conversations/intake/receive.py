@@ -5,11 +5,13 @@ conversations/webhooks/views.py calls `receive`. For a part of a long message it
 """
 
 from datetime import datetime
+from functools import partial
 
 from django.conf import settings
 from django.db import transaction
 
 from conversations.delivery.outbox import queue_answer, queue_notice_once, queue_relay
+from conversations.delivery.steps import log_inbound, log_repeated
 from conversations.delivery.wakeup import wake_workers
 from conversations.intake import fast_path
 from conversations.intake.gates import decide
@@ -108,16 +110,17 @@ def _stored_sender(text: InboundText, context: InboundContext) -> RealNumber | N
 def _write(message: InboundMessage, context: InboundContext) -> bool:
     """Store the message and what follows from its outcome. Return False if it is stored already."""
     if not InboundMessage.objects.record(message):
+        transaction.on_commit(partial(log_repeated, message.carrier_message_id))
         return False
     if message.outcome == InboundOutcome.RELAYED and (outcome := _accept(context)) != InboundOutcome.RELAYED:
         message.outcome = outcome
         message.save(update_fields=["outcome"])
     author = context.author
+    refs: list[str] = []
     match message.outcome:
         case InboundOutcome.RELAYED if author:
             author.conversation.touch(context.now)
-            for other in context.recipients:
-                queue_relay(message, other, context.relayed_text)
+            refs = [queue_relay(message, other, context.relayed_text).client_ref for other in context.recipients]
             loop_breaker.remember(author.conversation_id, context.entry)
         case InboundOutcome.HELD if author and context.loop:
             author.conversation.hold(reason=context.loop)
@@ -126,6 +129,8 @@ def _write(message: InboundMessage, context: InboundContext) -> bool:
             answer_keyword(context.keyword, message.sender, number, author=author, sent_at=sent_at)
         case _:
             _queue_notice(message, context)
+    conversation = author.conversation if author else None
+    transaction.on_commit(partial(log_inbound, message, conversation=conversation, message_refs=refs))
     return True
 
 
@@ -166,7 +171,11 @@ def store_undecodable(carrier_message_id: str, raw: str, reason: str) -> Inbound
     message = InboundMessage(
         carrier_message_id=carrier_message_id, outcome=InboundOutcome.UNDECODABLE, raw=raw, reason=reason[:200]
     )
-    return message if InboundMessage.objects.record(message) else None
+    if not InboundMessage.objects.record(message):
+        log_repeated(carrier_message_id)
+        return None
+    log_inbound(message)
+    return message
 
 
 def _queue_notice(message: InboundMessage, context: InboundContext) -> None:

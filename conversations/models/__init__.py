@@ -12,6 +12,7 @@ from .outbound_counts import FailureReason
 from .pace import AccountEvent, AccountRateLimit, AccountState, NumberRateLimit
 from .participant import Participant
 from .receipt import DeliveryReceipt
+from .record_search import RecordSearch
 from .rejected_webhook import RejectedWebhook
 from .site_certificate import SiteCertificate
 from .trouble_episode import TroubleEpisode
@@ -43,6 +44,7 @@ __all__ = [
     "OutboundPart",
     "OutboundState",
     "Participant",
+    "RecordSearch",
     "RejectedWebhook",
     "SiteCertificate",
     "TextErasure",

@@ -18,6 +18,7 @@ from .conversation import Conversation
 from .inbound import InboundMessage
 from .outbound_counts import FailureReason, count_change, reason_of_receipt
 from .participant import Participant
+from .record_search import SEARCH_AFTER, SEARCH_TIME, STAFF_AFTER
 
 
 class MessageKind(models.TextChoices):
@@ -81,9 +82,26 @@ class OutboundMessageQuerySet(models.QuerySet["OutboundMessage"]):
         return late.defer("text").order_by("due_at")
 
     def awaiting_decision(self, at: datetime) -> Self:
-        """Return unknown messages that staff must decide: no receipt came in time, and no policy resends them."""
+        """Return unknown messages that staff must decide.
+
+        No receipt came in time, no policy resends them, and the carrier's records are no longer searched for them.
+        """
         late = self.filter(state=_S.UNKNOWN, due_at__lte=at)
+        if settings.RECONCILE != "off":
+            late = late.exclude(attempt_ended_at__gt=at - STAFF_AFTER, searches__lt=len(SEARCH_AFTER))
         return late.exclude(self._worth_resending(at)) if settings.UNKNOWN_OUTCOME_POLICY == "resend" else late
+
+    def due_for_search(self, at: datetime) -> Self:
+        """Return unknown messages of the last day for which the carrier's records must be searched now."""
+        is_due = models.Q()
+        for searches, after in enumerate(SEARCH_AFTER):
+            is_due |= models.Q(searches=searches, attempt_ended_at__lte=at - after)
+        recent = self.filter(is_due, state=_S.UNKNOWN, due_at__gt=at - timedelta(days=1))
+        return recent.defer("text").order_by("due_at")
+
+    def not_seen(self) -> Self:
+        """Return unknown messages that no search has found in the carrier's records."""
+        return self.filter(state=_S.UNKNOWN, searches__gte=len(SEARCH_AFTER))
 
     def too_old(self, at: datetime) -> Self:
         """Return queued messages older than MESSAGE_MAX_AGE_SECONDS."""
@@ -191,6 +209,12 @@ class OutboundMessage(EncryptedRow, StateMachine):
     )
     lease_until = models.DateTimeField(null=True, blank=True)
     error_code = models.CharField(max_length=20, blank=True, help_text="The carrier's code for the last error.")
+    # Of the last attempt whose outcome was unknown. The carrier received the message then, or never.
+    attempted_at = models.DateTimeField(null=True, blank=True, help_text="The start of that attempt.")
+    attempt_ended_at = models.DateTimeField(null=True, blank=True, help_text="The latest end of that attempt.")
+    searches = models.PositiveSmallIntegerField(
+        default=0, db_default=0, help_text="Searches in the carrier's records that did not find that attempt."
+    )
     created_at = models.DateTimeField(default=database_now)
 
     objects = OutboundMessageQuerySet.as_manager()
@@ -256,8 +280,27 @@ class OutboundMessage(EncryptedRow, StateMachine):
 
     def mark_unknown(self, *, reason: str) -> Self:
         """Mark the outcome unknown. Only a policy or a person can have the message resent."""
-        due_at = database_now() + timedelta(seconds=settings.UNKNOWN_OUTCOME_TIMEOUT_SECONDS)
-        return self.transition(_S.UNKNOWN, reason=reason, due_at=due_at, lease_until=None)
+        now = database_now()
+        lease_until = self.lease_until or now
+        ended_at = min(now, lease_until)
+        due_at = now + timedelta(seconds=settings.UNKNOWN_OUTCOME_TIMEOUT_SECONDS)
+        if settings.RECONCILE != "off" and settings.UNKNOWN_OUTCOME_POLICY == "resend":
+            # What the first search finds is not sent again.
+            due_at = max(due_at, ended_at + SEARCH_AFTER[0] + SEARCH_TIME)
+        return self.transition(
+            _S.UNKNOWN,
+            reason=reason,
+            due_at=due_at,
+            lease_until=None,
+            attempted_at=min(ended_at, lease_until - timedelta(seconds=settings.SEND_LEASE_SECONDS)),
+            attempt_ended_at=ended_at,
+            searches=0,
+        )
+
+    @property
+    def is_not_seen(self) -> bool:
+        """Return whether no search has found it in the carrier's records. That is no proof that it was not sent."""
+        return self.state == _S.UNKNOWN and self.searches >= len(SEARCH_AFTER)
 
     def resend(self, *, reason: str, actor: str = "") -> Self:
         """Requeue an unknown message, which may arrive twice.
@@ -294,8 +337,8 @@ class OutboundMessage(EncryptedRow, StateMachine):
         """Decide not to send the message."""
         return self.transition(_S.CANCELLED, reason=reason, actor=actor, lease_until=None)
 
-    def update_from_parts(self) -> None:
-        """Derive the message's state from its parts. The caller holds the row's lock.
+    def update_from_parts(self, reason: str = "delivery receipt") -> None:
+        """Derive the message's state from its parts. The caller holds the row's lock. reason: for the event.
 
         An attempt is delivered when all its parts are, and undelivered as soon as one part is. The best of several
         attempts counts. Any receipt for a part proves that the attempt was sent.
@@ -311,7 +354,7 @@ class OutboundMessage(EncryptedRow, StateMachine):
             return  # An earlier undelivered attempt says nothing about the current one.
         if to in self.ALLOWED[self.state]:
             failure = reason_of_receipt(code) if to == _S.UNDELIVERED else None
-            self.transition(to, reason="delivery receipt", failure=failure, lease_until=None, error_code=code)
+            self.transition(to, reason=reason, failure=failure, lease_until=None, error_code=code)
 
     def _outcome(self, parts: "list[OutboundPart]") -> tuple[OutboundState, str]:
         """Return the outcome of one attempt, and the carrier's code for it."""

@@ -33,8 +33,10 @@ from smsproxy.carriers import get_carrier
 from smsproxy.carriers.base import BadSignature, Undecodable, WebhookRequest
 from smsproxy.crypto import keyed_hash
 from smsproxy.database.deadline import run_with_deadline
+from smsproxy.logs.fields import bound
 from smsproxy.metrics.counting import count, observe
 from smsproxy.metrics.families import WEBHOOK_ACK, WEBHOOKS, WEBHOOKS_REJECTED
+from smsproxy.tracing import arrival
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +84,8 @@ class Webhook(APIView):
         except UnreadablePostError:
             return "incomplete"
         try:
-            run_with_deadline(partial(self._take_in, params), seconds=DATABASE_TIMEOUT)
+            with bound(endpoint=self.endpoint), arrival():
+                run_with_deadline(partial(self._take_in, params), seconds=DATABASE_TIMEOUT)
         except (DatabaseError, InterfaceError) as error:
             # The error's text may hold values. Only its kind is logged, such as DeadlockDetected.
             kind = type(error.__cause__ or error).__name__

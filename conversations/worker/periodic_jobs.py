@@ -18,6 +18,7 @@ from django.db import DatabaseError, InterfaceError, close_old_connections, conn
 
 from conversations.delivery import undelivered_notice
 from conversations.delivery.receipts import match_late_receipts
+from conversations.delivery.steps import log_given_up
 from conversations.insight.collect_status import collect_status
 from conversations.insight.troubles import current
 from conversations.intake import long_messages
@@ -111,8 +112,12 @@ def _run(each: Callable[[], int]) -> None:
 
 def recover_leases() -> int:
     """Mark messages whose lease has expired as unknown: their worker is gone. Return their count."""
-    late = OutboundMessage.objects.with_expired_lease(database_now())[:BATCH_SIZE]
-    count = _each(late, lambda message: message.mark_unknown(reason="lease expired"))
+
+    def mark_unknown(message: OutboundMessage) -> None:
+        message.mark_unknown(reason="lease expired")
+        log_given_up(message, "its worker did not report back")
+
+    count = _each(OutboundMessage.objects.with_expired_lease(database_now())[:BATCH_SIZE], mark_unknown)
     if count:
         log.warning("%d messages have an unknown outcome: their worker did not report back", count)
     return count
@@ -125,6 +130,7 @@ def fail_expired_messages() -> int:
         with transaction.atomic():
             message.fail(reason="older than MESSAGE_MAX_AGE_SECONDS: it was not sent", failure=FailureReason.EXPIRED)
             undelivered_notice.notify_sender(message)
+        log_given_up(message, "older than MESSAGE_MAX_AGE_SECONDS: it was not sent")
 
     return _each(OutboundMessage.objects.too_old(database_now())[:BATCH_SIZE], give_up)
 

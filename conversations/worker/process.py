@@ -1,16 +1,18 @@
-"""The worker process: the relay, and beside it the periodic jobs and the top-up thread."""
+"""The worker process: the relay, and beside it the periodic jobs, the top-ups and the search in carrier's records."""
 
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from django.conf import settings
 from django.db import connection
 
 from conversations.delivery.relay import Relay
 from conversations.delivery.wakeup import Listener
 from conversations.worker.certificate_thread import CertificateThread
 from conversations.worker.periodic_jobs import PeriodicJobs
+from conversations.worker.reconcile_thread import ReconcileThread
 from conversations.worker.sqlite_lock import alone_on_sqlite
 from conversations.worker.top_up_thread import TopUpThread
 
@@ -29,7 +31,9 @@ def run(relay: Relay, stop: threading.Event, *, started: Callable[[], None] = la
         listener = Listener()
         listener.start()
         CertificateThread(stop).start()
-        beside = [PeriodicJobs(stop), TopUpThread(stop)]
+        beside: list[threading.Thread] = [PeriodicJobs(stop), TopUpThread(stop)]
+        if settings.RECONCILE != "off":
+            beside.append(ReconcileThread(stop))
         for thread in beside:
             thread.start()
         relay.work(stop)

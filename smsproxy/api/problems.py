@@ -15,6 +15,8 @@ from rest_framework.exceptions import APIException, ValidationError
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as drf_exception_handler
 
+from smsproxy.logs.fields import request_id
+
 CONTENT_TYPE = "application/problem+json"
 RETRY_AFTER = "5"
 MAX_ERRORS = 20  # in one problem
@@ -60,6 +62,8 @@ def body(
         problem["code"] = code
     if errors:
         problem["errors"] = errors
+    if current := request_id():
+        problem["request_id"] = current
     return problem
 
 

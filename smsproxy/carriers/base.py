@@ -166,6 +166,25 @@ class Receipt:
     network: str = ""
 
 
+@dataclass(frozen=True, kw_only=True)
+class SentRecord:
+    """One SMS in the carrier's own records of what it accepted from us. price: EUR, None if it is not known."""
+
+    carrier_message_id: str
+    client_ref: str
+    status: ReceiptStatus
+    error_code: str = ""
+    price: Decimal | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SentPage:
+    """A page of the carrier's records. next_cursor: where the next page begins, "" after the last one."""
+
+    records: tuple[SentRecord, ...]
+    next_cursor: str = ""
+
+
 class CarrierError(Exception):
     """A call to the carrier failed.
 
@@ -317,6 +336,14 @@ class Carrier(ABC):
     @abstractmethod
     def send(self, text: OutgoingText) -> SendReply:
         """Send one message once. Raise an error only if no part was accepted."""
+
+    @abstractmethod
+    def sent_between(self, start: datetime, end: datetime, cursor: str = "") -> SentPage:
+        """Return one page of the carrier's records of what it received from us, from start until before end.
+
+        Both are in the past, and at most a day apart. The carrier may charge for each record. A record may appear
+        minutes after the message was sent, so a missing one proves nothing.
+        """
 
     @abstractmethod
     def read_webhook(self, request: WebhookRequest) -> Mapping[str, str]:

@@ -35,6 +35,7 @@ PLACES = {
     Trouble.UNDECIDED: AdminLink(
         "conversations.view_outboundmessage", "conversations_outboundmessage", "?state__exact=unknown"
     ),
+    Trouble.RECONCILE: AdminLink("conversations.view_recordsearch", "conversations_recordsearch"),
     Trouble.QUARANTINED: AdminLink("numbers.view_virtualnumber", "numbers_virtualnumber", "?state__exact=quarantined"),
     Trouble.SHORTAGES: AdminLink("numbers.view_shortage", "numbers_shortage"),
     Trouble.RENTED_BUT_RETIRED: AdminLink(

@@ -6,6 +6,7 @@ Its state is in the database (smsproxy/simulator/models.py). Its inventory is co
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from decimal import Decimal
 
 import phonenumbers
@@ -30,14 +31,24 @@ from smsproxy.carriers.base import (
     RentedNumber,
     SenderFault,
     SendReply,
+    SentPage,
     SentPart,
+    SentRecord,
     TemporaryFailure,
 )
 from smsproxy.carriers.gsm7 import segments
 from smsproxy.carriers.vonage.signed_webhooks import VonageWebhooks
 from smsproxy.phone import country_of
 from smsproxy.simulator import network
-from smsproxy.simulator.models import Direction, FaultKind, SimulatedFault, SimulatedHandset, SimulatedNumber, Verb
+from smsproxy.simulator.models import (
+    Direction,
+    FaultKind,
+    SimulatedFault,
+    SimulatedHandset,
+    SimulatedNumber,
+    SimulatedText,
+    Verb,
+)
 
 log = logging.getLogger(__name__)
 
@@ -111,7 +122,7 @@ class SimulatorCarrier(VonageWebhooks):
         with _call(Verb.SEND) as fault:
             if not SimulatedNumber.objects.filter(number=text.sender, features__contains=Feature.SMS).exists():
                 raise SenderFault("the sender is not a rented number with the feature SMS", code="15")
-            ids = [network.new_message_id() for _ in range(segments(text.text).count)]
+            ids = _part_ids(network.new_message_id(), text.text)
             if fault != FaultKind.UNDELIVERED:
                 SimulatedHandset.objects.get_or_create_handset(text.recipient).texts.create(
                     direction=Direction.TO_HANDSET,
@@ -123,6 +134,31 @@ class SimulatorCarrier(VonageWebhooks):
             for message_id in ids:
                 _post_receipts(text, message_id, fault)
         return SendReply(parts=tuple(SentPart(carrier_message_id=message_id, price=PRICE) for message_id in ids))
+
+    def sent_between(self, start: datetime, end: datetime, cursor: str = "") -> SentPage:
+        """Return the messages on the simulated phones, which are all delivered, as one page."""
+        arrived = SimulatedText.objects.filter(
+            direction=Direction.TO_HANDSET, created_at__gte=start, created_at__lt=end
+        )
+        try:
+            records = tuple(
+                SentRecord(
+                    carrier_message_id=part_id,
+                    client_ref=text.client_ref,
+                    status=ReceiptStatus.DELIVERED,
+                    price=PRICE,
+                )
+                for text in arrived
+                for part_id in _part_ids(text.carrier_message_id, text.text)
+            )
+        except DatabaseError as error:
+            raise TemporaryFailure(f"the simulator's own database failed ({type(error).__name__})") from None
+        return SentPage(records=records)
+
+
+def _part_ids(first: str, text: str) -> list[str]:
+    """Return the ids of the parts of a message, which follow from the first."""
+    return [first, *(f"{first}-{part}" for part in range(2, segments(text).count + 1))]
 
 
 @contextmanager

@@ -11,8 +11,8 @@ from tests.support.scraping import URL
 
 pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
 
-# As many rows as there are virtual numbers, pools and countries, workers, hosts, endpoints, series of metrics, or active
-# troubles.
+# As many rows as there are virtual numbers, pools and countries, workers, hosts, endpoints, series of metrics or
+# active troubles.
 SMALL = {
     *("numbers_virtualnumber", "numbers_pool", "numbers_topup", "numbers_shortagecount"),
     *("conversations_numberratelimit", "conversations_accountratelimit", "conversations_worker"),

@@ -40,3 +40,18 @@ def test_our_own_loggers_are_redacted():
     output = output_of(f"import logging; logging.getLogger('smsproxy').warning('for %s', '{ALICE}')")
 
     assert output.endswith("for [number]\n")
+
+
+def test_an_error_that_ends_a_thread_and_a_warning_are_redacted():
+    output = output_of(
+        "import threading, warnings; from smsproxy.logs.setup import log_uncaught_errors; log_uncaught_errors()\n"
+        f"def work(): raise ValueError('for {ALICE}')\n"
+        "thread = threading.Thread(target=work, name='work'); thread.start(); thread.join()\n"
+        f"warnings.warn('about {ALICE}')"
+    )
+
+    assert "CRITICAL smsproxy.logs.setup: the thread work ended with an error\nTraceback" in output
+    assert "ValueError: for [number]\n" in output
+    assert "WARNING py.warnings: " in output
+    assert "UserWarning: about [number]" in output
+    assert ALICE[1:] not in output

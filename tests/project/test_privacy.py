@@ -22,7 +22,8 @@ from numbers.models import RealNumber
 from smsproxy import crypto
 from smsproxy.carriers.base import InboundText, OutcomeUnknown, OutgoingText, WebhookRequest
 from smsproxy.crypto import decrypt, encrypt, keyed_hash
-from smsproxy.logs import RedactingFormatter, redact
+from smsproxy.logs import redact
+from smsproxy.logs.formats import RedactingFormatter
 from smsproxy.phone import mask
 from tests.project.test_architecture import APPS, ROOT, source_files
 from tests.support.builders import ALICE, BOB, add_numbers, proxies, talk

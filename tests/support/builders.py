@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
+from datetime import datetime
 from itertools import count
 
 from conversations.lifecycle.create import create_conversation
@@ -20,6 +21,7 @@ from smsproxy.carriers.base import (
     OutgoingText,
     RentedNumber,
     SendReply,
+    SentPage,
     SentPart,
 )
 from smsproxy.carriers.vonage.signed_webhooks import VonageWebhooks
@@ -91,6 +93,9 @@ class ScriptedCarrier(VonageWebhooks):
         self.script = list(script)
         self.sent: list[OutgoingText] = []
         self.looked_up: list[str] = []
+        # What it answers to searches in its records, in order: pages or errors. Then it has no records.
+        self.pages_of_records: list[SentPage | Exception] = []
+        self.searched: list[tuple[datetime, datetime, str]] = []
         self.lookup: Callable[[str], LookupResult] = lambda number: LookupResult(verdict=LookupVerdict.VALID)
         self._ids = count(1)
 
@@ -103,6 +108,13 @@ class ScriptedCarrier(VonageWebhooks):
 
     def accept(self, text: OutgoingText) -> SendReply:
         return SendReply(parts=(SentPart(carrier_message_id=f"sent-{next(self._ids)}"),))
+
+    def sent_between(self, start: datetime, end: datetime, cursor: str = "") -> SentPage:
+        self.searched.append((start, end, cursor))
+        page = self.pages_of_records.pop(0) if self.pages_of_records else SentPage(records=())
+        if isinstance(page, Exception):
+            raise page
+        return page
 
     def look_up(self, number: str, country: str) -> LookupResult:
         self.looked_up.append(number)

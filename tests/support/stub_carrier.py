@@ -15,6 +15,9 @@ request, and may hold any of:
     error_text  the error-text of each part whose status is not "0"
     body        the whole body, as text
     senders     {number: any of these, which replace the above for messages from this number}
+    forgotten   [client-ref, ...]: messages that are missing in its records
+
+GET /v2/reports/records answers with the messages that it received in the window, as Vonage's Reports API does.
 """
 
 import argparse
@@ -31,7 +34,7 @@ from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -146,7 +149,12 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(lambda behaviour: {"error-code": "200", "error-code-label": "success"})
 
     def do_GET(self) -> None:
-        self._answer(lambda behaviour: {})
+        url = urlsplit(self.path)
+        if url.path == "/v2/reports/records":
+            query = {key: values[0] for key, values in parse_qs(url.query).items()}
+            self._answer(lambda behaviour: _report(query, self.server.stub.requests, behaviour))
+        else:
+            self._answer(lambda behaviour: {})
 
     def _answer(self, reply: Any, sender: str = "") -> None:
         stub = self.server.stub
@@ -191,6 +199,32 @@ def _sms_reply(params: dict[str, str], behaviour: dict[str, Any]) -> dict[str, A
             if status == "0"
             else refused
             for part in range(1, parts + 1)
+        ],
+    }
+
+
+def _report(query: dict[str, str], received: list[dict[str, Any]], behaviour: dict[str, Any]) -> dict[str, Any]:
+    """Return the records of the messages that were received in the window. All are delivered."""
+    start, end = (dt.datetime.fromisoformat(query[name]).timestamp() for name in ("date_start", "date_end"))
+    assert end <= time.time(), "a window must end in the past"
+    return {
+        "request_status": "SUCCESS",
+        "records": [
+            {
+                "account_id": query["account_id"],
+                "message_id": f"{each['params']['client-ref'][:40]}-{part}-record",
+                "client_ref": each["params"]["client-ref"],
+                "direction": "outbound",
+                "from": each["params"]["from"],
+                "to": each["params"]["to"],
+                "status": "delivered",
+                "error_code": "0",
+                "currency": "EUR",
+                "total_price": "0.03330000",
+            }
+            for each in received
+            if start <= each["at"] < end and each["params"]["client-ref"] not in behaviour.get("forgotten", [])
+            for part in range(1, gsm7.segments(each["params"].get("text", "")).count + 1)
         ],
     }
 

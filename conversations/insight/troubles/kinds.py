@@ -22,6 +22,7 @@ class Trouble(StrEnum):
     WORKER_GONE = "worker_gone"
     WORKER_WAITS = "worker_waits"
     UNDECIDED = "undecided"
+    RECONCILE = "reconcile"
     HELD_CONVERSATIONS = "held_conversations"
     QUARANTINED = "quarantined"
     SHORTAGES = "shortages"
@@ -83,6 +84,11 @@ KINDS: Mapping[Trouble, Kind] = {
     Trouble.UNDECIDED: _warning(
         "Messages with an unknown outcome need a decision.",
         'Open "Outbound messages" with the filter "unknown" in the admin, and choose: send again, or not.',
+    ),
+    Trouble.RECONCILE: _warning(
+        "The carrier's records cannot be searched.",
+        "Read the reason: the credentials, the subscription to the records, or RECONCILE_REQUESTS_PER_HOUR. "
+        "Or set RECONCILE=off.",
     ),
     Trouble.HELD_CONVERSATIONS: _warning(
         "Conversations are on hold.", "Read why in the admin, then release or close them."

@@ -23,10 +23,14 @@ def find(status: Status) -> Iterator[tuple[Trouble, str]]:
             f"The daily budget will soon be reached: {status.budget}. Then nothing is sent until midnight UTC.",
         )
     if status.texts.undecided:
+        not_seen = f" Not seen by the carrier: {format_count(status.texts.not_seen)}." if status.texts.not_seen else ""
         yield (
             Trouble.UNDECIDED,
-            f"Messages with an unknown outcome that need a decision by staff: {format_count(status.texts.undecided)}.",
+            f"Messages with an unknown outcome that need a decision by staff: {format_count(status.texts.undecided)}."
+            f"{not_seen}",
         )
+    if status.reconcile_trouble:
+        yield Trouble.RECONCILE, status.reconcile_trouble
     if status.held_conversation_count:
         yield (
             Trouble.HELD_CONVERSATIONS,

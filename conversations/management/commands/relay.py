@@ -1,5 +1,6 @@
 """`manage.py relay`: run a worker until it is told to stop, or ask whether one is alive on this host."""
 
+import logging
 import signal
 import socket
 import threading
@@ -9,6 +10,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 
+from conversations.delivery.reconcile import reconcile
 from conversations.delivery.relay import Relay
 from conversations.insight.status import MAX_COUNT
 from conversations.management.show_status import show_status
@@ -19,9 +21,12 @@ from conversations.worker.periodic_jobs import run_jobs
 from conversations.worker.sqlite_lock import WorkerAlreadyRunning, alone_on_sqlite
 from numbers.management.arguments import argument
 from numbers.provisioning.top_up import top_up_all
+from smsproxy import tracing
 from smsproxy.checks import TAG
 from smsproxy.database.clock import database_now
 from smsproxy.values import whole_number
+
+log = logging.getLogger(__name__)
 
 
 class Command(BaseCommand):
@@ -63,6 +68,7 @@ class Command(BaseCommand):
         if healthcheck:
             self._check_health()
             return
+        tracing.start()
         relay = Relay(concurrency=concurrency)
         try:
             self._work(relay, concurrency, once=once)
@@ -75,6 +81,7 @@ class Command(BaseCommand):
                 run_jobs()
                 relay.send_due()
                 top_up_all()
+                reconcile()
             return
         stop = threading.Event()
 
@@ -83,9 +90,9 @@ class Command(BaseCommand):
 
         signal.signal(signal.SIGTERM, ask_to_stop)
         signal.signal(signal.SIGINT, ask_to_stop)
-        working = f"The relay is working, {concurrency} calls at once. Ctrl-C stops it."
-        process.run(relay, stop, started=lambda: self.stdout.write(working))
-        self.stdout.write("The relay has stopped: nothing is in flight.")
+        started = partial(log.info, "the relay is working, %d calls at once; Ctrl-C stops it", concurrency)
+        process.run(relay, stop, started=started)
+        log.info("the relay has stopped: nothing is in flight")
 
     def _check_health(self) -> None:
         host = socket.gethostname()

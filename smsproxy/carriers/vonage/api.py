@@ -5,6 +5,7 @@ client.py makes the calls, fields.py converts values, and faults.py says what an
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
@@ -28,6 +29,7 @@ from smsproxy.carriers.base import (
     PermanentFailure,
     RentedNumber,
     SendReply,
+    SentPage,
     SentPart,
     TemporaryFailure,
 )
@@ -45,6 +47,7 @@ from smsproxy.carriers.vonage.fields import (
     write_pattern,
 )
 from smsproxy.carriers.vonage.lookups import identity_insights, number_insight
+from smsproxy.carriers.vonage.reports import find_sent
 from smsproxy.webhook_urls import delivery_receipt_url
 
 PAGE = 100  # the maximum of the Numbers API
@@ -136,6 +139,9 @@ class VonageApi:
         if settings.LOOKUP == "identity_insights":
             return identity_insights(self._json.get(), number)
         raise AccountFault("the setting LOOKUP does not name a lookup service of Vonage")
+
+    def sent_between(self, start: datetime, end: datetime, cursor: str) -> SentPage:
+        return find_sent(self._forms.get(), start, end, cursor)
 
     def _change_number(self, call: Callable[[Client], object]) -> None:
         """Change our numbers. Raise CarrierError unless Vonage confirms the change."""

@@ -1,6 +1,7 @@
 """The carrier interface for Vonage: signed_webhooks.py reads webhooks, api.py makes calls."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from smsproxy.carriers.base import (
     OutgoingText,
     RentedNumber,
     SendReply,
+    SentPage,
 )
 from smsproxy.carriers.vonage.signed_webhooks import VonageWebhooks
 
@@ -48,3 +50,6 @@ class VonageCarrier(VonageWebhooks):
 
     def send(self, text: OutgoingText) -> SendReply:
         return self._api.send(text)
+
+    def sent_between(self, start: datetime, end: datetime, cursor: str = "") -> SentPage:
+        return self._api.sent_between(start, end, cursor)

@@ -106,6 +106,17 @@ def send_http_fault(status: int, retry_after: str = "") -> CarrierError:
     return http_fault(status, retry_after)
 
 
+def reports_http_fault(status: int, retry_after: str = "") -> CarrierError:
+    """Return the error for an HTTP status outside 2xx, as the answer of the Reports API."""
+    if status == 403:
+        return AccountFault("the account may not use the Reports API: it is a paid product of its own", code="403")
+    if status == 422:
+        return PermanentFailure(
+            "the Reports API cannot use this request: is this host's clock right, and VONAGE_API_KEY?", code="422"
+        )
+    return http_fault(status, retry_after)
+
+
 def _seconds(retry_after: str) -> int | None:
     return int(retry_after) if _SECONDS.fullmatch(retry_after) else None
 

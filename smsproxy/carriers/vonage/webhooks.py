@@ -27,6 +27,8 @@ _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}")  # 
 _TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
 
 _STATUSES = {
+    # Only in the Reports API.
+    "submitted": ReceiptStatus.ACCEPTED,
     "accepted": ReceiptStatus.ACCEPTED,
     "buffered": ReceiptStatus.ACCEPTED,
     "delivered": ReceiptStatus.DELIVERED,
@@ -80,14 +82,23 @@ def parse_receipt(params: Mapping[str, str]) -> Receipt:
     client_ref = params.get("client-ref", "")
     if not _CLIENT_REF.fullmatch(client_ref):
         raise Undecodable("a client-ref that is not ours")
-    error_code, network = params.get("err-code", ""), params.get("network-code", "")
+    network = params.get("network-code", "")
     return Receipt(
         carrier_message_id=message_id,
         client_ref=client_ref,
-        status=_STATUSES.get(params["status"].lower(), ReceiptStatus.UNKNOWN),
-        error_code=error_code if error_code != "0" and _ERROR_CODE.fullmatch(error_code) else "",
+        status=read_status(params["status"]),
+        error_code=read_error_code(params.get("err-code", "")),
         network=network if _NETWORK.fullmatch(network) else "",
     )
+
+
+def read_status(word: str) -> ReceiptStatus:
+    return _STATUSES.get(word.lower(), ReceiptStatus.UNKNOWN)
+
+
+def read_error_code(code: str) -> str:
+    """Return the code, "" for none and for one of an unknown form."""
+    return code if code != "0" and _ERROR_CODE.fullmatch(code) else ""
 
 
 def write_inbound(text: InboundText) -> dict[str, str]:

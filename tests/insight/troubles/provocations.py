@@ -35,6 +35,7 @@ from smsproxy.database import migrations
 from smsproxy.webhook_urls import INBOUND_SMS_PATH
 from tests.support.builders import add_numbers, talk
 from tests.support.outbox import later, queue, work
+from tests.support.searches import MINUTE, lose_answer, page, record_of, search_after
 from tests.support.signing import signed_inbound
 
 
@@ -129,6 +130,18 @@ def undecided(tools):
     yield
     message.refresh_from_db()
     message.cancel(reason="staff do not send it")
+
+
+@provokes(Trouble.RECONCILE)
+def reconcile(tools):
+    tools.settings.RECONCILE = "reports"
+    message = lose_answer(tools.bob, tools.carrier)
+    tools.carrier.pages_of_records = [AccountFault("the account may not use the Reports API", code="403")]
+    search_after(tools.time_machine, 6)
+    later(tools.time_machine, 6 * MINUTE)
+    yield
+    tools.carrier.pages_of_records = [page(record_of(message))]
+    search_after(tools.time_machine, 1)
 
 
 @provokes(Trouble.HELD_CONVERSATIONS)
