@@ -3,8 +3,7 @@ from django.views.decorators.common import no_append_slash
 
 from conversations.api import conversations as endpoints
 from conversations.api import routes
-from conversations.insight import metrics
-from conversations.monitoring import health
+from conversations.monitoring import health, metrics
 from conversations.webhooks import views
 from smsproxy.webhook_urls import DELIVERY_RECEIPT_PATH, INBOUND_SMS_PATH
 

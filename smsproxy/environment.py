@@ -242,6 +242,16 @@ class Environment:
             )
         return database
 
+    def token(self, name: str, *, min_length: int) -> str:
+        """Return a secret that callers present, or "" if it is not set. Errors never contain it."""
+        value = self.text(name, "")
+        if value and (len(value) < min_length or not value.isascii() or not value.isprintable() or " " in value):
+            raise ImproperlyConfigured(
+                f"{name}: expected {min_length} or more ASCII characters without spaces, found {len(value)}. "
+                'Create one: python -c "import secrets; print(secrets.token_urlsafe(32))"'
+            )
+        return value
+
     def secrets(self, name: str, is_good: Callable[[str], bool], *, fix: str) -> list[str]:
         """Return one or more secrets from a comma-separated list. Errors never contain a secret."""
         values = self.csv_list(name)

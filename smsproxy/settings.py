@@ -44,6 +44,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "rest_framework",
+    "smsproxy.metrics",
     "smsproxy.api",
     "smsproxy.simulator",
     "numbers.apps.NumbersConfig",
@@ -52,6 +53,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "smsproxy.logs.request_id.request_id_middleware",
+    "smsproxy.metrics.requests.count_api_requests",
     "conversations.clock_guard.refuse_while_clock_is_wrong",
     "smsproxy.middleware.machines_first",
     "django.middleware.security.SecurityMiddleware",
@@ -171,8 +173,7 @@ VONAGE_API_KEY = env.text("VONAGE_API_KEY", "")
 VONAGE_API_SECRET = env.text("VONAGE_API_SECRET", "")
 VONAGE_API_HOST = env.host("VONAGE_API_HOST", "api.nexmo.com")
 VONAGE_REST_HOST = env.host("VONAGE_REST_HOST", "rest.nexmo.com")
-# Only for Identity Insights: the application and its private key. The key is PEM, with line ends or "\\n", or the path
-# of a file.
+# Only for Identity Insights: the application and its private key (PEM, with line ends or "\\n", or the path of a file).
 VONAGE_APPLICATION_ID = env.text("VONAGE_APPLICATION_ID", "")
 VONAGE_PRIVATE_KEY = env.text("VONAGE_PRIVATE_KEY", "").replace("\\n", "\n")
 # The timeout of connecting to the carrier, and of each read.
@@ -198,7 +199,6 @@ if CARRIER == "vonage" and not VONAGE_SIGNATURE_SECRETS and not ALLOW_UNSIGNED_W
 
 # The service that checks real numbers: only offline, or one of Vonage's two services.
 LOOKUP = env.choice("LOOKUP", ["offline", "number_insight", "identity_insights"], default="offline")
-# How long a lookup result is reused.
 LOOKUP_MAX_AGE_SECONDS = env.seconds("LOOKUP_MAX_AGE_SECONDS", default=90 * 24 * 3600)
 
 # The pool -------------------------------------------------------------------------------------------------------------
@@ -262,8 +262,7 @@ LIMITED_NOTICE = env.message_template(
 MESSAGES_PER_PERSON_MINUTE = env.number("MESSAGES_PER_PERSON_MINUTE", default=30)
 MESSAGES_PER_PERSON_DAY = env.number("MESSAGES_PER_PERSON_DAY", default=500)
 MESSAGES_PER_CONVERSATION_MINUTE = env.number("MESSAGES_PER_CONVERSATION_MINUTE", default=60)
-# Notices that answer a person's own message, of all kinds together: from one virtual number to one person an hour, and
-# to one person a day. The person may be a machine that answers each of them.
+# Notices of all kinds that answer a person's own message. The person may be a machine that answers each of them.
 NOTICES_PER_NUMBER_HOUR = env.number("NOTICES_PER_NUMBER_HOUR", default=1)
 NOTICES_PER_PERSON_DAY = env.number("NOTICES_PER_PERSON_DAY", default=20)
 # Answers to HELP, and as many to STOP and START together.
@@ -316,8 +315,7 @@ CARRIER_ANSWERS_STOP = env.number_kinds("CARRIER_ANSWERS_STOP", default="US:toll
 
 # Long messages --------------------------------------------------------------------------------------------------------
 
-# How long to wait for missing parts of a long message. Then the parts that arrived are relayed. Vonage retries a failed
-# webhook after a minute, so a part is easily two minutes late.
+# How long to wait for missing parts. Vonage retries a failed webhook after a minute, so two minutes are usual.
 LONG_MESSAGE_TIMEOUT_SECONDS = env.seconds("LONG_MESSAGE_TIMEOUT_SECONDS", default=180, at_least=1)
 # The maximum of SMS that a relayed message may take.
 MAX_SEGMENTS = env.number("MAX_SEGMENTS", default=6, at_least=1)
@@ -391,11 +389,12 @@ REST_FRAMEWORK = {
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
 
-# Logs and tracing -----------------------------------------------------------------------------------------------------
+# Logs, traces and metrics ---------------------------------------------------------------------------------------------
 
 LOG_LEVEL = env.choice("LOG_LEVEL", ["DEBUG", "INFO", "WARNING"], default="INFO")
 LOGGING = logging_settings(level=LOG_LEVEL, style=env.choice("LOG_FORMAT", ["text", "json"], default="text"))
 OTEL_EXPORTER_OTLP_ENDPOINT = env.text("OTEL_EXPORTER_OTLP_ENDPOINT", "")
+METRICS_TOKEN = env.token("METRICS_TOKEN", min_length=32)  # Empty: API keys open /metrics.
 
 # At the end, when every setting was read.
 env.raise_errors()

@@ -9,6 +9,7 @@ from conversations import clock_guard
 from conversations.webhooks import rejected, views
 from smsproxy.api import middleware
 from smsproxy.database import deadline
+from smsproxy.metrics import counting
 
 # Before any helper is imported, so that a failed assertion in it shows its values as one in a test does.
 pytest.register_assert_rewrite("tests.support")
@@ -44,6 +45,18 @@ def _rejections_are_counted_at_once(monkeypatch):
     monkeypatch.setattr(rejected, "_WRITE_INTERVAL", 0.0)
     monkeypatch.setattr(rejected, "_next_write_at", 0.0)
     monkeypatch.setattr(rejected, "_unwritten", Counter())
+
+
+@pytest.fixture(autouse=True)
+def _counts_stay_in_memory(monkeypatch):
+    """Start each test without counts, write them only by `counting.flusher.flush()`, and fail on a wrong label."""
+
+    def fail(error):
+        raise error
+
+    monkeypatch.setattr(counting, "_counts", {})
+    monkeypatch.setattr(counting, "_reject", fail)
+    monkeypatch.setattr(counting.flusher, "wake", lambda: None)
 
 
 @pytest.fixture(autouse=True)

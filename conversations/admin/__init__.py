@@ -1,3 +1,3 @@
 """Admin pages of conversations. Importing this package registers them."""
 
-from conversations.admin import blocks, conversations, limits, messages, sending, webhooks  # noqa: F401  (registers)
+from conversations.admin import blocks, conversations, limits, messages, metrics, sending, webhooks  # noqa: F401  (registers)

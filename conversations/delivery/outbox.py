@@ -23,6 +23,8 @@ from conversations.models.limit_usage import Charge, notices_subject
 from numbers.models import RealNumber, VirtualNumber
 from smsproxy.carriers.gsm7 import segments
 from smsproxy.database.clock import database_now
+from smsproxy.metrics.counting import count_on_commit
+from smsproxy.metrics.families import RELAYED
 
 
 def queue_relay(inbound: InboundMessage, to: Participant, text: str) -> OutboundMessage:
@@ -30,6 +32,7 @@ def queue_relay(inbound: InboundMessage, to: Participant, text: str) -> Outbound
 
     to: one of the recipients that `read_arrival` returned in this transaction, so not a person who has opted out.
     """
+    count_on_commit(RELAYED)
     return _queue(MessageKind.RELAY, to.proxy_number_id, to.real_number_id, text, participant=to, inbound=inbound)
 
 

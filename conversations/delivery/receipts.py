@@ -6,8 +6,10 @@ part only rises in rank, and the first final status stays.
 
 import logging
 from decimal import Decimal
+from functools import partial
 
 from django.db import IntegrityError, transaction
+from django.db.models.expressions import RawSQL
 
 from conversations.delivery import undelivered_notice
 from conversations.delivery.opt_out import opt_out_by_carrier
@@ -16,9 +18,19 @@ from conversations.models import DeliveryReceipt, OutboundMessage, OutboundPart,
 from conversations.models.receipt import DeliveryReceiptQuerySet
 from smsproxy.carriers import get_carrier
 from smsproxy.carriers.base import Receipt, ReceiptStatus
-from smsproxy.database.clock import DatabaseNow
+from smsproxy.database.clock import DatabaseNow, from_stored
+from smsproxy.metrics.counting import observe
+from smsproxy.metrics.families import TO_PHONE
 
 log = logging.getLogger(__name__)
+
+# By hand: a Subquery of the ORM costs half a millisecond more CPU per receipt.
+_SENT_AT = RawSQL(
+    "(SELECT max(created_at) FROM conversations_messageevent AS event"
+    " WHERE event.message_id = conversations_outboundmessage.id AND event.new_state = 'sent')",
+    [],
+)
+_READ_AT = RawSQL("statement_timestamp()", [])
 
 
 def receive_receipt(receipt: Receipt) -> bool:
@@ -90,8 +102,22 @@ def update_state_from_parts(message: OutboundMessage, reason: str = "delivery re
     """Derive the message's state from its parts, and notify its author of a loss. The caller has locked the row."""
     before = message.state
     message.update_from_parts(reason)
+    if message.state == OutboundState.DELIVERED != before:
+        _observe_delivered(message, before)
     if message.state != before and before != OutboundState.FAILED:  # The author was notified of the failure.
         undelivered_notice.notify_sender(message)
+
+
+def _observe_delivered(message: OutboundMessage, before: str) -> None:
+    """Count the time from the carrier's acceptance to the receipt, at the commit. Nothing, if it is not known."""
+    sent_at = getattr(message, "sent_at", None)
+    if before == OutboundState.SENDING:
+        seconds = 0.0  # The receipt was faster than our own record.
+    elif sent_at is not None:
+        seconds = (from_stored(message.read_at) - from_stored(sent_at)).total_seconds()  # type: ignore[attr-defined]
+    else:
+        return
+    transaction.on_commit(partial(observe, TO_PHONE, seconds))
 
 
 def opt_out_by_code(message: OutboundMessage, status: ReceiptStatus, error_code: str) -> None:
@@ -114,6 +140,7 @@ def _match(row: DeliveryReceipt) -> None:
 def _find(row: DeliveryReceipt) -> OutboundMessage | None:
     """Return the message of the receipt, locked. Find it by our client-ref, or by the carrier's id of a part."""
     locked = OutboundMessage.objects.select_for_update(no_key=True).defer("text")
+    locked = locked.annotate(sent_at=_SENT_AT, read_at=_READ_AT)
     if row.client_ref:
         found = locked.filter(client_ref=row.client_ref.partition(".")[0]).first()
         if found is not None:

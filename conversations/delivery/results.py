@@ -24,7 +24,7 @@ not count as a failed attempt.
 
 import logging
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
@@ -36,7 +36,15 @@ from conversations.delivery.claimed import Claimed
 from conversations.delivery.opt_out import opt_out_by_carrier
 from conversations.delivery.receipts import update_part, update_state_from_parts
 from conversations.delivery.result import Result
-from conversations.models import AccountRateLimit, NumberRateLimit, OutboundMessage, OutboundState, Participant
+from conversations.models import (
+    AccountRateLimit,
+    FailureReason,
+    MessageKind,
+    NumberRateLimit,
+    OutboundMessage,
+    OutboundState,
+    Participant,
+)
 from smsproxy.carriers.base import (
     AccountFault,
     CarrierError,
@@ -51,6 +59,8 @@ from smsproxy.carriers.base import (
 )
 from smsproxy.database import prepared
 from smsproxy.database.clock import database_now
+from smsproxy.metrics.counting import count, observe
+from smsproxy.metrics.families import SENT, TO_CARRIER
 from smsproxy.states import StaleState
 
 log = logging.getLogger(__name__)
@@ -106,7 +116,21 @@ def _record_sent(results: Sequence[Result]) -> bool:
             _correct_spent(results)
     except (StaleState, IntegrityError):
         return False
+    _count_sent(results)
     return True
+
+
+def _count_sent(results: Sequence[Result]) -> None:
+    for kind, number in Counter(result.message.kind for result in results).items():
+        count(SENT, number, kind=kind)
+    for result in results:
+        _observe_relayed(result)
+
+
+def _observe_relayed(result: Result) -> None:
+    if result.message.kind == MessageKind.RELAY:
+        # A relay is as old as the inbound message.
+        observe(TO_CARRIER, (result.claimed.database_now() - result.message.created_at).total_seconds())
 
 
 def _mark_sent(results: Sequence[Result]) -> int:
@@ -161,6 +185,8 @@ def record(result: Result) -> None:
             is_counted = message.state == OutboundState.UNKNOWN
         if not is_counted:
             _correct_spent([result])
+    if isinstance(result.answer, SendReply) and not is_counted:
+        _observe_relayed(result)
 
 
 def _correct_spent(results: Sequence[Result]) -> None:
@@ -203,10 +229,13 @@ def _record_failure(message: OutboundMessage, error: CarrierError, *, is_ours: b
         case RecipientOptedOut() if is_ours:
             message.cancel(reason=error.detail)
         case RecipientOptedOut():
-            _fail(message, error.detail, error.code)
+            _fail(message, error, FailureReason.OPTED_OUT)
             opt_out_by_carrier(message, error.code)
+        case PermanentFailure() if is_ours:
+            is_expired = message.is_too_old(database_now())
+            _fail(message, error, FailureReason.EXPIRED if is_expired else FailureReason.UNSENDABLE)
         case PermanentFailure():
-            _fail(message, error.detail, error.code)
+            _fail(message, error, FailureReason.REFUSED)
         case TemporaryFailure(scope=FaultScope.MESSAGE):
             after = backoff(message.failures + 1) if error.retry_after is None else error.retry_after
             _queue_again(message, error, after, is_failure=True)
@@ -222,13 +251,13 @@ def _queue_again(message: OutboundMessage, error: CarrierError, after: float, *,
     if message.state == OutboundState.UNKNOWN and message.due_at <= now:
         return  # This worker slept until the line had gone on. Staff or UNKNOWN_OUTCOME_POLICY decide.
     if message.is_too_old(now):
-        _fail(message, f"older than MESSAGE_MAX_AGE_SECONDS; last: {error.detail}", error.code)
+        _fail(message, error, FailureReason.EXPIRED, said=f"older than MESSAGE_MAX_AGE_SECONDS; last: {error.detail}")
     else:
         message.retry(after=min(after, MAX_BACKOFF), reason=error.detail, code=error.code, is_failure=is_failure)
 
 
-def _fail(message: OutboundMessage, reason: str, code: str) -> None:
-    message.fail(reason=reason, code=code)
+def _fail(message: OutboundMessage, error: CarrierError, failure: FailureReason, *, said: str = "") -> None:
+    message.fail(reason=said or error.detail, code=error.code, failure=failure)
     undelivered_notice.notify_sender(message)
 
 

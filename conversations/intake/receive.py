@@ -24,6 +24,8 @@ from conversations.trust.limits import message_charges
 from numbers.models import RealNumber
 from smsproxy.carriers.base import InboundText
 from smsproxy.database.clock import database_now
+from smsproxy.metrics.counting import count
+from smsproxy.metrics.families import RECEIVED, RELAYED
 from smsproxy.states import StaleState
 
 
@@ -50,6 +52,8 @@ def _relay_fast(text: InboundText, context: InboundContext) -> bool:
     done = fast_path.write_relayed(text, context)
     if done is fast_path.RelayResult.DONE:
         transaction.on_commit(wake_workers)
+        count(RECEIVED, outcome="relayed")
+        count(RELAYED, len(context.recipients))
     return done is not fast_path.RelayResult.CONFLICT
 
 

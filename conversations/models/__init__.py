@@ -8,6 +8,7 @@ from .host_clock import HostClock
 from .inbound import InboundMessage, InboundOutcome, LongMessage
 from .limit_usage import LimitScope, LimitUsage
 from .outbound import MessageEvent, MessageKind, OutboundMessage, OutboundPart, OutboundState
+from .outbound_counts import FailureReason
 from .pace import AccountEvent, AccountRateLimit, AccountState, NumberRateLimit
 from .participant import Participant
 from .receipt import DeliveryReceipt
@@ -28,6 +29,7 @@ __all__ = [
     "ConversationEvent",
     "ConversationState",
     "DeliveryReceipt",
+    "FailureReason",
     "HostClock",
     "InboundMessage",
     "InboundOutcome",

@@ -8,6 +8,8 @@ from django.db import IntegrityError, models, transaction
 from numbers.models import RealNumber, VirtualNumber
 from smsproxy.crypto import EncryptedTextField
 from smsproxy.database.clock import database_now
+from smsproxy.metrics.counting import count
+from smsproxy.metrics.families import RECEIVED
 from smsproxy.unreadable import EncryptedRow
 
 from .participant import Participant
@@ -56,6 +58,8 @@ class InboundMessageQuerySet(models.QuerySet["InboundMessage"]):
             if self.filter(carrier_message_id=message.carrier_message_id).exists():
                 return False
             raise
+        # At the commit: until then the outcome may change.
+        transaction.on_commit(lambda: count(RECEIVED, outcome=str(message.outcome)))
         return True
 
 

@@ -16,6 +16,7 @@ from smsproxy.unreadable import EncryptedRow
 
 from .conversation import Conversation
 from .inbound import InboundMessage
+from .outbound_counts import FailureReason, count_change, reason_of_receipt
 from .participant import Participant
 from .record_search import SEARCH_AFTER, SEARCH_TIME, STAFF_AFTER
 
@@ -265,9 +266,18 @@ class OutboundMessage(EncryptedRow, StateMachine):
         failures = self.failures + 1 if is_failure else self.failures
         return self._requeue(reason=reason, due_at=due_at, lease_until=None, error_code=code, failures=failures)
 
-    def fail(self, *, reason: str, code: str = "") -> Self:
-        """Give up the message permanently. code: the carrier's."""
-        return self.transition(_S.FAILED, reason=reason, lease_until=None, error_code=code)
+    def transition(
+        self, to: str, *, reason: str, actor: str = "", failure: FailureReason | None = None, **changes: Any
+    ) -> Self:
+        """Change the state as every state machine does, and count it. failure: who is at fault, if it failed."""
+        before = self.state
+        super().transition(to, reason=reason, actor=actor, **changes)
+        count_change(before, to, kind=self.kind, recipient_id=self.recipient_id, failure=failure)
+        return self
+
+    def fail(self, *, reason: str, code: str = "", failure: FailureReason = FailureReason.REFUSED) -> Self:
+        """Give up the message permanently. code: the carrier's. failure: who is at fault."""
+        return self.transition(_S.FAILED, reason=reason, failure=failure, lease_until=None, error_code=code)
 
     def mark_unknown(self, *, reason: str) -> Self:
         """Mark the outcome unknown. Only a policy or a person can have the message resent."""
@@ -353,7 +363,8 @@ class OutboundMessage(EncryptedRow, StateMachine):
         if to == _S.UNDELIVERED and is_still_trying and max(attempts) < self.attempts:
             return  # An earlier undelivered attempt says nothing about the current one.
         if to in self.ALLOWED[self.state]:
-            self.transition(to, reason=reason, lease_until=None, error_code=code)
+            failure = reason_of_receipt(code) if to == _S.UNDELIVERED else None
+            self.transition(to, reason=reason, failure=failure, lease_until=None, error_code=code)
 
     def _outcome(self, parts: "list[OutboundPart]") -> tuple[OutboundState, str]:
         """Return the outcome of one attempt, and the carrier's code for it."""

@@ -17,6 +17,7 @@ import json
 import logging
 from collections.abc import Mapping
 from functools import partial
+from time import monotonic
 
 from django.db import DatabaseError, InterfaceError
 from django.http import HttpRequest, HttpResponse
@@ -33,12 +34,16 @@ from smsproxy.carriers.base import BadSignature, Undecodable, WebhookRequest
 from smsproxy.crypto import keyed_hash
 from smsproxy.database.deadline import run_with_deadline
 from smsproxy.logs.fields import bound
+from smsproxy.metrics.counting import count, observe
+from smsproxy.metrics.families import WEBHOOK_ACK, WEBHOOKS, WEBHOOKS_REJECTED
 from smsproxy.tracing import arrival
 
 log = logging.getLogger(__name__)
 
 # Seconds for the database. A carrier waits for 15 or so in all, some of which a request may have spent in the queue.
 DATABASE_TIMEOUT = 5.0
+# The answer to each result. A bug is a 500, and counts as "failed".
+_STATUS = {"accepted": 200, "undecodable": 200, "rejected": 401, "incomplete": 503, "unavailable": 503}
 
 
 class Webhook(APIView):
@@ -47,9 +52,11 @@ class Webhook(APIView):
     authentication_classes = ()
     permission_classes = ()
     endpoint = ""
+    _is_undecodable = False
 
     def get(self, request: Request) -> HttpResponse:
         if not request.META.get("QUERY_STRING"):
+            count(WEBHOOKS, endpoint=self.endpoint, result="tried")
             return _answer(200)
         return self._handle(request._request)
 
@@ -57,6 +64,17 @@ class Webhook(APIView):
         return self._handle(request._request)
 
     def _handle(self, request: HttpRequest) -> HttpResponse:
+        began, result = monotonic(), "failed"
+        try:
+            result = self._result(request)
+        finally:
+            count(WEBHOOKS, endpoint=self.endpoint, result=result)
+        if _STATUS[result] == 200:
+            observe(WEBHOOK_ACK, monotonic() - began, endpoint=self.endpoint)
+        return _answer(_STATUS[result])
+
+    def _result(self, request: HttpRequest) -> str:
+        """Process the webhook, and return its result: a key of _STATUS."""
         try:
             params = get_carrier().read_webhook(_facts(request))
         except BadSignature as error:
@@ -64,7 +82,7 @@ class Webhook(APIView):
         except BodyTooLarge:
             return self._reject("unreadable")
         except UnreadablePostError:
-            return _answer(503)
+            return "incomplete"
         try:
             with bound(endpoint=self.endpoint), arrival():
                 run_with_deadline(partial(self._take_in, params), seconds=DATABASE_TIMEOUT)
@@ -72,9 +90,9 @@ class Webhook(APIView):
             # The error's text may hold values. Only its kind is logged, such as DeadlockDetected.
             kind = type(error.__cause__ or error).__name__
             log.error("a webhook at %s could not be stored: %s", self.endpoint, kind)  # noqa: TRY400
-            return _answer(503)
+            return "unavailable"
         rejected.write_if_due()
-        return _answer(200)
+        return "undecodable" if self._is_undecodable else "accepted"
 
     def process(self, params: Mapping[str, str]) -> None:
         """Process the webhook, and return once it is committed. Raise Undecodable.
@@ -87,12 +105,14 @@ class Webhook(APIView):
         try:
             self.process(params)
         except Undecodable as error:
+            self._is_undecodable = True
             log.warning("a webhook at %s does not have a known shape: %s", self.endpoint, error.reason)
             receive.store_undecodable(_content_id(params), _raw(params), f"{self.endpoint}: {error.reason}")
 
-    def _reject(self, reason: str) -> HttpResponse:
+    def _reject(self, reason: str) -> str:
         rejected.count(self.endpoint, reason)
-        return _answer(401)
+        count(WEBHOOKS_REJECTED, endpoint=self.endpoint, reason=reason)
+        return "rejected"
 
 
 class InboundSmsWebhook(Webhook):

@@ -25,6 +25,7 @@ from conversations.intake import long_messages
 from conversations.models import (
     Conversation,
     DeliveryReceipt,
+    FailureReason,
     HostClock,
     LimitUsage,
     LongMessage,
@@ -142,7 +143,7 @@ def fail_expired_messages() -> int:
 
     def give_up(message: OutboundMessage) -> None:
         with transaction.atomic():
-            message.fail(reason="older than MESSAGE_MAX_AGE_SECONDS: it was not sent")
+            message.fail(reason="older than MESSAGE_MAX_AGE_SECONDS: it was not sent", failure=FailureReason.EXPIRED)
             undelivered_notice.notify_sender(message)
         log_given_up(message, "older than MESSAGE_MAX_AGE_SECONDS: it was not sent")
 

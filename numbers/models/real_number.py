@@ -11,6 +11,8 @@ from django.utils import timezone
 from numbers.models.found_by_number import FoundByNumber
 from smsproxy.crypto import EncryptedTextField, Unreadable, number_hash
 from smsproxy.database.clock import database_now
+from smsproxy.metrics.counting import count_on_commit
+from smsproxy.metrics.families import OPT_OUT_CHANGES
 from smsproxy.nanp import region_of
 from smsproxy.phone import area_of, canonical, country_of, mask
 from smsproxy.states import Event, StaleState
@@ -122,6 +124,7 @@ class RealNumber(EncryptedRow):
             if not people.update(opted_out_at=opted_out_at):
                 raise StaleState(f"real number {self.pk} is {to} already")
             self.events.create(old_state=before, new_state=to, reason=reason[:200], actor=actor, created_at=now)
+            count_on_commit(OPT_OUT_CHANGES, to=to.value)
         self.opted_out_at = opted_out_at
         return self
 

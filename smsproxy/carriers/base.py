@@ -12,6 +12,8 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any, ClassVar
 
+from smsproxy.carriers.counted import CALLS, counted
+
 
 class NumberType(StrEnum):
     MOBILE = "mobile"
@@ -188,7 +190,10 @@ class CarrierError(Exception):
 
     The class says whether the request took effect: `CarrierRejected` means no, `OutcomeUnknown` that nobody knows.
     Subclasses say what is at fault. `code` is the carrier's own code. The text holds no numbers, texts or credentials.
+    `result` is the name of the class in the metric of carrier calls.
     """
+
+    result: ClassVar = "failed"
 
     def __init__(self, detail: str, *, code: str = "") -> None:
         super().__init__(detail)
@@ -198,6 +203,8 @@ class CarrierError(Exception):
 
 class OutcomeUnknown(CarrierError):
     """No reply, or one that cannot be read: the request may have taken effect. Never retry it blindly."""
+
+    result = "unknown"
 
 
 class CarrierRejected(CarrierError):
@@ -222,6 +229,8 @@ class TemporaryFailure(CarrierRejected):
     retry_after: seconds that the carrier asks us to wait, None if it asks for none.
     """
 
+    result = "temporary"
+
     def __init__(
         self, detail: str, *, code: str = "", retry_after: float | None = None, scope: FaultScope = FaultScope.MESSAGE
     ) -> None:
@@ -233,6 +242,8 @@ class TemporaryFailure(CarrierRejected):
 class PermanentFailure(CarrierRejected):
     """A permanent failure of this request: its recipient, its text or the requested number. A retry is pointless."""
 
+    result = "refused"
+
 
 class RecipientOptedOut(PermanentFailure):
     """The recipient refuses messages: the carrier, or the network, keeps their opt-out."""
@@ -241,9 +252,13 @@ class RecipientOptedOut(PermanentFailure):
 class SenderFault(CarrierRejected):
     """The sender number may not do this. Other numbers of the account may."""
 
+    result = "sender_fault"
+
 
 class AccountFault(CarrierRejected):
     """The whole account is at fault: credentials, credit, permissions or our configuration. No request will work."""
+
+    result = "account_fault"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -288,6 +303,11 @@ class Carrier(ABC):
     """Error codes of receipts that blame the recipient: they say nothing against the number that sent."""
     opted_out_codes: ClassVar[frozenset[str]] = frozenset()
     """Error codes of receipts that say that the recipient has opted out."""
+
+    def __init_subclass__(cls) -> None:
+        """Count the calls of every carrier."""
+        for name in CALLS & cls.__dict__.keys():
+            setattr(cls, name, counted(getattr(cls, name)))
 
     @abstractmethod
     def search(self, query: NumberQuery) -> Iterator[AvailableNumber]:

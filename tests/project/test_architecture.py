@@ -47,6 +47,7 @@ FLOORS = [
     ["smsproxy.staff"],
     ["smsproxy.services"],
     ["smsproxy.carriers"],
+    ["smsproxy.metrics"],
     ["smsproxy", "numbers.apps", "conversations.apps"],  # the ground: settings, database, phone, crypto, states, ...
 ]
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

@@ -15,9 +15,9 @@ from conversations.api.serializers import (
     PersonSerializer,
 )
 from conversations.insight.explain_route import RouteExplanation
-from conversations.insight.metrics import PoolCollector, SendingCollector
 from conversations.insight.troubles.kinds import KINDS, Trouble
 from conversations.models import ConversationState, InboundOutcome, OutboundState
+from conversations.monitoring.metrics import COLLECTORS
 from numbers.assignment.choose import Preference
 from numbers.management.exit_codes import ExitCode
 from numbers.models import NumberState, OrderState, VirtualNumber
@@ -158,11 +158,11 @@ def test_each_kind_of_trouble_has_a_section_with_its_severity():
 
 
 def test_the_table_has_exactly_the_metrics(db):
-    operating = doc("operating.md")
-    collected: list[Metric] = [*PoolCollector().collect(), *SendingCollector().collect()]
+    collected: list[Metric] = [metric for collector in COLLECTORS for metric in collector().collect()]
     names = {f"{metric.name}_total" if metric.type == "counter" else metric.name for metric in collected}
 
-    assert set(first_cells(section(operating, "Metrics"))) == names
+    table = section(doc("monitoring.md"), "Metrics").partition("The `reason` of a failure")[0]
+    assert set(first_cells(table)) == names
 
 
 def test_the_tables_have_exactly_the_states():

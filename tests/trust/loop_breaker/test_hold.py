@@ -5,10 +5,10 @@ from datetime import timedelta
 import pytest
 
 from conversations.insight.explain_route import explain_route
-from conversations.insight.metrics import SendingCollector
 from conversations.insight.troubles.kinds import Trouble
 from conversations.intake import fast_path, receive
 from conversations.models import Conversation, InboundMessage, OutboundMessage
+from conversations.monitoring.sending import SendingCollector
 from smsproxy.carriers.base import InboundText
 from smsproxy.states import StaleState
 from tests.support.builders import ALICE, BOB, CHARLIE, add_numbers, proxies, talk
