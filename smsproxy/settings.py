@@ -14,6 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 from smsproxy.crypto import is_fernet_key
 from smsproxy.environment import Environment, env_file
 from smsproxy.logs import logging_settings
+from smsproxy.retention_rules import check_retention
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = Environment(env_file())
@@ -366,15 +367,11 @@ RECONCILE_REQUESTS_PER_HOUR = env.number("RECONCILE_REQUESTS_PER_HOUR", default=
 
 # Retention ------------------------------------------------------------------------------------------------------------
 
-# When message bodies are erased from the database. Outcomes are kept. 0: never.
+# When message bodies, messages, and their events and receipts are deleted. 0: never. retention_rules.py: how early.
 TEXT_RETENTION_SECONDS = env.seconds("TEXT_RETENTION_SECONDS", default=0)
-# Until then the body may be needed to send a message, to complete a long one, or to detect a duplicate part.
-_NEEDED = MESSAGE_MAX_AGE_SECONDS + SEND_LEASE_SECONDS + LONG_MESSAGE_TIMEOUT_SECONDS + 600
-env.require(
-    not 0 < TEXT_RETENTION_SECONDS <= _NEEDED,
-    "TEXT_RETENTION_SECONDS: expected 0, or more than MESSAGE_MAX_AGE_SECONDS, SEND_LEASE_SECONDS, "
-    f"LONG_MESSAGE_TIMEOUT_SECONDS and ten minutes together ({_NEEDED} seconds), found {TEXT_RETENTION_SECONDS}.",
-)
+MESSAGE_RETENTION_SECONDS = env.seconds("MESSAGE_RETENTION_SECONDS", default=365 * 24 * 3600)
+EVENT_RETENTION_SECONDS = env.seconds("EVENT_RETENTION_SECONDS", default=90 * 24 * 3600)
+check_retention(env, globals())
 
 # The API --------------------------------------------------------------------------------------------------------------
 

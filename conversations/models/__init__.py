@@ -14,6 +14,7 @@ from .participant import Participant
 from .receipt import DeliveryReceipt
 from .record_search import RecordSearch
 from .rejected_webhook import RejectedWebhook
+from .retention_mark import RetentionMark
 from .site_certificate import SiteCertificate
 from .trouble_episode import TroubleEpisode
 from .unreadable_row import UnreadableRow
@@ -46,6 +47,7 @@ __all__ = [
     "Participant",
     "RecordSearch",
     "RejectedWebhook",
+    "RetentionMark",
     "SiteCertificate",
     "TextErasure",
     "TroubleEpisode",

@@ -240,7 +240,13 @@ class OutboundMessage(EncryptedRow, StateMachine):
                 name="outbound_line",
             ),
             # For the periodic jobs: too old, lease expired, unknown for too long.
-            models.Index("created_at", condition=models.Q(state="queued"), name="outbound_aging"),
+            # The condition on `created_at` is always true. It keeps claims from using this index, in which each step of
+            # their walk would read the whole queue: PostgreSQL uses it only for queries that compare `created_at`.
+            models.Index(
+                "created_at",
+                condition=models.Q(state="queued", created_at__isnull=False),
+                name="outbound_queued_since",
+            ),
             models.Index("lease_until", condition=models.Q(state="sending"), name="outbound_leased"),
             models.Index("due_at", condition=models.Q(state="unknown"), name="outbound_unknown"),
             # For `notify_failed` of a conversation, and for its alert.

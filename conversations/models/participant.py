@@ -78,7 +78,7 @@ class Participant(models.Model):
         blank=True,
         help_text="Why this number was chosen: see Preference in numbers/assignment/choose.py.",
     )
-    # No index: queries only ask whether it is null.
+    # Only the few that are not null are indexed, below.
     replaced_by = models.ForeignKey(
         "self",
         models.PROTECT,
@@ -127,7 +127,9 @@ class Participant(models.Model):
                 "release_at",
                 condition=models.Q(released_at__isnull=True, release_at__isnull=False),
                 name="participant_cooling_down",
-            )
+            ),
+            # For the deletion of participants: the foreign key looks for rows that point to them.
+            models.Index("replaced_by", condition=models.Q(replaced_by__isnull=False), name="participant_replaced"),
         ]
 
     def __str__(self) -> str:

@@ -37,11 +37,12 @@ from conversations.models import (
     Worker,
 )
 from conversations.models.worker import PURGE_AFTER
+from conversations.retention.delete_rows import OldRows
 from conversations.retention.erase_texts import erase_old_texts
 from conversations.worker.schedule import Job, Schedule, lazily, throttled
 from numbers.assignment.level import measure_levels
 from numbers.health import quarantine_outliers
-from numbers.models import Shortage, VirtualNumber
+from numbers.models import VirtualNumber
 from numbers.provisioning.release import retire_drained
 from smsproxy.database.advisory_lock import advisory_lock
 from smsproxy.database.clock import database_now
@@ -54,8 +55,6 @@ BATCH_SIZE = 500
 TIME_BUDGET = 0.5
 # For this long, receipts that arrived before their message was recorded are matched again.
 LATE_RECEIPTS = timedelta(minutes=10)
-# How long shortages are kept.
-SHORTAGES_KEPT = timedelta(days=90)
 # How long episodes of trouble are kept after their end.
 EPISODES_KEPT = timedelta(days=365)
 # Seconds between two looks for troubles, which take some fifty queries: the largest cost of an idle worker.
@@ -225,12 +224,6 @@ def purge_trouble_episodes() -> int:
     return TroubleEpisode.objects.filter(pk__in=list(old[:BATCH_SIZE])).delete()[0]
 
 
-def purge_shortages() -> int:
-    """Delete shortages older than SHORTAGES_KEPT. Return their count."""
-    old = Shortage.objects.before(database_now() - SHORTAGES_KEPT).values_list("pk", flat=True)
-    return Shortage.objects.filter(pk__in=list(old[:BATCH_SIZE])).delete()[0]
-
-
 def purge_unused_limits() -> int:
     """Delete the use of limits that nobody has used for a day, and that are free again. Return the count."""
     old = LimitUsage.objects.unused_since(database_now() - LIMITS_KEPT)
@@ -274,6 +267,6 @@ JOBS: Sequence[Job] = (
     throttled(TROUBLES_EVERY, note_troubles),
     throttled(HEALTH_EVERY, measure_levels),
     lazily(SELDOM, purge_trouble_episodes),
-    lazily(SELDOM, purge_shortages),
+    OldRows(),
     throttled(LIMITS_EVERY, purge_unused_limits),
 )

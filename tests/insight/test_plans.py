@@ -55,7 +55,7 @@ def test_the_periodic_jobs_and_the_webhooks_use_their_indexes():
     sweeps = {
         "outbound_leased": OutboundMessage.objects.with_expired_lease(now),
         "outbound_unknown": OutboundMessage.objects.due_for_resend(now),
-        "outbound_aging": OutboundMessage.objects.too_old(now)[:500],
+        "outbound_queued_since": OutboundMessage.objects.too_old(now)[:500],
         "conversation_expiring": Conversation.objects.expired(now)[:500],
         "conversation_idle": Conversation.objects.idle(now)[:500],
         "long_text_due": LongMessage.objects.due(now)[:500],
