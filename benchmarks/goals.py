@@ -76,6 +76,24 @@ GOALS: dict[str, dict[str, Goal]] = {
         "slipped": Goal(label="abusive texts that were passed on", unit="%"),
         "cost": Goal(label="cost of abuse on that day", unit="EUR"),
     },
+    "growth": {
+        "messages": Goal(label="old messages deleted, of 20 million", unit="/s", must=500, better="more"),
+        "events": Goal(label="old events deleted, of 40 million", unit="/s", must=2000, better="more"),
+        "inbound_p99": Goal(label="inbound message while old ones are deleted, p99", unit="ms"),
+        "inbound_p99_alone": Goal(label="the same without", unit="ms"),
+        "claim_p99": Goal(label="claim while old messages are deleted, p99", unit="ms"),
+        "claim_p99_alone": Goal(label="the same without", unit="ms"),
+    },
+    "partitions": {
+        "insert": Goal(label="insert into month partitions : into one table", unit="x"),
+        "find": Goal(label="find by client-ref in month partitions : in one table", unit="x"),
+        "drop": Goal(label="drop a month", unit="ms"),
+    },
+    "snapshot": {
+        "claim_before": Goal(label="claim of 20 messages, p50", unit="ms"),
+        "claim": Goal(label="the same beside a transaction open for an hour", unit="ms", must=50),
+        "claim_without_mark": Goal(label="the same without the low-water mark", unit="ms"),
+    },
 }
-# Measured only when named: they show quality, not speed, and take minutes.
-ON_REQUEST = {"abuse", "pool"}
+# Measured only when named: they show quality, not speed, or take minutes.
+ON_REQUEST = {"abuse", "growth", "partitions", "pool", "snapshot"}

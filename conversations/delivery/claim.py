@@ -19,6 +19,7 @@ look-ups are scalar subqueries: PostgreSQL may turn a join into one that reads w
 
 import json
 import logging
+import time
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -30,6 +31,7 @@ from django.db.models import F
 
 from conversations.delivery import postgres
 from conversations.delivery.claimed import SELECT_TAKEN, Claimed
+from conversations.delivery.low_water import LowWater
 from conversations.models import AccountRateLimit, MessageEvent, NumberRateLimit, OutboundMessage, OutboundState
 from conversations.models.gcra import MAX_PLAUSIBLE_WAIT
 from conversations.models.outbound import MAX_RESENDS
@@ -41,13 +43,16 @@ from smsproxy.states import StaleState
 
 log = logging.getLogger(__name__)
 
-# Walk from one virtual number with queued messages to the next, by the index outbound_waiting.
+_low_water = LowWater()
+
+# Walk from one virtual number with queued messages to the next, by the index outbound_waiting. low: see low_water.py.
 _NUMBERS_IN_TURN_SQL = """
-    SELECT min(sender_id) FROM conversations_outboundmessage WHERE state = 'queued' AND sender_id > %(after)s
+    SELECT min(sender_id) FROM conversations_outboundmessage
+    WHERE state = 'queued' AND sender_id > %(after)s AND id >= %(low)s
     UNION ALL
     SELECT (
         SELECT min(sender_id) FROM conversations_outboundmessage
-        WHERE state = 'queued' AND sender_id > turn.number_id
+        WHERE state = 'queued' AND sender_id > turn.number_id AND id >= %(low)s
     )
     FROM turn WHERE turn.number_id IS NOT NULL
 """
@@ -58,12 +63,12 @@ _FIRST_FREE_LINE = """(
     WITH RECURSIVE line (recipient_id) AS (
         SELECT min(recipient_id) FROM conversations_outboundmessage
         WHERE state IN ('queued', 'sending', 'unknown')
-        AND sender_id = turn.number_id AND recipient_id > {behind}
+        AND sender_id = turn.number_id AND recipient_id > {behind} AND id >= %(low)s
         UNION ALL
         SELECT (
             SELECT min(recipient_id) FROM conversations_outboundmessage
             WHERE state IN ('queued', 'sending', 'unknown')
-            AND sender_id = turn.number_id AND recipient_id > line.recipient_id
+            AND sender_id = turn.number_id AND recipient_id > line.recipient_id AND id >= %(low)s
         )
         FROM line WHERE line.recipient_id IS NOT NULL
     ), head (id) AS MATERIALIZED (
@@ -107,7 +112,7 @@ _NEXT_READY_SQL = """
     WHERE ready_at BETWEEN %(soon)s AND %(nonsense)s AND pause_reason = ''
     AND (
         SELECT min(id) FROM conversations_outboundmessage
-        WHERE state = 'queued' AND sender_id = pace.number_id
+        WHERE state = 'queued' AND sender_id = pace.number_id AND id >= %(low)s
     ) IS NOT NULL
 """
 
@@ -189,6 +194,7 @@ def claim(limit: int) -> Claim:
     """
     lease_until = None
     try:
+        _low_water.refresh()
         with transaction.atomic():
             account, now = _lock_account()
             _begin_day(account, now)
@@ -283,7 +289,7 @@ def _claim_round_robin(account: AccountRateLimit, allowed: int, now: datetime) -
 
 
 def _next_ready_at(now: datetime) -> datetime | None:
-    [soonest] = prepared.fetch_all(_NEXT_READY_SQL, _moments(now))[0]
+    [soonest] = prepared.fetch_all(_NEXT_READY_SQL, _bounds(now))[0]
     return from_stored(soonest) if soonest else None
 
 
@@ -296,7 +302,7 @@ def _sendable_heads(now: datetime, limit: int, *, after: int = 0, of: Collection
     # is requeued in its old place, unless it is too old.
     oldest_resent = now - timedelta(seconds=settings.MESSAGE_MAX_AGE_SECONDS)
     resent_if_after = oldest_resent if settings.UNKNOWN_OUTCOME_POLICY == "resend" else now
-    parameters = _moments(now) | {
+    parameters = _bounds(now) | {
         "after": after,
         "limit": limit,
         "resent_if_after": as_stored(resent_if_after),
@@ -307,15 +313,19 @@ def _sendable_heads(now: datetime, limit: int, *, after: int = 0, of: Collection
         numbers = {f"number_{place}": number for place, number in enumerate(of)}
         statement = _HEADS_OF.format(turn=f"VALUES {', '.join(f'(%({name})s)' for name in numbers)}")
         parameters |= numbers
-    return [Head(*row) for row in prepared.fetch_all(statement, parameters)]
+    began = time.monotonic()
+    heads = [Head(*row) for row in prepared.fetch_all(statement, parameters)]
+    _low_water.note_walk(time.monotonic() - began)
+    return heads
 
 
-def _moments(now: datetime) -> dict[str, Any]:
-    """Return the moments that the statements compare with, as the database stores them. soon: just after now."""
+def _bounds(now: datetime) -> dict[str, Any]:
+    """Return what the statements compare with, as the database stores it. soon: just after now. low: an id."""
     return {
         "now": as_stored(now),
         "soon": as_stored(now + timedelta(microseconds=1)),
         "nonsense": as_stored(now + MAX_PLAUSIBLE_WAIT),
+        "low": _low_water.value,
     }
 
 
