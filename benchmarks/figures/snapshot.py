@@ -31,8 +31,8 @@ _QUEUE = """
         client_ref, kind, state, conversation_id, participant_id, sender_id, recipient_id, text, segments, attempts,
         due_at, error_code, created_at
     )
-    SELECT replace(gen_random_uuid()::text, '-', ''), 'notice', 'queued', conversation_id, id, proxy_number_id, real_number_id,
-    repeat('x', 140), 1, 0, statement_timestamp(), '', statement_timestamp()
+    SELECT replace(gen_random_uuid()::text, '-', ''), 'notice', 'queued', conversation_id, id, proxy_number_id,
+    real_number_id, repeat('x', 140), 1, 0, statement_timestamp(), '', statement_timestamp()
     FROM conversations_participant WHERE id = ANY(%s) RETURNING id
 """
 _SEND = "UPDATE conversations_outboundmessage SET state = 'sending', attempts = 1 WHERE id = ANY(%s)"
