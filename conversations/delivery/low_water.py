@@ -17,7 +17,7 @@ from smsproxy.database import prepared
 # messages below it: resent ones, and those whose transaction drew an early id and committed late.
 SLOW = 0.02
 MAX_AGE = 10.0
-# So many ids below the newest message are always walked, for transactions that are about to commit.
+# The newest ids are always walked, for transactions that are about to commit.
 MARGIN = 2000
 
 # The subquery keeps PostgreSQL from walking the primary key, through all settled messages.
