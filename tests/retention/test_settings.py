@@ -32,7 +32,7 @@ def test_a_time_covers_the_health_window_and_late_webhooks(name):
 
 
 def test_messages_are_kept_for_three_days_even_if_webhooks_may_be_younger_only():
-    """The carrier may sign a repeat anew."""
+    """The carrier may sign a repeat with a new time."""
     changes = {"WEBHOOK_MAX_AGE_SECONDS": "300", "MESSAGE_RETENTION_SECONDS": f"{3 * DAY}"}
 
     assert start(**changes)[0] != 0
