@@ -15,6 +15,7 @@ from conversations.models import (
     MessageEvent,
     OutboundMessage,
     OutboundPart,
+    RetentionMark,
     TextErasure,
     UnreadableRow,
 )
@@ -176,6 +177,11 @@ class MessageEventAdmin(ReadOnlyAdmin):
 @admin.register(TextErasure)
 class TextErasureAdmin(ReadOnlyAdmin):
     list_display = ["table", "up_to"]
+
+
+@admin.register(RetentionMark)
+class RetentionMarkAdmin(ReadOnlyAdmin):
+    list_display = ["table", "up_to", "began_at"]
 
 
 @admin.register(UnreadableRow)

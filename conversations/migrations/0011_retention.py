@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
     # PostgreSQL builds indexes concurrently only outside a transaction.
     atomic = False
 
-    dependencies = [("conversations", "0008_holds")]
+    dependencies = [("conversations", "0012_reconcile")]
 
     operations = [
         migrations.CreateModel(
