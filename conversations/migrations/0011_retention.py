@@ -1,14 +1,14 @@
 from django.db import migrations, models
 
 import smsproxy.database.clock
-from smsproxy.database.add_index import AddIndexConcurrently
+from smsproxy.database.concurrent_index import AddIndexBesideTraffic
 
 
 class Migration(migrations.Migration):
     # PostgreSQL builds indexes concurrently only outside a transaction.
     atomic = False
 
-    dependencies = [("conversations", "0012_reconcile")]
+    dependencies = [("conversations", "0013_confirmation_indexes")]
 
     operations = [
         migrations.CreateModel(
@@ -30,7 +30,7 @@ class Migration(migrations.Migration):
             ],
             options={"ordering": ["table"]},
         ),
-        AddIndexConcurrently(
+        AddIndexBesideTraffic(
             model_name="participant",
             index=models.Index(
                 models.F("replaced_by"),
@@ -39,7 +39,7 @@ class Migration(migrations.Migration):
             ),
         ),
         # A claim could use the old index. Its successor is built before it goes, so the job that needs it is never slow.
-        AddIndexConcurrently(
+        AddIndexBesideTraffic(
             model_name="outboundmessage",
             index=models.Index(
                 models.F("created_at"),

@@ -267,6 +267,6 @@ JOBS: Sequence[Job] = (
     throttled(TROUBLES_EVERY, note_troubles),
     throttled(HEALTH_EVERY, measure_levels),
     lazily(SELDOM, purge_trouble_episodes),
-    OldRows(),
+    lazily(SELDOM, OldRows()),
     throttled(LIMITS_EVERY, purge_unused_limits),
 )
