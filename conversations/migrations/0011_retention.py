@@ -1,7 +1,7 @@
 from django.db import migrations, models
 
 import smsproxy.database.clock
-from smsproxy.database.concurrent_index import AddIndexBesideTraffic
+from smsproxy.database.concurrent_index import AddIndexBesideTraffic, RemoveIndexBesideTraffic
 
 
 class Migration(migrations.Migration):
@@ -15,7 +15,7 @@ class Migration(migrations.Migration):
             name="RetentionMark",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("table", models.CharField(max_length=60, unique=True)),
+                ("table", models.CharField(max_length=60)),
                 (
                     "up_to",
                     models.BigIntegerField(default=0, help_text="The last id that the present walk has seen."),
@@ -28,7 +28,10 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
-            options={"ordering": ["table"]},
+            options={
+                "ordering": ["table"],
+                "constraints": [models.UniqueConstraint(fields=("table",), name="one_retention_mark")],
+            },
         ),
         AddIndexBesideTraffic(
             model_name="participant",
@@ -47,5 +50,5 @@ class Migration(migrations.Migration):
                 name="outbound_queued_since",
             ),
         ),
-        migrations.RemoveIndex(model_name="outboundmessage", name="outbound_aging"),
+        RemoveIndexBesideTraffic(model_name="outboundmessage", name="outbound_aging"),
     ]

@@ -10,12 +10,14 @@ from smsproxy.database.clock import database_now
 class RetentionMark(models.Model):
     """One row for each table with a retention time. Its walk goes on from there, and never searches the whole table."""
 
-    table = models.CharField(max_length=60, unique=True)
+    table = models.CharField(max_length=60)
     up_to = models.BigIntegerField(default=0, help_text="The last id that the present walk has seen.")
     began_at = models.DateTimeField(default=database_now, help_text="When the present walk began at the first row.")
 
     class Meta:
         ordering = ["table"]
+        # Not `unique=True`, which adds a second index for LIKE on PostgreSQL.
+        constraints = [models.UniqueConstraint(fields=["table"], name="one_retention_mark")]
 
     def __str__(self) -> str:
         return self.table
