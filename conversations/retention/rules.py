@@ -170,6 +170,7 @@ BOUNDED: dict[str, str] = {
     "numbers.shortagecount": "one row for each pool and country",
     "numbers.topup": "made by staff",
     "numbers.virtualnumber": "one row for each number ever rented; kept, because it records what was paid",
+    "metrics.metricvalue": "one row for each metric and its labels, which have few values",
     "api.apikey": "made by staff; kept, because conversations name the key that created them",
     "simulator.simulatednumber": "one row for each number that the simulated account rents",
     "simulator.simulatedfault": "made by hand",

@@ -25,7 +25,7 @@ from conversations.models import (
     RejectedWebhook,
 )
 from conversations.retention import delete_rows
-from conversations.retention.delete_rows import OldRows, delete_batch
+from conversations.retention.delete_rows import OldRows
 from conversations.retention.rules import BOUNDED, RULES
 from conversations.worker.periodic_jobs import JOBS, run_jobs
 from numbers.models import NumberEvent, RealNumber, Shortage
@@ -397,7 +397,3 @@ def test_an_old_row_behind_the_walk_is_found_a_day_later(says, time_machine):
     walk_again(time_machine)
 
     assert not OutboundMessage.objects.exists()
-
-
-def test_a_batch_of_an_empty_table_deletes_nothing():
-    assert [delete_batch(rule).deleted for rule in RULES] == [0] * len(RULES)
