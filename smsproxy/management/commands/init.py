@@ -54,7 +54,7 @@ class Command(BaseCommand):
             password = present.get("POSTGRES_PASSWORD") or secrets.token_urlsafe(24)
             given |= {
                 "POSTGRES_PASSWORD": password,
-                "DATABASE_URL": f"postgres://smsproxy:{password}@db:5432/smsproxy",
+                "DATABASE_URL": f"postgres://smsproxy:{password}@database:5432/smsproxy",
             }
         answers = self._answers(given, settled={"DATABASE_URL"} if compose else set(), ask=not no_input)
         keys = {name: present.get(name) or made for name, made in throwaway.make_keys().items()}

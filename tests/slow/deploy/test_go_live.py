@@ -1,0 +1,51 @@
+"""A newcomer follows docs/go-live.md, with the simulated carrier and a real proxy with TLS."""
+
+from tests.support.relay_process import wait_until
+from tests.support.signing import signed_inbound
+
+RIDER, DRIVER = "+447700900001", "+447700900002"
+TEXT = "I left my hat in your car."
+
+
+def test_the_doctor_finds_nothing_that_failed(site):
+    results = site.doctor()
+
+    assert {name: found for name, found in results.items() if found["verdict"] == "failed"} == {}
+    assert {name for name, found in results.items() if found["verdict"] == "warning"} == {"settings"}
+    assert "CARRIER=simulator" in results["settings"]["detail"]
+    assert {name for name, found in results.items() if found["verdict"] == "skipped"} == {"10DLC", "lookup"}
+
+
+def test_a_text_reaches_the_other_phone(site):
+    people = [{"number": RIDER, "label": "Rider"}, {"number": DRIVER, "label": "Driver"}]
+    created = site.session.post(
+        f"{site.url}/api/v1/conversations/",
+        json={"participants": people},
+        headers=site.authorization,
+    )
+    assert created.status_code == 201, created.text
+    proxy_number = created.json()["participants"][0]["proxy_number"]
+
+    webhook = signed_inbound(msisdn=RIDER[1:], to=proxy_number[1:], text=TEXT, messageId="first-text")
+    answer = site.session.post(f"{site.url}/webhooks/vonage/inbound-sms", json=webhook)
+
+    assert answer.status_code == 200
+    wait_until(lambda: TEXT in texts_on_the_phone_of("Driver", site))
+    assert texts_on_the_phone_of("Rider", site) != []
+
+
+def texts_on_the_phone_of(name, site):
+    phones = site.session.get(f"{site.url}/simulator/state").json()["phones"]
+    number = {"Rider": RIDER, "Driver": DRIVER}[name]
+    [phone] = [phone for phone in phones if phone["number"].replace(" ", "") == number]
+    return [text["text"] for thread in phone["threads"] for text in thread["texts"]]
+
+
+def test_the_api_answers_with_https_links(site):
+    answer = site.session.get(
+        f"{site.url}/api/v1/conversations/",
+        headers=site.authorization | {"X-Forwarded-Proto": "http"},
+    )
+
+    assert answer.status_code == 200
+    assert "http://" not in answer.text
