@@ -11,6 +11,8 @@ from django.db.migrations.executor import MigrationExecutor
 
 from conversations.insight.collect_status import collect_status
 from conversations.insight.doctor.result import Result, failed, ok, skipped, warning
+from conversations.insight.troubles import current
+from conversations.insight.troubles.kinds import Severity
 from conversations.models import Worker
 from conversations.models.host_clock import MAX_SKEW, describe_skew
 from smsproxy.api.models import ApiKey
@@ -99,10 +101,12 @@ def check_worker() -> Result:
 
 
 def check_alerts() -> Result:
-    troubles = collect_status().troubles
-    if troubles:
-        return warning(" ".join(troubles.values()), "docs/operating.md says what to do about each alert.")
-    return ok("none")
+    troubles = current.active(collect_status())
+    if not troubles:
+        return ok("none")
+    is_critical = any(trouble.severity == Severity.CRITICAL for trouble in troubles)
+    sentences = " ".join(trouble.sentence for trouble in troubles)
+    return (failed if is_critical else warning)(sentences, "manage.py status says what to do about each.")
 
 
 def check_staff() -> Result:

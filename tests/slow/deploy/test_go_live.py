@@ -31,14 +31,14 @@ def test_a_text_reaches_the_other_phone(site):
 
     assert answer.status_code == 200
     wait_until(lambda: TEXT in texts_on_the_phone_of("Driver", site))
-    assert texts_on_the_phone_of("Rider", site) != []
+    assert TEXT not in texts_on_the_phone_of("Rider", site)
 
 
 def texts_on_the_phone_of(name, site):
     phones = site.session.get(f"{site.url}/simulator/state").json()["phones"]
     number = {"Rider": RIDER, "Driver": DRIVER}[name]
-    [phone] = [phone for phone in phones if phone["number"].replace(" ", "") == number]
-    return [text["text"] for thread in phone["threads"] for text in thread["texts"]]
+    threads = [thread for phone in phones if phone["number"].replace(" ", "") == number for thread in phone["threads"]]
+    return [text["text"] for thread in threads for text in thread["texts"]]
 
 
 def test_the_api_answers_with_https_links(site):
