@@ -374,7 +374,10 @@ class Carrier(ABC):
 
     @abstractmethod
     def harmless_receipt(self) -> Mapping[str, str]:
-        """Return the parameters of a genuine receipt that is about no message: it tests the webhook, without effect."""
+        """Return the parameters of a genuine receipt that is about no message, to test the webhook.
+
+        It is stored, and changes nothing.
+        """
 
     @abstractmethod
     def webhook_content(self, params: Mapping[str, str]) -> Mapping[str, str]:

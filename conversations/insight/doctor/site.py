@@ -4,26 +4,22 @@ They see it from this host. A firewall that stops the carrier alone cannot be se
 """
 
 import json
-import socket
-import ssl
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 import requests
-from certifi import where
 from django.conf import settings
 from django.utils import timezone
 
 from conversations.insight.doctor.result import Result, failed, ok, skipped, warning
 from smsproxy.carriers import get_carrier
+from smsproxy.certificate import NoCertificate, certificate_of
 from smsproxy.version import VERSION
 from smsproxy.webhook_urls import delivery_receipt_url, inbound_sms_url
 
 # Seconds to connect, and for each read. Vonage waits for 3 and 15.
 TIMEOUT = (3.0, 15.0)
-ENDS_SOON = timedelta(days=14)
 _PROXY_UP = (502, 503, 504)
 _RESTART = "Restart the web server, so that it has the settings in .env that this command has."
 
@@ -77,27 +73,16 @@ def check_version() -> Result:
 
 
 def check_certificate() -> Result:
-    parts = urlsplit(settings.PUBLIC_URL)
-    if parts.scheme != "https":
+    if not settings.IS_HTTPS:
         return skipped("PUBLIC_URL is not https")
-    context = ssl.create_default_context(cafile=_trusted())
-    address = (str(parts.hostname), parts.port or 443)
     try:
-        with (
-            closing(socket.create_connection(address, timeout=TIMEOUT[0])) as plain,
-            context.wrap_socket(plain, server_hostname=parts.hostname) as tls,
-        ):
-            certificate = tls.getpeercert() or {}
-    except ssl.SSLCertVerificationError as error:
-        return failed(f"not valid: {error.verify_message}", "Renew it, or have the proxy send the whole chain.")
-    except OSError as error:
-        return failed(f"no TLS connection ({type(error).__name__})", "Does the proxy listen there with TLS?")
-    begins, ends = (_date(str(certificate[name])) for name in ("notBefore", "notAfter"))
-    # Renewal is due when a third is left. With less than a sixth, it has failed.
-    soon = min(ENDS_SOON, (ends - begins) / 6)
-    if ends - timezone.now() < soon:
-        return warning(f"it ends on {ends:%Y-%m-%d %H:%M} UTC", "Is it renewed automatically? Look at the proxy's log.")
-    return ok(f"valid until {ends:%Y-%m-%d %H:%M} UTC")
+        certificate = certificate_of(settings.PUBLIC_URL, seconds=TIMEOUT[0])
+    except NoCertificate as error:
+        return failed(str(error), "Does the proxy listen with TLS, and send the whole chain? Was the renewal stopped?")
+    when = f"{certificate.ends_at:%Y-%m-%d %H:%M} UTC"
+    if certificate.ends_soon(timezone.now()):
+        return warning(f"it ends on {when}", "Is it renewed automatically? Look at the proxy's log.")
+    return ok(f"valid until {when}")
 
 
 def check_forwarded_scheme() -> Result:
@@ -121,9 +106,12 @@ def check_forwarded_scheme() -> Result:
 
 
 def check_unsigned() -> Result:
-    """Send a webhook without a signature. It adds one to the counter of rejected webhooks."""
+    """Send a webhook without a signature. It adds one to the counter of rejected webhooks.
+
+    To the same address as the signed one after it, which ends the count that would become an alert.
+    """
     try:
-        answer = _ask("POST", inbound_sms_url(), body={})
+        answer = _ask("POST", delivery_receipt_url(), body={})
     except Unreachable as error:
         return error.result
     if answer.status == 200:
@@ -135,7 +123,7 @@ def check_unsigned() -> Result:
 
 
 def check_signed() -> Result:
-    """Send a signed receipt about no message. All after the first one ever have no effect at all."""
+    """Send a signed receipt about no message. It is stored, and has no other effect."""
     try:
         answer = _ask("POST", delivery_receipt_url(), body=dict(get_carrier().harmless_receipt()))
     except Unreachable as error:
@@ -166,14 +154,3 @@ def _ask(method: str, url: str, *, headers: dict[str, str] | None = None, body: 
     except (requests.RequestException, OSError) as error:
         raise Unreachable(failed(f"no answer ({type(error).__name__})", "Look at the proxy's log.")) from None
     return Answer(status=answer.status_code, headers=answer.headers, body=content)
-
-
-def _trusted() -> str | None:
-    """Return the file of trusted certificates that the requests above use."""
-    session = requests.Session()
-    verify = session.merge_environment_settings(settings.PUBLIC_URL, {}, None, None, None)["verify"]
-    return verify if isinstance(verify, str) else where()
-
-
-def _date(text: str) -> datetime:
-    return datetime.fromtimestamp(ssl.cert_time_to_seconds(text), UTC)

@@ -19,8 +19,8 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []
     help = (
         "Try everything that can be tried of this installation: settings, database, clock, the account at the carrier, "
-        "the webhooks at PUBLIC_URL as the carrier calls them, workers. It changes nothing, sends no text, and costs "
-        "nothing without --paid. Exit codes: 0 nothing failed, although there may be warnings; 1 a check failed."
+        "the webhooks at PUBLIC_URL as the carrier calls them, workers. It sends no text, changes no number, and "
+        "costs nothing without --paid. Exit codes: 0 nothing failed, although there may be warnings; 1 a check failed."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -4,6 +4,7 @@ They need none of the SDK, so that the simulator can speak as Vonage does.
 """
 
 import json
+import uuid
 from collections.abc import Mapping
 from typing import ClassVar
 from urllib.parse import parse_qsl
@@ -49,8 +50,8 @@ class VonageWebhooks(Carrier):
         return webhooks.parse_receipt(params)
 
     def harmless_receipt(self) -> dict[str, str]:
-        # The same id each time: the first one is stored, as an unmatched receipt, and all others are repeats of it.
-        receipt = Receipt(carrier_message_id="smsproxy-doctor", client_ref="", status=ReceiptStatus.UNKNOWN)
+        message_id = f"smsproxy-doctor-{uuid.uuid4().hex}"
+        receipt = Receipt(carrier_message_id=message_id, client_ref="", status=ReceiptStatus.UNKNOWN)
         return webhooks.write_receipt(receipt, sender="", recipient="")
 
     def webhook_content(self, params: Mapping[str, str]) -> dict[str, str]:

@@ -181,7 +181,7 @@ def test_a_certificate_of_long_life_may_end_in_two_weeks(secure):
 def test_a_certificate_that_carriers_would_not_trust_is_a_failure(secure, left, is_trusted, says):
     secure(left, is_trusted=is_trusted)
 
-    assert site.check_certificate().detail == f"not valid: {says}"
+    assert site.check_certificate().detail == f"it is not valid: {says}"
     assert site.check_webhook_address().detail == "the TLS certificate is not valid"
 
 
