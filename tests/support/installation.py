@@ -7,17 +7,16 @@ import subprocess
 import sys
 import tempfile
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 from tests.support.demo_process import BARE, PATIENCE, ROOT
 
 UNITS = ROOT / "deploy" / "systemd"
 NOBODY = 65534
+_AS_NOBODY = f"setpriv --reuid {NOBODY} --regid {NOBODY} --clear-groups --no-new-privs --bounding-set -all"
 # As for a container: nothing can be written except /tmp, which is empty at first.
-_READ_ONLY = (
-    "mount --make-rprivate / && mount -o remount,bind,ro / && mount -t tmpfs tmpfs /tmp && "
-    f'exec setpriv --reuid {NOBODY} --regid {NOBODY} --clear-groups --no-new-privs --bounding-set -all "$@"'
-)
+_READ_ONLY = "mount --make-rprivate / && mount -o remount,bind,ro / && mount -t tmpfs tmpfs /tmp && exec"
 
 
 class Installation:
@@ -64,7 +63,7 @@ class Installation:
     def start(self, command: list[str], log: Path, **environment: str) -> "subprocess.Popen[bytes]":
         """Start a service. It runs as nobody and can write to nothing but its own /tmp, if this test runs as root."""
         if os.geteuid() == 0:
-            command = ["unshare", "--mount", "sh", "-c", _READ_ONLY, "sh", *command]
+            command = [*_confinement(), *command]
         with log.open("ab") as output:
             return subprocess.Popen(
                 command,
@@ -96,3 +95,11 @@ def _python() -> str:
             if tried.returncode == 0:
                 return candidate
     raise AssertionError(f"no Python with venv that another user can run: {candidates}. Install python3-venv.")
+
+
+@cache
+def _confinement() -> list[str]:
+    """Return the command that runs another as nobody, on a read-only root where this machine allows mounts."""
+    confined = ["unshare", "--mount", "sh", "-c", f'{_READ_ONLY} {_AS_NOBODY} "$@"', "sh"]
+    can_mount = subprocess.run([*confined, "true"], capture_output=True, check=False).returncode == 0
+    return confined if can_mount else _AS_NOBODY.split()

@@ -28,7 +28,7 @@ def installation() -> Iterator[Installation]:
 
 
 class Site:
-    """The site of a newcomer, after the commands of docs/go-live.md. steps: their output."""
+    """The site of a newcomer, after the commands of docs/go-live.md. commands: those of manage.py among them."""
 
     def __init__(self, installation: Installation, directory: Path, database_url: str) -> None:
         self.installation = installation
@@ -37,6 +37,7 @@ class Site:
         self.proxy: Proxy = Caddy(directory / "caddy", self.port)
         self.url = self.proxy.url
         self._database_url = database_url
+        self.commands = {"doctor"}
         self._stack = ExitStack()
 
     def __enter__(self) -> "Site":
@@ -78,6 +79,7 @@ class Site:
 
     def manage(self, *command: str, **environment: str) -> str:
         """Run a command, which must succeed. Return what it prints."""
+        self.commands.add(command[0])
         done = self.installation.manage(
             *command,
             REQUESTS_CA_BUNDLE=str(self.proxy.ca),

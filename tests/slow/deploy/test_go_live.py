@@ -1,10 +1,29 @@
 """A newcomer follows docs/go-live.md, with the simulated carrier and a real proxy with TLS."""
 
+import re
+
+from tests.support.documentation import doc
 from tests.support.relay_process import wait_until
 from tests.support.signing import signed_inbound
 
 RIDER, DRIVER = "+447700900001", "+447700900002"
 TEXT = "I left my hat in your car."
+
+
+def test_every_command_of_the_page_is_run_here(site):
+    before_an_upgrade = doc("go-live.md").read_text().partition("## Without these files")[0]
+    named = set(re.findall(r"manage\.py (\w+)", before_an_upgrade))
+
+    # The last two are for an account that rents numbers already.
+    assert named == site.commands | {"sync_numbers", "configure_numbers"}
+
+
+def test_a_service_cannot_change_the_program(site):
+    tried = site.installation.start(
+        ["touch", str(site.installation.folder / "manage.py")], site.directory / "touch.log"
+    )
+
+    assert tried.wait() != 0
 
 
 def test_the_doctor_finds_nothing_that_failed(site):
