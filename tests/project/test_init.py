@@ -189,6 +189,17 @@ def test_a_person_who_does_not_want_to_change_the_file_keeps_it(file, monkeypatc
         run(file)
 
 
+def test_an_interrupt_and_a_missing_terminal_are_clear_errors(file, monkeypatch):
+    with pytest.raises(CommandError, match="no terminal to ask on"):
+        run(file)
+
+    Person(monkeypatch)
+    monkeypatch.setattr(builtins, "input", lambda prompt: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(CommandError, match="Interrupted: nothing was written"):
+        run(file)
+    assert not file.exists()
+
+
 @pytest.mark.parametrize(
     "value", ["plain", "with space", "a#b", "$HOME", 'say "hi"', "it's", """it's "so" """, "back\\slash", "=", "ü", ""]
 )

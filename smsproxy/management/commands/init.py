@@ -44,7 +44,15 @@ class Command(BaseCommand):
             if not question.is_secret:
                 parser.add_argument(_flag(question), dest=question.variable, metavar="VALUE", help=question.words)
 
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        try:
+            return super().execute(*args, **options)
+        except (KeyboardInterrupt, EOFError):
+            raise CommandError("Interrupted: nothing was written.", returncode=USAGE) from None
+
     def handle(self, *, no_input: bool, update: bool, compose: bool, **options: Any) -> None:
+        if not no_input and not sys.stdin.isatty():
+            raise CommandError("Nothing was written: no terminal to ask on. Add --no-input.", returncode=USAGE)
         file: Path = options["file"] or Path(throwaway.given.get("ENV_FILE") or settings.BASE_DIR / ".env")
         present = env_file.read(file)
         if file.exists() and not update:
@@ -69,7 +77,7 @@ class Command(BaseCommand):
         self._tell(file, made, answers, compose=compose)
 
     def _ask_to_change(self, file: Path, no_input: bool) -> None:
-        if no_input or not sys.stdin.isatty():
+        if no_input:
             raise CommandError(
                 f"Nothing was written: {file} exists. Add --update to change it. Its keys and its other lines stay.",
                 returncode=USAGE,
