@@ -58,13 +58,3 @@ def texts_on_the_phone_of(name, site):
     number = {"Rider": RIDER, "Driver": DRIVER}[name]
     threads = [thread for phone in phones if phone["number"].replace(" ", "") == number for thread in phone["threads"]]
     return [text["text"] for thread in threads for text in thread["texts"]]
-
-
-def test_the_api_answers_with_https_links(site):
-    answer = site.session.get(
-        f"{site.url}/api/v1/conversations/",
-        headers=site.authorization | {"X-Forwarded-Proto": "http"},
-    )
-
-    assert answer.status_code == 200
-    assert "http://" not in answer.text
