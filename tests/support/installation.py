@@ -37,7 +37,9 @@ class Installation:
             text=True,
             check=False,
         )
-        assert done.returncode == 0, done.stdout + done.stderr
+        if done.returncode != 0:
+            self.__exit__()
+            raise AssertionError(done.stdout + done.stderr)
         return self
 
     def __exit__(self, *exc_info: object) -> None:
