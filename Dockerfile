@@ -8,8 +8,10 @@ ARG PYTHON=python:3.13.12-slim-trixie
 FROM ${PYTHON} AS build
 WORKDIR /source
 COPY . .
+# More files of packages: `docker build --build-arg EXTRAS=requirements-otel.txt …` for traces.
+ARG EXTRAS=""
 # The same script installs on a host without containers. Wheels only, so no compiler is needed here either.
-RUN deploy/build.sh /srv/smsproxy
+RUN EXTRAS="$EXTRAS" deploy/build.sh /srv/smsproxy
 
 FROM ${PYTHON}
 # Neither pip nor a shell for the user: what runs here needs Python alone.

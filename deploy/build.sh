@@ -5,10 +5,11 @@
 #   deploy/build.sh FOLDER          such as /srv/smsproxy
 #
 # PYTHON names another interpreter than python3: 3.11, 3.12 or 3.13.
+# EXTRAS names more files of packages, such as requirements-otel.txt for traces.
 set -eu
 umask 022
 
-parts="manage.py gunicorn.conf.py requirements.txt constraints.txt LICENSE smsproxy numbers conversations deploy"
+parts="manage.py gunicorn.conf.py requirements.txt requirements-otel.txt constraints.txt LICENSE smsproxy numbers conversations deploy"
 
 [ $# = 1 ] || { echo "Usage: deploy/build.sh FOLDER" >&2; exit 2; }
 source=$(cd "$(dirname "$0")/.." && pwd)
@@ -22,10 +23,13 @@ for part in $parts; do rm -rf "${folder:?}/$part"; done
 # shellcheck disable=SC2086  (the list has no spaces in its names)
 tar -C "$source" --exclude=__pycache__ --no-same-owner -cf - $parts | tar -C "$folder" --no-same-owner -xf -
 
-echo "Installing the packages of requirements.txt"
+files="-r requirements.txt"
+for extra in ${EXTRAS:-}; do files="$files -r $extra"; done
+echo "Installing the packages of requirements.txt${EXTRAS:+ and $EXTRAS}"
 "${PYTHON:-python3}" -m venv --clear "$folder/.venv"
 # Wheels only: nothing is compiled from source, so no compiler is needed, and no package runs code while it is installed.
-(cd "$folder" && "$python" -m pip install --quiet --disable-pip-version-check --only-binary :all: --no-compile -r requirements.txt)
+# shellcheck disable=SC2086  (options, one after another)
+(cd "$folder" && "$python" -m pip install --quiet --disable-pip-version-check --only-binary :all: --no-compile $files)
 # 40 MB of names of places, which only phonenumbers.geocoder reads. Nothing here imports it.
 rm -rf "$folder"/.venv/lib/python*/site-packages/phonenumbers/geodata
 

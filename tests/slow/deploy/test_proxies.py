@@ -55,6 +55,14 @@ def test_a_caller_cannot_claim_to_come_by_http(proxy):
     assert "Strict-Transport-Security" in answer.headers
 
 
+def test_a_request_keeps_its_id_or_gets_one(proxy):
+    given = ask(proxy, "GET", "/admin/login/", headers={"X-Request-ID": "rides-4711"})
+    made = [ask(proxy, "GET", "/admin/login/").headers["X-Request-ID"] for _ in range(2)]
+
+    assert given.headers["X-Request-ID"] == "rides-4711"
+    assert len(set(made)) == 2
+
+
 def test_an_error_of_the_proxy_does_not_quote_the_query(proxy, tmp_path):
     with type(proxy)(tmp_path, free_port()) as without_upstream:
         answer = ask(without_upstream, "GET", f"{INBOUND}?text={SECRET_WORDS}")
