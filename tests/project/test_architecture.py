@@ -42,7 +42,6 @@ FLOORS = [
     ["numbers.usage"],  # the one window onto the rows of conversations
     ["numbers.models"],
     ["smsproxy.simulator"],
-    ["smsproxy.management"],
     ["smsproxy.first_setup"],  # before there are settings
     ["smsproxy.events"],
     ["smsproxy.api"],
