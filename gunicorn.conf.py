@@ -17,6 +17,8 @@ worker_connections = 500
 # Each process has its own queue of connections. With a shared queue, the process that wakes first takes most of the
 # connections that a proxy keeps open, and the other one idles.
 reuse_port = True
+# Nothing uses it, and it would be a file in a home directory that a service may not have.
+control_socket_disable = True
 
 
 def on_starting(server: Any) -> None:

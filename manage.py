@@ -15,6 +15,11 @@ def main() -> None:
         from smsproxy.simulator.demo_environment import prepare
 
         prepare()
+    if sys.argv[1:2] == ["init"]:
+        # It writes the settings, so it runs before there are any.
+        from smsproxy.first_setup.throwaway import prepare as prepare_init
+
+        prepare_init()
     from django.core.management import execute_from_command_line
     from django.db import OperationalError, ProgrammingError
 

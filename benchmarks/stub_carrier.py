@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from urllib.parse import parse_qs
 
-from tests.support.stub_carrier import _tls_context
+from tests.support.certificate import tls_context
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)", re.IGNORECASE)
 _HEAD_END = b"\r\n\r\n"
@@ -80,9 +80,7 @@ class Connection(asyncio.Protocol):
 async def serve(directory: Path, latency: float) -> None:
     stub = Stub(latency)
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(
-        lambda: Connection(stub), "127.0.0.1", 0, ssl=_tls_context(directory), backlog=500
-    )
+    server = await loop.create_server(lambda: Connection(stub), "127.0.0.1", 0, ssl=tls_context(directory), backlog=500)
     _say(server.sockets[0].getsockname()[1])
     questions = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(questions), sys.stdin)

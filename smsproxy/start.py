@@ -15,6 +15,6 @@ def read_settings() -> None:
     except ImproperlyConfigured as error:
         sys.exit(
             f"smsproxy cannot start: {error}\n"
-            "Settings are read from the environment and the file .env. Create one with `cp .env.example .env`. "
+            "Settings are read from the environment and the file .env. Create one with `manage.py init`. "
             "To use the settings of the demo: ENV_FILE=var/demo.env manage.py …"
         )

@@ -86,6 +86,14 @@ class LookupResult:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Balance:
+    """The credit of the account. euros: EUR. refills_itself: the carrier charges a card when it runs low."""
+
+    euros: Decimal
+    refills_itself: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class OutgoingText:
     """A message to send. client_ref: our own id, at most 40 characters, which the receipt echoes."""
 
@@ -334,6 +342,10 @@ class Carrier(ABC):
         """Look up a real number with the carrier's service that the setting LOOKUP names."""
 
     @abstractmethod
+    def balance(self) -> Balance:
+        """Return the credit of the account. Raise AccountFault if the credentials are refused."""
+
+    @abstractmethod
     def send(self, text: OutgoingText) -> SendReply:
         """Send one message once. Raise an error only if no part was accepted."""
 
@@ -359,6 +371,13 @@ class Carrier(ABC):
     @abstractmethod
     def parse_receipt(self, params: Mapping[str, str]) -> Receipt:
         """Return the delivery receipt that these parameters of a webhook describe. Raise Undecodable."""
+
+    @abstractmethod
+    def harmless_receipt(self) -> Mapping[str, str]:
+        """Return the parameters of a genuine receipt that is about no message, to test the webhook.
+
+        It is stored, and changes nothing.
+        """
 
     @abstractmethod
     def webhook_content(self, params: Mapping[str, str]) -> Mapping[str, str]:

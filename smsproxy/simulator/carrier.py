@@ -15,6 +15,7 @@ from django.db import DatabaseError, IntegrityError, models, transaction
 from smsproxy.carriers.base import (
     AccountFault,
     AvailableNumber,
+    Balance,
     CarrierError,
     FaultScope,
     Feature,
@@ -53,6 +54,7 @@ from smsproxy.simulator.models import (
 log = logging.getLogger(__name__)
 
 PRICE = Decimal("0.04")  # EUR a part
+CREDIT = Decimal("100.00")  # EUR, which never run out
 _NOT_FOR_RENT = "420"  # Vonage's code for a number that another account rents, or none
 # Countries with numbers reserved for fiction, and the digits before the last two.
 _FICTIONAL = {"GB": "+4477009001", "US": "+121255501"}
@@ -117,6 +119,10 @@ class SimulatorCarrier(VonageWebhooks):
             if number.endswith("0000"):
                 return LookupResult(verdict=LookupVerdict.INVALID)
             return LookupResult(verdict=LookupVerdict.VALID, country=country, line_type="mobile")
+
+    def balance(self) -> Balance:
+        with _call(Verb.OWNED):  # It fails like the other question about the account.
+            return Balance(euros=CREDIT, refills_itself=True)
 
     def send(self, text: OutgoingText) -> SendReply:
         with _call(Verb.SEND) as fault:

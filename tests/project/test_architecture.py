@@ -42,6 +42,7 @@ FLOORS = [
     ["numbers.usage"],  # the one window onto the rows of conversations
     ["numbers.models"],
     ["smsproxy.simulator"],
+    ["smsproxy.first_setup"],  # before there are settings
     ["smsproxy.events"],
     ["smsproxy.api"],
     ["smsproxy.staff"],
@@ -209,6 +210,8 @@ def test_only_the_carriers_know_vonage_s_settings_and_name():
         # What the environment says, and whether it makes sense.
         "smsproxy/settings.py",
         "smsproxy/checks.py",
+        # What a new installation is asked for.
+        "smsproxy/first_setup/questions.py",
         # The addresses that the numbers at Vonage already point at.
         "smsproxy/webhook_urls.py",
     }

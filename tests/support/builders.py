@@ -13,6 +13,7 @@ from numbers.assignment.policy import AssignmentPolicy
 from numbers.models import NumberState, VirtualNumber
 from smsproxy.carriers.base import (
     AvailableNumber,
+    Balance,
     Feature,
     LookupResult,
     LookupVerdict,
@@ -119,6 +120,9 @@ class ScriptedCarrier(VonageWebhooks):
     def look_up(self, number: str, country: str) -> LookupResult:
         self.looked_up.append(number)
         return self.lookup(number)
+
+    def balance(self) -> Balance:
+        raise NotImplementedError
 
     def search(self, query: NumberQuery) -> Iterator[AvailableNumber]:
         raise NotImplementedError

@@ -22,7 +22,6 @@ GET /v2/reports/records answers with the messages that it received in the window
 
 import argparse
 import datetime as dt
-import ipaddress
 import json
 import socket
 import ssl
@@ -36,12 +35,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
-
 from smsproxy.carriers import gsm7
+from tests.support.certificate import tls_context
 
 
 class StubCarrier:
@@ -53,7 +48,7 @@ class StubCarrier:
         self.connections = 0
         self._server = _Server(("127.0.0.1", port), _Handler)
         self._server.stub = self
-        self._server.tls = _tls_context(directory)
+        self._server.tls = tls_context(directory)
         self.port: int = self._server.server_address[1]
         self.host = f"127.0.0.1:{self.port}"
         self.stopping = threading.Event()
@@ -227,50 +222,6 @@ def _report(query: dict[str, str], received: list[dict[str, Any]], behaviour: di
             for part in range(1, gsm7.segments(each["params"].get("text", "")).count + 1)
         ],
     }
-
-
-def _tls_context(directory: Path) -> ssl.SSLContext:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "stub carrier")])
-    now = dt.datetime.now(dt.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("localhost")]),
-            critical=False,
-        )
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(
-            x509.KeyUsage(
-                digital_signature=True,
-                key_cert_sign=True,
-                crl_sign=True,
-                content_commitment=False,
-                key_encipherment=False,
-                data_encipherment=False,
-                key_agreement=False,
-                encipher_only=False,
-                decipher_only=False,
-            ),
-            critical=True,
-        )
-        .sign(key, hashes.SHA256())
-    )
-    (directory / "ca.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    key_file = directory / "key.pem"
-    key_file.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(directory / "ca.pem", key_file)
-    return context
 
 
 def main() -> None:

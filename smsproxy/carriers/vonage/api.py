@@ -21,6 +21,7 @@ from smsproxy.carriers import gsm7
 from smsproxy.carriers.base import (
     AccountFault,
     AvailableNumber,
+    Balance,
     LookupResult,
     NumberQuery,
     OutcomeUnknown,
@@ -38,6 +39,7 @@ from smsproxy.carriers.vonage.faults import STATUS, numbers_fault, send_http_fau
 from smsproxy.carriers.vonage.fields import (
     NUMBER_TYPES,
     read_country,
+    read_credit,
     read_features,
     read_money,
     read_number,
@@ -50,6 +52,7 @@ from smsproxy.carriers.vonage.lookups import identity_insights, number_insight
 from smsproxy.carriers.vonage.reports import find_sent
 from smsproxy.webhook_urls import delivery_receipt_url
 
+BALANCE = "/account/get-balance"
 PAGE = 100  # the maximum of the Numbers API
 CALLBACK_LENGTH = 100
 CLIENT_REF_LENGTH = 40  # by the SMS API reference; newer pages say 100
@@ -142,6 +145,15 @@ class VonageApi:
 
     def sent_between(self, start: datetime, end: datetime, cursor: str) -> SentPage:
         return find_sent(self._forms.get(), start, end, cursor)
+
+    def balance(self) -> Balance:
+        client = self._forms.get()
+        # The SDK has this call in a part that we do not install, for one line.
+        body = read(client, lambda: client.http_client.get(settings.VONAGE_REST_HOST, BALANCE, auth_type="basic"))
+        euros = read_credit(body.get("value"))
+        if euros is None:
+            raise TemporaryFailure("an answer that cannot be read")
+        return Balance(euros=euros, refills_itself=body.get("autoReload") is True)
 
     def _change_number(self, call: Callable[[Client], object]) -> None:
         """Change our numbers. Raise CarrierError unless Vonage confirms the change."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from smsproxy.carriers.base import (
     AvailableNumber,
+    Balance,
     LookupResult,
     NumberQuery,
     OutgoingText,
@@ -47,6 +48,9 @@ class VonageCarrier(VonageWebhooks):
 
     def look_up(self, number: str, country: str) -> LookupResult:
         return self._api.look_up(number, country)
+
+    def balance(self) -> Balance:
+        return self._api.balance()
 
     def send(self, text: OutgoingText) -> SendReply:
         return self._api.send(text)

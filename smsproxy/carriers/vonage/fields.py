@@ -64,3 +64,12 @@ def read_money(value: object) -> Decimal | None:
         return None
     # Nothing that we pay for costs more. A price that does not fit its column must not keep the rest from being stored.
     return round(money, 5) if money.is_finite() and 0 <= money < MAX_MONEY else None
+
+
+def read_credit(value: object) -> Decimal | None:
+    """Return the EUR of the account, which may be negative. Return None for anything that is not an amount."""
+    try:
+        credit = Decimal(str(value))
+    except InvalidOperation:
+        return None
+    return round(credit, 2) if credit.is_finite() and not isinstance(value, bool) else None
