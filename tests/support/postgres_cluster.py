@@ -30,7 +30,7 @@ class Cluster:
 
     def __enter__(self) -> "Cluster":
         self._programs = _programs()
-        self._user = _unprivileged()
+        self._user = unprivileged()
         self.port = free_port()
         self.url = f"postgres://postgres@127.0.0.1:{self.port}/postgres"
         # Not in the test's directory: the server runs as another user, who may not enter it.
@@ -100,7 +100,7 @@ def _programs() -> Path:
     return installed[-1].parent
 
 
-def _unprivileged() -> int | None:
+def unprivileged() -> int | None:
     """Return the user to run PostgreSQL as, which refuses to run as root. None: the current user."""
     if os.geteuid() != 0:
         return None

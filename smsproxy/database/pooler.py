@@ -1,0 +1,159 @@
+"""Check at the start whether the settings suit a pooler, such as PgBouncer, between this host and PostgreSQL.
+
+In transaction mode a pooler runs each transaction on any session. Without DATABASE_POOLED, a statement would then meet
+a session that has not prepared it.
+"""
+
+import logging
+import sys
+import threading
+from contextlib import closing
+from typing import Any
+
+import psycopg
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError
+
+from smsproxy.database.configuration import SESSION, open_apart
+
+log = logging.getLogger(__name__)
+
+# Seconds for the whole check. A pooler that has lost its server keeps its clients waiting.
+_TIMEOUT = 5.0
+# In the first round, the second client gets the session that the first one has just used, unless a third is faster.
+_ROUNDS = 5
+# Values with which a parameter of SESSION has no effect.
+_DISABLED = {"0", "on"}
+
+_SET_POOLED = "Set DATABASE_POOLED=true. docs/database.md has the rest."
+
+
+class WrongPooler(Exception):
+    """The database cannot be used with these settings. The text says why, and what to do."""
+
+
+def exit_if_pooler_is_wrong() -> None:
+    """End the program with a plain error if the settings do not suit the pooler."""
+    try:
+        check_pooler()
+    except WrongPooler as error:
+        sys.exit(f"smsproxy cannot start: {error}")
+
+
+def check_pooler() -> None:
+    """Raise WrongPooler if the settings do not suit the pooler. Log a warning for what its sessions lack.
+
+    A database that does not answer within _TIMEOUT is no reason to refuse a start: it may come back.
+    """
+    if settings.DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+        return
+    found: list[WrongPooler] = []
+    # No timeout of the driver ends a query that a pooler holds back.
+    check = threading.Thread(target=_check_into, args=[found], name="pooler check", daemon=True)
+    check.start()
+    check.join(_TIMEOUT)
+    if check.is_alive():
+        log.warning("the database does not answer, so the program starts without checking for a pooler")
+    if found:
+        raise found[0]
+
+
+def _check_into(found: list[WrongPooler]) -> None:
+    try:
+        _check_default()
+        if settings.DATABASE_DIRECT:
+            _check_direct()
+    except WrongPooler as error:
+        found.append(error)
+    except (DatabaseError, InterfaceError, psycopg.Error) as error:
+        kind = type(error.__cause__ or error).__name__
+        log.warning("the database is unavailable (%s), so the program starts without checking for a pooler", kind)
+
+
+def _check_default() -> None:
+    default = settings.DATABASES["default"]
+    try:
+        with closing(_connect(default)) as session:
+            _begin(session)
+            session.execute("ROLLBACK")
+            _warn_of_missing_parameters(session)
+            if not settings.DATABASE_POOLED and _is_shared(session, default):
+                raise WrongPooler(
+                    "DATABASE_URL: expected PostgreSQL itself, found a pooler in transaction mode. " + _SET_POOLED
+                )
+    except DatabaseError as error:
+        if "unsupported startup parameter" not in str(error):
+            raise
+        raise WrongPooler(
+            "DATABASE_URL: expected PostgreSQL itself, found PgBouncer, which refuses the parameters of a direct "
+            "connection. " + _SET_POOLED
+        ) from None
+
+
+def _check_direct() -> None:
+    direct = settings.DATABASE_DIRECT
+    try:
+        with closing(_connect(direct)) as session, closing(_connect(settings.DATABASES["default"])) as other:
+            if _is_shared(session, direct):
+                raise WrongPooler(
+                    "DATABASE_DIRECT_URL: expected PostgreSQL itself, found a pooler in transaction mode."
+                )
+            if _place(session) != _place(other):
+                raise WrongPooler("DATABASE_DIRECT_URL: expected the database of DATABASE_URL, found another one.")
+    except DatabaseError as error:
+        if "unsupported startup parameter" not in str(error):
+            raise
+        raise WrongPooler("DATABASE_DIRECT_URL: expected PostgreSQL itself, found PgBouncer.") from None
+
+
+def _is_shared(session: psycopg.Connection[Any], database: dict[str, Any]) -> bool:
+    """Return whether other clients get the server's session of this connection between its transactions."""
+    if _backend(session) == session.info.backend_pid:
+        return False  # PostgreSQL itself announces the session's process. A pooler announces a number of its own.
+    with closing(_connect(database)) as other:
+        for _ in range(_ROUNDS):
+            before = _backend(session)
+            _begin(other)  # Until the end of its transaction, the other keeps the session that it gets.
+            if _backend(other) == before or _backend(session) != before:
+                return True
+            other.execute("ROLLBACK")
+    return False
+
+
+def _begin(session: psycopg.Connection[Any]) -> None:
+    try:
+        session.execute("BEGIN")
+    except psycopg.errors.ProtocolViolation:
+        raise WrongPooler(
+            "DATABASE_URL: expected a pooler in transaction mode, found one in statement mode, which refuses "
+            "transactions. Set pool_mode=transaction in its configuration."
+        ) from None
+
+
+def _warn_of_missing_parameters(session: psycopg.Connection[Any]) -> None:
+    rows = session.execute("SELECT name, setting FROM pg_settings WHERE name = ANY(%s)", [list(SESSION)])
+    missing = [name for name, value in rows if value in _DISABLED]
+    if missing:
+        fix = " ".join(f"ALTER ROLE CURRENT_USER SET {name} = '{SESSION[name]}';" for name in missing)
+        log.warning("the sessions of the database lack %s. Run: %s Then reconnect.", ", ".join(missing), fix)
+
+
+def _connect(database: dict[str, Any]) -> psycopg.Connection[Any]:
+    wrapper = open_apart(database)
+    wrapper.ensure_connection()
+    connection: psycopg.Connection[Any] = wrapper.connection
+    return connection
+
+
+def _backend(session: psycopg.Connection[Any]) -> int:
+    return _row(session, "SELECT pg_backend_pid()")[0]
+
+
+def _place(session: psycopg.Connection[Any]) -> tuple[Any, ...]:
+    return _row(session, "SELECT current_database(), pg_postmaster_start_time()")
+
+
+def _row(session: psycopg.Connection[Any], query: str) -> tuple[Any, ...]:
+    row = session.execute(query.encode()).fetchone()
+    assert row is not None
+    return row
