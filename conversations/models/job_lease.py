@@ -18,7 +18,7 @@ class JobLeaseQuerySet(models.QuerySet["JobLease"]):
         if self.filter(name=name).exists():
             return False
         # The first time of all. Another holder may be as fast.
-        self.bulk_create([JobLease(name=name, holder="", expires_at=database_now())], ignore_conflicts=True)
+        JobLease.objects.bulk_create([JobLease(name=name, holder="", expires_at=database_now())], ignore_conflicts=True)
         return self.take(name, holder, seconds)
 
     def give_back(self, name: str, holder: str) -> None:

@@ -7,12 +7,12 @@ a session that has not prepared it.
 import logging
 import sys
 import threading
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from typing import Any
 
 import psycopg
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError
 
 from smsproxy.database.configuration import SESSION, open_apart
 
@@ -25,6 +25,8 @@ _ROUNDS = 5
 # Values with which a parameter of SESSION has no effect.
 _DISABLED = {"0", "on"}
 
+_SHARED = "expected PostgreSQL itself, found a pooler in transaction mode."
+_REFUSED = "expected PostgreSQL itself, found PgBouncer, which refuses the parameters of a direct connection."
 _SET_POOLED = "Set DATABASE_POOLED=true. docs/database.md has the rest."
 
 
@@ -35,82 +37,64 @@ class WrongPooler(Exception):
 def exit_if_pooler_is_wrong() -> None:
     """End the program with a plain error if the settings do not suit the pooler."""
     try:
-        check_pooler()
+        check_pooler(settings.DATABASES["default"], settings.DATABASE_DIRECT, is_pooled=settings.DATABASE_POOLED)
     except WrongPooler as error:
         sys.exit(f"smsproxy cannot start: {error}")
 
 
-def check_pooler() -> None:
+def check_pooler(default: dict[str, Any], direct: dict[str, Any] | None, *, is_pooled: bool) -> None:
     """Raise WrongPooler if the settings do not suit the pooler. Log a warning for what its sessions lack.
 
     A database that does not answer within _TIMEOUT is no reason to refuse a start: it may come back.
     """
-    if settings.DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    if default["ENGINE"] == "django.db.backends.sqlite3":
         return
     found: list[WrongPooler] = []
-    # No timeout of the driver ends a query that a pooler holds back.
-    check = threading.Thread(target=_check_into, args=[found], name="pooler check", daemon=True)
-    check.start()
-    check.join(_TIMEOUT)
-    if check.is_alive():
-        log.warning("the database does not answer, so the program starts without checking for a pooler")
+
+    def check() -> None:
+        try:
+            _check_default(default, is_pooled=is_pooled)
+            if direct:
+                _check_direct(direct, default)
+        except WrongPooler as error:
+            found.append(error)
+        except psycopg.Error as error:
+            kind = type(error).__name__
+            log.warning("the database is unavailable (%s): whether a pooler is in front was not checked", kind)
+
+    # In a thread, because no timeout of the driver ends a query that a pooler holds back.
+    thread = threading.Thread(target=check, name="pooler check", daemon=True)
+    thread.start()
+    thread.join(_TIMEOUT)
+    if thread.is_alive():
+        log.warning("the database does not answer: whether a pooler is in front was not checked")
     if found:
         raise found[0]
 
 
-def _check_into(found: list[WrongPooler]) -> None:
-    try:
-        _check_default()
-        if settings.DATABASE_DIRECT:
-            _check_direct()
-    except WrongPooler as error:
-        found.append(error)
-    except (DatabaseError, InterfaceError, psycopg.Error) as error:
-        kind = type(error.__cause__ or error).__name__
-        log.warning("the database is unavailable (%s), so the program starts without checking for a pooler", kind)
+def _check_default(default: dict[str, Any], *, is_pooled: bool) -> None:
+    with _connected(default, refused=f"DATABASE_URL: {_REFUSED} {_SET_POOLED}") as session:
+        _begin(session)
+        session.execute("ROLLBACK")
+        _warn_of_missing_parameters(session)
+        if not is_pooled and _is_shared(session, default):
+            raise WrongPooler(f"DATABASE_URL: {_SHARED} {_SET_POOLED}")
 
 
-def _check_default() -> None:
-    default = settings.DATABASES["default"]
-    try:
-        with closing(_connect(default)) as session:
-            _begin(session)
-            session.execute("ROLLBACK")
-            _warn_of_missing_parameters(session)
-            if not settings.DATABASE_POOLED and _is_shared(session, default):
-                raise WrongPooler(
-                    "DATABASE_URL: expected PostgreSQL itself, found a pooler in transaction mode. " + _SET_POOLED
-                )
-    except DatabaseError as error:
-        if "unsupported startup parameter" not in str(error):
-            raise
-        raise WrongPooler(
-            "DATABASE_URL: expected PostgreSQL itself, found PgBouncer, which refuses the parameters of a direct "
-            "connection. " + _SET_POOLED
-        ) from None
-
-
-def _check_direct() -> None:
-    direct = settings.DATABASE_DIRECT
-    try:
-        with closing(_connect(direct)) as session, closing(_connect(settings.DATABASES["default"])) as other:
-            if _is_shared(session, direct):
-                raise WrongPooler(
-                    "DATABASE_DIRECT_URL: expected PostgreSQL itself, found a pooler in transaction mode."
-                )
+def _check_direct(direct: dict[str, Any], default: dict[str, Any]) -> None:
+    with _connected(direct, refused=f"DATABASE_DIRECT_URL: {_REFUSED}") as session:
+        if _is_shared(session, direct):
+            raise WrongPooler(f"DATABASE_DIRECT_URL: {_SHARED}")
+        with _connected(default) as other:
             if _place(session) != _place(other):
                 raise WrongPooler("DATABASE_DIRECT_URL: expected the database of DATABASE_URL, found another one.")
-    except DatabaseError as error:
-        if "unsupported startup parameter" not in str(error):
-            raise
-        raise WrongPooler("DATABASE_DIRECT_URL: expected PostgreSQL itself, found PgBouncer.") from None
 
 
 def _is_shared(session: psycopg.Connection[Any], database: dict[str, Any]) -> bool:
     """Return whether other clients get the server's session of this connection between its transactions."""
     if _backend(session) == session.info.backend_pid:
         return False  # PostgreSQL itself announces the session's process. A pooler announces a number of its own.
-    with closing(_connect(database)) as other:
+    with _connected(database) as other:
         for _ in range(_ROUNDS):
             before = _backend(session)
             _begin(other)  # Until the end of its transaction, the other keeps the session that it gets.
@@ -138,15 +122,23 @@ def _warn_of_missing_parameters(session: psycopg.Connection[Any]) -> None:
         log.warning("the sessions of the database lack %s. Run: %s Then reconnect.", ", ".join(missing), fix)
 
 
-def _connect(database: dict[str, Any]) -> psycopg.Connection[Any]:
-    wrapper = open_apart(database)
-    wrapper.ensure_connection()
-    connection: psycopg.Connection[Any] = wrapper.connection
-    return connection
+@contextmanager
+def _connected(database: dict[str, Any], *, refused: str = "") -> Iterator[psycopg.Connection[Any]]:
+    """Yield a connection of its own. refused: the error if a pooler refuses the parameters of the session."""
+    # Nothing is prepared: perhaps the session does not keep it.
+    parameters = {**open_apart(database).get_connection_params(), "prepare_threshold": None, "autocommit": True}
+    try:
+        session = psycopg.connect(**parameters)
+    except psycopg.OperationalError as error:
+        if refused and "unsupported startup parameter" in str(error):
+            raise WrongPooler(refused) from None
+        raise
+    with closing(session):
+        yield session
 
 
 def _backend(session: psycopg.Connection[Any]) -> int:
-    return _row(session, "SELECT pg_backend_pid()")[0]
+    return int(_row(session, "SELECT pg_backend_pid()")[0])
 
 
 def _place(session: psycopg.Connection[Any]) -> tuple[Any, ...]:
@@ -154,6 +146,5 @@ def _place(session: psycopg.Connection[Any]) -> tuple[Any, ...]:
 
 
 def _row(session: psycopg.Connection[Any], query: str) -> tuple[Any, ...]:
-    row = session.execute(query.encode()).fetchone()
-    assert row is not None
-    return row
+    [row] = session.execute(query.encode()).fetchall()
+    return tuple(row)

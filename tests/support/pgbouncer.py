@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import signal
 import subprocess
 import tempfile
 import time
@@ -64,7 +63,7 @@ class PgBouncer:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self._process.send_signal(signal.SIGINT)
+        self._process.terminate()
         try:
             self._process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
@@ -76,7 +75,7 @@ class PgBouncer:
         """Return the rows of a SHOW command, such as "pools"."""
         with psycopg.connect(self._admin, autocommit=True) as console:
             cursor = psycopg.ClientCursor(console)  # The console has no extended protocol.
-            rows = cursor.execute(sql.SQL("SHOW {}").format(sql.SQL(what)))  # type: ignore[arg-type]
+            rows = cursor.execute(sql.SQL("SHOW {}").format(sql.SQL(what)))
             names = [column.name for column in rows.description or ()]
             return [dict(zip(names, row, strict=True)) for row in rows.fetchall()]
 
