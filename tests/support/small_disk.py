@@ -12,7 +12,7 @@ class NoDisk(Exception):
 
 
 class SmallDisk:
-    """A directory with room for so many bytes. Use `small_disk`."""
+    """A file system of a fixed size. Use `small_disk`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
