@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from tests.support.demo_process import PATIENCE
 from tests.support.gunicorn_process import Gunicorn
 from tests.support.relay_process import Relays, wait_until
 from tests.support.signing import signed_inbound
@@ -44,13 +46,15 @@ class LiveStack:
     def text(self, pair: int) -> None:
         """Send a text from one of the pair to the other, and repeat it until it is accepted, as Vonage would."""
         words = f"{pair}: {next(self._numbers[pair])}"
-        while True:
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
             answer = self._post(words)
             self.answers[answer] += 1
             if answer == 200:
                 self.acknowledged.add(words)
                 return
             threading.Event().wait(0.2)
+        raise AssertionError(f"a text was not accepted within {PATIENCE} seconds: {self.answers}")
 
     def repeat_all(self) -> set[Any]:
         """Send each acknowledged text once more, as a carrier may. Return the answers."""
