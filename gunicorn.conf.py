@@ -38,9 +38,9 @@ def _refuse_bad_settings() -> None:
 
     A child reads the settings: workers that start later, after SIGHUP, must read them from the file again.
     """
-    from smsproxy.start import read_settings  # After --chdir and --pythonpath have applied.
+    from smsproxy.start import check_before_serving  # After --chdir and --pythonpath have applied.
 
-    child = multiprocessing.get_context("fork").Process(target=read_settings)
+    child = multiprocessing.get_context("fork").Process(target=check_before_serving)
     child.start()
     child.join()
     if child.exitcode != 0:

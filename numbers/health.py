@@ -125,24 +125,29 @@ def quarantine_outliers() -> int:
     """
     # Read before measuring: a number restored in between must not be judged by its past.
     active = VirtualNumber.objects.active().only("state", "pool", "country").in_bulk()
-    quarantined = VirtualNumber.objects.rented().filter(state=NumberState.QUARANTINED)
-    left = Counter((number.pool_id, number.country) for number in active.values())
-    left.subtract(quarantined.values_list("pool", "country"))
     count = kept = 0
     for health in measure():
         if health.number_id in active and health.is_outlier and not _is_single_recipient_problem(health):
             number = active.pop(health.number_id)
-            place = number.pool_id, number.country
-            if left[place] < 2:
+            if not _half_would_stay(number):
                 kept += 1
                 continue
             with suppress(StaleState):
                 number.quarantine(reason=str(health))
-                left[place] -= 2  # One fewer in service, one more that is not.
                 count += 1
     if kept:
         log.warning("%d numbers stand out and stay in service: half of their pool is in quarantine", kept)
     return count
+
+
+def _half_would_stay(number: VirtualNumber) -> bool:
+    """Return whether half of its pool and country stays in service without this number.
+
+    Counted for each number at this moment: another worker may be at the same check.
+    """
+    place = {"pool": number.pool_id, "country": number.country}
+    quarantined = VirtualNumber.objects.rented().filter(state=NumberState.QUARANTINED, **place).count()
+    return VirtualNumber.objects.active().filter(**place).count() - quarantined >= 2
 
 
 def format_window() -> str:

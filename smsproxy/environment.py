@@ -252,6 +252,10 @@ class Environment:
             )
         return value
 
+    def optional_database(self, name: str) -> dict[str, Any] | None:
+        """Return the settings of a database from its URL, or None if there is no URL."""
+        return self.database(name, default="") if self.text(name, "") else None
+
     def secrets(self, name: str, is_good: Callable[[str], bool], *, fix: str) -> list[str]:
         """Return one or more secrets from a comma-separated list. Errors never contain a secret."""
         values = self.csv_list(name)

@@ -12,6 +12,7 @@ from urllib.parse import quote
 from django.core.exceptions import ImproperlyConfigured
 
 from smsproxy.crypto import is_fernet_key
+from smsproxy.database.configuration import complete, complete_direct
 from smsproxy.environment import Environment, env_file
 from smsproxy.logs import logging_settings
 from smsproxy.retention_rules import check_retention
@@ -95,39 +96,11 @@ WHITENOISE_USE_FINDERS = True
 
 # Quoted, because it is a URL and the path may contain "#", "?", "%" or a space.
 DEFAULT_DATABASE_URL = f"sqlite:///{quote(str(BASE_DIR / 'var' / 'smsproxy.sqlite3'))}"
-DATABASES = {"default": env.database("DATABASE_URL", default=DEFAULT_DATABASE_URL)}
-if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
-    Path(DATABASES["default"]["NAME"]).parent.mkdir(parents=True, exist_ok=True)
-    DATABASES["default"]["OPTIONS"] = {
-        # Writers queue at BEGIN. Otherwise two that have read and both want to write would fail half-way.
-        "transaction_mode": "IMMEDIATE",
-        "timeout": 20,
-        # Readers do not wait for the writer. Each commit still reaches the disk: synchronous=FULL is the default.
-        "init_command": "PRAGMA journal_mode=WAL",
-    }
-else:
-    DATABASES["default"]["OPTIONS"] = {
-        # An unreachable database must be noticed before Vonage gives up on the webhook (15 seconds). Webhooks have
-        # further deadlines, in smsproxy/database/deadline.py.
-        "connect_timeout": 2,
-        # Workers and the API notice within about 20 seconds that the network drops all packets: data they sent is not
-        # acknowledged (tcp_user_timeout, milliseconds), or the idle connection fails its keepalives.
-        "tcp_user_timeout": 20_000,
-        "keepalives_idle": 10,
-        "keepalives_interval": 3,
-        "keepalives_count": 3,
-        # After the same time the server releases the locks of a client that has vanished or sleeps. Otherwise a
-        # worker that vanishes during a claim would stop all workers.
-        # client_connection_check_interval cancels a query, or a wait for a lock, if the client has disconnected.
-        # jit is off, because compiling takes longer than any query here runs.
-        "options": "-c idle_in_transaction_session_timeout=30s -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=3 "
-        "-c tcp_keepalives_count=3 -c client_connection_check_interval=2s -c jit=off",
-        # Only smsproxy/database/prepared.py uses this. Django's own cursors never prepare statements.
-        "prepare_threshold": 0,
-        **DATABASES["default"].get("OPTIONS", {}),
-    }
-    DATABASES["default"]["CONN_MAX_AGE"] = 60
-    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+# A pooler such as PgBouncer, in transaction mode, is between: nothing may depend on the session.
+DATABASE_POOLED = env.boolean("DATABASE_POOLED", default=False)
+DATABASES = {"default": complete(env.database("DATABASE_URL", default=DEFAULT_DATABASE_URL), is_pooled=DATABASE_POOLED)}
+# Workers listen for new messages through it, past the pooler. None: through the database above.
+DATABASE_DIRECT = complete_direct(env.optional_database("DATABASE_DIRECT_URL"))
 
 # Security -------------------------------------------------------------------------------------------------------------
 

@@ -18,3 +18,16 @@ def read_settings() -> None:
             "Settings are read from the environment and the file .env. Create one with `manage.py init`. "
             "To use the settings of the demo: ENV_FILE=var/demo.env manage.py …"
         )
+
+
+def check_before_serving() -> None:
+    """Read the settings and check what is between this host and the database. What is wrong ends the program."""
+    read_settings()
+    import logging.config
+
+    from django.conf import settings
+
+    from smsproxy.database.pooler import exit_if_pooler_is_wrong
+
+    logging.config.dictConfig(settings.LOGGING)
+    exit_if_pooler_is_wrong()

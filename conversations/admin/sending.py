@@ -8,6 +8,7 @@ from conversations.models import (
     AccountEvent,
     AccountRateLimit,
     HostClock,
+    JobLease,
     NumberRateLimit,
     RecordSearch,
     TroubleEpisode,
@@ -113,3 +114,8 @@ class TroubleEpisodeAdmin(ReadOnlyAdmin):
 @admin.register(RecordSearch)
 class RecordSearchAdmin(ReadOnlyAdmin):
     list_display = ["__str__", "failing_since", "failures", "retry_at", "hour_began_at", "requests"]
+
+
+@admin.register(JobLease)
+class JobLeaseAdmin(ReadOnlyAdmin):
+    list_display = ["name", "holder", "expires_at"]

@@ -4,8 +4,11 @@ import logging
 import threading
 from contextlib import suppress
 
+from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, connection, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+
+from smsproxy.database.configuration import open_apart
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +39,11 @@ def wake_workers() -> None:
 
 
 class Listener(threading.Thread):
-    """A thread that turns each NOTIFY into a wake-up of this process, until `stop` is called."""
+    """A thread that turns each NOTIFY into a wake-up of this process, until `stop` is called.
+
+    It needs a session of its own. A pooler in transaction mode has none, so without DATABASE_DIRECT_URL the worker
+    polls there.
+    """
 
     def __init__(self) -> None:
         super().__init__(name="listener", daemon=True)
@@ -48,7 +55,7 @@ class Listener(threading.Thread):
         self.join(2 * _LISTEN)  # Not longer: the database may be silent.
 
     def run(self) -> None:
-        if connection.vendor != "postgresql":
+        if connection.vendor != "postgresql" or (settings.DATABASE_POOLED and not settings.DATABASE_DIRECT):
             return
         while not self._stopping.is_set():
             try:
@@ -58,8 +65,7 @@ class Listener(threading.Thread):
                 self._stopping.wait(_RETRY)
 
     def _listen(self) -> None:
-        # A separate connection, which is neither reused nor pooled.
-        own = connections.create_connection("default")
+        own = open_apart(settings.DATABASE_DIRECT or settings.DATABASES["default"])
         try:
             self._subscribe(own)
             wake.set()  # Messages may have been queued while this thread did not listen.

@@ -6,6 +6,7 @@ from .block import Block
 from .conversation import Conversation, ConversationEvent, ConversationState, LateMessagePolicy
 from .host_clock import HostClock
 from .inbound import InboundMessage, InboundOutcome, LongMessage
+from .job_lease import JobLease
 from .limit_usage import LimitScope, LimitUsage
 from .outbound import MessageEvent, MessageKind, OutboundMessage, OutboundPart, OutboundState
 from .outbound_counts import FailureReason
@@ -34,6 +35,7 @@ __all__ = [
     "HostClock",
     "InboundMessage",
     "InboundOutcome",
+    "JobLease",
     "LateMessagePolicy",
     "LimitScope",
     "LimitUsage",

@@ -39,12 +39,12 @@ from conversations.models import (
 from conversations.models.worker import PURGE_AFTER
 from conversations.retention.delete_rows import OldRows
 from conversations.retention.erase_texts import erase_old_texts
+from conversations.worker.lease import Lease
 from conversations.worker.schedule import Job, Schedule, lazily, throttled
 from numbers.assignment.level import measure_levels
 from numbers.health import quarantine_outliers
 from numbers.models import VirtualNumber
 from numbers.provisioning.release import retire_drained
-from smsproxy.database.advisory_lock import advisory_lock
 from smsproxy.database.clock import database_now
 from smsproxy.states import StaleState
 
@@ -78,8 +78,6 @@ SELDOM = 60.0
 HEALTH_EVERY = 300.0
 # Seconds between two checks of rows that could not be decrypted.
 RECHECK_EVERY = 60.0
-# The key of the advisory lock: any number that no other lock in the same database uses.
-_LOCK = 0x736D7370726F7879
 
 
 class PeriodicJobs(threading.Thread):
@@ -104,14 +102,16 @@ def run_jobs(jobs: Sequence[Job] | None = None) -> dict[Job, int]:
     Do nothing if another worker is running jobs.
     """
     counts: dict[Job, int] = {}
+    lease = Lease()
     try:
-        with advisory_lock(_LOCK) as is_alone:
-            if is_alone:
-                for each in JOBS if jobs is None else jobs:
-                    counts[each] = _run(each)
+        for each in JOBS if jobs is None else jobs:
+            if not lease.is_held():
+                break
+            counts[each] = _run(each)
     except (DatabaseError, InterfaceError) as error:
         log.error("the periodic jobs failed: %s; trying again", type(error).__name__)  # noqa: TRY400
         connection.close()
+    lease.give_back()
     return counts
 
 

@@ -98,6 +98,11 @@ def test_a_complete_environment_starts_with_vonage():
         ({"COOL_DOWN_SECONDS": "-1"}, "COOL_DOWN_SECONDS: expected"),
         ({"DATABASE_URL": "oracle://x"}, "DATABASE_URL: expected postgres://"),
         ({"DATABASE_URL": "nonsense"}, "DATABASE_URL: expected postgres://"),
+        (
+            {"DATABASE_POOLED": "true"},
+            "DATABASE_POOLED=true: expected PostgreSQL, found SQLite. Remove DATABASE_POOLED.",
+        ),
+        ({"DATABASE_DIRECT_URL": "sqlite:///x"}, "DATABASE_DIRECT_URL: expected PostgreSQL, found SQLite. Remove it."),
         ({"SEND_LEASE_SECONDS": "5"}, "SEND_LEASE_SECONDS: expected more than twice CARRIER_TIMEOUT_SECONDS"),
         (
             {"DAILY_BUDGET": "0.3"},

@@ -24,6 +24,7 @@ from numbers.provisioning.top_up import top_up_all
 from smsproxy import tracing
 from smsproxy.checks import TAG
 from smsproxy.database.clock import database_now
+from smsproxy.database.pooler import exit_if_pooler_is_wrong
 from smsproxy.values import whole_number
 
 log = logging.getLogger(__name__)
@@ -68,6 +69,7 @@ class Command(BaseCommand):
         if healthcheck:
             self._check_health()
             return
+        exit_if_pooler_is_wrong()
         tracing.start()
         relay = Relay(concurrency=concurrency)
         try:
