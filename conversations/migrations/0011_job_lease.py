@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('conversations', '0013_confirmation_indexes'),
+        ('conversations', '0010_reconcile'),
     ]
 
     operations = [

@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
     atomic = False
 
     dependencies = [
-        ('conversations', '0012_reconcile'),
+        ('conversations', '0011_job_lease'),
     ]
 
     operations = [

@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
     # PostgreSQL builds indexes concurrently only outside a transaction.
     atomic = False
 
-    dependencies = [("conversations", "0013_confirmation_indexes")]
+    dependencies = [("conversations", "0012_confirmation_indexes")]
 
     operations = [
         migrations.CreateModel(
