@@ -39,6 +39,7 @@ from conversations.models.record_search import SEARCH_AFTER
 from conversations.models.worker import PURGE_AFTER
 from numbers.models import NumberEvent, NumberState, Shortage, TopUp, VirtualNumber
 from numbers.models.pool import pool_name
+from smsproxy.database.activity import longest_transaction
 from smsproxy.database.clock import database_now
 from smsproxy.database.migrations import describe_difference
 from smsproxy.version import VERSION
@@ -76,6 +77,7 @@ def collect_status() -> Status:
         failed_confirmations=collect_traffic.failed_confirmations(now),
         low_pools=collect_traffic.low_pools(),
         certificate=collect_traffic.certificate(now),
+        longest_transaction=longest_transaction(),
         reconcile_trouble=reconcile_trouble(),
     )
 

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from conversations.models.host_clock import MAX_SKEW, describe_skew
+from smsproxy.database.activity import LongTransaction
 
 MAX_COUNT = 10_000
 
@@ -217,6 +218,7 @@ class Status:
     failed_confirmations: int
     low_pools: Sequence[LowPool]
     certificate: str
+    longest_transaction: LongTransaction | None
     reconcile_trouble: str = ""
 
 

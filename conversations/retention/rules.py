@@ -151,6 +151,7 @@ BOUNDED: dict[str, str] = {
     "conversations.accountratelimit": "one row",
     "conversations.block": "an act of staff each; kept as the reason why a person's texts are not passed on",
     "conversations.hostclock": "one row for each host; deleted a day after its last measurement",
+    "conversations.joblease": "one row",
     "conversations.limitusage": "deleted a day after the limit is free again",
     "conversations.numberratelimit": "one row for each virtual number",
     "conversations.outboundpart": "goes with its outbound message",

@@ -58,6 +58,7 @@ PLACES = {
         "conversations.view_outboundmessage", "conversations_outboundmessage", "?kind__exact=confirmation"
     ),
     Trouble.CERTIFICATE: AdminLink("conversations.view_sitecertificate", "conversations_sitecertificate"),
+    Trouble.LONG_TRANSACTION: _EPISODES,
     Trouble.MIGRATIONS: _EPISODES,
     Trouble.VERSIONS: AdminLink("conversations.view_worker", "conversations_worker"),
     Trouble.LOOKUP_ENDS: _EPISODES,

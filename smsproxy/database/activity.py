@@ -4,13 +4,20 @@ from dataclasses import dataclass
 
 from django.db import connection
 
+# Seconds after which a transaction is too old.
+TOO_OLD = 900
+
 # Only clients, not backends of the server such as autovacuum. A transaction with neither an id nor a snapshot keeps no
-# row alive. Only the server's memory is read, a row for each connection.
+# row alive. One that has written keeps the rows of all databases alive: in others, only those that are too old count.
+# Only the server's memory is read, a row for each connection.
 _LONGEST = """
 SELECT pid, application_name, state, extract(epoch FROM clock_timestamp() - xact_start) AS seconds
 FROM pg_stat_activity
-WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
-  AND (backend_xid IS NOT NULL OR backend_xmin IS NOT NULL) AND xact_start IS NOT NULL
+WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() AND xact_start IS NOT NULL
+  AND (
+    datname = current_database() AND (backend_xid IS NOT NULL OR backend_xmin IS NOT NULL)
+    OR backend_xid IS NOT NULL AND xact_start < clock_timestamp() - make_interval(secs => %(too_old)s)
+  )
 UNION ALL
 SELECT NULL, gid, 'prepared', extract(epoch FROM clock_timestamp() - prepared)
 FROM pg_prepared_xacts
@@ -35,14 +42,14 @@ class LongTransaction:
 
 
 def longest_transaction() -> LongTransaction | None:
-    """Return the oldest other transaction of this database, or None. Always None on SQLite.
+    """Return the oldest other transaction that keeps rows of this database alive, or None. Always None on SQLite.
 
     Without `sees_all_transactions`, only those of our own role count.
     """
     if connection.vendor != "postgresql":
         return None
     with connection.cursor() as cursor:
-        cursor.execute(_LONGEST)
+        cursor.execute(_LONGEST, {"too_old": TOO_OLD})
         row = cursor.fetchone()
     if row is None:
         return None

@@ -37,6 +37,7 @@ class Trouble(StrEnum):
     SIGNATURE_SECRET = "signature_secret"  # noqa: S105
     CLOCK = "clock"
     UNREADABLE = "unreadable"
+    LONG_TRANSACTION = "long_transaction"
     MIGRATIONS = "migrations"
     VERSIONS = "versions"
     LOOKUP_ENDS = "lookup_ends"
@@ -136,6 +137,10 @@ KINDS: Mapping[Trouble, Kind] = {
     Trouble.UNREADABLE: _critical(
         "Rows cannot be decrypted.",
         "Add the key that encrypted them to ENCRYPTION_KEYS, after the current one, and restart all processes.",
+    ),
+    Trouble.LONG_TRANSACTION: _warning(
+        "A database transaction has been open for too long.",
+        "Find out who holds it, and end it: SELECT pg_terminate_backend(pid). It slows sending more and more.",
     ),
     Trouble.MIGRATIONS: _critical(
         "The database and the code have different migrations.",

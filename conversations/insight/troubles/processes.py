@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from conversations.insight.status import Status, WorkerStatus, format_count
 from conversations.insight.troubles.kinds import Trouble
+from smsproxy.database.activity import TOO_OLD
 
 
 def find(status: Status) -> Iterator[tuple[Trouble, str]]:
@@ -36,6 +37,13 @@ def find(status: Status) -> Iterator[tuple[Trouble, str]]:
             Trouble.UNREADABLE,
             f"Rows that cannot be decrypted: {format_count(status.unreadable)}. Add the key that encrypted them to "
             "ENCRYPTION_KEYS, after the current one, and restart all processes.",
+        )
+    longest = status.longest_transaction
+    if longest and longest.seconds > TOO_OLD:
+        yield (
+            Trouble.LONG_TRANSACTION,
+            f"A database transaction has been open for {longest.seconds // 60:.0f} minutes: "
+            f"{longest.application or 'unnamed'}, pid {longest.pid or 'none'}, {longest.state}.",
         )
     if status.migrations:
         yield Trouble.MIGRATIONS, status.migrations

@@ -13,6 +13,7 @@ from django.db import connection
 from django.test import Client, override_settings
 from django.utils import timezone
 
+from conversations.insight import collect_status
 from conversations.insight.troubles.kinds import Trouble
 from conversations.insight.troubles.traffic import MIN_REFUSED
 from conversations.models import (
@@ -32,6 +33,7 @@ from numbers.models import Shortage, TopUp, VirtualNumber
 from smsproxy.carriers.base import AccountFault, OutcomeUnknown, PermanentFailure, SenderFault
 from smsproxy.certificate import Certificate
 from smsproxy.database import migrations
+from smsproxy.database.activity import LongTransaction
 from smsproxy.webhook_urls import INBOUND_SMS_PATH
 from tests.support.builders import add_numbers, talk
 from tests.support.outbox import later, queue, work
@@ -287,6 +289,15 @@ def unreadable(tools):
     with connection.cursor() as cursor:
         cursor.execute(f"UPDATE {table} SET text = %s WHERE id = %s", [stored, message.pk])
     recheck_unreadable_rows()
+
+
+@provokes(Trouble.LONG_TRANSACTION)
+def long_transaction(tools):
+    """Report an open transaction as 16 minutes old. tests/project/test_database_activity.py finds real ones."""
+    found = LongTransaction(seconds=960, pid=4711, application="report", state="idle in transaction")
+    tools.monkeypatch.setattr(collect_status, "longest_transaction", lambda: found)
+    yield
+    tools.monkeypatch.setattr(collect_status, "longest_transaction", lambda: None)
 
 
 @provokes(Trouble.MIGRATIONS)
