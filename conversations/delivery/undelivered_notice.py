@@ -4,7 +4,7 @@ from django.conf import settings
 
 from conversations.delivery.outbox import queue_answer
 from conversations.models import MessageKind, OutboundMessage, Participant
-from conversations.models.outbound import NOT_DELIVERED
+from conversations.models.outbound_state import NOT_DELIVERED
 
 
 def notify_sender(message: OutboundMessage) -> None:

@@ -9,7 +9,7 @@ from django.conf import settings
 
 from conversations.insight.status import MAX_COUNT, LowPool, Outcomes, WebhookStatus
 from conversations.models import OutboundMessage, OutboundState, RejectedWebhook, SiteCertificate, WebhookWatch
-from conversations.models.outbound import NOT_DELIVERED
+from conversations.models.outbound_state import NOT_DELIVERED
 from conversations.models.site_certificate import VALID_FOR
 from numbers.models import PoolLevel
 from numbers.models.pool import pool_name

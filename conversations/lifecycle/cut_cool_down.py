@@ -7,7 +7,7 @@ from django.conf import settings
 from django.db.models import Exists, OuterRef
 
 from conversations.models import Conversation, ConversationState, LongMessage, OutboundMessage, Participant
-from conversations.models.outbound import UNSETTLED
+from conversations.models.outbound_state import UNSETTLED
 from conversations.models.participant import ParticipantQuerySet
 from numbers.assignment.choose import eligible_numbers
 from numbers.assignment.policy import AssignmentPolicy

@@ -8,8 +8,9 @@ from .host_clock import HostClock
 from .inbound import InboundMessage, InboundOutcome, LongMessage
 from .job_lease import JobLease
 from .limit_usage import LimitScope, LimitUsage
-from .outbound import MessageEvent, MessageKind, OutboundMessage, OutboundPart, OutboundState
+from .outbound import MessageEvent, OutboundMessage, OutboundPart
 from .outbound_counts import FailureReason
+from .outbound_state import MessageKind, OutboundState
 from .pace import AccountEvent, AccountRateLimit, AccountState, NumberRateLimit
 from .participant import Participant
 from .receipt import DeliveryReceipt

@@ -17,39 +17,9 @@ from smsproxy.unreadable import EncryptedRow
 from .conversation import Conversation
 from .inbound import InboundMessage
 from .outbound_counts import FailureReason, count_change, reason_of_receipt
+from .outbound_state import NOT_DELIVERED, UNSETTLED, MessageKind, OutboundState
 from .participant import Participant
 from .record_search import SEARCH_AFTER, SEARCH_TIME, STAFF_AFTER
-
-
-class MessageKind(models.TextChoices):
-    RELAY = "relay", "relay"
-    """Relays an inbound message."""
-    NOTICE = "notice", "notice"
-    """A message of our own, such as a failure notice."""
-    CONFIRMATION = "confirmation", "confirmation"
-    """Tells a participant of a new conversation which number to text."""
-    KEYWORD_ANSWER = "keyword_answer", "answer to a keyword"
-    """Answers STOP, START or HELP. The only kind that a person who has opted out still gets."""
-
-
-class OutboundState(models.TextChoices):
-    QUEUED = "queued", "queued"
-    """Waits for `due_at` and for the earlier messages of its line."""
-    SENDING = "sending", "sending"
-    """A worker holds it until `lease_until`. Committed before the carrier is called."""
-    SENT = "sent", "sent"
-    """The carrier accepted it."""
-    DELIVERED = "delivered", "delivered"
-    """Every part reached the phone, by the carrier's receipts."""
-    UNDELIVERED = "undelivered", "undelivered"
-    """The carrier accepted it, then failed to deliver at least one part."""
-    FAILED = "failed", "failed"
-    """Refused permanently, or too old. A receipt of an earlier attempt can still change the state."""
-    UNKNOWN = "unknown", "unknown"
-    """Perhaps sent: the call had no answer. A receipt settles it until `due_at`, then UNKNOWN_OUTCOME_POLICY does."""
-    CANCELLED = "cancelled", "cancelled"
-    """Staff decided not to send it, or its recipient opted out. A receipt of an earlier attempt still counts."""
-
 
 _S = OutboundState
 # UNKNOWN_OUTCOME_POLICY resends a message at most this often. Then staff decide, as with `hold`.
@@ -60,12 +30,6 @@ def new_client_ref() -> str:
     """Return a new unique reference for a message."""
     return uuid.uuid4().hex
 
-
-# A message in one of these states may still be sent, or is on its way.
-UNSETTLED = (_S.QUEUED, _S.SENDING, _S.UNKNOWN)
-
-# A message in one of these states certainly did not arrive, unless a late receipt corrects it.
-NOT_DELIVERED = (_S.FAILED, _S.UNDELIVERED)
 
 # The order in which the outcomes of several attempts count.
 _BEST_FIRST = [_S.DELIVERED, _S.SENT, _S.UNDELIVERED]

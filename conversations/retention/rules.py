@@ -23,7 +23,7 @@ from conversations.models import (
     Participant,
     RejectedWebhook,
 )
-from conversations.models.outbound import UNSETTLED
+from conversations.models.outbound_state import UNSETTLED
 from numbers.models import NumberEvent, PersonEvent, RealNumber, Shortage
 from smsproxy.simulator.models import SimulatedHandset, SimulatedText
 

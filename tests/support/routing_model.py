@@ -19,7 +19,7 @@ from conversations.intake.receive import receive
 from conversations.lifecycle.replace_number import replace
 from conversations.lifecycle.request import NoNumberFree
 from conversations.models import Conversation, InboundMessage, LongMessage, OutboundMessage, Participant
-from conversations.models.outbound import UNSETTLED
+from conversations.models.outbound_state import UNSETTLED
 from conversations.worker.periodic_jobs import run_jobs
 from numbers.models import NumberState, RealNumber, VirtualNumber
 from smsproxy.carriers.base import InboundText

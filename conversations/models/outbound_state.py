@@ -1,0 +1,40 @@
+"""The kinds and the states of outbound messages."""
+
+from django.db import models
+
+
+class MessageKind(models.TextChoices):
+    RELAY = "relay", "relay"
+    """Relays an inbound message."""
+    NOTICE = "notice", "notice"
+    """A message of our own, such as a failure notice."""
+    CONFIRMATION = "confirmation", "confirmation"
+    """Tells a participant of a new conversation which number to text."""
+    KEYWORD_ANSWER = "keyword_answer", "answer to a keyword"
+    """Answers STOP, START or HELP. The only kind that a person who has opted out still gets."""
+
+
+class OutboundState(models.TextChoices):
+    QUEUED = "queued", "queued"
+    """Waits for `due_at` and for the earlier messages of its line."""
+    SENDING = "sending", "sending"
+    """A worker holds it until `lease_until`. Committed before the carrier is called."""
+    SENT = "sent", "sent"
+    """The carrier accepted it."""
+    DELIVERED = "delivered", "delivered"
+    """Every part reached the phone, by the carrier's receipts."""
+    UNDELIVERED = "undelivered", "undelivered"
+    """The carrier accepted it, then failed to deliver at least one part."""
+    FAILED = "failed", "failed"
+    """Refused permanently, or too old. A receipt of an earlier attempt can still change the state."""
+    UNKNOWN = "unknown", "unknown"
+    """Perhaps sent: the call had no answer. A receipt settles it until `due_at`, then UNKNOWN_OUTCOME_POLICY does."""
+    CANCELLED = "cancelled", "cancelled"
+    """Staff decided not to send it, or its recipient opted out. A receipt of an earlier attempt still counts."""
+
+
+# A message in one of these states may still be sent, or is on its way.
+UNSETTLED = (OutboundState.QUEUED, OutboundState.SENDING, OutboundState.UNKNOWN)
+
+# A message in one of these states certainly did not arrive, unless a late receipt corrects it.
+NOT_DELIVERED = (OutboundState.FAILED, OutboundState.UNDELIVERED)
