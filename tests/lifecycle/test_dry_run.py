@@ -14,6 +14,8 @@ from tests.support.builders import ALICE, BOB, CHARLIE, add_numbers, proxies, ta
 
 CREATE = "/api/v1/conversations/"
 URL = f"{CREATE}dry-run/"
+# An error repeats the id of its request.
+SAME = {"headers": {"X-Request-ID": "the-same-request"}}
 
 pytestmark = pytest.mark.django_db
 
@@ -84,7 +86,7 @@ def test_a_dry_run_returns_the_same_shortage_error_as_creation(api):
 
     other = request_body(ALICE, CHARLIE)
 
-    assert api.post(URL, other).json() == api.post(CREATE, other).json()
+    assert api.post(URL, other, **SAME).json() == api.post(CREATE, other, **SAME).json()
 
 
 def test_a_dry_run_cuts_no_cool_down_short(api, unchanged):
@@ -101,7 +103,7 @@ def test_a_dry_run_cuts_no_cool_down_short(api, unchanged):
 def test_a_dry_run_returns_the_same_validation_errors_as_creation(api, wrong):
     add_numbers(2)
 
-    dry, real = api.post(URL, wrong), api.post(CREATE, wrong)
+    dry, real = api.post(URL, wrong, **SAME), api.post(CREATE, wrong, **SAME)
 
     assert dry.status_code == real.status_code == 400
     assert dry.json() == real.json()

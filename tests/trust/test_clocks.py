@@ -193,6 +193,8 @@ HOST_CLOCK_IS_READ_IN = {
     "conversations/api/serializers.py",
     "conversations/delivery/circuit_breaker.py",
     "conversations/delivery/claimed.py",
+    # Whether a certificate ends soon, for people.
+    "conversations/insight/doctor/site.py",
     "conversations/models/block.py",
     "conversations/models/receipt.py",
     "conversations/models/rejected_webhook.py",
