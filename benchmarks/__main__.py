@@ -1,4 +1,7 @@
-"""`make bench`: measure, print the table, write the JSON. Exit code 1: a figure failed or a message was lost."""
+"""`make bench`: measure, print the table, write the JSON. Exit code 1: a figure failed or a message was lost.
+
+`make bench ARGS=soak` runs benchmarks/soak/ instead.
+"""
 
 import argparse
 import shutil
@@ -14,11 +17,15 @@ from pathlib import Path
 from benchmarks import machine, report, scratch
 from benchmarks.goals import GOALS, ON_REQUEST
 from benchmarks.report import Measured
+from benchmarks.soak import command
+from tests.support.postgres_cluster import NoCluster
 
 RESULTS = Path(__file__).resolve().parent / "results"
 
 
 def main() -> int:
+    if sys.argv[1:2] == ["soak"]:
+        return command.main(sys.argv[2:])
     options = _options()
     # Drop the database on SIGTERM, too.
     signal.signal(signal.SIGTERM, lambda *args: sys.exit(143))
@@ -94,5 +101,5 @@ def _tell(what: str) -> None:
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except scratch.NoDatabase as error:
+    except (scratch.NoDatabase, NoCluster) as error:
         sys.exit(str(error))

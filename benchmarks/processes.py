@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -49,6 +50,15 @@ class Process:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def kill_a_child(self) -> None:
+        """Kill one of its child processes."""
+        children = [pid for pid in self._family() if pid != self._process.pid]
+        os.kill(children[-1], signal.SIGKILL)
 
     def cpu(self) -> float:
         """Return the seconds of CPU, user and system, of the process and its children."""

@@ -26,7 +26,7 @@ def table(results: dict[str, Measured]) -> str:
             value = measured.values.get(name)
             verdict = "WRONG" if measured.problems else "" if value is None else goal.verdict(value)
             rows.append((goal.label, _number(value, goal), _bound(goal.must, goal), _bound(goal.aim, goal), verdict))
-    lines = _aligned(rows)
+    lines = aligned(rows)
     lines.insert(1, "-" * len(lines[0]))
     lines += [f"WRONG: {figure}: {each}" for figure, measured in results.items() for each in measured.problems]
     return "\n".join(lines)
@@ -49,6 +49,6 @@ def _bound(value: float | None, goal: Goal) -> str:
     return "" if value is None else f"{'≥' if goal.better == 'more' else '≤'} {value:,g} {goal.unit}".strip()
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     return [" | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

@@ -103,7 +103,7 @@ def problems(posted: Sequence[tuple[Text, Exchange]], arrivals: Sequence[Arrival
     """Compare acknowledged messages with those at the carrier, and return the differences. Any difference is a bug."""
     refused = Counter(exchange.status for _, exchange in posted if exchange.status != 200)
     acknowledged = {text for text, exchange in posted if exchange.status == 200}
-    arrived = Counter(_text_of(arrival) for arrival in arrivals)
+    arrived = Counter(text_of(arrival) for arrival in arrivals)
     counts = {
         "were not acknowledged": sum(refused.values()),
         "were acknowledged and did not arrive": len(acknowledged - arrived.keys()),
@@ -114,7 +114,7 @@ def problems(posted: Sequence[tuple[Text, Exchange]], arrivals: Sequence[Arrival
     return [f"{count} texts {what}" for what, count in counts.items() if count]
 
 
-def _text_of(arrival: Arrival) -> Text | None:
+def text_of(arrival: Arrival) -> Text | None:
     """Return None for a text that the benchmark did not write."""
     match = _WORDS.fullmatch(arrival.text)
     return Text(int(match[1]), int(match[2])) if match else None
@@ -122,7 +122,7 @@ def _text_of(arrival: Arrival) -> Text | None:
 
 def _out_of_order(posted: Sequence[tuple[Text, Exchange]], arrivals: Sequence[Arrival]) -> int:
     """Two messages are ordered if the earlier one was acknowledged before the later one was sent."""
-    arrived_at = {_text_of(arrival): arrival.at for arrival in arrivals}
+    arrived_at = {text_of(arrival): arrival.at for arrival in arrivals}
     lines: dict[int, list[tuple[Text, Exchange]]] = defaultdict(list)
     for text, exchange in posted:
         if text in arrived_at:

@@ -70,6 +70,10 @@ class Cluster:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
+    def stop(self) -> None:
+        """End all connections and stop the server, until `start`."""
+        self._run("pg_ctl", "stop", "--mode=fast")
+
     def restart(self, mode: str) -> None:
         """Restart the server. mode: "fast" ends all connections cleanly; "immediate" crashes the server."""
         self._run("pg_ctl", "restart", "--wait", f"--mode={mode}", "--log", str(self._directory / "log"))

@@ -1,0 +1,102 @@
+"""Run a soak: traffic and faults together, until everything is settled."""
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from django.db import connection
+
+from benchmarks.soak.carrier_side import CarrierSide
+from benchmarks.soak.faults import Fault, timetable
+from benchmarks.soak.site import Site
+from benchmarks.soak.verdict import Done
+from benchmarks.soak.watcher import Watcher
+from conversations.models import OutboundMessage
+from conversations.models.outbound import UNSETTLED, OutboundState
+
+# Seconds for all texts to arrive and all troubles to end, after the last text was sent in.
+PATIENCE = 180.0
+LOAD_EVERY = 5.0  # seconds
+
+
+@dataclass
+class Soak:
+    """seconds: of traffic. rate: texts a second. faults: their names. done, load: what happened."""
+
+    site: Site
+    seconds: float
+    rate: float
+    faults: Sequence[str]
+    tell: Callable[[str], None]
+    done: list[Done] = field(default_factory=list)
+    load: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.carrier = CarrierSide(self.site.stack.port, self.site.stack.carrier, self.site.lines, self.rate)
+        self.watcher = Watcher(self.site.stack.port, self.site.key)
+        self._is_faulty = False
+
+    def run(self) -> None:
+        asyncio.run(self._work())
+
+    async def _work(self) -> None:
+        beside = [
+            asyncio.create_task(work)
+            for work in (
+                self.carrier.send_receipts(),
+                self.watcher.watch_health(),
+                self.watcher.watch_metrics(),
+                self.watcher.decide(lambda: not self._is_faulty),
+                self._watch_load(),
+            )
+        ]
+        await asyncio.gather(self.carrier.send_texts(self.seconds), self._do_faults())
+        await self._settle()
+        for task in beside:
+            task.cancel()
+        for task in beside:
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def _do_faults(self) -> None:
+        start = time.monotonic()
+        for at, fault in timetable(self.faults, self.seconds):
+            await asyncio.sleep(max(0.0, start + at - time.monotonic()))
+            self.tell(f"{time.monotonic() - start:.0f} s: {fault.what}")
+            self.done.append(await self._do(fault))
+
+    async def _do(self, fault: Fault) -> Done:
+        began, self._is_faulty = time.time(), True
+        try:
+            await asyncio.to_thread(fault.begin, self.site)
+            await asyncio.sleep(fault.lasts)
+        finally:
+            await asyncio.to_thread(fault.end, self.site)
+            self._is_faulty = False
+        return Done(fault, began, time.time())
+
+    async def _settle(self) -> None:
+        """Wait until nothing is under way and no trouble is active. The verdict names what still is."""
+        self.tell("waiting until everything is settled")
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            await asyncio.sleep(1)
+            is_quiet = self.carrier.is_idle and not self.watcher.looks[-1].shown
+            if is_quiet and not await asyncio.to_thread(_has_unsettled):
+                return
+
+    async def _watch_load(self) -> None:
+        while True:
+            self.load.append(os.getloadavg()[0])
+            await asyncio.sleep(LOAD_EVERY)
+
+
+def _has_unsettled() -> bool:
+    """Return whether a message has no delivery receipt yet."""
+    try:
+        return OutboundMessage.objects.filter(state__in=[*UNSETTLED, OutboundState.SENT]).exists()
+    finally:
+        connection.close()
