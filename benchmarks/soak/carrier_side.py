@@ -45,14 +45,17 @@ class CarrierSide:
         self.arrived: list[Arrival] = []
         self.answers: dict[str, Counter[int]] = {WEBHOOK: Counter(), RECEIPTS: Counter()}
 
-    async def send_texts(self, seconds: float) -> None:
-        """Send at the rate, whatever the answers are. Then wait until each text is acknowledged."""
+    async def send_texts(self, enough: Callable[[], bool]) -> None:
+        """Send at the rate, whatever the answers are, until there are enough. Then wait for the acknowledgements."""
         start = time.monotonic()
-        while (due := start + self.sent_in / self._rate) < start + seconds:
+        while not enough():
+            due = start + self.sent_in / self._rate
             await asyncio.sleep(max(0.0, due - time.monotonic()))
             self._begin(self._send_text(self._next_text(), due))
         while self._under_way:
-            await asyncio.wait(self._under_way)
+            # A failure of ours ends the soak.
+            for task in (await asyncio.wait(self._under_way))[0]:
+                task.result()
 
     async def send_receipts(self) -> None:
         """Report each message that arrives as delivered."""

@@ -30,7 +30,7 @@ def main(arguments: Sequence[str]) -> int:
 
         about = machine.describe()
         with running_site(cluster, environment, logs, options.conversations) as site:
-            soak = Soak(site, 60 * options.minutes, options.rate, options.faults, _tell)
+            soak = Soak(site, 60 * options.minutes, options.rate, options.faults, options.quick, _tell)
             soak.run()
             report, problems = summarise(soak, logs)
             if problems:
@@ -51,6 +51,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--faults", nargs="*", choices=FAULTS, default=list(FAULTS), metavar="FAULT", help=f"of {', '.join(FAULTS)}"
     )
+    parser.add_argument("--quick", action="store_true", help="end each fault once its troubles are shown")
     parser.add_argument("--logs", type=Path, metavar="DIR", help="keep the logs of all processes there")
     return parser.parse_args(arguments)
 

@@ -24,12 +24,16 @@ LOAD_EVERY = 5.0  # seconds
 
 @dataclass
 class Soak:
-    """seconds: of traffic. rate: texts a second. faults: their names. done, load: what happened."""
+    """seconds: of traffic. rate: texts a second. faults: their names. done, load: what happened.
+
+    quick: end each fault once its troubles are shown, begin the next one once none is, and end with the last one.
+    """
 
     site: Site
     seconds: float
     rate: float
     faults: Sequence[str]
+    quick: bool
     tell: Callable[[str], None]
     done: list[Done] = field(default_factory=list)
     load: list[float] = field(default_factory=list)
@@ -53,7 +57,10 @@ class Soak:
                 self._watch_load(),
             )
         ]
-        await asyncio.gather(self.carrier.send_texts(self.seconds), self._do_faults())
+        end = time.monotonic() + self.seconds
+        faults = asyncio.create_task(self._do_faults())
+        await self.carrier.send_texts(lambda: faults.done() if self.quick else time.monotonic() > end)
+        await faults
         await self._settle()
         for task in beside:
             task.cancel()
@@ -64,19 +71,27 @@ class Soak:
     async def _do_faults(self) -> None:
         start = time.monotonic()
         for at, fault in timetable(self.faults, self.seconds):
-            await asyncio.sleep(max(0.0, start + at - time.monotonic()))
+            if not self.quick:
+                await asyncio.sleep(max(0.0, start + at - time.monotonic()))
             self.tell(f"{time.monotonic() - start:.0f} s: {fault.what}")
             self.done.append(await self._do(fault))
+            if self.quick:
+                await self._wait(fault.calm, until=lambda: not self.watcher.shown)
 
     async def _do(self, fault: Fault) -> Done:
         began, self._is_faulty = time.time(), True
         try:
             await asyncio.to_thread(fault.begin, self.site)
-            await asyncio.sleep(fault.lasts)
+            await self._wait(fault.lasts, until=lambda: self.quick and self.watcher.shown >= fault.expected.keys())
         finally:
             await asyncio.to_thread(fault.end, self.site)
             self._is_faulty = False
         return Done(fault, began, time.time())
+
+    async def _wait(self, seconds: float, *, until: Callable[[], bool]) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and not until():
+            await asyncio.sleep(0.1)
 
     async def _settle(self) -> None:
         """Wait until nothing is under way and no trouble is active. The verdict names what still is."""
@@ -84,7 +99,7 @@ class Soak:
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
             await asyncio.sleep(1)
-            is_quiet = self.carrier.is_idle and not self.watcher.looks[-1].shown
+            is_quiet = self.carrier.is_idle and not self.watcher.shown
             if is_quiet and not await asyncio.to_thread(_has_unsettled):
                 return
 

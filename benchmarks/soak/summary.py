@@ -7,9 +7,9 @@ from pathlib import Path
 from benchmarks.http_load import percentile
 from benchmarks.report import aligned
 from benchmarks.soak.carrier_side import RECEIPTS
-from benchmarks.soak.faults import NOT_READY
+from benchmarks.soak.faults import NOT_READY, NOTICED
 from benchmarks.soak.soak import Soak
-from benchmarks.soak.verdict import Episode, judge_texts, judge_troubles
+from benchmarks.soak.verdict import Done, Episode, judge_texts, judge_troubles
 from benchmarks.soak.watcher import Look, logged
 from benchmarks.traffic import WEBHOOK
 from conversations.models import InboundMessage, TroubleEpisode
@@ -27,6 +27,8 @@ def summarise(soak: Soak, logs: Path) -> tuple[str, list[str]]:
     states = dict(InboundMessage.objects.values_list("carrier_message_id", "relays__state"))
     counts, wrong = judge_texts(soak.carrier.sent_in, soak.carrier.posted, soak.carrier.arrived, states)
     problems += [*wrong, *unlike_the_logs(episodes, logged(logs)), *not_shown(episodes), *soak.watcher.problems]
+    if failed := scrapes_without_reason(soak.watcher.failed_scrapes_at, soak.done):
+        problems.append(f"{failed} scrapes of /metrics failed, though the database answered")
     if left_out := len(soak.faults) - len(soak.done):
         problems.append(f"no time was left for the last {left_out} faults")
     heading = ["fault", "from", "to", "trouble", "began after", "at /readyz", "ended after", "verdict"]
@@ -64,6 +66,12 @@ def not_shown(episodes: Sequence[Episode]) -> list[str]:
     ]
 
 
+def scrapes_without_reason(failed_at: Sequence[float], done: Sequence[Done]) -> int:
+    """Return how many scrapes failed while no fault of the database explains it."""
+    away = [each for each in done if each.fault.may_cause(NOT_READY)]
+    return sum(not any(each.began <= at <= each.ended + NOTICED for each in away) for at in failed_at)
+
+
 def unlike_the_logs(episodes: Sequence[Episode], found: Mapping[str, Counter[str]]) -> list[str]:
     """Return where the log does not have one line for the begin and one for the end of each stored trouble."""
     stored = [each for each in episodes if each.kind != NOT_READY]
@@ -93,8 +101,8 @@ def _facts(soak: Soak, states: Mapping[str, str | None]) -> dict[str, object]:
         f"{percentile(milliseconds, 99):.0f} ms",
         "rate held": f"{soak.rate:g}/s; the load generator was late by {percentile(late, 99):.2f} s (p99), "
         f"{max(late):.2f} s at most",
-        "scrapes of /metrics": f"{watcher.scrapes}, failed {watcher.failed_scrapes}, the slowest "
-        f"{max(watcher.scrape_seconds, default=0):.2f} s",
+        "scrapes of /metrics": f"{watcher.scrapes}, failed {len(watcher.failed_scrapes_at)}, the slowest "
+        f"{max(watcher.scrape_seconds, default=0):.2f} s; {len(watcher.counters)} series that may only grow",
         "load of the machine": f"{sum(soak.load) / len(soak.load):.1f} on average, {max(soak.load):.1f} at most",
     }
 

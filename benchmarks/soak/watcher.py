@@ -22,7 +22,7 @@ from smsproxy.states import StaleState
 READYZ_EVERY = 1.0  # seconds
 METRICS_EVERY = 10.0  # seconds
 STAFF_EVERY = 10.0  # seconds
-TIMEOUT = 10.0  # seconds
+TIMEOUT = 20.0  # seconds
 _BEGAN, _ENDED = (re.compile(rf"trouble (\w+) {what}") for what in ("began: ", "ended after "))
 
 
@@ -35,16 +35,17 @@ class Look:
 
 
 class Watcher:
-    """looks: the answers of /readyz. problems: what was wrong with /readyz and /metrics."""
+    """looks: the answers of /readyz. counters: by /metrics. problems: what was wrong with these two."""
 
     def __init__(self, port: int, key: str) -> None:
         self._port, self._key = port, key
         self.looks: list[Look] = []
         self.problems: list[str] = []
         self.decided = 0
-        self.scrapes = self.failed_scrapes = 0
+        self.scrapes = 0
+        self.failed_scrapes_at: list[float] = []
         self.scrape_seconds: list[float] = []
-        self._counters: dict[str, float] = {}
+        self.counters: dict[str, float] = {}
 
     async def watch_health(self) -> None:
         while True:
@@ -60,11 +61,13 @@ class Watcher:
         """Play the staff: send messages of unknown outcome again, once the alarm is seen and the fault is over."""
         while True:
             await asyncio.sleep(STAFF_EVERY)
-            if may_decide() and self.shown_now("undecided"):
+            if may_decide() and "undecided" in self.shown:
                 self.decided += await asyncio.to_thread(_send_again)
 
-    def shown_now(self, kind: str) -> bool:
-        return bool(self.looks) and kind in self.looks[-1].shown
+    @property
+    def shown(self) -> frozenset[str]:
+        """Return what /readyz showed last."""
+        return self.looks[-1].shown if self.looks else frozenset()
 
     def _look(self) -> Look:
         at = time.time()
@@ -87,12 +90,12 @@ class Watcher:
         except (OSError, http.client.HTTPException):
             status, body = 0, ""
         if status != 200:
-            self.failed_scrapes += 1
+            self.failed_scrapes_at.append(time.time())
             return
         self.scrape_seconds.append(time.monotonic() - began)
         counters = read_counters(body)
-        self.problems += fallen(self._counters, counters)
-        self._counters |= counters
+        self.problems += fallen(self.counters, counters)
+        self.counters |= counters
 
     def _get(self, path: str, **headers: str) -> tuple[int, str]:
         client = http.client.HTTPConnection("127.0.0.1", self._port, timeout=TIMEOUT)
