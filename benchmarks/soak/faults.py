@@ -15,10 +15,14 @@ NOTICED = 15.0
 
 @dataclass(frozen=True)
 class Within:
-    """begin: seconds from the fault to its trouble. end: seconds from the repair to the end of the trouble."""
+    """begin: seconds from the fault to its trouble. end: seconds from the repair to the end of the trouble.
+
+    recurs: whether it may begin again, after staff have ended it.
+    """
 
     begin: float = NOTICED
     end: float = NOTICED
+    recurs: bool = False
 
 
 def _nothing(site: "Site") -> None:
@@ -132,7 +136,7 @@ FAULTS: Mapping[str, Fault] = {
         # After the timeout of the call. Then nobody knows what was sent, and staff decide.
         expected={
             "worker_waits": Within(5 + NOTICED, _WAITS + NOTICED),
-            "undecided": Within(5 + 15 + NOTICED, _WAITS + NOTICED),
+            "undecided": Within(5 + 15 + NOTICED, 60 + NOTICED, recurs=True),
         },
     ),
     "no_credit": Fault(

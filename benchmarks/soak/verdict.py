@@ -70,7 +70,7 @@ def _wrong(done: Done, kind: str, found: Sequence[Episode]) -> list[str]:
     within = done.fault.expected.get(kind)
     if not found:
         return ["was missed"]
-    wrong = [f"began {len(found)} times"] if within and len(found) > 1 else []
+    wrong = [f"began {len(found)} times"] if within and not within.recurs and len(found) > 1 else []
     if found[-1].ended is None:
         wrong.append("did not end")
     if within and found[0].began - done.began > within.begin:

@@ -10,12 +10,11 @@ from smsproxy.database.activity import TOO_OLD
 def find(status: Status) -> Iterator[tuple[Trouble, str]]:
     """Yield each active trouble with a sentence that says what is wrong."""
     alive = [worker for worker in status.workers if worker.is_alive]
-    gone = [worker for worker in status.workers if not worker.is_alive]
     if not alive and status.texts.queued:
         yield Trouble.NO_WORKER, "Messages are queued but no worker is running. Start manage.py relay."
     elif not alive and status.has_messages:
         yield Trouble.NO_WORKER, "No worker is running, so the next message will wait. Start manage.py relay."
-    elif unreplaced := _unreplaced(gone, alive):
+    elif unreplaced := _unreplaced(status.workers):
         yield (
             Trouble.WORKER_GONE,
             f"Workers that stopped without signing off: {len(unreplaced)}. {unreplaced[-1].name} was last seen at "
@@ -55,10 +54,14 @@ def find(status: Status) -> Iterator[tuple[Trouble, str]]:
         )
 
 
-def _unreplaced(gone: Sequence[WorkerStatus], alive: Sequence[WorkerStatus]) -> list[WorkerStatus]:
-    """Return the workers that fell silent, without as many of the oldest as have been started since."""
-    gone = sorted(gone, key=lambda worker: worker.seen_at)
-    if not gone:
-        return []
-    started_since = sum(worker.started_at > gone[0].seen_at for worker in alive)
-    return gone[started_since:]
+def _unreplaced(workers: Sequence[WorkerStatus]) -> list[WorkerStatus]:
+    """Return the silent workers that no start has replaced, the one that is silent for longest first.
+
+    A start replaces the one that is silent for longest. So does the start of a worker that is silent itself today.
+    """
+    starts = [(worker.started_at, None) for worker in workers]
+    ends = [(worker.seen_at, worker) for worker in workers if not worker.is_alive]
+    waiting: list[WorkerStatus] = []
+    for _, gone in sorted([*starts, *ends], key=lambda event: event[0]):
+        waiting = [*waiting, gone] if gone else waiting[1:]
+    return waiting

@@ -109,8 +109,8 @@ def no_worker(tools):
 
 @provokes(Trouble.WORKER_GONE)
 def worker_gone(tools):
-    killed = worker("host-a, process 1 (9f2e)")
-    Worker.objects.filter(pk=killed.pk).update(seen_at=timezone.now() - timedelta(minutes=2))
+    an_hour_ago, silent_since = (timezone.now() - timedelta(minutes=minutes) for minutes in (60, 2))
+    worker("host-a, process 1 (9f2e)", started_at=an_hour_ago, seen_at=silent_since)
     worker("host-b, process 1 (77aa)", started_at=timezone.now() - timedelta(hours=1))
     yield
     worker("host-a, process 2 (1b3c)")

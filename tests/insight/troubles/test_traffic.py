@@ -169,9 +169,10 @@ class TestLevelOfThePool:
 
 
 class TestWorkersThatAreGone:
-    def silent(self, name, minutes=2):
-        silent_since = timezone.now() - timedelta(minutes=minutes)
-        Worker.objects.create(name=name, concurrency=20, started_at=silent_since, seen_at=silent_since)
+    def silent(self, name, minutes=2, started=60):
+        now = timezone.now()
+        began, silent_since = (now - timedelta(minutes=each) for each in (started, minutes))
+        Worker.objects.create(name=name, concurrency=20, started_at=began, seen_at=silent_since)
 
     def alive(self, name, minutes):
         Worker.objects.create(
@@ -190,6 +191,21 @@ class TestWorkersThatAreGone:
         self.alive("host-b, process 1", 60)
 
         assert Trouble.WORKER_GONE in active_troubles()
+
+    def test_a_replacement_that_is_killed_too_needs_one_replacement_and_not_two(self):
+        self.silent("host-a, process 1", 30)
+        self.silent("host-a, process 2", 2, started=20)
+        self.alive("host-a, process 3", 1)
+
+        assert Trouble.WORKER_GONE not in active_troubles()
+
+    def test_workers_started_before_a_death_do_not_replace_it(self):
+        self.silent("host-a, process 1", 30)
+        self.alive("host-a, process 2", 20)
+        self.alive("host-b, process 1", 20)
+        self.silent("host-c, process 1", 2, started=20)
+
+        assert "host-c" in active_troubles()[Trouble.WORKER_GONE]
 
     def test_without_any_worker_the_critical_trouble_says_it(self, bob):
         self.silent("host-a, process 1")
