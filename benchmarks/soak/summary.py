@@ -10,9 +10,9 @@ from benchmarks.soak.carrier_side import RECEIPTS
 from benchmarks.soak.faults import NOT_READY, NOTICED
 from benchmarks.soak.soak import Soak
 from benchmarks.soak.verdict import Done, Episode, judge_texts, judge_troubles
-from benchmarks.soak.watcher import Look, logged
+from benchmarks.soak.watcher import STAFF, Look, logged
 from benchmarks.traffic import WEBHOOK
-from conversations.models import InboundMessage, TroubleEpisode
+from conversations.models import InboundMessage, MessageEvent, TroubleEpisode
 
 # /readyz is answered by two processes, each of which may repeat its last answer for five seconds.
 MAY_WAVER = 7.0
@@ -25,7 +25,10 @@ def summarise(soak: Soak, logs: Path) -> tuple[str, list[str]]:
     episodes = [*stored_episodes(soak.watcher.looks), *not_ready(soak.watcher.looks)]
     rows, problems = judge_troubles(soak.done, episodes)
     states = dict(InboundMessage.objects.values_list("carrier_message_id", "relays__state"))
-    counts, wrong = judge_texts(soak.carrier.sent_in, soak.carrier.posted, soak.carrier.arrived, states)
+    decided = set(
+        MessageEvent.objects.filter(actor=STAFF).values_list("message__inbound__carrier_message_id", flat=True)
+    )
+    counts, wrong = judge_texts(soak.carrier.sent_in, soak.carrier.posted, soak.carrier.arrived, states, decided)
     problems += [*wrong, *unlike_the_logs(episodes, logged(logs)), *not_shown(episodes), *soak.watcher.problems]
     if failed := scrapes_without_reason(soak.watcher.failed_scrapes_at, soak.done):
         problems.append(f"{failed} scrapes of /metrics failed, though the database answered")
@@ -93,7 +96,6 @@ def _facts(soak: Soak, states: Mapping[str, str | None]) -> dict[str, object]:
     milliseconds = [1000 * (each.answered - each.sent) for each in posted if each.tries == 1]
     late = [each.sent - each.due for each in posted]
     return {
-        "sent again by staff": watcher.decided,
         "states at the end": _words(Counter(state or "not relayed" for state in states.values())),
         "answers to texts": _words(soak.carrier.answers[WEBHOOK]),
         "answers to delivery receipts": _words(soak.carrier.answers[RECEIPTS]),

@@ -1,7 +1,7 @@
 """Judge a soak: each text once and in order, each fault with its troubles, each trouble with its fault."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.carrier import Arrival
@@ -94,9 +94,17 @@ def _cause(done: Sequence[Done], episode: Episode) -> str:
 
 
 def judge_texts(
-    sent_in: int, posted: Sequence[Posted], arrivals: Sequence[Arrival], states: Mapping[str, str]
+    sent_in: int,
+    posted: Sequence[Posted],
+    arrivals: Sequence[Arrival],
+    states: Mapping[str, str],
+    decided: Collection[str] = (),
 ) -> tuple[dict[str, int], list[str]]:
-    """Return the counts, and the problems. states: of the outbound message of each inbound message id."""
+    """Return the counts, and the problems.
+
+    states: of the outbound message of each inbound message id. decided: the inbound message ids of those that staff
+    sent again. Their lines had gone on, so they may arrive after later ones.
+    """
     times = Counter(text_of(arrival) for arrival in arrivals)
     never = [each.text for each in posted if not times[each.text]]
     counts = {
@@ -107,7 +115,10 @@ def judge_texts(
         "arrived twice or more": sum(count > 1 for count in times.values()),
         "never arrived, and still wait": sum(states.get(text.message_id) in WAITING for text in never),
         "lost": sum(states.get(text.message_id) not in WAITING for text in never),
-        "arrived before an earlier one of their line": out_of_order(posted, arrivals),
+        "sent again by staff": len(decided),
+        "arrived before an earlier one of their line": out_of_order(
+            [each for each in posted if each.text.message_id not in decided], arrivals
+        ),
     }
     bad = ("arrived twice or more", "never arrived, and still wait", "lost", list(counts)[-1])
     problems = [f"{counts[name]} texts: {name}" for name in bad if counts[name]]

@@ -21,6 +21,7 @@ from smsproxy.states import StaleState
 
 READYZ_EVERY = 1.0  # seconds
 METRICS_EVERY = 10.0  # seconds
+STAFF = "staff of the soak"
 STAFF_EVERY = 10.0  # seconds
 TIMEOUT = 20.0  # seconds
 _BEGAN, _ENDED = (re.compile(rf"trouble (\w+) {what}") for what in ("began: ", "ended after "))
@@ -41,7 +42,6 @@ class Watcher:
         self._port, self._key = port, key
         self.looks: list[Look] = []
         self.problems: list[str] = []
-        self.decided = 0
         self.scrapes = 0
         self.failed_scrapes_at: list[float] = []
         self.scrape_seconds: list[float] = []
@@ -62,7 +62,7 @@ class Watcher:
         while True:
             await asyncio.sleep(STAFF_EVERY)
             if may_decide() and "undecided" in self.shown:
-                self.decided += await asyncio.to_thread(_send_again)
+                await asyncio.to_thread(_send_again)
 
     @property
     def shown(self) -> frozenset[str]:
@@ -136,16 +136,13 @@ def logged(directory: Path) -> Mapping[str, Counter[str]]:
     return found
 
 
-def _send_again() -> int:
-    """Send each message again that awaits a decision, as the action in the admin does. Return their count."""
-    count = 0
+def _send_again() -> None:
+    """Send each message again that awaits a decision, as the action in the admin does."""
     try:
         for message in OutboundMessage.objects.awaiting_decision(database_now()):
             with suppress(StaleState):
-                message.resend(reason="staff: send again", actor="soak")
-                count += 1
+                message.resend(reason="staff: send again", actor=STAFF)
     except (DatabaseError, InterfaceError):
         pass
     finally:
         connection.close()
-    return count

@@ -14,7 +14,6 @@ from django.db import DatabaseError, InterfaceError
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_safe
 
-from conversations.insight.collect_status import collect_status
 from conversations.insight.troubles import current
 from conversations.insight.troubles.current import ActiveTrouble
 from conversations.insight.troubles.kinds import Trouble
@@ -74,7 +73,7 @@ class Readiness:
         self._log_change(before, {reason["id"] for reason in reasons})
 
     def _note_troubles(self) -> None:
-        self._troubles = current.note(collect_status())
+        self._troubles = current.look()
 
     def _log_change(self, before: set[str], now: set[str]) -> None:
         if now and now != before:

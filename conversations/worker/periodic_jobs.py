@@ -19,7 +19,6 @@ from django.db import DatabaseError, InterfaceError, close_old_connections, conn
 from conversations.delivery import undelivered_notice
 from conversations.delivery.receipts import match_late_receipts
 from conversations.delivery.steps import log_given_up
-from conversations.insight.collect_status import collect_status
 from conversations.insight.troubles import current
 from conversations.intake import long_messages
 from conversations.models import (
@@ -33,7 +32,6 @@ from conversations.models import (
     Participant,
     TroubleEpisode,
     UnreadableRow,
-    WebhookWatch,
     Worker,
 )
 from conversations.models.worker import PURGE_AFTER
@@ -214,8 +212,7 @@ def recheck_unreadable_rows() -> int:
 
 def note_troubles() -> int:
     """Store and log the troubles that begin and end. Return how many are active."""
-    WebhookWatch.objects.look(at=database_now())
-    return len(current.note(collect_status()))
+    return len(current.look())
 
 
 def purge_trouble_episodes() -> int:

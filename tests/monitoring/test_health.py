@@ -8,7 +8,8 @@ from django.core.checks import Error
 from django.db import OperationalError
 from django.utils import timezone
 
-from conversations.models import AccountRateLimit, Worker
+from conversations.insight.troubles.traffic import MIN_REFUSED
+from conversations.models import AccountRateLimit, RejectedWebhook, Worker
 from conversations.monitoring import health
 from smsproxy.checks import TAG
 from smsproxy.database import migrations
@@ -53,6 +54,11 @@ class TestLivez:
 
 @pytest.mark.django_db
 class TestReadyz:
+    def test_refused_webhooks_are_noticed_without_waiting_for_a_worker(self, ask):
+        RejectedWebhook.objects.add("inbound-sms", "wrong", MIN_REFUSED)
+
+        assert [trouble["id"] for trouble in ask("/readyz").json()["troubles"]] == ["webhooks_refused"]
+
     def test_a_process_with_its_database_is_ready(self, ask):
         answer = ask("/readyz")
 

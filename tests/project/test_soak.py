@@ -100,6 +100,13 @@ def test_only_a_text_that_was_sent_after_the_acknowledgement_of_another_must_arr
     assert out_of_order(texts, [arrived(SECOND, 10), arrived(THIRD, 11), arrived(FIRST, 12)]) == 2
 
 
+def test_a_text_that_staff_sent_again_may_arrive_after_later_ones():
+    texts, arrivals = [posted(FIRST, 1, 2), posted(SECOND, 3, 4)], [arrived(SECOND, 5), arrived(FIRST, 90)]
+
+    assert judge_texts(2, texts, arrivals, {})[1] == ["1 texts: arrived before an earlier one of their line"]
+    assert judge_texts(2, texts, arrivals, {}, {FIRST.message_id})[1] == []
+
+
 def test_not_ready_is_one_time_though_another_process_still_repeats_its_old_answer():
     shown = {10: NOT_READY, 12: NOT_READY, 15: NOT_READY}
     looks = [Look(at, frozenset({shown[at]} if at in shown else set())) for at in range(5, 40)]

@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from conversations.insight.collect_status import collect_status
 from conversations.insight.status import Status
 from conversations.insight.troubles import pool, processes, sending, traffic
 from conversations.insight.troubles.kinds import KINDS, Kind, Severity, Trouble, docs_link
-from conversations.models import TroubleEpisode
+from conversations.models import TroubleEpisode, WebhookWatch
+from smsproxy.database.clock import database_now
 from smsproxy.version import VERSION
 
 log = logging.getLogger(__name__)
@@ -62,6 +64,12 @@ def active(status: Status) -> list[ActiveTrouble]:
         ActiveTrouble(kind=kind, sentence=sentence, since=begun.get(kind, status.at))
         for kind, sentence in find(status).items()
     ]
+
+
+def look() -> list[ActiveTrouble]:
+    """Read what has come and what is wrong, and note the troubles. Return the active ones."""
+    WebhookWatch.objects.look(at=database_now())
+    return note(collect_status())
 
 
 def note(status: Status) -> list[ActiveTrouble]:
