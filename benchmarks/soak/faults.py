@@ -118,6 +118,14 @@ FAULTS: Mapping[str, Fault] = {
         calm=20,
         begin=lambda site: site.replace_workers(),
     ),
+    "workers_restarted": Fault(
+        what="both workers stopped, then started",
+        lasts=0,
+        calm=20,
+        begin=lambda site: site.restart_workers(),
+        # If a process looks in the second without workers.
+        allowed=frozenset({"no_worker"}),
+    ),
     "database_away": Fault(
         what="PostgreSQL stopped, then started",
         lasts=25,

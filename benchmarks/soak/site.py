@@ -48,6 +48,12 @@ class Site:
         for worker in old:
             worker.stop()
 
+    def restart_workers(self) -> None:
+        """Stop all workers, then start new ones, as `systemctl restart` does."""
+        while self.workers:
+            self.workers.pop().stop()
+        self.start_workers()
+
     def sign_with(self, secret: str) -> None:
         """Have the carrier sign with this secret. "": the right one."""
         settings.VONAGE_SIGNATURE_SECRETS = [secret] if secret else self.secrets
