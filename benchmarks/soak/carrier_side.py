@@ -18,6 +18,7 @@ RECEIPTS = "/webhooks/vonage/delivery-receipt"
 PATIENCE = 20.0  # Seconds to wait for an answer.
 REPEAT_AFTER = (1.0, 2.0, 4.0, 8.0)  # Seconds. The last one is repeated.
 RECEIPTS_EVERY = 0.25  # seconds
+AT_ONCE = 64  # Requests that wait for an answer, of each kind.
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class CarrierSide:
         self._numbers = Counter[int]()
         self._chance = random.Random(1)
         self._under_way: set[asyncio.Task[None]] = set()
+        self._permits = {WEBHOOK: asyncio.Semaphore(AT_ONCE), RECEIPTS: asyncio.Semaphore(AT_ONCE)}
         self.sent_in = 0
         self.posted: list[Posted] = []
         self.arrived: list[Arrival] = []
@@ -99,7 +101,8 @@ class CarrierSide:
         """Post until the answer is 200. Each try is signed at its own time. Return the number of tries."""
         tries = 0
         while True:
-            status = await self._try(http_load.post(path, body()))
+            async with self._permits[path]:
+                status = await self._try(http_load.post(path, body()))
             self.answers[path][status] += 1
             if status == 200:
                 return tries + 1

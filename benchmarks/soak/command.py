@@ -21,6 +21,8 @@ def main(arguments: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, lambda *args: sys.exit(143))  # Stop all processes, too.
     with Cluster() as cluster, _logs(options.logs) as logs:
         environment = scratch.environment(cluster.url) | TIMEOUTS
+        # After an outage, the backlog leaves at this rate beside the new texts.
+        environment["CARRIER_REQUESTS_PER_SECOND"] = f"{2 * options.rate:g}"
         scratch.start_django(environment)
         # Imported late: these import models, which need Django to be set up.
         from benchmarks import machine
