@@ -9,7 +9,8 @@ if TYPE_CHECKING:  # It imports models, and the faults are listed before Django 
 
 # /readyz says so while the database does not answer. It is no trouble, since no trouble can be stored then.
 NOT_READY = "not ready: database"
-# Seconds in which a process looks for troubles, and shows them: TROUBLES_EVERY, and how long /readyz reuses an answer.
+# Seconds in which a trouble begins or ends, once it can be seen. The watcher asks /readyz each second, and so a web
+# process looks every five seconds. The rest is for a machine with more to do.
 NOTICED = 15.0
 
 

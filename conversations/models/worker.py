@@ -1,7 +1,8 @@
 """The live workers, by their own heartbeats."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Self
+from typing import Protocol, Self, TypeVar
 
 from django.db import models
 from django.utils import timezone
@@ -12,10 +13,39 @@ DEAD_AFTER = 20.0
 PURGE_AFTER = timedelta(days=1)
 
 
+class _Seen(Protocol):
+    @property
+    def seen_at(self) -> datetime: ...
+
+
+Silent = TypeVar("Silent", bound=_Seen)
+
+
+def unreplaced(starts: Iterable[datetime], silent: Iterable[Silent]) -> list[Silent]:
+    """Return the silent workers that no start has replaced, the one that is silent for longest first.
+
+    starts: of all workers, the silent ones too. Each replaces the one that is silent for longest at that moment.
+    """
+    started: list[tuple[datetime, Silent | None]] = [(at, None) for at in starts]
+    fell_silent = [(worker.seen_at, worker) for worker in silent]
+    waiting: list[Silent] = []
+    for _, worker in sorted([*started, *fell_silent], key=lambda event: event[0]):
+        waiting = waiting[1:] if worker is None else [*waiting, worker]
+    return waiting
+
+
 class WorkerQuerySet(models.QuerySet["Worker"]):
     def alive(self, at: datetime) -> Self:
         """Return the workers whose heartbeat is recent at this moment."""
         return self.filter(seen_at__gt=at - timedelta(seconds=DEAD_AFTER))
+
+    def forgettable(self, at: datetime) -> Self:
+        """Return the silent workers if each was replaced, otherwise those that are silent for a day."""
+        workers = list(self)
+        silent = [worker for worker in workers if not worker.is_alive(at)]
+        if unreplaced((worker.started_at for worker in workers), silent):
+            silent = [worker for worker in silent if worker.seen_at < at - PURGE_AFTER]
+        return self.filter(pk__in=[worker.pk for worker in silent]) if silent else self.none()
 
     def of_host(self, host: str) -> Self:
         return self.filter(name__startswith=f"{host}, process ")

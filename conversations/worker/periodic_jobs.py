@@ -194,10 +194,10 @@ def relay_incomplete_long_messages() -> int:
 
 
 def forget_dead_workers() -> int:
-    """Delete workers and hosts that have been silent for a day. Return their count."""
-    before = database_now() - PURGE_AFTER
-    hosts = HostClock.objects.filter(measured_at__lt=before)
-    return Worker.objects.filter(seen_at__lt=before).delete()[0] + hosts.delete()[0]
+    """Delete workers that have been replaced, and workers and hosts silent for a day. Return their count."""
+    now = database_now()
+    hosts = HostClock.objects.filter(measured_at__lt=now - PURGE_AFTER)
+    return Worker.objects.forgettable(now).delete()[0] + hosts.delete()[0]
 
 
 def store_unreadable_rows() -> int:

@@ -9,6 +9,7 @@ from conversations.insight.troubles.kinds import Trouble
 from conversations.insight.troubles.traffic import MIN_REFUSED, MIN_SILENCE, REFUSED_WITHIN
 from conversations.models import InboundMessage, OutboundMessage, RejectedWebhook, WebhookWatch, Worker
 from conversations.models.webhook_watch import USUAL_DAYS
+from conversations.worker.periodic_jobs import forget_dead_workers
 from numbers.assignment.level import measure_levels
 from numbers.models import PoolLevel, TopUp, VirtualNumber
 from tests.support.builders import ALICE, BOB, add_numbers, talk
@@ -206,6 +207,17 @@ class TestWorkersThatAreGone:
         self.silent("host-c, process 1", 2, started=20)
 
         assert "host-c" in active_troubles()[Trouble.WORKER_GONE]
+
+    def test_a_replaced_worker_is_forgotten_so_that_later_stops_raise_no_alarm(self):
+        self.silent("host-a, process 1", 30)
+        self.alive("host-b, process 1", 60)
+        assert forget_dead_workers() == 0
+        self.alive("host-a, process 2", 1)
+        assert forget_dead_workers() == 1
+
+        Worker.objects.get(name="host-a, process 2").delete()  # It signs off.
+
+        assert Trouble.WORKER_GONE not in active_troubles()
 
     def test_without_any_worker_the_critical_trouble_says_it(self, bob):
         self.silent("host-a, process 1")
