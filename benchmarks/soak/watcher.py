@@ -29,7 +29,7 @@ _BEGAN, _ENDED = (re.compile(rf"trouble (\w+) {what}") for what in ("began: ", "
 
 @dataclass(frozen=True)
 class Look:
-    """An answer of /readyz. shown: ids of troubles, and NOT_READY. At: Unix time."""
+    """An answer of /readyz. at: when it came, Unix time. shown: ids of troubles, and NOT_READY."""
 
     at: float
     shown: frozenset[str]
@@ -70,17 +70,19 @@ class Watcher:
         return self.looks[-1].shown if self.looks else frozenset()
 
     def _look(self) -> Look:
-        at = time.time()
         try:
-            status, body = self._get("/readyz")
+            try:
+                status, body = self._get("/readyz")
+            except ConnectionError:  # A web process was killed. The other one answers.
+                status, body = self._get("/readyz")
             answer = json.loads(body)
         except (OSError, http.client.HTTPException, ValueError) as error:
             self.problems.append(f"/readyz: {type(error).__name__}")
-            return Look(at, frozenset())
+            return Look(time.time(), frozenset())
         if (status == 200) == bool(answer["reasons"]):
             self.problems.append(f"/readyz answered {status} with {len(answer['reasons'])} reasons")
         shown = {each["id"] for each in answer["troubles"]}
-        return Look(at, frozenset(shown | ({NOT_READY} if status != 200 else set())))
+        return Look(time.time(), frozenset(shown | ({NOT_READY} if status != 200 else set())))
 
     def _scrape(self) -> None:
         self.scrapes += 1
