@@ -13,7 +13,6 @@ from time import monotonic
 from django.db import DatabaseError, InterfaceError
 from django.http import HttpRequest, HttpResponseBase
 
-from conversations.insight.collect_status import collect_status
 from conversations.insight.troubles import current
 from conversations.models import HostClock, UnreadableRow, WebhookWatch, Worker
 from conversations.models.host_clock import describe_skew
@@ -39,6 +38,7 @@ class ClockGuard:
 
     def __init__(self) -> None:
         self.skew = 0.0
+        self._has_worker = True
         self._lock = Lock()
         self._next_at: float | None = None
 
@@ -46,17 +46,21 @@ class ClockGuard:
         """Return whether the clock is too wrong to serve requests. Measure it if a measurement is due."""
         # The first threads wait for the first measurement. Later one thread measures, and the others go on.
         if self._is_due() and self._lock.acquire(blocking=self._next_at is None):
+            has_measured = False
             try:
                 if self._is_due():
-                    self._measure()
+                    has_measured = self._measure()
             finally:
                 self._lock.release()
+            if has_measured and not self._has_worker:
+                current.look_briefly()  # Otherwise a worker does it.
         return abs(self.skew) > MAX_SKEW
 
     def _is_due(self) -> bool:
         return self._next_at is None or monotonic() >= self._next_at
 
-    def _measure(self) -> None:
+    def _measure(self) -> bool:
+        """Measure, and return whether the database answered."""
         was_wrong, answered = abs(self.skew) > MAX_SKEW, True
         try:
             run_with_deadline(self._report, seconds=_DATABASE_TIMEOUT)
@@ -71,13 +75,13 @@ class ClockGuard:
             )
         elif was_wrong and not is_wrong:
             log.warning("the clock of this host is right again: it serves webhooks and the API")
+        return answered
 
     def _report(self) -> None:
         self.skew = HostClock.objects.measure()
         UnreadableRow.objects.store_met()  # What the pages of this process have met.
         WebhookWatch.objects.store_old_secret()
-        if not Worker.objects.alive(database_now()).exists():
-            current.note(collect_status())  # Otherwise a worker does it.
+        self._has_worker = Worker.objects.alive(database_now()).exists()
 
 
 guard = ClockGuard()

@@ -15,7 +15,7 @@ from benchmarks.soak.site import Site
 from benchmarks.soak.verdict import Done
 from benchmarks.soak.watcher import Watcher
 from conversations.models import OutboundMessage
-from conversations.models.outbound import UNSETTLED, OutboundState
+from conversations.models.outbound_state import UNSETTLED, OutboundState
 
 # Seconds for all texts to arrive and all troubles to end, after the last text was sent in. A busy machine needs long.
 PATIENCE = 600.0

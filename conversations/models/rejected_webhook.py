@@ -1,10 +1,13 @@
 """Rejected webhooks, counted."""
 
 from datetime import date
+from typing import Self
 
 from django.db import models
 from django.db.models import F
 from django.utils import timezone
+
+from smsproxy.carriers.base import STRAY
 
 
 class RejectedWebhookQuerySet(models.QuerySet["RejectedWebhook"]):
@@ -17,13 +20,19 @@ class RejectedWebhookQuerySet(models.QuerySet["RejectedWebhook"]):
             today.update(count=F("count") + number)
 
     def total_of(self, endpoint: str) -> int:
-        """Return the number of rejected webhooks of this endpoint that are still on record."""
-        return int(self.filter(endpoint=endpoint).aggregate(total=models.Sum("count", default=0))["total"])
+        """Return the number of rejected webhooks of this endpoint on record, without those of scanners."""
+        return int(self._of_the_carrier(endpoint).aggregate(total=models.Sum("count", default=0))["total"])
 
     def reasons_of(self, endpoint: str, *, since: date) -> list[str]:
-        """Return the reasons since this day, the most frequent first."""
-        counts = self.filter(endpoint=endpoint, day__gte=since).values("reason").annotate(total=models.Sum("count"))
+        """Return the reasons since this day, the most frequent first, without that of scanners."""
+        counts = (
+            self._of_the_carrier(endpoint).filter(day__gte=since).values("reason").annotate(total=models.Sum("count"))
+        )
         return list(counts.order_by("-total", "reason").values_list("reason", flat=True))
+
+    def _of_the_carrier(self, endpoint: str) -> Self:
+        """Return what may be the carrier's. Otherwise any scanner could wake somebody on a quiet night."""
+        return self.filter(endpoint=endpoint).exclude(reason=STRAY)
 
 
 class RejectedWebhook(models.Model):

@@ -16,9 +16,10 @@ from django.views.decorators.http import require_safe
 
 from conversations.insight.troubles import current
 from conversations.insight.troubles.current import ActiveTrouble
-from conversations.insight.troubles.kinds import Trouble
+from conversations.insight.troubles.kinds import KINDS, Trouble
 from smsproxy.checks import TAG
 from smsproxy.database.deadline import run_with_deadline
+from smsproxy.database.migrations import describe_difference
 from smsproxy.version import VERSION
 
 log = logging.getLogger(__name__)
@@ -36,26 +37,35 @@ class Readiness:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._looked_at = float("-inf")
+        self._looked_at: float | None = None
+        self._has_other_migrations = False
         self._reasons: Sequence[Reason] = []
         self._troubles: Sequence[ActiveTrouble] = []
         self._settings: Sequence[Reason] | None = None
 
     def look(self) -> tuple[Sequence[Reason], Sequence[ActiveTrouble]]:
         """Return the reasons why this process is not ready, and the active troubles. Look again if that is due."""
-        with self._lock:
-            if monotonic() - self._looked_at > _VALID_FOR:
-                self._renew()
-                self._looked_at = monotonic()
-            return self._reasons, self._troubles
+        # The first threads wait for the first look. Later one thread looks, and the others use the last answer.
+        if self._is_due() and self._lock.acquire(blocking=self._looked_at is None):
+            try:
+                if self._is_due():
+                    self._renew()
+                    self._looked_at = monotonic()
+            finally:
+                self._lock.release()
+        return self._reasons, self._troubles
+
+    def _is_due(self) -> bool:
+        return self._looked_at is None or monotonic() - self._looked_at > _VALID_FOR
 
     def _renew(self) -> None:
         before = {reason["id"] for reason in self._reasons}
         if self._settings is None:
             self._settings = [_bad_setting(check.id) for check in run_checks(tags=[TAG]) if check.level >= ERROR]
-        reasons, self._troubles = list(self._settings), []
+        reasons = list(self._settings)
+        troubles: Sequence[ActiveTrouble] | None = []
         try:
-            run_with_deadline(self._note_troubles, seconds=_DATABASE_TIMEOUT)
+            run_with_deadline(self._ask_database, seconds=_DATABASE_TIMEOUT)
         except (DatabaseError, InterfaceError) as error:
             reasons.append(
                 {
@@ -64,16 +74,18 @@ class Readiness:
                     "action": "Check DATABASE_URL, the database and its disk. Run manage.py migrate if it is new.",
                 }
             )
-        reasons += [
-            {"id": trouble.kind, "message": trouble.about.title, "action": trouble.action}
-            for trouble in self._troubles
-            if trouble.kind == Trouble.MIGRATIONS
-        ]
+        else:
+            if self._has_other_migrations:
+                about = KINDS[Trouble.MIGRATIONS]
+                reasons.append({"id": Trouble.MIGRATIONS, "message": about.title, "action": about.action})
+            # Many more tables than requests need: that one of them is locked or slow is no reason to serve nobody.
+            troubles = current.look_briefly()
         self._reasons = reasons
+        self._troubles = self._troubles if troubles is None else troubles
         self._log_change(before, {reason["id"] for reason in reasons})
 
-    def _note_troubles(self) -> None:
-        self._troubles = current.look()
+    def _ask_database(self) -> None:
+        self._has_other_migrations = bool(describe_difference())
 
     def _log_change(self, before: set[str], now: set[str]) -> None:
         if now and now != before:

@@ -71,8 +71,11 @@ def delete_batch(rule: Rule) -> Batch:
     with transaction.atomic():
         mark, _ = RetentionMark.objects.select_for_update(no_key=True).get_or_create(table=rule.table)
         seen = _old_rows(rule, mark.up_to, before)
+        is_full = len(seen) == BATCH
+        # Rows grow old all the time, so with much traffic hardly any step finds none.
+        is_over = not is_full and mark.began_at < now - WALK_AGAIN_AFTER
         if not seen:
-            if mark.began_at < now - WALK_AGAIN_AFTER:
+            if is_over:
                 mark.advance(0, began_at=now)
             return Batch(0, is_full=False)
         may_go = rule.rows.filter(
@@ -85,8 +88,11 @@ def delete_batch(rule: Rule) -> Batch:
         for model, foreign_key in [*rule.with_it, (rule.model, "pk")]:
             # Without loading the rows, as `delete` would. The database still refuses to leave a row without its owner.
             model._default_manager.filter(**{f"{foreign_key}__in": gone})._raw_delete(connection.alias)
-        mark.advance(seen[-1])
-    return Batch(len(gone), is_full=len(seen) == BATCH)
+        if is_over:
+            mark.advance(0, began_at=now)
+        else:
+            mark.advance(seen[-1])
+    return Batch(len(gone), is_full=is_full)
 
 
 def _old_rows(rule: Rule, after: int, before: datetime) -> list[int]:

@@ -12,9 +12,11 @@ from smsproxy.database.clock import database_now
 
 log = logging.getLogger(__name__)
 
-# Seconds between two looks, and for each step of one.
-EVERY = 3600.0
+# Seconds between two looks, after a good and after a bad one, and for each step of one.
+EVERY, AGAIN = 3600.0, 60.0
 TIMEOUT = 10.0
+# Bad looks in a row that make a trouble. The proxy may restart, or start after the worker.
+BAD_LOOKS = 3
 
 
 class CertificateThread(threading.Thread):
@@ -25,17 +27,25 @@ class CertificateThread(threading.Thread):
         self._stopping = stop
 
     def run(self) -> None:
+        bad_looks = 0
         while settings.IS_HTTPS and settings.CARRIER != "simulator" and not self._stopping.is_set():
+            pause = AGAIN
             try:
-                check_certificate()
+                if check_certificate(is_doubtful=bad_looks < BAD_LOOKS - 1):
+                    bad_looks, pause = 0, EVERY
+                else:
+                    bad_looks += 1
             except (DatabaseError, InterfaceError) as error:
                 log.warning("the check of the certificate failed: %s", type(error).__name__)
             connection.close()
-            self._stopping.wait(EVERY)
+            self._stopping.wait(pause)
 
 
-def check_certificate() -> None:
-    """Look at the certificate, and store when it ends and what is wrong with it."""
+def check_certificate(*, is_doubtful: bool = False) -> bool:
+    """Look at the certificate, and store when it ends and what is wrong with it. Return whether it is good.
+
+    is_doubtful: do not store what is wrong yet.
+    """
     ends_at, trouble = None, ""
     try:
         certificate = certificate_of(settings.PUBLIC_URL, seconds=TIMEOUT)
@@ -47,6 +57,9 @@ def check_certificate() -> None:
         ends_at = certificate.ends_at
         if certificate.ends_soon(now):
             trouble = f"it ends on {ends_at:%Y-%m-%d %H:%M} UTC"
+    if trouble and is_doubtful:
+        return False
     SiteCertificate.objects.update_or_create(
         url=settings.PUBLIC_URL, defaults={"ends_at": ends_at, "trouble": trouble[:200], "checked_at": now}
     )
+    return not trouble

@@ -284,6 +284,10 @@ class WebhookRequest:
     environ: Mapping[str, Any] = field(repr=False)
 
 
+# The reason of a request that only a scanner sends: not signed, and without what each webhook of the carrier has.
+STRAY = "stray"
+
+
 class BadSignature(Exception):
     """The webhook is not from the carrier, or not recent. `reason` is one of a few words, safe to log and to count."""
 

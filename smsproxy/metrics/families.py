@@ -50,7 +50,7 @@ WEBHOOKS_REJECTED = Counter(
     "Webhooks that got 401, by endpoint and reason.",
     endpoint=_ENDPOINTS,
     reason=(
-        *("missing", "wrong", "too_old", "from_the_future", "unreadable"),
+        *("missing", "wrong", "too_old", "from_the_future", "unreadable", "stray"),
         *("repeated_key", "bad_key", "bad_value", "bad_timestamp"),
     ),
 )

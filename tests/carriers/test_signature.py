@@ -94,6 +94,11 @@ def test_a_changed_parameter_makes_the_signature_wrong(change):
     assert reason({**inbound(), **change}) == "wrong"
 
 
+@pytest.mark.parametrize(("params", "expected"), [({"x": "1"}, "stray"), ({"message_uuid": "a1"}, "missing")])
+def test_an_unsigned_request_without_the_fields_of_vonage_is_a_scanner_s(params, expected):
+    assert reason(params) == expected
+
+
 @pytest.mark.parametrize("field", ["sig", "timestamp"])
 @pytest.mark.parametrize("absent", [True, False])
 def test_signature_and_timestamp_are_required(field, absent):

@@ -107,7 +107,7 @@ def test_webhooks_are_counted_by_result_and_reason(client, counted, bob, monkeyp
         of("webhooks_total", endpoint="inbound-sms", result="rejected"): 3,
         of("webhooks_total", endpoint="inbound-sms", result="unavailable"): 1,
         of("webhooks_total", endpoint="delivery-receipt", result="undecodable"): 1,
-        of("webhooks_rejected_total", endpoint="inbound-sms", reason="missing"): 1,
+        of("webhooks_rejected_total", endpoint="inbound-sms", reason="stray"): 1,
         of("webhooks_rejected_total", endpoint="inbound-sms", reason="wrong"): 1,
         of("webhooks_rejected_total", endpoint="inbound-sms", reason="too_old"): 1,
     }

@@ -3,18 +3,21 @@
 import socket
 from datetime import timedelta
 
+import psycopg
 import pytest
 from django.core.checks import Error
 from django.db import OperationalError
 from django.utils import timezone
 
+from conversations.insight.troubles import current
 from conversations.insight.troubles.traffic import MIN_REFUSED
 from conversations.models import AccountRateLimit, RejectedWebhook, Worker
 from conversations.monitoring import health
 from smsproxy.checks import TAG
-from smsproxy.database import migrations
+from smsproxy.database import deadline, migrations
 from smsproxy.version import VERSION
 from tests.support.outbox import later
+from tests.support.relay_process import url_of_the_test
 
 
 @pytest.fixture(autouse=True)
@@ -72,6 +75,27 @@ class TestReadyz:
         assert answer.status_code == 503
         assert [reason["id"] for reason in answer.json()["reasons"]] == ["database"]
         assert "10.1.2.3" not in answer.content.decode()
+
+    def test_troubles_that_cannot_be_looked_for_leave_it_ready(self, ask, monkeypatch, caplog):
+        def fail():
+            raise ValueError("+447700900001")
+
+        monkeypatch.setattr(current, "collect_status", fail)
+
+        assert ask("/readyz").status_code == 200
+        assert "troubles could not be looked for: ValueError; trying again" in caplog.messages
+
+    def test_while_one_thread_looks_the_others_get_the_last_answer(self, ask, monkeypatch):
+        now = [0.0]
+        monkeypatch.setattr(health, "monotonic", lambda: now[0])
+        ask("/readyz")
+        now[0] += 6
+        others = []
+        monkeypatch.setattr(current, "look_briefly", lambda: others.append(health.readiness.look()))
+
+        ask("/readyz")
+
+        assert others == [([], [])]
 
     def test_a_missing_migration_makes_it_unready(self, ask, monkeypatch):
         expected = migrations._of_code() | {("conversations", "9999_of_tomorrow")}
@@ -136,6 +160,18 @@ class TestReadyz:
         assert codes == [503, 503, 200, 200]
         assert lines[0].startswith("this process is not ready to serve requests: database")
         assert lines[1:] == ["this process is ready again"]
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_a_locked_table_that_no_request_needs_leaves_the_process_ready(ask):
+    with psycopg.connect(url_of_the_test()) as other:
+        other.execute("LOCK TABLE numbers_topup")
+
+        assert ask("/readyz").status_code == 200
+
+    # Requests of other threads do not take it for an outage of the database.
+    assert deadline._next_trial is None
 
 
 @pytest.mark.django_db

@@ -158,6 +158,23 @@ def test_an_unsettled_message_stays_with_its_history_until_it_is_settled(says, t
     assert counts(OutboundMessage, InboundMessage, MessageEvent, OutboundPart, DeliveryReceipt) == [0, 0, 0, 0, 0]
 
 
+def test_with_traffic_at_all_hours_a_message_that_stayed_goes_once_it_is_settled(says, time_machine):
+    unsettled = says("unsettled")
+    OutboundMessage.objects.filter(pk=unsettled.pk).update(state="unknown")
+    for id in ("after a day", "after two days"):
+        later(time_machine, DAY + 1)
+        says(id)
+    later(time_machine, 363 * DAY)
+    pass_over()
+    OutboundMessage.objects.filter(pk=unsettled.pk).update(state="failed")
+
+    for _ in range(2):  # Each finds a row that has just grown old.
+        later(time_machine, DAY + 1)
+        pass_over()
+
+    assert counts(OutboundMessage, InboundMessage) == [0, 0]
+
+
 def test_a_webhook_repeated_within_its_time_is_recognised(says, time_machine, settings, carrier):
     settings.MESSAGE_RETENTION_SECONDS = settings.EVENT_RETENTION_SECONDS = 5 * DAY
     says("one")

@@ -8,6 +8,7 @@ from django.db import OperationalError, connection
 
 from conversations import clock_guard
 from conversations.insight.collect_status import collect_status
+from conversations.insight.troubles import current
 from conversations.insight.troubles.kinds import Trouble
 from conversations.models import HostClock, InboundMessage
 from conversations.worker.periodic_jobs import forget_dead_workers
@@ -128,6 +129,18 @@ def test_a_host_that_is_gone_is_no_trouble_and_is_forgotten_after_a_day(guard, s
     assert Trouble.CLOCK not in active_troubles()
     later(time_machine, 24 * 3600)
     assert forget_dead_workers() == 1
+
+
+def test_a_text_is_stored_though_no_worker_runs_and_troubles_cannot_be_looked_for(client, guard, monkeypatch):
+    add_numbers(1)
+
+    def fail():
+        raise ValueError
+
+    monkeypatch.setattr(current, "collect_status", fail)
+
+    assert post_text(client).status_code == 200
+    assert InboundMessage.objects.count() == 1
 
 
 def test_a_database_that_does_not_answer_is_no_wrong_clock(guard, wait, monkeypatch):

@@ -1,12 +1,15 @@
 """The certificate of the site is looked at as a carrier would see it."""
 
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from conversations.insight.troubles.kinds import Trouble
 from conversations.models import SiteCertificate
-from conversations.worker.certificate_thread import check_certificate
+from conversations.worker import certificate_thread
+from conversations.worker.certificate_thread import CertificateThread, check_certificate
 from smsproxy.certificate import Certificate, NoCertificate, certificate_of
 from tests.support.outbox import later
 from tests.support.stub_carrier import StubCarrier
@@ -58,6 +61,36 @@ def test_the_end_is_near_when_renewal_is_overdue(length, left, soon):
     certificate = Certificate(NOW + timedelta(days=left - length), NOW + timedelta(days=left))
 
     assert certificate.ends_soon(NOW) is soon
+
+
+@pytest.mark.parametrize(
+    ("looks", "is_trouble", "pauses"),
+    [
+        ([False, False, True], False, [60, 60, 3600]),
+        ([False, False, False], True, [60, 60, 60]),
+        ([False, False, False, False, True], False, [60, 60, 60, 60, 3600]),
+    ],
+    ids=["restarts", "is away", "is back"],
+)
+def test_a_site_is_a_trouble_from_its_third_bad_look_until_a_good_one(
+    db, settings, monkeypatch, looks, is_trouble, pauses
+):
+    left, paused = list(looks), []
+
+    def look(url, *, seconds):
+        if left.pop(0):
+            return Certificate(NOW, NOW + timedelta(days=9000))
+        raise NoCertificate("no TLS connection")
+
+    settings.IS_HTTPS, settings.CARRIER, settings.PUBLIC_URL = True, "vonage", "https://sms.example.com"
+    monkeypatch.setattr(certificate_thread, "certificate_of", look)
+    monkeypatch.setattr(certificate_thread, "connection", SimpleNamespace(close=lambda: None))
+
+    stop: Any = SimpleNamespace(is_set=lambda: not left, wait=paused.append)
+    CertificateThread(stop).run()
+
+    assert (Trouble.CERTIFICATE in active_troubles()) is is_trouble
+    assert paused == pauses
 
 
 def test_a_result_of_yesterday_says_nothing(db, settings, time_machine):

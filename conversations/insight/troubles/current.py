@@ -8,15 +8,23 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.db import connection, transaction
+
 from conversations.insight.collect_status import collect_status
 from conversations.insight.status import Status
 from conversations.insight.troubles import pool, processes, sending, traffic
 from conversations.insight.troubles.kinds import KINDS, Kind, Severity, Trouble, docs_link
 from conversations.models import TroubleEpisode, WebhookWatch
 from smsproxy.database.clock import database_now
+from smsproxy.database.deadline import run_with_deadline
 from smsproxy.version import VERSION
 
 log = logging.getLogger(__name__)
+
+# For a look by a process with other work: seconds in all, and less for one query, so that PostgreSQL ends it before
+# run_with_deadline takes the silence for an outage.
+_SECONDS = 2.0
+_QUERY_LIMITS = "SET LOCAL lock_timeout = '300ms'; SET LOCAL statement_timeout = '1s'"
 
 FINDERS: Sequence[Callable[[Status], Iterator[tuple[Trouble, str]]]] = (
     sending.find,
@@ -89,6 +97,33 @@ def note(status: Status) -> list[ActiveTrouble]:
         ActiveTrouble(kind=kind, sentence=sentence, since=stored[kind].began_at if kind in stored else status.at)
         for kind, sentence in found.items()
     ]
+
+
+def look_briefly() -> list[ActiveTrouble] | None:
+    """Look for troubles as `look` does, in a process that must not wait for it. Never raise.
+
+    Return None if that is not possible now: a table is locked, or the database is slow.
+    """
+    found: list[ActiveTrouble] = []
+
+    def look_in_time() -> None:
+        found[:] = note(_collect_briefly())
+
+    try:
+        run_with_deadline(look_in_time, seconds=_SECONDS)
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with this look, requests must be served
+        log.warning("troubles could not be looked for: %s; trying again", type(error).__name__)
+        return None
+    return found
+
+
+def _collect_briefly() -> Status:
+    with transaction.atomic():
+        if connection.vendor == "postgresql":
+            with connection.cursor() as cursor:
+                cursor.execute(_QUERY_LIMITS)
+        WebhookWatch.objects.look(at=database_now())
+        return collect_status()
 
 
 def _log_begin(kind: Trouble, sentence: str) -> None:

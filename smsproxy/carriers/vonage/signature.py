@@ -11,7 +11,7 @@ import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 
-from smsproxy.carriers.base import BadSignature
+from smsproxy.carriers.base import STRAY, BadSignature
 
 # Seconds that Vonage's clock may be ahead of ours.
 CLOCK_SKEW = 300
@@ -23,6 +23,9 @@ _KEY = re.compile(r"[A-Za-z][A-Za-z0-9._-]*")
 _TIMESTAMP = re.compile(r"[0-9]{1,12}")
 # A weakness of Vonage's: "&", "=" and "_" in a value can be exchanged without the secret.
 _ESCAPES = str.maketrans("&=", "__")
+# Vonage's webhooks have one of them, signed or not: those of the SMS API, and those of the Messages API, to which an
+# account may be set by mistake. What a scanner sends has neither.
+_OF_VONAGE = {"api-key", "message_uuid"}
 
 
 def collect(pairs: Iterable[tuple[str, object]]) -> dict[str, str]:
@@ -59,7 +62,7 @@ def verify(
     texts = {_key(key): _text(value) for key, value in params.items()}
     given, timestamp = texts.pop("sig", ""), texts.get("timestamp", "")
     if not given or not timestamp:
-        raise BadSignature("missing")
+        raise BadSignature("missing" if texts.keys() & _OF_VONAGE else STRAY)
     if not _TIMESTAMP.fullmatch(timestamp):
         raise BadSignature("bad_timestamp")
     # Vonage writes upper-case hex. compare_digest raises for a str that is not ASCII, hence bytes.

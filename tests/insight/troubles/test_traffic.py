@@ -9,12 +9,15 @@ from conversations.insight.troubles.kinds import Trouble
 from conversations.insight.troubles.traffic import MIN_REFUSED, MIN_SILENCE, REFUSED_WITHIN
 from conversations.models import InboundMessage, OutboundMessage, RejectedWebhook, WebhookWatch, Worker
 from conversations.models.webhook_watch import USUAL_DAYS
+from conversations.webhooks import rejected
 from conversations.worker.periodic_jobs import forget_dead_workers
 from numbers.assignment.level import measure_levels
 from numbers.models import PoolLevel, TopUp, VirtualNumber
 from tests.support.builders import ALICE, BOB, add_numbers, talk
 from tests.support.outbox import later, queue
 from tests.support.troubles import active_troubles
+
+FORM = "application/x-www-form-urlencoded"
 
 pytestmark = pytest.mark.django_db
 
@@ -38,6 +41,15 @@ class TestRefusedWebhooks:
         refuse(MIN_REFUSED - 1)
 
         assert Trouble.WEBHOOKS_REFUSED not in look()
+
+    def test_however_many_a_scanner_sends_they_are_none(self, client):
+        look()
+        for _ in range(MIN_REFUSED):
+            assert client.post("/webhooks/vonage/inbound-sms", "x=1", FORM).status_code == 401
+        rejected._write_at_exit()
+
+        assert Trouble.WEBHOOKS_REFUSED not in look()
+        assert RejectedWebhook.objects.get().reason == "stray"
 
     def test_their_count_and_reason_are_told(self):
         look()
