@@ -27,6 +27,11 @@ def on_starting(server: Any) -> None:
         _refuse_used_ports(server.cfg.address)
 
 
+def when_ready(server: Any) -> None:
+    # With reuse_port, gunicorn's own line has no address.
+    server.log.info("Each process listens at: %s", ", ".join(server.cfg.bind))
+
+
 def post_worker_init(worker: Any) -> None:
     from smsproxy import tracing  # Settings are read in the workers only.
 

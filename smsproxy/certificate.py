@@ -41,6 +41,8 @@ def certificate_of(url: str, *, seconds: float) -> Certificate:
             shown = tls.getpeercert() or {}
     except ssl.SSLCertVerificationError as error:
         raise NoCertificate(f"it is not valid: {error.verify_message}") from None
+    except socket.gaierror:
+        raise NoCertificate("the host name is not known") from None
     except OSError as error:
         raise NoCertificate(f"no TLS connection ({type(error).__name__})") from None
     return Certificate(*(_date(str(shown[name])) for name in ("notBefore", "notAfter")))

@@ -293,10 +293,7 @@ def test_retired_numbers_that_are_still_rented_are_reported_with_their_cost(run)
     code, output = status_of(run)
 
     assert code == 1
-    assert (
-        "Retired numbers that are still rented: 3, EUR 2.70 a month, and 1 whose cost is not known. "
-        "manage.py release_numbers --retired cancels them."
-    ) in output
+    assert "Retired numbers that are still rented: 3, EUR 2.70 a month, and 1 whose cost is not known." in output
     VirtualNumber.objects.update(state=NumberState.RETIRED, is_rented=False)
     assert status_of(run)[0] == 0
 

@@ -41,8 +41,8 @@ def checks(*, is_paid: bool) -> list[Check]:
         Check(name="certificate", run=site.check_certificate),
         Check(name="version", run=site.check_version, needs=webhook),
         Check(name="https", run=site.check_forwarded_scheme, needs=webhook),
-        # In this order: an accepted webhook ends the count of rejected ones, which would become an alert.
-        Check(name="unsigned webhook", run=site.check_unsigned, needs=webhook),
+        # In this order, or neither: an accepted webhook ends the count of rejected ones, which would become an alert.
+        Check(name="unsigned webhook", run=site.check_unsigned, needs=(*webhook, "migrations")),
         Check(name="signed webhook", run=site.check_signed, needs=(*webhook, "migrations")),
         Check(name="worker", run=installation.check_worker, needs=("migrations",)),
         Check(name="alerts", run=installation.check_alerts, needs=("migrations",)),

@@ -31,8 +31,7 @@ def find(status: Status) -> Iterator[tuple[Trouble, str]]:
     if status.still_rented.count:
         yield (
             Trouble.RENTED_BUT_RETIRED,
-            f"Retired numbers that are still rented: {status.still_rented.count}, {status.still_rented}. "
-            "manage.py release_numbers --retired cancels them.",
+            f"Retired numbers that are still rented: {status.still_rented.count}, {status.still_rented}.",
         )
     if status.top_ups:
         first = status.top_ups[0]

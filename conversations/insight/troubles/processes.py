@@ -13,9 +13,9 @@ def find(status: Status) -> Iterator[tuple[Trouble, str]]:
     alive = [worker for worker in status.workers if worker.is_alive]
     silent = [worker for worker in status.workers if not worker.is_alive]
     if not alive and status.texts.queued:
-        yield Trouble.NO_WORKER, "Messages are queued but no worker is running. Start manage.py relay."
+        yield Trouble.NO_WORKER, "Messages are queued but no worker is running."
     elif not alive and status.has_messages:
-        yield Trouble.NO_WORKER, "No worker is running, so the next message will wait. Start manage.py relay."
+        yield Trouble.NO_WORKER, "No worker is running, so the next message will wait."
     elif missing := unreplaced((each.started_at for each in status.workers), silent):
         yield (
             Trouble.WORKER_GONE,
@@ -30,14 +30,12 @@ def find(status: Status) -> Iterator[tuple[Trouble, str]]:
     if wrong := [clock for clock in status.clocks if clock.is_wrong]:
         yield (
             Trouble.CLOCK,
-            f"Hosts with a wrong clock: {len(wrong)}. The clock of {wrong[0].host} is {wrong[0].difference}. "
-            "Synchronise it, with chrony for example.",
+            f"Hosts with a wrong clock: {len(wrong)}. The clock of {wrong[0].host} is {wrong[0].difference}.",
         )
     if status.unreadable:
         yield (
             Trouble.UNREADABLE,
-            f"Rows that cannot be decrypted: {format_count(status.unreadable)}. Add the key that encrypted them to "
-            "ENCRYPTION_KEYS, after the current one, and restart all processes.",
+            f"Rows that cannot be decrypted: {format_count(status.unreadable)}.",
         )
     longest = status.longest_transaction
     if longest and longest.seconds > TOO_OLD:

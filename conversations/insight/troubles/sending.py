@@ -14,8 +14,7 @@ def find(status: Status) -> Iterator[tuple[Trouble, str]]:
     if status.budget.is_reached:
         yield (
             Trouble.BUDGET,
-            f"The daily budget is reached, {status.budget}: nothing is sent until midnight UTC. "
-            "manage.py grant_budget allows the same amount again for today.",
+            f"The daily budget is reached, {status.budget}: nothing is sent until midnight UTC.",
         )
     elif status.budget.is_low:
         yield (
@@ -35,5 +34,5 @@ def find(status: Status) -> Iterator[tuple[Trouble, str]]:
         yield (
             Trouble.HELD_CONVERSATIONS,
             f"Conversations on hold: {format_count(status.held_conversation_count)}. Their messages are stored and "
-            "not passed on. Read why in the admin, then release or close them.",
+            "not passed on.",
         )

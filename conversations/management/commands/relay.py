@@ -101,7 +101,8 @@ class Command(BaseCommand):
         try:
             found = Worker.objects.alive(database_now()).of_host(host).first()
         except DatabaseError as error:
-            raise CommandError(f"The database does not answer: {type(error).__name__}. Check DATABASE_URL.") from None
+            fix = "Check DATABASE_URL, and whether `manage.py migrate` has been run."
+            raise CommandError(f"The database does not answer as expected: {type(error).__name__}. {fix}") from None
         if found is None:
             raise CommandError(f"No worker of {host} had a heartbeat in the last {DEAD_AFTER:.0f} s. Start one.")
         self.stdout.write(f"{found.name} is alive.")

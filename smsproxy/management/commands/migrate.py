@@ -38,6 +38,7 @@ class Command(migrate.Command):
         except OperationalError as error:
             if not isinstance(error.__cause__, LockNotAvailable):
                 raise
+            self.stdout.write()  # Ends the line "Applying …".
             raise CommandError(
                 f"The migration waited {lock_timeout} seconds for a lock and gave up, so that traffic goes on. What it "
                 "had changed is undone; the migrations before it are kept. A long transaction uses the table: see "

@@ -115,8 +115,13 @@ def test_every_check_needs_only_earlier_ones():
         assert set(check.needs) <= set(names), check.name
         names.append(check.name)
     assert len(names) == len(set(names)) > 20
+
+
+def test_the_unsigned_webhook_comes_before_the_signed_one_and_never_alone():
     # An accepted webhook ends the count of rejected ones, which would become an alert.
-    assert names.index("unsigned webhook") < names.index("signed webhook")
+    needs = {check.name: check.needs for check in examine.checks(is_paid=False)}
+    assert list(needs).index("unsigned webhook") < list(needs).index("signed webhook")
+    assert needs["unsigned webhook"] == needs["signed webhook"]
 
 
 def test_no_secret_is_printed(no_site):
