@@ -117,6 +117,15 @@ def test_an_update_keeps_the_keys_and_all_other_lines(file):
     assert "New keys" not in printed
 
 
+def test_keys_that_the_environment_has_are_kept_and_not_replaced_by_new_ones(file, monkeypatch):
+    monkeypatch.setattr(throwaway, "given", {"ENCRYPTION_KEYS": "in-use", "NUMBER_HASH_KEY": ""})
+
+    told = run(file, *SIMULATOR)
+
+    assert env_file.read(file)["ENCRYPTION_KEYS"] == "in-use"
+    assert "New keys: SECRET_KEY, NUMBER_HASH_KEY." in told
+
+
 def test_every_missing_answer_is_named_at_once(file):
     with pytest.raises(CommandError) as error:
         run(file, "--no-input")

@@ -65,7 +65,9 @@ class Command(BaseCommand):
                 "DATABASE_URL": f"postgres://smsproxy:{password}@database:5432/smsproxy",
             }
         answers = self._answers(given, settled={"DATABASE_URL"} if compose else set(), ask=not no_input)
-        keys = {name: present.get(name) or made for name, made in throwaway.make_keys().items()}
+        # Keys that only the environment has are in use, so a backup of the file must have them.
+        old = {**throwaway.given, **{name: value for name, value in present.items() if value}}
+        keys = {name: old.get(name) or made for name, made in throwaway.make_keys().items()}
         values = {**keys, **_completed(answers, present)}
         if compose:
             values["POSTGRES_PASSWORD"] = given["POSTGRES_PASSWORD"]
@@ -73,7 +75,7 @@ class Command(BaseCommand):
             env_file.write(file, values, verify=_verify)
         except (env_file.CannotBeWritten, OSError) as error:
             raise CommandError(f"Nothing was written: {error}") from None
-        made = [name for name in keys if not present.get(name)]
+        made = [name for name in keys if not old.get(name)]
         self._tell(file, made, answers, compose=compose)
 
     def _ask_to_change(self, file: Path, no_input: bool) -> None:
