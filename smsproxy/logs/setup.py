@@ -25,6 +25,7 @@ def logging_settings(*, level: str, style: str) -> dict[str, Any]:
                 "format": "%(asctime)s %(levelname)s %(name)s: %(message)s",
             },
         },
+        "filters": {"no_health": {"()": "django.utils.log.CallbackFilter", "callback": _is_not_about_health}},
         "handlers": {
             "console": {"class": "logging.StreamHandler", "formatter": "redacting"},
             # Silences a logger. A logger without any handler would still print its warnings, unredacted.
@@ -37,11 +38,16 @@ def logging_settings(*, level: str, style: str) -> dict[str, Any]:
             # The development server logs query strings, which contain numbers and message bodies.
             "django.server": {"handlers": ["nowhere"], "propagate": False},
             # One line for each 4xx response would bury the rest. Rejected webhooks are counted instead.
-            "django.request": {"level": "ERROR"},
+            "django.request": {"level": "ERROR", "filters": ["no_health"]},
             # Scanners try many host names and get a 400. A traceback for each would bury the rest.
             "django.security.DisallowedHost": {"handlers": ["nowhere"], "propagate": False},
         },
     }
+
+
+def _is_not_about_health(record: logging.LogRecord) -> bool:
+    """Return False for an answer of /readyz: anybody may ask. monitoring/health.py logs each change once."""
+    return getattr(getattr(record, "request", None), "path_info", "") != "/readyz" or record.exc_info is not None
 
 
 def log_uncaught_errors() -> None:

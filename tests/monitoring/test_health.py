@@ -160,6 +160,7 @@ class TestReadyz:
         assert codes == [503, 503, 200, 200]
         assert lines[0].startswith("this process is not ready to serve requests: database")
         assert lines[1:] == ["this process is ready again"]
+        assert "django.request" not in [record.name for record in caplog.records]
 
 
 @pytest.mark.postgres
