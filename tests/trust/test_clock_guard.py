@@ -111,7 +111,7 @@ def test_people_see_the_wrong_clock_and_what_to_do(client, api, admin_client, gu
     post_text(client)
     host = HostClock.objects.get().host
 
-    told = f"The clock of {host} is 600 s ahead of that of the database. Synchronise it"
+    told = f"The clock of {host} is 600 s ahead of that of the database."
     assert told in admin_client.get("/admin/").content.decode()
     assert told in str(run("relay", "--status"))
     metrics = api.get("/metrics").content.decode()
