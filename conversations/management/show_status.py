@@ -6,16 +6,24 @@ from typing import Any
 
 from django.core.management.base import CommandError, OutputWrapper
 from django.core.serializers.json import DjangoJSONEncoder
+from django.db import ProgrammingError
 
 from conversations.insight.collect_status import collect_status
 from conversations.insight.troubles import current
 from conversations.insight.troubles.current import ActiveTrouble
+from conversations.insight.troubles.kinds import Trouble, docs_link
 from conversations.management import status_table
+from smsproxy.database.migrations import describe_difference
 
 
 def show_status(out: OutputWrapper, *, as_json: bool) -> None:
     """Print the status. Raises CommandError with exit code 1 if a trouble is active."""
-    status = collect_status()
+    try:
+        status = collect_status()
+    except ProgrammingError:
+        if difference := describe_difference():  # The status needs a column that the database lacks.
+            raise CommandError(f"{difference} See {docs_link(Trouble.MIGRATIONS)}.", returncode=1) from None
+        raise
     troubles = current.active(status)
     if as_json:
         content = {**asdict(status), "troubles": [_as_json(trouble) for trouble in troubles]}

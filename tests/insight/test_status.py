@@ -5,7 +5,7 @@ import re
 from datetime import timedelta
 
 import pytest
-from django.db import connection
+from django.db import ProgrammingError, connection
 from django.utils import timezone
 
 from conversations.delivery.relay import Relay
@@ -13,10 +13,12 @@ from conversations.insight import collect_status as collect_status_module
 from conversations.insight import status
 from conversations.insight.collect_status import collect_status
 from conversations.insight.troubles.kinds import Trouble
+from conversations.management import show_status
 from conversations.models import AccountRateLimit, NumberRateLimit, OutboundMessage, Worker
 from conversations.models.outbound import MAX_RESENDS
 from numbers.models import NumberState, Pool, Shortage, VirtualNumber
 from smsproxy.carriers.base import AccountFault, FaultScope, OutcomeUnknown, SenderFault, TemporaryFailure
+from smsproxy.database import migrations
 from tests.support.builders import ALICE, BOB, add_numbers
 from tests.support.outbox import later, queue
 from tests.support.troubles import active_troubles
@@ -327,6 +329,21 @@ def test_the_status_contains_no_real_number_and_no_text(run, bob, carrier):
         assert SECRET_WORDS not in output
         assert ALICE not in output
         assert BOB not in output
+
+
+def test_the_status_names_the_missing_migrations_although_it_cannot_read_the_rest(run, monkeypatch):
+    def fail():
+        raise ProgrammingError("column x does not exist")
+
+    expected = migrations._of_code() | {("conversations", "9999_of_tomorrow")}
+    monkeypatch.setattr(migrations, "_of_code", lambda: expected)
+    monkeypatch.setattr(show_status, "collect_status", fail)
+
+    code, output = status_of(run)
+
+    assert code == 1
+    assert "conversations.9999_of_tomorrow" in output
+    assert "docs/alerts.md#migrations" in output
 
 
 def test_the_status_is_an_option_of_relay_too(run, bob):
