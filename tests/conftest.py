@@ -45,6 +45,7 @@ def _rejections_are_counted_at_once(monkeypatch):
     monkeypatch.setattr(rejected, "_WRITE_INTERVAL", 0.0)
     monkeypatch.setattr(rejected, "_next_write_at", 0.0)
     monkeypatch.setattr(rejected, "_unwritten", Counter())
+    monkeypatch.setattr(rejected, "_write_later", lambda: None)  # No thread of one test runs during another.
 
 
 @pytest.fixture(autouse=True)

@@ -52,6 +52,8 @@ def _carrier(mode: str) -> Callable[["Site"], None]:
 
 # Seconds after which a worker without a heartbeat counts as dead.
 _DEAD = 20.0
+# Seconds for which nobody minds that no worker runs.
+_RESTARTS = 30.0
 _WAITS = 25.0  # Seconds, at most, until the next trial of a worker or an account whose fault lasted 20 s.
 _KILLED = frozenset({"undecided"})
 
@@ -90,11 +92,11 @@ FAULTS: Mapping[str, Fault] = {
     ),
     "workers_killed": Fault(
         what="both workers killed, then started",
-        lasts=45,
+        lasts=60,
         calm=20,
         begin=lambda site: site.kill_workers(),
         end=lambda site: site.start_workers(),
-        expected={"no_worker": Within(_DEAD + NOTICED)},
+        expected={"no_worker": Within(_RESTARTS + NOTICED)},
         # Their last heartbeats differ by up to five seconds, and so do the first ones of the new workers.
         allowed=_KILLED | {"worker_gone"},
     ),
@@ -124,8 +126,6 @@ FAULTS: Mapping[str, Fault] = {
         lasts=0,
         calm=20,
         begin=lambda site: site.restart_workers(),
-        # If a process looks in the second without workers.
-        allowed=frozenset({"no_worker"}),
     ),
     "database_away": Fault(
         what="PostgreSQL stopped, then started",

@@ -190,7 +190,8 @@ class Status:
 
     clocks: of the hosts in use, the worst first. unreadable: rows that cannot be decrypted, up to MAX_COUNT.
     has_messages: a message was ever queued. version: of this process. migrations: how the database and this process's
-    code differ, "" if they fit. old_secret_at: when a webhook was last signed with an old secret. certificate: what is
+    code differ, "" if they fit. worked_at: when a worker last ran periodic jobs, None if that
+    is not known. old_secret_at: when a webhook was last signed with an old secret. certificate: what is
     wrong with that of PUBLIC_URL, "" if nothing is. failed_confirmations: of the last day, up to MAX_COUNT.
     reconcile_trouble: why the carrier's records cannot be searched, "" if they can.
     """
@@ -208,6 +209,7 @@ class Status:
     shortages: Shortages
     still_rented: RetiredButRented
     workers: Sequence[WorkerStatus]
+    worked_at: datetime | None
     top_ups: Sequence[FailedTopUp]
     clocks: Sequence[ClockStatus]
     unreadable: int

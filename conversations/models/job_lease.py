@@ -1,6 +1,6 @@
 """The lease on work that one worker does for all of them."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db import models
 from django.db.models import Q
@@ -20,6 +20,11 @@ class JobLeaseQuerySet(models.QuerySet["JobLease"]):
         # The first time of all. Another holder may be as fast.
         JobLease.objects.bulk_create([JobLease(name=name, holder="", expires_at=database_now())], ignore_conflicts=True)
         return self.take(name, holder, seconds)
+
+    def last_use(self) -> datetime | None:
+        """Return when a lease last ended or will end. None: none was ever taken, as on SQLite."""
+        last: datetime | None = self.aggregate(last=models.Max("expires_at"))["last"]
+        return last
 
     def give_back(self, name: str, holder: str) -> None:
         """End the lease, if this holder has it."""

@@ -1,18 +1,17 @@
 """Count webhooks without a good signature. Nothing else is kept of them, and a flood of them must cost next to nothing.
 
 The counter is one row per day, endpoint and reason, and in a flood every thread would wait for its lock. So a process
-counts in memory and writes at most once a second, by a request that comes when a second has passed since the last
-write. The first rejected webhook after a quiet second is written at once.
+counts in memory and writes at most once a second. The first rejected webhook after a quiet second is written at once.
+Later ones are written by the next webhook, or by a timer two seconds later.
 
-Later ones in that second stay unwritten until the next webhook of any kind, or until the process ends. They are lost
-if the process is killed. The counts of a write are lost if the database does not answer.
+What is in memory is lost if the process is killed. The counts of a write are lost if the database does not answer.
 """
 
 import atexit
 import logging
 from collections import Counter
 from functools import partial
-from threading import Lock
+from threading import Lock, Timer
 from time import monotonic
 
 from django.db import connections
@@ -28,6 +27,7 @@ _DATABASE_TIMEOUT = 2.0  # seconds
 _lock = Lock()
 _unwritten: Counter[tuple[str, str]] = Counter()
 _next_write_at = 0.0  # by monotonic()
+_timer: Timer | None = None
 
 
 def count(endpoint: str, reason: str) -> None:
@@ -35,6 +35,7 @@ def count(endpoint: str, reason: str) -> None:
     with _lock:
         _unwritten[endpoint, reason] += 1
     write_if_due()
+    _write_later()
 
 
 def write_if_due() -> None:
@@ -50,6 +51,21 @@ def write_if_due() -> None:
         _next_write_at = now + _WRITE_INTERVAL
         counts = _take()
     _write(counts)
+
+
+def _write_later() -> None:
+    """Write what is still in memory soon, even if no webhook comes."""
+    global _timer
+    with _lock:
+        if _unwritten and (_timer is None or not _timer.is_alive()):
+            _timer = Timer(2 * _WRITE_INTERVAL, _write_and_disconnect)
+            _timer.daemon = True
+            _timer.start()
+
+
+def _write_and_disconnect() -> None:
+    write_if_due()
+    connections.close_all()  # The thread's own.
 
 
 @atexit.register

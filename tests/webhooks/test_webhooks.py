@@ -53,6 +53,8 @@ def stopped_clock(monkeypatch):
     return now
 
 
+# The fixture of all tests replaces it.
+WRITE_LATER = rejected._write_later
 SHAPES = pytest.mark.parametrize("send", [as_query, as_form, as_json])
 
 
@@ -147,6 +149,20 @@ def test_a_valid_webhook_runs_no_query_for_rejected_ones_if_none_are_pending(cli
         as_form(client, RECEIPT, signed_receipt())
 
     assert not [query for query in queries if RejectedWebhook._meta.db_table in query["sql"]]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_burst_of_rejected_webhooks_is_written_though_no_other_webhook_comes(client, monkeypatch):
+    monkeypatch.setattr(rejected, "_write_later", WRITE_LATER)
+    now = stopped_clock(monkeypatch)
+    for _ in range(4):
+        client.post(INBOUND)
+    assert RejectedWebhook.objects.get().count == 1
+
+    now[0] += 2
+    rejected._timer.join()
+
+    assert RejectedWebhook.objects.get().count == 4
 
 
 def test_an_exiting_process_writes_the_pending_count_of_rejected_webhooks(client, monkeypatch):

@@ -1,18 +1,25 @@
 """Troubles of our processes: workers, clocks, keys, and versions of code and database."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 from conversations.insight.status import Status, format_count
 from conversations.insight.troubles.kinds import Trouble
 from conversations.models.worker import unreplaced
 from smsproxy.database.activity import TOO_OLD
 
+# The time that a restart of the only worker may take.
+RESTARTS_WITHIN = timedelta(seconds=30)
+
 
 def find(status: Status) -> Iterator[tuple[Trouble, str]]:
     """Yield each active trouble with a sentence that says what is wrong."""
     alive = [worker for worker in status.workers if worker.is_alive]
     silent = [worker for worker in status.workers if not worker.is_alive]
-    if not alive and status.texts.queued:
+    worked_just_now = status.worked_at is not None and status.at - status.worked_at < RESTARTS_WITHIN
+    if not alive and worked_just_now:
+        pass  # The last worker has signed off: most likely it is being restarted.
+    elif not alive and status.texts.queued:
         yield Trouble.NO_WORKER, "Messages are queued but no worker is running."
     elif not alive and status.has_messages:
         yield Trouble.NO_WORKER, "No worker is running, so the next message will wait."

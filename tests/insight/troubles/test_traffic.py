@@ -6,8 +6,9 @@ import pytest
 from django.utils import timezone
 
 from conversations.insight.troubles.kinds import Trouble
+from conversations.insight.troubles.processes import RESTARTS_WITHIN
 from conversations.insight.troubles.traffic import MIN_REFUSED, MIN_SILENCE, REFUSED_WITHIN
-from conversations.models import InboundMessage, OutboundMessage, RejectedWebhook, WebhookWatch, Worker
+from conversations.models import InboundMessage, JobLease, OutboundMessage, RejectedWebhook, WebhookWatch, Worker
 from conversations.models.webhook_watch import USUAL_DAYS
 from conversations.webhooks import rejected
 from conversations.worker.periodic_jobs import forget_dead_workers
@@ -237,3 +238,11 @@ class TestWorkersThatAreGone:
 
         assert Trouble.NO_WORKER in active_troubles()
         assert Trouble.WORKER_GONE not in active_troubles()
+
+    def test_a_restart_of_the_only_worker_is_no_trouble(self, bob, time_machine):
+        queue(bob, "Hello")
+        JobLease.objects.take("periodic jobs", "host-a", 0)  # It ran jobs just before it signed off.
+        assert Trouble.NO_WORKER not in active_troubles()
+
+        later(time_machine, RESTARTS_WITHIN.total_seconds() + 1)
+        assert Trouble.NO_WORKER in active_troubles()
