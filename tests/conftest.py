@@ -6,7 +6,6 @@ import pytest
 from django.db import connection
 
 from conversations import clock_guard
-from conversations.retention import delete_rows
 from conversations.webhooks import rejected, views
 from smsproxy.api import middleware
 from smsproxy.database import deadline
@@ -77,12 +76,6 @@ def _requests_may_take_long(monkeypatch):
     """Raise the deadlines of requests within the test's process: the machine may be slow."""
     monkeypatch.setattr(views, "DATABASE_TIMEOUT", 60.0)
     monkeypatch.setattr(middleware, "DATABASE_TIMEOUT", 60.0)
-
-
-@pytest.fixture(autouse=True)
-def _deletion_may_take_long(monkeypatch):
-    """Let one pass reach all tables, on a slow machine too."""
-    monkeypatch.setattr(delete_rows, "TIME_BUDGET", 60.0)
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from conversations.lifecycle.request import NoNumberFree
 from conversations.models import AccountRateLimit, Worker
 from conversations.monitoring import sending
-from conversations.worker.periodic_jobs import run_jobs
+from conversations.retention.delete_rows import delete_batch
+from conversations.retention.rules import RULES
 from numbers.models import NumberState, Pool, RealNumber, Shortage, VirtualNumber
 from tests.support.builders import ALICE, BOB, CHARLIE, add_numbers, talk
 from tests.support.outbox import later, queue
@@ -90,7 +91,8 @@ def test_the_shortage_counter_never_decreases_when_old_rows_are_deleted(scrape, 
         with pytest.raises(NoNumberFree):
             talk(ALICE, BOB)
 
-    run_jobs()
+    for rule in RULES:
+        delete_batch(rule)
 
     assert Shortage.objects.count() == 1
     assert scrape()[of("shortages_total", pool="", country="GB")] == 2
