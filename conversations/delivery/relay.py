@@ -43,6 +43,8 @@ POLL = 0.5
 # Seconds between two claims, at most. While no message is queued, a poll only asks for that, which costs a tenth. A
 # claim also begins the account's day.
 CLAIM_EVERY = 15.0
+# Seconds between two log lines while each step fails, twice a second.
+LOG_FAILURES_EVERY = 60.0
 # Seconds between two turns, at least: many messages cost hardly more to claim and record than one. The interval grows
 # with the calls in flight, up to twice this value.
 BATCH_INTERVAL = 0.015
@@ -64,6 +66,7 @@ class Relay:
         self._in_flight = 0
         self._is_woken = True
         self._claimed_at = float("-inf")
+        self._failure_logged_at: float | None = None
         self._reach = CircuitBreaker()
         self._heartbeat = Heartbeat(concurrency)
 
@@ -114,15 +117,25 @@ class Relay:
             wait = self._step(pool, claim=claim)
         except Exception as error:  # noqa: BLE001
             # Mostly the database is away or restarts. Go on after any error: a worker that ends sends nothing.
-            hint = " (is DATABASE_URL right, and has manage.py migrate been run?)" if _is_of_database(error) else ""
-            log.error("a step of the relay failed: %s%s; trying again", type(error).__name__, hint)  # noqa: TRY400
+            self._log_failure(error)
             connection.close()
             time.sleep(POLL)
             return
+        if self._failure_logged_at is not None:
+            log.warning("the steps of the relay succeed again")
+            self._failure_logged_at = None
         gather = BATCH_INTERVAL * (1 + min(1, 4 * self._in_flight / self._concurrency))
         time.sleep(max(0.0, began + gather - time.monotonic()))
         # The event is already set if a message or a result arrived since the turn began.
         self._is_woken = wakeup.wake.wait(wait)
+
+    def _log_failure(self, error: Exception) -> None:
+        """Log that a step failed: the first of several at once, then one a minute."""
+        now = time.monotonic()
+        if self._failure_logged_at is None or now >= self._failure_logged_at + LOG_FAILURES_EVERY:
+            self._failure_logged_at = now
+            hint = " (is DATABASE_URL right, and has manage.py migrate been run?)" if _is_of_database(error) else ""
+            log.error("a step of the relay failed: %s%s; trying again", type(error).__name__, hint)
 
     def _step(self, pool: ThreadPoolExecutor, *, claim: bool) -> float:
         """Record results and send messages. Return the seconds for which nothing is due unless something wakes us."""

@@ -2,6 +2,7 @@
 
 import threading
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from django.core.management import call_command
@@ -214,3 +215,25 @@ def test_a_worker_without_a_heartbeat_for_a_day_is_purged(db, time_machine):
     run_jobs()
 
     assert Worker.objects.count() == 0
+
+
+def test_failing_steps_are_logged_at_the_beginning_each_minute_and_at_the_end(db, monkeypatch, caplog):
+    worker, now, fails = Relay(), [1000.0], [True]
+
+    def step(pool, *, claim):
+        if fails[0]:
+            raise OperationalError
+        return 0.0
+
+    monkeypatch.setattr(worker, "_step", step)
+    monkeypatch.setattr(relay, "connection", SimpleNamespace(close=lambda: None))
+    monkeypatch.setattr(relay, "time", SimpleNamespace(monotonic=lambda: now[0], sleep=lambda seconds: None))
+    for _ in range(130):
+        worker._iterate(None, claim=True)
+        now[0] += 0.5
+    fails[0] = False
+    for _ in range(3):
+        worker._iterate(None, claim=True)
+
+    lines = [record.getMessage().partition(":")[0] for record in caplog.records]
+    assert lines == ["a step of the relay failed", "a step of the relay failed", "the steps of the relay succeed again"]
