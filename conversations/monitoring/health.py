@@ -19,7 +19,7 @@ from conversations.insight.troubles.current import ActiveTrouble
 from conversations.insight.troubles.kinds import KINDS, Trouble
 from smsproxy.checks import TAG
 from smsproxy.database.deadline import run_with_deadline
-from smsproxy.database.migrations import describe_difference
+from smsproxy.database.migrations import are_missing
 from smsproxy.version import VERSION
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ class Readiness:
     def __init__(self) -> None:
         self._lock = Lock()
         self._looked_at: float | None = None
-        self._has_other_migrations = False
+        self._lacks_migrations = False
         self._reasons: Sequence[Reason] = []
         self._troubles: Sequence[ActiveTrouble] = []
         self._settings: Sequence[Reason] | None = None
@@ -75,7 +75,7 @@ class Readiness:
                 }
             )
         else:
-            if self._has_other_migrations:
+            if self._lacks_migrations:
                 about = KINDS[Trouble.MIGRATIONS]
                 reasons.append({"id": Trouble.MIGRATIONS, "message": about.title, "action": about.action})
             # Many more tables than requests need: that one of them is locked or slow is no reason to serve nobody.
@@ -85,7 +85,7 @@ class Readiness:
         self._log_change(before, {reason["id"] for reason in reasons})
 
     def _ask_database(self) -> None:
-        self._has_other_migrations = bool(describe_difference())
+        self._lacks_migrations = are_missing()
 
     def _log_change(self, before: set[str], now: set[str]) -> None:
         if now and now != before:

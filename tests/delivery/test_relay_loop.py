@@ -3,6 +3,7 @@
 import threading
 from datetime import timedelta
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from django.core.management import call_command
@@ -219,6 +220,7 @@ def test_a_worker_without_a_heartbeat_for_a_day_is_purged(db, time_machine):
 
 def test_failing_steps_are_logged_at_the_beginning_each_minute_and_at_the_end(db, monkeypatch, caplog):
     worker, now, fails = Relay(), [1000.0], [True]
+    no_pool: Any = None
 
     def step(pool, *, claim):
         if fails[0]:
@@ -229,11 +231,11 @@ def test_failing_steps_are_logged_at_the_beginning_each_minute_and_at_the_end(db
     monkeypatch.setattr(relay, "connection", SimpleNamespace(close=lambda: None))
     monkeypatch.setattr(relay, "time", SimpleNamespace(monotonic=lambda: now[0], sleep=lambda seconds: None))
     for _ in range(130):
-        worker._iterate(None, claim=True)
+        worker._iterate(no_pool, claim=True)
         now[0] += 0.5
     fails[0] = False
     for _ in range(3):
-        worker._iterate(None, claim=True)
+        worker._iterate(no_pool, claim=True)
 
     lines = [record.getMessage().partition(":")[0] for record in caplog.records]
     assert lines == ["a step of the relay failed", "a step of the relay failed", "the steps of the relay succeed again"]
