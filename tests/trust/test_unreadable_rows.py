@@ -316,7 +316,7 @@ class TestTrouble:
         run_jobs()
         run_jobs()
 
-        assert "Rows that cannot be decrypted: 1. Add the key" in active_troubles()[Trouble.UNREADABLE]
+        assert "Rows that cannot be decrypted: 1." in active_troubles()[Trouble.UNREADABLE]
         assert f"such as row {alice.pk} of numbers_realnumber: add the key" in caplog.text
         metrics = api.get("/metrics").content.decode()
         assert "smsproxy_unreadable_rows 1.0" in metrics
