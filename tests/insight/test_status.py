@@ -368,8 +368,8 @@ def test_no_status_query_reads_past_messages(bob, django_assert_max_num_queries)
     queries = [query["sql"] for query in captured.captured_queries if "conversations_outboundmessage" in query["sql"]]
     assert queries
     for query in queries:
-        if query.endswith("DESC LIMIT 1"):
-            continue  # Reads one row: the newest message.
+        if re.search(r"DESC LIMIT \d+$", query):
+            continue  # Reads the newest messages, a bounded number.
         with connection.cursor() as cursor:
             cursor.execute(f"EXPLAIN {query}")
             plan = "\n".join(row for [row] in cursor.fetchall())

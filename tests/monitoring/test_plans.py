@@ -18,7 +18,7 @@ SMALL = {
     *("conversations_numberratelimit", "conversations_accountratelimit", "conversations_worker"),
     *("conversations_hostclock", "conversations_unreadablerow", "conversations_troubleepisode"),
     *("conversations_webhookwatch", "conversations_rejectedwebhook", "conversations_sitecertificate"),
-    *("numbers_poollevel", "metrics_metricvalue", "api_apikey"),
+    *("conversations_joblease", "numbers_poollevel", "metrics_metricvalue", "api_apikey"),
 }
 
 
