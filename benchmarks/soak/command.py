@@ -62,7 +62,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
 def _logs(kept: Path | None) -> Iterator[Path]:
     """Yield the directory for the logs and the carrier's certificate."""
     if kept:
-        kept.mkdir(parents=True)
+        kept.mkdir(parents=True, exist_ok=True)
         yield kept
     else:
         with tempfile.TemporaryDirectory(prefix="smsproxy-soak-") as directory:
