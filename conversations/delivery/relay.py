@@ -39,11 +39,11 @@ from smsproxy.logs.fields import bound
 log = logging.getLogger(__name__)
 
 # Seconds between polls while nothing wakes the worker.
-POLL = 0.5
+POLL = 1.0
 # Seconds between two claims, at most. While no message is queued, a poll only asks for that, which costs a tenth. A
 # claim also begins the account's day.
 CLAIM_EVERY = 15.0
-# Seconds between two log lines while each step fails, twice a second.
+# Seconds between two log lines while each step fails, once a second.
 LOG_FAILURES_EVERY = 60.0
 # Seconds between two turns, at least: many messages cost hardly more to claim and record than one. The interval grows
 # with the calls in flight, up to twice this value.

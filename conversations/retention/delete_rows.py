@@ -22,7 +22,7 @@ from smsproxy.database.clock import database_now
 BATCH = 500  # rows of one table in one transaction
 # Seconds of one pass, so that no other job is delayed, and between two passes after one that found little to do.
 TIME_BUDGET = 0.5
-REST = 60.0
+REST = 600.0
 WALK_AGAIN_AFTER = timedelta(days=1)
 
 
