@@ -1,8 +1,8 @@
 from django.urls import path
 from django.views.decorators.common import no_append_slash
 
+from conversations.api import changes, dry_run, routes
 from conversations.api import conversations as endpoints
-from conversations.api import routes
 from conversations.monitoring import health, metrics
 from conversations.webhooks import views
 from smsproxy.webhook_urls import DELIVERY_RECEIPT_PATH, INBOUND_SMS_PATH
@@ -10,16 +10,16 @@ from smsproxy.webhook_urls import DELIVERY_RECEIPT_PATH, INBOUND_SMS_PATH
 # Without its last slash, a URL of the API is a 404: a redirect would silently turn a POST into a GET.
 conversations = no_append_slash(endpoints.ConversationList.as_view())
 conversation = no_append_slash(endpoints.ConversationDetail.as_view())
-close_conversation = no_append_slash(endpoints.CloseConversation.as_view())
-reopen_conversation = no_append_slash(endpoints.ReopenConversation.as_view())
-dry_run = no_append_slash(endpoints.DryRun.as_view())
+close_conversation = no_append_slash(changes.CloseConversation.as_view())
+reopen_conversation = no_append_slash(changes.ReopenConversation.as_view())
+choose_numbers = no_append_slash(dry_run.DryRun.as_view())
 explain_route = no_append_slash(routes.ExplainRoute.as_view())
 
 urlpatterns = [
     path(INBOUND_SMS_PATH, views.InboundSmsWebhook.as_view(), name="inbound-sms"),
     path(DELIVERY_RECEIPT_PATH, views.DeliveryReceiptWebhook.as_view(), name="delivery-receipt"),
     path("api/v1/conversations/", conversations, name="conversations"),
-    path("api/v1/conversations/dry-run/", dry_run, name="dry-run"),
+    path("api/v1/conversations/dry-run/", choose_numbers, name="dry-run"),
     path("api/v1/conversations/<uuid:public_id>/", conversation, name="conversation"),
     path("api/v1/conversations/<uuid:public_id>/close/", close_conversation, name="close-conversation"),
     path("api/v1/conversations/<uuid:public_id>/reopen/", reopen_conversation, name="reopen-conversation"),

@@ -9,6 +9,7 @@ from django.utils.html import format_html
 
 from conversations.admin.blocks import block_url, without_block_links
 from conversations.models import (
+    ApiMessage,
     DeliveryReceipt,
     InboundMessage,
     LongMessage,
@@ -72,6 +73,14 @@ class InboundMessageAdmin(MessageAdmin):
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         # Used by the link on the page of a conversation.
         return lookup == "participant__conversation__id__exact" or super().lookup_allowed(lookup, value, request)
+
+
+@admin.register(ApiMessage)
+class ApiMessageAdmin(MessageAdmin):
+    list_display = ["created_at", "conversation", "author", "created_by"]
+    list_filter = ["created_at"]
+    list_select_related = ["conversation", "author", "created_by"]
+    search_fields = ["conversation__reference"]
 
 
 class LongTextMessageInline(ReadOnlyInline):

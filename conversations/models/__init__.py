@@ -2,6 +2,7 @@
 
 from conversations.models.text_erasure import TextErasure
 
+from .api_message import ApiMessage
 from .block import Block
 from .conversation import Conversation, ConversationEvent, ConversationState, LateMessagePolicy
 from .host_clock import HostClock
@@ -27,6 +28,7 @@ __all__ = [
     "AccountEvent",
     "AccountRateLimit",
     "AccountState",
+    "ApiMessage",
     "Block",
     "Conversation",
     "ConversationEvent",

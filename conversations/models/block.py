@@ -8,6 +8,7 @@ from django.utils import timezone
 from numbers.models import RealNumber
 from smsproxy.database.clock import DatabaseNow
 from smsproxy.phone import canonical
+from smsproxy.services.models import Service
 from smsproxy.states import StaleState
 
 
@@ -57,6 +58,14 @@ def begins(prefixes: tuple[str, ...], number: str) -> bool:
 class Block(models.Model):
     """A person, a pair of people, or all numbers with a prefix, whose messages are not passed on."""
 
+    service = models.ForeignKey(
+        Service,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="blocks",
+        help_text="The service whose conversations it concerns. Empty: those of every service.",
+    )
     person = models.ForeignKey(RealNumber, models.PROTECT, null=True, blank=True, related_name="blocks")
     other = models.ForeignKey(
         RealNumber,

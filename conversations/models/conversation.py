@@ -13,8 +13,11 @@ from numbers.assignment.policy import AssignmentPolicy, Geography, policy_of
 from numbers.models import Pool
 from numbers.models.pool import cool_down_of
 from smsproxy.api.models import ApiKey
+from smsproxy.crypto import EncryptedTextField
 from smsproxy.database.clock import DatabaseNow, database_now
+from smsproxy.services.models import DEFAULT_SERVICE_ID, LANGUAGE_LENGTH, Service, default_service_id
 from smsproxy.states import Event, StaleState, StateMachine
+from smsproxy.unreadable import EncryptedRow
 
 from .limit_usage import LimitScope, LimitUsage
 
@@ -91,7 +94,7 @@ class ConversationQuerySet(models.QuerySet["Conversation"]):
         return self.filter(state=ConversationState.OPEN, idle_at__lte=at).order_by("idle_at")
 
 
-class Conversation(StateMachine):
+class Conversation(EncryptedRow, StateMachine):
     """2 to 10 people who may text each other."""
 
     ALLOWED: ClassVar = {
@@ -101,11 +104,38 @@ class Conversation(StateMachine):
     }
 
     public_id = models.UUIDField("id", default=uuid.uuid4, unique=True, editable=False)
+    service = models.ForeignKey(
+        Service,
+        models.PROTECT,
+        default=default_service_id,
+        db_default=DEFAULT_SERVICE_ID,
+        db_index=False,
+        related_name="conversations",
+        help_text="The service that it belongs to.",
+    )
     state = models.CharField(max_length=20, choices=ConversationState.choices, default=ConversationState.OPEN)
     reference = models.CharField(
         max_length=100, blank=True, db_index=True, help_text="The marketplace's own name for it."
     )
-    # No index: no query asks for the conversations of a pool.
+    is_reference_unique = models.BooleanField(
+        default=False, db_default=False, help_text="No other open conversation of its service may have this reference."
+    )
+    metadata = EncryptedTextField(
+        blank=True, default="", db_default="", help_text="JSON of the marketplace, returned as it is."
+    )
+    language = models.CharField(
+        max_length=LANGUAGE_LENGTH,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="The language of our own texts, such as pt-BR. Empty: the service's language.",
+    )
+    texts = models.JSONField(
+        null=True, blank=True, help_text="Texts of its own by their kind, which replace those of its service."
+    )
+    notify = models.BooleanField(
+        default=True, db_default=True, help_text="Whether its participants are sent a confirmation."
+    )
     pool = models.ForeignKey(
         Pool,
         models.PROTECT,
@@ -122,6 +152,9 @@ class Conversation(StateMachine):
         choices=[(each.value, each.value) for each in Geography],
         help_text="Countries that proxy numbers may come from. Empty: NUMBER_GEOGRAPHY.",
     )
+    stickiness = models.CharField(max_length=20, blank=True, default="", db_default="", help_text="As requested.")
+    on_exhausted = models.CharField(max_length=20, blank=True, default="", db_default="", help_text="As requested.")
+    on_existing = models.CharField(max_length=20, blank=True, default="", db_default="", help_text="As requested.")
     late_messages = models.CharField(
         max_length=10,
         choices=LateMessagePolicy.choices,
@@ -137,7 +170,14 @@ class Conversation(StateMachine):
         max_length=64, blank=True, help_text="Detects an Idempotency-Key that is reused for a different request."
     )
     created_at = models.DateTimeField(default=database_now)
-    expires_at = models.DateTimeField(null=True, blank=True, help_text="Leave empty for no time limit.")
+    ttl = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Seconds from its beginning to its end. A reopening restarts them."
+    )
+    expires_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="Its end, by its ttl. Without a ttl: its fixed end. Leave empty for no time limit.",
+    )
     idle_ttl = models.PositiveIntegerField(
         null=True, blank=True, help_text="Seconds without a message after which it ends. Leave empty for no idle limit."
     )
@@ -145,7 +185,7 @@ class Conversation(StateMachine):
         null=True, blank=True, help_text="The time at which it ends if nobody writes before."
     )
     closed_at = models.DateTimeField(null=True, blank=True)
-    closed_reason = models.CharField(max_length=20, blank=True)
+    closed_reason = models.CharField(max_length=100, blank=True)
     held_at = models.DateTimeField(
         null=True, blank=True, help_text="Since then it is on hold: its messages are stored and not passed on."
     )
@@ -165,9 +205,17 @@ class Conversation(StateMachine):
                 fields=["created_by", "idempotency_key"],
                 condition=~models.Q(idempotency_key=""),
                 name="one_conversation_for_a_request",
-            )
+            ),
+            models.UniqueConstraint(
+                fields=["service", "reference"],
+                condition=models.Q(is_reference_unique=True, state=ConversationState.OPEN),
+                name="one_open_conversation_of_a_reference",
+            ),
         ]
         indexes = [
+            # For the lists of a service: newest first, or of a time range.
+            models.Index("service", "id", name="conversation_of_service"),
+            models.Index("service", "created_at", name="conversation_created"),
             # For the periodic job that closes expired conversations.
             models.Index(
                 "expires_at",

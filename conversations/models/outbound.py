@@ -14,6 +14,7 @@ from smsproxy.database.clock import database_now
 from smsproxy.states import Event, StaleState, StateMachine
 from smsproxy.unreadable import EncryptedRow
 
+from .api_message import ApiMessage
 from .conversation import Conversation
 from .inbound import InboundMessage
 from .outbound_counts import FailureReason, count_change, reason_of_receipt
@@ -140,6 +141,17 @@ class OutboundMessage(EncryptedRow, StateMachine):
     inbound = models.ForeignKey(
         InboundMessage, models.PROTECT, null=True, blank=True, related_name="relays", db_index=False
     )
+    # No check by the database, which would read the whole table when this is added.
+    api_message = models.ForeignKey(
+        ApiMessage,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="legs",
+        db_index=False,
+        db_constraint=False,
+        help_text="The message of the marketplace that it sends.",
+    )
     conversation = models.ForeignKey(Conversation, models.PROTECT, null=True, blank=True, related_name="messages")
     participant = models.ForeignKey(
         Participant,
@@ -213,6 +225,8 @@ class OutboundMessage(EncryptedRow, StateMachine):
             ),
             models.Index("lease_until", condition=models.Q(state="sending"), name="outbound_leased"),
             models.Index("due_at", condition=models.Q(state="unknown"), name="outbound_unknown"),
+            # For the recipients of a message of the marketplace.
+            models.Index("api_message", condition=models.Q(api_message__isnull=False), name="outbound_of_api_message"),
             # For `notify_failed` of a conversation, and for its alert.
             models.Index("conversation", condition=_FAILED_CONFIRMATION, name="confirmation_failed"),
             models.Index("created_at", condition=_FAILED_CONFIRMATION, name="confirmation_failed_at"),

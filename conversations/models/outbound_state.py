@@ -10,6 +10,8 @@ class MessageKind(models.TextChoices):
     """A message of our own, such as a failure notice."""
     CONFIRMATION = "confirmation", "confirmation"
     """Tells a participant of a new conversation which number to text."""
+    API = "api", "from the marketplace"
+    """Sent by the marketplace through the API."""
     KEYWORD_ANSWER = "keyword_answer", "answer to a keyword"
     """Answers STOP, START or HELP. The only kind that a person who has opted out still gets."""
 

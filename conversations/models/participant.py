@@ -25,8 +25,8 @@ class ParticipantQuerySet(models.QuerySet["Participant"]):
         return self.filter(released_at__isnull=False)
 
     def current(self) -> Self:
-        """Return participants with their present number: each person of a conversation once."""
-        return self.filter(replaced_by__isnull=True)
+        """Return participants with their present number: each person who is in a conversation once."""
+        return self.filter(replaced_by__isnull=True, removed_at__isnull=True)
 
     def cooling(self) -> Self:
         """Return participants of ended conversations whose pair of numbers cools down."""
@@ -40,7 +40,11 @@ class ParticipantQuerySet(models.QuerySet["Participant"]):
         """Return participants in a conversation with this person, newest first."""
         return (
             self.current()
-            .filter(conversation__participants__real_number=other, conversation__participants__replaced_by__isnull=True)
+            .filter(
+                conversation__participants__real_number=other,
+                conversation__participants__replaced_by__isnull=True,
+                conversation__participants__removed_at__isnull=True,
+            )
             .order_by("-pk")
         )
 
@@ -68,9 +72,19 @@ class Participant(models.Model):
 
     conversation = models.ForeignKey(Conversation, models.PROTECT, related_name="participants")
     position = models.PositiveSmallIntegerField(
-        help_text="The position in the request that created the conversation, from 0."
+        help_text="The participant's id in the conversation: the position in the request that created it, from 0."
     )
     label = models.CharField(max_length=40, blank=True, help_text="The name that the other participants see.")
+    side = models.CharField(
+        max_length=40,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="The team: participants with the same side share a proxy number.",
+    )
+    one_way = models.BooleanField(
+        default=False, db_default=False, help_text="This person receives messages. Their own are not passed on."
+    )
     real_number = models.ForeignKey(RealNumber, models.PROTECT, related_name="participants")
     proxy_number = models.ForeignKey(VirtualNumber, models.PROTECT, related_name="participants")
     chosen_by = models.CharField(
@@ -89,6 +103,9 @@ class Participant(models.Model):
         help_text="The same person with the number that replaced this one. Until the cool-down ends, both work.",
     )
     replaced_at = models.DateTimeField(null=True, blank=True)
+    removed_at = models.DateTimeField(
+        null=True, blank=True, help_text="Since then, this phone is no longer in the conversation."
+    )
     created_at = models.DateTimeField(
         default=database_now, help_text="Since then, this pair of numbers stands for this conversation."
     )
@@ -112,13 +129,13 @@ class Participant(models.Model):
             ),
             models.UniqueConstraint(
                 fields=["conversation", "real_number"],
-                condition=models.Q(replaced_by__isnull=True),
-                name="unique_person_in_conversation",
+                condition=models.Q(replaced_by__isnull=True, removed_at__isnull=True),
+                name="a_person_once_in_a_conversation",
             ),
             models.UniqueConstraint(
                 fields=["conversation", "position"],
-                condition=models.Q(replaced_by__isnull=True),
-                name="a_position_once_in_a_conversation",
+                condition=models.Q(replaced_by__isnull=True, removed_at__isnull=True),
+                name="one_participant_at_a_position",
             ),
         ]
         indexes = [

@@ -11,6 +11,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from conversations.models import (
     AccountEvent,
+    ApiMessage,
     Block,
     Conversation,
     ConversationEvent,
@@ -25,10 +26,14 @@ from conversations.models import (
 )
 from conversations.models.outbound_state import UNSETTLED
 from numbers.models import NumberEvent, PersonEvent, RealNumber, Shortage
+from smsproxy.api.models import IdempotencyRecord
+from smsproxy.events.models import FeedEvent
 from smsproxy.simulator.models import SimulatedHandset, SimulatedText
 
 MESSAGE, EVENT = "MESSAGE_RETENTION_SECONDS", "EVENT_RETENTION_SECONDS"
 SHORTAGES_KEPT = timedelta(days=90)
+FEED_KEPT = timedelta(days=30)
+IDEMPOTENCY_KEYS_KEPT = timedelta(days=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +87,8 @@ _UNSETTLED = OutboundMessage.objects.filter(pk=OuterRef("message"), state__in=UN
 
 _USED_PARTICIPANTS = Participant.objects.filter(
     Exists(InboundMessage.objects.filter(participant=OuterRef("pk")))
-    | Exists(OutboundMessage.objects.filter(participant=OuterRef("pk"))),
+    | Exists(OutboundMessage.objects.filter(participant=OuterRef("pk")))
+    | Exists(ApiMessage.objects.filter(author=OuterRef("pk"))),
     conversation=OuterRef("pk"),
 )
 
@@ -108,11 +114,14 @@ RULES: Sequence[Rule] = (
         at="due_at",
         kept=MESSAGE,
     ),
+    Rule(rows=ApiMessage.objects.filter(_nobody(OutboundMessage, "api_message")), at="created_at", kept=MESSAGE),
     Rule(rows=_superseded(ConversationEvent, "conversation"), at="created_at", kept=MESSAGE),
     # Not before its messages and the last of its pairs. A pair that is not released may still get a text, and one that
     # was released lately still decides that a text is too old for the next conversation.
     Rule(
-        rows=Conversation.objects.filter(_nobody(OutboundMessage, "conversation"), ~Exists(_USED_PARTICIPANTS)),
+        rows=Conversation.objects.filter(
+            _nobody(OutboundMessage, "conversation"), _nobody(ApiMessage, "conversation"), ~Exists(_USED_PARTICIPANTS)
+        ),
         released=lambda before: (
             ~Exists(Participant.objects.filter(conversation=OuterRef("pk")).exclude(released_at__lt=before))
         ),
@@ -142,6 +151,8 @@ RULES: Sequence[Rule] = (
     Rule(rows=_superseded(AccountEvent, "account"), at="created_at", kept=EVENT),
     Rule(rows=RejectedWebhook.objects.all(), at="day", kept=EVENT),
     Rule(rows=Shortage.objects.all(), at="created_at", kept=SHORTAGES_KEPT),
+    Rule(rows=FeedEvent.objects.all(), at="created_at", kept=FEED_KEPT),
+    Rule(rows=IdempotencyRecord.objects.all(), at="created_at", kept=IDEMPOTENCY_KEYS_KEPT),
     Rule(rows=SimulatedText.objects.all(), at="created_at", kept=MESSAGE),
     Rule(rows=SimulatedHandset.objects.filter(_nobody(SimulatedText, "handset")), at="created_at", kept=MESSAGE),
 )
@@ -172,6 +183,8 @@ BOUNDED: dict[str, str] = {
     "numbers.topup": "made by staff",
     "numbers.virtualnumber": "one row for each number ever rented; kept, because it records what was paid",
     "metrics.metricvalue": "one row for each metric and its labels, which have few values",
+    "services.service": "made by staff",
+    "services.servicetext": "made by staff",
     "api.apikey": "made by staff; kept, because conversations name the key that created them",
     "simulator.simulatednumber": "one row for each number that the simulated account rents",
     "simulator.simulatedfault": "made by hand",

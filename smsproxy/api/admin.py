@@ -2,7 +2,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from smsproxy.api.models import ApiKey
+from smsproxy.api.models import ApiKey, IdempotencyRecord
 from smsproxy.staff.admin import ReadOnlyAdmin
 
 
@@ -24,3 +24,13 @@ class ApiKeyAdmin(ReadOnlyAdmin):
             self.log_change(request, key, "Revoked.")
 
         self.apply_to_each(request, queryset, revoke)
+
+
+@admin.register(IdempotencyRecord)
+class IdempotencyRecordAdmin(ReadOnlyAdmin):
+    """The answers that are kept for repeated requests. They may hold real numbers, so they are not shown."""
+
+    list_display = ["id", "service", "key", "status", "location", "created_at"]
+    list_filter = ["service", "status"]
+    list_select_related = ["service"]
+    fields = ["service", "key", "status", "location", "created_at"]

@@ -1,14 +1,18 @@
-"""API keys, shown once and stored as a hash."""
+"""API keys, shown once and stored as a hash, and the answers that are kept by Idempotency-Key."""
 
 import hashlib
 import secrets
-from typing import Self
+from typing import ClassVar, Self
 
 from django.db import models
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
+from smsproxy.crypto import EncryptedTextField
+from smsproxy.database.clock import database_now
+from smsproxy.services.models import DEFAULT_SERVICE_ID, Service, default_service_id
 from smsproxy.states import StaleState
+from smsproxy.unreadable import EncryptedRow
 
 PREFIX_LENGTH = 8
 
@@ -42,19 +46,31 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
 
 
 class ApiKey(models.Model):
-    """A key with which one marketplace backend calls the API."""
+    """A key with which one marketplace backend calls the API. It sees its own service only."""
 
-    name = models.CharField(
-        max_length=100,
-        unique=True,
-        help_text="The owner's name.",
-        error_messages={"unique": "A key of this name exists. Choose another name."},
+    service = models.ForeignKey(
+        Service, models.PROTECT, default=default_service_id, db_default=DEFAULT_SERVICE_ID, related_name="keys"
     )
+    name = models.CharField(max_length=100, help_text="The owner's name.")
     prefix = models.CharField(
         max_length=PREFIX_LENGTH, unique=True, help_text="The first part of the key, which identifies it."
     )
     key_hash = models.CharField(max_length=64)
+    scopes = models.CharField(
+        max_length=100, default="read write", db_default="read write", help_text="Separated by spaces."
+    )
+    requests_per_minute = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Its rate limit. Empty: API_REQUESTS_PER_KEY_MINUTE. 0: no limit."
+    )
+    rate_ready_at = models.FloatField(
+        default=0, db_default=0, editable=False, help_text="The moment when the whole rate limit is free again."
+    )
     created_at = models.DateTimeField(default=timezone.now)
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+    expires_at = models.DateTimeField(null=True, blank=True, help_text="Empty: it does not expire.")
+    rotated_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="Since then, another key has its name."
+    )
     revoked_at = models.DateTimeField(null=True, blank=True)
 
     objects = ApiKeyQuerySet.as_manager()
@@ -62,6 +78,14 @@ class ApiKey(models.Model):
     class Meta:
         verbose_name = "API key"
         ordering = ["name"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["service", "name"],
+                condition=models.Q(revoked_at__isnull=True, rotated_at__isnull=True),
+                name="one_key_of_a_name",
+                violation_error_message="A key of this name exists. Choose another name.",
+            )
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -78,3 +102,28 @@ class ApiKey(models.Model):
         """
         if not type(self).objects.valid().filter(pk=self.pk).update(revoked_at=timezone.now()):
             raise StaleState(f"API key {self.pk} is already revoked")
+
+
+class IdempotencyRecord(EncryptedRow):
+    """The answer to a request with an Idempotency-Key, kept for a day to answer its repeats.
+
+    It is inserted in the transaction of the work that it answers. The answer may hold real numbers.
+    """
+
+    service = models.ForeignKey(Service, models.CASCADE, related_name="+", db_index=False)
+    key = models.CharField(max_length=255, help_text="The Idempotency-Key of the request.")
+    request_hash = models.CharField(max_length=64, help_text="Detects a key that is reused for a different request.")
+    status = models.PositiveSmallIntegerField(help_text="The status of the answer.")
+    location = models.CharField(max_length=300, blank=True, help_text="The header of that name.")
+    body = EncryptedTextField(blank=True, help_text="The answer, in JSON.")
+    created_at = models.DateTimeField(default=database_now)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["service", "key"], name="one_answer_for_an_idempotency_key")
+        ]
+        indexes: ClassVar = [models.Index("created_at", name="idempotency_record_age")]
+
+    def __str__(self) -> str:
+        return f"answer {self.pk}"

@@ -11,6 +11,8 @@ from django.core.management.color import no_style
 from django.db import connection
 from django.test import TransactionTestCase
 
+from smsproxy.services.models import Service
+
 KEPT = {"django_migrations", "django_content_type", "auth_permission"}
 # Without autovacuum, deleted rows stay in a table until it is truncated, and slow every later test.
 _LARGE = 256 * 1024  # bytes
@@ -23,6 +25,7 @@ def empty_database() -> None:
     if connection.vendor == "postgresql" and _largest(tables) > _LARGE:
         deletions = connection.ops.sql_flush(no_style(), tables)
     connection.ops.execute_sql_flush(deletions)
+    Service.objects.ensure_default()  # A migration inserts it.
 
 
 @cache

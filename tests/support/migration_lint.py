@@ -68,6 +68,8 @@ SMALL_TABLES = {
     "numbers_pool",
     "numbers_topup",
     "numbers_virtualnumber",
+    "services_service",
+    "services_servicetext",
 }
 _TABLE = re.compile(r'(?:TABLE|ON|REFERENCES) (?:ONLY )?"(\w+)"')
 

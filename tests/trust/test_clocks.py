@@ -190,7 +190,7 @@ def test_a_block_ends_at_its_time_on_every_host(shift_host):
 
 # Where the host's own clock may be read: for times that only inform people, or that this process alone compares.
 HOST_CLOCK_IS_READ_IN = {
-    "conversations/api/serializers.py",
+    "conversations/api/answers.py",
     "conversations/delivery/circuit_breaker.py",
     "conversations/delivery/claimed.py",
     # Whether a certificate ends soon, for people.

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from conversations.api.serializers import ConversationSerializer
+from conversations.api.answers import ConversationSerializer
 from conversations.lifecycle.replace_number import replace
 from conversations.models import Conversation, InboundMessage, InboundOutcome, Participant
 from conversations.worker.periodic_jobs import run_jobs

@@ -6,14 +6,9 @@ import re
 from django.urls import URLPattern, get_resolver
 from prometheus_client.core import Metric
 
+from conversations.api.answers import ConversationSerializer, ParticipantSerializer
 from conversations.api.conversations import ListFilters
-from conversations.api.serializers import (
-    ClosingSerializer,
-    ConversationSerializer,
-    NewConversationSerializer,
-    ParticipantSerializer,
-    PersonSerializer,
-)
+from conversations.api.requests import ClosingSerializer, NewConversationSerializer, PersonSerializer
 from conversations.insight.explain_route import RouteExplanation
 from conversations.insight.troubles.kinds import KINDS, Trouble
 from conversations.models import ConversationState, InboundOutcome, OutboundState

@@ -1,0 +1,36 @@
+"""Messages that a marketplace sends through the API, as itself or as a participant."""
+
+from typing import ClassVar
+
+from django.db import models
+
+from smsproxy.api.models import ApiKey
+from smsproxy.crypto import EncryptedTextField
+from smsproxy.database.clock import database_now
+from smsproxy.unreadable import EncryptedRow
+
+from .conversation import Conversation
+from .participant import Participant
+
+
+class ApiMessage(EncryptedRow):
+    """A message of the marketplace in a conversation. Each recipient gets an outbound message of it."""
+
+    conversation = models.ForeignKey(Conversation, models.PROTECT, related_name="api_messages")
+    author = models.ForeignKey(
+        Participant,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="api_messages",
+        help_text="The participant in whose name it is sent. Empty: the marketplace itself.",
+    )
+    created_by = models.ForeignKey(ApiKey, models.PROTECT, related_name="+", db_index=False)
+    text = EncryptedTextField(blank=True)
+    created_at = models.DateTimeField(default=database_now)
+
+    class Meta:
+        ordering: ClassVar = ["-id"]
+
+    def __str__(self) -> str:
+        return f"API message {self.pk}"

@@ -1,0 +1,12 @@
+from django.contrib import admin
+
+from smsproxy.events.models import FeedEvent
+from smsproxy.staff.admin import ReadOnlyAdmin
+
+
+@admin.register(FeedEvent)
+class FeedEventAdmin(ReadOnlyAdmin):
+    """The events that marketplaces read from the feed."""
+
+    list_display = ["id", "type", "service_id", "conversation_id", "participant", "created_at"]
+    list_filter = ["type"]

@@ -1,0 +1,1 @@
+"""Services: a service is one marketplace, brand or environment. It owns keys, conversations, texts and limits."""

@@ -1,0 +1,20 @@
+from typing import Any
+
+from django.apps import AppConfig
+from django.db.models.signals import post_migrate
+
+
+class ServicesConfig(AppConfig):
+    name = "smsproxy.services"
+    label = "services"
+    verbose_name = "Services"
+
+    def ready(self) -> None:
+        post_migrate.connect(_ensure_default_service, sender=self)
+
+
+def _ensure_default_service(using: str, **kwargs: Any) -> None:
+    """Restore the default service after `flush`, which empties its table."""
+    from smsproxy.services.models import Service  # Models are loaded after the apps.
+
+    Service.objects.using(using).ensure_default()

@@ -1,0 +1,94 @@
+"""Services, and the texts that each has of its own."""
+
+from typing import ClassVar
+
+from django.core.management.color import no_style
+from django.db import connections, models
+from django.utils import timezone
+
+# The service that exists without being created. Rows of a single-service installation belong to it.
+DEFAULT_SERVICE_ID = 1
+LANGUAGE_LENGTH = 35
+
+
+def default_service_id() -> int:
+    """Return the id of the default service, as the default of foreign keys."""
+    return DEFAULT_SERVICE_ID
+
+
+class ServiceQuerySet(models.QuerySet["Service"]):
+    def ensure_default(self) -> None:
+        """Insert the default service if it is missing."""
+        _, is_new = self.get_or_create(pk=DEFAULT_SERVICE_ID, defaults={"name": "default"})
+        if is_new:  # The id was given, so PostgreSQL's sequence does not know it.
+            connection = connections[self.db]
+            with connection.cursor() as cursor:
+                for statement in connection.ops.sequence_reset_sql(no_style(), [Service]):
+                    cursor.execute(statement)
+
+
+class Service(models.Model):
+    """One marketplace, brand or environment. Its values are the defaults of its conversations.
+
+    An empty value means the setting of the installation.
+    """
+
+    name = models.CharField(
+        max_length=60,
+        unique=True,
+        help_text="Its name in commands and in this admin.",
+        error_messages={"unique": "A service of this name exists. Choose another name."},
+    )
+    # No import: services are below numbers.
+    pool = models.ForeignKey(
+        "numbers.Pool",
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="The pool of its conversations. Empty: the common pool. Several services may share a pool.",
+    )
+    ttl = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Seconds until its conversations end. Empty: no limit."
+    )
+    geography = models.CharField(max_length=20, blank=True, default="", help_text="Empty: NUMBER_GEOGRAPHY.")
+    late_messages = models.CharField(max_length=10, blank=True, default="", help_text="Empty: LATE_MESSAGE_POLICY.")
+    language = models.CharField(
+        max_length=LANGUAGE_LENGTH, blank=True, default="", help_text="The language of its texts, such as pt-BR."
+    )
+    messages_per_person_minute = models.PositiveIntegerField(null=True, blank=True)
+    messages_per_person_day = models.PositiveIntegerField(null=True, blank=True)
+    messages_per_conversation_minute = models.PositiveIntegerField(null=True, blank=True)
+    creations_per_minute = models.PositiveIntegerField(null=True, blank=True)
+    creations_per_day = models.PositiveIntegerField(null=True, blank=True)
+    new_people_per_minute = models.PositiveIntegerField(null=True, blank=True)
+    new_people_per_day = models.PositiveIntegerField(null=True, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    objects = ServiceQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ServiceText(models.Model):
+    """A text of a service in one language, which replaces the text of the settings."""
+
+    service = models.ForeignKey(Service, models.CASCADE, related_name="texts")
+    language = models.CharField(
+        max_length=LANGUAGE_LENGTH, blank=True, default="", help_text="Such as pt or pt-BR. Empty: any language."
+    )
+    kind = models.CharField(max_length=30)
+    text = models.CharField(max_length=1000, blank=True, help_text="Empty: this text is never sent.")
+
+    class Meta:
+        ordering = ["service", "kind", "language"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["service", "language", "kind"], name="one_text_of_a_kind_and_language")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} ({self.language or 'any language'})"
