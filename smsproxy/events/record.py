@@ -1,6 +1,5 @@
 """Write events in the caller's transaction, so that a change and its event are stored together or not at all."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 

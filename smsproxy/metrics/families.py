@@ -13,7 +13,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from smsproxy.metrics.family import Counter, Family, Histogram
 
 _ENDPOINTS = ("inbound-sms", "delivery-receipt")
-_KINDS = ("relay", "confirmation", "notice", "keyword_answer")
+_KINDS = ("relay", "confirmation", "notice", "api", "keyword_answer")
 NO_ROUTE = "none"
 NO_COUNTRY = "none"
 OTHER_METHOD = "other"

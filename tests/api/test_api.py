@@ -18,7 +18,7 @@ from rest_framework.test import APIClient
 
 from conversations.admin.conversations import ConversationAdmin
 from conversations.api import conversations as conversations_api
-from conversations.api import serializers
+from conversations.api import requests
 from conversations.models import Conversation, ConversationEvent
 from smsproxy.api.models import ApiKey
 from smsproxy.crypto import keyed_hash
@@ -317,7 +317,7 @@ def test_a_problem_lists_a_bounded_number_of_errors(api, body):
 
 
 def test_a_list_that_is_too_long_is_rejected_before_its_elements_are_checked(api, monkeypatch):
-    monkeypatch.setattr(serializers.PersonSerializer, "to_internal_value", lambda *args: 1 / 0)
+    monkeypatch.setattr(requests.PersonSerializer, "to_internal_value", lambda *args: 1 / 0)
 
     problem = is_problem(api.post(URL, {"participants": [{}] * 11}), 400)
 

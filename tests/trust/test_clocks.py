@@ -212,6 +212,7 @@ HOST_CLOCK_IS_READ_IN = {
     "smsproxy/api/models.py",
     "smsproxy/checks.py",
     "smsproxy/database/clock.py",
+    "smsproxy/services/models.py",
     "smsproxy/simulator/models.py",
     "smsproxy/states.py",
 }
