@@ -44,6 +44,6 @@ class HasScope(BasePermission):
             return False
         method = request.method or ""
         # A method that the view does not have is a 405, whatever the key may do.
-        if hasattr(view, method.lower()):
+        if method.lower() in view.http_method_names and hasattr(view, method.lower()):
             require_scope(request.auth, required_scope(view, method))
         return True
