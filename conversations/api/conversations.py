@@ -23,7 +23,7 @@ from conversations.lifecycle.request import (
 )
 from conversations.models import Conversation, ConversationState
 from conversations.models.conversation import ConversationQuerySet
-from smsproxy.api.authentication import caller
+from smsproxy.api.authentication import caller, service_of
 from smsproxy.api.fields import ChoiceField, StrictSerializer
 from smsproxy.api.pagination import NewestFirst
 from smsproxy.api.problems import Problem
@@ -48,7 +48,7 @@ class ConversationList(ListAPIView):
     def get_queryset(self) -> ConversationQuerySet:
         filters = ListFilters(data=self.request.query_params)
         filters.is_valid(raise_exception=True)
-        found: ConversationQuerySet = Conversation.objects.with_participants()
+        found: ConversationQuerySet = Conversation.objects.with_participants().filter(service=service_of(self.request))
         if reference := filters.validated_data.get("reference"):
             found = found.filter(reference=reference)
         if status := filters.validated_data.get("status"):
@@ -84,7 +84,7 @@ class ConversationDetail(RetrieveAPIView):
     lookup_field = "public_id"
 
     def get_queryset(self) -> ConversationQuerySet:
-        return Conversation.objects.with_participants()
+        return Conversation.objects.with_participants().filter(service=service_of(self.request))
 
 
 def _request_id(request: Request, asked: dict[str, Any]) -> IdempotencyKey | None:

@@ -41,6 +41,7 @@ from smsproxy.api.models import ApiKey
 from smsproxy.carriers.base import LookupResult
 from smsproxy.database.clock import database_now
 from smsproxy.phone import canonical
+from smsproxy.services.models import DEFAULT_SERVICE_ID
 
 # A concurrent creator may win between our read and our write. After this many conflicts in a row we give up.
 _MAX_ATTEMPTS = 50
@@ -239,6 +240,7 @@ def _create_row(terms: ConversationSpec, created_by: ApiKey | None, request_id: 
         geography=terms.policy.geography,
         late_messages=terms.late_messages or settings.LATE_MESSAGE_POLICY,
         created_by=created_by,
+        service_id=created_by.service_id if created_by else DEFAULT_SERVICE_ID,
         idempotency_key=request_id.key,
         request_hash=request_id.hash,
         created_at=now,
