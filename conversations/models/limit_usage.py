@@ -14,8 +14,7 @@ from django.db import models, transaction
 
 from smsproxy.database import prepared
 from smsproxy.database.clock import database_now
-
-from .gcra import ROUNDING, time_to_wait
+from smsproxy.gcra import ROUNDING, time_to_wait
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 # A pair of a virtual number and a person as one subject: the number's id in the bits from this one on.
