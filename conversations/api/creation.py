@@ -77,9 +77,10 @@ def _url(conversation: Conversation, request: Request) -> str:
 
 def _completed(replay: Replay, request: Request) -> Replay:
     """Return the replay with the conversation as it is now, if its first answer was not kept."""
-    public_id = replay.record.location.rstrip("/").rpartition("/")[2]
     if not replay.has_body:
-        conversation = Conversation.objects.with_participants().filter(public_id=public_id).first()
+        public_id = replay.record.location.rstrip("/").rpartition("/")[2]
+        ours = Conversation.objects.with_participants().filter(service=replay.record.service_id)
+        conversation = ours.filter(public_id=public_id).first()
         if conversation is not None:
             replay.answer.data = ConversationSerializer(conversation).data
             replay.answer["Location"] = _url(conversation, request)
