@@ -242,6 +242,7 @@ def _create_row(terms: ConversationSpec, created_by: ApiKey | None, request_id: 
         idempotency_key=request_id.key,
         request_hash=request_id.hash,
         created_at=now,
+        ttl=terms.ttl,
         expires_at=now + timedelta(seconds=terms.ttl) if terms.ttl is not None else None,
         idle_ttl=terms.idle_ttl,
         idle_at=now + timedelta(seconds=terms.idle_ttl) if terms.idle_ttl is not None else None,
