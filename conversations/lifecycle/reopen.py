@@ -3,20 +3,30 @@
 from django.db import transaction
 
 from conversations.lifecycle.request import OptedOut, ParticipantBlocked
+from conversations.lifecycle.unique_reference import check_reference, taken_by_another
 from conversations.models import Conversation
+from conversations.models.conversation import DuplicateReference
+from conversations.models.conversation_terms import End
 from conversations.trust.blocks import find_blocked
 from numbers.models import RealNumber
 from smsproxy.crypto import Unreadable
 
 
-def reopen_conversation(conversation: Conversation, *, actor: str) -> Conversation:
+def reopen_conversation(conversation: Conversation, *, actor: str, end: End | None = None) -> Conversation:
     """Reopen a closed conversation, unless a creation with its participants would be refused, too.
 
-    Raises OptedOut or ParticipantBlocked, and StaleState if it is open or has lost a number. Nothing has changed then.
+    end: a new one. None: its ttl starts again, or its fixed end stays.
+    Raises OptedOut, ParticipantBlocked, EndHasPassed, unique_reference.ReferenceTaken, and StaleState if it is open or
+    has lost a number. Nothing has changed then.
     """
-    with transaction.atomic():
-        conversation.reopen(actor=actor)
-        _refuse_participants(conversation)
+    if conversation.is_reference_unique and not conversation.is_live():
+        check_reference(conversation, conversation.reference)
+    try:
+        with transaction.atomic():
+            conversation.reopen(actor=actor, end=end)
+            _refuse_participants(conversation)
+    except DuplicateReference:
+        raise taken_by_another(conversation, conversation.reference) from None
     return conversation
 
 

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 MAX_PARTICIPANTS = 10
 
 
-class ReferenceTaken(StaleState):
+class DuplicateReference(StaleState):
     """Another open conversation of the service has this reference, which one of them must have alone."""
 
 
@@ -203,6 +203,10 @@ class Conversation(EncryptedRow, StateMachine, ConversationTerms):
                 raise StaleState(f"conversation {self.pk} is not due to end, or is closed already")
             found.close(reason=reason)
 
+    def close_over(self) -> None:
+        """Close a conversation whose time is up. Raises StaleState if a concurrent change came first."""
+        (self.close_expired if self.reason_of_end(database_now()) == "expired" else self.close_idle)()
+
     def close_if_over(self) -> None:
         """Close the conversation if its time is up, and the periodic job has not done it yet. The row is locked."""
         now = database_now()
@@ -224,22 +228,25 @@ class Conversation(EncryptedRow, StateMachine, ConversationTerms):
             self._forget_recent()
         return self
 
-    def close_permanently(self, *, reason: str = "closed", actor: str = "") -> Self:
-        """Close the conversation so that no late text reopens it. Raises StaleState if that is so already.
-
-        reason: for one that is open. One whose time is up keeps the reason of that.
-        """
+    def close_permanently(self, *, actor: str = "") -> Self:
+        """Close the conversation so that no late text reopens it. Raises StaleState if that is so already."""
         with transaction.atomic():
             self.lock()
             self.close_if_over()
             if self.state == ConversationState.OPEN:
-                return self.close(reason=reason, actor=actor, permanent=True)
-            if self.late_messages == LateMessagePolicy.END:
+                return self.close(actor=actor, permanent=True)
+            if not self.keep_closed(actor=actor):
                 raise StaleState(f"conversation {self.pk} is closed for good already")
-            self.late_messages = LateMessagePolicy.END
-            self.save(update_fields=["late_messages"])
-            self.record_event(self.state, old_state=self.state, reason="closed for good", actor=actor)
         return self
+
+    def keep_closed(self, *, actor: str = "") -> bool:
+        """Let no late text reopen the closed conversation. Return False if that is so already. The row is locked."""
+        if self.late_messages == LateMessagePolicy.END:
+            return False
+        self.late_messages = LateMessagePolicy.END
+        self.save(update_fields=["late_messages"])
+        self.record_event(self.state, old_state=self.state, reason="closed for good", actor=actor)
+        return True
 
     def hold(self, *, reason: str, actor: str = "") -> Self:
         """Put the conversation on hold: its messages are stored, not passed on. Raises StaleState if it is on hold.
@@ -278,7 +285,7 @@ class Conversation(EncryptedRow, StateMachine, ConversationTerms):
         """Reopen the conversation with its numbers, and restart its times. end: a new one, instead of its own.
 
         Raises StaleState if it is open, or if a number is lost: its pair was released, or it is no longer rented.
-        Also EndHasPassed and ReferenceTaken, which are StaleState too.
+        Also EndHasPassed and DuplicateReference, which are StaleState too.
         """
         with transaction.atomic():
             self.lock()
@@ -288,7 +295,7 @@ class Conversation(EncryptedRow, StateMachine, ConversationTerms):
             current = self.participants.current()
             if current.unreleased().update(release_at=None) != current.count() or self._has_lost_a_number():
                 raise StaleState(f"conversation {self.pk} has lost a number since it ended")
-            with self._reference_taken_on_integrity_error():
+            with self._duplicate_on_integrity_error():
                 self.transition(
                     ConversationState.OPEN,
                     reason=reason,
@@ -301,7 +308,7 @@ class Conversation(EncryptedRow, StateMachine, ConversationTerms):
         return self
 
     def change(self, *, actor: str = "", end: End | None = None, **values: Any) -> Self:
-        """Change the end and other terms by name, idle_ttl among them. Raises ReferenceTaken.
+        """Change the end and other terms by name, idle_ttl among them. Raises DuplicateReference.
 
         Raises StaleState if it has ended and the change is of its times. Only what is named here is written.
         """
@@ -336,7 +343,7 @@ class Conversation(EncryptedRow, StateMachine, ConversationTerms):
 
     def _write(self, changed: dict[str, Any], *, actor: str) -> None:
         """Write these columns and an event that names them."""
-        with self._reference_taken_on_integrity_error():
+        with self._duplicate_on_integrity_error():
             if Conversation.objects.filter(pk=self.pk, state=self.state).update(**changed) != 1:
                 raise StaleState(f"conversation {self.pk} is no longer {self.state}")
         self.record_event(self.state, old_state=self.state, reason=f"changed: {', '.join(changed)}", actor=actor)
@@ -344,13 +351,13 @@ class Conversation(EncryptedRow, StateMachine, ConversationTerms):
             setattr(self, field, value)
 
     @contextmanager
-    def _reference_taken_on_integrity_error(self) -> Iterator[None]:
-        """Raise ReferenceTaken if the constraint `one_open_conversation_of_a_reference` rejects the change."""
+    def _duplicate_on_integrity_error(self) -> Iterator[None]:
+        """Raise DuplicateReference if the constraint `one_open_conversation_of_a_reference` rejects the change."""
         try:
             with transaction.atomic():
                 yield
         except IntegrityError:
-            raise ReferenceTaken(f"the reference of conversation {self.pk} is taken") from None
+            raise DuplicateReference(f"the reference of conversation {self.pk} is taken") from None
 
     def _has_lost_a_number(self) -> bool:
         """Return whether a participant's pair was released or their number is no longer rented."""
