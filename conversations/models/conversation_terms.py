@@ -122,6 +122,11 @@ class ConversationTerms(models.Model):
         return value
 
     @property
+    def own_texts(self) -> dict[str, str]:
+        """Its own texts, by kind."""
+        return self.texts or {}
+
+    @property
     def policy(self) -> AssignmentPolicy:
         """The assignment policy for replacing a participant's number."""
         return policy_of(self.pool, geography=self.geography or None, stickiness=None, on_exhausted=None)
