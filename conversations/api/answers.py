@@ -6,7 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from conversations.api.fields import RealNumberField
+from conversations.api.fields import MetadataField, RealNumberField
 from conversations.insight.conversation_activity import (
     Activity,
     Confirmation,
@@ -64,7 +64,9 @@ class ParticipantSerializer(serializers.ModelSerializer):
         source="proxy_number.number", help_text="The virtual number that this person texts, and receives texts from."
     )
     proxy_country = serializers.CharField(source="proxy_number.country", help_text="Country of that number.")
-    chosen_by = serializers.ChoiceField([*(each.value for each in Preference), ""], help_text="Why this number was chosen.")
+    chosen_by = serializers.ChoiceField(
+        [*(each.value for each in Preference), ""], help_text="Why this number was chosen."
+    )
     confirmation = ConfirmationSerializer(help_text="The message that tells the person which number to text.")
 
     class Meta:
@@ -129,9 +131,7 @@ class ConversationSerializer(serializers.ModelSerializer):
     unique_reference = serializers.BooleanField(
         source="is_reference_unique", help_text="Whether no other open conversation may have this reference."
     )
-    metadata = serializers.DictField(
-        source="metadata_value", allow_null=True, help_text="As sent. Null if it cannot be decrypted."
-    )
+    metadata = MetadataField(allow_null=True, help_text="As sent. Null if it cannot be decrypted.")
     participants = ParticipantSerializer(
         many=True, source="current_participants", help_text="Those who are in it now, in the order of `position`."
     )

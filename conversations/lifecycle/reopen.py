@@ -1,9 +1,11 @@
 """Reopen a conversation with the numbers that its participants had."""
 
+from contextlib import suppress
+
 from django.db import transaction
 
-from conversations.lifecycle.request import OptedOut, ParticipantBlocked
-from conversations.lifecycle.unique_reference import check_reference, taken_by_another
+from conversations.lifecycle.change import ATTEMPTS, check_reference
+from conversations.lifecycle.request import ContentionError, OptedOut, ParticipantBlocked
 from conversations.models import Conversation
 from conversations.models.conversation import DuplicateReference
 from conversations.models.conversation_terms import End
@@ -16,18 +18,17 @@ def reopen_conversation(conversation: Conversation, *, actor: str, end: End | No
     """Reopen a closed conversation, unless a creation with its participants would be refused, too.
 
     end: a new one. None: its ttl starts again, or its fixed end stays.
-    Raises OptedOut, ParticipantBlocked, EndHasPassed, unique_reference.ReferenceTaken, and StaleState if it is open or
-    has lost a number. Nothing has changed then.
+    Raises OptedOut, ParticipantBlocked, ReferenceTaken, ContentionError, EndHasPassed (a StaleState), and StaleState if
+    it is open or has lost a number. Nothing has changed then.
     """
-    if conversation.is_reference_unique and not conversation.is_live():
-        check_reference(conversation, conversation.reference)
-    try:
-        with transaction.atomic():
+    for _ in range(ATTEMPTS):
+        if conversation.is_reference_unique and not conversation.is_live():
+            check_reference(conversation, conversation.reference)
+        with suppress(DuplicateReference), transaction.atomic():
             conversation.reopen(actor=actor, end=end)
             _refuse_participants(conversation)
-    except DuplicateReference:
-        raise taken_by_another(conversation, conversation.reference) from None
-    return conversation
+            return conversation
+    raise ContentionError
 
 
 def _refuse_participants(conversation: Conversation) -> None:

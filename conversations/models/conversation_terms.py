@@ -1,6 +1,5 @@
 """The terms of a conversation: what was asked for when it was created or changed, and until when it lasts."""
 
-import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,7 +8,7 @@ from django.db import models
 
 from numbers.assignment.policy import AssignmentPolicy, Geography, policy_of
 from numbers.models import Pool
-from smsproxy.crypto import EncryptedTextField, Unreadable
+from smsproxy.crypto import EncryptedTextField
 from smsproxy.database.clock import DatabaseNow
 from smsproxy.services.models import LANGUAGE_LENGTH
 from smsproxy.states import StaleState
@@ -112,14 +111,6 @@ class ConversationTerms(models.Model):
 
     class Meta:
         abstract = True
-
-    @property
-    def metadata_value(self) -> dict[str, Any] | None:
-        """The metadata as it was sent; None if no key decrypts it."""
-        if isinstance(self.metadata, Unreadable):
-            return None
-        value: dict[str, Any] = json.loads(self.metadata) if self.metadata else {}
-        return value
 
     @property
     def own_texts(self) -> dict[str, str]:

@@ -24,6 +24,7 @@ from smsproxy.api.authentication import caller
 from smsproxy.api.models import IdempotencyRecord
 from smsproxy.api.problems import Problem, ReadyAnswer
 from smsproxy.crypto import Unreadable, keyed_hash
+from smsproxy.services.models import DEFAULT_SERVICE_ID
 
 _VALID = re.compile(r"[\x21-\x7e]{1,255}")
 
@@ -52,7 +53,7 @@ class Once:
     request_hash_of_body: the hash that version 0.1 stored.
     """
 
-    service_id: int | None
+    service_id: int
     key: str | None
     request_hash: str = field(repr=False)
     request_hash_of_body: str = field(repr=False)
@@ -73,7 +74,7 @@ class Once:
             )
         body = json.dumps(request.data if fingerprint is None else fingerprint, sort_keys=True)
         return cls(
-            service_id=caller(request).service_id,
+            service_id=caller(request).service_id or DEFAULT_SERVICE_ID,
             key=key,
             request_hash=keyed_hash(f"{request.method} {request.path} {body}"),
             request_hash_of_body=keyed_hash(body),
