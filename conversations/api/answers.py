@@ -209,7 +209,8 @@ class ConversationSerializer(serializers.ModelSerializer):
     def to_representation(self, instance: Conversation) -> Any:
         if not hasattr(instance, "activity"):
             load_activity([instance])
-        status = instance.activity.notify_status([each.position for each in instance.current_participants])
+        activity: Activity = instance.activity  # type: ignore[attr-defined]
+        status = activity.notify_status([each.position for each in instance.current_participants])
         instance.notify_status = status  # type: ignore[attr-defined]
         instance.notify_failed = status == ConfirmationStatus.FAILED  # type: ignore[attr-defined]
         return super().to_representation(instance)

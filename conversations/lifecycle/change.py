@@ -42,7 +42,8 @@ def check_reference(conversation: Conversation, reference: str) -> None:
     `one_open_conversation_of_a_reference` decides between concurrent changes.
     """
     with suppress(StaleState):  # The other one was changed concurrently. The constraint decides.
-        found = find_conversation_named(reference, service_id=conversation.service_id, other_than=conversation)
+        service_id: Any = conversation.service_id  # Type checkers take a foreign key with a default for a nullable one.
+        found = find_conversation_named(reference, service_id=service_id, other_than=conversation)
         if found is not None:
             raise ReferenceTaken(found)
 

@@ -26,7 +26,7 @@ def find_conversation_of(people: Sequence[RealNumber], *, service_id: int) -> Co
 
 
 def find_conversation_named(
-    reference: str, *, service_id: int | None, other_than: Conversation | None = None
+    reference: str, *, service_id: int, other_than: Conversation | None = None
 ) -> Conversation | None:
     """Return the newest open conversation of this service with this reference, or None.
 
