@@ -10,6 +10,7 @@ from conversations.webhooks import rejected, views
 from smsproxy.api import middleware
 from smsproxy.database import deadline
 from smsproxy.metrics import counting
+from smsproxy.services import known
 
 # Before any helper is imported, so that a failed assertion in it shows its values as one in a test does.
 pytest.register_assert_rewrite("tests.support")
@@ -58,6 +59,12 @@ def _counts_stay_in_memory(monkeypatch):
     monkeypatch.setattr(counting, "_counts", {})
     monkeypatch.setattr(counting, "_reject", fail)
     monkeypatch.setattr(counting.flusher, "wake", lambda: None)
+
+
+@pytest.fixture(autouse=True)
+def _no_service_is_remembered(monkeypatch):
+    """Forget the services of the test before, which had the same ids."""
+    monkeypatch.setattr(known, "_known", {})
 
 
 @pytest.fixture(autouse=True)

@@ -9,6 +9,7 @@ from conversations.api.answers import ConversationSerializer
 from conversations.api.creation import answer_creation
 from conversations.models import Conversation, ConversationState
 from conversations.models.conversation import ConversationQuerySet
+from smsproxy.api.authentication import service_of
 from smsproxy.api.fields import ChoiceField, StrictSerializer
 from smsproxy.api.pagination import NewestFirst
 
@@ -31,7 +32,7 @@ class ConversationList(ListAPIView):
     def get_queryset(self) -> ConversationQuerySet:
         filters = ListFilters(data=self.request.query_params)
         filters.is_valid(raise_exception=True)
-        found: ConversationQuerySet = Conversation.objects.with_participants()
+        found: ConversationQuerySet = Conversation.objects.with_participants().filter(service=service_of(self.request))
         if reference := filters.validated_data.get("reference"):
             found = found.filter(reference=reference)
         if status := filters.validated_data.get("status"):
@@ -47,4 +48,4 @@ class ConversationDetail(RetrieveAPIView):
     lookup_field = "public_id"
 
     def get_queryset(self) -> ConversationQuerySet:
-        return Conversation.objects.with_participants()
+        return Conversation.objects.with_participants().filter(service=service_of(self.request))

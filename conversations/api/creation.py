@@ -17,7 +17,7 @@ from conversations.lifecycle.request import (
     ReferenceTaken,
 )
 from conversations.models import Conversation
-from smsproxy.api.authentication import caller
+from smsproxy.api.authentication import caller, service_of
 from smsproxy.api.idempotency import Once, Replay
 from smsproxy.api.problems import Problem
 from smsproxy.services.models import Service
@@ -48,7 +48,7 @@ def answer_creation(request: Request) -> Response:
 
 def service_of_caller(request: Request) -> Service:
     """Return the service of the key, with the pool that is its default."""
-    return Service.objects.select_related("pool").get(keys=caller(request))
+    return Service.objects.select_related("pool").get(pk=service_of(request))
 
 
 class _Answering:

@@ -14,6 +14,8 @@ from conversations.lifecycle.request import CannotCreate, ContentionError
 class DryRun(APIView):
     """Return the numbers a conversation would get, and by which preference. The body is that of a creation."""
 
+    scopes = {"POST": "read"}
+
     def post(self, request: Request) -> Response:
         asked = NewConversationSerializer(data=request.data)
         asked.is_valid(raise_exception=True)

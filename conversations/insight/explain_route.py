@@ -114,7 +114,9 @@ def explain_route(sender: str, recipient: str) -> RouteExplanation:
     outcome = decide(context)
     number = _number(recipient)
     if participant is not None:
-        charges = message_charges(participant.real_number_id, participant.conversation_id)
+        charges = message_charges(
+            participant.real_number_id, participant.conversation_id, participant.conversation.service_id
+        )
         if outcome == InboundOutcome.RELAYED and LimitUsage.objects.refusal(charges, at=context.now):
             outcome = InboundOutcome.LIMITED
         conversation = Conversation.objects.select_related("pool").get(pk=participant.conversation_id)

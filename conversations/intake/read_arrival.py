@@ -47,6 +47,7 @@ _READ = """
         conversation.id, conversation.state, conversation.expires_at, conversation.idle_ttl, conversation.idle_at,
         conversation.ttl,
         conversation.late_messages, conversation.route_version, conversation.held_at, conversation.public_id,
+        conversation.service_id,
         CASE WHEN author.id = member.id THEN (
             SELECT recent FROM conversations_limitusage WHERE scope = 'conversation' AND subject_id = conversation.id
         ) END,
@@ -72,6 +73,7 @@ _PERSON = ("id", "opted_out_at")
 _NUMBER = ("id", "number", "can_sms", "is_rented")
 _CONVERSATION = (
     "id", "state", "expires_at", "idle_ttl", "idle_at", "ttl", "late_messages", "route_version", "held_at", "public_id",
+    "service_id",
 )  # fmt: skip
 _PARTICIPANT = (
     "id",

@@ -141,7 +141,8 @@ def _accept(context: InboundContext) -> InboundOutcome:
     """
     if context.author is None:
         return InboundOutcome.NO_ROUTE
-    charges = message_charges(context.author.real_number_id, context.author.conversation_id)
+    conversation = context.author.conversation
+    charges = message_charges(context.author.real_number_id, conversation.pk, conversation.service_id)
     with transaction.atomic():
         is_within_limits = len(LimitUsage.objects.consume_each(charges, at=context.now)) == len(charges)
         if is_within_limits and _ensure_open(context):

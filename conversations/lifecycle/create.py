@@ -71,7 +71,7 @@ def create_conversation(
     guard.raise_if_answered()
     _check_people(people, terms.policy.pool)
     if created_by is not None:
-        _refuse_over_limit(people, created_by)
+        _refuse_over_limit(people, created_by.service_id)
     answers = _look_up_phones(people)
     try:
         return _create(people, terms, created_by, guard, answers)
@@ -129,7 +129,7 @@ def _create(
                 _queue_confirmations(participants)
             guard.finish(conversation, is_new=True)
             if created_by is not None:
-                _charge(created_by, len(newcomers), conversation.created_at)
+                _charge(created_by.service_id, len(newcomers), conversation.created_at)
             increment_live_counts(chosen, terms.policy)
             return conversation
     raise ContentionError
@@ -212,19 +212,22 @@ def _refuse_blocked(people: Sequence[ParticipantSpec]) -> None:
         raise ParticipantBlocked(*found)
 
 
-def _refuse_over_limit(people: Sequence[ParticipantSpec], key: ApiKey) -> None:
-    """Raise OverLimit if this key may create no conversation now, before anything is paid for. `_charge` is exact."""
-    refusal = limits.refuse_creation(key, len(people))
+def _refuse_over_limit(people: Sequence[ParticipantSpec], service_id: int | None) -> None:
+    """Raise OverLimit if this service may create no conversation now, before anything is paid for.
+
+    `_charge` is exact.
+    """
+    refusal = limits.refuse_creation(service_id, len(people))
     if refusal and refusal.scope == LimitScope.NEW_PEOPLE:
         known = RealNumber.objects.by_number(person.number for person in people)
-        refusal = limits.refuse_creation(key, len(people) - len(known))
+        refusal = limits.refuse_creation(service_id, len(people) - len(known))
     if refusal:
         raise OverLimit(refusal)
 
 
-def _charge(key: ApiKey, newcomers: int, at: datetime) -> None:
-    """Charge the limits of the key, or raise OverLimit. Call it late: the key's other creations wait until the end."""
-    if refusal := limits.charge_creation(key, newcomers, at=at):
+def _charge(service_id: int | None, newcomers: int, at: datetime) -> None:
+    """Charge the limits of the service, or raise OverLimit. Call it late: its other creations wait until the end."""
+    if refusal := limits.charge_creation(service_id, newcomers, at=at):
         raise OverLimit(refusal)
 
 

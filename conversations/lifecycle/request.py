@@ -227,7 +227,7 @@ class NoNumberFree(CannotCreate):
 
 
 class OverLimit(Exception):
-    """A limit of the API key is used up. Nothing was created."""
+    """A limit of the service is used up. Nothing was created."""
 
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(refusal.scope.label)

@@ -20,11 +20,10 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from smsproxy.api.authentication import caller
+from smsproxy.api.authentication import service_of
 from smsproxy.api.models import IdempotencyRecord
 from smsproxy.api.problems import Problem, ReadyAnswer
 from smsproxy.crypto import Unreadable, keyed_hash
-from smsproxy.services.models import DEFAULT_SERVICE_ID
 
 _VALID = re.compile(r"[\x21-\x7e]{1,255}")
 
@@ -74,7 +73,7 @@ class Once:
             )
         body = json.dumps(request.data if fingerprint is None else fingerprint, sort_keys=True)
         return cls(
-            service_id=caller(request).service_id or DEFAULT_SERVICE_ID,
+            service_id=service_of(request),
             key=key,
             request_hash=keyed_hash(f"{request.method} {request.path} {body}"),
             request_hash_of_body=keyed_hash(body),
