@@ -41,7 +41,9 @@ def _needs_this_run(item):
     """Return whether a second run, on another database, could have another result."""
     uses_database = item.get_closest_marker("django_db") or {"db", "transactional_db"} & set(item.fixturenames)
     is_hypothesis = getattr(item.obj, "is_hypothesis_test", False)
-    return bool(uses_database or is_hypothesis or item.get_closest_marker("slow") or item.get_closest_marker("postgres"))
+    return bool(
+        uses_database or is_hypothesis or item.get_closest_marker("slow") or item.get_closest_marker("postgres")
+    )
 
 
 def pytest_collection_modifyitems(config, items):
