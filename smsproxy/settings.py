@@ -62,6 +62,7 @@ MIDDLEWARE = [
     "smsproxy.middleware.machines_first",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "smsproxy.api.middleware.rate_limit_headers",
     "smsproxy.api.middleware.database_deadline_middleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -262,6 +263,9 @@ for _name, _limit in [
         f"{_limit}. Otherwise such a conversation could never be created.",
     )
 
+# Requests to the API with one key, unless the key has a rate of its own.
+API_REQUESTS_PER_KEY_MINUTE = env.number("API_REQUESTS_PER_KEY_MINUTE", default=600)
+
 # EUR that all messages of one UTC day may cost. Then nothing is sent until midnight UTC, or until staff grant the same
 # amount again. 0: no limit.
 DAILY_BUDGET = env.euros("DAILY_BUDGET", default="100")
@@ -353,7 +357,7 @@ check_retention(env, globals())
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["smsproxy.api.authentication.ApiKeyAuthentication"],
-    "DEFAULT_PERMISSION_CLASSES": ["smsproxy.api.authentication.HasApiKey"],
+    "DEFAULT_PERMISSION_CLASSES": ["smsproxy.api.permissions.HasScope"],
     "DEFAULT_PARSER_CLASSES": ["smsproxy.api.parsers.BoundedJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "smsproxy.api.negotiation.AlwaysJSON",

@@ -14,9 +14,8 @@ from django.db import models, transaction
 
 from smsproxy.database import prepared
 from smsproxy.database.clock import database_now
+from smsproxy.gcra import ROUNDING, time_to_wait
 from smsproxy.services.models import default_service_id
-
-from .gcra import ROUNDING, time_to_wait
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 # A pair of a person and a virtual number or service as one subject: the other's id in the bits from this one on.

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conversations.models import LimitScope, LimitUsage
-from conversations.models.gcra import time_to_wait
 from conversations.models.limit_usage import DAY, Charge, Refusal, notices_pair, notices_subject
+from smsproxy.gcra import time_to_wait
 from tests.support.hypothesis_profiles import examples
 
 pytestmark = pytest.mark.django_db
