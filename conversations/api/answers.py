@@ -6,6 +6,8 @@ from rest_framework import serializers
 from conversations.api.fields import RealNumberField
 from conversations.models import Conversation, ConversationState, Participant
 
+CONVERSATION_PATH = {"public_id": "The `id` of the conversation."}
+
 
 class ParticipantSerializer(serializers.ModelSerializer):
     number = RealNumberField(source="real_number.number")

@@ -10,15 +10,30 @@ from conversations.lifecycle.request import (
 from conversations.models.limit_usage import Refusal
 from smsproxy.api.problems import Problem
 
+# The codes of `cannot_create` and `too_many_at_once`.
+CREATION_PROBLEMS = (
+    "blocked",
+    "destination_not_allowed",
+    "no_number_free",
+    "number_not_valid",
+    "opted_out",
+    "proxy_number_taken",
+    "proxy_number_unable",
+    "proxy_number_unknown",
+    "same_number_twice",
+    "too_many_at_once",
+    "virtual_number",
+)
+
 
 def over_limit(refusal: Refusal) -> Problem:
     minute, day = refusal.scope.limits
     limits = [f"{count} a {period}" for count, period in ((minute, "minute"), (day, "day")) if count]
     return Problem(
         429,
-        "A limit of the API key is used up",
+        "A limit is used up",
         f"The limit of {refusal.scope.label} is {' and '.join(limits)}. Retry the request after {refusal.retry_after} "
-        "seconds. The operator can raise the limit.",
+        "seconds.",
         code="over_limit",
         retry_after=refusal.retry_after,
     )

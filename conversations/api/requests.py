@@ -2,14 +2,12 @@
 
 from typing import Any
 
-from rest_framework import serializers
-
 from conversations.api.fields import LabelField, PoolField, ReferenceField, optional_choice
 from conversations.lifecycle.request import ConversationSpec, ParticipantSpec
 from conversations.models import LateMessagePolicy
 from conversations.models.conversation import MAX_PARTICIPANTS
 from numbers.assignment.policy import AssignmentPolicy, ExhaustionPolicy, Geography, Stickiness, policy_of
-from smsproxy.api.fields import BoundedListField, E164Field, StrictSerializer
+from smsproxy.api.fields import BooleanField, BoundedListField, E164Field, IntegerField, StrictSerializer
 from smsproxy.phone import canonical
 
 MAX_TTL = 366 * 24 * 3600
@@ -35,13 +33,13 @@ _LATER_OPTIONS = ("idle_ttl", "pool", "geography", "stickiness", "on_exhausted",
 class NewConversationSerializer(StrictSerializer):
     participants = BoundedListField(child=PersonSerializer(), min_length=2, max_length=MAX_PARTICIPANTS)
     reference = ReferenceField(max_length=100, required=False, allow_blank=True, default="")
-    ttl = serializers.IntegerField(
+    ttl = IntegerField(
         min_value=60, max_value=MAX_TTL, required=False, allow_null=True, default=None, help_text="Seconds."
     )
-    idle_ttl = serializers.IntegerField(
+    idle_ttl = IntegerField(
         min_value=60, max_value=MAX_TTL, required=False, allow_null=True, default=None, help_text="Seconds."
     )
-    notify = serializers.BooleanField(required=False, default=True)
+    notify = BooleanField(required=False, default=True)
     pool = PoolField(required=False, allow_null=True, default=None)
     geography = optional_choice(Geography)
     stickiness = optional_choice(Stickiness)
@@ -82,9 +80,5 @@ class NewConversationSerializer(StrictSerializer):
         return used | {"participants": people} | ({"pool": data["pool"].name} if data["pool"] else {})
 
 
-class NoOptionsSerializer(StrictSerializer):
-    """The body of a request that takes no options."""
-
-
 class ClosingSerializer(StrictSerializer):
-    permanent = serializers.BooleanField(required=False, default=False)
+    permanent = BooleanField(required=False, default=False)
