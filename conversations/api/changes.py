@@ -3,22 +3,30 @@
 from rest_framework.generics import get_object_or_404
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
-from conversations.api.answers import ConversationSerializer
+from conversations.api.answers import CONVERSATION_PATH, ConversationSerializer
 from conversations.api.refusals import cannot_create
-from conversations.api.requests import ClosingSerializer, NoOptionsSerializer
+from conversations.api.requests import ClosingSerializer
 from conversations.lifecycle.reopen import reopen_conversation
 from conversations.lifecycle.request import CannotCreate
 from conversations.models import Conversation
 from smsproxy.api.authentication import caller, service_of
 from smsproxy.api.problems import Problem
+from smsproxy.api.schema import operation
+from smsproxy.api.views import ApiView
 from smsproxy.states import StaleState
 
 
-class CloseConversation(APIView):
+class CloseConversation(ApiView):
     """Close a conversation. Closing a closed one changes nothing and succeeds, so a caller may retry."""
 
+    @operation(
+        "close_conversation",
+        "Close a conversation",
+        request=ClosingSerializer,
+        path=CONVERSATION_PATH,
+        answers={200: ConversationSerializer},
+    )
     def post(self, request: Request, public_id: str) -> Response:
         asked = ClosingSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
@@ -32,11 +40,17 @@ class CloseConversation(APIView):
         return Response(ConversationSerializer(conversation).data)
 
 
-class ReopenConversation(APIView):
+class ReopenConversation(ApiView):
     """Reopen a closed conversation with the numbers its participants had. Reopening an open one changes nothing."""
 
+    @operation(
+        "reopen_conversation",
+        "Reopen a conversation",
+        path=CONVERSATION_PATH,
+        answers={200: ConversationSerializer},
+        problems=["blocked", "numbers_released", "opted_out"],
+    )
     def post(self, request: Request, public_id: str) -> Response:
-        NoOptionsSerializer(data=request.data).is_valid(raise_exception=True)
         ours = Conversation.objects.with_participants().filter(service=service_of(request))
         conversation = get_object_or_404(ours, public_id=public_id)
         try:
