@@ -172,7 +172,7 @@ PROBLEMS: Mapping[str, ProblemType] = {
         409,
         "The first request with this Idempotency-Key is still running",
         "A request with this key has not been answered yet.",
-        "Send the request again with the same key after the seconds in `Retry-After`, to get the answer of the first one.",
+        "Send the request again with the same key after the seconds in `Retry-After`. It gets the first one's answer.",
     ),
     # The body.
     "body_too_large": _type(
