@@ -52,6 +52,13 @@ class NewKeyForm(forms.ModelForm):
             raise ValidationError("Expected a time in the future, or nothing for a key that does not expire.")
         return expires_at
 
+    def clean(self) -> dict[str, Any]:
+        """Check the name. Django leaves out this constraint, since the form lacks fields of its condition."""
+        found: dict[str, Any] = super().clean() or self.cleaned_data
+        if ApiKey.objects.current().filter(service=found.get("service"), name=found.get("name")).exists():
+            self.add_error("name", "A key of this name exists. Choose another name, or rotate that key.")
+        return found
+
 
 class RotateForm(forms.Form):
     overlap = forms.TypedChoiceField(
