@@ -111,6 +111,7 @@ def test_rotating_shows_the_new_key_and_records_both_changes(admin_client):
     assert [client_with(each).get(URL).status_code for each in (old_text, text)] == [200, 200]
     assert text.rpartition("_")[2] not in everything_kept()
     old.refresh_from_db()
+    assert old.expires_at
     assert timedelta(hours=23) < old.expires_at - timezone.now() <= timedelta(days=1)
     new = ApiKey.objects.current().get()
     entries = LogEntry.objects.order_by("pk").values_list("object_id", "action_flag", "user__username")

@@ -127,6 +127,7 @@ def test_the_last_use_of_a_key_is_known_to_the_minute(time_machine, rate):
         time_machine.move_to(start + timedelta(seconds=seconds), tick=False)
         client_with(text).get(URL)
         key.refresh_from_db()
+        assert key.last_used_at
         assert timezone.now() - timedelta(minutes=1) <= key.last_used_at <= timezone.now()
 
 
