@@ -199,7 +199,12 @@ def read_arrival(
     # A time that the carrier dates ahead decides nothing.
     written_at = min(written_at or now, now)
     virtual_number = instance(VirtualNumber, _NUMBER, number) if number[0] is not None else None
-    blocked = Block.objects.of_sender(person[0], sender) if has_blocks else BlockedSender()
+    blocked = BlockedSender()
+    if has_blocks:
+        # A text that belongs to no conversation is stopped by a block of any service.
+        has_conversation, service_id = conversation[0] is not None, conversation[_CONVERSATION.index("service_id")]
+        blocks = Block.objects.in_service(service_id) if has_conversation else Block.objects.all()
+        blocked = blocks.of_sender(person[0], sender)
     context = InboundContext(
         now=now,
         text=text,

@@ -185,11 +185,11 @@ class EndHasPassed(Exception):
 
 
 class ParticipantBlocked(CannotCreate):
-    """Staff blocked this participant, a prefix of their number, or them and another participant towards each other."""
+    """This participant is blocked, or a prefix of their number, or they and another one towards each other."""
 
     def __init__(self, position: int, other: int | None = None) -> None:
         towards = "" if other is None else f" towards participant {other}"
-        super().__init__(position, "blocked", f"is blocked{towards} by staff")
+        super().__init__(position, "blocked", f"is blocked{towards}")
 
 
 class RequestedNumberTaken(CannotCreate):
