@@ -114,7 +114,9 @@ def explain_route(sender: str, recipient: str) -> RouteExplanation:
     outcome = decide(context)
     number = _number(recipient)
     if participant is not None:
-        charges = message_charges(participant.real_number_id, participant.conversation_id)
+        charges = message_charges(
+            participant.real_number_id, participant.conversation_id, participant.conversation.service_id
+        )
         if outcome == InboundOutcome.RELAYED and LimitUsage.objects.refusal(charges, at=context.now):
             outcome = InboundOutcome.LIMITED
         conversation = Conversation.objects.select_related("pool").get(pk=participant.conversation_id)
@@ -197,8 +199,8 @@ def _explain_stop(outcome: InboundOutcome, context: InboundContext, conversation
         return "Nobody receives it: the other participants have opted out with STOP."
     if outcome == InboundOutcome.BLOCKED:
         if context.is_blocked:
-            return "Staff have blocked the sender, or a prefix of their number."
-        return "Nobody receives it: staff have blocked the sender and the other participants towards each other."
+            return "The sender is blocked, or a prefix of their number."
+        return "Nobody receives it: the sender and the other participants are blocked towards each other."
     if outcome == InboundOutcome.HELD and conversation and conversation.held_at:
         since = f"{conversation.held_at:%Y-%m-%d %H:%M} UTC"
         return f"The conversation is on hold since {since}: {conversation.held_reason}. Staff can release it."

@@ -49,6 +49,14 @@ class Problem(APIException):
         self.wait = retry_after  # DRF's name.
 
 
+class ReadyAnswer(Exception):
+    """An answer that code below a view has ready, such as the first answer to a repeated request."""
+
+    def __init__(self, answer: Response) -> None:
+        super().__init__(f"an answer with status {answer.status_code} is ready")
+        self.answer = answer
+
+
 def body(
     status_code: int, detail: str, *, title: str = "", code: str = "", errors: list[dict[str, Any]] | None = None
 ) -> dict[str, Any]:
@@ -91,6 +99,8 @@ def _escape(key: str) -> str:
 
 def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | None:
     """Return the problem of an exception, for DRF. None lets Django answer 500 through `server_error` below."""
+    if isinstance(exc, ReadyAnswer):
+        return exc.answer
     if isinstance(exc, RequestDataTooBig):
         return _response(body(413, "The body is too large.", code="body_too_large"))
     if isinstance(exc, UnreadablePostError):

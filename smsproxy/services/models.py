@@ -1,19 +1,24 @@
 """Services, and the texts that each has of its own."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from django.core.exceptions import ValidationError
 from django.core.management.color import no_style
 from django.db import connections, models
 from django.utils import timezone
 
+from smsproxy.text_kinds import MAX_TEMPLATE_LENGTH, TextKind, check_language, check_template
+from smsproxy.values import InvalidValue, sentence
+
 # The service that exists without being created. Rows of a single-service installation belong to it.
-DEFAULT_SERVICE_ID = 1
+# As an int, it would be the type of the foreign keys that have it as a default.
+DEFAULT_SERVICE_ID: Any = 1
 LANGUAGE_LENGTH = 35
 
 
 def default_service_id() -> int:
     """Return the id of the default service, as the default of foreign keys."""
-    return DEFAULT_SERVICE_ID
+    return int(DEFAULT_SERVICE_ID)
 
 
 class ServiceQuerySet(models.QuerySet["Service"]):
@@ -73,6 +78,9 @@ class Service(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def clean(self) -> None:
+        self.language = _checked_language(self.language)
+
 
 class ServiceText(models.Model):
     """A text of a service in one language, which replaces the text of the settings."""
@@ -82,7 +90,7 @@ class ServiceText(models.Model):
         max_length=LANGUAGE_LENGTH, blank=True, default="", help_text="Such as pt or pt-BR. Empty: any language."
     )
     kind = models.CharField(max_length=30)
-    text = models.CharField(max_length=1000, blank=True, help_text="Empty: this text is never sent.")
+    text = models.CharField(max_length=MAX_TEMPLATE_LENGTH, blank=True, help_text="Empty: this text is never sent.")
 
     class Meta:
         ordering = ["service", "kind", "language"]
@@ -92,3 +100,19 @@ class ServiceText(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} ({self.language or 'any language'})"
+
+    def clean(self) -> None:
+        self.language = _checked_language(self.language)
+        if self.kind not in list(TextKind):
+            raise ValidationError({"kind": f"Expected one of {', '.join(TextKind)}."})
+        try:
+            self.text = check_template(TextKind(self.kind), self.text)
+        except InvalidValue as error:
+            raise ValidationError({"text": sentence(error)}) from None
+
+
+def _checked_language(language: str) -> str:
+    try:
+        return check_language(language) if language else ""
+    except InvalidValue as error:
+        raise ValidationError({"language": sentence(error)}) from None
