@@ -14,6 +14,7 @@ from smsproxy.values import InvalidValue, sentence
 # As an int, it would be the type of the foreign keys that have it as a default.
 DEFAULT_SERVICE_ID: Any = 1
 LANGUAGE_LENGTH = 35
+MAX_SERVICES_NAMED = 20  # in one error
 
 
 def default_service_id() -> int:
@@ -22,6 +23,13 @@ def default_service_id() -> int:
 
 
 class ServiceQuerySet(models.QuerySet["Service"]):
+    def named(self, name: str) -> "Service":
+        """Return the service of this name. Raises InvalidValue, which names the services there are."""
+        if found := self.filter(name=name).first() if "\0" not in name else None:
+            return found
+        names = ", ".join(self.order_by("name").values_list("name", flat=True)[:MAX_SERVICES_NAMED])
+        raise InvalidValue(f"one of the services {names}", name)
+
     def ensure_default(self) -> None:
         """Insert the default service if it is missing."""
         _, is_new = self.get_or_create(pk=DEFAULT_SERVICE_ID, defaults={"name": "default"})
