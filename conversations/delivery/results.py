@@ -165,6 +165,7 @@ def record(result: Result) -> None:
     # Before the message is requeued, or it would be claimed again at once.
     _apply_backpressure(result)
     with transaction.atomic():
+        undelivered_notice.lock_thread(result.message, may_opt_out=isinstance(result.answer, RecipientOptedOut))
         message = (
             OutboundMessage.objects.select_for_update(no_key=True, of=("self",)).defer("text").get(pk=result.message.pk)
         )

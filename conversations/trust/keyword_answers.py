@@ -13,6 +13,7 @@ from django.db.models import prefetch_related_objects
 from conversations.delivery.opt_out import opt_out
 from conversations.delivery.outbox import queue_keyword_answer, queue_notice_once
 from conversations.models import LimitScope, MessageKind, OutboundMessage, Participant
+from conversations.models.conversation_lock import lock_conversations
 from conversations.models.limit_usage import DAY, HOUR
 from conversations.trust.destinations import is_destination
 from conversations.trust.keywords import Keyword
@@ -42,10 +43,10 @@ def answer_keyword(
         case Keyword.STOP:
             _stop(person, answers_from, author, sent_at)
         case Keyword.START:
-            _start(person, answers_from, sent_at)
+            _start(person, answers_from, author, sent_at)
         case Keyword.HELP:
             if answers_from and may_answer_help(person):
-                _answer(person, answers_from, settings.HELP_ANSWER)
+                _answer(person, answers_from, author, settings.HELP_ANSWER)
 
 
 def opted_out_notice(to: Participant, others: Sequence[Participant]) -> tuple[str, str]:
@@ -80,14 +81,18 @@ def _stop(
         cancelled = opt_out(person, reason="texted STOP", since=sent_at)
     except StaleState:
         return  # Opted out already: by a STOP that was answered, or by the carrier.
-    for to, about in _counterparts(author, cancelled):
+    told = _counterparts(author, cancelled)
+    lock_conversations(to.conversation_id for to, _ in told)
+    for to, about in told:
         text, key = _notice(about, person, to)
         if text:
-            queue_notice_once(key, to.proxy_number, to.real_number, text)
-    _answer_change(person, number, settings.STOP_ANSWER)
+            queue_notice_once(key, to.proxy_number, to.real_number, text, participant=to)
+    _answer_change(person, number, author, settings.STOP_ANSWER)
 
 
-def _start(person: RealNumber, number: VirtualNumber | None, sent_at: datetime | None) -> None:
+def _start(
+    person: RealNumber, number: VirtualNumber | None, author: Participant | None, sent_at: datetime | None
+) -> None:
     # The carrier's times are whole seconds.
     if sent_at and person.opted_out_at and sent_at < person.opted_out_at.replace(microsecond=0):
         return  # It was sent before the STOP.
@@ -95,13 +100,13 @@ def _start(person: RealNumber, number: VirtualNumber | None, sent_at: datetime |
         person.opt_in(reason="texted START")
     except StaleState:
         return  # Another START came first.
-    _answer_change(person, number, settings.START_ANSWER)
+    _answer_change(person, number, author, settings.START_ANSWER)
 
 
-def _answer_change(person: RealNumber, number: VirtualNumber | None, template: str) -> None:
+def _answer_change(person: RealNumber, number: VirtualNumber | None, author: Participant | None, template: str) -> None:
     """Answer a STOP or START that has just changed whether the person gets messages."""
     if number and not _carrier_answers(number) and _changes_seldom(person):
-        _answer(person, number, template)
+        _answer(person, number, author, template)
 
 
 def _changes_seldom(person: RealNumber) -> bool:
@@ -116,7 +121,7 @@ def _changes_seldom(person: RealNumber) -> bool:
     )
 
 
-def _answer(person: RealNumber, number: VirtualNumber, template: str) -> None:
+def _answer(person: RealNumber, number: VirtualNumber, author: Participant | None, template: str) -> None:
     if not template:
         return
     names = {
@@ -125,7 +130,7 @@ def _answer(person: RealNumber, number: VirtualNumber, template: str) -> None:
     }
     for placeholder, name in names.items():
         template = template.replace(placeholder, name)
-    queue_keyword_answer(number, person, template)
+    queue_keyword_answer(number, person, template, participant=author)
 
 
 def _carrier_answers(number: VirtualNumber) -> bool:
