@@ -4,19 +4,21 @@ Nothing is queued for a person who has opted out, except the answer to a keyword
 where their recipients are read: conversations/intake/read_arrival.py.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from django.db import IntegrityError, transaction
 
 from conversations.delivery.wakeup import wake_workers
 from conversations.models import (
+    ApiMessage,
     InboundMessage,
     LimitScope,
     LimitUsage,
     MessageEvent,
     MessageKind,
     OutboundMessage,
+    OutboundState,
     Participant,
 )
 from conversations.models.limit_usage import Charge, notices_subject
@@ -68,6 +70,43 @@ def queue_confirmations(texts: Iterable[tuple[Participant, str]], at: datetime) 
         for message in messages
     )
     transaction.on_commit(wake_workers)
+
+
+def queue_api_message(
+    message: ApiMessage, text: str, recipients: Sequence[Participant], *, skipped: Mapping[Participant, str]
+) -> list[OutboundMessage]:
+    """Queue a message of the marketplace for these participants, with two queries, and return what is queued.
+
+    The caller has locked the conversation, and none of the recipients has opted out. skipped: the participants who do
+    not get it, each with the reason. Their rows are cancelled from the beginning and hold no text.
+    """
+    count = segments(text).count
+
+    def leg(to: Participant, state: OutboundState, text: str) -> OutboundMessage:
+        return OutboundMessage(
+            kind=MessageKind.API,
+            state=state,
+            api_message=message,
+            sender_id=to.proxy_number_id,
+            recipient_id=to.real_number_id,
+            text=text,
+            segments=count,
+            participant=to,
+            conversation_id=to.conversation_id,
+            created_at=message.created_at,
+            due_at=message.created_at,
+        )
+
+    queued = [leg(to, OutboundState.QUEUED, text) for to in recipients]
+    cancelled = [leg(to, OutboundState.CANCELLED, "") for to in skipped]
+    legs = OutboundMessage.objects.bulk_create([*queued, *cancelled])
+    reasons = [*(f"queued as {MessageKind.API.label}" for _ in queued), *skipped.values()]
+    MessageEvent.objects.bulk_create(
+        MessageEvent(message=each, new_state=each.state, reason=reason)
+        for each, reason in zip(legs, reasons, strict=True)
+    )
+    transaction.on_commit(wake_workers)
+    return queued
 
 
 def queue_answer(

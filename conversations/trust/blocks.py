@@ -6,7 +6,7 @@ What is still queued from a blocked person is cancelled. A message that is being
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import NamedTuple
@@ -33,6 +33,8 @@ NARROW_DIGITS = 2
 MOST_COUNTED = 10_000
 REASON_LENGTH = 200
 _CANCELLED = "its sender was blocked"
+# The fields of an outbound message that name the author: of a relay, and of a message of the marketplace.
+_AUTHORS = ("inbound__sender", "api_message__author__real_number")
 
 
 class CannotBlock(ValueError):
@@ -59,7 +61,7 @@ def block_person(person: RealNumber, *, reason: str, actor: str, until: datetime
     """Stop all messages of this person, and cancel those that are queued. Raises CannotBlock."""
     with transaction.atomic():
         block = _create(reason, actor, until, person=person)
-        _cancel(_queued().filter(inbound__sender=person), actor)
+        _cancel_of(person.pk, actor)
     return block
 
 
@@ -72,8 +74,8 @@ def block_pair(one: RealNumber, other: RealNumber, *, reason: str, actor: str, u
         raise CannotBlock("other", "expected two people, found the same person twice")
     with transaction.atomic():
         block = _create(reason, actor, until, person=one, other=other)
-        _cancel(_queued().filter(inbound__sender=one, recipient=other), actor)
-        _cancel(_queued().filter(inbound__sender=other, recipient=one), actor)
+        _cancel_of(one.pk, actor, recipient=other)
+        _cancel_of(other.pk, actor, recipient=one)
     return block
 
 
@@ -87,9 +89,9 @@ def block_prefix(
     prefix = checked_prefix(prefix, accept_wide=accept_wide)
     with transaction.atomic():
         block = _create(reason, actor, until, prefix=prefix)
-        senders = RealNumber.objects.filter(inbound_messages__relays__state=OutboundState.QUEUED).distinct()
-        for person_id in _with_prefix(prefix, senders):
-            _cancel(_queued().filter(inbound__sender=person_id), actor)
+        senders = models.Q(*(models.Q(pk__in=_queued().values(author)) for author in _AUTHORS), _connector=models.Q.OR)
+        for person_id in _with_prefix(prefix, RealNumber.objects.filter(senders)):
+            _cancel_of(person_id, actor)
     return block
 
 
@@ -191,10 +193,12 @@ def _queued() -> "QuerySet[OutboundMessage]":
     return OutboundMessage.objects.filter(state=OutboundState.QUEUED).defer("text")
 
 
-def _cancel(messages: Iterable[OutboundMessage], actor: str) -> None:
-    for message in messages:
-        with suppress(StaleState):  # A worker has just claimed it.
-            message.cancel(reason=_CANCELLED, actor=actor)
+def _cancel_of(person_id: int, actor: str, **recipient: RealNumber) -> None:
+    """Cancel what is queued of this person's texts, and of those that the marketplace sent in their name."""
+    for author in _AUTHORS:
+        for message in _queued().filter(**{author: person_id}, **recipient):
+            with suppress(StaleState):  # A worker has just claimed it.
+                message.cancel(reason=_CANCELLED, actor=actor)
 
 
 def _with_prefix(prefix: str, people: "QuerySet[RealNumber]") -> Iterator[int]:
