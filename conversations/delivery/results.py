@@ -230,7 +230,7 @@ def _record_failure(message: OutboundMessage, error: CarrierError, *, is_ours: b
         case RecipientOptedOut() if is_ours:
             message.cancel(reason=error.detail)
         case RecipientOptedOut():
-            _fail(message, error, FailureReason.OPTED_OUT)
+            _fail(message, error, FailureReason.OPTED_OUT, said=f"its recipient has opted out: {error.detail}")
             opt_out_by_carrier(message, error.code)
         case PermanentFailure() if is_ours:
             is_expired = message.is_too_old(database_now())

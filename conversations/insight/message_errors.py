@@ -5,9 +5,8 @@ from enum import StrEnum
 
 from conversations.models import FailureReason, OutboundState
 from conversations.models.outbound_counts import reason_of_receipt
-from smsproxy.carriers import get_carrier
 
-# How the reasons of our own decisions begin, in the events of a message.
+# How the reasons in the events of a message begin.
 _EXPIRED = "older than MESSAGE_MAX_AGE_SECONDS"
 _OPTED_OUT = "its recipient has opted out"
 _BLOCKED = "its sender was blocked"
@@ -48,6 +47,6 @@ def error_of(state: str, code: str, reason: str) -> MessageError | None:
 def _failure(code: str, reason: str) -> FailureReason:
     if reason.startswith(_EXPIRED):
         return FailureReason.EXPIRED
-    if code in get_carrier().opted_out_codes:
+    if reason.startswith(_OPTED_OUT):
         return FailureReason.OPTED_OUT
     return FailureReason.REFUSED if code else FailureReason.UNSENDABLE
