@@ -52,7 +52,7 @@ class Once:
     request_hash_of_body: the hash that version 0.1 stored.
     """
 
-    service_id: int
+    service_id: int | None
     key: str | None
     request_hash: str = field(repr=False)
     request_hash_of_body: str = field(repr=False)
