@@ -165,6 +165,7 @@ def record(result: Result) -> None:
     # Before the message is requeued, or it would be claimed again at once.
     _apply_backpressure(result)
     with transaction.atomic():
+        undelivered_notice.lock_thread(result.message, may_opt_out=isinstance(result.answer, RecipientOptedOut))
         message = (
             OutboundMessage.objects.select_for_update(no_key=True, of=("self",)).defer("text").get(pk=result.message.pk)
         )
@@ -229,7 +230,7 @@ def _record_failure(message: OutboundMessage, error: CarrierError, *, is_ours: b
         case RecipientOptedOut() if is_ours:
             message.cancel(reason=error.detail)
         case RecipientOptedOut():
-            _fail(message, error, FailureReason.OPTED_OUT)
+            _fail(message, error, FailureReason.OPTED_OUT, said=f"its recipient has opted out: {error.detail}")
             opt_out_by_carrier(message, error.code)
         case PermanentFailure() if is_ours:
             is_expired = message.is_too_old(database_now())

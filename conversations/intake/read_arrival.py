@@ -13,8 +13,9 @@ from typing import Any, NamedTuple, Self
 
 from django.conf import settings
 
-from conversations.models import Block, Conversation, LateMessagePolicy, Participant
+from conversations.models import Block, Conversation, LateMessagePolicy, OutboundMessage, Participant
 from conversations.models.block import BlockedSender
+from conversations.models.conversation_lock import lock_conversations
 from conversations.trust.keywords import Keyword, find_keyword
 from conversations.trust.loop_breaker import Entry, find_loop
 from conversations.trust.reactions import read_reaction
@@ -252,13 +253,26 @@ def read_arrival_locked(
     The pair of numbers may get or lose a conversation between the lock and the read; then both are done again.
     """
     if sender and find_keyword(text, has_opted_out=True):
-        # It changes this row. A creation locks people before conversations, too: one order prevents deadlocks.
-        list(RealNumber.objects.with_number(sender).select_for_update(no_key=True).values_list("pk"))
+        _lock_for_keyword(sender, recipient)
     while True:
         locked = Participant.objects.find_author(sender, recipient) if sender else None
         context = read_arrival(sender, recipient, text, written_at=written_at, first_part_at=first_part_at)
         if context.is_loop or (context.author or context.too_young) == locked:
-            return context
+            break
+    if context.predecessor:  # The text appears in that conversation.
+        lock_conversations([context.predecessor.conversation_id])
+    return context
+
+
+def _lock_for_keyword(sender: str, recipient: str) -> None:
+    """Lock the person, whose row a keyword changes, and the conversations in which it may be told to others.
+
+    A creation locks people before conversations, too: one order prevents deadlocks.
+    """
+    for person in RealNumber.objects.with_number(sender).select_for_update(no_key=True).only("pk"):
+        unsent = OutboundMessage.objects.unsent_to(person).values_list("conversation", flat=True)
+        author = Participant.objects.by_live_pair(sender, recipient).values_list("conversation", flat=True)
+        lock_conversations([*unsent.order_by().distinct(), *author])
 
 
 def _split(row: Sequence[Any]) -> list[list[Any]]:

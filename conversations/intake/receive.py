@@ -197,13 +197,15 @@ def _queue_notice(message: InboundMessage, context: InboundContext) -> None:
     match message.outcome:
         case InboundOutcome.OPTED_OUT:
             notice, dedup_key = opted_out_notice(context.author, context.others) if context.author else ("", "")
-            if notice:
-                queue_notice_once(dedup_key, number, sender, notice)
+            if notice and context.author:
+                queue_notice_once(dedup_key, number, sender, notice, participant=context.author)
         case _:
             notice = _notice(message, context)
             # A stranger's number may be one that costs much to answer.
             if notice and (context.author or is_destination(sender.number, number.pool)):
-                queue_answer(number, sender, notice)
+                # The pair of a predecessor stands for another conversation now.
+                earlier = context.predecessor.conversation_id if context.predecessor else None
+                queue_answer(number, sender, notice, participant=context.author, conversation_id=earlier)
 
 
 def _notice(message: InboundMessage, context: InboundContext) -> str:

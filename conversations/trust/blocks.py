@@ -6,7 +6,7 @@ What is still queued from a blocked person is cancelled. A message that is being
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import NamedTuple
@@ -33,6 +33,8 @@ NARROW_DIGITS = 2
 MOST_COUNTED = 10_000
 REASON_LENGTH = 200
 _CANCELLED = "its sender was blocked"
+# The fields of an outbound message that name the author: of a relay, and of a message of the marketplace.
+_AUTHORS = ("inbound__sender", "api_message__author__real_number")
 
 
 class CannotBlock(ValueError):
@@ -64,7 +66,7 @@ def block_person(
     """
     with transaction.atomic():
         block = _create(reason, actor, until, service_id, person=person)
-        _cancel(_queued(service_id).filter(inbound__sender=person), actor)
+        _cancel_of(person.pk, actor, service_id)
     return block
 
 
@@ -85,8 +87,8 @@ def block_pair(
         raise CannotBlock("other", "expected two people, found the same person twice")
     with transaction.atomic():
         block = _create(reason, actor, until, service_id, person=one, other=other)
-        _cancel(_queued(service_id).filter(inbound__sender=one, recipient=other), actor)
-        _cancel(_queued(service_id).filter(inbound__sender=other, recipient=one), actor)
+        _cancel_of(one.pk, actor, service_id, recipient=other)
+        _cancel_of(other.pk, actor, service_id, recipient=one)
     return block
 
 
@@ -106,9 +108,10 @@ def block_prefix(
     prefix = checked_prefix(prefix, accept_wide=accept_wide)
     with transaction.atomic():
         block = _create(reason, actor, until, service_id, prefix=prefix)
-        senders = RealNumber.objects.filter(inbound_messages__relays__in=_queued(service_id)).distinct()
-        for person_id in _with_prefix(prefix, senders):
-            _cancel(_queued(service_id).filter(inbound__sender=person_id), actor)
+        queued = _queued(service_id)
+        senders = models.Q(*(models.Q(pk__in=queued.values(author)) for author in _AUTHORS), _connector=models.Q.OR)
+        for person_id in _with_prefix(prefix, RealNumber.objects.filter(senders)):
+            _cancel_of(person_id, actor, service_id)
     return block
 
 
@@ -220,10 +223,12 @@ def _queued(service_id: int | None) -> "QuerySet[OutboundMessage]":
     return queued if service_id is None else queued.filter(conversation__service=service_id)
 
 
-def _cancel(messages: Iterable[OutboundMessage], actor: str) -> None:
-    for message in messages:
-        with suppress(StaleState):  # A worker has just claimed it.
-            message.cancel(reason=_CANCELLED, actor=actor)
+def _cancel_of(person_id: int, actor: str, service_id: int | None, **recipient: RealNumber) -> None:
+    """Cancel what is queued of this person's texts, and of those that the marketplace sent in their name."""
+    for author in _AUTHORS:
+        for message in _queued(service_id).filter(**{author: person_id}, **recipient):
+            with suppress(StaleState):  # A worker has just claimed it.
+                message.cancel(reason=_CANCELLED, actor=actor)
 
 
 def _with_prefix(prefix: str, people: "QuerySet[RealNumber]") -> Iterator[int]:
