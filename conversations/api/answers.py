@@ -15,7 +15,17 @@ class ParticipantSerializer(serializers.ModelSerializer):
 
     class Meta:
         model = Participant
-        fields = ["label", "number", "country", "proxy_number", "proxy_country", "chosen_by"]
+        fields = [
+            "position",
+            "label",
+            "side",
+            "one_way",
+            "number",
+            "country",
+            "proxy_number",
+            "proxy_country",
+            "chosen_by",
+        ]
 
 
 class ConversationSerializer(serializers.ModelSerializer):
