@@ -44,5 +44,15 @@ def charge_creation(key: ApiKey, newcomers: int, *, at: datetime) -> Refusal | N
     return LimitUsage.objects.refusal_of(refused, at=at) if refused else None
 
 
+def refuse_newcomer(key: ApiKey) -> Refusal | None:
+    """Return why this key may not add a person whom we do not know now. Charge nothing."""
+    return LimitUsage.objects.refusal([Charge(LimitScope.NEW_PEOPLE, key.pk)])
+
+
+def charge_newcomer(key: ApiKey, *, at: datetime) -> Refusal | None:
+    """Charge a person whom we did not know, added to a conversation. Return the refusal if the limit is used up."""
+    return LimitUsage.objects.consume([Charge(LimitScope.NEW_PEOPLE, key.pk)], at=at)
+
+
 def _creation_charges(key: ApiKey, newcomers: int) -> Sequence[Charge]:
     return (Charge(LimitScope.CREATIONS, key.pk), Charge(LimitScope.NEW_PEOPLE, key.pk, newcomers))
