@@ -1,5 +1,6 @@
 """Bodies of requests about conversations. Each field is validated, and its error says what was expected."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from rest_framework import serializers
@@ -38,6 +39,47 @@ class PersonSerializer(StrictSerializer):
         default="",
         help_text="The virtual number to give this person.",
     )
+    side = LabelField(
+        max_length=40,
+        required=False,
+        allow_blank=True,
+        default="",
+        help_text="The person's team. Its members share one virtual number.",
+    )
+    one_way = serializers.BooleanField(
+        required=False, default=False, help_text="The person receives messages, and their own are not passed on."
+    )
+
+    def spec(self) -> ParticipantSpec:
+        return participant_spec(self.validated_data)
+
+
+def participant_spec(data: Mapping[str, Any]) -> ParticipantSpec:
+    """Return the participant that this validated body of a PersonSerializer asks for."""
+    return ParticipantSpec(
+        number=data["number"],
+        label=data["label"],
+        proxy_number=data["proxy_number"] or "",
+        side=data["side"],
+        one_way=data["one_way"],
+    )
+
+
+class NewParticipantSerializer(PersonSerializer):
+    notify = serializers.BooleanField(required=False, default=True, help_text="Send this person the confirmation.")
+
+    def asked(self) -> dict[str, Any]:
+        """Return the normalised request, for comparing a retry with the original."""
+        return {**self.validated_data, "number": canonical(self.validated_data["number"])}
+
+
+class ParticipantChangesSerializer(StrictSerializer):
+    number = E164Field(required=False, help_text="The person's new phone.")
+    label = LabelField(  # type: ignore[assignment]  # as above
+        max_length=40, required=False, allow_blank=True
+    )
+    one_way = serializers.BooleanField(required=False)
+    notify = serializers.BooleanField(required=False, default=True, help_text="Send the new phone the confirmation.")
 
 
 # Options that versions after the first one added. A request without them has the fingerprint that it always had.
@@ -96,8 +138,7 @@ class NewConversationSerializer(StrictSerializer):
         return attrs
 
     def people(self) -> list[ParticipantSpec]:
-        people = self.validated_data["participants"]
-        return [ParticipantSpec(**person | {"proxy_number": person["proxy_number"] or ""}) for person in people]
+        return [participant_spec(person) for person in self.validated_data["participants"]]
 
     def terms(self, service: Service) -> ConversationSpec:
         """Return the options of the conversation. The service decides what the request leaves open."""

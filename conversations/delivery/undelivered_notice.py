@@ -36,8 +36,8 @@ def notify_sender(message: OutboundMessage) -> None:
         return
     wrote = Participant.objects.filter(inbound_messages=message.inbound_id).first()
     author = wrote.current if wrote else None
-    # A released number may stand for another conversation of the same person.
-    if author is not None and author.released_at is None:
+    # A released number may stand for another conversation of the same person. A removed phone may have another owner.
+    if author is not None and author.released_at is None and not author.is_out:
         lock_conversations([author.conversation_id])
         text = text_in(author.conversation, TextKind.UNDELIVERED)
         queue_answer(author.proxy_number, author.real_number, text, participant=author)

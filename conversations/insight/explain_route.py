@@ -196,6 +196,11 @@ def _ways(sender: str, person: RealNumber, service_id: int | None) -> Iterator[A
 def _explain_found(
     outcome: InboundOutcome, context: InboundContext, participant: Participant, conversation: Conversation
 ) -> str:
+    if outcome == InboundOutcome.ENDED and participant.is_out:
+        since = f"{participant.removed_at:%Y-%m-%d %H:%M} UTC"
+        return f"This phone left the conversation at {since}. Late texts get the notice that it has ended."
+    if outcome == InboundOutcome.ONE_WAY:
+        return f"Participant {participant.position} only receives: nobody gets their texts."
     if outcome == InboundOutcome.ENDED:
         return f"{_ended(conversation, context.now)}, and {_not_reopened(conversation, context.now)}."
     if stopped := _explain_stop(outcome, context, conversation):

@@ -27,7 +27,8 @@ from smsproxy.database.prepared import fetch_all
 from smsproxy.database.rows import instance
 
 # One row for each person in the conversation of this pair of numbers, with the author's first. Without a conversation:
-# one row. An author with a number that has been replaced is there too, besides their present self.
+# one row. An author with a number that has been replaced is there too, besides their present self, and so is an author
+# who is no longer in the conversation.
 #
 # Further look-ups are subqueries: with more joins, PostgreSQL takes ten times as long to plan it. Those that concern
 # the author are made for the first row only.
@@ -53,7 +54,8 @@ _READ = """
             SELECT recent FROM conversations_limitusage WHERE scope = 'conversation' AND subject_id = conversation.id
         ) END,
         member.id, member.position, member.label, member.conversation_id, member.real_number_id, member.proxy_number_id,
-        member.replaced_by_id, member.release_at, member.released_at, member.created_at,
+        member.side, member.one_way, member.replaced_by_id, member.removed_at, member.release_at, member.released_at,
+        member.created_at,
         member_number.id, member_number.number, member_number.is_rented,
         CASE WHEN author.id <> member.id THEN (
             SELECT opted_out_at FROM numbers_realnumber WHERE id = member.real_number_id
@@ -65,7 +67,7 @@ _READ = """
         AND author.proxy_number_id = proxy.id AND author.released_at IS NULL
     LEFT JOIN conversations_conversation conversation ON conversation.id = author.conversation_id
     LEFT JOIN conversations_participant member ON member.conversation_id = conversation.id
-        AND (member.replaced_by_id IS NULL OR member.id = author.id)
+        AND (member.replaced_by_id IS NULL AND member.removed_at IS NULL OR member.id = author.id)
     LEFT JOIN numbers_virtualnumber member_number ON member_number.id = member.proxy_number_id
     ORDER BY author.id <> member.id, member.position
 """
@@ -83,7 +85,10 @@ _PARTICIPANT = (
     "conversation_id",
     "real_number_id",
     "proxy_number_id",
+    "side",
+    "one_way",
     "replaced_by_id",
+    "removed_at",
     "release_at",
     "released_at",
     "created_at",
@@ -127,10 +132,10 @@ class InboundContext:
 
     @cached_property
     def relayed_text(self) -> str:
-        """The body as the others receive it. In a group, it says who wrote it. A reaction is marked as one."""
+        """The body as the others receive it. In a group or a team, it says who wrote it. A reaction is marked."""
         reaction = read_reaction(self.text) if settings.REACTIONS == "mark" else None
         body = reaction.marked if reaction else self.text
-        if self.author is None or len(self.others) < 2:
+        if self.author is None or not self.author.is_named_to(self.others):
             return body
         return f"{self.author.name}: {body}"
 
@@ -156,7 +161,7 @@ class InboundContext:
     @property
     def reopens(self) -> bool:
         """Whether this late message reopens its conversation, if no other gate stops it."""
-        if self.author is None or self.is_open or self.has_lost_number:
+        if self.author is None or self.is_open or self.has_lost_number or self.author.is_out:
             return False
         conversation = self.author.conversation
         if conversation.fixed_end_has_passed(self.now):
@@ -300,5 +305,4 @@ class _Member(NamedTuple):
 
 def _has_lost_number(participant: Participant) -> bool:
     """Return whether this present number of the participant may be somebody's in another conversation."""
-    is_present = participant.replaced_by_id is None
-    return is_present and (participant.released_at is not None or not participant.proxy_number.is_rented)
+    return participant.is_current and (participant.released_at is not None or not participant.proxy_number.is_rented)

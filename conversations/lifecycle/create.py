@@ -88,7 +88,8 @@ def dry_run(
 ) -> list[ChosenNumber]:
     """Return the numbers that these people would get now, in their order. Create nothing, and pay for no lookup.
 
-    service_id: of the conversation; None: the default service. A creation at the same moment takes these numbers, or others of the same rank.
+    service_id: of the conversation; None: the default service. A creation at the same moment takes these numbers, or
+    others of the same rank.
     Raises CannotCreate or ContentionError, as the creation would.
     """
     _check_people(people, policy.pool, service_id or DEFAULT_SERVICE_ID)
@@ -156,7 +157,7 @@ def _find_existing(
     return found
 
 
-def _refuse_reference(terms: ConversationSpec, service_id: int) -> None:
+def _refuse_reference(terms: ConversationSpec, service_id: int | None) -> None:
     """Raise ReferenceTaken if the reference must be unique and is not. Raises Conflict."""
     if not terms.unique_reference:
         return
@@ -168,7 +169,7 @@ def _refuse_reference(terms: ConversationSpec, service_id: int) -> None:
         raise ReferenceTaken(found)
 
 
-def _check_people(people: Sequence[ParticipantSpec], pool: Pool | None, service_id: int) -> None:
+def _check_people(people: Sequence[ParticipantSpec], pool: Pool | None, service_id: int | None) -> None:
     """Raise CannotCreate if one of these people makes the conversation impossible. Nothing is locked or paid for."""
     _reject_labels(people)
     _reject_duplicates(people)
@@ -211,7 +212,7 @@ def _refuse_destinations(people: Sequence[ParticipantSpec], pool: Pool | None) -
         raise CannotCreate(error.position, "destination_not_allowed", f"{error}") from None
 
 
-def _refuse_blocked(people: Sequence[ParticipantSpec], service_id: int) -> None:
+def _refuse_blocked(people: Sequence[ParticipantSpec], service_id: int | None) -> None:
     """Reject people who are blocked in the service, before a lookup of them is paid for."""
     if found := find_blocked([person.number for person in people], service_id=service_id):
         raise ParticipantBlocked(*found)
@@ -236,7 +237,7 @@ def _charge(service_id: int | None, newcomers: int, at: datetime) -> None:
         raise OverLimit(refusal)
 
 
-def _look_up_phones(people: Sequence[ParticipantSpec], service_id: int) -> dict[str, LookupResult]:
+def _look_up_phones(people: Sequence[ParticipantSpec], service_id: int | None) -> dict[str, LookupResult]:
     """Return what the lookup answers, by number. Call it outside the transaction: it may use the network."""
     if settings.LOOKUP != "offline":  # Before the lookups are paid for. The transaction checks it again.
         _refuse_opted_out(people, RealNumber.objects.by_number(person.number for person in people))
@@ -265,7 +266,7 @@ def _real_numbers(
     return [rows[person.number] for person in people], new.values()
 
 
-def _create_row(terms: ConversationSpec, created_by: ApiKey | None, service_id: int) -> Conversation:
+def _create_row(terms: ConversationSpec, created_by: ApiKey | None, service_id: int | None) -> Conversation:
     """Insert the conversation row and its first event.
 
     Raises EndHasPassed, and Conflict if a concurrent creator took the unique reference.

@@ -60,12 +60,15 @@ class ParticipantSpec:
     """A requested participant.
 
     number: E.164. label: shown to the other participants. proxy_number: E.164 of the only virtual number that they
-    may get; "" for the best one.
+    may get; "" for the best one. side: the team with which they share it; "" for none. one_way: their own texts are
+    not passed on.
     """
 
     number: str = field(repr=False)
     label: str = ""
     proxy_number: str = ""
+    side: str = ""
+    one_way: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

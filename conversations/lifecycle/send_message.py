@@ -14,7 +14,7 @@ from conversations.models import ApiMessage, Block, Conversation, LimitScope, Li
 from conversations.models.block import BlockedSender
 from conversations.models.conversation_lock import lock_conversations
 from conversations.models.limit_usage import Charge
-from conversations.trust.limits import message_charges
+from conversations.trust.limits import charge_of, message_charges
 from smsproxy.api.models import ApiKey
 from smsproxy.carriers.gsm7 import segments
 from smsproxy.crypto import Unreadable
@@ -164,11 +164,12 @@ def _blocked(author: Participant | None) -> BlockedSender:
     if author is None:
         return BlockedSender()
     number = author.real_number.number
-    return Block.objects.of_sender(author.real_number_id, None if isinstance(number, Unreadable) else number)
+    blocks = Block.objects.in_service(author.conversation.service_id)
+    return blocks.of_sender(author.real_number_id, None if isinstance(number, Unreadable) else number)
 
 
 def _charges(conversation: Conversation, author: Participant | None) -> Sequence[Charge]:
     """Return what the text uses: the conversation's limit and, in the name of a participant, theirs."""
     if author is not None:
-        return message_charges(author.real_number_id, conversation.pk)
-    return [Charge(LimitScope.CONVERSATION, conversation.pk)]
+        return message_charges(author.real_number_id, conversation.pk, conversation.service_id)
+    return [charge_of(LimitScope.CONVERSATION, conversation.pk, conversation.service_id)]

@@ -239,7 +239,8 @@ class Conversation(EncryptedRow, StateMachine, ConversationTerms):
             changes["late_messages"] = LateMessagePolicy.END
         with transaction.atomic():
             self.transition(ConversationState.CLOSED, reason=reason, actor=actor, **changes)
-            self.participants.unreleased().update(release_at=now + cool_down_of(self.pool))
+            staying = self.participants.unreleased().filter(removed_at__isnull=True)
+            staying.update(release_at=now + cool_down_of(self.pool))
             self._forget_recent()
         return self
 

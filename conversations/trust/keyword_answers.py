@@ -160,10 +160,10 @@ def _counterparts(
     for wrote in authors.distinct():
         if wrote.conversation_id in by_conversation:
             about[wrote.current.pk] = by_conversation[wrote.conversation_id]
-    if author and author.conversation.is_live():
+    if author and not author.is_out and author.conversation.is_live():
         about |= {other.pk: author for other in author.others().select_related(None)}
     # A released number may stand for another conversation of the same person.
-    told = Participant.objects.unreleased().filter(pk__in=about, conversation__held_at=None)
+    told = Participant.objects.unreleased().filter(pk__in=about, removed_at=None, conversation__held_at=None)
     # The number itself is not needed: one that cannot be decrypted must not stop a STOP.
     told = told.select_related("proxy_number", "real_number", "conversation").defer("real_number__number")
     return [(to, about[to.pk]) for to in told]
