@@ -46,6 +46,7 @@ _READ = """
         proxy.id, proxy.number, proxy.can_sms, proxy.is_rented,
         conversation.id, conversation.state, conversation.expires_at, conversation.idle_ttl, conversation.idle_at,
         conversation.late_messages, conversation.route_version, conversation.held_at, conversation.public_id,
+        conversation.service_id,
         CASE WHEN author.id = member.id THEN (
             SELECT recent FROM conversations_limitusage WHERE scope = 'conversation' AND subject_id = conversation.id
         ) END,
@@ -71,6 +72,7 @@ _PERSON = ("id", "opted_out_at")
 _NUMBER = ("id", "number", "can_sms", "is_rented")
 _CONVERSATION = (
     "id", "state", "expires_at", "idle_ttl", "idle_at", "late_messages", "route_version", "held_at", "public_id",
+    "service_id",
 )  # fmt: skip
 _PARTICIPANT = (
     "id",

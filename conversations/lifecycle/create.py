@@ -40,6 +40,8 @@ from numbers.models import Pool, RealNumber, VirtualNumber
 from smsproxy.api.models import ApiKey
 from smsproxy.carriers.base import LookupResult
 from smsproxy.database.clock import database_now
+from smsproxy.events.record import NewEvent, record
+from smsproxy.events.types import EventType
 from smsproxy.phone import canonical
 
 # A concurrent creator may win between our read and our write. After this many conflicts in a row we give up.
@@ -119,6 +121,14 @@ def _create(
             conversation.cache_participants(participants)
             if terms.notify and settings.CONFIRMATION_TEXT:
                 _queue_confirmations(participants)
+            record(
+                NewEvent(
+                    type=EventType.CONVERSATION_CREATED,
+                    service_id=conversation.service_id,
+                    conversation_id=conversation.pk,
+                    data={"parties": len(participants)},
+                )
+            )
             if created_by is not None:
                 _charge(created_by, len(newcomers), conversation.created_at)
             increment_live_counts(chosen, terms.policy)

@@ -15,10 +15,13 @@ from numbers.models.pool import cool_down_of
 from smsproxy.api.models import ApiKey
 from smsproxy.crypto import EncryptedTextField
 from smsproxy.database.clock import DatabaseNow, database_now
+from smsproxy.events.record import NewEvent, record
+from smsproxy.events.types import EventType
 from smsproxy.services.models import DEFAULT_SERVICE_ID, LANGUAGE_LENGTH, Service, default_service_id
 from smsproxy.states import Event, StaleState, StateMachine
 from smsproxy.unreadable import EncryptedRow
 
+from .conversation_feed import announce_end
 from .limit_usage import LimitScope, LimitUsage
 
 if TYPE_CHECKING:
@@ -271,24 +274,31 @@ class Conversation(EncryptedRow, StateMachine):
 
     def close_expired(self) -> None:
         """Close an expired conversation. Raises StaleState if it was reopened or is closed already."""
-        self._close_if_among(Conversation.objects.expired(database_now()), reason="expired")
+        self._close_if_among(Conversation.objects.expired(database_now()), "expired", EventType.CONVERSATION_EXPIRED)
 
     def close_idle(self) -> None:
         """Close an idle conversation. Raises StaleState if somebody just wrote or it is closed already."""
-        self._close_if_among(Conversation.objects.idle(database_now()), reason="idle")
+        self._close_if_among(Conversation.objects.idle(database_now()), "idle", EventType.CONVERSATION_IDLE)
 
-    def _close_if_among(self, ending: ConversationQuerySet, *, reason: str) -> None:
+    def _close_if_among(self, ending: ConversationQuerySet, reason: str, event: EventType) -> None:
         with transaction.atomic():
             # A reopening and an inbound message hold this lock, too: each of them moves the end.
             found = ending.select_for_update(no_key=True).filter(pk=self.pk).first()
             if found is None:
                 raise StaleState(f"conversation {self.pk} is not due to end, or is closed already")
-            found.close(reason=reason)
+            found.close(reason=reason, event=event)
 
-    def close(self, *, reason: str = "closed", actor: str = "", permanent: bool = False) -> Self:
+    def close(
+        self,
+        *,
+        reason: str = "closed",
+        actor: str = "",
+        permanent: bool = False,
+        event: EventType = EventType.CONVERSATION_CLOSED,
+    ) -> Self:
         """Close the conversation and start the cool-down of its numbers. Raises StaleState if it is closed already.
 
-        permanent: no late text reopens it, whatever its policy was.
+        permanent: no late text reopens it, whatever its policy was. event: the one that tells of its end.
         """
         now = database_now()
         changes: dict[str, object] = {"closed_at": now, "closed_reason": reason}
@@ -298,6 +308,7 @@ class Conversation(EncryptedRow, StateMachine):
             self.transition(ConversationState.CLOSED, reason=reason, actor=actor, **changes)
             self.participants.unreleased().update(release_at=now + cool_down_of(self.pool))
             self._forget_recent()
+            announce_end(event, self.pk, self.service_id, reason=reason, duration=now - self.created_at)
         return self
 
     def close_permanently(self, *, actor: str = "") -> Self:
@@ -340,8 +351,13 @@ class Conversation(EncryptedRow, StateMachine):
             if rows.filter(pk=self.pk).update(**changes) != 1:
                 raise StaleState(f"conversation {self.pk} is{' not' if changes['held_at'] is None else ''} on hold")
             self.record_event(self.state, old_state=self.state, reason=event, actor=actor)
+            is_held = changes["held_at"] is not None
+            self._announce(EventType.CONVERSATION_HELD if is_held else EventType.CONVERSATION_RELEASED)
         for field, value in changes.items():
             setattr(self, field, value)
+
+    def _announce(self, type_: EventType, **data: str) -> None:
+        record(NewEvent(type=type_, service_id=self.service_id, conversation_id=self.pk, data=data))
 
     def _forget_recent(self) -> None:
         LimitUsage.objects.filter(scope=LimitScope.CONVERSATION, subject_id=self.pk).update(recent="")
@@ -356,7 +372,9 @@ class Conversation(EncryptedRow, StateMachine):
             now = database_now()
             if self.state == ConversationState.OPEN and not self.is_live(now):
                 # Its time is up, and the periodic job has not closed it yet.
-                self.close(reason="expired" if self.expires_at and self.expires_at <= now else "idle")
+                is_expired = self.expires_at is not None and self.expires_at <= now
+                event = EventType.CONVERSATION_EXPIRED if is_expired else EventType.CONVERSATION_IDLE
+                self.close(reason="expired" if is_expired else "idle", event=event)
             current = self.participants.current()
             if current.unreleased().update(release_at=None) != current.count() or self._has_lost_a_number():
                 raise StaleState(f"conversation {self.pk} has lost a number since it ended")
@@ -369,6 +387,7 @@ class Conversation(EncryptedRow, StateMachine):
                 reopened_at=now,
                 **self._restarted_deadlines(now),
             )
+            self._announce(EventType.CONVERSATION_REOPENED, reason=reason)
         return self
 
     def _has_lost_a_number(self) -> bool:
