@@ -45,6 +45,7 @@ from conversations.models import (
     OutboundState,
     Participant,
 )
+from conversations.models.message_feed import announce
 from smsproxy.carriers.base import (
     AccountFault,
     CarrierError,
@@ -157,6 +158,7 @@ def _mark_sent(results: Sequence[Result]) -> int:
     prepared.fetch_all(_PARTS.format(parts=parts), parameters)
     sent, parameters = prepared.values([result.message.pk] for result in results)
     prepared.fetch_all(_EVENTS.format(sent=sent), parameters)
+    announce((result.message.pk for result in results), OutboundState.SENT)
     return count
 
 

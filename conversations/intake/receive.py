@@ -14,6 +14,7 @@ from conversations.delivery.outbox import queue_answer, queue_notice_once, queue
 from conversations.delivery.steps import log_inbound, log_repeated
 from conversations.delivery.wakeup import wake_workers
 from conversations.intake import fast_path
+from conversations.intake.feed import announce_received
 from conversations.intake.gates import decide
 from conversations.intake.read_arrival import InboundContext, read_arrival, read_arrival_locked
 from conversations.models import InboundMessage, InboundOutcome, LimitUsage, LongMessage
@@ -125,6 +126,7 @@ def _write(message: InboundMessage, context: InboundContext) -> bool:
     if message.outcome == InboundOutcome.RELAYED and (outcome := _accept(context)) != InboundOutcome.RELAYED:
         message.outcome = outcome
         message.save(update_fields=["outcome"])
+    announce_received(message, context)
     author = context.author
     refs: list[str] = []
     match message.outcome:

@@ -46,6 +46,8 @@ from numbers.models import Pool, RealNumber, VirtualNumber
 from smsproxy.api.models import ApiKey
 from smsproxy.carriers.base import LookupResult
 from smsproxy.database.clock import database_now
+from smsproxy.events.record import NewEvent, record
+from smsproxy.events.types import EventType
 from smsproxy.phone import canonical
 from smsproxy.services.models import DEFAULT_SERVICE_ID
 from smsproxy.services.texts import TextKind
@@ -133,6 +135,14 @@ def _create(
             conversation.cache_participants(participants)
             if terms.notify and (template := text_in(conversation, TextKind.CONFIRMATION)):
                 _queue_confirmations(participants, template)
+            record(
+                NewEvent(
+                    type=EventType.CONVERSATION_CREATED,
+                    service_id=conversation.service_id,
+                    conversation_id=conversation.pk,
+                    data={"parties": len(participants)},
+                )
+            )
             guard.finish(conversation, is_new=True)
             if created_by is not None:
                 _charge(created_by.service_id, len(newcomers), conversation.created_at)

@@ -23,6 +23,8 @@ from numbers.models.pool import cool_down_of
 from smsproxy.carriers.gsm7 import segments
 from smsproxy.crypto import Unreadable
 from smsproxy.database.clock import database_now
+from smsproxy.events.record import NewEvent, record
+from smsproxy.events.types import EventType
 from smsproxy.services.texts import TextKind
 from smsproxy.states import StaleState
 
@@ -162,6 +164,15 @@ def _give(old: Participant, number: VirtualNumber) -> bool:
         conversation.state,
         old_state=conversation.state,
         reason=f"participant {old.position} was given {number} in place of {old.proxy_number}",
+    )
+    record(
+        NewEvent(
+            type=EventType.PARTICIPANT_PROXY_NUMBER_CHANGED,
+            service_id=conversation.service_id,
+            conversation_id=conversation.pk,
+            participant=old.position,
+            data={"proxy_number": number.number},
+        )
     )
     if old.proxy_number.state == NumberState.QUARANTINED:
         # The old number cannot send.

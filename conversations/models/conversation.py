@@ -14,10 +14,13 @@ from django.utils import timezone
 from numbers.models.pool import cool_down_of
 from smsproxy.api.models import ApiKey
 from smsproxy.database.clock import DatabaseNow, database_now
+from smsproxy.events.record import NewEvent, record
+from smsproxy.events.types import EventType
 from smsproxy.services.models import DEFAULT_SERVICE_ID, Service, default_service_id
 from smsproxy.states import Event, StaleState, StateMachine
 from smsproxy.unreadable import EncryptedRow
 
+from .conversation_feed import announce_end
 from .conversation_state import ConversationState, LateMessagePolicy
 from .conversation_terms import ConversationTerms, End, idle_columns, time_is_up
 from .limit_usage import LimitScope, LimitUsage
@@ -204,19 +207,19 @@ class Conversation(EncryptedRow, StateMachine, ConversationTerms):
 
     def close_expired(self) -> None:
         """Close an expired conversation. Raises StaleState if it was reopened or is closed already."""
-        self._close_if_among(Conversation.objects.expired(database_now()), reason="expired")
+        self._close_if_among(Conversation.objects.expired(database_now()), "expired", EventType.CONVERSATION_EXPIRED)
 
     def close_idle(self) -> None:
         """Close an idle conversation. Raises StaleState if somebody just wrote or it is closed already."""
-        self._close_if_among(Conversation.objects.idle(database_now()), reason="idle")
+        self._close_if_among(Conversation.objects.idle(database_now()), "idle", EventType.CONVERSATION_IDLE)
 
-    def _close_if_among(self, ending: ConversationQuerySet, *, reason: str) -> None:
+    def _close_if_among(self, ending: ConversationQuerySet, reason: str, event: EventType) -> None:
         with transaction.atomic():
             # A reopening and an inbound message hold this lock, too: each of them moves the end.
             found = ending.select_for_update(no_key=True).filter(pk=self.pk).first()
             if found is None:
                 raise StaleState(f"conversation {self.pk} is not due to end, or is closed already")
-            found.close(reason=reason)
+            found.close(reason=reason, event=event)
 
     def close_over(self) -> None:
         """Close a conversation whose time is up. Raises StaleState if a concurrent change came first."""
@@ -226,15 +229,25 @@ class Conversation(EncryptedRow, StateMachine, ConversationTerms):
         """Close the conversation if its time is up, and the periodic job has not done it yet. The row is locked."""
         now = database_now()
         if self.state == ConversationState.OPEN and self.is_over(now):
-            self.close(reason=self.reason_of_end(now))
+            reason = self.reason_of_end(now)
+            is_expired = reason == "expired"
+            event = EventType.CONVERSATION_EXPIRED if is_expired else EventType.CONVERSATION_IDLE
+            self.close(reason=reason, event=event)
 
-    def close(self, *, reason: str = "closed", actor: str = "", permanent: bool = False) -> Self:
+    def close(
+        self,
+        *,
+        reason: str = "closed",
+        actor: str = "",
+        permanent: bool = False,
+        event: EventType = EventType.CONVERSATION_CLOSED,
+    ) -> Self:
         """Close the conversation and start the cool-down of its numbers. Raises StaleState if it is closed already.
 
-        permanent: no late text reopens it, whatever its policy was.
+        permanent: no late text reopens it, whatever its policy was. event: the one that tells of its end.
         """
         now = database_now()
-        changes: dict[str, object] = {"closed_at": now, "closed_reason": reason}
+        changes: dict[str, Any] = {"closed_at": now, "closed_reason": reason}
         if permanent:
             changes["late_messages"] = LateMessagePolicy.END
         with transaction.atomic():
@@ -242,6 +255,7 @@ class Conversation(EncryptedRow, StateMachine, ConversationTerms):
             staying = self.participants.unreleased().filter(removed_at__isnull=True)
             staying.update(release_at=now + cool_down_of(self.pool))
             self._forget_recent()
+            announce_end(event, self.pk, self.service_id, reason=reason, duration=now - self.created_at)
         return self
 
     def close_permanently(self, *, actor: str = "") -> Self:
@@ -291,8 +305,13 @@ class Conversation(EncryptedRow, StateMachine, ConversationTerms):
             if rows.filter(pk=self.pk).update(**changes) != 1:
                 raise StaleState(f"conversation {self.pk} is{' not' if changes['held_at'] is None else ''} on hold")
             self.record_event(self.state, old_state=self.state, reason=event, actor=actor)
+            is_held = changes["held_at"] is not None
+            self._announce(EventType.CONVERSATION_HELD if is_held else EventType.CONVERSATION_RELEASED)
         for field, value in changes.items():
             setattr(self, field, value)
+
+    def _announce(self, type_: EventType, **data: str) -> None:
+        record(NewEvent(type=type_, service_id=self.service_id, conversation_id=self.pk, data=data))
 
     def _forget_recent(self) -> None:
         LimitUsage.objects.filter(scope=LimitScope.CONVERSATION, subject_id=self.pk).update(recent="")
@@ -321,6 +340,7 @@ class Conversation(EncryptedRow, StateMachine, ConversationTerms):
                     reopened_at=now,
                     **times,
                 )
+            self._announce(EventType.CONVERSATION_REOPENED, reason=reason)
         return self
 
     def change(self, *, actor: str = "", end: End | None = None, **values: Any) -> Self:
