@@ -235,7 +235,8 @@ LIMITED_NOTICE = env.message_template(
 # Limits ---------------------------------------------------------------------------------------------------------------
 
 # A limit of 30 a minute allows 30 at once, and then one more every two seconds. 0: no limit.
-# Messages of a person, and of all the people in a conversation, that are passed on.
+# A service may have limits of its own.
+# Messages of a person in a service, and of all the people in a conversation, that are passed on.
 MESSAGES_PER_PERSON_MINUTE = env.number("MESSAGES_PER_PERSON_MINUTE", default=30)
 MESSAGES_PER_PERSON_DAY = env.number("MESSAGES_PER_PERSON_DAY", default=500)
 MESSAGES_PER_CONVERSATION_MINUTE = env.number("MESSAGES_PER_CONVERSATION_MINUTE", default=60)
@@ -246,15 +247,15 @@ NOTICES_PER_PERSON_DAY = env.number("NOTICES_PER_PERSON_DAY", default=20)
 KEYWORD_ANSWERS_PER_PERSON_HOUR = env.number("KEYWORD_ANSWERS_PER_PERSON_HOUR", default=5)
 KEYWORD_ANSWERS_PER_PERSON_DAY = env.number("KEYWORD_ANSWERS_PER_PERSON_DAY", default=20)
 CONFIRMATIONS_PER_PERSON_DAY = env.number("CONFIRMATIONS_PER_PERSON_DAY", default=100)
-# Conversations that an API key creates, and people who are new to us in them.
-CREATIONS_PER_KEY_MINUTE = env.number("CREATIONS_PER_KEY_MINUTE", default=60)
-CREATIONS_PER_KEY_DAY = env.number("CREATIONS_PER_KEY_DAY", default=5000)
-NEW_PEOPLE_PER_KEY_MINUTE = env.number("NEW_PEOPLE_PER_KEY_MINUTE", default=60)
-NEW_PEOPLE_PER_KEY_DAY = env.number("NEW_PEOPLE_PER_KEY_DAY", default=2000)
+# Conversations that a service creates with all its keys, and people who are new to us in them.
+CREATIONS_PER_SERVICE_MINUTE = env.number("CREATIONS_PER_SERVICE_MINUTE", default=60)
+CREATIONS_PER_SERVICE_DAY = env.number("CREATIONS_PER_SERVICE_DAY", default=5000)
+NEW_PEOPLE_PER_SERVICE_MINUTE = env.number("NEW_PEOPLE_PER_SERVICE_MINUTE", default=60)
+NEW_PEOPLE_PER_SERVICE_DAY = env.number("NEW_PEOPLE_PER_SERVICE_DAY", default=2000)
 _LARGEST_GROUP = 10  # MAX_PARTICIPANTS of conversations, which settings cannot import
 for _name, _limit in [
-    ("NEW_PEOPLE_PER_KEY_MINUTE", NEW_PEOPLE_PER_KEY_MINUTE),
-    ("NEW_PEOPLE_PER_KEY_DAY", NEW_PEOPLE_PER_KEY_DAY),
+    ("NEW_PEOPLE_PER_SERVICE_MINUTE", NEW_PEOPLE_PER_SERVICE_MINUTE),
+    ("NEW_PEOPLE_PER_SERVICE_DAY", NEW_PEOPLE_PER_SERVICE_DAY),
 ]:
     env.require(
         not 0 < _limit < _LARGEST_GROUP,

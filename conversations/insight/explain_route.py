@@ -118,7 +118,7 @@ def explain_route(sender: str, recipient: str, *, service_id: int | None = None)
     number = _number(recipient)
     conversation = _visible(participant, service_id)
     if participant is not None and conversation is not None:
-        charges = message_charges(participant.real_number_id, participant.conversation_id)
+        charges = message_charges(participant.real_number_id, participant.conversation_id, conversation.service_id)
         if outcome == InboundOutcome.RELAYED and LimitUsage.objects.refusal(charges, at=context.now):
             outcome = InboundOutcome.LIMITED
         return RouteExplanation(
@@ -196,8 +196,13 @@ def _ways(sender: str, person: RealNumber, service_id: int | None) -> Iterator[A
 def _explain_found(
     outcome: InboundOutcome, context: InboundContext, participant: Participant, conversation: Conversation
 ) -> str:
+    if outcome == InboundOutcome.ENDED and participant.is_out:
+        since = f"{participant.removed_at:%Y-%m-%d %H:%M} UTC"
+        return f"This phone left the conversation at {since}. Late texts get the notice that it has ended."
+    if outcome == InboundOutcome.ONE_WAY:
+        return f"Participant {participant.position} only receives: nobody gets their texts."
     if outcome == InboundOutcome.ENDED:
-        return f"{_ended(conversation, context.now)}, and {_not_reopened(conversation)}."
+        return f"{_ended(conversation, context.now)}, and {_not_reopened(conversation, context.now)}."
     if stopped := _explain_stop(outcome, context, conversation):
         return stopped
     if outcome != InboundOutcome.RELAYED:
@@ -222,8 +227,8 @@ def _explain_stop(outcome: InboundOutcome, context: InboundContext, conversation
         return "Nobody receives it: the other participants have opted out with STOP."
     if outcome == InboundOutcome.BLOCKED:
         if context.is_blocked:
-            return "Staff have blocked the sender, or a prefix of their number."
-        return "Nobody receives it: staff have blocked the sender and the other participants towards each other."
+            return "The sender is blocked, or a prefix of their number."
+        return "Nobody receives it: the sender and the other participants are blocked towards each other."
     if outcome == InboundOutcome.HELD and conversation and conversation.held_at:
         since = f"{conversation.held_at:%Y-%m-%d %H:%M} UTC"
         return f"The conversation is on hold since {since}: {conversation.held_reason}. Staff can release it."
@@ -239,8 +244,10 @@ def _ended(conversation: Conversation, now: datetime) -> str:
     return "The conversation ended because nobody wrote for its idle_ttl"
 
 
-def _not_reopened(conversation: Conversation) -> str:
+def _not_reopened(conversation: Conversation, now: datetime) -> str:
     if conversation.late_messages == LateMessagePolicy.REOPEN:
+        if conversation.fixed_end_has_passed(now):
+            return "no text reopens it, because its fixed end has passed"
         return "no text reopens it, because one of its numbers may be in another conversation"
     return "late texts get the notice that it has ended"
 

@@ -11,6 +11,7 @@ from smsproxy.carriers.base import Feature, NumberType, PatternPosition
 
 MAX_NUMBERS = 1000
 
+
 def _features(text: str) -> frozenset[Feature]:
     found = frozenset(values.one_of(Feature, word.strip().upper()) for word in text.split(","))
     if Feature.SMS not in found:
