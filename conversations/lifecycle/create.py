@@ -88,7 +88,8 @@ def dry_run(
 ) -> list[ChosenNumber]:
     """Return the numbers that these people would get now, in their order. Create nothing, and pay for no lookup.
 
-    service_id: of the conversation; None: the default service. A creation at the same moment takes these numbers, or others of the same rank.
+    service_id: of the conversation; None: the default service. A creation at the same moment takes these numbers, or
+    others of the same rank.
     Raises CannotCreate or ContentionError, as the creation would.
     """
     _check_people(people, policy.pool, service_id or DEFAULT_SERVICE_ID)
