@@ -174,7 +174,7 @@ def _explain_found(
     outcome: InboundOutcome, context: InboundContext, participant: Participant, conversation: Conversation
 ) -> str:
     if outcome == InboundOutcome.ENDED:
-        return f"{_ended(conversation, context.now)}, and {_not_reopened(conversation)}."
+        return f"{_ended(conversation, context.now)}, and {_not_reopened(conversation, context.now)}."
     if stopped := _explain_stop(outcome, context, conversation):
         return stopped
     if outcome != InboundOutcome.RELAYED:
@@ -216,8 +216,10 @@ def _ended(conversation: Conversation, now: datetime) -> str:
     return "The conversation ended because nobody wrote for its idle_ttl"
 
 
-def _not_reopened(conversation: Conversation) -> str:
+def _not_reopened(conversation: Conversation, now: datetime) -> str:
     if conversation.late_messages == LateMessagePolicy.REOPEN:
+        if conversation.fixed_end_has_passed(now):
+            return "no text reopens it, because its fixed end has passed"
         return "no text reopens it, because one of its numbers may be in another conversation"
     return "late texts get the notice that it has ended"
 

@@ -45,6 +45,7 @@ _READ = """
         sender.id, sender.opted_out_at,
         proxy.id, proxy.number, proxy.can_sms, proxy.is_rented,
         conversation.id, conversation.state, conversation.expires_at, conversation.idle_ttl, conversation.idle_at,
+        conversation.ttl,
         conversation.late_messages, conversation.route_version, conversation.held_at, conversation.public_id,
         conversation.service_id,
         CASE WHEN author.id = member.id THEN (
@@ -71,7 +72,7 @@ _FLAGS = ("is_loop", "has_blocks")
 _PERSON = ("id", "opted_out_at")
 _NUMBER = ("id", "number", "can_sms", "is_rented")
 _CONVERSATION = (
-    "id", "state", "expires_at", "idle_ttl", "idle_at", "late_messages", "route_version", "held_at", "public_id",
+    "id", "state", "expires_at", "idle_ttl", "idle_at", "ttl", "late_messages", "route_version", "held_at", "public_id",
     "service_id",
 )  # fmt: skip
 _PARTICIPANT = (
@@ -156,7 +157,10 @@ class InboundContext:
         """Whether this late message reopens its conversation, if no other gate stops it."""
         if self.author is None or self.is_open or self.has_lost_number:
             return False
-        return self.author.conversation.late_messages == LateMessagePolicy.REOPEN
+        conversation = self.author.conversation
+        if conversation.fixed_end_has_passed(self.now):
+            return False
+        return conversation.late_messages == LateMessagePolicy.REOPEN
 
     @cached_property
     def entry(self) -> Entry:

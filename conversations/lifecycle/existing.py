@@ -9,7 +9,6 @@ from django.db.models import Count, Exists, OuterRef, Q
 
 from conversations.models import Conversation, ConversationState, Participant
 from numbers.models import RealNumber
-from smsproxy.database.clock import database_now
 
 
 def find_conversation_of(people: Sequence[RealNumber], *, service_id: int) -> Conversation | None:
@@ -26,15 +25,17 @@ def find_conversation_of(people: Sequence[RealNumber], *, service_id: int) -> Co
     return None if newest is None else Conversation.objects.with_participants().filter(pk=newest).first()
 
 
-def find_conversation_named(reference: str, *, service_id: int) -> Conversation | None:
+def find_conversation_named(
+    reference: str, *, service_id: int, other_than: Conversation | None = None
+) -> Conversation | None:
     """Return the newest open conversation of this service with this reference, or None.
 
     Close the one that holds the reference although its time is up. Raises StaleState if it was changed concurrently.
     """
     stored = Conversation.objects.filter(service_id=service_id, reference=reference)
+    if other_than is not None:
+        stored = stored.exclude(pk=other_than.pk)
     holder = stored.filter(is_reference_unique=True, state=ConversationState.OPEN).first()
-    now = database_now()
-    if holder is not None and not holder.is_live(now):
-        is_expired = holder.expires_at is not None and holder.expires_at <= now
-        (holder.close_expired if is_expired else holder.close_idle)()
+    if holder is not None and not holder.is_live():
+        holder.close_over()
     return stored.open_now().order_by("-pk").first()

@@ -21,7 +21,6 @@ from conversations.api import creation as creation_api
 from conversations.api import requests
 from conversations.models import Conversation, ConversationEvent
 from smsproxy.api.models import ApiKey
-from smsproxy.crypto import keyed_hash
 from smsproxy.wsgi import with_chunked_bodies
 from tests.support.builders import ALICE, BOB, CHARLIE, add_numbers, talk
 from tests.support.hypothesis_profiles import examples
@@ -197,21 +196,6 @@ def test_closing_is_idempotent_and_records_the_actor(api):
     assert first.json()["closed_reason"] == "closed"
     events = ConversationEvent.objects.filter(conversation=conversation, new_state="closed")
     assert [event.actor for event in events] == ["API key rides-backend"]
-
-
-def test_an_idempotency_key_from_before_idle_ttl_can_be_retried(api):
-    add_numbers(2)
-    body = {"participants": [{"number": ALICE}, {"number": BOB}]}
-    created = api.post(URL, body, headers={"Idempotency-Key": "order-42"})
-    # The request hash as stored by versions without idle_ttl.
-    people = f'[{{"label": "", "number": "{ALICE}"}}, {{"label": "", "number": "{BOB}"}}]'
-    stored = f'{{"notify": true, "participants": {people}, "reference": "", "ttl": null}}'
-    Conversation.objects.update(request_hash=keyed_hash(stored))
-
-    repeated = api.post(URL, body, headers={"Idempotency-Key": "order-42"})
-
-    assert (created.status_code, repeated.status_code) == (201, 201)
-    assert repeated.json()["id"] == created.json()["id"]
 
 
 def test_an_expired_conversation_shows_as_closed_at_once(api, time_machine):
