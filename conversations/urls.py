@@ -1,7 +1,11 @@
 from django.urls import path
 from django.views.decorators.common import no_append_slash
 
+<<<<<<< HEAD
 from conversations.api import changes, dry_run, messages, participants, routes
+=======
+from conversations.api import blocks, changes, dry_run, routes
+>>>>>>> services
 from conversations.api import conversations as endpoints
 from conversations.monitoring import health, metrics
 from conversations.webhooks import views
@@ -18,6 +22,9 @@ participant_list = no_append_slash(participants.ParticipantList.as_view())
 participant = no_append_slash(participants.ParticipantDetail.as_view())
 choose_numbers = no_append_slash(dry_run.DryRun.as_view())
 explain_route = no_append_slash(routes.ExplainRoute.as_view())
+block_list = no_append_slash(blocks.BlockList.as_view())
+block = no_append_slash(blocks.BlockDetail.as_view())
+end_block = no_append_slash(blocks.EndBlock.as_view())
 
 urlpatterns = [
     path(INBOUND_SMS_PATH, views.InboundSmsWebhook.as_view(), name="inbound-sms"),
@@ -27,10 +34,16 @@ urlpatterns = [
     path("api/v1/conversations/<uuid:public_id>/", conversation, name="conversation"),
     path("api/v1/conversations/<uuid:public_id>/close/", close_conversation, name="close-conversation"),
     path("api/v1/conversations/<uuid:public_id>/reopen/", reopen_conversation, name="reopen-conversation"),
+<<<<<<< HEAD
     path("api/v1/conversations/<uuid:public_id>/messages/", messages_of_conversation, name="messages"),
     path("api/v1/messages/<uuid:id>/", message, name="message"),
     path("api/v1/conversations/<uuid:public_id>/participants/", participant_list, name="participants"),
     path("api/v1/conversations/<uuid:public_id>/participants/<int:position>/", participant, name="participant"),
+=======
+    path("api/v1/blocks/", block_list, name="blocks"),
+    path("api/v1/blocks/<uuid:block_id>/", block, name="block"),
+    path("api/v1/blocks/<uuid:block_id>/end/", end_block, name="end-block"),
+>>>>>>> services
     path("api/v1/routes/explain/", explain_route, name="explain-route"),
     path("livez", health.livez, name="livez"),
     path("readyz", health.readyz, name="readyz"),

@@ -1,5 +1,6 @@
 """Answer a request to create a conversation, also one that is sent again."""
 
+from rest_framework.exceptions import ErrorDetail, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
@@ -38,7 +39,8 @@ def answer_creation(request: Request) -> Response:
     except ContentionError:
         raise too_many_at_once() from None
     except EndHasPassed:
-        raise _end_has_passed() from None
+        wrong = ErrorDetail("Expected a time in the future.", code="not_in_future")
+        raise ValidationError({"expires_at": wrong}) from None
     except (AlreadyTalking, ReferenceTaken) as error:
         raise _taken(error) from None
     except CannotCreate as error:
@@ -85,17 +87,6 @@ def _completed(replay: Replay, request: Request) -> Replay:
             replay.answer.data = ConversationSerializer(conversation).data
             replay.answer["Location"] = _url(conversation, request)
     return replay
-
-
-def _end_has_passed() -> Problem:
-    detail = "Expected a time in the future."
-    return Problem(
-        400,
-        "The end is not in the future",
-        f"/expires_at: {detail}",
-        code="end_has_passed",
-        errors=[{"pointer": "/expires_at", "code": "end_has_passed", "detail": detail}],
-    )
 
 
 def _taken(error: AlreadyTalking | ReferenceTaken) -> Problem:

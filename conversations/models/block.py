@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from numbers.models import RealNumber
 from smsproxy.database.clock import DatabaseNow
+from smsproxy.opaque_ids import IdKind, public_id
 from smsproxy.phone import canonical
 from smsproxy.services.models import Service
 from smsproxy.states import StaleState
@@ -112,6 +113,11 @@ class Block(models.Model):
 
     def __str__(self) -> str:
         return f"block {self.pk}"
+
+    @property
+    def public_id(self) -> str:
+        """Its id in the API."""
+        return public_id(IdKind.BLOCK, self.pk)
 
     @property
     def is_active(self) -> bool:

@@ -4,13 +4,9 @@ from django.urls import reverse
 from django.utils.html import format_html_join
 
 from smsproxy.services.forms import LIMITS, ServiceForm
-from smsproxy.services.models import DEFAULT_SERVICE_ID, Service, ServiceText
+from smsproxy.services.models import DEFAULT_SERVICE_ID, Service
+from smsproxy.services.text_admin import ServiceTextInline
 from smsproxy.staff.admin import BaseAdmin
-
-
-class ServiceTextInline(admin.TabularInline):
-    model = ServiceText
-    extra = 0
 
 
 @admin.register(Service)
@@ -47,9 +43,3 @@ class ServiceAdmin(BaseAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Service | None = None) -> bool:
         is_default = obj is not None and obj.pk == DEFAULT_SERVICE_ID
         return not is_default and super().has_delete_permission(request, obj)
-
-
-@admin.register(ServiceText)
-class ServiceTextAdmin(admin.ModelAdmin):
-    list_display = ["service", "kind", "language"]
-    list_filter = ["service", "kind"]

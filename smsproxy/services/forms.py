@@ -10,7 +10,6 @@ from smsproxy.services.models import Service
 GEOGRAPHIES = ("prefer", "same-country", "any")
 LATE_MESSAGES = ("end", "reopen")
 MIN_TTL, MAX_TTL = 60, 366 * 24 * 3600
-LARGEST_GROUP = 10  # people of one conversation
 LIMITS = {
     "messages_per_person_minute": "MESSAGES_PER_PERSON_MINUTE",
     "messages_per_person_day": "MESSAGES_PER_PERSON_DAY",
@@ -57,18 +56,3 @@ class ServiceForm(forms.ModelForm):
         if not name.isprintable():
             raise forms.ValidationError("Expected one line without control characters.")
         return name
-
-    def clean_new_people_per_minute(self) -> int | None:
-        return self._allow_the_largest_group("new_people_per_minute")
-
-    def clean_new_people_per_day(self) -> int | None:
-        return self._allow_the_largest_group("new_people_per_day")
-
-    def _allow_the_largest_group(self, field: str) -> int | None:
-        limit: int | None = self.cleaned_data[field]
-        if limit is not None and 0 < limit < LARGEST_GROUP:
-            raise forms.ValidationError(
-                f"Expected 0 for no limit, or at least the {LARGEST_GROUP} people of the largest conversation, found "
-                f"{limit}. Otherwise such a conversation could never be created."
-            )
-        return limit

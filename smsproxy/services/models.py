@@ -15,6 +15,7 @@ from smsproxy.values import InvalidValue, sentence
 DEFAULT_SERVICE_ID: Any = 1
 LANGUAGE_LENGTH = 35
 MAX_SERVICES_NAMED = 20  # in one error
+_LARGEST_GROUP = 10  # MAX_PARTICIPANTS of conversations, which are above services
 
 
 def default_service_id() -> int:
@@ -88,6 +89,15 @@ class Service(models.Model):
 
     def clean(self) -> None:
         self.language = _checked_language(self.language)
+        for name in ("new_people_per_minute", "new_people_per_day"):
+            limit = getattr(self, name)
+            if limit is not None and 0 < limit < _LARGEST_GROUP:
+                raise ValidationError(
+                    {
+                        name: f"Expected 0 for no limit, or at least the {_LARGEST_GROUP} people of the largest "
+                        f"conversation, found {limit}. Otherwise such a conversation could never be created."
+                    }
+                )
 
 
 class ServiceText(models.Model):

@@ -8,7 +8,7 @@ from conversations.models.conversation import MAX_PARTICIPANTS
 from numbers.assignment.policy import Geography
 from numbers.models import Pool
 from smsproxy.api.models import ApiKey
-from smsproxy.services import forms
+from smsproxy.services import forms, models
 from smsproxy.services.models import Service
 
 pytestmark = pytest.mark.django_db
@@ -62,7 +62,7 @@ def test_a_service_that_makes_no_sense_is_rejected_with_what_was_expected(admin_
 def test_the_choices_of_a_service_are_those_of_a_conversation():
     assert list(forms.GEOGRAPHIES) == [each.value for each in sorted(Geography, key=list(forms.GEOGRAPHIES).index)]
     assert set(forms.LATE_MESSAGES) == set(LateMessagePolicy.values)
-    assert forms.LARGEST_GROUP == MAX_PARTICIPANTS
+    assert models._LARGEST_GROUP == MAX_PARTICIPANTS
 
 
 def test_a_service_links_to_its_keys_and_conversations(admin_client):
