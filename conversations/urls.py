@@ -1,11 +1,7 @@
 from django.urls import path
 from django.views.decorators.common import no_append_slash
 
-<<<<<<< HEAD
-from conversations.api import changes, dry_run, messages, participants, routes
-=======
-from conversations.api import blocks, changes, dry_run, routes
->>>>>>> services
+from conversations.api import blocks, changes, dry_run, messages, participants, routes
 from conversations.api import conversations as endpoints
 from conversations.monitoring import health, metrics
 from conversations.webhooks import views
@@ -34,16 +30,13 @@ urlpatterns = [
     path("api/v1/conversations/<uuid:public_id>/", conversation, name="conversation"),
     path("api/v1/conversations/<uuid:public_id>/close/", close_conversation, name="close-conversation"),
     path("api/v1/conversations/<uuid:public_id>/reopen/", reopen_conversation, name="reopen-conversation"),
-<<<<<<< HEAD
     path("api/v1/conversations/<uuid:public_id>/messages/", messages_of_conversation, name="messages"),
     path("api/v1/messages/<uuid:id>/", message, name="message"),
     path("api/v1/conversations/<uuid:public_id>/participants/", participant_list, name="participants"),
     path("api/v1/conversations/<uuid:public_id>/participants/<int:position>/", participant, name="participant"),
-=======
     path("api/v1/blocks/", block_list, name="blocks"),
     path("api/v1/blocks/<uuid:block_id>/", block, name="block"),
     path("api/v1/blocks/<uuid:block_id>/end/", end_block, name="end-block"),
->>>>>>> services
     path("api/v1/routes/explain/", explain_route, name="explain-route"),
     path("livez", health.livez, name="livez"),
     path("readyz", health.readyz, name="readyz"),

@@ -1,15 +1,9 @@
 """Blocks: a person, a pair of people towards each other, or all numbers with a prefix.
 
 A block concerns the conversations of one service, or those of every service. It stops messages from a person, not to
-<<<<<<< HEAD
-them. It also keeps new conversations from beginning with them. The gates read the active blocks with each message. So a
-block applies at once, and it stops by itself at its `until`.
-What is still queued from a blocked person is cancelled. A message that is being processed at that moment may still go.
-=======
 them. It also keeps new conversations from beginning with them. The gates read the active blocks with each message. So
 a block applies at once, and it stops by itself at its `until`. What is still queued from a blocked person is
 cancelled. A message that is being processed at that moment may still go.
->>>>>>> services
 """
 
 import re
