@@ -40,7 +40,7 @@ def answer_creation(request: Request) -> Response:
     except EndHasPassed:
         raise _end_has_passed() from None
     except (AlreadyTalking, ReferenceTaken) as error:
-        raise _taken(error) from None
+        raise taken(error) from None
     except CannotCreate as error:
         raise cannot_create(error, people[error.position].label) from None
     return guard.response
@@ -97,7 +97,7 @@ def _end_has_passed() -> Problem:
     )
 
 
-def _taken(error: AlreadyTalking | ReferenceTaken) -> Problem:
+def taken(error: AlreadyTalking | ReferenceTaken) -> Problem:
     """Return the problem that names the conversation in the way of the new one."""
     title, detail, code, pointer = (
         (

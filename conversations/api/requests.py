@@ -134,7 +134,3 @@ def _is_used(value: Any) -> bool:
 
 class NoOptionsSerializer(StrictSerializer):
     """The body of a request that takes no options."""
-
-
-class ClosingSerializer(StrictSerializer):
-    permanent = serializers.BooleanField(required=False, default=False)

@@ -42,7 +42,8 @@ class StrictSerializer(serializers.Serializer):
 
     def to_internal_value(self, data: Any) -> Any:
         if not isinstance(data, Mapping):
-            raise serializers.ValidationError(f"Expected an object, found {json_type(data)}.", code="not_an_object")
+            wrong = ErrorDetail(f"Expected an object, found {json_type(data)}.", code="not_an_object")
+            raise serializers.ValidationError({"non_field_errors": [wrong]})
         errors = self._unknown(data)
         try:
             found = super().to_internal_value(data)

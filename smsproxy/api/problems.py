@@ -57,6 +57,12 @@ class ReadyAnswer(Exception):
         self.answer = answer
 
 
+def header_problem(name: str, code: str, detail: str) -> Problem:
+    """Return the problem of a header that is missing or wrong. code: one of field_codes.py."""
+    errors = [{"header": name, "code": code, "detail": detail}]
+    return Problem(400, "The request is not valid", f"{name}: {detail}", code="invalid", errors=errors)
+
+
 def body(
     status_code: int, detail: str, *, title: str = "", code: str = "", errors: list[dict[str, Any]] | None = None
 ) -> dict[str, Any]:
