@@ -1,17 +1,15 @@
 """Fields of the API that know conversations and pools. Their errors say what was expected."""
 
 import json
-from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
 
-from django.utils.dateparse import parse_datetime
 from rest_framework import serializers
 
 from conversations.trust.labels import LabelNotAllowed, check_label, has_control_character
 from numbers.models import Pool
 from smsproxy import values
-from smsproxy.api.fields import ChoiceField, TextField
+from smsproxy.api.fields import ChoiceField, IntegerField, TextField, json_type
 from smsproxy.crypto import Unreadable
 from smsproxy.services.texts import OWN_KINDS, check_language, check_template
 
@@ -53,40 +51,21 @@ class PoolField(TextField):
             raise serializers.ValidationError(f"Expected {error.expected}.", code="no_pool") from None
 
 
-class SecondsField(serializers.Field[int, int, int, Any]):
-    """A whole number of seconds from min_value to max_value. also: a further number that has a meaning of its own."""
+class SecondsField(IntegerField):
+    """A whole number of seconds from least to most. also: a further number that has a meaning of its own."""
 
-    def __init__(self, *, min_value: int, max_value: int, also: int | None = None, **kwargs: Any) -> None:
+    def __init__(self, *, least: int, most: int, also: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.min_value, self.max_value, self.also = min_value, max_value, also
+        self.least, self.most, self.also = least, most, also
 
     def to_internal_value(self, data: Any) -> int:
-        if not isinstance(data, int) or isinstance(data, bool):
-            raise serializers.ValidationError("Expected a whole number of seconds.", code="not_an_integer")
-        if data == self.also or self.min_value <= data <= self.max_value:
-            return data
+        seconds = super().to_internal_value(data)
+        if seconds == self.also or self.least <= seconds <= self.most:
+            return seconds
         special = "" if self.also is None else f"{self.also}, or "
         raise serializers.ValidationError(
-            f"Expected {special}{self.min_value} to {self.max_value} seconds.",
-            code="min_value" if data < self.min_value else "max_value",
-        )
-
-    def to_representation(self, value: int) -> int:
-        return value
-
-
-class EndField(TextField):
-    """A moment with its offset from UTC, such as 2030-01-31T18:00:00Z. Returns it in UTC."""
-
-    def to_internal_value(self, data: Any) -> Any:
-        try:
-            at = parse_datetime(super().to_internal_value(data))
-            if isinstance(at, datetime) and at.tzinfo is not None:
-                return at.astimezone(UTC)
-        except (ValueError, OverflowError):
-            pass  # No such day, or a year outside of the calendar.
-        raise serializers.ValidationError(
-            "Expected a time with its offset in ISO 8601, such as 2030-01-31T18:00:00Z.", code="not_a_time"
+            f"Expected {special}{self.least} to {self.most} seconds.",
+            code="min_value" if seconds < self.least else "max_value",
         )
 
 
@@ -101,12 +80,12 @@ class LanguageField(TextField):
             raise serializers.ValidationError(f"Expected {error.expected}.", code="no_language") from None
 
 
-class TextsField(serializers.Field[dict[str, str], Any, Any, Any]):
+class TextsField(serializers.DictField):
     """Texts of a conversation's own: an object from the kind of a text to the text."""
 
     def to_internal_value(self, data: Any) -> dict[str, str]:
         if not isinstance(data, dict):
-            raise serializers.ValidationError("Expected an object.", code="not_an_object")
+            raise serializers.ValidationError(f"Expected an object, found {json_type(data)}.", code="not_an_object")
         errors = {}
         texts = {}
         for kind, text in data.items():
@@ -125,19 +104,19 @@ class TextsField(serializers.Field[dict[str, str], Any, Any, Any]):
         if kind not in OWN_KINDS:
             raise serializers.ValidationError(f"Expected one of {', '.join(OWN_KINDS)}.", code="unknown_text")
         if not isinstance(text, str):
-            raise serializers.ValidationError("Expected a string.", code="not_a_string")
+            raise serializers.ValidationError(f"Expected a string, found {json_type(text)}.", code="not_a_string")
         try:
             return check_template(next(each for each in OWN_KINDS if each == kind), text)
         except values.InvalidValue as error:
             raise serializers.ValidationError(f"Expected {error.expected}.", code="text_not_valid") from None
 
 
-class MetadataField(serializers.Field[str, Any, Any, Any]):
+class MetadataField(serializers.DictField):
     """An object of the marketplace, at most METADATA_BYTES as JSON. Returns the JSON, which is shown as it is."""
 
-    def to_internal_value(self, data: Any) -> str:
+    def to_internal_value(self, data: Any) -> Any:
         if not isinstance(data, dict):
-            raise serializers.ValidationError("Expected an object.", code="not_an_object")
+            raise serializers.ValidationError(f"Expected an object, found {json_type(data)}.", code="not_an_object")
         if _depth(data) > _METADATA_DEPTH:
             raise serializers.ValidationError(f"Expected at most {_METADATA_DEPTH} levels.", code="too_deep")
         try:
@@ -153,7 +132,7 @@ class MetadataField(serializers.Field[str, Any, Any, Any]):
             )
         return encoded
 
-    def to_representation(self, value: str) -> Any:
+    def to_representation(self, value: Any) -> Any:
         """Return the object. An empty string is an object without members; null if it cannot be decrypted."""
         if isinstance(value, Unreadable):
             return None

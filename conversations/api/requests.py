@@ -6,7 +6,6 @@ from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
 
 from conversations.api.fields import (
-    EndField,
     LabelField,
     LanguageField,
     MetadataField,
@@ -20,7 +19,7 @@ from conversations.lifecycle.request import NEVER, ConversationSpec, OnExisting,
 from conversations.models import LateMessagePolicy
 from conversations.models.conversation import MAX_PARTICIPANTS
 from numbers.assignment.policy import ExhaustionPolicy, Geography, Stickiness
-from smsproxy.api.fields import BoundedListField, E164Field, StrictSerializer
+from smsproxy.api.fields import BooleanField, BoundedListField, DateTimeField, E164Field, StrictSerializer
 from smsproxy.phone import canonical
 from smsproxy.services.models import Service
 
@@ -62,21 +61,19 @@ _LATER_OPTIONS_OF_PEOPLE = ("proxy_number", "side", "one_way")
 class NewConversationSerializer(StrictSerializer):
     participants = BoundedListField(child=PersonSerializer(), min_length=2, max_length=MAX_PARTICIPANTS)
     reference = ReferenceField(max_length=100, required=False, allow_blank=True, default="")
-    unique_reference = serializers.BooleanField(required=False, default=False)
+    unique_reference = BooleanField(required=False, default=False)
     ttl = SecondsField(
-        min_value=60,
-        max_value=MAX_TTL,
+        least=60,
+        most=MAX_TTL,
         also=NEVER,
         required=False,
         allow_null=True,
         default=None,
         help_text="Seconds. 0: no end, also in a service whose conversations have one.",
     )
-    expires_at = EndField(required=False, allow_null=True, default=None, help_text="A fixed end, in place of a ttl.")
-    idle_ttl = SecondsField(
-        min_value=60, max_value=MAX_TTL, required=False, allow_null=True, default=None, help_text="Seconds."
-    )
-    notify = serializers.BooleanField(required=False, default=True)
+    expires_at = DateTimeField(required=False, allow_null=True, default=None, help_text="Its fixed end, beside no ttl.")
+    idle_ttl = SecondsField(least=60, most=MAX_TTL, required=False, allow_null=True, default=None, help_text="Seconds.")
+    notify = BooleanField(required=False, default=True)
     pool = PoolField(required=False, allow_null=True, default=None)
     geography = optional_choice(Geography)
     stickiness = optional_choice(Stickiness)

@@ -35,6 +35,7 @@ from conversations.lifecycle.request import (
 )
 from conversations.lifecycle.shortage import record_shortage
 from conversations.models import Conversation, LimitScope, Participant
+from conversations.models.own_texts import text_in
 from conversations.trust import limits
 from conversations.trust.blocks import find_blocked
 from conversations.trust.destinations import DestinationNotAllowed, check_destinations
@@ -47,6 +48,7 @@ from smsproxy.carriers.base import LookupResult
 from smsproxy.database.clock import database_now
 from smsproxy.phone import canonical
 from smsproxy.services.models import DEFAULT_SERVICE_ID
+from smsproxy.services.texts import TextKind
 from smsproxy.states import StaleState
 
 # A concurrent creator may win between our read and our write. After this many conflicts in a row we give up.
@@ -125,9 +127,10 @@ def _create(
             chosen = choose_numbers(people, real_numbers, newcomers, terms.policy)
             participants = add_participants(conversation, people, real_numbers, chosen)
             conversation.cache_participants(participants)
-            if terms.notify and settings.CONFIRMATION_TEXT:
-                _queue_confirmations(participants)
-            guard.finish(conversation, is_new=True)
+            confirmed: Collection[int] = ()
+            if terms.notify and (template := text_in(conversation, TextKind.CONFIRMATION)):
+                confirmed = _queue_confirmations(participants, template)
+            guard.finish(conversation, is_new=True, confirmed=confirmed)
             if created_by is not None:
                 _charge(created_by.service_id, len(newcomers), conversation.created_at)
             increment_live_counts(chosen, terms.policy)
@@ -297,12 +300,15 @@ def _create_row(terms: ConversationSpec, created_by: ApiKey | None, service_id: 
     return conversation
 
 
-def _queue_confirmations(participants: Sequence[Participant]) -> None:
-    """Queue the confirmations, except to people who have had enough of them today. An event says who got none."""
+def _queue_confirmations(participants: Sequence[Participant], template: str) -> list[int]:
+    """Queue the confirmations, except to people who have had enough of them today. An event says who got none.
+
+    Return the positions of those who get one.
+    """
 
     def text(to: Participant) -> str:
         others = " and ".join(other.label or "the other person" for other in participants if other is not to)
-        return settings.CONFIRMATION_TEXT.replace("{label}", others)
+        return template.replace("{label}", others)
 
     at = participants[0].created_at
     told = limits.who_gets_a_confirmation([participant.real_number for participant in participants], at=at)
@@ -312,3 +318,4 @@ def _queue_confirmations(participants: Sequence[Participant]) -> None:
             conversation = each.conversation
             reason = f"participant {each.position} got no confirmation: CONFIRMATIONS_PER_PERSON_DAY"
             conversation.record_event(conversation.state, reason=reason, old_state=conversation.state)
+    return [each.position for each in participants if each.real_number_id in told]

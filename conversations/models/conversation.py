@@ -103,7 +103,7 @@ class Conversation(EncryptedRow, StateMachine, ConversationTerms):
         Service,
         models.PROTECT,
         default=default_service_id,
-        db_default=DEFAULT_SERVICE_ID,
+        db_default=models.Value(DEFAULT_SERVICE_ID),
         db_index=False,
         related_name="conversations",
         help_text="The service that it belongs to.",

@@ -79,7 +79,11 @@ class ApiKey(models.Model):
     """A key with which one marketplace backend calls the API. It sees its own service only."""
 
     service = models.ForeignKey(
-        Service, models.PROTECT, default=default_service_id, db_default=DEFAULT_SERVICE_ID, related_name="keys"
+        Service,
+        models.PROTECT,
+        default=default_service_id,
+        db_default=models.Value(DEFAULT_SERVICE_ID),
+        related_name="keys",
     )
     name = models.CharField(max_length=100, help_text="The owner's name.")
     prefix = models.CharField(
