@@ -57,6 +57,9 @@ class ConfirmationSerializer(serializers.Serializer):
     )
 
 
+CONVERSATION_PATH = {"public_id": "The `id` of the conversation."}
+
+
 class ParticipantSerializer(serializers.ModelSerializer):
     position = serializers.IntegerField(help_text="The participant's id in the conversation. It never changes.")
     side = OptionalText(help_text="The team: participants of one side share a proxy number.")

@@ -7,7 +7,6 @@ from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
 
 from conversations.api.fields import (
-    EndField,
     LanguageField,
     MetadataField,
     ReferenceField,
@@ -18,7 +17,7 @@ from conversations.api.requests import MAX_TTL
 from conversations.lifecycle.request import NEVER
 from conversations.models import LateMessagePolicy
 from conversations.models.conversation_terms import End
-from smsproxy.api.fields import BooleanField, ChoiceField, StrictSerializer
+from smsproxy.api.fields import BooleanField, ChoiceField, DateTimeField, StrictSerializer
 from smsproxy.logs import has_phone_number
 
 # Reasons of ours for a closing: nobody asked for it.
@@ -46,14 +45,14 @@ class EndSerializer(StrictSerializer):
     """The end of a conversation. Without both fields it stays as it is."""
 
     ttl = SecondsField(
-        min_value=60,
-        max_value=MAX_TTL,
+        least=60,
+        most=MAX_TTL,
         also=NEVER,
         required=False,
         allow_null=True,
         help_text="The conversation ends these seconds from now. Null or 0: it has no end.",
     )
-    expires_at = EndField(
+    expires_at = DateTimeField(
         required=False, allow_null=True, help_text="A fixed end, in place of a ttl. Null: it has no end."
     )
 
@@ -87,8 +86,8 @@ class ChangeSerializer(EndSerializer):
     """The body of a change. Only the fields that are named change."""
 
     idle_ttl = SecondsField(
-        min_value=60,
-        max_value=MAX_TTL,
+        least=60,
+        most=MAX_TTL,
         required=False,
         allow_null=True,
         help_text="It ends if nobody writes for these seconds, counted from now. Null: it does not.",
@@ -129,5 +128,5 @@ class ClosingSerializer(StrictSerializer):
 
 
 class ExtensionSerializer(StrictSerializer):
-    seconds = SecondsField(min_value=1, max_value=MAX_TTL, help_text="How much later it ends.")
+    seconds = SecondsField(least=1, most=MAX_TTL, help_text="How much later it ends.")
     example: ClassVar[dict[str, Any]] = {"seconds": 3600}

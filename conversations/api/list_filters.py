@@ -4,10 +4,10 @@ from typing import Any
 
 from rest_framework.request import Request
 
-from conversations.api.fields import EndField, PoolField
+from conversations.api.fields import PoolField
 from conversations.models import ConversationState
 from conversations.models.conversation import ConversationQuerySet
-from smsproxy.api.fields import ChoiceField, E164Field, TextField
+from smsproxy.api.fields import ChoiceField, DateTimeField, E164Field, TextField
 from smsproxy.api.pagination import PageParameters
 from smsproxy.api.problems import header_problem
 from smsproxy.api.schema import Header
@@ -29,10 +29,10 @@ class ListFilters(PageParameters):
 
     reference = TextField(max_length=100, required=False, help_text="Only conversations with this reference.")
     status = ChoiceField(ConversationState.values, required=False, help_text="Only conversations of this status.")
-    created_after = EndField(required=False, help_text="Created at this time or later.")
-    created_before = EndField(required=False, help_text="Created before this time.")
-    closed_after = EndField(required=False, help_text="Closed at this time or later.")
-    closed_before = EndField(required=False, help_text="Closed before this time.")
+    created_after = DateTimeField(required=False, help_text="Created at this time or later.")
+    created_before = DateTimeField(required=False, help_text="Created before this time.")
+    closed_after = DateTimeField(required=False, help_text="Closed at this time or later.")
+    closed_before = DateTimeField(required=False, help_text="Closed before this time.")
     pool = PoolField(required=False, help_text="Only conversations with numbers of this pool.")
     proxy_number = E164Field(
         required=False, help_text="Only conversations in which a participant has this virtual number. Write %2B for +."

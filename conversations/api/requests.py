@@ -127,7 +127,3 @@ class NewConversationSerializer(StrictSerializer):
 
 def _is_used(value: Any) -> bool:
     return value is not None and value is not False
-
-
-class NoOptionsSerializer(StrictSerializer):
-    """The body of a request that takes no options."""

@@ -13,6 +13,7 @@ from django.http import QueryDict
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
 
+from smsproxy.logs import redact
 from smsproxy.phone import NotE164, parse_e164
 from smsproxy.values import sentence
 
@@ -56,7 +57,7 @@ class StrictSerializer(serializers.Serializer):
         return found
 
     def _unknown(self, data: Mapping[Any, Any]) -> dict[str, Any]:
-        names = sorted(str(key) for key in set(data) - set(self.fields))
+        names = sorted(redact(str(key)) for key in set(data) - set(self.fields))
         detail = self.unknown.format(known=", ".join(self.fields) or "none")
         return {name: [ErrorDetail(detail, code=self.unknown.code)] for name in names[:MAX_UNKNOWN_FIELDS]}
 
