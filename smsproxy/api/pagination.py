@@ -2,6 +2,7 @@
 
 import re
 from base64 import b64encode
+from typing import Any
 from urllib.parse import urlencode
 
 from rest_framework.exceptions import NotFound
@@ -42,6 +43,19 @@ class NewestFirst(CursorPagination):
         if not is_id or request.query_params["cursor"] != _encoded(cursor):
             raise invalid_cursor("cursor")
         return cursor
+
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        """Return the schema of a page of these results."""
+        link = {"type": ["string", "null"], "format": "uri"}
+        return {
+            "type": "object",
+            "required": ["next", "previous", "results"],
+            "properties": {
+                "next": link | {"description": "The URL of the next page, or null."},
+                "previous": link | {"description": "The URL of the previous page, or null."},
+                "results": schema,
+            },
+        }
 
 
 def _encoded(cursor: Cursor) -> str:

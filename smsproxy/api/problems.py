@@ -59,7 +59,7 @@ def header_problem(name: str, code: str, detail: str) -> Problem:
 
 
 def body(
-    status_code: int, detail: str, *, title: str = "", code: str, errors: list[dict[str, Any]] | None = None
+    status_code: int, detail: str, *, title: str = "", code: str = "", errors: list[dict[str, Any]] | None = None
 ) -> dict[str, Any]:
     about = PROBLEMS.get(code)
     problem = {
@@ -67,8 +67,9 @@ def body(
         "title": title or (about.title if about else HTTPStatus(status_code).phrase),
         "status": status_code,
         "detail": detail,
-        "code": code,
     }
+    if code:
+        problem["code"] = code
     if errors:
         problem["errors"] = errors
     if current := request_id():
