@@ -7,7 +7,7 @@ from django.db import connection
 
 from conversations import clock_guard
 from conversations.webhooks import rejected, views
-from smsproxy.api import middleware
+from smsproxy.api import middleware, problems
 from smsproxy.database import deadline
 from smsproxy.metrics import counting
 
@@ -58,6 +58,16 @@ def _counts_stay_in_memory(monkeypatch):
     monkeypatch.setattr(counting, "_counts", {})
     monkeypatch.setattr(counting, "_reject", fail)
     monkeypatch.setattr(counting.flusher, "wake", lambda: None)
+
+
+@pytest.fixture(autouse=True)
+def _each_problem_is_documented(monkeypatch):
+    """Fail on an answer of the API whose code is in no table: it would have no documentation."""
+
+    def fail(code):
+        raise AssertionError(f"add {code} to smsproxy/api/problem_types.py, or to field_codes.py if it is of a field")
+
+    monkeypatch.setattr(problems, "_report", fail)
 
 
 @pytest.fixture(autouse=True)
