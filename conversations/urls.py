@@ -1,7 +1,7 @@
 from django.urls import path
 from django.views.decorators.common import no_append_slash
 
-from conversations.api import changes, dry_run, routes
+from conversations.api import changes, dry_run, events, routes
 from conversations.api import conversations as endpoints
 from conversations.monitoring import health, metrics
 from conversations.webhooks import views
@@ -14,6 +14,7 @@ close_conversation = no_append_slash(changes.CloseConversation.as_view())
 reopen_conversation = no_append_slash(changes.ReopenConversation.as_view())
 choose_numbers = no_append_slash(dry_run.DryRun.as_view())
 explain_route = no_append_slash(routes.ExplainRoute.as_view())
+event_feed = no_append_slash(events.EventFeed.as_view())
 
 urlpatterns = [
     path(INBOUND_SMS_PATH, views.InboundSmsWebhook.as_view(), name="inbound-sms"),
@@ -24,6 +25,7 @@ urlpatterns = [
     path("api/v1/conversations/<uuid:public_id>/close/", close_conversation, name="close-conversation"),
     path("api/v1/conversations/<uuid:public_id>/reopen/", reopen_conversation, name="reopen-conversation"),
     path("api/v1/routes/explain/", explain_route, name="explain-route"),
+    path("api/v1/events/", event_feed, name="events"),
     path("livez", health.livez, name="livez"),
     path("readyz", health.readyz, name="readyz"),
     path("metrics", metrics.Metrics.as_view(), name="metrics"),

@@ -301,7 +301,7 @@ class Conversation(EncryptedRow, StateMachine):
         permanent: no late text reopens it, whatever its policy was. event: the one that tells of its end.
         """
         now = database_now()
-        changes: dict[str, object] = {"closed_at": now, "closed_reason": reason}
+        changes: dict[str, Any] = {"closed_at": now, "closed_reason": reason}
         if permanent:
             changes["late_messages"] = LateMessagePolicy.END
         with transaction.atomic():
@@ -399,7 +399,7 @@ class Conversation(EncryptedRow, StateMachine):
         """Reload the row and lock it until the transaction ends, as an inbound message does."""
         self.refresh_from_db(from_queryset=Conversation.objects.select_for_update(no_key=True))
 
-    def _restarted_deadlines(self, now: datetime) -> dict[str, datetime | None]:
+    def _restarted_deadlines(self, now: datetime) -> dict[str, Any]:
         begun = self.reopened_at or self.created_at
         return {
             "expires_at": now + (self.expires_at - begun) if self.expires_at else None,

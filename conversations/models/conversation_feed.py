@@ -37,7 +37,7 @@ _SUMMARY = """
 
 
 def announce_end(
-    type_: EventType, conversation_id: int, service_id: int, *, reason: str, duration: timedelta
+    type_: EventType, conversation_id: int, service_id: int | None, *, reason: str, duration: timedelta
 ) -> None:
     """Write that a conversation has ended, in the transaction that closes it."""
     data = _summary(conversation_id) | {

@@ -32,9 +32,13 @@ _EVENTS = """
     WHERE message.id {which} AND message.conversation_id IS NOT NULL
     ORDER BY message.id
 """
-_DATA = "CASE WHEN message.kind = 'relay' THEN {empty} ELSE {json}('kind', message.kind, 'api_message', api_message_id) END"
+_DATA = (
+    "CASE WHEN message.kind = 'relay' THEN {empty}"
+    " ELSE {json}('kind', message.kind, 'api_message', message.api_message_id) END"
+)
 _DATA_OF_FAILURE = (
-    "{json}('kind', message.kind, 'api_message', api_message_id, 'class', {failure}, 'code', message.error_code)"
+    "{json}('kind', message.kind, 'api_message', message.api_message_id,"
+    " 'class', {failure}, 'code', message.error_code)"
 )
 
 
