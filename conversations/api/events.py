@@ -27,6 +27,7 @@ class EventParameters(Parameters):
 
     after = TextField(
         max_length=36,
+        trim_whitespace=False,
         required=False,
         help_text=f"The cursor of the last answer, or the id of an event. Absent: from the oldest event that is kept. "
         f"“{LATEST}”: no events, and a cursor after all that exist.",
