@@ -1,7 +1,7 @@
 from django.urls import path
 from django.views.decorators.common import no_append_slash
 
-from conversations.api import blocks, changes, dry_run, messages, participants, routes
+from conversations.api import blocks, changes, dry_run, events, messages, participants, routes
 from conversations.api import conversations as endpoints
 from conversations.monitoring import health, metrics
 from conversations.webhooks import views
@@ -22,6 +22,7 @@ explain_route = no_append_slash(routes.ExplainRoute.as_view())
 block_list = no_append_slash(blocks.BlockList.as_view())
 block = no_append_slash(blocks.BlockDetail.as_view())
 end_block = no_append_slash(blocks.EndBlock.as_view())
+event_feed = no_append_slash(events.EventFeed.as_view())
 
 urlpatterns = [
     path(INBOUND_SMS_PATH, views.InboundSmsWebhook.as_view(), name="inbound-sms"),
@@ -40,6 +41,7 @@ urlpatterns = [
     path("api/v1/blocks/<uuid:block_id>/", block, name="block"),
     path("api/v1/blocks/<uuid:block_id>/end/", end_block, name="end-block"),
     path("api/v1/routes/explain/", explain_route, name="explain-route"),
+    path("api/v1/events/", event_feed, name="events"),
     path("livez", health.livez, name="livez"),
     path("readyz", health.readyz, name="readyz"),
     path("metrics", metrics.Metrics.as_view(), name="metrics"),

@@ -29,8 +29,9 @@ from smsproxy.events.types import EventType
 
 # Each step takes its rows from the one before: nothing is written unless the conversation is open and the message new.
 # Ids of outbound messages are drawn under the conversation's lock. So messages become visible in the order of their
-# ids, which is the order of sending. And nothing is queued once `Conversation.close` has returned. The ids of events
-# are drawn after the lock of smsproxy/events/order.py. Columns whose default is right are left out.
+# ids, which is the order of sending. And nothing is queued once `Conversation.close` has returned.
+#
+# The ids of events are drawn after the lock of smsproxy/events/order.py. Columns whose default is right are left out.
 #
 # If a limit is used up, perhaps one of the two only, the last line divides by zero. That undoes everything, the charge
 # of the other limit too. So does a repeat that another transaction stores at the same moment.

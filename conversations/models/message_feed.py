@@ -33,10 +33,12 @@ _EVENTS = """
     ORDER BY message.id
 """
 _DATA = (
-    "CASE WHEN message.kind = 'relay' THEN {empty} ELSE {json}('kind', message.kind, 'api_message', api_message_id) END"
+    "CASE WHEN message.kind = 'relay' THEN {empty}"
+    " ELSE {json}('kind', message.kind, 'api_message', message.api_message_id) END"
 )
 _DATA_OF_FAILURE = (
-    "{json}('kind', message.kind, 'api_message', api_message_id, 'class', {failure}, 'code', message.error_code)"
+    "{json}('kind', message.kind, 'api_message', message.api_message_id,"
+    " 'class', {failure}, 'code', message.error_code)"
 )
 
 

@@ -1,4 +1,4 @@
-"""Events of the feed about opt-outs: one for each open conversation of the person, for its service to see."""
+"""Events of the feed about opt-outs: one for each open conversation of the person. So each service sees its own."""
 
 from typing import Any
 
@@ -16,9 +16,8 @@ from .participant import Participant
 @receiver(opt_out_changed)
 def _announce(person: RealNumber, to: PersonState, **kwargs: Any) -> None:
     type_ = EventType.PARTICIPANT_OPTED_OUT if to == PersonState.OPTED_OUT else EventType.PARTICIPANT_OPTED_IN
-    places = Participant.objects.current().filter(
-        real_number=person.pk, conversation__in=Conversation.objects.open_now()
-    )
+    live = Conversation.objects.open_now()
+    places = Participant.objects.current().filter(real_number=person.pk, conversation__in=live)
     rows = places.order_by("conversation_id").values_list("conversation__service_id", "conversation_id", "position")
     record(
         *(
