@@ -1,11 +1,11 @@
 """The messages of a conversation, read by API: both legs, what became of each, and nothing of other conversations."""
 
+from datetime import datetime
 from decimal import Decimal
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
-from django.utils import timezone
 
 from conversations.delivery.relay import Relay
 from conversations.models import InboundMessage, OutboundMessage, OutboundPart
@@ -63,7 +63,7 @@ def test_a_relayed_text_shows_its_author_its_recipient_and_its_whole_way(api, pa
     message = only(api, pair)
 
     [recipient] = message.pop("recipients")
-    assert timezone.datetime.fromisoformat(message.pop("created_at"))
+    assert datetime.fromisoformat(message.pop("created_at"))
     assert message.pop("id") == only(api, pair)["id"]
     assert message == {
         "conversation_id": str(pair.public_id),

@@ -58,15 +58,15 @@ def test_a_text_reaches_only_those_who_are_named(api, group, carrier):
 
 def test_a_text_in_the_name_of_a_participant_reaches_the_others_as_if_they_had_texted(api, pair, group, carrier):
     message = sent(send(api, group, "on my way", author=1))
-    sent(send(api, pair, "on my way", author=1))
+    sent(send(api, pair, "I am here", author=1))
     Relay().send_due()
 
     assert (message["from"], message["text"]) == (1, "on my way")
-    assert [(each.recipient, each.text) for each in carrier.sent[:2]] == [
+    assert sorted((each.recipient, each.text) for each in carrier.sent) == [
         (ALICE, "Bob: on my way"),
+        (ALICE, "I am here"),
         (CHARLIE, "Bob: on my way"),
     ]
-    assert (carrier.sent[2].recipient, carrier.sent[2].text) == (ALICE, "on my way")
 
 
 def test_texts_of_people_and_of_the_marketplace_leave_in_the_order_in_which_they_came(api, pair, carrier):
@@ -94,7 +94,8 @@ def test_a_text_restarts_the_idle_time(api, pair, time_machine):
 
     sent(send(api, pair))
 
-    assert Conversation.objects.get().idle_at > first
+    assert first
+    assert Conversation.objects.filter(idle_at__gt=first).exists()
 
 
 def test_the_marketplace_sees_a_loss_and_nobody_gets_a_notice_of_it(api, pair, carrier):
