@@ -35,6 +35,7 @@ class MessageErrorSerializer(serializers.Serializer):
 
     kind = serializers.ChoiceField(
         ERROR_CLASSES,
+        source="kind",
         help_text="Who or what is at fault. `refused`: the carrier refused it. `opted_out`: the person gets no "
         "messages. `recipient`: the phone is off, full or out of service. `network`: the way to the phone. `expired`: "
         "it waited too long. `unsendable`: it could not be sent. `blocked`: its author is blocked. `cancelled`: it was "
@@ -69,7 +70,9 @@ class MessageSerializer(serializers.Serializer):
         "of a new conversation, a `notice`, an answer to STOP, START or HELP (`keyword_answer`).",
     )
     author = serializers.IntegerField(
-        allow_null=True, help_text="The position of the participant who wrote it. Null: the marketplace or the proxy."
+        source="author",
+        allow_null=True,
+        help_text="The position of the participant who wrote it. Null: the marketplace or the proxy.",
     )
     outcome = serializers.ChoiceField(
         OUTCOMES, allow_null=True, help_text="What happened to a participant's text. Null for other kinds."

@@ -143,7 +143,7 @@ class Messages(ApiView):
                 once.begin()
                 message = send_message(conversation, asked.asked(), created_by=caller(request))
                 answer = MessageSerializer(message_of(message)).data
-                return once.finish(201, answer, reverse("message", kwargs={"id": answer["id"]}, request=request))
+                return once.finish(201, answer, reverse("message", kwargs={"public_id": answer["id"]}, request=request))
         except CannotSend as error:
             raise cannot_send(error, most_segments=settings.MAX_SEGMENTS) from None
         except OverLimit as error:
@@ -157,10 +157,10 @@ class MessageDetail(ApiView):
         "read_message",
         "Read a message",
         answers={200: MessageSerializer},
-        path={"id": "The message's id."},
+        path={"public_id": "The message's id."},
     )
-    def get(self, request: Request, id: UUID) -> Response:
-        message = find_message(str(id), caller(request).service_id)
+    def get(self, request: Request, public_id: UUID) -> Response:
+        message = find_message(str(public_id), caller(request).service_id)
         if message is None:
             raise Http404
         return Response(MessageSerializer(message).data)
