@@ -1,7 +1,7 @@
 from django.urls import path
 from django.views.decorators.common import no_append_slash
 
-from conversations.api import changes, dry_run, participants, routes
+from conversations.api import changes, dry_run, messages, participants, routes
 from conversations.api import conversations as endpoints
 from conversations.monitoring import health, metrics
 from conversations.webhooks import views
@@ -12,6 +12,8 @@ conversations = no_append_slash(endpoints.ConversationList.as_view())
 conversation = no_append_slash(endpoints.ConversationDetail.as_view())
 close_conversation = no_append_slash(changes.CloseConversation.as_view())
 reopen_conversation = no_append_slash(changes.ReopenConversation.as_view())
+messages_of_conversation = no_append_slash(messages.Messages.as_view())
+message = no_append_slash(messages.MessageDetail.as_view())
 participant_list = no_append_slash(participants.ParticipantList.as_view())
 participant = no_append_slash(participants.ParticipantDetail.as_view())
 choose_numbers = no_append_slash(dry_run.DryRun.as_view())
@@ -25,6 +27,8 @@ urlpatterns = [
     path("api/v1/conversations/<uuid:public_id>/", conversation, name="conversation"),
     path("api/v1/conversations/<uuid:public_id>/close/", close_conversation, name="close-conversation"),
     path("api/v1/conversations/<uuid:public_id>/reopen/", reopen_conversation, name="reopen-conversation"),
+    path("api/v1/conversations/<uuid:public_id>/messages/", messages_of_conversation, name="messages"),
+    path("api/v1/messages/<uuid:id>/", message, name="message"),
     path("api/v1/conversations/<uuid:public_id>/participants/", participant_list, name="participants"),
     path("api/v1/conversations/<uuid:public_id>/participants/<int:position>/", participant, name="participant"),
     path("api/v1/routes/explain/", explain_route, name="explain-route"),

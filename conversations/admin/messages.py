@@ -75,12 +75,26 @@ class InboundMessageAdmin(MessageAdmin):
         return lookup == "participant__conversation__id__exact" or super().lookup_allowed(lookup, value, request)
 
 
+class ApiMessageLegInline(ReadOnlyInline):
+    """What each participant was sent of it. The text is on the page of the message."""
+
+    model = OutboundMessage
+    verbose_name_plural = "recipients"
+    fields = ["participant", "state", "sender", "segments", "error_code"]
+    show_change_link = True
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[OutboundMessage]":
+        messages: QuerySet[OutboundMessage] = super().get_queryset(request)
+        return messages.defer("text").select_related("participant", "sender").order_by("pk")
+
+
 @admin.register(ApiMessage)
 class ApiMessageAdmin(MessageAdmin):
     list_display = ["created_at", "conversation", "author", "created_by"]
     list_filter = ["created_at"]
     list_select_related = ["conversation", "author", "created_by"]
     search_fields = ["conversation__reference"]
+    inlines = [ApiMessageLegInline]
 
 
 class LongTextMessageInline(ReadOnlyInline):

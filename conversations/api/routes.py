@@ -7,6 +7,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from conversations.insight.explain_route import explain_route
+from smsproxy.api.authentication import service_of
 from smsproxy.api.problems import Problem
 from smsproxy.phone import NotE164, parse_e164
 
@@ -34,7 +35,8 @@ class ExplainRoute(APIView):
             )
         sender = _parsed(request.headers[HEADER], f"the header {HEADER}", code="from_number_not_e164")
         recipient = _parsed(request.query_params.get("to", ""), "«to»", code="to_not_e164")
-        return Response(asdict(explain_route(sender, recipient)), headers={"Cache-Control": "no-store"})
+        explanation = explain_route(sender, recipient, service_id=service_of(request))
+        return Response(asdict(explanation), headers={"Cache-Control": "no-store"})
 
 
 def _parsed(text: str, where: str, *, code: str) -> str:

@@ -13,8 +13,9 @@ from typing import Any, NamedTuple, Self
 
 from django.conf import settings
 
-from conversations.models import Block, Conversation, LateMessagePolicy, Participant
+from conversations.models import Block, Conversation, LateMessagePolicy, OutboundMessage, Participant
 from conversations.models.block import BlockedSender
+from conversations.models.conversation_lock import lock_conversations
 from conversations.trust.keywords import Keyword, find_keyword
 from conversations.trust.loop_breaker import Entry, find_loop
 from conversations.trust.reactions import read_reaction
@@ -46,7 +47,9 @@ _READ = """
         sender.id, sender.opted_out_at,
         proxy.id, proxy.number, proxy.can_sms, proxy.is_rented,
         conversation.id, conversation.state, conversation.expires_at, conversation.idle_ttl, conversation.idle_at,
+        conversation.ttl,
         conversation.late_messages, conversation.route_version, conversation.held_at, conversation.public_id,
+        conversation.service_id,
         CASE WHEN author.id = member.id THEN (
             SELECT recent FROM conversations_limitusage WHERE scope = 'conversation' AND subject_id = conversation.id
         ) END,
@@ -72,7 +75,8 @@ _FLAGS = ("is_loop", "has_blocks")
 _PERSON = ("id", "opted_out_at")
 _NUMBER = ("id", "number", "can_sms", "is_rented")
 _CONVERSATION = (
-    "id", "state", "expires_at", "idle_ttl", "idle_at", "late_messages", "route_version", "held_at", "public_id",
+    "id", "state", "expires_at", "idle_ttl", "idle_at", "ttl", "late_messages", "route_version", "held_at", "public_id",
+    "service_id",
 )  # fmt: skip
 _PARTICIPANT = (
     "id",
@@ -161,7 +165,10 @@ class InboundContext:
             return False
         if self.author.is_out or self.author.one_way:
             return False
-        return self.author.conversation.late_messages == LateMessagePolicy.REOPEN
+        conversation = self.author.conversation
+        if conversation.fixed_end_has_passed(self.now):
+            return False
+        return conversation.late_messages == LateMessagePolicy.REOPEN
 
     @cached_property
     def entry(self) -> Entry:
@@ -204,7 +211,12 @@ def read_arrival(
     # A time that the carrier dates ahead decides nothing.
     written_at = min(written_at or now, now)
     virtual_number = instance(VirtualNumber, _NUMBER, number) if number[0] is not None else None
-    blocked = Block.objects.of_sender(person[0], sender) if has_blocks else BlockedSender()
+    blocked = BlockedSender()
+    if has_blocks:
+        # A text that belongs to no conversation is stopped by a block of any service.
+        has_conversation, service_id = conversation[0] is not None, conversation[_CONVERSATION.index("service_id")]
+        blocks = Block.objects.in_service(service_id) if has_conversation else Block.objects.all()
+        blocked = blocks.of_sender(person[0], sender)
     context = InboundContext(
         now=now,
         text=text,
@@ -248,13 +260,26 @@ def read_arrival_locked(
     The pair of numbers may get or lose a conversation between the lock and the read; then both are done again.
     """
     if sender and find_keyword(text, has_opted_out=True):
-        # It changes this row. A creation locks people before conversations, too: one order prevents deadlocks.
-        list(RealNumber.objects.with_number(sender).select_for_update(no_key=True).values_list("pk"))
+        _lock_for_keyword(sender, recipient)
     while True:
         locked = Participant.objects.find_author(sender, recipient) if sender else None
         context = read_arrival(sender, recipient, text, written_at=written_at, first_part_at=first_part_at)
         if context.is_loop or (context.author or context.too_young) == locked:
-            return context
+            break
+    if context.predecessor:  # The text appears in that conversation.
+        lock_conversations([context.predecessor.conversation_id])
+    return context
+
+
+def _lock_for_keyword(sender: str, recipient: str) -> None:
+    """Lock the person, whose row a keyword changes, and the conversations in which it may be told to others.
+
+    A creation locks people before conversations, too: one order prevents deadlocks.
+    """
+    for person in RealNumber.objects.with_number(sender).select_for_update(no_key=True).only("pk"):
+        unsent = OutboundMessage.objects.unsent_to(person).values_list("conversation", flat=True)
+        author = Participant.objects.by_live_pair(sender, recipient).values_list("conversation", flat=True)
+        lock_conversations([*unsent.order_by().distinct(), *author])
 
 
 def _split(row: Sequence[Any]) -> list[list[Any]]:

@@ -36,11 +36,11 @@ def check_newcomer(spec: ParticipantSpec, conversation: Conversation, *, created
 
     Call it outside any transaction: a lookup may use the network.
     """
-    _check_people([spec], conversation.pool)
+    _check_people([spec], conversation.pool, conversation.service_id)
     is_charged = created_by is not None and not RealNumber.objects.with_number(spec.number).exists()
-    if created_by is not None and is_charged and (refusal := limits.refuse_newcomer(created_by)):
+    if created_by is not None and is_charged and (refusal := limits.refuse_newcomer(conversation.service_id)):
         raise OverLimit(refusal)
-    return Newcomer(spec=spec, answers=_look_up_phones([spec]))
+    return Newcomer(spec=spec, answers=_look_up_phones([spec], conversation.service_id))
 
 
 def lock_newcomer(newcomer: Newcomer, *others: RealNumber) -> tuple[RealNumber, bool]:
@@ -73,8 +73,12 @@ def refuse_among(person: RealNumber, members: Sequence[Participant], conversatio
 
 
 def charge_newcomer(created_by: ApiKey | None, *, is_new: bool) -> None:
-    """Charge a person whom we did not know. Raises OverLimit. Call it late: other requests of the key wait."""
-    if created_by is not None and is_new and (refusal := limits.charge_newcomer(created_by, at=database_now())):
+    """Charge a person whom we did not know. Raises OverLimit. Call it late: others of the service wait."""
+    if (
+        created_by is not None
+        and is_new
+        and (refusal := limits.charge_newcomer(created_by.service_id, at=database_now()))
+    ):
         raise OverLimit(refusal)
 
 

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import F
 
@@ -20,6 +19,7 @@ from conversations.delivery.outbox import queue_notice
 from conversations.lifecycle.choose_replacement import best_replacement
 from conversations.lifecycle.shortage import shortage_error
 from conversations.models import Conversation, OutboundMessage, Participant, UnreadableRow
+from conversations.models.own_texts import text_in
 from conversations.models.participant import ParticipantQuerySet
 from numbers.assignment.choose import Preference
 from numbers.models import NumberState, VirtualNumber
@@ -27,6 +27,9 @@ from numbers.models.pool import cool_down_of
 from smsproxy.carriers.gsm7 import segments
 from smsproxy.crypto import Unreadable
 from smsproxy.database.clock import database_now
+from smsproxy.events.record import NewEvent, record
+from smsproxy.events.types import EventType
+from smsproxy.services.texts import TextKind
 from smsproxy.states import StaleState
 
 # Conflicts in a row with concurrent requests for the chosen number, before a person is reported as not moved.
@@ -155,6 +158,15 @@ def _give(old: Participant, number: VirtualNumber) -> bool:
         old_state=conversation.state,
         reason=f"participant {old.position} was given {number} in place of {old.proxy_number}",
     )
+    record(
+        NewEvent(
+            type=EventType.PARTICIPANT_PROXY_NUMBER_CHANGED,
+            service_id=conversation.service_id,
+            conversation_id=conversation.pk,
+            participant=old.position,
+            data={"proxy_number": number.number},
+        )
+    )
     if old.proxy_number.state == NumberState.QUARANTINED:
         # The old number cannot send.
         OutboundMessage.objects.move_line(old, new)
@@ -165,8 +177,7 @@ def _give(old: Participant, number: VirtualNumber) -> bool:
 
 def _notice(participant: Participant) -> str:
     others = " and ".join(other.label or "the other person" for other in participant.others())
-    notice: str = settings.REPLACED_NOTICE
-    return notice.replace("{label}", others)
+    return text_in(participant.conversation, TextKind.REPLACED).replace("{label}", others)
 
 
 def _why_stuck(participant: Participant, successors: Sequence[VirtualNumber]) -> str:

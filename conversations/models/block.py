@@ -1,4 +1,4 @@
-"""Blocks by staff: whose messages are not passed on, and until when."""
+"""Blocks by staff or by a marketplace: whose messages are not passed on, in which service, and until when."""
 
 from typing import ClassVar, NamedTuple, Self
 
@@ -17,6 +17,10 @@ class BlockQuerySet(models.QuerySet["Block"]):
         """Return the blocks that apply now."""
         still = models.Q(until__isnull=True) | models.Q(until__gt=DatabaseNow())
         return self.filter(still, ended_at__isnull=True)
+
+    def in_service(self, service_id: int | None) -> Self:
+        """Return the blocks that concern the conversations of this service: its own, and those of every service."""
+        return self.filter(models.Q(service__isnull=True) | models.Q(service=service_id))
 
     def of(self, person: RealNumber | None, other: RealNumber | None = None, prefix: str = "") -> Self:
         """Return the blocks of this person, of this pair in either order, or of this prefix."""

@@ -23,7 +23,7 @@ LIMITS = (
     "new_people_per_minute",
     "new_people_per_day",
 )
-_known: dict[int, tuple[float, "KnownService"]] = {}
+_known: dict[int | None, tuple[float, "KnownService"]] = {}
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,11 @@ class KnownService:
     texts: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
 
-def known_service(service_id: int) -> KnownService:
-    """Return the service as it was at most MAX_AGE_SECONDS ago. Without such a service: one without values."""
+def known_service(service_id: int | None) -> KnownService:
+    """Return the service as it was at most MAX_AGE_SECONDS ago. Without such a service: one without values.
+
+    None is no service. (To the type checker, a foreign key with a default may be None.)
+    """
     now = time.monotonic()
     until, known = _known.get(service_id, (0.0, None))
     if known is None or now >= until:
@@ -52,9 +55,9 @@ def forget_services(**kwargs: Any) -> None:
     transaction.on_commit(_known.clear)
 
 
-def _read(service_id: int) -> KnownService:
+def _read(service_id: int | None) -> KnownService:
     columns = ("language", *LIMITS, "texts__kind", "texts__language", "texts__text")
-    rows = list(Service.objects.filter(pk=service_id).order_by().values_list(*columns))
+    rows = list(Service.objects.filter(pk=service_id or 0).order_by().values_list(*columns))
     if not rows:
         return KnownService()
     language, *limits = rows[0][:-3]

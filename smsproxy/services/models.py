@@ -1,6 +1,6 @@
 """Services, and the texts that each has of its own."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.core.exceptions import ValidationError
 from django.core.management.color import no_style
@@ -11,16 +11,25 @@ from smsproxy.text_kinds import MAX_TEMPLATE_LENGTH, TextKind, check_language, c
 from smsproxy.values import InvalidValue, sentence
 
 # The service that exists without being created. Rows of a single-service installation belong to it.
-DEFAULT_SERVICE_ID = 1
+# As an int, it would be the type of the foreign keys that have it as a default.
+DEFAULT_SERVICE_ID: Any = 1
 LANGUAGE_LENGTH = 35
+MAX_SERVICES_NAMED = 20  # in one error
 
 
 def default_service_id() -> int:
     """Return the id of the default service, as the default of foreign keys."""
-    return DEFAULT_SERVICE_ID
+    return int(DEFAULT_SERVICE_ID)
 
 
 class ServiceQuerySet(models.QuerySet["Service"]):
+    def named(self, name: str) -> "Service":
+        """Return the service of this name. Raises InvalidValue, which names the services there are."""
+        if found := self.filter(name=name).first() if "\0" not in name else None:
+            return found
+        names = ", ".join(self.order_by("name").values_list("name", flat=True)[:MAX_SERVICES_NAMED])
+        raise InvalidValue(f"one of the services {names}", name)
+
     def ensure_default(self) -> None:
         """Insert the default service if it is missing."""
         _, is_new = self.get_or_create(pk=DEFAULT_SERVICE_ID, defaults={"name": "default"})

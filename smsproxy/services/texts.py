@@ -10,7 +10,7 @@ from smsproxy.text_kinds import OWN_KINDS, TextKind, check_language, check_templ
 __all__ = ["OWN_KINDS", "TextKind", "check_language", "check_template", "text_of"]
 
 
-def text_of(kind: TextKind, *, service_id: int, language: str = "", own: Mapping[str, str] | None = None) -> str:
+def text_of(kind: TextKind, *, service_id: int | None, language: str = "", own: Mapping[str, str] | None = None) -> str:
     """Return the template of this text, or "" if it is never sent. Its placeholders are the caller's to fill.
 
     language: of the conversation; "" for the service's language. own: the conversation's own texts by kind.
