@@ -11,6 +11,7 @@ from smsproxy.webhook_urls import DELIVERY_RECEIPT_PATH, INBOUND_SMS_PATH
 conversations = no_append_slash(endpoints.ConversationList.as_view())
 conversation = no_append_slash(endpoints.ConversationDetail.as_view())
 close_conversation = no_append_slash(changes.CloseConversation.as_view())
+extend_conversation = no_append_slash(changes.ExtendConversation.as_view())
 reopen_conversation = no_append_slash(changes.ReopenConversation.as_view())
 messages_of_conversation = no_append_slash(messages.Messages.as_view())
 message = no_append_slash(messages.MessageDetail.as_view())
@@ -26,6 +27,7 @@ urlpatterns = [
     path("api/v1/conversations/dry-run/", choose_numbers, name="dry-run"),
     path("api/v1/conversations/<uuid:public_id>/", conversation, name="conversation"),
     path("api/v1/conversations/<uuid:public_id>/close/", close_conversation, name="close-conversation"),
+    path("api/v1/conversations/<uuid:public_id>/extend/", extend_conversation, name="extend-conversation"),
     path("api/v1/conversations/<uuid:public_id>/reopen/", reopen_conversation, name="reopen-conversation"),
     path("api/v1/conversations/<uuid:public_id>/messages/", messages_of_conversation, name="messages"),
     path("api/v1/messages/<uuid:id>/", message, name="message"),

@@ -25,11 +25,15 @@ def load_activity(conversations: Sequence[Conversation]) -> None:
     """Load the activity of these conversations and their participants, for their answers."""
     found = activity_of([conversation.pk for conversation in conversations])
     for conversation in conversations:
-        conversation.cache_participants(conversation.current_participants)
-        activity = found.get(conversation.pk, Activity())
-        conversation.activity = activity  # type: ignore[attr-defined]
-        for participant in conversation.current_participants:
-            participant.confirmation = activity.confirmation_to(participant.position)  # type: ignore[attr-defined]
+        set_activity(conversation, found.get(conversation.pk, Activity()))
+
+
+def set_activity(conversation: Conversation, activity: Activity) -> None:
+    """Set the activity of a conversation and its participants, for its answer."""
+    conversation.cache_participants(conversation.current_participants)
+    conversation.activity = activity  # type: ignore[attr-defined]
+    for participant in conversation.current_participants:
+        participant.confirmation = activity.confirmation_to(participant.position)  # type: ignore[attr-defined]
 
 
 class OptionalText(serializers.CharField):
@@ -51,6 +55,9 @@ class ConfirmationSerializer(serializers.Serializer):
     at = serializers.DateTimeField(
         allow_null=True, help_text="Since when it has this status. Null without one, and once its history is deleted."
     )
+
+
+CONVERSATION_PATH = {"public_id": "The `id` of the conversation."}
 
 
 class ParticipantSerializer(serializers.ModelSerializer):

@@ -1,12 +1,16 @@
 """Answer a request to create a conversation, also one that is sent again."""
 
+from collections.abc import Collection
+
+from rest_framework.exceptions import ErrorDetail, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
-from conversations.api.answers import ConversationSerializer
+from conversations.api.answers import ConversationSerializer, set_activity
 from conversations.api.refusals import cannot_create, over_limit, too_many_at_once
 from conversations.api.requests import NewConversationSerializer
+from conversations.insight.conversation_activity import activity_of_new
 from conversations.lifecycle.create import create_conversation
 from conversations.lifecycle.request import (
     AlreadyTalking,
@@ -38,9 +42,10 @@ def answer_creation(request: Request) -> Response:
     except ContentionError:
         raise too_many_at_once() from None
     except EndHasPassed:
-        raise _end_has_passed() from None
+        wrong = ErrorDetail("Expected a time in the future.", code="not_in_future")
+        raise ValidationError({"expires_at": wrong}) from None
     except (AlreadyTalking, ReferenceTaken) as error:
-        raise _taken(error) from None
+        raise taken(error) from None
     except CannotCreate as error:
         raise cannot_create(error, people[error.position].label) from None
     return guard.response
@@ -65,7 +70,9 @@ class _Answering:
     def begin(self) -> None:
         self._once.begin()
 
-    def finish(self, conversation: Conversation, *, is_new: bool) -> None:
+    def finish(self, conversation: Conversation, *, is_new: bool, confirmed: Collection[int] = ()) -> None:
+        if is_new:
+            set_activity(conversation, activity_of_new(confirmed, conversation.created_at))
         self.response = self._once.finish(
             201 if is_new else 200, ConversationSerializer(conversation).data, _url(conversation, self._request)
         )
@@ -87,18 +94,7 @@ def _completed(replay: Replay, request: Request) -> Replay:
     return replay
 
 
-def _end_has_passed() -> Problem:
-    detail = "Expected a time in the future."
-    return Problem(
-        400,
-        "The end is not in the future",
-        f"/expires_at: {detail}",
-        code="end_has_passed",
-        errors=[{"pointer": "/expires_at", "code": "end_has_passed", "detail": detail}],
-    )
-
-
-def _taken(error: AlreadyTalking | ReferenceTaken) -> Problem:
+def taken(error: AlreadyTalking | ReferenceTaken) -> Problem:
     """Return the problem that names the conversation in the way of the new one."""
     title, detail, code, pointer = (
         (

@@ -10,6 +10,21 @@ from conversations.lifecycle.request import (
 from conversations.models.limit_usage import Refusal
 from smsproxy.api.problems import Problem
 
+# The codes of `cannot_create` and `too_many_at_once`.
+CREATION_PROBLEMS = (
+    "blocked",
+    "destination_not_allowed",
+    "no_number_free",
+    "number_not_valid",
+    "opted_out",
+    "proxy_number_taken",
+    "proxy_number_unable",
+    "proxy_number_unknown",
+    "same_number_twice",
+    "too_many_at_once",
+    "virtual_number",
+)
+
 
 def over_limit(refusal: Refusal) -> Problem:
     minute, day = refusal.limits

@@ -168,11 +168,3 @@ class NewConversationSerializer(StrictSerializer):
 
 def _is_used(value: Any) -> bool:
     return value is not None and value is not False
-
-
-class NoOptionsSerializer(StrictSerializer):
-    """The body of a request that takes no options."""
-
-
-class ClosingSerializer(StrictSerializer):
-    permanent = BooleanField(required=False, default=False)

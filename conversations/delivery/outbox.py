@@ -66,7 +66,12 @@ def queue_confirmations(texts: Iterable[tuple[Participant, str]], at: datetime) 
         if to.real_number.opted_out_at is None
     )
     MessageEvent.objects.bulk_create(
-        MessageEvent(message=message, new_state=message.state, reason=f"queued as {MessageKind.CONFIRMATION.label}")
+        MessageEvent(
+            message=message,
+            new_state=message.state,
+            reason=f"queued as {MessageKind.CONFIRMATION.label}",
+            created_at=at,
+        )
         for message in messages
     )
     transaction.on_commit(wake_workers)

@@ -113,6 +113,15 @@ class Activity:
         return next((status for status in _WORST_FIRST if status in found), ConfirmationStatus.NONE)
 
 
+def activity_of_new(confirmed: Collection[int], at: datetime) -> Activity:
+    """Return the activity of a conversation that was just created, without a query.
+
+    confirmed: the positions of the participants to whom a confirmation was queued, at this time.
+    """
+    queued = Confirmation(status=ConfirmationStatus.QUEUED, at=at)
+    return Activity(counts=MessageCounts(queued=len(confirmed)), confirmations=dict.fromkeys(confirmed, queued))
+
+
 def activity_of(conversations: Collection[int]) -> Mapping[int, Activity]:
     """Return the activity of these conversations, by id."""
     found: defaultdict[int, Activity] = defaultdict(Activity)

@@ -14,7 +14,14 @@ from django.db.models import Q
 
 from conversations.intake.gates import decide
 from conversations.intake.read_arrival import InboundContext, read_arrival
-from conversations.models import Conversation, InboundOutcome, LateMessagePolicy, LimitUsage, Participant
+from conversations.models import (
+    Conversation,
+    ConversationState,
+    InboundOutcome,
+    LateMessagePolicy,
+    LimitUsage,
+    Participant,
+)
 from conversations.trust.limits import message_charges
 from numbers.models import RealNumber, VirtualNumber
 
@@ -38,12 +45,12 @@ class ParticipantView:
 
 @dataclass(frozen=True, kw_only=True)
 class ConversationFound:
-    """pool: None is the common pool. state: as stored; an expired conversation may still be stored as open."""
+    """pool: None is the common pool. status: as in the API, so an expired conversation is closed."""
 
     id: UUID
     reference: str
     pool: str | None
-    state: str
+    status: str
 
     @classmethod
     def of(cls, conversation: Conversation) -> Self:
@@ -52,7 +59,7 @@ class ConversationFound:
             id=conversation.public_id,
             reference=conversation.reference,
             pool=pool.name if pool else None,
-            state=conversation.state,
+            status=ConversationState.OPEN.value if conversation.is_live() else ConversationState.CLOSED.value,
         )
 
 
@@ -61,7 +68,7 @@ class NumberFound:
     """pool: None is the common pool."""
 
     number: str
-    state: str
+    status: str
     pool: str | None
 
 
@@ -168,7 +175,7 @@ def _number(recipient: str) -> NumberFound | None:
     found = VirtualNumber.objects.select_related("pool").with_number(recipient).first()
     if found is None:
         return None
-    return NumberFound(number=found.number, state=found.state, pool=found.pool.name if found.pool else None)
+    return NumberFound(number=found.number, status=found.state, pool=found.pool.name if found.pool else None)
 
 
 def _last(sender: str, recipient: str, service_id: int | None) -> FormerRoute | None:

@@ -133,8 +133,9 @@ def _create(
             chosen = choose_numbers(people, real_numbers, newcomers, terms.policy)
             participants = add_participants(conversation, people, real_numbers, chosen)
             conversation.cache_participants(participants)
+            confirmed: Collection[int] = ()
             if terms.notify and (template := text_in(conversation, TextKind.CONFIRMATION)):
-                _queue_confirmations(participants, template)
+                confirmed = _queue_confirmations(participants, template)
             record(
                 NewEvent(
                     type=EventType.CONVERSATION_CREATED,
@@ -143,7 +144,7 @@ def _create(
                     data={"parties": len(participants)},
                 )
             )
-            guard.finish(conversation, is_new=True)
+            guard.finish(conversation, is_new=True, confirmed=confirmed)
             if created_by is not None:
                 _charge(created_by.service_id, len(newcomers), conversation.created_at)
             increment_live_counts(chosen, terms.policy)
@@ -313,8 +314,11 @@ def _create_row(terms: ConversationSpec, created_by: ApiKey | None, service_id: 
     return conversation
 
 
-def _queue_confirmations(participants: Sequence[Participant], template: str) -> None:
-    """Queue the confirmations, except to people who have had enough of them today. An event says who got none."""
+def _queue_confirmations(participants: Sequence[Participant], template: str) -> list[int]:
+    """Queue the confirmations, except to people who have had enough of them today. An event says who got none.
+
+    Return the positions of those who get one.
+    """
 
     def text(to: Participant) -> str:
         others = " and ".join(other.label or "the other person" for other in participants if other is not to)
@@ -328,3 +332,4 @@ def _queue_confirmations(participants: Sequence[Participant], template: str) -> 
             conversation = each.conversation
             reason = f"participant {each.position} got no confirmation: CONFIRMATIONS_PER_PERSON_DAY"
             conversation.record_event(conversation.state, reason=reason, old_state=conversation.state)
+    return [each.position for each in participants if each.real_number_id in told]

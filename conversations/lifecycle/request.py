@@ -1,6 +1,6 @@
 """A request to create a conversation, and the errors that reject it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -38,8 +38,11 @@ class RequestGuard(Protocol):
     def begin(self) -> None:
         """Called first in the transaction of the creation, which may be tried several times."""
 
-    def finish(self, conversation: Conversation, *, is_new: bool) -> None:
-        """Called late in that transaction, with the conversation and its participants."""
+    def finish(self, conversation: Conversation, *, is_new: bool, confirmed: Collection[int] = ()) -> None:
+        """Called late in that transaction, with the conversation and its participants.
+
+        confirmed: the positions of the participants to whom a confirmation is queued.
+        """
 
 
 class EveryRequestIsNew:
@@ -51,7 +54,7 @@ class EveryRequestIsNew:
     def begin(self) -> None:
         pass
 
-    def finish(self, conversation: Conversation, *, is_new: bool) -> None:
+    def finish(self, conversation: Conversation, *, is_new: bool, confirmed: Collection[int] = ()) -> None:
         pass
 
 

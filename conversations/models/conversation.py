@@ -22,7 +22,15 @@ from smsproxy.unreadable import EncryptedRow
 
 from .conversation_feed import announce_end
 from .conversation_state import ConversationState, LateMessagePolicy
-from .conversation_terms import ConversationTerms, End, idle_columns, time_is_up
+from .conversation_terms import (
+    MAX_AHEAD,
+    BlankReference,
+    ConversationTerms,
+    End,
+    EndTooLate,
+    idle_columns,
+    time_is_up,
+)
 from .limit_usage import LimitScope, LimitUsage
 
 if TYPE_CHECKING:
@@ -54,6 +62,12 @@ class ConversationQuerySet(models.QuerySet["Conversation"]):
             "loaded_participants__real_number",
             "loaded_participants__proxy_number",
         )
+
+    def with_participant(self, **values: Any) -> Self:
+        """Return conversations that a participant with these values is in now."""
+        from .participant import Participant
+
+        return self.filter(pk__in=Participant.objects.current().filter(**values).values("conversation"))
 
     def with_failed_confirmations(self) -> Self:
         """Annotate each with `notify_failed`: a confirmation did not reach its participant."""
@@ -344,15 +358,20 @@ class Conversation(EncryptedRow, StateMachine, ConversationTerms):
         return self
 
     def change(self, *, actor: str = "", end: End | None = None, **values: Any) -> Self:
-        """Change the end and other terms by name, idle_ttl among them. Raises DuplicateReference.
+        """Change the end and other terms by name, idle_ttl among them. Only what is named here is written.
 
-        Raises StaleState if it has ended and the change is of its times. Only what is named here is written.
+        Raises DuplicateReference, StaleState if it has ended and the change is of its times, and BlankReference
+        if its reference is to be unique.
         """
         with transaction.atomic():
             self.lock()
             now = database_now()
             if (end is not None or "idle_ttl" in values) and not self.is_live(now):
                 raise StaleState(f"conversation {self.pk} has ended")
+            if values.get("is_reference_unique", self.is_reference_unique) and not values.get(
+                "reference", self.reference
+            ):
+                raise BlankReference("expected a reference, which is to be unique")
             if "idle_ttl" in values:
                 values |= idle_columns(values["idle_ttl"], now)
             if end is not None:
@@ -362,18 +381,19 @@ class Conversation(EncryptedRow, StateMachine, ConversationTerms):
                 self._write(changed, actor=actor)
         return self
 
-    def extend(self, seconds: int, *, latest: datetime, actor: str = "") -> Self:
+    def extend(self, seconds: int, *, actor: str = "") -> Self:
         """Move its end later. Its ttl stays. Raises StaleState if it has ended or never ends.
 
-        Raises ValueError if the new end would be after the latest one.
+        Raises EndTooLate if the new end would be more than MAX_AHEAD from now.
         """
         with transaction.atomic():
             self.lock()
-            if not self.is_live() or self.expires_at is None:
+            now = database_now()
+            if not self.is_live(now) or self.expires_at is None:
                 raise StaleState(f"conversation {self.pk} has ended, or never ends by a ttl")
             ends_at = self.expires_at + timedelta(seconds=seconds)
-            if ends_at > latest:
-                raise ValueError(f"expected an end of {latest} at the latest")
+            if ends_at > now + MAX_AHEAD:
+                raise EndTooLate(f"expected an end at most {MAX_AHEAD.days} days from now")
             self._write({"expires_at": ends_at}, actor=actor)
         return self
 

@@ -13,6 +13,7 @@ from django.http import QueryDict
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
 
+from smsproxy.logs import redact
 from smsproxy.phone import NotE164, parse_e164
 from smsproxy.values import sentence
 
@@ -42,7 +43,8 @@ class StrictSerializer(serializers.Serializer):
 
     def to_internal_value(self, data: Any) -> Any:
         if not isinstance(data, Mapping):
-            raise serializers.ValidationError(f"Expected an object, found {json_type(data)}.", code="not_an_object")
+            wrong = ErrorDetail(f"Expected an object, found {json_type(data)}.", code="not_an_object")
+            raise serializers.ValidationError({"non_field_errors": [wrong]})
         errors = self._unknown(data)
         try:
             found = super().to_internal_value(data)
@@ -55,7 +57,7 @@ class StrictSerializer(serializers.Serializer):
         return found
 
     def _unknown(self, data: Mapping[Any, Any]) -> dict[str, Any]:
-        names = sorted(str(key) for key in set(data) - set(self.fields))
+        names = sorted(redact(str(key)) for key in set(data) - set(self.fields))
         detail = self.unknown.format(known=", ".join(self.fields) or "none")
         return {name: [ErrorDetail(detail, code=self.unknown.code)] for name in names[:MAX_UNKNOWN_FIELDS]}
 

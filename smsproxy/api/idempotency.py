@@ -24,6 +24,7 @@ from smsproxy.api.authentication import service_of
 from smsproxy.api.models import IdempotencyRecord
 from smsproxy.api.problems import Problem, ReadyAnswer
 from smsproxy.crypto import Unreadable, keyed_hash
+from smsproxy.database.clock import DatabaseNow
 
 _VALID = re.compile(r"[\x21-\x7e]{1,255}")
 
@@ -129,6 +130,7 @@ class Once:
                 status=status,
                 location=location,
                 body=JSONRenderer().render(data).decode() or "null",
+                created_at=DatabaseNow(),  # Without a query for it.
             )
         return Response(data, status=status, headers={"Location": location} if location else None)
 

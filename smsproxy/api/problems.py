@@ -1,4 +1,4 @@
-"""Errors of the API as problem details (RFC 9457), `application/problem+json`."""
+"""Errors of the API as problem details (RFC 9457), `application/problem+json`. problem_types.py lists them."""
 
 import logging
 import sys
@@ -11,10 +11,12 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.request import UnreadablePostError
 from django.views import defaults
 from rest_framework import status
-from rest_framework.exceptions import APIException, ValidationError
+from rest_framework.exceptions import APIException, NotAuthenticated, ValidationError
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as drf_exception_handler
 
+from smsproxy.api.fields import ParameterError
+from smsproxy.api.problem_types import PROBLEMS, type_url
 from smsproxy.logs.fields import request_id
 
 CONTENT_TYPE = "application/problem+json"
@@ -26,8 +28,9 @@ log = logging.getLogger(__name__)
 class Problem(APIException):
     """An API error with a status, a title, a detail and the list of faulty fields.
 
-    errors: [{"pointer": JSON pointer into the request's body, "code": slug, "detail": text}]. extra: further
-    members of this kind of problem, by name. retry_after: seconds, for the header of that name.
+    errors: [{"pointer": JSON pointer into the request's body, "code": slug, "detail": text}]. In place of "pointer" is
+    "parameter" or "header" for the name of a query parameter or a header. extra: further members of this kind of
+    problem, by name. retry_after: seconds, for the header of that name.
     """
 
     def __init__(
@@ -57,22 +60,36 @@ class ReadyAnswer(Exception):
         self.answer = answer
 
 
+def header_problem(name: str, code: str, detail: str) -> Problem:
+    """Return the problem of a header that is missing or wrong. code: one of field_codes.py."""
+    errors = [{"header": name, "code": code, "detail": detail}]
+    return Problem(400, PROBLEMS["invalid"].title, f"{name}: {detail}", code="invalid", errors=errors)
+
+
 def body(
-    status_code: int, detail: str, *, title: str = "", code: str = "", errors: list[dict[str, Any]] | None = None
+    status_code: int, detail: str, *, title: str = "", code: str, errors: list[dict[str, Any]] | None = None
 ) -> dict[str, Any]:
+    about = PROBLEMS.get(code)
     problem = {
-        "type": "about:blank",
-        "title": title or HTTPStatus(status_code).phrase,
+        "type": type_url(code),
+        "title": title or (about.title if about else HTTPStatus(status_code).phrase),
         "status": status_code,
         "detail": detail,
+        "code": code,
     }
-    if code:
-        problem["code"] = code
     if errors:
         problem["errors"] = errors
     if current := request_id():
         problem["request_id"] = current
     return problem
+
+
+def _errors(exc: ValidationError) -> list[dict[str, Any]]:
+    """Return the errors of a body, each with a pointer, or of a query, each with the name of the parameter."""
+    errors = _flatten(exc.detail)
+    if not isinstance(exc, ParameterError):
+        return errors
+    return [{"parameter": each["pointer"].removeprefix("/")} | each for each in errors]
 
 
 def _flatten(detail: Any, pointer: str = "") -> list[dict[str, Any]]:
@@ -113,20 +130,22 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
     if answer is None:
         return None
     if isinstance(exc, ValidationError):
-        errors = _flatten(exc.detail)
-        data = body(
-            answer.status_code,
-            _summary(errors),
-            title="The request is not valid",
-            code="invalid",
-            errors=errors[:MAX_ERRORS],
-        )
+        errors = _errors(exc)
+        data = body(400, _summary(errors), code="invalid", errors=errors[:MAX_ERRORS])
     elif isinstance(exc, Problem):
         data = body(exc.status_code, str(exc.detail), title=exc.title, code=_code(exc), errors=exc.errors) | exc.extra
     else:
-        detail = str(exc.detail) if isinstance(exc, APIException) else "Not found."
-        data = body(answer.status_code, detail, code=_code(exc) or "not_found")
+        code = _CODES.get(type(exc)) or _code(exc) or "not_found"
+        data = body(answer.status_code, _DETAILS.get(code) or str(getattr(exc, "detail", exc)), code=code)
     return _response(data, headers=answer.headers)
+
+
+# Instead of DRF's own, which repeat the request or name our classes.
+_DETAILS = {
+    "not_found": "Your service has no object at this URL. Check the id in it.",
+    "unsupported_media_type": "Expected the header «Content-Type: application/json».",
+}
+_CODES: dict[type[Exception], str] = {NotAuthenticated: "authentication_failed"}
 
 
 def _no_database() -> dict[str, Any]:
@@ -141,7 +160,7 @@ def _code(exc: Exception) -> str:
 def _summary(errors: list[dict[str, Any]]) -> str:
     first = errors[0] if errors else {"pointer": "", "detail": "The request is not valid."}
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    return f"{first['pointer'] or 'body'}: {first['detail']}{more}"
+    return f"{first.get('parameter') or first['pointer'] or 'body'}: {first['detail']}{more}"
 
 
 def _response(data: dict[str, Any], headers: Any = None) -> Response:
@@ -162,7 +181,7 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     if _is_api(request):
         detail = "The request cannot be read."
         if isinstance(exception, DisallowedHost):
-            detail = "This host name is not in the setting ALLOWED_HOSTS."
+            detail = "The header Host does not name a host of this service."
         data = body(status.HTTP_400_BAD_REQUEST, detail, code="bad_request")
         return JsonResponse(data, status=400, content_type=CONTENT_TYPE)
     return defaults.bad_request(request, exception)

@@ -52,7 +52,7 @@ def _lines(found: RouteExplanation) -> Iterator[str]:
     yield f"{found.outcome.label.upper()}: {found.why}"
     number = found.virtual_number
     if number is not None:
-        yield f"  number        {number.number}, {number.state}, {_pool(number.pool)}"
+        yield f"  number        {number.number}, {number.status}, {_pool(number.pool)}"
     yield f"  sender        {'known' if found.sender_is_known else 'not known'}"
     if found.conversation is not None:
         yield f"  conversation  {_conversation(found.conversation)}"
@@ -70,7 +70,7 @@ def _lines(found: RouteExplanation) -> Iterator[str]:
 
 def _conversation(conversation: ConversationFound) -> str:
     reference = f" “{conversation.reference}”" if conversation.reference else ""
-    return f"{conversation.id}{reference}, {conversation.state}, {_pool(conversation.pool)}"
+    return f"{conversation.id}{reference}, {conversation.status}, {_pool(conversation.pool)}"
 
 
 def _place(place: ParticipantView) -> str:

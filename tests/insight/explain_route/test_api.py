@@ -31,7 +31,7 @@ def test_the_api_response_has_the_documented_fields(api, to):
     found = ask(api, ALICE, to).json()
 
     assert found["outcome"] == "relayed"
-    assert found["virtual_number"] == {"number": to, "state": "active", "pool": None}
+    assert found["virtual_number"] == {"number": to, "status": "active", "pool": None}
     assert found["conversation"]["reference"] == "order-42"
     assert found["author"] == {"position": 0, "label": "Alice", "proxy_number": to}
     assert [each["label"] for each in found["recipients"]] == ["Bob"]
@@ -43,26 +43,29 @@ def test_a_real_number_in_the_url_is_rejected_and_not_quoted(api, to, name):
 
     assert answer.status_code == 400
     assert answer["Content-Type"] == "application/problem+json"
-    assert answer.json()["code"] == "number_in_address"
+    shown = "[number]" if name == ALICE else name
+    assert [(each["parameter"], each["code"]) for each in answer.json()["errors"]] == [(shown, "unknown_parameter")]
     assert "From-Number" in answer.json()["detail"]
     assert has_no_real_number(answer.content.decode())
 
 
 @pytest.mark.parametrize(
-    ("headers", "query", "code"),
+    ("headers", "query", "place", "code"),
     [
-        ({}, "to=%2B447700900500", "from_number_missing"),
-        ({"From-Number": "07700900042"}, "to=%2B447700900500", "from_number_not_e164"),
-        ({"From-Number": ALICE}, "", "to_not_e164"),
-        ({"From-Number": ALICE}, "to=+447700900042", "to_not_e164"),
-        ({"From-Number": ALICE}, "to=%00", "to_not_e164"),
+        ({}, "to=%2B447700900500", {"header": "From-Number"}, "required"),
+        ({"From-Number": "07700900042"}, "to=%2B447700900500", {"header": "From-Number"}, "not_e164"),
+        ({"From-Number": ALICE}, "", {"parameter": "to"}, "required"),
+        ({"From-Number": ALICE}, "to=+447700900042", {"parameter": "to"}, "not_e164"),
+        ({"From-Number": ALICE}, "to=%00", {"parameter": "to"}, "not_e164"),
     ],
 )
-def test_an_invalid_request_is_a_400_that_says_what_was_expected(api, headers, query, code):
+def test_an_invalid_request_is_a_400_that_says_what_is_wrong_and_where(api, headers, query, place, code):
     answer = api.get(f"{URL}?{query}", headers=headers)
 
-    assert (answer.status_code, answer.json()["code"]) == (400, code)
-    assert "xpected" in answer.json()["detail"]
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid")
+    (error,) = answer.json()["errors"]
+    assert {name: error[name] for name in place} == place
+    assert error["code"] == code
     assert "900042" not in answer.content.decode()
 
 

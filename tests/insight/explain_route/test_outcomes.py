@@ -30,10 +30,10 @@ def test_an_open_conversation_is_explained_with_author_and_recipients(client):
     explained = explain_and_send(client, ALICE, alice_texts)
 
     assert explained.is_passed_on
-    assert (explained.conversation.reference, explained.conversation.state) == ("order-42", "open")
+    assert (explained.conversation.reference, explained.conversation.status) == ("order-42", "open")
     assert (explained.author.label, explained.author.proxy_number) == ("Alice", alice_texts)
     assert [(to.label, to.proxy_number) for to in explained.recipients] == [("Bob", bob_gets_from)]
-    assert (explained.virtual_number.number, explained.virtual_number.state) == (alice_texts, "active")
+    assert (explained.virtual_number.number, explained.virtual_number.status) == (alice_texts, "active")
     assert explained.ways == ()
 
 
@@ -126,7 +126,7 @@ def test_an_expired_conversation_has_ended_even_before_the_periodic_job(
     explained = explain_and_send(client, ALICE, proxies(conversation)[0])
 
     assert explained.outcome == outcome
-    assert explained.conversation.state == "open"
+    assert explained.conversation.status == "closed"
     assert how in explained.why
 
 
@@ -207,7 +207,7 @@ def test_an_unknown_sender_an_unknown_number_and_our_own_number_are_distinguishe
     assert nowhere.sender_is_known
     assert ourselves.outcome == "loop"
     assert ourselves.ways == ()
-    assert explain_route(ALICE, retired.number).virtual_number.state == "retired"
+    assert explain_route(ALICE, retired.number).virtual_number.status == "retired"
 
 
 def test_a_participant_whose_number_became_virtual_is_a_loop(client):

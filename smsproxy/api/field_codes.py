@@ -1,0 +1,33 @@
+"""The codes of single fields, query parameters and headers, in `errors` of a problem."""
+
+from collections.abc import Mapping
+
+FIELD_CODES: Mapping[str, str] = {
+    # Whether it may be there at all.
+    "unknown_field": "The body has a field that the endpoint does not know.",
+    "unknown_parameter": "The query has a parameter that the endpoint does not know.",
+    "repeated": "The query has this parameter more than once.",
+    "required": "It is missing.",
+    "null": "It may not be null.",
+    "blank": "It may not be empty.",
+    # Its type. Nothing is converted: "60" is not a number.
+    "not_an_object": "Expected a JSON object.",
+    "not_a_list": "Expected a JSON list.",
+    "not_a_string": "Expected a JSON string.",
+    "not_an_integer": "Expected a whole number.",
+    "not_a_boolean": "Expected `true` or `false`.",
+    "not_a_time": "Expected a time in ISO 8601 with its offset, such as `2026-11-28T22:00:00Z`.",
+    "not_e164": "Expected a phone number in E.164 form, such as `+447700900001`.",
+    # Its value.
+    "max_length": "It is too long.",
+    "min_length": "It is too short.",
+    "min_value": "It is too small.",
+    "max_value": "It is too large.",
+    "invalid_choice": "It is not one of the possible values.",
+    "null_characters_not_allowed": "It has a null character.",
+    "surrogate_characters_not_allowed": "It has half of a surrogate pair, which is not a character.",
+    "control_character": "It has a line end, or a control or invisible character.",
+    "label_like_a_number": "The label has seven digits or more.",
+    "label_with_link": "The label has a link.",
+    "no_pool": "There is no pool of this name.",
+}

@@ -1,0 +1,198 @@
+"""The problems that the API answers with. Each is a page at /api/v1/problems/, and a section of docs/problems.md."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from django.conf import settings
+
+PATH = "/api/v1/problems/"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProblemType:
+    """A kind of problem. meaning and action are sentences for the caller. members: its further members, by name."""
+
+    status: int
+    title: str
+    meaning: str
+    action: str
+    members: Mapping[str, str] = field(default_factory=dict)
+
+
+def _type(
+    status: int, title: str, meaning: str, action: str, *, members: Mapping[str, str] | None = None
+) -> ProblemType:
+    return ProblemType(status=status, title=title, meaning=meaning, action=action, members=members or {})
+
+
+_CORRECT = "Correct the request. Its repeat would fail again."
+_SAME_KEY = "Repeat the request after the seconds in `Retry-After`, with the same Idempotency-Key if it had one."
+
+# By code.
+PROBLEMS: Mapping[str, ProblemType] = {
+    # The request cannot be accepted as it is.
+    "invalid": _type(
+        400,
+        "The request is not valid",
+        "One or more fields, query parameters or headers are wrong. `errors` names each of them.",
+        _CORRECT,
+    ),
+    "parse_error": _type(400, "The body is not JSON", "The body is not JSON in UTF-8, or repeats a key.", _CORRECT),
+    "unreadable_body": _type(
+        400, "The body is incomplete", "The body ended before it was complete.", "Repeat the request."
+    ),
+    "bad_request": _type(
+        400,
+        "The request cannot be read",
+        "The Host header names no host of this service, or the request breaks a rule of HTTP.",
+        "Call the API under the URL that you were given.",
+    ),
+    "cursor_invalid": _type(
+        400,
+        "The cursor is not valid",
+        "The query has a cursor that is not one of this list.",
+        "Use a cursor exactly as an answer of this list gave it, or begin without one.",
+    ),
+    "idempotency_key_invalid": _type(
+        400,
+        "The Idempotency-Key is not valid",
+        "The header is too long, or has a character other than visible ASCII.",
+        "Use a UUID, for example.",
+    ),
+    "same_number_twice": _type(
+        400,
+        "The conversation cannot be created",
+        "Two participants have the same phone, perhaps in its two spellings.",
+        _CORRECT,
+    ),
+    "virtual_number": _type(
+        400,
+        "The conversation cannot be created",
+        "A participant's number is one of our virtual numbers.",
+        "Use the person's own number.",
+    ),
+    "number_not_valid": _type(
+        400,
+        "The conversation cannot be created",
+        "A lookup says that a participant's number does not exist.",
+        "Ask the person for their number.",
+    ),
+    "destination_not_allowed": _type(
+        400,
+        "The conversation cannot be created",
+        "No text may go to a participant's number, because of its country or its type.",
+        "Use a mobile number of the person in a country that the service texts to.",
+    ),
+    "proxy_number_unknown": _type(
+        400,
+        "The conversation cannot be created",
+        "The requested virtual number is not in service in this pool.",
+        "Request another number, or none.",
+    ),
+    "proxy_number_unable": _type(
+        400,
+        "The conversation cannot be created",
+        "Networks of the person's country reject the requested virtual number as a sender.",
+        "Request another number, or none.",
+    ),
+    # The key.
+    "authentication_failed": _type(
+        401,
+        "The API key is missing or wrong",
+        "The header `Authorization` is missing, is not `Bearer <API key>`, or its key is wrong or revoked.",
+        "Check the header, and that the key is one of this service.",
+    ),
+    # The address.
+    "not_found": _type(
+        404,
+        "Nothing is at this URL",
+        "There is no such endpoint, or your service has no object of this id.",
+        "Check the id, and the slash at the end of the URL.",
+    ),
+    "method_not_allowed": _type(
+        405,
+        "The method is not supported here",
+        "The endpoint exists and does not support this method.",
+        "Use one of the methods in the header `Allow`.",
+    ),
+    # The present state does not allow it.
+    "no_number_free": _type(
+        409,
+        "No virtual number is free",
+        "A participant already has a conversation, open or cooling down, through every number that could serve them.",
+        "Close conversations that have ended, or wait until `next_release_at`. More numbers help at once.",
+        members={
+            "participant": "Position of the person in the request, from 0.",
+            "country": "Their country.",
+            "numbers_eligible": "Numbers that can serve them.",
+            "numbers_in_use": "Of those, how many they have already.",
+            "numbers_needed": "How many would have to exist.",
+            "next_release_at": "When the next of theirs has cooled down, or null.",
+        },
+    ),
+    "blocked": _type(
+        409,
+        "A participant is blocked",
+        "A participant is blocked, or two of them towards each other. `errors` names the participant.",
+        "Do not connect these people.",
+    ),
+    "opted_out": _type(
+        409,
+        "A participant has opted out",
+        "A participant has texted STOP. `errors` names the participant.",
+        "Contact this person in another way. They can text START to one of the virtual numbers.",
+    ),
+    "proxy_number_taken": _type(
+        409,
+        "The virtual number is taken",
+        "The requested number serves another conversation of this person, or is at its cap.",
+        "Request another number, or none.",
+    ),
+    "numbers_released": _type(
+        409,
+        "The conversation cannot be reopened",
+        "One of its numbers was released and may serve other people.",
+        "Create a new conversation.",
+    ),
+    # The body.
+    "body_too_large": _type(
+        413, "The body is too large", "The body is larger than the API accepts, usually 256 KiB.", _CORRECT
+    ),
+    "unsupported_media_type": _type(
+        415,
+        "The content type is not JSON",
+        "The header `Content-Type` is not `application/json`.",
+        "Send JSON, with this header.",
+    ),
+    "idempotency_key_reused": _type(
+        422,
+        "The Idempotency-Key was used before",
+        "This key was sent before with a different request.",
+        "Use a new key for each new request.",
+    ),
+    # Limits, and faults of ours.
+    "over_limit": _type(
+        429,
+        "A limit is used up",
+        "A limit of the service, a person or a conversation is used up for now. `detail` names it.",
+        "Repeat the request after the seconds in `Retry-After`.",
+    ),
+    "server_error": _type(
+        500,
+        "An internal error",
+        "The request met a fault of the service, which was logged.",
+        "Repeat the request once, with the same Idempotency-Key if it had one. Report the `request_id`.",
+    ),
+    "database_unavailable": _type(503, "The database is not available", "The database does not answer.", _SAME_KEY),
+    "clock_wrong": _type(
+        503, "The clock is wrong", "The clock of the host that answered is wrong, so it accepts nothing.", _SAME_KEY
+    ),
+    "too_many_at_once": _type(
+        503, "Too many concurrent requests", "Concurrent requests took every free number.", _SAME_KEY
+    ),
+}
+
+
+def type_url(code: str) -> str:
+    """Return the `type` of a problem: the URL of its page."""
+    return f"{settings.PUBLIC_URL}{PATH}{code}/" if code in PROBLEMS else "about:blank"
