@@ -161,7 +161,9 @@ class InboundContext:
     @property
     def reopens(self) -> bool:
         """Whether this late message reopens its conversation, if no other gate stops it."""
-        if self.author is None or self.is_open or self.has_lost_number or self.author.is_out:
+        if self.author is None or self.is_open or self.has_lost_number:
+            return False
+        if self.author.is_out or self.author.one_way:
             return False
         conversation = self.author.conversation
         if conversation.fixed_end_has_passed(self.now):

@@ -11,6 +11,11 @@ from django.utils import timezone
 from conversations.delivery.wakeup import wake_workers
 from conversations.intake import fast_path, receive
 from conversations.intake.read_arrival import read_arrival
+from conversations.lifecycle.add_participant import add_participant
+from conversations.lifecycle.change_participant import give_new_phone
+from conversations.lifecycle.create import create_conversation
+from conversations.lifecycle.remove_participant import remove_participant
+from conversations.lifecycle.request import ConversationSpec, ParticipantSpec
 from conversations.models import Conversation, InboundMessage, MessageEvent, OutboundMessage
 from conversations.models.outbound import new_client_ref
 from conversations.worker.periodic_jobs import run_jobs
@@ -120,9 +125,31 @@ def to_somebody_whose_number_was_replaced():
     return conversation, text_from(ALICE, proxies(conversation)[0])
 
 
+def to_a_new_phone():
+    conversation = talk(ALICE, BOB)
+    give_new_phone(conversation, 1, CHARLIE, notify=False)
+    return conversation, text_from(ALICE, proxies(conversation)[0])
+
+
+def after_somebody_left_and_somebody_joined():
+    conversation = talk(ALICE, BOB, CHARLIE)
+    remove_participant(conversation, 1)
+    add_participant(conversation, ParticipantSpec(number=STRANGER, one_way=True), notify=False)
+    return conversation, text_from(ALICE, proxies(conversation)[0])
+
+
+def of_one_side():
+    people = [ParticipantSpec(number=number, label="Bob", side="shop") for number in (BOB, CHARLIE)]
+    conversation = create_conversation(people, ConversationSpec(notify=False))
+    return conversation, text_from(BOB, proxies(conversation)[0])
+
+
 @pytest.mark.parametrize(
     "case",
     [
+        to_a_new_phone,
+        after_somebody_left_and_somebody_joined,
+        of_one_side,
         of_two,
         of_three,
         in_unicode_of_several_sms,
