@@ -20,11 +20,11 @@ from smsproxy.api.models import ApiKey
 from smsproxy.api.scopes import Scope
 from smsproxy.services.models import Service
 from tests.support.api_requests import asked_for
-from tests.support.builders import ALICE, BOB, CHARLIE, add_numbers, proxies, talk
+from tests.support.builders import ALICE, BOB, CHARLIE, STRANGER, add_numbers, proxies, talk
 
 PREFIX = "api/v1/"
 # Answered without a key: they tell nothing about any service.
-WITHOUT_KEY: set[str] = set()
+WITHOUT_KEY = {"schema", "reference", "problems", "problem"}
 
 
 class Others(Enum):
@@ -46,13 +46,29 @@ class World:
 
     @cached_property
     def conversation(self) -> Conversation:
-        return talk(ALICE, BOB, created_by=self._owner, reference="order-1")
+        return talk(ALICE, BOB, CHARLIE, created_by=self._owner, reference="order-1", ttl=86400)
 
     @cached_property
     def closed(self) -> Conversation:
         conversation = talk(ALICE, CHARLIE, created_by=self._owner, reference="order-2")
         conversation.close()
         return conversation
+
+    @cached_property
+    def message(self) -> str:
+        """The id of a message that the service sent."""
+        address = reverse("messages", kwargs={"public_id": self.conversation.public_id})
+        return self._create(address, {"text": "Your driver is here."})
+
+    @cached_property
+    def block(self) -> str:
+        """The id of a block that the service made."""
+        return self._create(reverse("blocks"), {"number": STRANGER, "reason": "spam"})
+
+    def _create(self, address: str, body: dict[str, Any]) -> str:
+        answer = self.client(self.service).post(address, body)
+        assert answer.status_code == 201, answer.content
+        return str(answer.json()["id"])
 
     def client(self, service: Service, *scopes: str) -> APIClient:
         """Return a client with a new key of this service, by default with every scope."""
@@ -95,6 +111,14 @@ def _closed(world: World) -> dict[str, Any]:
     return {"public_id": world.closed.public_id}
 
 
+def _participant(world: World) -> dict[str, Any]:
+    return {"public_id": world.conversation.public_id, "position": 2}
+
+
+def _block(world: World) -> dict[str, Any]:
+    return {"block_id": world.block}
+
+
 SAMPLES: Mapping[tuple[str, str], Sample] = {
     ("conversations", "GET"): Sample(others=Others.EMPTY),
     ("conversations", "POST"): Sample(
@@ -102,13 +126,40 @@ SAMPLES: Mapping[tuple[str, str], Sample] = {
     ),
     ("dry-run", "POST"): Sample(others=Others.OWN, body=lambda world: asked_for(BOB, CHARLIE)),
     ("conversation", "GET"): Sample(path=_conversation),
+    ("conversation", "PATCH"): Sample(
+        scope=Scope.WRITE, path=_conversation, body=lambda world: {"metadata": {"driver": 7}}
+    ),
     ("close-conversation", "POST"): Sample(scope=Scope.WRITE, path=_conversation),
+    ("extend-conversation", "POST"): Sample(scope=Scope.WRITE, path=_conversation, body=lambda world: {"seconds": 60}),
     ("reopen-conversation", "POST"): Sample(scope=Scope.WRITE, path=_closed),
     ("explain-route", "GET"): Sample(
         others=Others.OWN,
         query=lambda world: {"to": proxies(world.conversation)[0]},
         headers={"From-Number": ALICE},
     ),
+    ("participants", "GET"): Sample(path=_conversation),
+    ("participants", "POST"): Sample(
+        scope=Scope.WRITE, status=201, path=_conversation, body=lambda world: {"number": STRANGER}
+    ),
+    ("participant", "GET"): Sample(path=_participant),
+    ("participant", "PATCH"): Sample(scope=Scope.WRITE, path=_participant, body=lambda world: {"label": "Driver"}),
+    ("participant", "DELETE"): Sample(scope=Scope.WRITE, status=204, path=_participant),
+    ("messages", "GET"): Sample(path=_conversation),
+    ("messages", "POST"): Sample(
+        scope=Scope.WRITE, status=201, path=_conversation, body=lambda world: {"text": "Your driver is here."}
+    ),
+    ("message", "GET"): Sample(path=lambda world: {"public_id": world.message}),
+    ("blocks", "GET"): Sample(others=Others.EMPTY),
+    ("blocks", "POST"): Sample(
+        scope=Scope.WRITE, status=201, others=Others.OWN, body=lambda world: {"number": ALICE, "reason": "spam"}
+    ),
+    ("block", "GET"): Sample(path=_block),
+    ("end-block", "POST"): Sample(scope=Scope.WRITE, path=_block),
+    ("events", "GET"): Sample(others=Others.EMPTY),
+    ("schema", "GET"): Sample(),
+    ("reference", "GET"): Sample(),
+    ("problems", "GET"): Sample(),
+    ("problem", "GET"): Sample(path=lambda world: {"code": "not_found"}),
 }
 
 
