@@ -88,7 +88,7 @@ def check_template(kind: TextKind, text: str) -> str:
 
     An empty template is allowed: this text is never sent.
     """
-    text = text.strip()
+    text = text.replace("\r\n", "\n").strip()  # Forms of a browser send both.
     if len(text) > MAX_TEMPLATE_LENGTH:
         raise InvalidValue(f"at most {MAX_TEMPLATE_LENGTH} characters", f"{len(text)} characters")
     if found := _CONTROL.search(text):

@@ -1,27 +1,24 @@
-"""REST API: create, list and read conversations."""
+"""REST API: create, list, read and change conversations."""
 
 from uuid import UUID
 
-from rest_framework.generics import ListAPIView, RetrieveAPIView
+from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from conversations.api.answers import CONVERSATION_PATH, ConversationSerializer
-from conversations.api.creation import CREATION, answer_creation
-from conversations.models import Conversation, ConversationState
+from conversations.api.change_requests import ChangeSerializer
+from conversations.api.changes import answer_change, find_conversation
+from conversations.api.creation import answer_creation
+from conversations.api.list_filters import PERSON, ListFilters, matching
+from conversations.api.refusals import CREATION_PROBLEMS
+from conversations.api.requests import NewConversationSerializer
+from conversations.models import Conversation
 from conversations.models.conversation import ConversationQuerySet
 from smsproxy.api.authentication import service_of
-from smsproxy.api.fields import ChoiceField, TextField
-from smsproxy.api.pagination import NewestFirst, PageParameters
+from smsproxy.api.pagination import NewestFirst
 from smsproxy.api.schema import operation
 from smsproxy.api.views import ApiView
-
-
-class ListFilters(PageParameters):
-    """Query parameters of the list."""
-
-    reference = TextField(max_length=100, required=False, help_text="Only conversations with this reference.")
-    status = ChoiceField(ConversationState.values, required=False, help_text="Only conversations of this status.")
 
 
 class ConversationList(ApiView, ListAPIView):
@@ -31,32 +28,39 @@ class ConversationList(ApiView, ListAPIView):
     pagination_class = NewestFirst
 
     def get_queryset(self) -> ConversationQuerySet:
-        found: ConversationQuerySet = Conversation.objects.with_participants().filter(service=service_of(self.request))
-        if reference := self.parameters.get("reference"):
-            found = found.filter(reference=reference)
-        if status := self.parameters.get("status"):
-            found = found.open_now() if status == ConversationState.OPEN else found.ended()
-        return found
+        ours: ConversationQuerySet = Conversation.objects.with_participants().filter(service=service_of(self.request))
+        return matching(ours, self.parameters, self.request)
 
     @operation(
         "list_conversations",
         "List conversations",
         description="Conversations, newest first.",
         parameters=ListFilters,
+        headers=[PERSON],
         answers={200: ConversationSerializer(many=True)},
         problems=["cursor_invalid"],
     )
     def get(self, request: Request) -> Response:
-        return self.list(request)
+        answer = self.list(request)
+        answer["Cache-Control"] = "no-store"  # The same URL has another answer with another header.
+        return answer
 
-    @CREATION
+    @operation(
+        "create_conversation",
+        "Create a conversation",
+        description="Gives each participant a proxy number, and tells them by text unless `notify` is false. With "
+        "`on_existing`: `return`, the answer is 200 with the open conversation of these people, if they have one.",
+        request=NewConversationSerializer,
+        answers={201: ConversationSerializer, 200: ConversationSerializer},
+        problems=[*CREATION_PROBLEMS, "already_talking", "over_limit", "reference_taken"],
+        creates=True,
+    )
     def post(self, request: Request) -> Response:
         return answer_creation(request)
 
 
-class ConversationDetail(ApiView, RetrieveAPIView):
-    serializer_class = ConversationSerializer
-    lookup_field = "public_id"
+class ConversationDetail(ApiView):
+    """GET reads a conversation. PATCH changes what its body names."""
 
     @operation(
         "read_conversation",
@@ -66,7 +70,16 @@ class ConversationDetail(ApiView, RetrieveAPIView):
         answers={200: ConversationSerializer},
     )
     def get(self, request: Request, public_id: UUID) -> Response:
-        return self.retrieve(request)
+        return Response(ConversationSerializer(find_conversation(request, public_id)).data)
 
-    def get_queryset(self) -> ConversationQuerySet:
-        return Conversation.objects.with_participants().filter(service=service_of(self.request))
+    @operation(
+        "change_conversation",
+        "Change a conversation",
+        description="Only the fields that are named change. The times of an ended conversation cannot be changed.",
+        request=ChangeSerializer,
+        path=CONVERSATION_PATH,
+        answers={200: ConversationSerializer},
+        problems=["conversation_ended", "reference_taken", "too_many_at_once"],
+    )
+    def patch(self, request: Request, public_id: UUID) -> Response:
+        return answer_change(request, find_conversation(request, public_id))

@@ -8,7 +8,7 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
 from conversations.api.answers import ConversationSerializer, set_activity
-from conversations.api.refusals import CREATION_PROBLEMS, cannot_create, over_limit, too_many_at_once
+from conversations.api.refusals import cannot_create, over_limit, too_many_at_once
 from conversations.api.requests import NewConversationSerializer
 from conversations.insight.conversation_activity import activity_of_new
 from conversations.lifecycle.create import create_conversation
@@ -24,19 +24,7 @@ from conversations.models import Conversation
 from smsproxy.api.authentication import caller, service_of
 from smsproxy.api.idempotency import Once, Replay
 from smsproxy.api.problems import Problem
-from smsproxy.api.schema import operation
 from smsproxy.services.models import Service
-
-CREATION = operation(
-    "create_conversation",
-    "Create a conversation",
-    description="Gives each participant a proxy number, and tells them by text unless `notify` is false. The answer is "
-    "200 if `on_existing` is `return` and these people have an open conversation: then it is that one, as it is.",
-    request=NewConversationSerializer,
-    answers={201: ConversationSerializer, 200: ConversationSerializer},
-    problems=[*CREATION_PROBLEMS, "over_limit", "already_talking", "reference_taken"],
-    creates=True,
-)
 
 
 def answer_creation(request: Request) -> Response:
@@ -57,7 +45,7 @@ def answer_creation(request: Request) -> Response:
         wrong = ErrorDetail("Expected a time in the future.", code="not_in_future")
         raise ValidationError({"expires_at": wrong}) from None
     except (AlreadyTalking, ReferenceTaken) as error:
-        raise _taken(error) from None
+        raise taken(error) from None
     except CannotCreate as error:
         raise cannot_create(error, people[error.position].label) from None
     return guard.response
@@ -106,7 +94,7 @@ def _completed(replay: Replay, request: Request) -> Replay:
     return replay
 
 
-def _taken(error: AlreadyTalking | ReferenceTaken) -> Problem:
+def taken(error: AlreadyTalking | ReferenceTaken) -> Problem:
     """Return the problem that names the conversation in the way of the new one."""
     title, detail, code, pointer = (
         (

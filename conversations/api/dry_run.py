@@ -43,7 +43,8 @@ class DryRun(ApiView):
         asked.is_valid(raise_exception=True)
         people = asked.people()
         try:
-            chosen = dry_run(people, asked.terms(service_of_caller(request)).policy)
+            service = service_of_caller(request)
+            chosen = dry_run(people, asked.terms(service).policy, service_id=service.pk)
         except ContentionError:
             raise too_many_at_once() from None
         except CannotCreate as error:

@@ -1,5 +1,6 @@
 """Bodies of requests about conversations. Each field is validated, and its error says what was expected."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from rest_framework import serializers
@@ -19,14 +20,7 @@ from conversations.lifecycle.request import NEVER, ConversationSpec, OnExisting,
 from conversations.models import LateMessagePolicy
 from conversations.models.conversation import MAX_PARTICIPANTS
 from numbers.assignment.policy import ExhaustionPolicy, Geography, Stickiness
-from smsproxy.api.fields import (
-    BooleanField,
-    BoundedListField,
-    DateTimeField,
-    E164Field,
-    IntegerField,
-    StrictSerializer,
-)
+from smsproxy.api.fields import BooleanField, BoundedListField, DateTimeField, E164Field, StrictSerializer
 from smsproxy.phone import canonical
 from smsproxy.services.models import Service
 
@@ -45,6 +39,47 @@ class PersonSerializer(StrictSerializer):
         default="",
         help_text="The virtual number to give this person.",
     )
+    side = LabelField(
+        max_length=40,
+        required=False,
+        allow_blank=True,
+        default="",
+        help_text="The person's team. Its members share one virtual number.",
+    )
+    one_way = serializers.BooleanField(
+        required=False, default=False, help_text="The person receives messages, and their own are not passed on."
+    )
+
+    def spec(self) -> ParticipantSpec:
+        return participant_spec(self.validated_data)
+
+
+def participant_spec(data: Mapping[str, Any]) -> ParticipantSpec:
+    """Return the participant that this validated body of a PersonSerializer asks for."""
+    return ParticipantSpec(
+        number=data["number"],
+        label=data["label"],
+        proxy_number=data["proxy_number"] or "",
+        side=data["side"],
+        one_way=data["one_way"],
+    )
+
+
+class NewParticipantSerializer(PersonSerializer):
+    notify = serializers.BooleanField(required=False, default=True, help_text="Send this person the confirmation.")
+
+    def asked(self) -> dict[str, Any]:
+        """Return the normalised request, for comparing a retry with the original."""
+        return {**self.validated_data, "number": canonical(self.validated_data["number"])}
+
+
+class ParticipantChangesSerializer(StrictSerializer):
+    number = E164Field(required=False, help_text="The person's new phone.")
+    label = LabelField(  # type: ignore[assignment]  # as above
+        max_length=40, required=False, allow_blank=True
+    )
+    one_way = serializers.BooleanField(required=False)
+    notify = serializers.BooleanField(required=False, default=True, help_text="Send the new phone the confirmation.")
 
 
 # Options that versions after the first one added. A request without them has the fingerprint that it always had.
@@ -79,9 +114,7 @@ class NewConversationSerializer(StrictSerializer):
         help_text="Seconds. 0: no end, also in a service whose conversations have one.",
     )
     expires_at = DateTimeField(required=False, allow_null=True, default=None, help_text="Its fixed end, beside no ttl.")
-    idle_ttl = IntegerField(
-        min_value=60, max_value=MAX_TTL, required=False, allow_null=True, default=None, help_text="Seconds."
-    )
+    idle_ttl = SecondsField(least=60, most=MAX_TTL, required=False, allow_null=True, default=None, help_text="Seconds.")
     notify = BooleanField(required=False, default=True)
     pool = PoolField(required=False, allow_null=True, default=None)
     geography = optional_choice(Geography)
@@ -105,8 +138,7 @@ class NewConversationSerializer(StrictSerializer):
         return attrs
 
     def people(self) -> list[ParticipantSpec]:
-        people = self.validated_data["participants"]
-        return [ParticipantSpec(**person | {"proxy_number": person["proxy_number"] or ""}) for person in people]
+        return [participant_spec(person) for person in self.validated_data["participants"]]
 
     def terms(self, service: Service) -> ConversationSpec:
         """Return the options of the conversation. The service decides what the request leaves open."""
@@ -136,7 +168,3 @@ class NewConversationSerializer(StrictSerializer):
 
 def _is_used(value: Any) -> bool:
     return value is not None and value is not False
-
-
-class ClosingSerializer(StrictSerializer):
-    permanent = BooleanField(required=False, default=False)

@@ -14,6 +14,7 @@ from conversations.delivery.outbox import queue_answer, queue_notice_once, queue
 from conversations.delivery.steps import log_inbound, log_repeated
 from conversations.delivery.wakeup import wake_workers
 from conversations.intake import fast_path
+from conversations.intake.feed import announce_received
 from conversations.intake.gates import decide
 from conversations.intake.read_arrival import InboundContext, read_arrival, read_arrival_locked
 from conversations.models import InboundMessage, InboundOutcome, LimitUsage, LongMessage
@@ -125,6 +126,7 @@ def _write(message: InboundMessage, context: InboundContext) -> bool:
     if message.outcome == InboundOutcome.RELAYED and (outcome := _accept(context)) != InboundOutcome.RELAYED:
         message.outcome = outcome
         message.save(update_fields=["outcome"])
+    announce_received(message, context)
     author = context.author
     refs: list[str] = []
     match message.outcome:
@@ -197,13 +199,15 @@ def _queue_notice(message: InboundMessage, context: InboundContext) -> None:
     match message.outcome:
         case InboundOutcome.OPTED_OUT:
             notice, dedup_key = opted_out_notice(context.author, context.others) if context.author else ("", "")
-            if notice:
-                queue_notice_once(dedup_key, number, sender, notice)
+            if notice and context.author:
+                queue_notice_once(dedup_key, number, sender, notice, participant=context.author)
         case _:
             notice = _notice(message, context)
             # A stranger's number may be one that costs much to answer.
             if notice and (context.author or is_destination(sender.number, number.pool)):
-                queue_answer(number, sender, notice)
+                # The pair of a predecessor stands for another conversation now.
+                earlier = context.predecessor.conversation_id if context.predecessor else None
+                queue_answer(number, sender, notice, participant=context.author, conversation_id=earlier)
 
 
 def _notice(message: InboundMessage, context: InboundContext) -> str:

@@ -46,6 +46,8 @@ from numbers.models import Pool, RealNumber, VirtualNumber
 from smsproxy.api.models import ApiKey
 from smsproxy.carriers.base import LookupResult
 from smsproxy.database.clock import database_now
+from smsproxy.events.record import NewEvent, record
+from smsproxy.events.types import EventType
 from smsproxy.phone import canonical
 from smsproxy.services.models import DEFAULT_SERVICE_ID
 from smsproxy.services.texts import TextKind
@@ -71,10 +73,11 @@ def create_conversation(
     """
     terms, guard = terms or ConversationSpec(), guard or EveryRequestIsNew()
     guard.raise_if_answered()
-    _check_people(people, terms.policy.pool)
+    service_id = (created_by and created_by.service_id) or DEFAULT_SERVICE_ID
+    _check_people(people, terms.policy.pool, service_id)
     if created_by is not None:
-        _refuse_over_limit(people, created_by.service_id)
-    answers = _look_up_phones(people)
+        _refuse_over_limit(people, service_id)
+    answers = _look_up_phones(people, service_id)
     try:
         return _create(people, terms, created_by, guard, answers)
     except NoNumberFree as error:
@@ -82,13 +85,16 @@ def create_conversation(
         raise
 
 
-def dry_run(people: Sequence[ParticipantSpec], policy: AssignmentPolicy) -> list[ChosenNumber]:
+def dry_run(
+    people: Sequence[ParticipantSpec], policy: AssignmentPolicy, *, service_id: int | None = None
+) -> list[ChosenNumber]:
     """Return the numbers that these people would get now, in their order. Create nothing, and pay for no lookup.
 
-    A creation at the same moment takes these numbers, or others of the same rank.
+    service_id: of the conversation; None: the default service. A creation at the same moment takes these numbers, or
+    others of the same rank.
     Raises CannotCreate or ContentionError, as the creation would.
     """
-    _check_people(people, policy.pool)
+    _check_people(people, policy.pool, service_id or DEFAULT_SERVICE_ID)
     for _ in range(_MAX_ATTEMPTS):
         with suppress(Conflict), transaction.atomic():
             known = RealNumber.objects.by_number(person.number for person in people)
@@ -130,6 +136,14 @@ def _create(
             confirmed: Collection[int] = ()
             if terms.notify and (template := text_in(conversation, TextKind.CONFIRMATION)):
                 confirmed = _queue_confirmations(participants, template)
+            record(
+                NewEvent(
+                    type=EventType.CONVERSATION_CREATED,
+                    service_id=conversation.service_id,
+                    conversation_id=conversation.pk,
+                    data={"parties": len(participants)},
+                )
+            )
             guard.finish(conversation, is_new=True, confirmed=confirmed)
             if created_by is not None:
                 _charge(created_by.service_id, len(newcomers), conversation.created_at)
@@ -154,7 +168,7 @@ def _find_existing(
     return found
 
 
-def _refuse_reference(terms: ConversationSpec, service_id: int) -> None:
+def _refuse_reference(terms: ConversationSpec, service_id: int | None) -> None:
     """Raise ReferenceTaken if the reference must be unique and is not. Raises Conflict."""
     if not terms.unique_reference:
         return
@@ -166,13 +180,13 @@ def _refuse_reference(terms: ConversationSpec, service_id: int) -> None:
         raise ReferenceTaken(found)
 
 
-def _check_people(people: Sequence[ParticipantSpec], pool: Pool | None) -> None:
+def _check_people(people: Sequence[ParticipantSpec], pool: Pool | None, service_id: int | None) -> None:
     """Raise CannotCreate if one of these people makes the conversation impossible. Nothing is locked or paid for."""
     _reject_labels(people)
     _reject_duplicates(people)
     _refuse_virtual_numbers(people)
     _refuse_destinations(people, pool)
-    _refuse_blocked(people)
+    _refuse_blocked(people, service_id)
 
 
 def _reject_labels(people: Sequence[ParticipantSpec]) -> None:
@@ -209,9 +223,9 @@ def _refuse_destinations(people: Sequence[ParticipantSpec], pool: Pool | None) -
         raise CannotCreate(error.position, "destination_not_allowed", f"{error}") from None
 
 
-def _refuse_blocked(people: Sequence[ParticipantSpec]) -> None:
-    """Reject people whom staff blocked, before a lookup of them is paid for."""
-    if found := find_blocked([person.number for person in people]):
+def _refuse_blocked(people: Sequence[ParticipantSpec], service_id: int | None) -> None:
+    """Reject people who are blocked in the service, before a lookup of them is paid for."""
+    if found := find_blocked([person.number for person in people], service_id=service_id):
         raise ParticipantBlocked(*found)
 
 
@@ -234,7 +248,7 @@ def _charge(service_id: int | None, newcomers: int, at: datetime) -> None:
         raise OverLimit(refusal)
 
 
-def _look_up_phones(people: Sequence[ParticipantSpec]) -> dict[str, LookupResult]:
+def _look_up_phones(people: Sequence[ParticipantSpec], service_id: int | None) -> dict[str, LookupResult]:
     """Return what the lookup answers, by number. Call it outside the transaction: it may use the network."""
     if settings.LOOKUP != "offline":  # Before the lookups are paid for. The transaction checks it again.
         _refuse_opted_out(people, RealNumber.objects.by_number(person.number for person in people))
@@ -243,7 +257,7 @@ def _look_up_phones(people: Sequence[ParticipantSpec]) -> dict[str, LookupResult
     except NumberNotValid as error:
         raise CannotCreate(error.position, "number_not_valid", f"{error}") from None
     if settings.LOOKUP != "offline":
-        _refuse_blocked(people)  # Again: a lookup takes seconds, in which staff may block one of them.
+        _refuse_blocked(people, service_id)  # Again: a lookup takes seconds, in which staff may block one of them.
     return answers
 
 
@@ -263,7 +277,7 @@ def _real_numbers(
     return [rows[person.number] for person in people], new.values()
 
 
-def _create_row(terms: ConversationSpec, created_by: ApiKey | None, service_id: int) -> Conversation:
+def _create_row(terms: ConversationSpec, created_by: ApiKey | None, service_id: int | None) -> Conversation:
     """Insert the conversation row and its first event.
 
     Raises EndHasPassed, and Conflict if a concurrent creator took the unique reference.

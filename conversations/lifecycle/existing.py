@@ -4,6 +4,7 @@ Call these functions in the transaction of the creation, with the rows of its pe
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from django.db.models import Count, Exists, OuterRef, Q
 
@@ -26,7 +27,7 @@ def find_conversation_of(people: Sequence[RealNumber], *, service_id: int) -> Co
 
 
 def find_conversation_named(
-    reference: str, *, service_id: int, other_than: Conversation | None = None
+    reference: str, *, service_id: Any, other_than: Conversation | None = None
 ) -> Conversation | None:
     """Return the newest open conversation of this service with this reference, or None.
 

@@ -35,7 +35,8 @@ def _refuse_participants(conversation: Conversation) -> None:
     """Raise OptedOut or ParticipantBlocked for the first participant who cannot be in an open conversation."""
     people = [participant.real_number for participant in conversation.current_participants]
     # An unreadable number begins with no prefix. Its owner gets no messages anyway.
-    if found := find_blocked(["" if isinstance(person.number, Unreadable) else person.number for person in people]):
+    numbers = ["" if isinstance(person.number, Unreadable) else person.number for person in people]
+    if found := find_blocked(numbers, service_id=conversation.service_id):
         raise ParticipantBlocked(*found)
     opted_out = RealNumber.objects.opted_out().in_bulk([person.pk for person in people])
     for position, person in enumerate(people):

@@ -63,12 +63,15 @@ class ParticipantSpec:
     """A requested participant.
 
     number: E.164. label: shown to the other participants. proxy_number: E.164 of the only virtual number that they
-    may get; "" for the best one.
+    may get; "" for the best one. side: the team with which they share it; "" for none. one_way: their own texts are
+    not passed on.
     """
 
     number: str = field(repr=False)
     label: str = ""
     proxy_number: str = ""
+    side: str = ""
+    one_way: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,11 +191,11 @@ class EndHasPassed(Exception):
 
 
 class ParticipantBlocked(CannotCreate):
-    """Staff blocked this participant, a prefix of their number, or them and another participant towards each other."""
+    """This participant is blocked, or a prefix of their number, or they and another one towards each other."""
 
     def __init__(self, position: int, other: int | None = None) -> None:
         towards = "" if other is None else f" towards participant {other}"
-        super().__init__(position, "blocked", f"is blocked{towards} by staff")
+        super().__init__(position, "blocked", f"is blocked{towards}")
 
 
 class RequestedNumberTaken(CannotCreate):

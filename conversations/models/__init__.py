@@ -2,6 +2,7 @@
 
 from conversations.models.text_erasure import TextErasure
 
+from . import opt_out_feed  # noqa: F401 - its receiver
 from .api_message import ApiMessage
 from .block import Block
 from .conversation import Conversation, ConversationEvent

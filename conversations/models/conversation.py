@@ -14,12 +14,23 @@ from django.utils import timezone
 from numbers.models.pool import cool_down_of
 from smsproxy.api.models import ApiKey
 from smsproxy.database.clock import DatabaseNow, database_now
+from smsproxy.events.record import NewEvent, record
+from smsproxy.events.types import EventType
 from smsproxy.services.models import DEFAULT_SERVICE_ID, Service, default_service_id
 from smsproxy.states import Event, StaleState, StateMachine
 from smsproxy.unreadable import EncryptedRow
 
+from .conversation_feed import announce_end
 from .conversation_state import ConversationState, LateMessagePolicy
-from .conversation_terms import ConversationTerms, End, idle_columns, time_is_up
+from .conversation_terms import (
+    MAX_AHEAD,
+    BlankReference,
+    ConversationTerms,
+    End,
+    EndTooLate,
+    idle_columns,
+    time_is_up,
+)
 from .limit_usage import LimitScope, LimitUsage
 
 if TYPE_CHECKING:
@@ -51,6 +62,12 @@ class ConversationQuerySet(models.QuerySet["Conversation"]):
             "loaded_participants__real_number",
             "loaded_participants__proxy_number",
         )
+
+    def with_participant(self, **values: Any) -> Self:
+        """Return conversations that a participant with these values is in now."""
+        from .participant import Participant
+
+        return self.filter(pk__in=Participant.objects.current().filter(**values).values("conversation"))
 
     def with_failed_confirmations(self) -> Self:
         """Annotate each with `notify_failed`: a confirmation did not reach its participant."""
@@ -204,19 +221,19 @@ class Conversation(EncryptedRow, StateMachine, ConversationTerms):
 
     def close_expired(self) -> None:
         """Close an expired conversation. Raises StaleState if it was reopened or is closed already."""
-        self._close_if_among(Conversation.objects.expired(database_now()), reason="expired")
+        self._close_if_among(Conversation.objects.expired(database_now()), "expired", EventType.CONVERSATION_EXPIRED)
 
     def close_idle(self) -> None:
         """Close an idle conversation. Raises StaleState if somebody just wrote or it is closed already."""
-        self._close_if_among(Conversation.objects.idle(database_now()), reason="idle")
+        self._close_if_among(Conversation.objects.idle(database_now()), "idle", EventType.CONVERSATION_IDLE)
 
-    def _close_if_among(self, ending: ConversationQuerySet, *, reason: str) -> None:
+    def _close_if_among(self, ending: ConversationQuerySet, reason: str, event: EventType) -> None:
         with transaction.atomic():
             # A reopening and an inbound message hold this lock, too: each of them moves the end.
             found = ending.select_for_update(no_key=True).filter(pk=self.pk).first()
             if found is None:
                 raise StaleState(f"conversation {self.pk} is not due to end, or is closed already")
-            found.close(reason=reason)
+            found.close(reason=reason, event=event)
 
     def close_over(self) -> None:
         """Close a conversation whose time is up. Raises StaleState if a concurrent change came first."""
@@ -226,21 +243,33 @@ class Conversation(EncryptedRow, StateMachine, ConversationTerms):
         """Close the conversation if its time is up, and the periodic job has not done it yet. The row is locked."""
         now = database_now()
         if self.state == ConversationState.OPEN and self.is_over(now):
-            self.close(reason=self.reason_of_end(now))
+            reason = self.reason_of_end(now)
+            is_expired = reason == "expired"
+            event = EventType.CONVERSATION_EXPIRED if is_expired else EventType.CONVERSATION_IDLE
+            self.close(reason=reason, event=event)
 
-    def close(self, *, reason: str = "closed", actor: str = "", permanent: bool = False) -> Self:
+    def close(
+        self,
+        *,
+        reason: str = "closed",
+        actor: str = "",
+        permanent: bool = False,
+        event: EventType = EventType.CONVERSATION_CLOSED,
+    ) -> Self:
         """Close the conversation and start the cool-down of its numbers. Raises StaleState if it is closed already.
 
-        permanent: no late text reopens it, whatever its policy was.
+        permanent: no late text reopens it, whatever its policy was. event: the one that tells of its end.
         """
         now = database_now()
-        changes: dict[str, object] = {"closed_at": now, "closed_reason": reason}
+        changes: dict[str, Any] = {"closed_at": now, "closed_reason": reason}
         if permanent:
             changes["late_messages"] = LateMessagePolicy.END
         with transaction.atomic():
             self.transition(ConversationState.CLOSED, reason=reason, actor=actor, **changes)
-            self.participants.unreleased().update(release_at=now + cool_down_of(self.pool))
+            staying = self.participants.unreleased().filter(removed_at__isnull=True)
+            staying.update(release_at=now + cool_down_of(self.pool))
             self._forget_recent()
+            announce_end(event, self.pk, self.service_id, reason=reason, duration=now - self.created_at)
         return self
 
     def close_permanently(self, *, actor: str = "") -> Self:
@@ -290,8 +319,13 @@ class Conversation(EncryptedRow, StateMachine, ConversationTerms):
             if rows.filter(pk=self.pk).update(**changes) != 1:
                 raise StaleState(f"conversation {self.pk} is{' not' if changes['held_at'] is None else ''} on hold")
             self.record_event(self.state, old_state=self.state, reason=event, actor=actor)
+            is_held = changes["held_at"] is not None
+            self._announce(EventType.CONVERSATION_HELD if is_held else EventType.CONVERSATION_RELEASED)
         for field, value in changes.items():
             setattr(self, field, value)
+
+    def _announce(self, type_: EventType, **data: str) -> None:
+        record(NewEvent(type=type_, service_id=self.service_id, conversation_id=self.pk, data=data))
 
     def _forget_recent(self) -> None:
         LimitUsage.objects.filter(scope=LimitScope.CONVERSATION, subject_id=self.pk).update(recent="")
@@ -320,18 +354,24 @@ class Conversation(EncryptedRow, StateMachine, ConversationTerms):
                     reopened_at=now,
                     **times,
                 )
+            self._announce(EventType.CONVERSATION_REOPENED, reason=reason)
         return self
 
     def change(self, *, actor: str = "", end: End | None = None, **values: Any) -> Self:
-        """Change the end and other terms by name, idle_ttl among them. Raises DuplicateReference.
+        """Change the end and other terms by name, idle_ttl among them. Only what is named here is written.
 
-        Raises StaleState if it has ended and the change is of its times. Only what is named here is written.
+        Raises DuplicateReference, StaleState if it has ended and the change is of its times, and BlankReference
+        if its reference is to be unique.
         """
         with transaction.atomic():
             self.lock()
             now = database_now()
             if (end is not None or "idle_ttl" in values) and not self.is_live(now):
                 raise StaleState(f"conversation {self.pk} has ended")
+            if values.get("is_reference_unique", self.is_reference_unique) and not values.get(
+                "reference", self.reference
+            ):
+                raise BlankReference("expected a reference, which is to be unique")
             if "idle_ttl" in values:
                 values |= idle_columns(values["idle_ttl"], now)
             if end is not None:
@@ -341,18 +381,19 @@ class Conversation(EncryptedRow, StateMachine, ConversationTerms):
                 self._write(changed, actor=actor)
         return self
 
-    def extend(self, seconds: int, *, latest: datetime, actor: str = "") -> Self:
+    def extend(self, seconds: int, *, actor: str = "") -> Self:
         """Move its end later. Its ttl stays. Raises StaleState if it has ended or never ends.
 
-        Raises ValueError if the new end would be after the latest one.
+        Raises EndTooLate if the new end would be more than MAX_AHEAD from now.
         """
         with transaction.atomic():
             self.lock()
-            if not self.is_live() or self.expires_at is None:
+            now = database_now()
+            if not self.is_live(now) or self.expires_at is None:
                 raise StaleState(f"conversation {self.pk} has ended, or never ends by a ttl")
             ends_at = self.expires_at + timedelta(seconds=seconds)
-            if ends_at > latest:
-                raise ValueError(f"expected an end of {latest} at the latest")
+            if ends_at > now + MAX_AHEAD:
+                raise EndTooLate(f"expected an end at most {MAX_AHEAD.days} days from now")
             self._write({"expires_at": ends_at}, actor=actor)
         return self
 

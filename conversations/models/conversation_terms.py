@@ -15,9 +15,20 @@ from smsproxy.states import StaleState
 
 from .conversation_state import LateMessagePolicy
 
+# How far from now a conversation's end may be moved.
+MAX_AHEAD = timedelta(days=366)
+
 
 class EndHasPassed(StaleState):
     """The fixed end of a conversation has passed. It reopens only with a new end."""
+
+
+class EndTooLate(ValueError):
+    """The end would be more than MAX_AHEAD from now."""
+
+
+class BlankReference(ValueError):
+    """A reference that is to be unique is empty."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ from django.db.models import prefetch_related_objects
 from conversations.delivery.opt_out import opt_out
 from conversations.delivery.outbox import queue_keyword_answer, queue_notice_once
 from conversations.models import LimitScope, MessageKind, OutboundMessage, Participant
+from conversations.models.conversation_lock import lock_conversations
 from conversations.models.limit_usage import DAY, HOUR
 from conversations.models.own_texts import text_in
 from conversations.trust.destinations import is_destination
@@ -82,10 +83,12 @@ def _stop(
         cancelled = opt_out(person, reason="texted STOP", since=sent_at)
     except StaleState:
         return  # Opted out already: by a STOP that was answered, or by the carrier.
-    for to, about in _counterparts(author, cancelled):
+    told = _counterparts(author, cancelled)
+    lock_conversations(to.conversation_id for to, _ in told)
+    for to, about in told:
         text, key = _notice(about, person, to)
         if text:
-            queue_notice_once(key, to.proxy_number, to.real_number, text)
+            queue_notice_once(key, to.proxy_number, to.real_number, text, participant=to)
     _answer_change(person, number, author, TextKind.STOP_ANSWER)
 
 
@@ -132,7 +135,7 @@ def _answer(person: RealNumber, number: VirtualNumber, author: Participant | Non
     }
     for placeholder, name in names.items():
         template = template.replace(placeholder, name)
-    queue_keyword_answer(number, person, template)
+    queue_keyword_answer(number, person, template, participant=author)
 
 
 def _carrier_answers(number: VirtualNumber) -> bool:
@@ -157,10 +160,10 @@ def _counterparts(
     for wrote in authors.distinct():
         if wrote.conversation_id in by_conversation:
             about[wrote.current.pk] = by_conversation[wrote.conversation_id]
-    if author and author.conversation.is_live():
+    if author and not author.is_out and author.conversation.is_live():
         about |= {other.pk: author for other in author.others().select_related(None)}
     # A released number may stand for another conversation of the same person.
-    told = Participant.objects.unreleased().filter(pk__in=about, conversation__held_at=None)
+    told = Participant.objects.unreleased().filter(pk__in=about, removed_at=None, conversation__held_at=None)
     # The number itself is not needed: one that cannot be decrypted must not stop a STOP.
     told = told.select_related("proxy_number", "real_number", "conversation").defer("real_number__number")
     return [(to, about[to.pk]) for to in told]

@@ -77,9 +77,20 @@ def charge_creation(service_id: int | None, newcomers: int, *, at: datetime) -> 
     return LimitUsage.objects.refusal_of(refused, at=at) if refused else None
 
 
+def refuse_newcomer(service_id: int | None) -> Refusal | None:
+    """Return why this service may not add a person whom we do not know now. Charge nothing."""
+    return LimitUsage.objects.refusal([_newcomers_charge(service_id, 1)])
+
+
+def charge_newcomer(service_id: int | None, *, at: datetime) -> Refusal | None:
+    """Charge a person whom we did not know, added to a conversation. Return the refusal if the limit is used up."""
+    return LimitUsage.objects.consume([_newcomers_charge(service_id, 1)], at=at)
+
+
 def _creation_charges(service_id: int | None, newcomers: int) -> Sequence[Charge]:
     subject_id = service_id or default_service_id()
-    return (
-        charge_of(LimitScope.CREATIONS, subject_id, service_id),
-        charge_of(LimitScope.NEW_PEOPLE, subject_id, service_id, newcomers),
-    )
+    return (charge_of(LimitScope.CREATIONS, subject_id, service_id), _newcomers_charge(service_id, newcomers))
+
+
+def _newcomers_charge(service_id: int | None, newcomers: int) -> Charge:
+    return charge_of(LimitScope.NEW_PEOPLE, service_id or default_service_id(), service_id, newcomers)

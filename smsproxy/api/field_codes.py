@@ -7,6 +7,7 @@ FIELD_CODES: Mapping[str, str] = {
     "unknown_field": "The body has a field that the endpoint does not know.",
     "unknown_parameter": "The query has a parameter that the endpoint does not know.",
     "repeated": "The query has this parameter more than once.",
+    "unexpected_body": "A GET has no body.",
     "required": "It is missing.",
     "null": "It may not be null.",
     "blank": "It may not be empty.",

@@ -20,6 +20,8 @@ from smsproxy.states import StaleState
 from smsproxy.unreadable import EncryptedRow
 
 PREFIX_LENGTH = 8
+# How long a rotated key works beside its successor.
+DEFAULT_OVERLAP = timedelta(days=7)
 
 
 def _hash(key: str) -> str:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
@@ -28,4 +29,13 @@ class ApiView(APIView):
         asked.is_valid(raise_exception=True)
         self.parameters = asked.validated_data
         if operation is not None and operation.request is None:
-            NoOptionsSerializer(data=request.data).is_valid(raise_exception=True)
+            _reject_body(request)
+
+
+def _reject_body(request: Request) -> None:
+    """Raise ValidationError for a body with anything in it. Clients may send {} with a POST that takes nothing."""
+    if request.method in ("GET", "HEAD"):
+        if request.META.get("CONTENT_LENGTH") not in (None, "", "0"):
+            raise ValidationError("Expected no body.", code="unexpected_body")
+        return
+    NoOptionsSerializer(data=request.data).is_valid(raise_exception=True)

@@ -14,6 +14,8 @@ from smsproxy.values import InvalidValue, sentence
 # As an int, it would be the type of the foreign keys that have it as a default.
 DEFAULT_SERVICE_ID: Any = 1
 LANGUAGE_LENGTH = 35
+MAX_SERVICES_NAMED = 20  # in one error
+_LARGEST_GROUP = 10  # MAX_PARTICIPANTS of conversations, which are above services
 
 
 def default_service_id() -> int:
@@ -22,6 +24,13 @@ def default_service_id() -> int:
 
 
 class ServiceQuerySet(models.QuerySet["Service"]):
+    def named(self, name: str) -> "Service":
+        """Return the service of this name. Raises InvalidValue, which names the services there are."""
+        if found := self.filter(name=name).first() if "\0" not in name else None:
+            return found
+        names = ", ".join(self.order_by("name").values_list("name", flat=True)[:MAX_SERVICES_NAMED])
+        raise InvalidValue(f"one of the services {names}", name)
+
     def ensure_default(self) -> None:
         """Insert the default service if it is missing."""
         _, is_new = self.get_or_create(pk=DEFAULT_SERVICE_ID, defaults={"name": "default"})
@@ -80,6 +89,15 @@ class Service(models.Model):
 
     def clean(self) -> None:
         self.language = _checked_language(self.language)
+        for name in ("new_people_per_minute", "new_people_per_day"):
+            limit = getattr(self, name)
+            if limit is not None and 0 < limit < _LARGEST_GROUP:
+                raise ValidationError(
+                    {
+                        name: f"Expected 0 for no limit, or at least the {_LARGEST_GROUP} people of the largest "
+                        f"conversation, found {limit}. Otherwise such a conversation could never be created."
+                    }
+                )
 
 
 class ServiceText(models.Model):

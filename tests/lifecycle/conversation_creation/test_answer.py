@@ -91,7 +91,7 @@ def test_a_number_that_stops_being_active_between_choice_and_insert_is_replaced(
     VirtualNumber.objects.filter(pk=draining.pk).update(state=NumberState.DRAINING)
     choices = iter([[draining, active], [active, active]])
     monkeypatch.setattr(
-        "conversations.lifecycle.choose_numbers.assign_numbers",
+        "conversations.lifecycle.choose_numbers.assign_with_sides",
         lambda *args, **kwargs: [Assignment(number, Preference.OWN_COUNTRY) for number in next(choices)],
     )
 

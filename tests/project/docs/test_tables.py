@@ -7,8 +7,9 @@ from django.urls import URLPattern, get_resolver
 from prometheus_client.core import Metric
 
 from conversations.api.answers import ConversationSerializer, ParticipantSerializer
-from conversations.api.conversations import ListFilters
-from conversations.api.requests import ClosingSerializer, NewConversationSerializer, PersonSerializer
+from conversations.api.change_requests import ChangeSerializer, ClosingSerializer, ReopeningSerializer
+from conversations.api.list_filters import ListFilters
+from conversations.api.requests import NewConversationSerializer, PersonSerializer
 from conversations.insight.explain_route import RouteExplanation
 from conversations.insight.troubles.kinds import KINDS, Trouble
 from conversations.models import ConversationState, InboundOutcome, OutboundState
@@ -114,8 +115,11 @@ def test_every_field_of_the_api_is_in_the_tables():
     assert set(first_cells(section(doc("api.md"), "A conversation"))) == shown
     assert set(first_cells(section(doc("api.md"), "List and read"))) == set(ListFilters().fields)
     assert set(first_cells(section(doc("api.md"), "Explain a route"))) == set(RouteExplanation.__dataclass_fields__)
+    assert set(first_cells(section(doc("api.md"), "Change"))) == set(ChangeSerializer().fields)
     for name in ClosingSerializer().fields:
         assert f"`{name}`" in section(doc("api.md"), "Close")
+    for name in ReopeningSerializer().fields:
+        assert f"`{name}`" in section(doc("api.md"), "Reopen")
 
 
 def test_the_tables_have_exactly_the_problem_codes():
