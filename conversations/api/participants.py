@@ -1,16 +1,17 @@
 """REST API: the participants of a conversation: list, read, add, change and remove them."""
 
 from typing import Any
+from uuid import UUID
 
+from rest_framework import serializers
 from rest_framework.exceptions import NotFound
-from rest_framework.generics import get_object_or_404
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
-from rest_framework.views import APIView
 
-from conversations.api.answers import ParticipantSerializer
-from conversations.api.refusals import cannot_create, over_limit, too_many_at_once
+from conversations.api.answers import CONVERSATION_PATH, ParticipantSerializer
+from conversations.api.changes import actor, find_conversation
+from conversations.api.refusals import CREATION_PROBLEMS, cannot_create, over_limit, too_many_at_once
 from conversations.api.requests import NewParticipantSerializer, ParticipantChangesSerializer
 from conversations.lifecycle.add_participant import add_participant
 from conversations.lifecycle.change_participant import change_participant, give_new_phone
@@ -26,12 +27,15 @@ from conversations.lifecycle.participants import (
 )
 from conversations.lifecycle.remove_participant import remove_participant
 from conversations.lifecycle.request import CannotCreate, ContentionError, OverLimit
-from conversations.models import Conversation, Participant
+from conversations.models import Participant
 from conversations.models.conversation import MAX_PARTICIPANTS
 from smsproxy.api.authentication import caller
 from smsproxy.api.idempotency import Once
 from smsproxy.api.problems import Problem
+from smsproxy.api.schema import operation
+from smsproxy.api.views import ApiView
 
+PARTICIPANT_PATH = {**CONVERSATION_PATH, "position": "The `position` of the participant."}
 _REFUSALS = (
     AlreadyParticipant,
     CannotCreate,
@@ -43,27 +47,55 @@ _REFUSALS = (
     TooFewParticipants,
     TooManyParticipants,
 )
+# Problems of anybody, or any phone, that joins a conversation.
+_PROBLEMS_OF_JOINING = (
+    *(code for code in CREATION_PROBLEMS if code != "same_number_twice"),
+    "already_participant",
+    "conversation_ended",
+    "over_limit",
+    "side_number_taken",
+)
 
 
-class ParticipantList(APIView):
+class ParticipantListSerializer(serializers.Serializer):
+    results = ParticipantSerializer(many=True, help_text="Those who are in it now, in the order of `position`.")
+
+
+class ParticipantList(ApiView):
     """GET lists the participants of a conversation, in order of their positions. POST adds one."""
 
-    def get(self, request: Request, public_id: str) -> Response:
-        members = members_of(_conversation(request, public_id))
+    @operation(
+        "list_participants",
+        "List the participants of a conversation",
+        description="Those who are in it now, in the order of `position`.",
+        path=CONVERSATION_PATH,
+        answers={200: ParticipantListSerializer},
+    )
+    def get(self, request: Request, public_id: UUID) -> Response:
+        members = find_conversation(request, public_id).current_participants
         return Response({"results": ParticipantSerializer(members, many=True).data})
 
-    def post(self, request: Request, public_id: str) -> Response:
+    @operation(
+        "add_participant",
+        "Add a participant",
+        description="Gives a person a proxy number in an open conversation. The others keep theirs.",
+        request=NewParticipantSerializer,
+        path=CONVERSATION_PATH,
+        answers={201: ParticipantSerializer},
+        problems=[*_PROBLEMS_OF_JOINING, "too_many_participants"],
+        creates=True,
+    )
+    def post(self, request: Request, public_id: UUID) -> Response:
         asked = NewParticipantSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
-        conversation = _conversation(request, public_id)
         answering = _Answering(request, Once.of(request, asked.asked()))
         try:
             add_participant(
-                conversation,
+                find_conversation(request, public_id),
                 asked.spec(),
                 notify=asked.validated_data["notify"],
                 created_by=caller(request),
-                actor=_actor(request),
+                actor=actor(request),
                 guard=answering,
             )
         except _REFUSALS as error:
@@ -71,41 +103,59 @@ class ParticipantList(APIView):
         return answering.answer
 
 
-class ParticipantDetail(APIView):
+class ParticipantDetail(ApiView):
     """GET reads a participant, PATCH changes one, DELETE removes one."""
 
-    def get(self, request: Request, public_id: str, position: int) -> Response:
+    @operation(
+        "read_participant",
+        "Read a participant",
+        description="The participant as they are now. Someone who was removed is not found.",
+        path=PARTICIPANT_PATH,
+        answers={200: ParticipantSerializer},
+    )
+    def get(self, request: Request, public_id: UUID, position: int) -> Response:
         try:
-            member = member_at(position, members_of(_conversation(request, public_id)))
+            member = member_at(position, members_of(find_conversation(request, public_id)))
         except NoSuchParticipant as error:
             raise _problem(error) from None
         return Response(ParticipantSerializer(member).data)
 
-    def patch(self, request: Request, public_id: str, position: int) -> Response:
+    @operation(
+        "change_participant",
+        "Change a participant",
+        description="Only the fields that are named change. With another `number`, the person has a new phone: the old "
+        "one is out of the conversation at once.",
+        request=ParticipantChangesSerializer,
+        path=PARTICIPANT_PATH,
+        answers={200: ParticipantSerializer},
+        problems=_PROBLEMS_OF_JOINING,
+    )
+    def patch(self, request: Request, public_id: UUID, position: int) -> Response:
         asked = ParticipantChangesSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
-        conversation, changes = _conversation(request, public_id), dict(asked.validated_data)
+        conversation, changes = find_conversation(request, public_id), dict(asked.validated_data)
         number, notify = changes.pop("number", None), changes.pop("notify")
         try:
             if number is None:
-                member = change_participant(conversation, position, **changes, actor=_actor(request))
+                member = change_participant(conversation, position, **changes, actor=actor(request))
             else:
-                member = give_new_phone(
-                    conversation,
-                    position,
-                    number,
-                    **changes,
-                    notify=notify,
-                    created_by=caller(request),
-                    actor=_actor(request),
-                )
+                options = {"notify": notify, "created_by": caller(request), "actor": actor(request)}
+                member = give_new_phone(conversation, position, number, **changes, **options)
         except _REFUSALS as error:
             raise _problem(error) from None
         return Response(ParticipantSerializer(member).data)
 
-    def delete(self, request: Request, public_id: str, position: int) -> Response:
+    @operation(
+        "remove_participant",
+        "Remove a participant",
+        description="Nobody in the conversation reaches them any more, and they reach nobody. A repeat answers 404.",
+        path=PARTICIPANT_PATH,
+        answers={204: None},
+        problems=["too_few_participants"],
+    )
+    def delete(self, request: Request, public_id: UUID, position: int) -> Response:
         try:
-            remove_participant(_conversation(request, public_id), position, actor=_actor(request))
+            remove_participant(find_conversation(request, public_id), position, actor=actor(request))
         except _REFUSALS as error:
             raise _problem(error) from None
         return Response(status=204)
@@ -124,16 +174,6 @@ class _Answering:
         place = {"public_id": participant.conversation.public_id, "position": participant.position}
         where = reverse("participant", kwargs=place, request=self._request)
         self.answer = self._once.finish(201, ParticipantSerializer(participant).data, where)
-
-
-def _conversation(request: Request, public_id: str) -> Conversation:
-    of_service = Conversation.objects.select_related("pool").filter(service=caller(request).service_id)
-    found: Conversation = get_object_or_404(of_service, public_id=public_id)
-    return found
-
-
-def _actor(request: Request) -> str:
-    return f"API key {caller(request).name}"
 
 
 def _problem(error: Exception) -> Exception:

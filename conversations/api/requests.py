@@ -46,7 +46,7 @@ class PersonSerializer(StrictSerializer):
         default="",
         help_text="The person's team. Its members share one virtual number.",
     )
-    one_way = serializers.BooleanField(
+    one_way = BooleanField(
         required=False, default=False, help_text="The person receives messages, and their own are not passed on."
     )
 
@@ -66,7 +66,7 @@ def participant_spec(data: Mapping[str, Any]) -> ParticipantSpec:
 
 
 class NewParticipantSerializer(PersonSerializer):
-    notify = serializers.BooleanField(required=False, default=True, help_text="Send this person the confirmation.")
+    notify = BooleanField(required=False, default=True, help_text="Send this person the confirmation.")
 
     def asked(self) -> dict[str, Any]:
         """Return the normalised request, for comparing a retry with the original."""
@@ -78,8 +78,8 @@ class ParticipantChangesSerializer(StrictSerializer):
     label = LabelField(  # type: ignore[assignment]  # as above
         max_length=40, required=False, allow_blank=True
     )
-    one_way = serializers.BooleanField(required=False)
-    notify = serializers.BooleanField(required=False, default=True, help_text="Send the new phone the confirmation.")
+    one_way = BooleanField(required=False, help_text="The person receives messages, and their own are not passed on.")
+    notify = BooleanField(required=False, default=True, help_text="Send the new phone the confirmation.")
 
 
 # Options that versions after the first one added. A request without them has the fingerprint that it always had.

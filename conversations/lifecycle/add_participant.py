@@ -6,6 +6,7 @@ from typing import Protocol
 from django.db import transaction
 
 from conversations.lifecycle.choose_numbers import Conflict
+from conversations.lifecycle.confirmations import confirm
 from conversations.lifecycle.newcomer import (
     Newcomer,
     charge_newcomer,
@@ -14,7 +15,6 @@ from conversations.lifecycle.newcomer import (
     count_pair,
     insert_participant,
     lock_newcomer,
-    queue_confirmation,
     refuse_among,
 )
 from conversations.lifecycle.participants import (
@@ -127,7 +127,7 @@ def _add(
     insert_participant(participant, chosen)
     record_change(conversation, f"participant {position} was added", actor=actor)
     if notify:
-        queue_confirmation(participant, members)
+        confirm([participant], among=[*members, participant])
     guard.finish(participant)
     charge_newcomer(created_by, is_new=is_new)
     count_pair(chosen, conversation)

@@ -6,6 +6,7 @@ from django.db import transaction
 
 from conversations.lifecycle.add_participant import MAX_ATTEMPTS
 from conversations.lifecycle.choose_numbers import Conflict
+from conversations.lifecycle.confirmations import confirm
 from conversations.lifecycle.newcomer import (
     Newcomer,
     charge_newcomer,
@@ -14,7 +15,6 @@ from conversations.lifecycle.newcomer import (
     count_pair,
     insert_participant,
     lock_newcomer,
-    queue_confirmation,
     refuse_among,
 )
 from conversations.lifecycle.participants import (
@@ -133,7 +133,7 @@ def _exchange(
     record_change(conversation, f"participant {old.position} has another phone", actor=actor)
     _move_queued(rows, new, actor=actor)
     if notify:
-        queue_confirmation(new, others)
+        confirm([new], among=[*others, new])
     charge_newcomer(created_by, is_new=is_new)
     count_pair(chosen, conversation)
     return new

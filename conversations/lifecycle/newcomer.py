@@ -5,9 +5,8 @@ from dataclasses import dataclass
 
 from django.db.models import Q
 
-from conversations.delivery.outbox import queue_confirmations
+from conversations.lifecycle.check_people import check_people, find_or_insert, look_up_phones, refuse_opted_out
 from conversations.lifecycle.choose_numbers import ChosenNumber, Conflict, choose_numbers, conflict_on_integrity_error
-from conversations.lifecycle.create import _check_people, _look_up_phones, _real_numbers, _refuse_opted_out
 from conversations.lifecycle.cut_cool_down import release_early
 from conversations.lifecycle.participants import AlreadyParticipant, SideNumberTaken
 from conversations.lifecycle.request import OverLimit, ParticipantBlocked, ParticipantSpec
@@ -20,7 +19,6 @@ from smsproxy.api.models import ApiKey
 from smsproxy.carriers.base import LookupResult
 from smsproxy.database.clock import database_now
 from smsproxy.phone import canonical
-from smsproxy.services.texts import TextKind, text_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,11 +34,11 @@ def check_newcomer(spec: ParticipantSpec, conversation: Conversation, *, created
 
     Call it outside any transaction: a lookup may use the network.
     """
-    _check_people([spec], conversation.pool, conversation.service_id)
+    check_people([spec], conversation.pool, conversation.service_id)
     is_charged = created_by is not None and not RealNumber.objects.with_number(spec.number).exists()
     if created_by is not None and is_charged and (refusal := limits.refuse_newcomer(conversation.service_id)):
         raise OverLimit(refusal)
-    return Newcomer(spec=spec, answers=_look_up_phones([spec], conversation.service_id))
+    return Newcomer(spec=spec, answers=look_up_phones([spec], conversation.service_id))
 
 
 def lock_newcomer(newcomer: Newcomer, *others: RealNumber) -> tuple[RealNumber, bool]:
@@ -51,8 +49,8 @@ def lock_newcomer(newcomer: Newcomer, *others: RealNumber) -> tuple[RealNumber, 
     number = newcomer.spec.number
     known = RealNumber.objects.by_number([number])
     RealNumber.objects.lock({person.pk: person for person in (*known.values(), *others)}.values())
-    _refuse_opted_out([newcomer.spec], known)
-    [person], inserted = _real_numbers([newcomer.spec], known)
+    refuse_opted_out([newcomer.spec], known)
+    [person], inserted = find_or_insert([newcomer.spec], known)
     store_results({number: person}, newcomer.answers)
     return person, bool(inserted)
 
@@ -129,25 +127,6 @@ def insert_participant(participant: Participant, chosen: ChosenNumber) -> None:
         raise Conflict
     with conflict_on_integrity_error():
         participant.save(force_insert=True)
-
-
-def queue_confirmation(to: Participant, others: Sequence[Participant]) -> None:
-    """Tell this person which number to text, unless they have had enough confirmations today. Then an event says so."""
-    conversation, at = to.conversation, to.created_at
-    template = text_of(
-        TextKind.CONFIRMATION,
-        service_id=conversation.service_id,
-        language=conversation.language,
-        own=conversation.texts,
-    )
-    if not template:
-        return
-    if limits.who_gets_a_confirmation([to.real_number], at=at):
-        names = " and ".join(other.label or "the other person" for other in others)
-        queue_confirmations([(to, template.replace("{label}", names))], at=at)
-    else:
-        reason = f"participant {to.position} got no confirmation: CONFIRMATIONS_PER_PERSON_DAY"
-        conversation.record_event(conversation.state, reason=reason, old_state=conversation.state)
 
 
 def count_pair(chosen: ChosenNumber, conversation: Conversation) -> None:

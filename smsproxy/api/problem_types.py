@@ -193,6 +193,40 @@ PROBLEMS: Mapping[str, ProblemType] = {
         "The requested number serves another conversation of this person, or is at its cap.",
         "Request another number, or none.",
     ),
+    "side_needs_one_number": _type(
+        400,
+        "The conversation cannot be created",
+        "The members of a side share one virtual number, and two of them name different ones.",
+        _CORRECT,
+    ),
+    "side_number_taken": _type(
+        409,
+        "The virtual number of the side is taken",
+        "The members of a side share one virtual number. It is not free for this person: it serves another "
+        "conversation of theirs, is not the number that the request names, has no place left, or is going out of "
+        "service.",
+        "Add the person without the side, or with another one.",
+    ),
+    "already_participant": _type(
+        409,
+        "The person is a participant already",
+        "A participant of the conversation has this phone.",
+        "Change that participant, or send another number.",
+        members={"position": "The position of that participant."},
+        example={"position": 1},
+    ),
+    "too_many_participants": _type(
+        409,
+        "The conversation has too many participants",
+        "A conversation has at most 10 participants.",
+        "Remove a participant before you add another.",
+    ),
+    "too_few_participants": _type(
+        409,
+        "The conversation would have too few participants",
+        "A conversation has at least 2 participants.",
+        "Close the conversation instead.",
+    ),
     "numbers_released": _type(
         409,
         "The conversation cannot be reopened",

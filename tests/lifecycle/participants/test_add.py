@@ -41,7 +41,7 @@ def test_the_answer_shows_the_new_participant_and_where_to_read_them(api, pair, 
     assert {name: added[name] for name in ("position", "label", "side", "one_way", "number", "country")} == {
         "position": 2,
         "label": "Dora",
-        "side": "",
+        "side": None,
         "one_way": False,
         "number": DORA,
         "country": "GB",
@@ -169,7 +169,7 @@ def test_a_number_that_the_lookup_finds_invalid_is_refused(of_pair, carrier, set
 
 
 def test_new_people_count_towards_the_limit_and_known_ones_do_not(of_pair, settings):
-    settings.NEW_PEOPLE_PER_KEY_DAY = 1
+    settings.NEW_PEOPLE_PER_SERVICE_DAY = 1
     LimitUsage.objects.all().delete()
     RealNumber.objects.get_or_create_many([CHARLIE])
 

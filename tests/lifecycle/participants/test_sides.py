@@ -37,7 +37,7 @@ def test_the_members_of_a_side_share_one_number_and_the_other_side_has_its_own(s
     alice, bob, charlie = numbers_in(shop)
 
     assert bob == charlie != alice
-    assert [each["side"] for each in shop.json()["participants"]] == ["", "shop", "shop"]
+    assert [each["side"] for each in shop.json()["participants"]] == [None, "shop", "shop"]
     assert counts_are_right()
 
 
