@@ -6,7 +6,7 @@ from conversations.delivery.outbox import queue_notice
 from conversations.insight.explain_route import explain_route
 from conversations.models import Block, Conversation, InboundMessage, OutboundMessage
 from conversations.trust.blocks import block_pair, block_person, block_prefix
-from smsproxy.carriers.base import LookupResult, LookupVerdict
+from numbers.lookup import look_up
 from tests.support.api_requests import asked_for, is_refused
 from tests.support.blocks import WHO, block_alice, block_her_prefix, block_the_pair, person
 from tests.support.builders import ALICE, BOB, CHARLIE, STRANGER, members
@@ -47,18 +47,18 @@ def test_a_block_of_one_marketplace_keeps_new_conversations_from_beginning_there
     parcels.talk()
 
 
-def test_a_block_during_a_paid_lookup_counts_in_its_marketplace_alone(rides, parcels, carrier, settings):
+def test_a_block_during_a_paid_lookup_counts_in_its_marketplace_alone(rides, parcels, carrier, settings, monkeypatch):
     settings.LOOKUP = "identity_insights"
-    parcels.talk(STRANGER, BOB)
 
-    def block_in_rides(number):
-        if number == ALICE and not Block.objects.exists():
-            block_alice(service_id=rides.service.pk)
-        return LookupResult(verdict=LookupVerdict.VALID)
+    def block_and_look_up(numbers):
+        block_alice(service_id=rides.service.pk)
+        return look_up(numbers)
 
-    carrier.lookup = block_in_rides
+    monkeypatch.setattr("conversations.lifecycle.create.look_up", block_and_look_up)
+
     is_refused(rides.try_to_talk(), 409, "blocked")
-    parcels.talk(ALICE, CHARLIE)
+    Block.objects.all().delete()
+    parcels.talk()
 
 
 def test_a_block_of_one_marketplace_keeps_its_conversations_alone_from_being_reopened(rides, parcels):
