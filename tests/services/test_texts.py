@@ -6,6 +6,7 @@ import pytest
 
 from conversations.delivery.receipts import receive_receipt
 from conversations.delivery.relay import Relay
+from conversations.intake import fast_path
 from conversations.models import Conversation, OutboundMessage
 from numbers.models import VirtualNumber
 from smsproxy.carriers.base import Receipt, ReceiptStatus
@@ -17,6 +18,12 @@ from tests.support.builders import ALICE, BOB, CHARLIE, STRANGER, members, repla
 from tests.support.services import proxies_of, texts_to, write
 
 pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _by_the_general_path(monkeypatch):
+    """Only the general path sends notices. A limit that ends the fast path would end the test's transaction, too."""
+    monkeypatch.setattr(fast_path, "is_available", lambda: False)
 
 
 def confirmation(market):
@@ -196,7 +203,7 @@ def test_a_change_by_another_process_applies_within_some_seconds(rides, monkeypa
     ServiceText.objects.update(text="Good morning")  # As another process does it: nothing tells this one.
     rides.talk(ALICE, CHARLIE, notify=True)
     now = time.monotonic()
-    monkeypatch.setattr(known.time, "monotonic", lambda: now + known.MAX_AGE_SECONDS)
+    monkeypatch.setattr(time, "monotonic", lambda: now + known.MAX_AGE_SECONDS)
 
     rides.talk(ALICE, STRANGER, notify=True)
 
