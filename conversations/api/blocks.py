@@ -42,7 +42,7 @@ from smsproxy.values import sentence
 ACTIVE, ENDED = "active", "ended"
 # The names of members of staff have no space.
 _KEY = "API key "
-_BLOCK_PATH = {"block_id": "The block's id."}
+_BLOCK_PATH = {"public_id": "The block's id."}
 
 
 class BlockFilters(PageParameters):
@@ -174,7 +174,7 @@ class BlockList(ApiView, ListAPIView):
         with transaction.atomic():
             once.begin()
             block = _create(asked.validated_data, service_of(request), f"{_KEY}{caller(request).name}")
-            where = reverse("block", kwargs={"block_id": block.public_id}, request=request)
+            where = reverse("block", kwargs={"public_id": block.public_id}, request=request)
             return once.finish(201, BlockSerializer(block).data, where)
 
 
@@ -182,9 +182,9 @@ class BlockDetail(ApiView, RetrieveAPIView):
     serializer_class = BlockSerializer
 
     @operation("read_block", "Read a block", path=_BLOCK_PATH, answers={200: BlockSerializer})
-    def get(self, request: Request, block_id: UUID) -> Response:
+    def get(self, request: Request, public_id: UUID) -> Response:
         """The block as it is now."""
-        return Response(BlockSerializer(_block(request, block_id)).data)
+        return Response(BlockSerializer(_block(request, public_id)).data)
 
 
 class EndBlock(ApiView):
@@ -198,10 +198,10 @@ class EndBlock(ApiView):
         answers={200: BlockSerializer},
         problems=["block_of_staff"],
     )
-    def post(self, request: Request, block_id: UUID) -> Response:
+    def post(self, request: Request, public_id: UUID) -> Response:
         asked = EndingSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
-        block = _block(request, block_id)
+        block = _block(request, public_id)
         if not _is_by_api(block.created_by):
             raise Problem(
                 409,
@@ -250,8 +250,8 @@ def _blocks(request: Request) -> BlockQuerySet:
     return found
 
 
-def _block(request: Request, block_id: UUID) -> Block:
-    found = row_id(IdKind.BLOCK, str(block_id))
+def _block(request: Request, public_id: UUID) -> Block:
+    found = row_id(IdKind.BLOCK, str(public_id))
     block: Block = get_object_or_404(_blocks(request), pk=found[0] if found else 0)
     return block
 

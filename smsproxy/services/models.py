@@ -88,7 +88,10 @@ class Service(models.Model):
         return self.name
 
     def clean(self) -> None:
-        self.language = _checked_language(self.language)
+        try:
+            self.language = check_language(self.language) if self.language else ""
+        except InvalidValue as error:
+            raise ValidationError({"language": sentence(error)}) from None
         for name in ("new_people_per_minute", "new_people_per_day"):
             limit = getattr(self, name)
             if limit is not None and 0 < limit < _LARGEST_GROUP:
@@ -120,17 +123,17 @@ class ServiceText(models.Model):
         return f"{self.kind} ({self.language or 'any language'})"
 
     def clean(self) -> None:
-        self.language = _checked_language(self.language)
+        errors: dict[str, str] = {}
         if self.kind not in list(TextKind):
-            raise ValidationError({"kind": f"Expected one of {', '.join(TextKind)}."})
+            errors["kind"] = f"Expected one of {', '.join(TextKind)}."
+        else:
+            try:
+                self.text = check_template(TextKind(self.kind), self.text)
+            except InvalidValue as error:
+                errors["text"] = sentence(error)
         try:
-            self.text = check_template(TextKind(self.kind), self.text)
+            self.language = check_language(self.language) if self.language else ""
         except InvalidValue as error:
-            raise ValidationError({"text": sentence(error)}) from None
-
-
-def _checked_language(language: str) -> str:
-    try:
-        return check_language(language) if language else ""
-    except InvalidValue as error:
-        raise ValidationError({"language": sentence(error)}) from None
+            errors["language"] = sentence(error)
+        if errors:
+            raise ValidationError(errors)

@@ -7,7 +7,7 @@ from tests.support.builders import add_numbers
 from tests.support.services import Marketplace
 
 
-@pytest.fixture(params=["fast", "general"])
+@pytest.fixture(params=[pytest.param("fast", marks=pytest.mark.django_db(transaction=True)), "general"])
 def path(request, monkeypatch):
     """Take texts in by the fast path of PostgreSQL, or by the general path."""
     if request.param == "general":
