@@ -29,5 +29,13 @@ FIELD_CODES: Mapping[str, str] = {
     "control_character": "It has a line end, or a control or invisible character.",
     "label_like_a_number": "The label has seven digits or more.",
     "label_with_link": "The label has a link.",
+    "ttl_and_expires_at": "Expected `ttl` or `expires_at`, not both.",
+    "not_in_future": "Expected a time in the future.",
+    "no_language": "Expected a language such as `pt-BR`.",
+    "unknown_text": "There is no text of this kind.",
+    "text_not_valid": "The text is too long, or has a placeholder or a character that it may not have.",
+    "too_large": "It is larger than 4096 bytes of JSON.",
+    "too_deep": "Its objects and lists are nested too deeply.",
+    "cannot_be_stored": "It has a number or a character that JSON cannot express.",
     "no_pool": "There is no pool of this name.",
 }

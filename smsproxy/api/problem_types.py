@@ -154,6 +154,26 @@ PROBLEMS: Mapping[str, ProblemType] = {
         "One of its numbers was released and may serve other people.",
         "Create a new conversation.",
     ),
+    "already_talking": _type(
+        409,
+        "These people already talk",
+        "An open conversation has exactly these participants, and `on_existing` is `reject`.",
+        "Use that conversation, or send `on_existing`: `new`.",
+        members={"conversation_id": "The id of the newest such conversation."},
+    ),
+    "reference_taken": _type(
+        409,
+        "The reference is taken",
+        "An open conversation of your service has this reference, and `unique_reference` is true.",
+        "Use that conversation, close it, or choose another reference.",
+        members={"conversation_id": "The id of that conversation."},
+    ),
+    "idempotency_in_progress": _type(
+        409,
+        "The first request with this Idempotency-Key is still running",
+        "A request with this key has not been answered yet.",
+        "Send the request again with the same key after the seconds in `Retry-After`. It gets the first one's answer.",
+    ),
     # The body.
     "body_too_large": _type(
         413, "The body is too large", "The body is larger than the API accepts, usually 256 KiB.", _CORRECT
