@@ -10,7 +10,7 @@ CONVERSATION_PATH = {"public_id": "The `id` of the conversation."}
 
 
 class ParticipantSerializer(serializers.ModelSerializer):
-    number = RealNumberField(source="real_number.number")
+    number = RealNumberField(source="real_number.number", allow_null=True)
     country = serializers.CharField(source="real_number.country")
     proxy_number = serializers.CharField(source="proxy_number.number")
     proxy_country = serializers.CharField(source="proxy_number.country")
@@ -24,7 +24,7 @@ class ConversationSerializer(serializers.ModelSerializer):
     id = serializers.UUIDField(source="public_id")
     status = serializers.SerializerMethodField()
     participants = ParticipantSerializer(many=True, source="current_participants")
-    pool = serializers.CharField(source="pool.name", default=None)
+    pool = serializers.CharField(source="pool.name", default=None, allow_null=True)
     # A new conversation is not annotated: none of its confirmations has been sent.
     notify_failed = serializers.BooleanField(default=False, read_only=True)
 
