@@ -10,7 +10,7 @@ NO_SKIPS := --no-skips
 # Compiled modules are kept, whatever the environment says: tests start many processes, and each would compile all again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-postgres test-all bench docs lint types check all constraints clean
+.PHONY: demo test test-postgres test-all bench docs openapi lint types check all constraints clean
 
 demo: $(VENV)/runtime
 	$(BIN)/python manage.py demo $(ARGS)
@@ -36,6 +36,10 @@ docs: $(VENV)/development
 	$(BIN)/python -m sphinx -W --keep-going -q docs var/docs
 	@echo "Open var/docs/index.html"
 
+# The committed copies of the API's contract: docs/openapi.yaml and docs/problems.md.
+openapi: $(VENV)/development
+	DJANGO_SETTINGS_MODULE=tests.settings $(BIN)/python -m smsproxy.api.contract
+
 lint: $(VENV)/development
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -43,10 +47,11 @@ lint: $(VENV)/development
 types: $(VENV)/development
 	$(BIN)/mypy
 
-# A check for missing migrations, and Django's checks with production settings.
+# A check for missing migrations, Django's checks with production settings, and the copies of the API's contract.
 check: $(VENV)/development
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	DJANGO_SETTINGS_MODULE=tests.production $(BIN)/python manage.py check --deploy --fail-level WARNING
+	DJANGO_SETTINGS_MODULE=tests.settings $(BIN)/python -m smsproxy.api.contract --check
 
 all: lint types check test-all
 

@@ -15,6 +15,7 @@ from smsproxy.crypto import is_fernet_key
 from smsproxy.database.configuration import complete, complete_direct
 from smsproxy.environment import Environment, env_file
 from smsproxy.logs import logging_settings
+from smsproxy.openapi_settings import SPECTACULAR_SETTINGS as SPECTACULAR_SETTINGS
 from smsproxy.retention_rules import check_retention
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -46,6 +47,8 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "smsproxy.metrics",
     "smsproxy.services",
     "smsproxy.api",
@@ -361,6 +364,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["smsproxy.api.parsers.BoundedJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "smsproxy.api.negotiation.AlwaysJSON",
+    "DEFAULT_SCHEMA_CLASS": "smsproxy.api.openapi.Schema",
     "EXCEPTION_HANDLER": "smsproxy.api.problems.exception_handler",
     "UNAUTHENTICATED_USER": None,
     "TEST_REQUEST_DEFAULT_FORMAT": "json",

@@ -7,6 +7,7 @@ from django.urls import include, path
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("", include("conversations.urls")),
+    path("", include("smsproxy.api.urls")),
 ]
 if settings.CARRIER == "simulator":
     urlpatterns.append(path("", include("smsproxy.simulator.urls")))

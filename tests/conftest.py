@@ -8,7 +8,7 @@ from django.db import connection
 
 from conversations import clock_guard
 from conversations.webhooks import rejected, views
-from smsproxy.api import middleware
+from smsproxy.api import middleware, problems
 from smsproxy.database import deadline
 from smsproxy.metrics import counting
 from smsproxy.services import known
@@ -67,6 +67,16 @@ def _counts_stay_in_memory(monkeypatch):
 def _no_service_is_remembered(monkeypatch):
     """Forget the services of the test before, which had the same ids. The default one was read and has no values."""
     monkeypatch.setattr(known, "_known", {default_service_id(): (math.inf, known.KnownService())})
+
+
+@pytest.fixture(autouse=True)
+def _each_problem_is_documented(monkeypatch):
+    """Fail on an answer of the API whose code is in no table: it would have no documentation."""
+
+    def fail(code):
+        raise AssertionError(f"add {code} to smsproxy/api/problem_types.py, or to field_codes.py if it is of a field")
+
+    monkeypatch.setattr(problems, "_report", fail)
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,7 @@
 
 import re
 from base64 import b64encode
+from typing import Any
 from urllib.parse import urlencode
 
 from rest_framework.exceptions import NotFound
@@ -39,14 +40,28 @@ class NewestFirst(CursorPagination):
             return None
         position = cursor.position
         is_id = position is None or re.fullmatch("[0-9]{1,18}", str(position))
-        if not is_id or request.query_params["cursor"] != _encoded(cursor):
+        # DRF has offsets for rows of equal positions. Ids are unique.
+        if not is_id or cursor.offset or request.query_params["cursor"] != _encoded(cursor):
             raise invalid_cursor("cursor")
         return cursor
+
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        """Return the schema of a page of these results."""
+        link = {"type": ["string", "null"], "format": "uri"}
+        return {
+            "type": "object",
+            "required": ["next", "previous", "results"],
+            "properties": {
+                "next": link | {"description": "The URL of the next page, or null."},
+                "previous": link | {"description": "The URL of the previous page, or null."},
+                "results": schema,
+            },
+        }
 
 
 def _encoded(cursor: Cursor) -> str:
     """Return the one text of this cursor. Without it, DRF would take much that is none for the first page."""
-    tokens = [("o", cursor.offset or None), ("r", "1" if cursor.reverse else None), ("p", cursor.position)]
+    tokens = [("r", "1" if cursor.reverse else None), ("p", cursor.position)]
     return b64encode(urlencode([token for token in tokens if token[1] is not None]).encode()).decode()
 
 

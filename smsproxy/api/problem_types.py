@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from django.conf import settings
 
@@ -10,19 +11,31 @@ PATH = "/api/v1/problems/"
 
 @dataclass(frozen=True, kw_only=True)
 class ProblemType:
-    """A kind of problem. meaning and action are sentences for the caller. members: its further members, by name."""
+    """A kind of problem. meaning and action are sentences for the caller.
+
+    members: the meaning of its further members, by name. example: of their values.
+    """
 
     status: int
     title: str
     meaning: str
     action: str
     members: Mapping[str, str] = field(default_factory=dict)
+    example: dict[str, Any] = field(default_factory=dict)
 
 
 def _type(
-    status: int, title: str, meaning: str, action: str, *, members: Mapping[str, str] | None = None
+    status: int,
+    title: str,
+    meaning: str,
+    action: str,
+    *,
+    members: Mapping[str, str] | None = None,
+    example: dict[str, Any] | None = None,
 ) -> ProblemType:
-    return ProblemType(status=status, title=title, meaning=meaning, action=action, members=members or {})
+    return ProblemType(
+        status=status, title=title, meaning=meaning, action=action, members=members or {}, example=example or {}
+    )
 
 
 _CORRECT = "Correct the request. Its repeat would fail again."
@@ -102,6 +115,18 @@ PROBLEMS: Mapping[str, ProblemType] = {
         "The header `Authorization` is missing, is not `Bearer <API key>`, or its key is wrong or revoked.",
         "Check the header, and that the key is one of this service.",
     ),
+    "key_expired": _type(
+        401, "The API key has expired", "The key was valid until its expiry.", "Use the key that replaces it."
+    ),
+    "key_revoked": _type(
+        401, "The API key is revoked", "The key was valid until it was revoked.", "Use the key that replaces it."
+    ),
+    "scope_missing": _type(
+        403,
+        "The API key lacks a scope",
+        "The request needs a scope that the key does not have. `detail` names it.",
+        "Use a key with this scope.",
+    ),
     # The address.
     "not_found": _type(
         404,
@@ -116,6 +141,18 @@ PROBLEMS: Mapping[str, ProblemType] = {
         "Use one of the methods in the header `Allow`.",
     ),
     # The present state does not allow it.
+    "conversation_ended": _type(
+        409,
+        "The conversation has ended",
+        "The request needs an open conversation, and this one is closed or expired.",
+        "Reopen the conversation, or create a new one.",
+    ),
+    "on_hold": _type(
+        409,
+        "The conversation is on hold",
+        "Texts in this conversation are stored and not passed on until staff release it.",
+        "Wait until `held_at` of the conversation is null.",
+    ),
     "no_number_free": _type(
         409,
         "No virtual number is free",
@@ -128,6 +165,14 @@ PROBLEMS: Mapping[str, ProblemType] = {
             "numbers_in_use": "Of those, how many they have already.",
             "numbers_needed": "How many would have to exist.",
             "next_release_at": "When the next of theirs has cooled down, or null.",
+        },
+        example={
+            "participant": 0,
+            "country": "GB",
+            "numbers_eligible": 2,
+            "numbers_in_use": 2,
+            "numbers_needed": 3,
+            "next_release_at": "2026-12-05T22:00:00Z",
         },
     ),
     "blocked": _type(
@@ -154,6 +199,24 @@ PROBLEMS: Mapping[str, ProblemType] = {
         "One of its numbers was released and may serve other people.",
         "Create a new conversation.",
     ),
+    "end_has_passed": _type(
+        409,
+        "The end of the conversation has passed",
+        "The conversation has a fixed end, which has passed, so it cannot be reopened as it was.",
+        "Reopen it with a new `ttl` or `expires_at`.",
+    ),
+    "no_end": _type(
+        409,
+        "The conversation has no end",
+        "It never ends by a `ttl` or at a fixed time, so there is no end to move.",
+        "To give it an end, change its `ttl` or `expires_at`.",
+    ),
+    "end_too_late": _type(
+        409,
+        "The end would be too late",
+        "A conversation can be extended until 366 days from now.",
+        "Extend it by less, or later.",
+    ),
     "already_talking": _type(
         409,
         "These people already talk",
@@ -168,12 +231,6 @@ PROBLEMS: Mapping[str, ProblemType] = {
         "Use that conversation, close it, or choose another reference.",
         members={"conversation_id": "The id of that conversation."},
     ),
-    "idempotency_in_progress": _type(
-        409,
-        "The first request with this Idempotency-Key is still running",
-        "A request with this key has not been answered yet.",
-        "Send the request again with the same key after the seconds in `Retry-After`. It gets the first one's answer.",
-    ),
     # The body.
     "body_too_large": _type(
         413, "The body is too large", "The body is larger than the API accepts, usually 256 KiB.", _CORRECT
@@ -183,6 +240,12 @@ PROBLEMS: Mapping[str, ProblemType] = {
         "The content type is not JSON",
         "The header `Content-Type` is not `application/json`.",
         "Send JSON, with this header.",
+    ),
+    "idempotency_in_progress": _type(
+        409,
+        "The first request is still running",
+        "A request with this Idempotency-Key has not been answered yet.",
+        "Repeat the request after the seconds in `Retry-After`, with the same key.",
     ),
     "idempotency_key_reused": _type(
         422,
@@ -195,6 +258,12 @@ PROBLEMS: Mapping[str, ProblemType] = {
         429,
         "A limit is used up",
         "A limit of the service, a person or a conversation is used up for now. `detail` names it.",
+        "Repeat the request after the seconds in `Retry-After`.",
+    ),
+    "rate_limited": _type(
+        429,
+        "The rate limit of the API key is used up",
+        "The key has made too many requests within a minute. `RateLimit-Limit` is the limit.",
         "Repeat the request after the seconds in `Retry-After`.",
     ),
     "server_error": _type(

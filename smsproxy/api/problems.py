@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -15,6 +16,7 @@ from rest_framework.exceptions import APIException, NotAuthenticated, Validation
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as drf_exception_handler
 
+from smsproxy.api.field_codes import FIELD_CODES
 from smsproxy.api.fields import ParameterError
 from smsproxy.api.problem_types import PROBLEMS, type_url
 from smsproxy.logs.fields import request_id
@@ -60,6 +62,18 @@ class ReadyAnswer(Exception):
         self.answer = answer
 
 
+def unlisted(code: str, errors: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the codes of a problem and its errors that are in neither table, so have no documentation."""
+    of_errors = [str(error["code"]) for error in errors]
+    # Some errors repeat the code of their problem. "invalid" would say nothing about a field.
+    known = FIELD_CODES.keys() | PROBLEMS.keys() - {"invalid"}
+    return [*([code] if code and code not in PROBLEMS else []), *(each for each in of_errors if each not in known)]
+
+
+def _report(code: str) -> None:
+    log.error("the code %s is in neither problem_types.py nor field_codes.py", code)
+
+
 def header_problem(name: str, code: str, detail: str) -> Problem:
     """Return the problem of a header that is missing or wrong. code: one of field_codes.py."""
     errors = [{"header": name, "code": code, "detail": detail}]
@@ -67,16 +81,19 @@ def header_problem(name: str, code: str, detail: str) -> Problem:
 
 
 def body(
-    status_code: int, detail: str, *, title: str = "", code: str, errors: list[dict[str, Any]] | None = None
+    status_code: int, detail: str, *, title: str = "", code: str = "", errors: list[dict[str, Any]] | None = None
 ) -> dict[str, Any]:
     about = PROBLEMS.get(code)
+    for name in unlisted(code, errors or ()):
+        _report(name)
     problem = {
         "type": type_url(code),
         "title": title or (about.title if about else HTTPStatus(status_code).phrase),
         "status": status_code,
         "detail": detail,
-        "code": code,
     }
+    if code:
+        problem["code"] = code
     if errors:
         problem["errors"] = errors
     if current := request_id():
@@ -89,7 +106,10 @@ def _errors(exc: ValidationError) -> list[dict[str, Any]]:
     errors = _flatten(exc.detail)
     if not isinstance(exc, ParameterError):
         return errors
-    return [{"parameter": each["pointer"].removeprefix("/")} | each for each in errors]
+    return [
+        {"parameter": each["pointer"].removeprefix("/"), "code": each["code"], "detail": each["detail"]}
+        for each in errors
+    ]
 
 
 def _flatten(detail: Any, pointer: str = "") -> list[dict[str, Any]]:
@@ -158,9 +178,10 @@ def _code(exc: Exception) -> str:
 
 
 def _summary(errors: list[dict[str, Any]]) -> str:
-    first = errors[0] if errors else {"pointer": "", "detail": "The request is not valid."}
+    first = errors[0] if errors else {"detail": "The request is not valid."}
+    place = first.get("pointer") or first.get("parameter") or ("query" if "parameter" in first else "body")
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    return f"{first.get('parameter') or first['pointer'] or 'body'}: {first['detail']}{more}"
+    return f"{place}: {first['detail']}{more}"
 
 
 def _response(data: dict[str, Any], headers: Any = None) -> Response:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from rest_framework.exceptions import MethodNotAllowed, ValidationError
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
@@ -22,10 +23,22 @@ class ApiView(APIView):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Check the key first. Then the request may be judged."""
         super().initial(request, *args, **kwargs)
+        method = str(request.method).lower()
+        if method not in self.http_method_names or not hasattr(self, method):
+            raise MethodNotAllowed(str(request.method))
         operation = operation_of(self, request.method)
         query = (operation and operation.parameters) or NoParameters
         asked = query(data=request.query_params)
         asked.is_valid(raise_exception=True)
         self.parameters = asked.validated_data
         if operation is not None and operation.request is None:
-            NoOptionsSerializer(data=request.data).is_valid(raise_exception=True)
+            _reject_body(request)
+
+
+def _reject_body(request: Request) -> None:
+    """Raise ValidationError for a body with anything in it. Clients may send {} with a POST that takes nothing."""
+    if request.method in ("GET", "HEAD"):
+        if request.META.get("CONTENT_LENGTH") not in (None, "", "0"):
+            raise ValidationError("Expected no body.", code="unexpected_body")
+        return
+    NoOptionsSerializer(data=request.data).is_valid(raise_exception=True)
