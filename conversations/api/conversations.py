@@ -11,8 +11,6 @@ from conversations.api.change_requests import ChangeSerializer
 from conversations.api.changes import answer_change, find_conversation
 from conversations.api.creation import answer_creation
 from conversations.api.list_filters import PERSON, ListFilters, matching
-from conversations.api.refusals import CREATION_PROBLEMS
-from conversations.api.requests import NewConversationSerializer
 from conversations.models import Conversation
 from conversations.models.conversation import ConversationQuerySet
 from smsproxy.api.authentication import service_of

@@ -32,6 +32,8 @@ FIELD_CODES: Mapping[str, str] = {
     "label_with_link": "The label has a link.",
     "ttl_and_expires_at": "Expected `ttl` or `expires_at`, not both.",
     "not_in_future": "Expected a time in the future.",
+    "phone_number": "It has a phone number, and is stored in the clear.",
+    "reserved": "This value has a meaning of its own. Choose another.",
     "no_language": "Expected a language such as `pt-BR`.",
     "unknown_text": "There is no text of this kind.",
     "text_not_valid": "The text is too long, or has a placeholder or a character that it may not have.",
