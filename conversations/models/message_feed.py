@@ -1,8 +1,6 @@
 """Events of the feed about outbound messages. Messages outside of conversations, such as to strangers, have none."""
 
-import json
 from collections.abc import Iterable
-from typing import Any
 
 from smsproxy.database import prepared
 from smsproxy.events.record import json_object, record_selected
@@ -48,21 +46,18 @@ def announce(pks: Iterable[int], state: str, failure: FailureReason | None = Non
     ids = list(pks)
     if event is None or not ids:
         return
-    parameters: dict[str, Any] = {"pk": ids[0]} if len(ids) == 1 else {"pks": json.dumps(ids)}
-    record_selected(_select(event, failure, is_one=len(ids) == 1), parameters)
+    listed = ",".join(map(str, ids))
+    # An array, which PostgreSQL looks up in the index row by row. It would join a list of rows with the whole table.
+    array = f"{{{listed}}}" if prepared.is_postgresql() else f"[{listed}]"
+    record_selected(_select(event, failure), {"pks": array})
 
 
-def _select(event: EventType, failure: FailureReason | None, *, is_one: bool) -> str:
+def _select(event: EventType, failure: FailureReason | None) -> str:
     is_postgresql = prepared.is_postgresql()
-    many = (
-        "IN (SELECT value::bigint FROM json_array_elements_text(%(pks)s::json))"
-        if is_postgresql
-        else "IN (SELECT value FROM json_each(%(pks)s))"
-    )
     data = _DATA_OF_FAILURE if event in (EventType.MESSAGE_UNDELIVERED, EventType.MESSAGE_FAILED) else _DATA
     return _EVENTS.format(
         type=event.value,
-        which="= %(pk)s" if is_one else many,
+        which="= ANY (%(pks)s::bigint[])" if is_postgresql else "IN (SELECT value FROM json_each(%(pks)s))",
         data=data.format(
             json=json_object(),
             empty="'{}'::jsonb" if is_postgresql else "'{}'",

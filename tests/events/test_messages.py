@@ -131,7 +131,7 @@ def test_a_confirmation_has_an_id_and_a_kind_of_its_own(carrier, feed):
 def test_a_message_of_the_marketplace_is_told_with_its_own_id(carrier, feed):
     add_numbers(2)
     conversation = talk(ALICE, BOB)
-    key = ApiKey.objects.first()
+    key = ApiKey.objects.get()
     sent = ApiMessage.objects.create(conversation=conversation, created_by=key, text="Your driver is here.")
     bob = conversation.participants.get(position=1)
     OutboundMessage.objects.create(

@@ -18,7 +18,7 @@ def client_of(**fields: Any) -> APIClient:
     return client
 
 
-def read(client: APIClient, **parameters: object) -> dict[str, Any]:
+def read(client: APIClient, **parameters: Any) -> dict[str, Any]:
     """Return one answer of the feed."""
     answer = client.get(FEED, parameters)
     assert answer.status_code == 200, answer.content
@@ -26,7 +26,7 @@ def read(client: APIClient, **parameters: object) -> dict[str, Any]:
     return found
 
 
-def read_all(client: APIClient, **parameters: object) -> list[dict[str, Any]]:
+def read_all(client: APIClient, **parameters: Any) -> list[dict[str, Any]]:
     """Return the events after a cursor, or all of them, page by page."""
     found: list[dict[str, Any]] = []
     while (page := read(client, **parameters))["results"]:
