@@ -265,6 +265,19 @@ PROBLEMS: Mapping[str, ProblemType] = {
         "Use that conversation, close it, or choose another reference.",
         members={"conversation_id": "The id of that conversation."},
     ),
+    "already_blocked": _type(
+        409,
+        "The block exists",
+        "A block of the same people is active in your service.",
+        "Use that block. To change its reason or its end, end it first.",
+        members={"block_id": "The id of that block."},
+    ),
+    "block_of_staff": _type(
+        409,
+        "Staff made this block",
+        "Staff made this block for your service, so your keys cannot end it.",
+        "Ask staff to end it, and name its id.",
+    ),
     # The body.
     "body_too_large": _type(
         413, "The body is too large", "The body is larger than the API accepts, usually 256 KiB.", _CORRECT
