@@ -290,9 +290,9 @@ PROBLEMS: Mapping[str, ProblemType] = {
     ),
     "idempotency_in_progress": _type(
         409,
-        "The first request is still running",
-        "A request with this Idempotency-Key has not been answered yet.",
-        "Repeat the request after the seconds in `Retry-After`, with the same key.",
+        "The first request with this Idempotency-Key is still running",
+        "A request with this key has not been answered yet.",
+        "Send the request again with the same key after the seconds in `Retry-After`. It gets the first one's answer.",
     ),
     "idempotency_key_reused": _type(
         422,
@@ -303,7 +303,7 @@ PROBLEMS: Mapping[str, ProblemType] = {
     # Limits, and faults of ours.
     "over_limit": _type(
         429,
-        "A limit is used up",
+        "A limit of the service is used up",
         "A limit of the service, a person or a conversation is used up for now. `detail` names it.",
         "Repeat the request after the seconds in `Retry-After`.",
     ),
