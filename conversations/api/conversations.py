@@ -9,10 +9,8 @@ from rest_framework.response import Response
 from conversations.api.answers import CONVERSATION_PATH, ConversationSerializer
 from conversations.api.change_requests import ChangeSerializer
 from conversations.api.changes import answer_change, find_conversation
-from conversations.api.creation import answer_creation
+from conversations.api.creation import CREATION, answer_creation
 from conversations.api.list_filters import PERSON, ListFilters, matching
-from conversations.api.refusals import CREATION_PROBLEMS
-from conversations.api.requests import NewConversationSerializer
 from conversations.models import Conversation
 from conversations.models.conversation import ConversationQuerySet
 from smsproxy.api.authentication import service_of
@@ -45,15 +43,7 @@ class ConversationList(ApiView, ListAPIView):
         answer["Cache-Control"] = "no-store"  # The same URL has another answer with another header.
         return answer
 
-    @operation(
-        "create_conversation",
-        "Create a conversation",
-        description="Gives each participant a proxy number, and tells them by text unless `notify` is false.",
-        request=NewConversationSerializer,
-        answers={201: ConversationSerializer, 200: ConversationSerializer},
-        problems=[*CREATION_PROBLEMS, "already_talking", "over_limit", "reference_taken"],
-        creates=True,
-    )
+    @CREATION
     def post(self, request: Request) -> Response:
         return answer_creation(request)
 

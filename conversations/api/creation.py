@@ -8,7 +8,7 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
 from conversations.api.answers import ConversationSerializer, set_activity
-from conversations.api.refusals import cannot_create, over_limit, too_many_at_once
+from conversations.api.refusals import CREATION_PROBLEMS, cannot_create, over_limit, too_many_at_once
 from conversations.api.requests import NewConversationSerializer
 from conversations.insight.conversation_activity import activity_of_new
 from conversations.lifecycle.create import create_conversation
@@ -24,7 +24,19 @@ from conversations.models import Conversation
 from smsproxy.api.authentication import caller, service_of
 from smsproxy.api.idempotency import Once, Replay
 from smsproxy.api.problems import Problem
+from smsproxy.api.schema import operation
 from smsproxy.services.models import Service
+
+CREATION = operation(
+    "create_conversation",
+    "Create a conversation",
+    description="Gives each participant a proxy number, and tells them by text unless `notify` is false. The answer is "
+    "200 if `on_existing` is `return` and these people have an open conversation: then it is that one, as it is.",
+    request=NewConversationSerializer,
+    answers={201: ConversationSerializer, 200: ConversationSerializer},
+    problems=[*CREATION_PROBLEMS, "over_limit", "already_talking", "reference_taken"],
+    creates=True,
+)
 
 
 def answer_creation(request: Request) -> Response:

@@ -20,7 +20,14 @@ from conversations.lifecycle.request import NEVER, ConversationSpec, OnExisting,
 from conversations.models import LateMessagePolicy
 from conversations.models.conversation import MAX_PARTICIPANTS
 from numbers.assignment.policy import ExhaustionPolicy, Geography, Stickiness
-from smsproxy.api.fields import BooleanField, BoundedListField, DateTimeField, E164Field, StrictSerializer
+from smsproxy.api.fields import (
+    BooleanField,
+    BoundedListField,
+    DateTimeField,
+    E164Field,
+    IntegerField,
+    StrictSerializer,
+)
 from smsproxy.phone import canonical
 from smsproxy.services.models import Service
 
@@ -114,7 +121,9 @@ class NewConversationSerializer(StrictSerializer):
         help_text="Seconds. 0: no end, also in a service whose conversations have one.",
     )
     expires_at = DateTimeField(required=False, allow_null=True, default=None, help_text="Its fixed end, beside no ttl.")
-    idle_ttl = SecondsField(least=60, most=MAX_TTL, required=False, allow_null=True, default=None, help_text="Seconds.")
+    idle_ttl = IntegerField(
+        min_value=60, max_value=MAX_TTL, required=False, allow_null=True, default=None, help_text="Seconds."
+    )
     notify = BooleanField(required=False, default=True)
     pool = PoolField(required=False, allow_null=True, default=None)
     geography = optional_choice(Geography)

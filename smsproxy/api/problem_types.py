@@ -233,6 +233,38 @@ PROBLEMS: Mapping[str, ProblemType] = {
         "One of its numbers was released and may serve other people.",
         "Create a new conversation.",
     ),
+    "end_has_passed": _type(
+        409,
+        "The end of the conversation has passed",
+        "The conversation has a fixed end, which has passed, so it cannot be reopened as it was.",
+        "Reopen it with a new `ttl` or `expires_at`.",
+    ),
+    "no_end": _type(
+        409,
+        "The conversation has no end",
+        "It never ends by a `ttl` or at a fixed time, so there is no end to move.",
+        "To give it an end, change its `ttl` or `expires_at`.",
+    ),
+    "end_too_late": _type(
+        409,
+        "The end would be too late",
+        "A conversation can be extended until 366 days from now.",
+        "Extend it by less, or later.",
+    ),
+    "already_talking": _type(
+        409,
+        "These people already talk",
+        "An open conversation has exactly these participants, and `on_existing` is `reject`.",
+        "Use that conversation, or send `on_existing`: `new`.",
+        members={"conversation_id": "The id of the newest such conversation."},
+    ),
+    "reference_taken": _type(
+        409,
+        "The reference is taken",
+        "An open conversation of your service has this reference, and `unique_reference` is true.",
+        "Use that conversation, close it, or choose another reference.",
+        members={"conversation_id": "The id of that conversation."},
+    ),
     # The body.
     "body_too_large": _type(
         413, "The body is too large", "The body is larger than the API accepts, usually 256 KiB.", _CORRECT

@@ -178,9 +178,10 @@ def _code(exc: Exception) -> str:
 
 
 def _summary(errors: list[dict[str, Any]]) -> str:
-    first = errors[0] if errors else {"pointer": "", "detail": "The request is not valid."}
+    first = errors[0] if errors else {"detail": "The request is not valid."}
+    place = first.get("pointer") or first.get("parameter") or ("query" if "parameter" in first else "body")
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    return f"{first.get('parameter') or first['pointer'] or 'body'}: {first['detail']}{more}"
+    return f"{place}: {first['detail']}{more}"
 
 
 def _response(data: dict[str, Any], headers: Any = None) -> Response:

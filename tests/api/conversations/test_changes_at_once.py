@@ -3,6 +3,7 @@
 import threading
 from collections import Counter
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from django.db import connection, transaction
@@ -40,7 +41,7 @@ def test_changes_of_different_fields_and_texts_do_not_undo_each_other(client):
     add_numbers(2)
     conversation = talk(ALICE, BOB, ttl=HOUR, idle_ttl=60)
     number, address = proxies(conversation)[0], f"{URL}{conversation.public_id}/"
-    changes = [
+    changes: list[dict[str, Any]] = [
         {"metadata": {"driver": 7}},
         {"reference": "order-42"},
         {"language": "de"},
