@@ -171,6 +171,8 @@ class SerializerExtension(OpenApiSerializerExtension):
 
     def map_serializer(self, auto_schema: AutoSchema, direction: str) -> dict[str, Any]:
         found: dict[str, Any] = auto_schema._map_serializer(self.target, direction, bypass_extensions=True)
+        for schema in found.get("properties", {}).values():
+            _allow_blank(schema)
         if isinstance(self.target, StrictSerializer):
             found["additionalProperties"] = False
         elif "properties" in found:
@@ -179,6 +181,14 @@ class SerializerExtension(OpenApiSerializerExtension):
         if example := getattr(self.target, "example", None):
             found["examples"] = [example]
         return found
+
+
+def _allow_blank(schema: dict[str, Any]) -> None:
+    """Write a string that may be empty as one pattern. drf-spectacular writes two schemas, one without its default."""
+    kinds = schema.get("oneOf", [])
+    if len(kinds) == 2 and kinds[1] == {"type": "string", "maxLength": 0} and "pattern" in kinds[0]:
+        del schema["oneOf"]
+        schema |= kinds[0] | {"pattern": f"{kinds[0]['pattern']}|^$"}
 
 
 class E164Extension(OpenApiSerializerFieldExtension):
