@@ -3,7 +3,7 @@
 The meaning of each state is at its definition in the models, such as `OutboundState` in models/outbound.py.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self
 
 from django.db import models, transaction
@@ -42,11 +42,13 @@ class StateMachine(models.Model):
     class Meta:
         abstract = True
 
-    def transition(self, to: str, *, reason: str, actor: str = "", **changes: Any) -> Self:
+    def transition(
+        self, to: str, *, reason: str, actor: str = "", announce: Callable[[], None] | None = None, **changes: Any
+    ) -> Self:
         """Change the state, and other fields with it, if the row is still in the state of this object.
 
         Return this object with the new values. Raises StaleState: the row was changed concurrently, or ALLOWED does
-        not contain this change.
+        not contain this change. announce: called in the same transaction, after the change of the row.
         """
         if to not in self.ALLOWED[self.state]:
             raise StaleState(f"{self._meta.verbose_name} {self.pk} cannot go from {self.state} to {to}")
@@ -55,6 +57,8 @@ class StateMachine(models.Model):
             if rows != 1:
                 raise StaleState(f"{self._meta.verbose_name} {self.pk} is no longer {self.state}")
             self.record_event(to, reason=reason, actor=actor, old_state=self.state)
+            if announce is not None:
+                announce()
         for field, value in {"state": to, **changes}.items():
             setattr(self, field, value)
         return self

@@ -4,6 +4,7 @@ Each parser returns the value or raises InvalidValue. The four interfaces wrap t
 """
 
 import re
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from math import inf
@@ -17,6 +18,7 @@ MAX_FOUND = 40  # characters of a wrong value that an error repeats
 MIN_RATE = 0.01  # segments a second
 MAX_INTEGER_DIGITS = 9
 MAX_PATTERN_DIGITS = 15
+_UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
@@ -69,6 +71,24 @@ def whole_number(text: str, *, least: int, most: int | None = None, unit: str = 
     if not is_integer or int(text) < least or (most is not None and int(text) > most):
         raise InvalidValue(f"a whole number{f' of {unit}' if unit else ''}{limits}", text)
     return int(text)
+
+
+def duration(text: str) -> timedelta:
+    """Return a time in hours, days or weeks."""
+    match = re.fullmatch(r"([0-9]{1,4})([hdw])", text)
+    if match is None:
+        raise InvalidValue("a time in hours, days or weeks, such as 12h, 7d or 4w", text)
+    return int(match[1]) * _UNITS[match[2]]
+
+
+def day(text: str) -> datetime:
+    """Return the beginning of this day, in UTC."""
+    try:
+        if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
+            return datetime.fromisoformat(text).replace(tzinfo=UTC)
+    except ValueError:  # There is no such day.
+        pass
+    raise InvalidValue("a date such as 2027-03-31", text)
 
 
 def pool_name(text: str) -> str:

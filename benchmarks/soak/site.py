@@ -63,7 +63,7 @@ class Site:
 def running_site(cluster: Cluster, environment: dict[str, str], logs: Path, conversations: int) -> Iterator[Site]:
     """Start everything. environment: that of this process, too, so that both use the same database."""
     lines = talking_people(conversations)
-    _, key = ApiKey.objects.issue("prometheus")
+    _, key = ApiKey.objects.issue("prometheus", scopes="read")
     connection.close()  # A fault may end it.
     stack = Stack(environment, logs, Server(), LATENCY)
     try:

@@ -1,7 +1,7 @@
 """Conversations and their participants, for staff. Lists show no real number."""
 
 from itertools import combinations
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.contrib.admin.utils import display_for_value
@@ -12,9 +12,11 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import mark_safe
 
 from conversations.admin.blocks import block_url, without_block_links
+from conversations.admin.personal_data import PersonalDataAdmin
 from conversations.lifecycle.reopen import reopen_conversation
-from conversations.lifecycle.request import CannotCreate
+from conversations.lifecycle.request import CannotCreate, ContentionError, ReferenceTaken
 from conversations.models import Conversation, ConversationEvent, Participant
+from conversations.models.conversation_terms import EndHasPassed
 from smsproxy.staff.admin import ReadOnlyAdmin, ReadOnlyInline, ReasonForm
 from smsproxy.states import StaleState
 
@@ -67,15 +69,19 @@ class ConversationEventInline(ReadOnlyInline):
 
 
 @admin.register(Conversation)
-class ConversationAdmin(ReadOnlyAdmin):
+class ConversationAdmin(PersonalDataAdmin):
+    needs: ClassVar = {"metadata": ["conversations.read_message_text"]}
     list_display = [
         "__str__",
         "state",
+        "service",
         "held_at",
         "held_reason",
         "pool",
+        "language",
         "created_by",
         "created_at",
+        "ttl",
         "expires_at",
         "closed_at",
         "closed_reason",
@@ -83,6 +89,7 @@ class ConversationAdmin(ReadOnlyAdmin):
     ]
     list_filter = [
         "state",
+        "service",
         ("held_at", OnHoldFilter),
         "pool",
         "late_messages",
@@ -90,7 +97,7 @@ class ConversationAdmin(ReadOnlyAdmin):
         "created_by",
         "created_at",
     ]
-    list_select_related = ["created_by", "pool"]
+    list_select_related = ["service", "created_by", "pool"]
     date_hierarchy = "created_at"
     search_fields = ["public_id", "reference", "participants__label", "participants__proxy_number__number"]
     search_help_text = "By id, reference, label or virtual number. Real numbers are not searched: the search is a URL."
@@ -134,6 +141,16 @@ class ConversationAdmin(ReadOnlyAdmin):
                     request, f"Conversation {conversation.pk}: {person} {error.detail}.", messages.WARNING
                 )
                 raise StaleState(error.detail) from error
+            except ReferenceTaken as error:
+                told = "another open conversation has its reference, which it must have alone"
+                self.message_user(request, f"Conversation {conversation.pk}: {told}.", messages.WARNING)
+                raise StaleState(told) from error
+            except EndHasPassed:
+                told = "its fixed end has passed. The API can reopen it with a new end"
+                self.message_user(request, f"Conversation {conversation.pk}: {told}.", messages.WARNING)
+                raise
+            except ContentionError as error:
+                raise StaleState("concurrent changes took the reference") from error
 
         self.apply_to_each(request, queryset, reopen)
 

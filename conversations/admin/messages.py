@@ -1,6 +1,6 @@
 """Messages in both directions, for staff. Lists show neither bodies nor real numbers."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -8,6 +8,7 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 
 from conversations.admin.blocks import block_url, without_block_links
+from conversations.admin.personal_data import PersonalDataAdmin
 from conversations.models import (
     ApiMessage,
     DeliveryReceipt,
@@ -20,25 +21,17 @@ from conversations.models import (
     TextErasure,
     UnreadableRow,
 )
-from smsproxy.staff.admin import AuditedViewAdmin, ReadOnlyAdmin, ReadOnlyInline
+from smsproxy.staff.admin import ReadOnlyAdmin, ReadOnlyInline
 
 
-class MessageAdmin(AuditedViewAdmin):
+class MessageAdmin(PersonalDataAdmin):
     """A message. Its body is shown on its own page only, and only to staff with permission."""
 
-    needs = {
+    needs: ClassVar = {
         "text": ["conversations.read_message_text"],
         # The raw webhook also contains the sender's number.
         "raw": ["conversations.read_message_text", "numbers.reveal_realnumber"],
     }
-
-    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        fields = super().get_fields(request, obj)
-        return [field for field in fields if request.user.has_perms(self.needs.get(str(field), []))]
-
-    def describe_disclosure(self, request: HttpRequest, row: Any) -> str:
-        seen = [field for field in self.get_fields(request, row) if field in self.needs and getattr(row, field)]
-        return f"its {' and '.join(seen)}" if seen else ""
 
 
 @admin.register(InboundMessage)
@@ -75,12 +68,26 @@ class InboundMessageAdmin(MessageAdmin):
         return lookup == "participant__conversation__id__exact" or super().lookup_allowed(lookup, value, request)
 
 
+class ApiMessageLegInline(ReadOnlyInline):
+    """What each participant was sent of it. The text is on the page of the message."""
+
+    model = OutboundMessage
+    verbose_name_plural = "recipients"
+    fields = ["participant", "state", "sender", "segments", "error_code"]
+    show_change_link = True
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[OutboundMessage]":
+        messages: QuerySet[OutboundMessage] = super().get_queryset(request)
+        return messages.defer("text").select_related("participant", "sender").order_by("pk")
+
+
 @admin.register(ApiMessage)
 class ApiMessageAdmin(MessageAdmin):
     list_display = ["created_at", "conversation", "author", "created_by"]
     list_filter = ["created_at"]
     list_select_related = ["conversation", "author", "created_by"]
     search_fields = ["conversation__reference"]
+    inlines = [ApiMessageLegInline]
 
 
 class LongTextMessageInline(ReadOnlyInline):

@@ -4,6 +4,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from conversations.api.creation import service_of_caller
 from conversations.api.refusals import CREATION_PROBLEMS, cannot_create, too_many_at_once
 from conversations.api.requests import NewConversationSerializer
 from conversations.lifecycle.create import dry_run
@@ -42,7 +43,8 @@ class DryRun(ApiView):
         asked.is_valid(raise_exception=True)
         people = asked.people()
         try:
-            chosen = dry_run(people, asked.policy())
+            service = service_of_caller(request)
+            chosen = dry_run(people, asked.terms(service).policy, service_id=service.pk)
         except ContentionError:
             raise too_many_at_once() from None
         except CannotCreate as error:

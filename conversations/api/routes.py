@@ -10,6 +10,7 @@ from rest_framework.response import Response
 from conversations.insight.explain_route import explain_route
 from conversations.models import ConversationState, InboundOutcome
 from numbers.models import NumberState
+from smsproxy.api.authentication import service_of
 from smsproxy.api.fields import E164Field, Parameters
 from smsproxy.api.problems import header_problem
 from smsproxy.api.schema import Header, operation
@@ -95,7 +96,7 @@ class ExplainRoute(ApiView):
         answers={200: RouteSerializer},
     )
     def get(self, request: Request) -> Response:
-        found = explain_route(_sender(request), self.parameters["to"])
+        found = explain_route(_sender(request), self.parameters["to"], service_id=service_of(request))
         return Response(asdict(found), headers={"Cache-Control": "no-store"})
 
 

@@ -12,8 +12,11 @@ from django.db import transaction
 from conversations.models import LongMessage, OutboundMessage, OutboundState
 from conversations.models.outbound import MAX_RESENDS
 from smsproxy.database.clock import database_now
+from smsproxy.events.order import skip_ids
 from smsproxy.states import StaleState
 
+# More ids than events can have been written since the backup. A cursor of before would hide the new ones.
+SKIPPED_EVENTS = 1_000_000
 _REASON = "the database was restored: perhaps it was sent after the backup"
 
 
@@ -27,6 +30,7 @@ class Distrusted:
 
 def distrust_unsent() -> Distrusted:
     """Let nothing that was unsent at the time of the backup be sent by itself. No worker may run. Repeatable."""
+    skip_ids(SKIPPED_EVENTS)
     resendable = OutboundMessage.objects.filter(state=OutboundState.UNKNOWN, resends__lt=MAX_RESENDS)
     for message in resendable.defer("text").order_by("pk"):
         _leave_to_staff(message)

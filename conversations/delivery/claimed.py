@@ -26,7 +26,8 @@ SELECT_TAKEN = """
         sender.id, sender.number, sender.country, sender.rate, sender.state,
         pace.number_id, pace.ready_at, pace.pause_reason, pace.waits_since, pace.failures, pace.last_recipient_id,
         taken.text, recipient.number, participant.released_at IS NOT NULL,
-        recipient.opted_out_at IS NOT NULL AND taken.kind <> 'keyword_answer'
+        recipient.opted_out_at IS NOT NULL AND taken.kind <> 'keyword_answer',
+        participant.removed_at >= taken.created_at AND taken.kind <> 'keyword_answer'
     FROM taken
     JOIN numbers_virtualnumber sender ON sender.id = taken.sender_id
     JOIN numbers_realnumber recipient ON recipient.id = taken.recipient_id
@@ -49,6 +50,7 @@ class Claimed:
     sealed_text, sealed_number: still encrypted, so that one unreadable message does not stop the others.
     is_released: its numbers may stand for other people since it was queued.
     is_opted_out: its recipient has opted out, and it is not an answer to a keyword of theirs.
+    has_left: its recipient was removed from the conversation, or has another phone, since it was queued.
     is_probe: the one message that is sent to try whether a paused account works again.
     is_probe_of_number: the same, for a virtual number that waits.
     claimed_at_here: by this host's clock.
@@ -60,6 +62,7 @@ class Claimed:
     sealed_number: str
     is_released: bool
     is_opted_out: bool
+    has_left: bool
     is_probe: bool = False
     is_probe_of_number: bool = False
     claimed_at_here: datetime = field(default_factory=lambda: timezone.now())
@@ -70,10 +73,10 @@ class Claimed:
         of_sender, of_pace = len(_MESSAGE), len(_MESSAGE) + len(_SENDER)
         message = instance(OutboundMessage, _MESSAGE, row[:of_sender])
         message.sender = instance(VirtualNumber, _SENDER, row[of_sender:of_pace])
-        *pace, sealed_text, sealed_number, is_released, is_opted_out = row[of_pace:]
+        *pace, sealed_text, sealed_number, is_released, is_opted_out, has_left = row[of_pace:]
         limit = NumberRateLimit() if pace[0] is None else instance(NumberRateLimit, _PACE, pace)
         limit.number = message.sender
-        return cls(message, limit, sealed_text, sealed_number, bool(is_released), bool(is_opted_out))
+        return cls(message, limit, sealed_text, sealed_number, bool(is_released), bool(is_opted_out), bool(has_left))
 
     @property
     def number_ready_at(self) -> datetime:

@@ -8,6 +8,7 @@ from datetime import datetime
 from django.db import transaction
 
 from conversations.models import MessageEvent, OutboundMessage, OutboundState
+from conversations.models.message_feed import announce
 from numbers.models import PersonState, RealNumber
 from smsproxy.states import StaleState
 
@@ -58,4 +59,5 @@ def _cancel_unsent(person: RealNumber) -> list[OutboundMessage]:
             MessageEvent(message=message, old_state=message.state, new_state=OutboundState.CANCELLED, reason=_REASON)
             for message in batch
         )
+        announce((message.pk for message in batch), OutboundState.CANCELLED)
         cancelled += batch

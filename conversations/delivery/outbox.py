@@ -4,19 +4,21 @@ Nothing is queued for a person who has opted out, except the answer to a keyword
 where their recipients are read: conversations/intake/read_arrival.py.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from django.db import IntegrityError, transaction
 
 from conversations.delivery.wakeup import wake_workers
 from conversations.models import (
+    ApiMessage,
     InboundMessage,
     LimitScope,
     LimitUsage,
     MessageEvent,
     MessageKind,
     OutboundMessage,
+    OutboundState,
     Participant,
 )
 from conversations.models.limit_usage import Charge, notices_subject
@@ -64,16 +66,67 @@ def queue_confirmations(texts: Iterable[tuple[Participant, str]], at: datetime) 
         if to.real_number.opted_out_at is None
     )
     MessageEvent.objects.bulk_create(
-        MessageEvent(message=message, new_state=message.state, reason=f"queued as {MessageKind.CONFIRMATION.label}")
+        MessageEvent(
+            message=message,
+            new_state=message.state,
+            reason=f"queued as {MessageKind.CONFIRMATION.label}",
+            created_at=at,
+        )
         for message in messages
     )
     transaction.on_commit(wake_workers)
 
 
-def queue_answer(sender: VirtualNumber, recipient: RealNumber, text: str) -> bool:
+def queue_api_message(
+    message: ApiMessage, text: str, recipients: Sequence[Participant], *, skipped: Mapping[Participant, str]
+) -> list[OutboundMessage]:
+    """Queue a message of the marketplace for these participants, with two queries, and return what is queued.
+
+    The caller has locked the conversation, and none of the recipients has opted out. skipped: the participants who do
+    not get it, each with the reason. Their rows are cancelled from the beginning and hold no text.
+    """
+    count = segments(text).count
+
+    def leg(to: Participant, state: OutboundState, text: str) -> OutboundMessage:
+        return OutboundMessage(
+            kind=MessageKind.API,
+            state=state,
+            api_message=message,
+            sender_id=to.proxy_number_id,
+            recipient_id=to.real_number_id,
+            text=text,
+            segments=count,
+            participant=to,
+            conversation_id=to.conversation_id,
+            created_at=message.created_at,
+            due_at=message.created_at,
+        )
+
+    queued = [leg(to, OutboundState.QUEUED, text) for to in recipients]
+    cancelled = [leg(to, OutboundState.CANCELLED, "") for to in skipped]
+    legs = OutboundMessage.objects.bulk_create([*queued, *cancelled])
+    reasons = [*(f"queued as {MessageKind.API.label}" for _ in queued), *skipped.values()]
+    MessageEvent.objects.bulk_create(
+        MessageEvent(message=each, new_state=each.state, reason=reason)
+        for each, reason in zip(legs, reasons, strict=True)
+    )
+    transaction.on_commit(wake_workers)
+    return queued
+
+
+def queue_answer(
+    sender: VirtualNumber,
+    recipient: RealNumber,
+    text: str,
+    *,
+    participant: Participant | None = None,
+    conversation_id: int | None = None,
+) -> bool:
     """Queue an automatic answer to a person's own message, unless they have had enough of them. Return whether queued.
 
     Answers of all kinds share the limits, so a person who is a machine cannot draw one after another.
+    participant: the person in the conversation of the message. conversation_id: that conversation, if the pair of
+    numbers now stands for another one. The caller has locked the conversation.
     """
     if not text or _has_opted_out(recipient.pk):
         return False
@@ -83,17 +136,19 @@ def queue_answer(sender: VirtualNumber, recipient: RealNumber, text: str) -> boo
     ]
     if LimitUsage.objects.consume(charges):
         return False
-    _queue(MessageKind.NOTICE, sender.pk, recipient.pk, text)
+    _queue(MessageKind.NOTICE, sender.pk, recipient.pk, text, participant=participant, conversation_id=conversation_id)
     return True
 
 
-def queue_notice_once(dedup_key: str, sender: VirtualNumber, recipient: RealNumber, text: str) -> bool:
-    """Queue a notice unless one with this key exists. Return whether it was queued."""
+def queue_notice_once(
+    dedup_key: str, sender: VirtualNumber, recipient: RealNumber, text: str, *, participant: Participant
+) -> bool:
+    """Queue a notice to a participant unless one with this key exists. Return whether it was queued."""
     if _has_opted_out(recipient.pk):
         return False
     try:
         with transaction.atomic():
-            _queue(MessageKind.NOTICE, sender.pk, recipient.pk, text, dedup_key=dedup_key)
+            _queue(MessageKind.NOTICE, sender.pk, recipient.pk, text, participant=participant, dedup_key=dedup_key)
     except IntegrityError:
         if OutboundMessage.objects.filter(dedup_key=dedup_key).exists():
             return False
@@ -101,9 +156,14 @@ def queue_notice_once(dedup_key: str, sender: VirtualNumber, recipient: RealNumb
     return True
 
 
-def queue_keyword_answer(sender: VirtualNumber, recipient: RealNumber, text: str) -> None:
-    """Queue the answer to STOP, START or HELP, even for a person who has opted out."""
-    _queue(MessageKind.KEYWORD_ANSWER, sender.pk, recipient.pk, text)
+def queue_keyword_answer(
+    sender: VirtualNumber, recipient: RealNumber, text: str, *, participant: Participant | None = None
+) -> None:
+    """Queue the answer to STOP, START or HELP, even for a person who has opted out.
+
+    participant: the person in the conversation of the keyword, or None.
+    """
+    _queue(MessageKind.KEYWORD_ANSWER, sender.pk, recipient.pk, text, participant=participant)
 
 
 def _has_opted_out(person_id: int) -> bool:
@@ -117,6 +177,7 @@ def _queue(
     text: str,
     *,
     participant: Participant | None = None,
+    conversation_id: int | None = None,
     inbound: InboundMessage | None = None,
     dedup_key: str | None = None,
 ) -> OutboundMessage:
@@ -128,7 +189,7 @@ def _queue(
         text=text,
         segments=segments(text).count,
         participant=participant,
-        conversation_id=participant.conversation_id if participant else None,
+        conversation_id=participant.conversation_id if participant else conversation_id,
         inbound=inbound,
         dedup_key=dedup_key,
         created_at=at,

@@ -45,6 +45,7 @@ def receive_receipt(receipt: Receipt) -> bool:
     )
     try:
         with transaction.atomic():
+            _lock_thread(row)
             _match(row)
             row.save(force_insert=True)
             _apply(row)
@@ -70,6 +71,7 @@ def match_late_receipts(receipts: DeliveryReceiptQuerySet) -> int:
     late = list(receipts.unmatched().filter(carrier_message_id__in=known).order_by("received_at")[:100])
     for row in late:
         with transaction.atomic():
+            _lock_thread(row)
             _match(row)
             row.save(update_fields=["message", "virtual_number"])
             _apply(row)
@@ -130,6 +132,18 @@ def attempt_of(carrier_ref: str) -> int:
     """Return the attempt that this reference names, see `OutboundMessage.carrier_ref`."""
     attempt = carrier_ref.partition(".")[2]
     return int(attempt) if attempt.isdecimal() and len(attempt) < 7 else 1
+
+
+def _lock_thread(row: DeliveryReceipt) -> None:
+    """Lock what a lost message changes besides the message. Other receipts cost nothing here."""
+    if row.status != ReceiptStatus.UNDELIVERED:
+        return
+    known = OutboundMessage.objects.only("kind", "conversation", "recipient")
+    found = known.filter(client_ref=row.client_ref.partition(".")[0]).first() if row.client_ref else None
+    found = found or known.filter(parts__carrier_message_id=row.carrier_message_id).first()
+    if found is not None:
+        may_opt_out = row.error_code in get_carrier().opted_out_codes
+        undelivered_notice.lock_thread(found, may_opt_out=may_opt_out)
 
 
 def _match(row: DeliveryReceipt) -> None:

@@ -19,6 +19,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
 
+from conversations.delivery import undelivered_notice
 from conversations.delivery.receipts import (
     attempt_of,
     match_late_receipts,
@@ -178,6 +179,7 @@ def _collect(
 def _settle(wanted: OutboundMessage, records: Sequence[SentRecord]) -> None:
     """Store the parts that were found, whatever has become of the message since."""
     with transaction.atomic():
+        undelivered_notice.lock_thread(wanted, may_opt_out=True)
         message = OutboundMessage.objects.select_for_update(no_key=True).defer("text").get(pk=wanted.pk)
         is_counted = message.parts.filter(attempt=wanted.attempts, price__isnull=False).exists()
         for record in records:

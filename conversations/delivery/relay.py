@@ -217,6 +217,8 @@ class Relay:
         ):
             # This process slept between claim and call. Other workers may soon mark the message unknown.
             return TemporaryFailure("its lease was about to run out: it was not sent", retry_after=0)
+        if claimed.has_left:
+            return PermanentFailure("its recipient is no longer in the conversation with this phone: not sent")
         if claimed.is_released:
             return PermanentFailure("its pair of numbers was given to other people: not sent")
         return None

@@ -45,6 +45,7 @@ from conversations.models import (
     OutboundState,
     Participant,
 )
+from conversations.models.message_feed import announce
 from smsproxy.carriers.base import (
     AccountFault,
     CarrierError,
@@ -157,6 +158,7 @@ def _mark_sent(results: Sequence[Result]) -> int:
     prepared.fetch_all(_PARTS.format(parts=parts), parameters)
     sent, parameters = prepared.values([result.message.pk] for result in results)
     prepared.fetch_all(_EVENTS.format(sent=sent), parameters)
+    announce((result.message.pk for result in results), OutboundState.SENT)
     return count
 
 
@@ -165,6 +167,7 @@ def record(result: Result) -> None:
     # Before the message is requeued, or it would be claimed again at once.
     _apply_backpressure(result)
     with transaction.atomic():
+        undelivered_notice.lock_thread(result.message, may_opt_out=isinstance(result.answer, RecipientOptedOut))
         message = (
             OutboundMessage.objects.select_for_update(no_key=True, of=("self",)).defer("text").get(pk=result.message.pk)
         )
@@ -229,7 +232,7 @@ def _record_failure(message: OutboundMessage, error: CarrierError, *, is_ours: b
         case RecipientOptedOut() if is_ours:
             message.cancel(reason=error.detail)
         case RecipientOptedOut():
-            _fail(message, error, FailureReason.OPTED_OUT)
+            _fail(message, error, FailureReason.OPTED_OUT, said=f"its recipient has opted out: {error.detail}")
             opt_out_by_carrier(message, error.code)
         case PermanentFailure() if is_ours:
             is_expired = message.is_too_old(database_now())

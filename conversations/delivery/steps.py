@@ -8,7 +8,7 @@ import logging
 from collections.abc import Sequence
 
 from conversations.delivery.result import Result
-from conversations.models import Conversation, DeliveryReceipt, InboundMessage, OutboundMessage
+from conversations.models import ApiMessage, Conversation, DeliveryReceipt, InboundMessage, OutboundMessage
 from smsproxy import tracing
 from smsproxy.carriers.base import SendReply, TemporaryFailure
 
@@ -62,6 +62,17 @@ def log_repeated(carrier_message_id: str) -> None:
     fields: dict[str, object] = {"outcome": "repeated", "carrier_message_id": carrier_message_id}
     log.info("inbound message: repeated, no effect", extra=fields)
     tracing.record_webhook("receive", fields)
+
+
+def log_api_message(message: ApiMessage, *, message_refs: Sequence[str]) -> None:
+    """Log that a message of the marketplace is stored. message_refs: of the outbound messages that send it."""
+    fields: dict[str, object] = {
+        "api_message_id": message.pk,
+        "conversation_id": message.conversation_id,
+        "conversation": str(message.conversation.public_id),
+        "message_refs": message_refs,
+    }
+    log.info("message of the marketplace: queued", extra=fields)
 
 
 def log_attempt(result: Result, seconds: float) -> None:

@@ -114,17 +114,20 @@ class RouteExplanation:
         return self.outcome == InboundOutcome.RELAYED
 
 
-def explain_route(sender: str, recipient: str) -> RouteExplanation:
-    """Explain the outcome of a message from this real number to this virtual number, both E.164."""
+def explain_route(sender: str, recipient: str, *, service_id: int | None = None) -> RouteExplanation:
+    """Explain the outcome of a message from this real number to this virtual number, both E.164.
+
+    service_id: the service that asks, which learns nothing of another's conversations. None: staff, who see all.
+    """
     context = read_arrival(sender, recipient, _PROBE)
     participant = context.author
     outcome = decide(context)
     number = _number(recipient)
-    if participant is not None:
-        charges = message_charges(participant.real_number_id, participant.conversation_id)
+    conversation = _visible(participant, service_id)
+    if participant is not None and conversation is not None:
+        charges = message_charges(participant.real_number_id, participant.conversation_id, conversation.service_id)
         if outcome == InboundOutcome.RELAYED and LimitUsage.objects.refusal(charges, at=context.now):
             outcome = InboundOutcome.LIMITED
-        conversation = Conversation.objects.select_related("pool").get(pk=participant.conversation_id)
         return RouteExplanation(
             outcome=outcome,
             why=_explain_found(outcome, context, participant, conversation),
@@ -138,15 +141,34 @@ def explain_route(sender: str, recipient: str) -> RouteExplanation:
             reopens=outcome == InboundOutcome.RELAYED and context.reopens,
             cools_down_until=participant.release_at,
         )
-    last = None if context.is_loop else _last(sender, recipient)
+    last = None if context.is_loop else _last(sender, recipient, service_id)
+    why = _explain_missing(outcome, context, number, last)
+    if participant is not None:
+        outcome, why = InboundOutcome.NO_ROUTE, "No conversation of this service has this pair of numbers."
+    person = None if context.is_loop else context.sender
     return RouteExplanation(
         outcome=outcome,
-        why=_explain_missing(outcome, context, number, last),
+        why=why,
         virtual_number=number,
-        sender_is_known=context.sender is not None,
+        sender_is_known=_is_known(context.sender, service_id),
         last=last,
-        ways=list(islice(_ways(sender, context.sender), MAX_WAYS)) if context.sender and not context.is_loop else (),
+        ways=list(islice(_ways(sender, person, service_id), MAX_WAYS)) if person else (),
     )
+
+
+def _visible(participant: Participant | None, service_id: int | None) -> Conversation | None:
+    """Return the participant's conversation, or None if it belongs to another service than the one that asks."""
+    if participant is None:
+        return None
+    conversation = Conversation.objects.select_related("pool").get(pk=participant.conversation_id)
+    return conversation if service_id in (None, conversation.service_id) else None
+
+
+def _is_known(person: RealNumber | None, service_id: int | None) -> bool:
+    """Return whether the person was ever in a conversation of this service, or of any one for None."""
+    if person is None or service_id is None:
+        return person is not None
+    return person.participants.filter(conversation__service=service_id).exists()
 
 
 def _number(recipient: str) -> NumberFound | None:
@@ -156,19 +178,22 @@ def _number(recipient: str) -> NumberFound | None:
     return NumberFound(number=found.number, status=found.state, pool=found.pool.name if found.pool else None)
 
 
-def _last(sender: str, recipient: str) -> FormerRoute | None:
-    last = Participant.objects.of_pair(sender, recipient).released().order_by("-released_at", "-pk").first()
+def _last(sender: str, recipient: str, service_id: int | None) -> FormerRoute | None:
+    found = Participant.objects.of_pair(sender, recipient).released().order_by("-released_at", "-pk")
+    last = (found if service_id is None else found.filter(conversation__service=service_id)).first()
     if last is None or last.released_at is None:
         return None
     return FormerRoute(conversation=ConversationFound.of(last.conversation), until=last.released_at)
 
 
-def _ways(sender: str, person: RealNumber) -> Iterator[AlternativeRoute]:
+def _ways(sender: str, person: RealNumber, service_id: int | None) -> Iterator[AlternativeRoute]:
     """Return the numbers by which this person reaches a conversation, newest conversation first."""
     perhaps = Q(conversation__in=Conversation.objects.open_now()) | Q(
         conversation__late_messages=LateMessagePolicy.REOPEN
     )
     theirs = person.participants.unreleased().filter(perhaps).select_related("conversation", "proxy_number")
+    if service_id is not None:
+        theirs = theirs.filter(conversation__service=service_id)
     for participant in theirs.order_by("-conversation_id", "-pk"):
         number = participant.proxy_number.number
         if decide(read_arrival(sender, number, _PROBE)) == InboundOutcome.RELAYED:
@@ -178,8 +203,13 @@ def _ways(sender: str, person: RealNumber) -> Iterator[AlternativeRoute]:
 def _explain_found(
     outcome: InboundOutcome, context: InboundContext, participant: Participant, conversation: Conversation
 ) -> str:
+    if outcome == InboundOutcome.ENDED and participant.is_out:
+        since = f"{participant.removed_at:%Y-%m-%d %H:%M} UTC"
+        return f"This phone left the conversation at {since}. Late texts get the notice that it has ended."
+    if outcome == InboundOutcome.ONE_WAY:
+        return f"Participant {participant.position} only receives: nobody gets their texts."
     if outcome == InboundOutcome.ENDED:
-        return f"{_ended(conversation, context.now)}, and {_not_reopened(conversation)}."
+        return f"{_ended(conversation, context.now)}, and {_not_reopened(conversation, context.now)}."
     if stopped := _explain_stop(outcome, context, conversation):
         return stopped
     if outcome != InboundOutcome.RELAYED:
@@ -204,8 +234,8 @@ def _explain_stop(outcome: InboundOutcome, context: InboundContext, conversation
         return "Nobody receives it: the other participants have opted out with STOP."
     if outcome == InboundOutcome.BLOCKED:
         if context.is_blocked:
-            return "Staff have blocked the sender, or a prefix of their number."
-        return "Nobody receives it: staff have blocked the sender and the other participants towards each other."
+            return "The sender is blocked, or a prefix of their number."
+        return "Nobody receives it: the sender and the other participants are blocked towards each other."
     if outcome == InboundOutcome.HELD and conversation and conversation.held_at:
         since = f"{conversation.held_at:%Y-%m-%d %H:%M} UTC"
         return f"The conversation is on hold since {since}: {conversation.held_reason}. Staff can release it."
@@ -221,8 +251,10 @@ def _ended(conversation: Conversation, now: datetime) -> str:
     return "The conversation ended because nobody wrote for its idle_ttl"
 
 
-def _not_reopened(conversation: Conversation) -> str:
+def _not_reopened(conversation: Conversation, now: datetime) -> str:
     if conversation.late_messages == LateMessagePolicy.REOPEN:
+        if conversation.fixed_end_has_passed(now):
+            return "no text reopens it, because its fixed end has passed"
         return "no text reopens it, because one of its numbers may be in another conversation"
     return "late texts get the notice that it has ended"
 

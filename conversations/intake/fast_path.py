@@ -8,12 +8,14 @@ is put on hold, or gives somebody another number. The statement checks them agai
 recipient may opt out as well: that is checked again when the message is claimed.
 """
 
+import json
 from collections.abc import Iterable
 from enum import Enum
 
 from django.db import DataError
 
 from conversations.delivery.steps import log_received, log_repeated
+from conversations.intake.feed import RECEIVED, recipients_of
 from conversations.intake.read_arrival import InboundContext
 from conversations.models.limit_usage import add_to_usage
 from conversations.models.outbound import new_client_ref
@@ -22,16 +24,20 @@ from conversations.trust.loop_breaker import MEMORY_WIDTH
 from smsproxy.carriers.base import InboundText
 from smsproxy.crypto import encrypt
 from smsproxy.database import prepared
+from smsproxy.events.order import HOLD_ONCE
+from smsproxy.events.types import EventType
 
 # Each step takes its rows from the one before: nothing is written unless the conversation is open and the message new.
 # Ids of outbound messages are drawn under the conversation's lock. So messages become visible in the order of their
 # ids, which is the order of sending. And nothing is queued once `Conversation.close` has returned.
 #
+# The ids of events are drawn after the lock of smsproxy/events/order.py. Columns whose default is right are left out.
+#
 # If a limit is used up, perhaps one of the two only, the last line divides by zero. That undoes everything, the charge
 # of the other limit too. So does a repeat that another transaction stores at the same moment.
 _RELAY = f"""
     WITH conversation AS (
-        SELECT id FROM conversations_conversation
+        SELECT id, service_id FROM conversations_conversation
         WHERE id = %(conversation)s AND state = 'open' AND route_version = %(route_version)s AND held_at IS NULL
         AND (expires_at IS NULL OR expires_at > %(now)s) AND (idle_at IS NULL OR idle_at > %(now)s)
         FOR NO KEY UPDATE
@@ -40,21 +46,21 @@ _RELAY = f"""
         SELECT charge.scope, charge.subject_id, %(seconds)s + charge.short, %(seconds)s + charge.long, charge.entry
         FROM conversation, (VALUES
             ('conversation', %(conversation)s, %(conversation_short)s, %(conversation_long)s, %(entry)s),
-            ('person', %(sender)s, %(person_short)s, %(person_long)s, '')
+            ('person', %(person)s, %(person_short)s, %(person_long)s, '')
         ) AS charge (scope, subject_id, short, long, entry)
         WHERE NOT EXISTS (
-            SELECT 1 FROM conversations_inboundmessage WHERE carrier_message_id = %(carrier_message_id)s
+            SELECT 1 FROM conversations_inboundmessage WHERE carrier_message_id = %(carrier_id)s
         )
         {add_to_usage(f"recent = right(usage.recent || excluded.recent, {MEMORY_WIDTH})")}
         RETURNING 1
     ), inbound AS (
         INSERT INTO conversations_inboundmessage (
             carrier_message_id, outcome, reason, sender_id, virtual_number_id, participant_id, text, raw,
-            concat_ref, part, parts, long_message_id, missing_parts, sent_at, received_at
+            concat_ref, part, parts, sent_at, received_at
         )
         SELECT
-            %(carrier_message_id)s, 'relayed', '', %(sender)s, %(virtual_number)s, %(author)s, %(text)s, '',
-            '', 1, 1, NULL, 0, %(sent_at)s::timestamptz, %(now)s
+            %(carrier_id)s, 'relayed', '', %(sender)s, %(virtual_number)s, %(author)s, %(text)s, '',
+            '', 1, 1, %(sent_at)s::timestamptz, %(now)s
         FROM conversation
         WHERE (SELECT count(*) FROM charged) = 2
         ON CONFLICT (carrier_message_id) DO NOTHING
@@ -62,12 +68,11 @@ _RELAY = f"""
     ), relay AS (
         INSERT INTO conversations_outboundmessage (
             client_ref, kind, state, inbound_id, conversation_id, participant_id, sender_id, recipient_id,
-            text, segments, part_count, dedup_key, attempts, failures, resends, due_at, lease_until, error_code,
-            created_at
+            text, segments, attempts, failures, resends, due_at, error_code, created_at
         )
         SELECT
             other.client_ref, 'relay', 'queued', inbound.id, %(conversation)s, other.id, other.sender, other.recipient,
-            %(relayed_text)s, %(segments)s, NULL, NULL, 0, 0, 0, %(now)s, NULL, '', %(now)s
+            %(relayed_text)s, %(segments)s, 0, 0, 0, %(now)s, '', %(now)s
         FROM inbound, unnest(
             %(client_refs)s::text[], %(others)s::bigint[], %(senders)s::bigint[], %(recipients)s::bigint[]
         ) AS other (client_ref, id, sender, recipient)
@@ -75,6 +80,14 @@ _RELAY = f"""
     ), event AS (
         INSERT INTO conversations_messageevent (message_id, old_state, new_state, reason, actor, created_at)
         SELECT id, '', 'queued', 'queued as relay', '', %(now)s FROM relay
+    ), held AS (
+        SELECT inbound.id, {HOLD_ONCE}, inbound
+    ), feed AS (
+        INSERT INTO events_feedevent (type, service_id, conversation_id, inbound_id, participant, data, created_at)
+        SELECT type, service_id, %(conversation)s, held.id, %(position)s, data::jsonb, %(now)s
+        FROM conversation, held, (VALUES
+            ('{EventType.MESSAGE_RECEIVED.value}', %(received)s), ('{EventType.MESSAGE_RELAYED.value}', %(relayed)s)
+        ) AS event (type, data)
     ), awake AS (
         UPDATE conversations_conversation
         SET idle_at = %(now)s + idle_ttl * interval '1 second'
@@ -85,11 +98,10 @@ _RELAY = f"""
         (SELECT count(*) FROM conversation),
         (SELECT id FROM inbound),
         (SELECT count(*) FROM inbound) = 0
-        AND EXISTS (SELECT 1 FROM conversations_inboundmessage WHERE carrier_message_id = %(carrier_message_id)s),
+        AND EXISTS (SELECT 1 FROM conversations_inboundmessage WHERE carrier_message_id = %(carrier_id)s),
         1 / CASE WHEN (SELECT count(*) FROM charged) = 2 * (SELECT count(*) FROM inbound) THEN 1 ELSE 0 END
 """  # noqa: S608 - constants only
-# Without line breaks: the driver caches its own form of statements of up to 4096 characters.
-_RELAY = " ".join(_RELAY.split())
+_RELAY = prepared.shortened(_RELAY)
 
 
 class RelayResult(Enum):
@@ -115,22 +127,26 @@ def write_relayed(text: InboundText, context: InboundContext) -> RelayResult:
         raise ValueError("expected an author, found none")
     token = encrypt(text.text)
     client_refs = [new_client_ref() for _ in context.recipients]
-    of_conversation, of_person = (
-        charge.seconds for charge in message_charges(author.real_number_id, author.conversation.pk)
-    )
+    conversation = author.conversation
+    for_conversation, for_person = message_charges(author.real_number_id, conversation.pk, conversation.service_id)
+    of_conversation, of_person = for_conversation.seconds, for_person.seconds
     parameters = {
         "now": context.now,
         "seconds": context.now.timestamp(),
         "conversation_short": of_conversation[0],
         "conversation_long": of_conversation[1],
+        "person": for_person.subject_id,
         "person_short": of_person[0],
         "person_long": of_person[1],
         "conversation": author.conversation.pk,
         "route_version": author.conversation.route_version,
-        "carrier_message_id": text.carrier_message_id,
+        "carrier_id": text.carrier_message_id,
         "sender": author.real_number_id,
         "virtual_number": author.proxy_number_id,
         "author": author.pk,
+        "position": author.position,
+        "received": json.dumps(RECEIVED),
+        "relayed": json.dumps(recipients_of(context)),
         "text": token,
         "sent_at": text.sent_at,
         "relayed_text": token if context.relayed_text == text.text else encrypt(context.relayed_text),

@@ -47,7 +47,12 @@ def _no_route(context: InboundContext) -> InboundOutcome | None:
 
 
 def _ended(context: InboundContext) -> InboundOutcome | None:
-    return None if context.is_open or context.reopens else InboundOutcome.ENDED
+    is_out = context.author is not None and context.author.is_out
+    return None if not is_out and (context.is_open or context.reopens) else InboundOutcome.ENDED
+
+
+def _one_way(context: InboundContext) -> InboundOutcome | None:
+    return InboundOutcome.ONE_WAY if context.author and context.author.one_way else None
 
 
 def _held(context: InboundContext) -> InboundOutcome | None:
@@ -83,6 +88,7 @@ GATES: Sequence[Gate] = (
     _older_than_conversation,
     _no_route,
     _ended,
+    _one_way,
     _held,
     _nobody_receives,
     _empty,

@@ -13,8 +13,9 @@ from typing import Any, NamedTuple, Self
 
 from django.conf import settings
 
-from conversations.models import Block, Conversation, LateMessagePolicy, Participant
+from conversations.models import Block, Conversation, LateMessagePolicy, OutboundMessage, Participant
 from conversations.models.block import BlockedSender
+from conversations.models.conversation_lock import lock_conversations
 from conversations.trust.keywords import Keyword, find_keyword
 from conversations.trust.loop_breaker import Entry, find_loop
 from conversations.trust.reactions import read_reaction
@@ -26,7 +27,8 @@ from smsproxy.database.prepared import fetch_all
 from smsproxy.database.rows import instance
 
 # One row for each person in the conversation of this pair of numbers, with the author's first. Without a conversation:
-# one row. An author with a number that has been replaced is there too, besides their present self.
+# one row. An author with a number that has been replaced is there too, besides their present self, and so is an author
+# who is no longer in the conversation.
 #
 # Further look-ups are subqueries: with more joins, PostgreSQL takes ten times as long to plan it. Those that concern
 # the author are made for the first row only.
@@ -45,12 +47,15 @@ _READ = """
         sender.id, sender.opted_out_at,
         proxy.id, proxy.number, proxy.can_sms, proxy.is_rented,
         conversation.id, conversation.state, conversation.expires_at, conversation.idle_ttl, conversation.idle_at,
+        conversation.ttl,
         conversation.late_messages, conversation.route_version, conversation.held_at, conversation.public_id,
+        conversation.service_id,
         CASE WHEN author.id = member.id THEN (
             SELECT recent FROM conversations_limitusage WHERE scope = 'conversation' AND subject_id = conversation.id
         ) END,
         member.id, member.position, member.label, member.conversation_id, member.real_number_id, member.proxy_number_id,
-        member.replaced_by_id, member.release_at, member.released_at, member.created_at,
+        member.side, member.one_way, member.replaced_by_id, member.removed_at, member.release_at, member.released_at,
+        member.created_at,
         member_number.id, member_number.number, member_number.is_rented,
         CASE WHEN author.id <> member.id THEN (
             SELECT opted_out_at FROM numbers_realnumber WHERE id = member.real_number_id
@@ -62,7 +67,7 @@ _READ = """
         AND author.proxy_number_id = proxy.id AND author.released_at IS NULL
     LEFT JOIN conversations_conversation conversation ON conversation.id = author.conversation_id
     LEFT JOIN conversations_participant member ON member.conversation_id = conversation.id
-        AND (member.replaced_by_id IS NULL OR member.id = author.id)
+        AND (member.replaced_by_id IS NULL AND member.removed_at IS NULL OR member.id = author.id)
     LEFT JOIN numbers_virtualnumber member_number ON member_number.id = member.proxy_number_id
     ORDER BY author.id <> member.id, member.position
 """
@@ -70,7 +75,8 @@ _FLAGS = ("is_loop", "has_blocks")
 _PERSON = ("id", "opted_out_at")
 _NUMBER = ("id", "number", "can_sms", "is_rented")
 _CONVERSATION = (
-    "id", "state", "expires_at", "idle_ttl", "idle_at", "late_messages", "route_version", "held_at", "public_id",
+    "id", "state", "expires_at", "idle_ttl", "idle_at", "ttl", "late_messages", "route_version", "held_at", "public_id",
+    "service_id",
 )  # fmt: skip
 _PARTICIPANT = (
     "id",
@@ -79,7 +85,10 @@ _PARTICIPANT = (
     "conversation_id",
     "real_number_id",
     "proxy_number_id",
+    "side",
+    "one_way",
     "replaced_by_id",
+    "removed_at",
     "release_at",
     "released_at",
     "created_at",
@@ -123,10 +132,10 @@ class InboundContext:
 
     @cached_property
     def relayed_text(self) -> str:
-        """The body as the others receive it. In a group, it says who wrote it. A reaction is marked as one."""
+        """The body as the others receive it. In a group or a team, it says who wrote it. A reaction is marked."""
         reaction = read_reaction(self.text) if settings.REACTIONS == "mark" else None
         body = reaction.marked if reaction else self.text
-        if self.author is None or len(self.others) < 2:
+        if self.author is None or not self.author.is_named_to(self.others):
             return body
         return f"{self.author.name}: {body}"
 
@@ -154,7 +163,12 @@ class InboundContext:
         """Whether this late message reopens its conversation, if no other gate stops it."""
         if self.author is None or self.is_open or self.has_lost_number:
             return False
-        return self.author.conversation.late_messages == LateMessagePolicy.REOPEN
+        if self.author.is_out or self.author.one_way:
+            return False
+        conversation = self.author.conversation
+        if conversation.fixed_end_has_passed(self.now):
+            return False
+        return conversation.late_messages == LateMessagePolicy.REOPEN
 
     @cached_property
     def entry(self) -> Entry:
@@ -197,7 +211,12 @@ def read_arrival(
     # A time that the carrier dates ahead decides nothing.
     written_at = min(written_at or now, now)
     virtual_number = instance(VirtualNumber, _NUMBER, number) if number[0] is not None else None
-    blocked = Block.objects.of_sender(person[0], sender) if has_blocks else BlockedSender()
+    blocked = BlockedSender()
+    if has_blocks:
+        # A text that belongs to no conversation is stopped by a block of any service.
+        has_conversation, service_id = conversation[0] is not None, conversation[_CONVERSATION.index("service_id")]
+        blocks = Block.objects.in_service(service_id) if has_conversation else Block.objects.all()
+        blocked = blocks.of_sender(person[0], sender)
     context = InboundContext(
         now=now,
         text=text,
@@ -241,13 +260,26 @@ def read_arrival_locked(
     The pair of numbers may get or lose a conversation between the lock and the read; then both are done again.
     """
     if sender and find_keyword(text, has_opted_out=True):
-        # It changes this row. A creation locks people before conversations, too: one order prevents deadlocks.
-        list(RealNumber.objects.with_number(sender).select_for_update(no_key=True).values_list("pk"))
+        _lock_for_keyword(sender, recipient)
     while True:
         locked = Participant.objects.find_author(sender, recipient) if sender else None
         context = read_arrival(sender, recipient, text, written_at=written_at, first_part_at=first_part_at)
         if context.is_loop or (context.author or context.too_young) == locked:
-            return context
+            break
+    if context.predecessor:  # The text appears in that conversation.
+        lock_conversations([context.predecessor.conversation_id])
+    return context
+
+
+def _lock_for_keyword(sender: str, recipient: str) -> None:
+    """Lock the person, whose row a keyword changes, and the conversations in which it may be told to others.
+
+    A creation locks people before conversations, too: one order prevents deadlocks.
+    """
+    for person in RealNumber.objects.with_number(sender).select_for_update(no_key=True).only("pk"):
+        unsent = OutboundMessage.objects.unsent_to(person).values_list("conversation", flat=True)
+        author = Participant.objects.by_live_pair(sender, recipient).values_list("conversation", flat=True)
+        lock_conversations([*unsent.order_by().distinct(), *author])
 
 
 def _split(row: Sequence[Any]) -> list[list[Any]]:
@@ -275,5 +307,4 @@ class _Member(NamedTuple):
 
 def _has_lost_number(participant: Participant) -> bool:
     """Return whether this present number of the participant may be somebody's in another conversation."""
-    is_present = participant.replaced_by_id is None
-    return is_present and (participant.released_at is not None or not participant.proxy_number.is_rented)
+    return participant.is_current and (participant.released_at is not None or not participant.proxy_number.is_rented)

@@ -14,9 +14,11 @@ from conversations.delivery.outbox import queue_answer, queue_notice_once, queue
 from conversations.delivery.steps import log_inbound, log_repeated
 from conversations.delivery.wakeup import wake_workers
 from conversations.intake import fast_path
+from conversations.intake.feed import announce_received
 from conversations.intake.gates import decide
 from conversations.intake.read_arrival import InboundContext, read_arrival, read_arrival_locked
 from conversations.models import InboundMessage, InboundOutcome, LimitUsage, LongMessage
+from conversations.models.own_texts import text_in
 from conversations.trust import loop_breaker
 from conversations.trust.destinations import is_destination
 from conversations.trust.keyword_answers import answer_keyword, opted_out_notice
@@ -26,7 +28,16 @@ from smsproxy.carriers.base import InboundText
 from smsproxy.database.clock import database_now
 from smsproxy.metrics.counting import count
 from smsproxy.metrics.families import RECEIVED, RELAYED
+from smsproxy.services.texts import TextKind
 from smsproxy.states import StaleState
+
+_NOTICES = {
+    InboundOutcome.ENDED: TextKind.ENDED,
+    InboundOutcome.NO_ROUTE: TextKind.NO_ROUTE,
+    InboundOutcome.BLOCKED: TextKind.BLOCKED,
+    InboundOutcome.LIMITED: TextKind.LIMITED,
+    InboundOutcome.TOO_LONG: TextKind.TOO_LONG,
+}
 
 
 def receive(text: InboundText, *, raw: str = "") -> None:
@@ -115,6 +126,7 @@ def _write(message: InboundMessage, context: InboundContext) -> bool:
     if message.outcome == InboundOutcome.RELAYED and (outcome := _accept(context)) != InboundOutcome.RELAYED:
         message.outcome = outcome
         message.save(update_fields=["outcome"])
+    announce_received(message, context)
     author = context.author
     refs: list[str] = []
     match message.outcome:
@@ -141,7 +153,8 @@ def _accept(context: InboundContext) -> InboundOutcome:
     """
     if context.author is None:
         return InboundOutcome.NO_ROUTE
-    charges = message_charges(context.author.real_number_id, context.author.conversation_id)
+    conversation = context.author.conversation
+    charges = message_charges(context.author.real_number_id, conversation.pk, conversation.service_id)
     with transaction.atomic():
         is_within_limits = len(LimitUsage.objects.consume_each(charges, at=context.now)) == len(charges)
         if is_within_limits and _ensure_open(context):
@@ -186,25 +199,24 @@ def _queue_notice(message: InboundMessage, context: InboundContext) -> None:
     match message.outcome:
         case InboundOutcome.OPTED_OUT:
             notice, dedup_key = opted_out_notice(context.author, context.others) if context.author else ("", "")
-            if notice:
-                queue_notice_once(dedup_key, number, sender, notice)
+            if notice and context.author:
+                queue_notice_once(dedup_key, number, sender, notice, participant=context.author)
         case _:
             notice = _notice(message, context)
             # A stranger's number may be one that costs much to answer.
             if notice and (context.author or is_destination(sender.number, number.pool)):
-                queue_answer(number, sender, notice)
+                # The pair of a predecessor stands for another conversation now.
+                earlier = context.predecessor.conversation_id if context.predecessor else None
+                queue_answer(number, sender, notice, participant=context.author, conversation_id=earlier)
 
 
 def _notice(message: InboundMessage, context: InboundContext) -> str:
     """Return the notice for the sender, or "" for none."""
-    notices = {
-        InboundOutcome.ENDED: settings.ENDED_NOTICE,
-        InboundOutcome.NO_ROUTE: settings.NO_ROUTE_NOTICE,
-        InboundOutcome.BLOCKED: settings.BLOCKED_NOTICE,
-        InboundOutcome.LIMITED: settings.LIMITED_NOTICE,
-        InboundOutcome.TOO_LONG: settings.TOO_LONG_NOTICE,
-    }
-    notice: str = notices.get(InboundOutcome(message.outcome), "")
+    kind = _NOTICES.get(InboundOutcome(message.outcome))
+    if kind is None:
+        return ""
+    about = context.author or context.predecessor
+    notice = text_in(about.conversation if about else None, kind)
     if message.outcome == InboundOutcome.TOO_LONG:
         numbers = {"{segments}": context.segments, "{most}": settings.MAX_SEGMENTS}
         for name, number in numbers.items():

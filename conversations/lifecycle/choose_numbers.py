@@ -4,7 +4,7 @@ They run in this order: choose the numbers, insert the participants, count the p
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -13,10 +13,11 @@ from django.db import IntegrityError
 from conversations.lifecycle.cut_cool_down import oldest_cooling_pair, release_early
 from conversations.lifecycle.request import CannotCreate, ParticipantSpec, RequestedNumberTaken
 from conversations.lifecycle.reuse_cooling_pair import reusable_pairs
-from conversations.lifecycle.shortage import shortage_error
+from conversations.lifecycle.shortage import shortage_error, shortage_error_of_side
 from conversations.models import Conversation, Participant
-from numbers.assignment.choose import Assignment, Preference, assign_numbers, can_text
+from numbers.assignment.choose import Assignment, Preference, can_text
 from numbers.assignment.policy import AssignmentPolicy, ExhaustionPolicy
+from numbers.assignment.sides import assign_with_sides, members_by_side
 from numbers.models import RealNumber, VirtualNumber
 
 USED_UP = "they had used up all numbers"
@@ -55,13 +56,19 @@ def choose_numbers(
     real_numbers: Sequence[RealNumber],
     newcomers: Collection[RealNumber],
     policy: AssignmentPolicy,
+    *,
+    beside: Collection[int] = (),
 ) -> list[ChosenNumber]:
     """Return the best free number for each of these people, in their order. Write nothing. Raises CannotCreate.
 
-    newcomers: the rows that this transaction has just inserted. They have no conversations to look up.
+    The members of a side get one number. No cool-down is cut short for a side with several.
+    newcomers: the rows that this transaction has just inserted. They have no conversations to look up. beside: the ids
+    of numbers that others in the conversation have. Other numbers are preferred.
     """
-    named = _named(people, real_numbers, policy)
-    if not newcomers and (again := reusable_pairs(real_numbers, policy, named)):
+    sides = [person.side for person in people]
+    teams = members_by_side(real_numbers, sides)
+    named = _named(people, real_numbers, teams, policy)
+    if not (newcomers or teams) and (again := reusable_pairs(real_numbers, policy, named)):
         return [
             ChosenNumber(
                 number=pair.proxy_number,
@@ -71,19 +78,24 @@ def choose_numbers(
             )
             for pair in again
         ]
-    best_ones = assign_numbers(real_numbers, policy, newcomers=newcomers, named=named)
+    given = Counter(dict.fromkeys(beside, 0))
+    best_ones = assign_with_sides(real_numbers, sides, policy, newcomers=newcomers, named=named, given=given)
     chosen = []
     for position, (real_number, best) in enumerate(zip(real_numbers, best_ones, strict=True)):
         ended = None
         wish = named.get(real_number.pk)
+        team = teams.get(sides[position])
         if (
             best is None
+            and team is None
             and policy.on_exhausted == ExhaustionPolicy.SOFT
             and (ended := oldest_cooling_pair(real_number, policy, wish))
         ):
             best = Assignment(ended.proxy_number, Preference.COOL_DOWN_CUT)
         if best is None and wish is not None:
             raise RequestedNumberTaken(position)
+        if best is None and team is not None:
+            raise shortage_error_of_side(position, team, policy)
         if best is None:
             raise shortage_error(position, real_number, policy)
         chosen.append(ChosenNumber(number=best.number, preference=best.preference, cut_short=ended))
@@ -110,6 +122,8 @@ def add_participants(
                 conversation=conversation,
                 position=position,
                 label=person.label,
+                side=person.side,
+                one_way=person.one_way,
                 real_number=real_number,
                 proxy_number=each.number,
                 chosen_by=each.preference,
@@ -131,18 +145,24 @@ def increment_live_counts(chosen: Sequence[ChosenNumber], policy: AssignmentPoli
 
 
 def _named(
-    people: Sequence[ParticipantSpec], real_numbers: Sequence[RealNumber], policy: AssignmentPolicy
+    people: Sequence[ParticipantSpec],
+    real_numbers: Sequence[RealNumber],
+    teams: Mapping[str, Sequence[RealNumber]],
+    policy: AssignmentPolicy,
 ) -> dict[int, VirtualNumber]:
-    """Return the numbers that the request names, by the id of the real number that gets each. Raises CannotCreate."""
-    wishes = [person.proxy_number for person in people if person.proxy_number]
-    if not wishes:
+    """Return the numbers that the request names, by the id of the real number that gets each. Raises CannotCreate.
+
+    A number that is named for one member of a side is named for all of them.
+    """
+    if not any(person.proxy_number for person in people):
         return {}
-    numbers = VirtualNumber.objects.serving().filter(pool=policy.pool).by_number(wishes)
-    named = {}
-    for position, (person, real_number) in enumerate(zip(people, real_numbers, strict=True)):
-        if not person.proxy_number:
+    wishes = [person.proxy_number or _wish_of_side(people, person.side, teams) for person in people]
+    numbers = VirtualNumber.objects.serving().filter(pool=policy.pool).by_number(filter(None, wishes))
+    named: dict[int, VirtualNumber] = {}
+    for position, (person, real_number, wish) in enumerate(zip(people, real_numbers, wishes, strict=True)):
+        if not wish:
             continue
-        number = numbers.get(person.proxy_number)
+        number = numbers.get(wish)
         if number is None:
             where = f"in the pool {policy.pool.name}" if policy.pool else "in the common pool"
             raise CannotCreate(
@@ -155,5 +175,19 @@ def _named(
                 f"networks of {real_number.country} reject messages from a number of {number.country}",
                 field="proxy_number",
             )
+        if any(named.get(member.pk, number) != number for member in teams.get(person.side, ())):
+            raise CannotCreate(
+                position,
+                "side_needs_one_number",
+                "is in a side whose members share one virtual number, and another member names another",
+                field="proxy_number",
+            )
         named[real_number.pk] = number
     return named
+
+
+def _wish_of_side(people: Sequence[ParticipantSpec], side: str, teams: Mapping[str, Sequence[RealNumber]]) -> str:
+    """Return the number that a member of this side names, or ""."""
+    if side not in teams:
+        return ""
+    return next((each.proxy_number for each in people if each.side == side and each.proxy_number), "")

@@ -2,6 +2,9 @@
 
 Each person is moved in a separate transaction, so an interrupted run can be run again. The old number still reaches
 the conversation until its cool-down ends. Then it has no live pairs and is retired.
+
+The members of a side move one after another to one number. If no number is free for all of them, they get different
+numbers, and the side still works.
 """
 
 from collections import Counter
@@ -9,20 +12,24 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import F
 
 from conversations.delivery.outbox import queue_notice
+from conversations.lifecycle.choose_replacement import best_replacement
 from conversations.lifecycle.shortage import shortage_error
 from conversations.models import Conversation, OutboundMessage, Participant, UnreadableRow
+from conversations.models.own_texts import text_in
 from conversations.models.participant import ParticipantQuerySet
-from numbers.assignment.choose import Assignment, Preference, assign_numbers, can_text
+from numbers.assignment.choose import Preference
 from numbers.models import NumberState, VirtualNumber
 from numbers.models.pool import cool_down_of
 from smsproxy.carriers.gsm7 import segments
 from smsproxy.crypto import Unreadable
 from smsproxy.database.clock import database_now
+from smsproxy.events.record import NewEvent, record
+from smsproxy.events.types import EventType
+from smsproxy.services.texts import TextKind
 from smsproxy.states import StaleState
 
 # Conflicts in a row with concurrent requests for the chosen number, before a person is reported as not moved.
@@ -63,7 +70,7 @@ def preview(number: VirtualNumber, successors: Sequence[VirtualNumber] = ()) -> 
     given: Counter[int] = Counter()  # By number: people before in this preview, who count toward its cap.
     for participant in _to_move(number):
         people += 1
-        if _is_unreadable(participant) or _best(participant, successors, given) is None:
+        if _is_unreadable(participant) or best_replacement(participant, successors, given) is None:
             stuck += 1
         elif (text := _notice(participant)) and participant.real_number.opted_out_at is None:
             texts += 1
@@ -107,7 +114,7 @@ def _move(participant: Participant, successors: Sequence[VirtualNumber]) -> Repl
                 return None
             if _is_unreadable(current):
                 return Replacement(participant=current, to=None, why=_UNREADABLE)
-            best = _best(current, successors, Counter())
+            best = best_replacement(current, successors, Counter())
             if best is None:
                 return Replacement(participant=current, to=None, why=_why_stuck(current, successors))
             if _give(current, best.number):
@@ -123,19 +130,6 @@ def _is_unreadable(participant: Participant) -> bool:
     return isinstance(participant.real_number.number, Unreadable)
 
 
-def _best(participant: Participant, successors: Sequence[VirtualNumber], given: Counter[int]) -> Assignment | None:
-    person = participant.real_number
-    policy = participant.conversation.policy
-    able = [number for number in successors if can_text(number, person)]
-    if successors and not able:
-        return None
-    for wish in [{person.pk: number} for number in able] or [{}]:
-        [best] = assign_numbers([person], policy, named=wish, given=given)
-        if best is not None:
-            return best
-    return None
-
-
 def _give(old: Participant, number: VirtualNumber) -> bool:
     """Insert the participant with the new number. Return False if the number is at its cap or out of service.
 
@@ -148,6 +142,8 @@ def _give(old: Participant, number: VirtualNumber) -> bool:
         conversation=conversation,
         position=old.position,
         label=old.label,
+        side=old.side,
+        one_way=old.one_way,
         real_number=old.real_number,
         proxy_number=number,
         chosen_by=Preference.REPLACEMENT,
@@ -162,6 +158,15 @@ def _give(old: Participant, number: VirtualNumber) -> bool:
         old_state=conversation.state,
         reason=f"participant {old.position} was given {number} in place of {old.proxy_number}",
     )
+    record(
+        NewEvent(
+            type=EventType.PARTICIPANT_PROXY_NUMBER_CHANGED,
+            service_id=conversation.service_id,
+            conversation_id=conversation.pk,
+            participant=old.position,
+            data={"proxy_number": number.number},
+        )
+    )
     if old.proxy_number.state == NumberState.QUARANTINED:
         # The old number cannot send.
         OutboundMessage.objects.move_line(old, new)
@@ -172,8 +177,7 @@ def _give(old: Participant, number: VirtualNumber) -> bool:
 
 def _notice(participant: Participant) -> str:
     others = " and ".join(other.label or "the other person" for other in participant.others())
-    notice: str = settings.REPLACED_NOTICE
-    return notice.replace("{label}", others)
+    return text_in(participant.conversation, TextKind.REPLACED).replace("{label}", others)
 
 
 def _why_stuck(participant: Participant, successors: Sequence[VirtualNumber]) -> str:

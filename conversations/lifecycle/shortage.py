@@ -1,10 +1,13 @@
 """Explain and record a shortage: no number is free for a participant."""
 
+from collections.abc import Sequence
+
 from django.db import transaction
 
 from conversations.lifecycle.request import NoNumberFree
 from numbers.assignment.choose import NumberDemand, demand_of, sender_countries
 from numbers.assignment.policy import AssignmentPolicy
+from numbers.assignment.sides import demand_of_side
 from numbers.models import RealNumber, Shortage, ShortageCount
 
 
@@ -12,6 +15,17 @@ def shortage_error(position: int, person: RealNumber, policy: AssignmentPolicy) 
     """Return the error that says how many numbers could serve this person, and why none is free."""
     need = demand_of(person, policy)
     return NoNumberFree(position, "no_number_free", _why(person, policy, need), country=person.country, need=need)
+
+
+def shortage_error_of_side(position: int, members: Sequence[RealNumber], policy: AssignmentPolicy) -> NoNumberFree:
+    """Return the error that says why no number is free for all of these people, who share one."""
+    need = demand_of_side(members, policy)
+    why = (
+        f"no virtual number is free: the {len(members)} participants of its side share one. {need.able} can text them "
+        f"all, and of these {need.in_use} serve other conversations of one of them, open or cooling down, and "
+        f"{need.full} have no place for so many"
+    )
+    return NoNumberFree(position, "no_number_free", why, country=members[0].country, need=need)
 
 
 @transaction.atomic

@@ -40,6 +40,8 @@ class InboundOutcome(models.TextChoices):
     """Its sender or its conversation has sent too much for now. Its text is stored, and nobody receives it."""
     HELD = "held", "conversation on hold"
     """The loop breaker, or staff, put its conversation on hold. Its text is stored, and nobody receives it."""
+    ONE_WAY = "one_way", "from a one-way participant"
+    """Its sender only receives messages. Its text is stored, and nobody receives it."""
     REACTION = "reaction", "reaction"
     """A phone's reaction to a message, such as “Liked “…””, which the setting REACTIONS drops."""
     LOOP = "loop", "from ourselves"

@@ -2,6 +2,7 @@
 
 import uuid
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, ClassVar, Self
 
 from django.conf import settings
@@ -17,6 +18,7 @@ from smsproxy.unreadable import EncryptedRow
 from .api_message import ApiMessage
 from .conversation import Conversation
 from .inbound import InboundMessage
+from .message_feed import announce
 from .outbound_counts import FailureReason, count_change, reason_of_receipt
 from .outbound_state import NOT_DELIVERED, UNSETTLED, MessageKind, OutboundState
 from .participant import Participant
@@ -253,9 +255,13 @@ class OutboundMessage(EncryptedRow, StateMachine):
     def transition(
         self, to: str, *, reason: str, actor: str = "", failure: FailureReason | None = None, **changes: Any
     ) -> Self:
-        """Change the state as every state machine does, and count it. failure: who is at fault, if it failed."""
+        """Change the state as every state machine does, announce and count it.
+
+        failure: who is at fault, if it failed.
+        """
         before = self.state
-        super().transition(to, reason=reason, actor=actor, **changes)
+        told = partial(announce, [self.pk], to, failure)
+        super().transition(to, reason=reason, actor=actor, announce=told, **changes)
         count_change(before, to, kind=self.kind, recipient_id=self.recipient_id, failure=failure)
         return self
 

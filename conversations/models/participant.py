@@ -1,5 +1,6 @@
 """Participants: the rows that route every inbound message."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Self
 
@@ -29,7 +30,7 @@ class ParticipantQuerySet(models.QuerySet["Participant"]):
         return self.filter(replaced_by__isnull=True, removed_at__isnull=True)
 
     def cooling(self) -> Self:
-        """Return participants of ended conversations whose pair of numbers cools down."""
+        """Return participants whose pair of numbers cools down: they, or their conversation, have ended."""
         return self.unreleased().filter(release_at__isnull=False)
 
     def due_for_release(self, at: datetime) -> Self:
@@ -155,6 +156,20 @@ class Participant(models.Model):
     @property
     def name(self) -> str:
         return self.label or f"Person {self.position + 1}"
+
+    @property
+    def is_out(self) -> bool:
+        """Whether this phone is no longer in the conversation: it was removed, or the person has another phone."""
+        return self.removed_at is not None
+
+    @property
+    def is_current(self) -> bool:
+        """Whether this is the person with their present number."""
+        return self.replaced_by_id is None and not self.is_out
+
+    def is_named_to(self, others: Sequence["Participant"]) -> bool:
+        """Return whether a text of this person says who wrote it: to several people, or to somebody of their side."""
+        return len(others) > 1 or any(self.side and other.side == self.side for other in others)
 
     @property
     def current(self) -> "Participant":

@@ -6,6 +6,8 @@ from typing import Self
 from django.db import IntegrityError, models, transaction
 from django.db.models import Q
 
+from smsproxy.events.record import NewEvent, record
+from smsproxy.events.types import EventType
 from smsproxy.version import VERSION
 
 # An episode that no process has confirmed for this long is over, whichever version began it.
@@ -21,6 +23,7 @@ class TroubleEpisodeQuerySet(models.QuerySet["TroubleEpisode"]):
         try:
             with transaction.atomic():
                 self.create(kind=kind, sentence=sentence, version=VERSION, began_at=at, confirmed_at=at)
+                _announce(EventType.TROUBLE_BEGAN, kind, sentence)
         except IntegrityError:
             return False
         return True
@@ -63,4 +66,12 @@ class TroubleEpisode(models.Model):
 
     def end(self, *, at: datetime) -> bool:
         """Store that the trouble has ended. Return False if another process was first."""
-        return bool(TroubleEpisode.objects.active().filter(pk=self.pk).update(ended_at=at))
+        with transaction.atomic():
+            is_first = bool(TroubleEpisode.objects.active().filter(pk=self.pk).update(ended_at=at))
+            if is_first:
+                _announce(EventType.TROUBLE_ENDED, self.kind, self.sentence)
+        return is_first
+
+
+def _announce(type_: EventType, kind: str, sentence: str) -> None:
+    record(NewEvent(type=type_, service_id=None, data={"kind": kind, "sentence": sentence}))

@@ -1,17 +1,18 @@
 """Erase the text of messages older than TEXT_RETENTION_SECONDS. The rows and their outcomes stay.
 
-Each pass reads both tables by id, which is also the order of time, from where the last pass stopped. A pass with
-nothing to do reads two rows, whatever the size of the tables, and needs no index.
+Each pass reads each table by id, which is also the order of time, from where the last pass stopped. A pass with
+nothing to do reads three rows, whatever the size of the tables, and needs no index.
 """
 
 from datetime import timedelta
 from itertools import takewhile
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
-from conversations.models import InboundMessage, OutboundMessage, OutboundState, TextErasure
+from conversations.models import ApiMessage, InboundMessage, OutboundMessage, OutboundState, TextErasure
 from smsproxy.database.clock import database_now
 
 BITE = 2000  # rows of each table in one pass
@@ -26,12 +27,15 @@ def erase_old_texts() -> int:
     is_of_no_open_text = Q(long_message=None) | Q(long_message__closed_at__isnull=False)
     # A message with an unknown outcome is too old here to be sent again, so its text may go.
     is_never_sent_again = ~Q(state__in=[OutboundState.QUEUED, OutboundState.SENDING])
-    return _erase(
-        InboundMessage.objects.all(), Q(received_at__lt=before) & is_of_no_open_text, text="", raw=""
-    ) + _erase(OutboundMessage.objects.all(), Q(created_at__lt=before) & is_never_sent_again, text="")
+    is_old = Q(created_at__lt=before)
+    return (
+        _erase(InboundMessage.objects.all(), Q(received_at__lt=before) & is_of_no_open_text, text="", raw="")
+        + _erase(ApiMessage.objects.all(), is_old, text="")
+        + _erase(OutboundMessage.objects.all(), is_old & is_never_sent_again, text="")
+    )
 
 
-def _erase(rows: "QuerySet[InboundMessage] | QuerySet[OutboundMessage]", may_go: Q, **erased: str) -> int:
+def _erase(rows: "QuerySet[Any]", may_go: Q, **erased: str) -> int:
     """Erase up to the first row that must stay for now, and return the number of rows erased.
 
     The next pass starts at that row. Skipping it would keep its text forever.

@@ -27,12 +27,12 @@ from conversations.models import (
 from conversations.models.outbound_state import UNSETTLED
 from numbers.models import NumberEvent, PersonEvent, RealNumber, Shortage
 from smsproxy.api.models import IdempotencyRecord
+from smsproxy.events.feed import KEPT as FEED_KEPT
 from smsproxy.events.models import FeedEvent
 from smsproxy.simulator.models import SimulatedHandset, SimulatedText
 
 MESSAGE, EVENT = "MESSAGE_RETENTION_SECONDS", "EVENT_RETENTION_SECONDS"
 SHORTAGES_KEPT = timedelta(days=90)
-FEED_KEPT = timedelta(days=30)
 IDEMPOTENCY_KEYS_KEPT = timedelta(days=1)
 
 

@@ -13,12 +13,15 @@ from django.db.models import prefetch_related_objects
 from conversations.delivery.opt_out import opt_out
 from conversations.delivery.outbox import queue_keyword_answer, queue_notice_once
 from conversations.models import LimitScope, MessageKind, OutboundMessage, Participant
+from conversations.models.conversation_lock import lock_conversations
 from conversations.models.limit_usage import DAY, HOUR
+from conversations.models.own_texts import text_in
 from conversations.trust.destinations import is_destination
 from conversations.trust.keywords import Keyword
 from conversations.trust.limits import may_answer_help
 from numbers.models import RealNumber, VirtualNumber
 from smsproxy.database.clock import database_now
+from smsproxy.services.texts import TextKind
 from smsproxy.states import StaleState
 
 
@@ -42,10 +45,10 @@ def answer_keyword(
         case Keyword.STOP:
             _stop(person, answers_from, author, sent_at)
         case Keyword.START:
-            _start(person, answers_from, sent_at)
+            _start(person, answers_from, author, sent_at)
         case Keyword.HELP:
             if answers_from and may_answer_help(person):
-                _answer(person, answers_from, settings.HELP_ANSWER)
+                _answer(person, answers_from, author, TextKind.HELP_ANSWER)
 
 
 def opted_out_notice(to: Participant, others: Sequence[Participant]) -> tuple[str, str]:
@@ -80,14 +83,18 @@ def _stop(
         cancelled = opt_out(person, reason="texted STOP", since=sent_at)
     except StaleState:
         return  # Opted out already: by a STOP that was answered, or by the carrier.
-    for to, about in _counterparts(author, cancelled):
+    told = _counterparts(author, cancelled)
+    lock_conversations(to.conversation_id for to, _ in told)
+    for to, about in told:
         text, key = _notice(about, person, to)
         if text:
-            queue_notice_once(key, to.proxy_number, to.real_number, text)
-    _answer_change(person, number, settings.STOP_ANSWER)
+            queue_notice_once(key, to.proxy_number, to.real_number, text, participant=to)
+    _answer_change(person, number, author, TextKind.STOP_ANSWER)
 
 
-def _start(person: RealNumber, number: VirtualNumber | None, sent_at: datetime | None) -> None:
+def _start(
+    person: RealNumber, number: VirtualNumber | None, author: Participant | None, sent_at: datetime | None
+) -> None:
     # The carrier's times are whole seconds.
     if sent_at and person.opted_out_at and sent_at < person.opted_out_at.replace(microsecond=0):
         return  # It was sent before the STOP.
@@ -95,13 +102,15 @@ def _start(person: RealNumber, number: VirtualNumber | None, sent_at: datetime |
         person.opt_in(reason="texted START")
     except StaleState:
         return  # Another START came first.
-    _answer_change(person, number, settings.START_ANSWER)
+    _answer_change(person, number, author, TextKind.START_ANSWER)
 
 
-def _answer_change(person: RealNumber, number: VirtualNumber | None, template: str) -> None:
+def _answer_change(
+    person: RealNumber, number: VirtualNumber | None, author: Participant | None, kind: TextKind
+) -> None:
     """Answer a STOP or START that has just changed whether the person gets messages."""
     if number and not _carrier_answers(number) and _changes_seldom(person):
-        _answer(person, number, template)
+        _answer(person, number, author, kind)
 
 
 def _changes_seldom(person: RealNumber) -> bool:
@@ -116,7 +125,8 @@ def _changes_seldom(person: RealNumber) -> bool:
     )
 
 
-def _answer(person: RealNumber, number: VirtualNumber, template: str) -> None:
+def _answer(person: RealNumber, number: VirtualNumber, author: Participant | None, kind: TextKind) -> None:
+    template = text_in(author.conversation if author else None, kind)
     if not template:
         return
     names = {
@@ -125,7 +135,7 @@ def _answer(person: RealNumber, number: VirtualNumber, template: str) -> None:
     }
     for placeholder, name in names.items():
         template = template.replace(placeholder, name)
-    queue_keyword_answer(number, person, template)
+    queue_keyword_answer(number, person, template, participant=author)
 
 
 def _carrier_answers(number: VirtualNumber) -> bool:
@@ -150,12 +160,12 @@ def _counterparts(
     for wrote in authors.distinct():
         if wrote.conversation_id in by_conversation:
             about[wrote.current.pk] = by_conversation[wrote.conversation_id]
-    if author and author.conversation.is_live():
+    if author and not author.is_out and author.conversation.is_live():
         about |= {other.pk: author for other in author.others().select_related(None)}
     # A released number may stand for another conversation of the same person.
-    told = Participant.objects.unreleased().filter(pk__in=about, conversation__held_at=None)
+    told = Participant.objects.unreleased().filter(pk__in=about, removed_at=None, conversation__held_at=None)
     # The number itself is not needed: one that cannot be decrypted must not stop a STOP.
-    told = told.select_related("proxy_number", "real_number").defer("real_number__number")
+    told = told.select_related("proxy_number", "real_number", "conversation").defer("real_number__number")
     return [(to, about[to.pk]) for to in told]
 
 
@@ -164,7 +174,7 @@ def _notice(about: Participant, person: RealNumber, to: Participant) -> tuple[st
 
     The hour of the opt-out stands for it: a person who alternates STOP and START causes one notice an hour.
     """
-    template: str = settings.OPTED_OUT_NOTICE
+    template = text_in(to.conversation, TextKind.OPTED_OUT)
     text = template.replace("{label}", about.label or "the other person")
     hour = f"{person.opted_out_at:%Y%m%d%H}"
     return text[:1].upper() + text[1:], f"opted-out:{about.conversation_id}:{person.pk}:{to.real_number_id}:{hour}"

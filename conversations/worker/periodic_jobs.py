@@ -140,6 +140,7 @@ def fail_expired_messages() -> int:
 
     def give_up(message: OutboundMessage) -> None:
         with transaction.atomic():
+            undelivered_notice.lock_thread(message)
             message.fail(reason="older than MESSAGE_MAX_AGE_SECONDS: it was not sent", failure=FailureReason.EXPIRED)
             undelivered_notice.notify_sender(message)
         log_given_up(message, "older than MESSAGE_MAX_AGE_SECONDS: it was not sent")

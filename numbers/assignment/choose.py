@@ -43,6 +43,8 @@ class Preference(StrEnum):
     """The policy `any` ignores countries."""
     COOL_DOWN_CUT = "cut short"
     """No number was free, so the cool-down of one of their pairs was cut short (ON_EXHAUSTED=soft)."""
+    SIDE = "side"
+    """The other members of their side have it."""
     REPLACEMENT = "replacement"
     """It replaces another number, by `manage.py replace_number`."""
 
@@ -96,11 +98,11 @@ def assign_numbers(
     taken = usage.taken_numbers(known)
     # Only a conversation of two reuses numbers: a group has no single counterpart.
     last_used = usage.last_numbers_together(*known) if len(known) == len(people) == 2 else {}
-    candidates = _with_room(VirtualNumber.objects.assignable(), policy)
-    first_of = cache(lambda group: _least_busy(candidates.filter(group)))
+    candidates = with_room(VirtualNumber.objects.assignable(), policy)
+    first_of = cache(lambda group: least_busy(candidates.filter(group)))
     given = Counter() if given is None else given
     # Named numbers come first: another person could take the last place on one, and has alternatives.
-    wishes = {pk: _requested_number(wish, policy, taken[pk], given) for pk, wish in (named or {}).items()}
+    wishes = {pk: requested_number(wish, policy, taken[pk], given) for pk, wish in (named or {}).items()}
 
     def serve(in_turn: Iterable[RealNumber]) -> tuple[dict[int, Assignment | None], Counter[int]]:
         found, now_given = dict(wishes), given.copy()
@@ -141,7 +143,7 @@ def demand_of(person: RealNumber, policy: AssignmentPolicy) -> NumberDemand:
 
 def eligible_numbers(person: RealNumber, policy: AssignmentPolicy) -> VirtualNumberQuerySet:
     """Return the numbers that can text this person and may be given to them, free or not."""
-    return VirtualNumber.objects.assignable().filter(_allowed(person, policy))
+    return VirtualNumber.objects.assignable().filter(allowed_for(person, policy))
 
 
 def can_text(number: VirtualNumber, person: RealNumber) -> bool:
@@ -156,37 +158,38 @@ def sender_countries(country: str, policy: AssignmentPolicy) -> tuple[str, ...]:
     return (country,) if policy.geography == Geography.SAME_COUNTRY else required
 
 
-def _allowed(person: RealNumber, policy: AssignmentPolicy) -> Q:
+def allowed_for(person: RealNumber, policy: AssignmentPolicy) -> Q:
     countries = sender_countries(person.country, policy)
     of_pool = Q(pool=policy.pool) if policy.pool else Q(pool__isnull=True)
     return of_pool & Q(country__in=countries) if countries else of_pool
 
 
-def _with_room(numbers: VirtualNumberQuerySet, policy: AssignmentPolicy) -> VirtualNumberQuerySet:
-    return numbers.filter(live_pair_count__lt=policy.cap) if policy.cap else numbers
+def with_room(numbers: VirtualNumberQuerySet, policy: AssignmentPolicy, *, places: int = 1) -> VirtualNumberQuerySet:
+    """Return those of these numbers that may have so many more people."""
+    return numbers.filter(live_pair_count__lte=policy.cap - places) if policy.cap else numbers
 
 
-def _has_room(number: VirtualNumber, policy: AssignmentPolicy, given: Counter[int]) -> bool:
-    """Return whether one more person fits, besides those who get it in the same conversation."""
-    return policy.cap is None or number.live_pair_count + given[number.pk] < policy.cap
+def has_room(number: VirtualNumber, policy: AssignmentPolicy, given: Counter[int], *, places: int = 1) -> bool:
+    """Return whether so many more people fit, besides those who get it in the same conversation."""
+    return policy.cap is None or number.live_pair_count + given[number.pk] + places <= policy.cap
 
 
 def _preference_order(
     person: RealNumber, policy: AssignmentPolicy, *, last_used: int | None
 ) -> Iterator[tuple[Preference, Q]]:
     """Yield groups of numbers that this person may have, the best first. A group may contain earlier groups."""
-    allowed = _allowed(person, policy)
+    allowed = allowed_for(person, policy)
     is_sticky = policy.stickiness == Stickiness.STICKY
     if last_used is not None and is_sticky:
         yield Preference.LAST_USED, allowed & Q(pk=last_used)
     others = Q() if last_used is None or is_sticky else ~Q(pk=last_used)
-    for preference, places in _places(person, policy):
+    for preference, places in place_groups(person, policy):
         yield preference, allowed & places & others
     if others:
         yield Preference.LAST_USED, allowed & Q(pk=last_used)
 
 
-def _places(person: RealNumber, policy: AssignmentPolicy) -> Iterator[tuple[Preference, Q]]:
+def place_groups(person: RealNumber, policy: AssignmentPolicy) -> Iterator[tuple[Preference, Q]]:
     if policy.geography == Geography.ANY:
         yield Preference.ANY, Q()
         return
@@ -200,13 +203,14 @@ def _places(person: RealNumber, policy: AssignmentPolicy) -> Iterator[tuple[Pref
         yield Preference.OTHER_COUNTRY, Q()
 
 
-def _requested_number(
-    wish: VirtualNumber, policy: AssignmentPolicy, taken: set[int], given: Counter[int]
+def requested_number(
+    wish: VirtualNumber, policy: AssignmentPolicy, taken: set[int], given: Counter[int], *, places: int = 1
 ) -> Assignment | None:
+    """Return the number that a request names if it is free, and count its places as given."""
     now = VirtualNumber.objects.serving().filter(pk=wish.pk).first()
-    if now is None or now.pk in taken or not _has_room(now, policy, given):
+    if now is None or now.pk in taken or not has_room(now, policy, given, places=places):
         return None
-    given[now.pk] += 1
+    given[now.pk] += places
     return Assignment(wish, Preference.NAMED)
 
 
@@ -226,21 +230,21 @@ def _best(
     for preference, group in groups:
         first = first_of(group)
         if few := [number for number in first if number.pk not in taken and number.pk not in given]:
-            return Assignment(_any_of_the_least_busy(few), preference)
+            return Assignment(any_of_the_least_busy(few), preference)
         free = usage.free_for(person, candidates.filter(group))
         # A person with many conversations may have every number among the first rows: ask the database for others.
-        if len(first) == _CANDIDATES and (few := _least_busy(free.exclude(pk__in=given))):
-            return Assignment(_any_of_the_least_busy(few), preference)
-        if shared := [each for each in _least_busy(free.filter(pk__in=given)) if _has_room(each, policy, given)]:
+        if len(first) == _CANDIDATES and (few := least_busy(free.exclude(pk__in=given))):
+            return Assignment(any_of_the_least_busy(few), preference)
+        if shared := [each for each in least_busy(free.filter(pk__in=given)) if has_room(each, policy, given)]:
             return Assignment(min(shared, key=lambda number: given[number.pk]), preference)
     return None
 
 
-def _least_busy(numbers: VirtualNumberQuerySet) -> list[VirtualNumber]:
+def least_busy(numbers: VirtualNumberQuerySet) -> list[VirtualNumber]:
     return list(numbers.least_busy_first()[:_CANDIDATES])
 
 
-def _any_of_the_least_busy(numbers: Sequence[VirtualNumber]) -> VirtualNumber:
+def any_of_the_least_busy(numbers: Sequence[VirtualNumber]) -> VirtualNumber:
     """Return a random one of those about as busy as the first, so that concurrent creators lock different rows."""
     least = numbers[0].live_pair_count
     return secrets.choice([number for number in numbers if number.live_pair_count <= least + least // 20])

@@ -1,31 +1,15 @@
-"""Command line arguments: the parsers of smsproxy.values, with the errors that argparse prints."""
+"""Command line arguments about numbers and pools, with the errors that argparse prints."""
 
-from argparse import ArgumentTypeError
-from collections.abc import Callable
 from functools import partial
-from typing import TypeVar
 
 from django.core.management.base import CommandParser
 
 from numbers.models import Pool
 from smsproxy import values
+from smsproxy.arguments import argument
 from smsproxy.carriers.base import Feature, NumberType, PatternPosition
 
 MAX_NUMBERS = 1000
-
-Value = TypeVar("Value")
-
-
-def argument(parse: Callable[[str], Value]) -> Callable[[str], Value]:
-    """Return a type for argparse: the parser, whose ValueError becomes an error that argparse prints."""
-
-    def wrapped(text: str) -> Value:
-        try:
-            return parse(text)
-        except ValueError as error:
-            raise ArgumentTypeError(str(error)) from None
-
-    return wrapped
 
 
 def _features(text: str) -> frozenset[Feature]:

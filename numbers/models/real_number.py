@@ -6,6 +6,7 @@ from typing import Self
 
 from django.conf import settings
 from django.db import models, transaction
+from django.dispatch import Signal
 from django.utils import timezone
 
 from numbers.models.found_by_number import FoundByNumber
@@ -17,6 +18,10 @@ from smsproxy.nanp import region_of
 from smsproxy.phone import area_of, canonical, country_of, mask
 from smsproxy.states import Event, StaleState
 from smsproxy.unreadable import EncryptedRow
+
+# Sent with `person` and `to`, a PersonState, in the transaction of the change. A signal, because this module cannot
+# import the conversations of the person.
+opt_out_changed = Signal()
 
 
 class RealNumberQuerySet(FoundByNumber["RealNumber"]):
@@ -125,6 +130,7 @@ class RealNumber(EncryptedRow):
                 raise StaleState(f"real number {self.pk} is {to} already")
             self.events.create(old_state=before, new_state=to, reason=reason[:200], actor=actor, created_at=now)
             count_on_commit(OPT_OUT_CHANGES, to=to.value)
+            opt_out_changed.send(type(self), person=self, to=to)
         self.opted_out_at = opted_out_at
         return self
 

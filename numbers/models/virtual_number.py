@@ -16,6 +16,8 @@ from numbers.models.number_order import NumberOrder
 from numbers.models.pool import Pool
 from smsproxy.carriers.base import Feature, NumberType
 from smsproxy.crypto import NumberHashField
+from smsproxy.events.record import NewEvent, record
+from smsproxy.events.types import EventType
 from smsproxy.nanp import region_of
 from smsproxy.phone import area_of
 from smsproxy.states import Event, StaleState, StateMachine
@@ -245,6 +247,14 @@ class VirtualNumber(StateMachine):
             can_sms=Feature.SMS in features,
             **fields,
         )
+
+    def record_event(self, new_state: str, *, reason: str, actor: str = "", old_state: str = "") -> None:
+        """Append an event. A change of the state is told in the feed, too."""
+        with transaction.atomic():
+            super().record_event(new_state, reason=reason, actor=actor, old_state=old_state)
+            if new_state != old_state:
+                data = {"number": self.number, "reason": reason[:200]}
+                record(NewEvent(type=EventType(f"number.{new_state}"), service_id=None, data=data))
 
     @property
     def default_rate(self) -> float:

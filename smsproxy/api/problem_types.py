@@ -193,11 +193,77 @@ PROBLEMS: Mapping[str, ProblemType] = {
         "The requested number serves another conversation of this person, or is at its cap.",
         "Request another number, or none.",
     ),
+    "side_needs_one_number": _type(
+        400,
+        "The conversation cannot be created",
+        "The members of a side share one virtual number, and two of them name different ones.",
+        _CORRECT,
+    ),
+    "side_number_taken": _type(
+        409,
+        "The virtual number of the side is taken",
+        "The members of a side share one virtual number. It is not free for this person: it serves another "
+        "conversation of theirs, is not the number that the request names, has no place left, or is going out of "
+        "service.",
+        "Add the person without the side, or with another one.",
+    ),
+    "already_participant": _type(
+        409,
+        "The person is a participant already",
+        "A participant of the conversation has this phone.",
+        "Change that participant, or send another number.",
+        members={"position": "The position of that participant."},
+        example={"position": 1},
+    ),
+    "too_many_participants": _type(
+        409,
+        "The conversation has too many participants",
+        "A conversation has at most 10 participants.",
+        "Remove a participant before you add another.",
+    ),
+    "too_few_participants": _type(
+        409,
+        "The conversation would have too few participants",
+        "A conversation has at least 2 participants.",
+        "Close the conversation instead.",
+    ),
     "numbers_released": _type(
         409,
         "The conversation cannot be reopened",
         "One of its numbers was released and may serve other people.",
         "Create a new conversation.",
+    ),
+    "end_has_passed": _type(
+        409,
+        "The end of the conversation has passed",
+        "The conversation has a fixed end, which has passed, so it cannot be reopened as it was.",
+        "Reopen it with a new `ttl` or `expires_at`.",
+    ),
+    "no_end": _type(
+        409,
+        "The conversation has no end",
+        "It never ends by a `ttl` or at a fixed time, so there is no end to move.",
+        "To give it an end, change its `ttl` or `expires_at`.",
+    ),
+    "end_too_late": _type(
+        409,
+        "The end would be too late",
+        "A conversation can be extended until 366 days from now.",
+        "Extend it by less, or later.",
+    ),
+    "already_talking": _type(
+        409,
+        "These people already talk",
+        "An open conversation has exactly these participants, and `on_existing` is `reject`.",
+        "Use that conversation, or send `on_existing`: `new`.",
+        members={"conversation_id": "The id of the newest such conversation."},
+    ),
+    "reference_taken": _type(
+        409,
+        "The reference is taken",
+        "An open conversation of your service has this reference, and `unique_reference` is true.",
+        "Use that conversation, close it, or choose another reference.",
+        members={"conversation_id": "The id of that conversation."},
     ),
     # The body.
     "body_too_large": _type(

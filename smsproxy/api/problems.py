@@ -54,6 +54,14 @@ class Problem(APIException):
         self.wait = retry_after  # DRF's name.
 
 
+class ReadyAnswer(Exception):
+    """An answer that code below a view has ready, such as the first answer to a repeated request."""
+
+    def __init__(self, answer: Response) -> None:
+        super().__init__(f"an answer with status {answer.status_code} is ready")
+        self.answer = answer
+
+
 def unlisted(code: str, errors: Iterable[Mapping[str, Any]]) -> list[str]:
     """Return the codes of a problem and its errors that are in neither table, so have no documentation."""
     of_errors = [str(error["code"]) for error in errors]
@@ -128,6 +136,8 @@ def _escape(key: str) -> str:
 
 def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | None:
     """Return the problem of an exception, for DRF. None lets Django answer 500 through `server_error` below."""
+    if isinstance(exc, ReadyAnswer):
+        return exc.answer
     if isinstance(exc, RequestDataTooBig):
         return _response(body(413, "The body is too large.", code="body_too_large"))
     if isinstance(exc, UnreadablePostError):

@@ -1,10 +1,35 @@
-"""Write events in the caller's transaction, so that a change and its event are stored together or not at all."""
+"""Write events in the caller's transaction, so that a change and its event are stored together or not at all.
 
+The statements are prepared, because a text writes four events on its way.
+"""
+
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from smsproxy.events.models import FeedEvent
+from smsproxy.database import prepared
+from smsproxy.events.order import HOLD
 from smsproxy.events.types import EventType
+
+COLUMNS = "type, service_id, conversation_id, inbound_id, outbound_id, participant, data, created_at"
+# The lock is taken before the first id is drawn: a row of the join comes first, and then its default values.
+_INSERT = f"""
+    WITH held AS MATERIALIZED (SELECT {HOLD})
+    INSERT INTO events_feedevent ({COLUMNS})
+    SELECT event.*, statement_timestamp() FROM held, ({{events}}) AS event
+    RETURNING id
+"""  # noqa: S608 - constants only
+_INSERT_ON_SQLITE = f"""
+    INSERT INTO events_feedevent ({COLUMNS})
+    SELECT event.*, statement_timestamp() FROM ({{events}}) AS event
+    RETURNING id
+"""  # noqa: S608 - constants only
+_VALUES = """
+    SELECT
+        column1, CAST(column2 AS bigint), CAST(column3 AS bigint), CAST(column4 AS bigint), CAST(column5 AS bigint),
+        CAST(column6 AS smallint), CAST(column7 AS {json})
+    FROM (VALUES {values}) AS given
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,15 +54,33 @@ def record(*events: NewEvent) -> None:
 
     Events of a conversation are written while its row is locked: so their order is the order of the changes.
     """
-    FeedEvent.objects.bulk_create(
-        FeedEvent(
-            type=event.type,
-            service_id=event.service_id,
-            conversation_id=event.conversation_id,
-            inbound_id=event.inbound_id,
-            outbound_id=event.outbound_id,
-            participant=event.participant,
-            data=event.data,
+    if not events:
+        return
+    values, parameters = prepared.values(
+        (
+            event.type.value,
+            event.service_id,
+            event.conversation_id,
+            event.inbound_id,
+            event.outbound_id,
+            event.participant,
+            json.dumps(event.data),
         )
         for event in events
     )
+    json_type = "jsonb" if prepared.is_postgresql() else "text"
+    record_selected(_VALUES.format(values=values, json=json_type), parameters)
+
+
+def record_selected(events: str, parameters: dict[str, Any]) -> None:
+    """Write the events that this SELECT returns, in its order. Its columns are COLUMNS without the last.
+
+    `data` is JSON, as the function `json_object` below returns it.
+    """
+    statement = _INSERT if prepared.is_postgresql() else _INSERT_ON_SQLITE
+    prepared.fetch_all(statement.format(events=events), parameters)
+
+
+def json_object() -> str:
+    """Return the name of the SQL function that makes a JSON object of names and values."""
+    return "jsonb_build_object" if prepared.is_postgresql() else "json_object"

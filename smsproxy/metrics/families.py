@@ -65,7 +65,7 @@ RECEIVED = Counter(
     "Inbound messages by outcome. Each part of a long message counts, and so does the joined message.",
     outcome=(
         *("relayed", "ended", "no_route", "part", "duplicate_part", "too_long", "empty", "keyword", "opted_out"),
-        *("blocked", "limited", "held", "reaction", "loop", "undecodable"),
+        *("blocked", "limited", "held", "one_way", "reaction", "loop", "undecodable"),
     ),
 )
 RELAYED = Counter(

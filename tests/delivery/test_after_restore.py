@@ -12,8 +12,11 @@ from conversations.models import InboundMessage, LongMessage, OutboundMessage, W
 from conversations.worker.periodic_jobs import run_jobs
 from numbers.models import RealNumber, VirtualNumber
 from smsproxy.carriers.base import InboundText, OutcomeUnknown, Receipt, ReceiptStatus
+from smsproxy.events import feed
+from smsproxy.events.models import FeedEvent
 from smsproxy.webhook_urls import inbound_sms_url
 from tests.support.builders import ALICE, BOB, STRANGER, proxies
+from tests.support.feed import read
 from tests.support.outbox import history, later, queue, sent_texts, state_of, work
 
 pytestmark = pytest.mark.django_db
@@ -30,6 +33,15 @@ def work_later(time_machine, settings):
     later(time_machine, settings.UNKNOWN_OUTCOME_TIMEOUT_SECONDS + settings.SEND_LEASE_SECONDS + 1)
     run_jobs()
     work()
+
+
+def test_a_cursor_from_before_the_restore_hides_no_event_after_it(bob, carrier, run, api):
+    ahead = feed.Position(event_id=FeedEvent.objects.latest("pk").pk + 5000, at=timezone.now()).cursor
+
+    run("after_restore", "--yes")
+    bob.conversation.close()
+
+    assert [event["type"] for event in read(api, after=ahead)["results"]] == ["conversation.closed"]
 
 
 def test_messages_that_were_waiting_are_left_to_staff_even_if_the_policy_is_to_resend(

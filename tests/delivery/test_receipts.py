@@ -291,11 +291,11 @@ def test_the_state_follows_the_first_final_status_of_each_part_in_any_order(carr
     assert state_of(message) == expected
 
 
-def test_an_ordinary_receipt_takes_seven_queries(carrier, bob, django_assert_max_num_queries):
+def test_an_ordinary_receipt_takes_eight_queries(carrier, bob, django_assert_max_num_queries):
     """Every message causes a receipt."""
     message = sent(carrier, bob, "a")
 
-    with django_assert_max_num_queries(7 + 2 + 2):  # Plus two savepoints: the transaction and the state change.
+    with django_assert_max_num_queries(8 + 2 + 2):  # Plus two savepoints: the transaction and the state change.
         receipt(DELIVERED, ref=f"{message.client_ref}.1")
 
     assert state_of(message) == "delivered"

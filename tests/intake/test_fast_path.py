@@ -1,6 +1,7 @@
 """The two ways in which PostgreSQL takes in a text write the same, and the ordinary text goes the fast one."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.apps import apps
@@ -10,11 +11,17 @@ from django.utils import timezone
 from conversations.delivery.wakeup import wake_workers
 from conversations.intake import fast_path, receive
 from conversations.intake.read_arrival import read_arrival
+from conversations.lifecycle.add_participant import add_participant
+from conversations.lifecycle.change_participant import give_new_phone
+from conversations.lifecycle.create import create_conversation
+from conversations.lifecycle.remove_participant import remove_participant
+from conversations.lifecycle.request import ConversationSpec, ParticipantSpec
 from conversations.models import Conversation, InboundMessage, MessageEvent, OutboundMessage
 from conversations.models.outbound import new_client_ref
 from conversations.worker.periodic_jobs import run_jobs
 from smsproxy.carriers.base import InboundText
 from smsproxy.crypto import encrypt
+from smsproxy.events.models import FeedEvent
 from tests.support.builders import ALICE, BOB, CHARLIE, STRANGER, add_numbers, members, proxies, replace_number_of, talk
 from tests.support.outbox import later
 from tests.support.statements import recorded_statements
@@ -24,6 +31,8 @@ pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
 # What is different each time.
 CHANGING = {"id", "client_ref"}
 WRITTEN = (InboundMessage, OutboundMessage, MessageEvent)
+# Ids in events of the feed, which are no foreign keys.
+NAMED_BY_EVENTS: dict[str, Any] = {"inbound_id": InboundMessage, "outbound_id": OutboundMessage}
 
 
 def text_from(sender, to, words="I am at the corner", **fields):
@@ -38,12 +47,13 @@ def context_of(text):
 def rows(model):
     """Every field of every row. A reference to a new row is its place among the new rows, since ids differ."""
     found = []
-    for row in model.objects.order_by("pk"):
+    for row in model._default_manager.order_by("pk"):
         values = {}
         for field in model._meta.concrete_fields:
             value = getattr(row, field.attname)
-            if field.is_relation and field.related_model in WRITTEN and value is not None:
-                value = list(field.related_model.objects.order_by("pk").values_list("pk", flat=True)).index(value)
+            to = NAMED_BY_EVENTS.get(field.attname) if model is FeedEvent else field.related_model
+            if to in WRITTEN and value is not None:
+                value = list(to._default_manager.order_by("pk").values_list("pk", flat=True)).index(value)
             if field.attname not in CHANGING:
                 values[field.attname] = value
         found.append(values)
@@ -54,7 +64,7 @@ def everything():
     """The rows of every table of ours: a table that only one of the two ways writes to is a difference."""
     return {
         model: rows(model)
-        for app in ("conversations", "numbers", "api", "simulator")
+        for app in ("conversations", "numbers", "api", "events", "simulator")
         for model in apps.get_app_config(app).get_models()
     }
 
@@ -115,9 +125,31 @@ def to_somebody_whose_number_was_replaced():
     return conversation, text_from(ALICE, proxies(conversation)[0])
 
 
+def to_a_new_phone():
+    conversation = talk(ALICE, BOB)
+    give_new_phone(conversation, 1, CHARLIE, notify=False)
+    return conversation, text_from(ALICE, proxies(conversation)[0])
+
+
+def after_somebody_left_and_somebody_joined():
+    conversation = talk(ALICE, BOB, CHARLIE)
+    remove_participant(conversation, 1)
+    add_participant(conversation, ParticipantSpec(number=STRANGER, one_way=True), notify=False)
+    return conversation, text_from(ALICE, proxies(conversation)[0])
+
+
+def of_one_side():
+    people = [ParticipantSpec(number=number, label="Bob", side="shop") for number in (BOB, CHARLIE)]
+    conversation = create_conversation(people, ConversationSpec(notify=False))
+    return conversation, text_from(BOB, proxies(conversation)[0])
+
+
 @pytest.mark.parametrize(
     "case",
     [
+        to_a_new_phone,
+        after_somebody_left_and_somebody_joined,
+        of_one_side,
         of_two,
         of_three,
         in_unicode_of_several_sms,
@@ -146,6 +178,7 @@ def test_both_ways_write_the_same_rows_field_by_field(case, idle_ttl, monkeypatc
     assert fast == general
     assert len(fast[InboundMessage]) == 1
     assert sum(row["kind"] == "relay" for row in fast[OutboundMessage]) == everybody_else
+    assert [event["type"] for event in fast[FeedEvent][-2:]] == ["message.received", "message.relayed"]
     assert len(fast[MessageEvent]) == len(fast[OutboundMessage])
     assert (fast[Conversation][0]["idle_at"] is not None) == (idle_ttl is not None)
 

@@ -10,6 +10,8 @@ from conversations.insight.explain_route import explain_route
 from conversations.intake import fast_path, receive
 from conversations.intake.gates import decide
 from conversations.intake.read_arrival import read_arrival, read_arrival_locked
+from conversations.lifecycle.change_participant import change_participant
+from conversations.lifecycle.remove_participant import remove_participant
 from conversations.models import Conversation, InboundMessage, Participant
 from numbers.models import RealNumber, VirtualNumber
 from smsproxy.carriers.base import InboundText
@@ -53,6 +55,27 @@ def number_lost():
     return ALICE, proxies(conversation)[0]
 
 
+def one_way():
+    conversation = talk(ALICE, BOB)
+    change_participant(conversation, 0, one_way=True)
+    return ALICE, proxies(conversation)[0]
+
+
+def removed():
+    conversation = talk(ALICE, BOB, CHARLIE)
+    number = proxies(conversation)[0]
+    remove_participant(conversation, 0)
+    return ALICE, number
+
+
+def removed_and_reopened_by_a_late_message():
+    conversation = talk(ALICE, BOB, CHARLIE, late_messages="reopen")
+    number = proxies(conversation)[0]
+    remove_participant(conversation, 0)
+    Conversation.objects.get(pk=conversation.pk).close()
+    return ALICE, number
+
+
 def stranger():
     return STRANGER, proxies(talk(ALICE, BOB))[0]
 
@@ -78,6 +101,9 @@ CASES = [
     (ended, "ended"),
     (reopened_by_a_late_message, "relayed"),
     (number_lost, "ended"),
+    (one_way, "one_way"),
+    (removed, "ended"),
+    (removed_and_reopened_by_a_late_message, "ended"),
     (stranger, "no_route"),
     (without_a_number, "no_route"),
     (not_our_number, "no_route"),

@@ -3,6 +3,7 @@
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
+from smsproxy.api.models import ApiKey
 from smsproxy.environment import Environment
 from tests.support.scraping import URL
 
@@ -45,6 +46,19 @@ def test_without_a_token_an_api_key_opens_metrics(api, client):
     assert api.get(URL).status_code == 200
     answer = client.get(URL)
     assert (answer.status_code, "METRICS_TOKEN" in answer.json()["detail"]) == (401, True)
+
+
+def test_without_a_token_an_api_key_opens_metrics_only_with_the_scope_read(client):
+    keys = [ApiKey.objects.issue(scopes, scopes=scopes)[1] for scopes in ("read", "write numbers")]
+
+    assert [scrape(client, key).status_code for key in keys] == [200, 403]
+    assert scrape(client, keys[1]).json()["code"] == "scope_missing"
+
+
+def test_reading_metrics_counts_against_the_rate_of_the_key(client):
+    _, key = ApiKey.objects.issue("prometheus", requests_per_minute=1)
+
+    assert [scrape(client, key).status_code for _ in range(2)] == [200, 429]
 
 
 @pytest.mark.parametrize("token", ["x" * 31, "x" * 40 + " y", "é" * 40])

@@ -45,8 +45,8 @@ FLOORS = [
     ["smsproxy.first_setup"],  # before there are settings
     ["smsproxy.events"],
     ["smsproxy.api"],
-    ["smsproxy.staff"],
     ["smsproxy.services"],
+    ["smsproxy.staff"],
     ["smsproxy.carriers"],
     ["smsproxy.metrics"],
     ["smsproxy", "numbers.apps", "conversations.apps"],  # the ground: settings, database, phone, crypto, states, ...

@@ -140,7 +140,11 @@ def test_a_database_with_the_old_names_keeps_its_data(before):
     assert InboundMessage.objects.get().long_message == LongMessage.objects.get(concat_ref="7")
     assert NumberRateLimit.objects.values_list("pause_reason", "last_recipient_id").get() == ("busy", alice.pk)
     assert AccountRateLimit.objects.values_list("pause_reason", "last_number_id").get() == ("no money", number.pk)
-    assert not outbox.queue_notice_once("key", VirtualNumber.objects.get(), RealNumber.objects.get(), "once")
+    number, person = VirtualNumber.objects.get(), RealNumber.objects.get()
+    participant = Participant.objects.create(
+        conversation=Conversation.objects.get(), position=0, real_number=person, proxy_number=number
+    )
+    assert not outbox.queue_notice_once("key", number, person, "once", participant=participant)
 
 
 @pytest.mark.slow

@@ -1,12 +1,13 @@
 """Values that people type are parsed in one place, and errors say what was expected and what was found."""
 
 from argparse import ArgumentTypeError
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 
-from numbers.management.arguments import argument
 from smsproxy import values
+from smsproxy.arguments import argument
 from smsproxy.carriers.base import NumberType
 from smsproxy.text_table import line, table
 
@@ -25,6 +26,10 @@ from smsproxy.text_table import line, table
         (lambda text: values.whole_number(text, least=1, most=5), "5", 5),
         (lambda text: values.whole_number(text, least=0), "0", 0),
         (lambda text: values.one_of(NumberType, text), "mobile", NumberType("mobile")),
+        (values.duration, "12h", timedelta(hours=12)),
+        (values.duration, "7d", timedelta(days=7)),
+        (values.duration, "0d", timedelta(0)),
+        (values.day, "2027-03-31", datetime(2027, 3, 31, tzinfo=UTC)),
     ],
 )
 def test_a_good_value_is_parsed(parse, text, value):
@@ -49,6 +54,13 @@ def test_a_good_value_is_parsed(parse, text, value):
         (values.pool_name, "x" * 41, "expected the name of a pool"),
         (values.virtual_number, "07700900500", "expected a number in E.164 form"),
         (values.digits, "x", "expected at most 15 digits"),
+        (values.duration, "7", "expected a time in hours, days or weeks, such as 12h, 7d or 4w, found '7'"),
+        (values.duration, "-7d", "expected a time in hours"),
+        (values.duration, "٧d", "expected a time in hours"),
+        (values.duration, "100000d", "expected a time in hours"),
+        (values.day, "31.03.2027", "expected a date such as 2027-03-31, found '31.03.2027'"),
+        (values.day, "2027-02-30", "expected a date such as 2027-03-31"),
+        (values.day, "20270331", "expected a date such as 2027-03-31"),
         (
             lambda text: values.whole_number(text, least=1, most=5),
             "6",

@@ -27,6 +27,7 @@ WHY: Mapping[Preference, str] = {
     Preference.OTHER_COUNTRY: "no number of their own country is free, and the policy allows other countries",
     Preference.ANY: "the policy ignores countries",
     Preference.COOL_DOWN_CUT: "all other numbers are used up: the cool-down of this one would be cut short",
+    Preference.SIDE: "the other members of their side have it",
     Preference.REPLACEMENT: "it replaces another of their numbers",
 }
 

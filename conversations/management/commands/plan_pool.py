@@ -14,6 +14,7 @@ from conversations.planning import question_values
 from conversations.planning.plan import DEFAULT_DAYS, Question, make_plan
 from numbers.management import arguments
 from numbers.models import Pool
+from smsproxy.arguments import argument
 
 
 class Command(BaseCommand):
@@ -34,21 +35,21 @@ class Command(BaseCommand):
         )
         parser.add_argument(
             "--growth",
-            type=arguments.argument(question_values.growth),
+            type=argument(question_values.growth),
             default=None,
             metavar="PERCENT",
             help="a month, compounding (default: the trend of the history)",
         )
         parser.add_argument(
             "--cool-down",
-            type=arguments.argument(question_values.seconds),
+            type=argument(question_values.seconds),
             default=None,
             metavar="SECONDS",
             help="compare this cool-down too, besides 1, 3, 7 and 14 days",
         )
         parser.add_argument(
             "--days",
-            type=arguments.argument(question_values.days),
+            type=argument(question_values.days),
             default=DEFAULT_DAYS,
             help=f"days of history, ending today (default: {DEFAULT_DAYS})",
         )

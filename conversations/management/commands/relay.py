@@ -19,9 +19,9 @@ from conversations.models.worker import DEAD_AFTER
 from conversations.worker import process
 from conversations.worker.periodic_jobs import run_jobs
 from conversations.worker.sqlite_lock import WorkerAlreadyRunning, alone_on_sqlite
-from numbers.management.arguments import argument
 from numbers.provisioning.top_up import top_up_all
 from smsproxy import tracing
+from smsproxy.arguments import argument
 from smsproxy.checks import TAG
 from smsproxy.database.clock import database_now
 from smsproxy.database.pooler import exit_if_pooler_is_wrong

@@ -12,7 +12,7 @@ from django.core.management.commands import migrate
 from django.db import OperationalError, connections
 from psycopg.errors import LockNotAvailable
 
-from numbers.management.arguments import argument
+from smsproxy.arguments import argument
 from smsproxy.values import whole_number
 
 DEFAULT_TIMEOUT = 3  # seconds; a webhook waits up to 5

@@ -1,5 +1,7 @@
 """POST /api/v1/conversations/ gives each participant a number of their own, and a confirmation from it."""
 
+import pytest
+
 from conversations.models import Conversation, OutboundMessage, Participant
 from numbers.assignment.choose import Assignment, Preference
 from numbers.models import NumberState, VirtualNumber
@@ -89,7 +91,7 @@ def test_a_number_that_stops_being_active_between_choice_and_insert_is_replaced(
     VirtualNumber.objects.filter(pk=draining.pk).update(state=NumberState.DRAINING)
     choices = iter([[draining, active], [active, active]])
     monkeypatch.setattr(
-        "conversations.lifecycle.choose_numbers.assign_numbers",
+        "conversations.lifecycle.choose_numbers.assign_with_sides",
         lambda *args, **kwargs: [Assignment(number, Preference.OWN_COUNTRY) for number in next(choices)],
     )
 
@@ -108,3 +110,16 @@ def test_the_same_two_people_get_the_same_proxy_numbers(db):
     again = talk(ALICE, BOB)
 
     assert proxies(again) == proxies(first)
+
+
+@pytest.mark.parametrize("limit", [0, 1])
+def test_the_answer_of_a_creation_is_that_of_a_later_read(api, settings, limit):
+    """The creation knows its confirmations without a query. One of the two is beyond its limit."""
+    settings.CONFIRMATIONS_PER_PERSON_DAY = limit
+    add_numbers(4)
+    created = [api.post(URL, ride_request()) for _ in range(2)]
+
+    read = [api.get(answer["Location"]) for answer in created]
+
+    assert [answer.json() for answer in created] == [answer.json() for answer in read]
+    assert created[1].json()["notify_status"] == ("queued" if limit == 0 else "none")

@@ -6,9 +6,10 @@ import re
 from django.urls import URLPattern, get_resolver
 from prometheus_client.core import Metric
 
-from conversations.api.answers import ConversationSerializer, ParticipantSerializer
-from conversations.api.conversations import ListFilters
-from conversations.api.requests import ClosingSerializer, NewConversationSerializer, PersonSerializer
+from conversations.api.answers import ConversationSerializer, MessageCountsSerializer, ParticipantSerializer
+from conversations.api.change_requests import ChangeSerializer, ClosingSerializer, ReopeningSerializer
+from conversations.api.list_filters import ListFilters
+from conversations.api.requests import NewConversationSerializer, PersonSerializer
 from conversations.insight.explain_route import RouteExplanation
 from conversations.insight.troubles.kinds import KINDS, Trouble
 from conversations.models import ConversationState, InboundOutcome, OutboundState
@@ -109,11 +110,16 @@ def test_every_field_of_the_api_is_in_the_tables():
     }
 
     assert set(first_cells(section(doc("api.md"), "Create a conversation"))) == new
-    assert set(first_cells(section(doc("api.md"), "A conversation"))) == shown
+    about_a_conversation, _, counts = section(doc("api.md"), "A conversation").partition("### Counts")
+    assert set(first_cells(about_a_conversation)) == shown
+    assert set(first_cells(counts)) == set(MessageCountsSerializer().fields)
     assert set(first_cells(section(doc("api.md"), "List and read"))) == set(ListFilters().fields)
     assert set(first_cells(section(doc("api.md"), "Explain a route"))) == set(RouteExplanation.__dataclass_fields__)
+    assert set(first_cells(section(doc("api.md"), "Change"))) == set(ChangeSerializer().fields)
     for name in ClosingSerializer().fields:
         assert f"`{name}`" in section(doc("api.md"), "Close")
+    for name in ReopeningSerializer().fields:
+        assert f"`{name}`" in section(doc("api.md"), "Reopen")
 
 
 def test_each_kind_of_trouble_has_a_section_with_its_severity():

@@ -40,7 +40,7 @@ def test_no_notice_is_queued_for_a_person_who_has_opted_out(pair):
     person(BOB).opt_out(reason="texted STOP")
 
     assert queue_notice(bob, "hi") is None
-    assert queue_notice_once("key", bob.proxy_number, bob.real_number, "hi") is False
+    assert queue_notice_once("key", bob.proxy_number, bob.real_number, "hi", participant=bob) is False
     queue_keyword_answer(bob.proxy_number, bob.real_number, STOPPED)
 
     assert [message.kind for message in OutboundMessage.objects.all()] == [MessageKind.KEYWORD_ANSWER]

@@ -1,0 +1,162 @@
+"""GET /api/v1/events/: the feed of what happened, for polling."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from conversations.models import Conversation, MessageKind
+from smsproxy.api.authentication import caller
+from smsproxy.api.fields import IntegerParameter, Parameters, TextField
+from smsproxy.api.problems import Problem
+from smsproxy.api.schema import operation
+from smsproxy.api.views import ApiView
+from smsproxy.events import feed
+from smsproxy.events.models import FeedEvent
+from smsproxy.events.types import EventType
+from smsproxy.opaque_ids import IdKind, public_id
+
+LATEST = "latest"
+MAX_PAGE_SIZE = 200
+
+
+class EventParameters(Parameters):
+    """Query parameters of the feed."""
+
+    after = TextField(
+        max_length=36,
+        trim_whitespace=False,
+        required=False,
+        help_text=f"The cursor of the last answer, or the id of an event. Absent: from the oldest event that is kept. "
+        f"“{LATEST}”: no events, and a cursor after all that exist.",
+    )
+    page_size = IntegerParameter(
+        min_value=1, max_value=MAX_PAGE_SIZE, required=False, default=100, help_text="The most events in one answer."
+    )
+
+
+class EventConversationSerializer(serializers.Serializer):
+    id = serializers.UUIDField(help_text="The conversation's id.")
+    reference = serializers.CharField(help_text="The marketplace's own name for it, or an empty string.")
+
+
+class EventSerializer(serializers.Serializer):
+    id = serializers.UUIDField(help_text="The event's id, the same whenever it is read. Also a cursor after it.")
+    type = serializers.ChoiceField(
+        choices=EventType.values, help_text="What happened. Later versions may add types: ignore those you do not know."
+    )
+    created_at = serializers.DateTimeField(help_text="When it happened.")
+    conversation = EventConversationSerializer(
+        allow_null=True, help_text="Null if it is about none, or about one that has been deleted since."
+    )
+    data = serializers.DictField(  # type: ignore[assignment]  # DRF has an attribute of that name
+        help_text="Values of this type of event. See the page “Events” of the documentation."
+    )
+
+
+class EventPageSerializer(serializers.Serializer):
+    results = EventSerializer(many=True, help_text="Events, oldest first.")
+    cursor = serializers.CharField(help_text="Send it as `after` to get the events that follow.")
+    example: ClassVar[dict[str, Any]] = {
+        "results": [
+            {
+                "id": "8e6f0c3d-55a8-4e0e-9d2b-0a6f5f1f7c11",
+                "type": EventType.MESSAGE_DELIVERED.value,
+                "created_at": "2026-11-28T22:00:00.000000Z",
+                "conversation": {"id": "0b9b1f6e-8a3e-4a55-8a43-6f0d3f4f0d7a", "reference": "order-42"},
+                "data": {"message_id": "5f0c7a38-8c0e-5d4b-3a8e-91d5b1a7a0ce", "kind": "text", "recipient": 1},
+            }
+        ],
+        "cursor": "8e6f0c3d-55a8-4e0e-9d2b-0a6f5f1f7c11",
+    }
+
+
+class EventFeed(ApiView):
+    """The events of the key's service. A key with the scope `numbers` also gets those of numbers and troubles."""
+
+    @operation(
+        "list_events",
+        "Read the events after a cursor",
+        parameters=EventParameters,
+        answers={200: EventPageSerializer},
+        problems=["cursor_invalid", "cursor_expired"],
+    )
+    def get(self, request: Request) -> Response:
+        after, page_size = self.parameters.get("after"), self.parameters["page_size"]
+        if after == LATEST:
+            return _answer([], feed.read_latest())
+        key = caller(request)
+        position = feed.BEGINNING if after is None else _position(after)
+        is_operator = "numbers" in key.scopes.split()
+        try:
+            page = feed.read(key.service_id, position, limit=page_size, is_operator=is_operator)
+        except feed.CursorExpired:
+            raise Problem(
+                410,
+                "The cursor has expired",
+                "Events after this cursor may have been deleted: they are kept for 30 days. Read the present status of "
+                "your open conversations, then go on without «after», or from «after=latest».",
+                code="cursor_expired",
+            ) from None
+        return _answer(page.events, page.cursor)
+
+
+def _position(after: str) -> feed.Position:
+    try:
+        return feed.Position.parse(after)
+    except feed.CursorInvalid:
+        raise Problem(
+            400,
+            "The cursor is not valid",
+            f"Expected in «after» the cursor of an earlier answer, the id of an event, or «{LATEST}».",
+            code="cursor_invalid",
+        ) from None
+
+
+def _answer(events: Sequence[FeedEvent], cursor: str) -> Response:
+    ids = {event.conversation_id for event in events if event.conversation_id is not None}
+    conversations = Conversation.objects.only("public_id", "reference").in_bulk(ids) if ids else {}
+    results = [_rendered(event, conversations) for event in events]
+    return Response({"results": results, "cursor": cursor}, headers={"Cache-Control": "no-store"})
+
+
+def _rendered(event: FeedEvent, conversations: Mapping[int, Conversation]) -> dict[str, Any]:
+    conversation = conversations.get(event.conversation_id) if event.conversation_id is not None else None
+    return {
+        "id": feed.cursor_of(event),
+        "type": event.type,
+        "created_at": serializers.DateTimeField().to_representation(event.created_at),
+        "conversation": {"id": str(conversation.public_id), "reference": conversation.reference}
+        if conversation
+        else None,
+        "data": _data(event),
+    }
+
+
+def _data(event: FeedEvent) -> dict[str, Any]:
+    """Return what this type of event says, with public ids in place of those of rows."""
+    stored = dict(event.data)
+    data: dict[str, Any] = {}
+    if event.outbound_id is not None:
+        kind, api_message = stored.pop("kind", MessageKind.RELAY.value), stored.pop("api_message", None)
+        data["message_id"] = _message_id(event, api_message)
+        data["kind"] = "text" if kind == MessageKind.RELAY else kind
+        data["recipient"] = event.participant
+        if "class" in stored:
+            data["error"] = {"class": stored.pop("class"), "code": stored.pop("code")}
+    elif event.inbound_id is not None:
+        data["message_id"] = public_id(IdKind.INBOUND_MESSAGE, event.inbound_id)
+    if event.participant is not None and event.outbound_id is None:
+        data["participant"] = event.participant
+    return data | stored
+
+
+def _message_id(event: FeedEvent, api_message: int | None) -> str:
+    """Return the id of the message as the API shows it: one id for all recipients of a text."""
+    if event.inbound_id is not None:
+        return public_id(IdKind.INBOUND_MESSAGE, event.inbound_id)
+    if api_message is not None:
+        return public_id(IdKind.API_MESSAGE, api_message)
+    return public_id(IdKind.OUTBOUND_MESSAGE, event.outbound_id or 0)

@@ -1,0 +1,134 @@
+"""Add a person to an open conversation. The others keep their proxy numbers."""
+
+from contextlib import suppress
+from typing import Protocol
+
+from django.db import transaction
+
+from conversations.lifecycle.choose_numbers import Conflict
+from conversations.lifecycle.confirmations import confirm
+from conversations.lifecycle.newcomer import (
+    Newcomer,
+    charge_newcomer,
+    check_newcomer,
+    choose_number,
+    count_pair,
+    insert_participant,
+    lock_newcomer,
+    refuse_among,
+)
+from conversations.lifecycle.participants import (
+    ConversationEnded,
+    TooManyParticipants,
+    lock_conversation,
+    members_of,
+    next_position,
+    record_change,
+)
+from conversations.lifecycle.request import ContentionError, NoNumberFree, ParticipantSpec
+from conversations.lifecycle.shortage import record_shortage
+from conversations.models import Conversation, Participant
+from conversations.models.conversation import MAX_PARTICIPANTS
+from smsproxy.api.models import ApiKey
+from smsproxy.database.clock import database_now
+
+MAX_ATTEMPTS = 20
+MAX_POSITION = 32767  # of the column
+
+
+class AdditionGuard(Protocol):
+    """Recognises a request that is sent again. Its methods may raise: then nothing has happened."""
+
+    def raise_if_answered(self) -> None:
+        """Called before anything else, such as a paid lookup."""
+
+    def begin(self) -> None:
+        """Called first in the transaction, which may be tried several times."""
+
+    def finish(self, participant: Participant) -> None:
+        """Called late in that transaction."""
+
+
+class EveryAdditionIsNew:
+    """The guard of a request without a key."""
+
+    def raise_if_answered(self) -> None:
+        pass
+
+    def begin(self) -> None:
+        pass
+
+    def finish(self, participant: Participant) -> None:
+        pass
+
+
+def add_participant(
+    conversation: Conversation,
+    spec: ParticipantSpec,
+    *,
+    notify: bool = True,
+    created_by: ApiKey | None = None,
+    actor: str = "",
+    guard: AdditionGuard | None = None,
+) -> Participant:
+    """Add this person with a proxy number of their own, or of their side, and queue their confirmation.
+
+    Somebody who was in the conversation before may come back, with another position.
+    Raises ConversationEnded, AlreadyParticipant, TooManyParticipants, SideNumberTaken, CannotCreate, OverLimit or
+    ContentionError, with nothing changed or sent, and what the guard raises.
+    """
+    guard = guard or EveryAdditionIsNew()
+    guard.raise_if_answered()
+    newcomer = check_newcomer(spec, conversation, created_by=created_by)
+    try:
+        for _ in range(MAX_ATTEMPTS):
+            with suppress(Conflict), transaction.atomic():
+                guard.begin()
+                added = _add(conversation, newcomer, notify=notify, created_by=created_by, actor=actor, guard=guard)
+                return added
+    except NoNumberFree as error:
+        record_shortage(error, spec.number, conversation.policy)
+        raise
+    raise ContentionError
+
+
+def _add(
+    conversation: Conversation,
+    newcomer: Newcomer,
+    *,
+    notify: bool,
+    created_by: ApiKey | None,
+    actor: str,
+    guard: AdditionGuard,
+) -> Participant:
+    spec = newcomer.spec
+    person, is_new = lock_newcomer(newcomer)
+    conversation = lock_conversation(conversation)
+    now = database_now()
+    if not conversation.is_live(now):
+        raise ConversationEnded
+    members = members_of(conversation)
+    refuse_among(person, members, conversation)
+    position = next_position(conversation)
+    if len(members) >= MAX_PARTICIPANTS or position > MAX_POSITION:
+        raise TooManyParticipants
+    chosen = choose_number(spec, person, members, conversation, is_new=is_new)
+    participant = Participant(
+        conversation=conversation,
+        position=position,
+        label=spec.label,
+        side=spec.side,
+        one_way=spec.one_way,
+        real_number=person,
+        proxy_number=chosen.number,
+        chosen_by=chosen.preference,
+        created_at=now,
+    )
+    insert_participant(participant, chosen)
+    record_change(conversation, f"participant {position} was added", actor=actor)
+    if notify:
+        confirm([participant], among=[*members, participant])
+    guard.finish(participant)
+    charge_newcomer(created_by, is_new=is_new)
+    count_pair(chosen, conversation)
+    return participant

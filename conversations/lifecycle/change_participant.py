@@ -1,0 +1,153 @@
+"""Change a participant: their label, whether they only receive, and their phone."""
+
+from contextlib import suppress
+
+from django.db import transaction
+
+from conversations.lifecycle.add_participant import MAX_ATTEMPTS
+from conversations.lifecycle.choose_numbers import Conflict
+from conversations.lifecycle.confirmations import confirm
+from conversations.lifecycle.newcomer import (
+    Newcomer,
+    charge_newcomer,
+    check_newcomer,
+    choose_number,
+    count_pair,
+    insert_participant,
+    lock_newcomer,
+    refuse_among,
+)
+from conversations.lifecycle.participants import (
+    ConversationEnded,
+    cancel_queued,
+    lock_conversation,
+    member_at,
+    members_of,
+    queued_for,
+    record_change,
+    take_out,
+)
+from conversations.lifecycle.request import ContentionError, NoNumberFree, ParticipantSpec
+from conversations.lifecycle.shortage import record_shortage
+from conversations.models import Conversation, MessageKind, OutboundMessage, Participant
+from numbers.models import RealNumber
+from smsproxy.api.models import ApiKey
+from smsproxy.database.clock import database_now
+
+# What is queued for the old phone and goes to the new one. Our own texts are about the old phone, and are cancelled.
+_MOVED = (MessageKind.RELAY, MessageKind.API)
+
+
+def change_participant(
+    conversation: Conversation,
+    position: int,
+    *,
+    label: str | None = None,
+    one_way: bool | None = None,
+    actor: str = "",
+) -> Participant:
+    """Change what is not None, from the next text on, and return the participant. Raises NoSuchParticipant."""
+    with transaction.atomic():
+        conversation = lock_conversation(conversation)
+        member = member_at(position, members_of(conversation))
+        wanted = {"label": label, "one_way": one_way}
+        changes = {
+            name: value for name, value in wanted.items() if value is not None and value != getattr(member, name)
+        }
+        if changes:
+            Participant.objects.filter(conversation=conversation, position=position).update(**changes)
+            record_change(conversation, f"participant {position} was changed: {', '.join(changes)}", actor=actor)
+        for name, value in changes.items():
+            setattr(member, name, value)
+    return member
+
+
+def give_new_phone(
+    conversation: Conversation,
+    position: int,
+    number: str,
+    *,
+    label: str | None = None,
+    one_way: bool | None = None,
+    notify: bool = True,
+    created_by: ApiKey | None = None,
+    actor: str = "",
+) -> Participant:
+    """Let another phone take the place of this participant's, and return the participant. The position stays.
+
+    The new phone gets the same proxy number if that is free for it, and otherwise another one. The other participants
+    keep theirs. The old phone is out at once. What is queued for it goes to the new one.
+    number: E.164. If it is the participant's phone already, only the rest changes. label, one_way: None to keep them.
+    Raises ConversationEnded, NoSuchParticipant, AlreadyParticipant, SideNumberTaken, CannotCreate, OverLimit or
+    ContentionError, with nothing changed or sent.
+    """
+    member = member_at(position, members_of(conversation))
+    if RealNumber.objects.with_number(number).filter(pk=member.real_number_id).exists():
+        return change_participant(conversation, position, label=label, one_way=one_way, actor=actor)
+    spec = ParticipantSpec(
+        number=number,
+        label=member.label if label is None else label,
+        side=member.side,
+        one_way=member.one_way if one_way is None else one_way,
+    )
+    newcomer = check_newcomer(spec, conversation, created_by=created_by)
+    try:
+        for _ in range(MAX_ATTEMPTS):
+            with suppress(Conflict), transaction.atomic():
+                return _exchange(member, newcomer, notify=notify, created_by=created_by, actor=actor)
+    except NoNumberFree as error:
+        record_shortage(error, number, conversation.policy)
+        raise
+    raise ContentionError
+
+
+def _exchange(
+    member: Participant, newcomer: Newcomer, *, notify: bool, created_by: ApiKey | None, actor: str
+) -> Participant:
+    spec = newcomer.spec
+    person, is_new = lock_newcomer(newcomer, member.real_number)
+    conversation = lock_conversation(member.conversation)
+    now = database_now()
+    if not conversation.is_live(now):
+        raise ConversationEnded
+    members = members_of(conversation)
+    old = member_at(member.position, members)
+    others = [each for each in members if each is not old]
+    if old.real_number_id == person.pk:
+        return old  # A concurrent request has done the same.
+    refuse_among(person, others, conversation)
+    chosen = choose_number(spec, person, others, conversation, is_new=is_new, keep=old.proxy_number)
+    rows = take_out(old, now)
+    new = Participant(
+        conversation=conversation,
+        position=old.position,
+        label=spec.label,
+        side=spec.side,
+        one_way=spec.one_way,
+        real_number=person,
+        proxy_number=chosen.number,
+        chosen_by=old.chosen_by if chosen.number == old.proxy_number else chosen.preference,
+        created_at=now,
+    )
+    insert_participant(new, chosen)
+    record_change(conversation, f"participant {old.position} has another phone", actor=actor)
+    _move_queued(rows, new, actor=actor)
+    if notify:
+        confirm([new], among=[*others, new])
+    charge_newcomer(created_by, is_new=is_new)
+    count_pair(chosen, conversation)
+    return new
+
+
+def _move_queued(rows: list[int], new: Participant, *, actor: str) -> None:
+    """Send to the new phone what is queued for the old one. A message that is being sent is left alone."""
+    queued = queued_for(rows).filter(kind__in=_MOVED).only("state")
+    messages = list(queued.select_for_update(no_key=True).order_by("pk"))
+    OutboundMessage.objects.filter(pk__in=[message.pk for message in messages]).update(
+        participant=new, sender=new.proxy_number, recipient=new.real_number
+    )
+    for message in messages:
+        message.record_event(
+            message.state, reason="moved to its recipient's new phone", actor=actor, old_state=message.state
+        )
+    cancel_queued(rows, reason="its recipient has another phone", actor=actor)

@@ -1,0 +1,57 @@
+"""Events of the feed about a conversation itself: its end, with a summary of it.
+
+By hand, because the models of messages import the one of conversations.
+"""
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from smsproxy.database.prepared import fetch_all
+from smsproxy.events.record import NewEvent, record
+from smsproxy.events.types import EventType
+
+# Texts by their authors; relays and what they cost by recipient.
+_SUMMARY = """
+    SELECT
+        (SELECT count(DISTINCT position) FROM conversations_participant WHERE conversation_id = %(conversation)s),
+        (
+            SELECT count(*) FROM conversations_inboundmessage WHERE participant_id IN (
+                SELECT id FROM conversations_participant WHERE conversation_id = %(conversation)s
+            )
+        ),
+        (
+            SELECT count(*) FROM conversations_outboundmessage
+            WHERE conversation_id = %(conversation)s AND kind IN ('relay', 'api')
+        ),
+        (
+            SELECT count(*) FROM conversations_outboundmessage
+            WHERE conversation_id = %(conversation)s AND kind IN ('relay', 'api') AND state = 'delivered'
+        ),
+        (
+            SELECT sum(price) FROM conversations_outboundpart WHERE message_id IN (
+                SELECT id FROM conversations_outboundmessage WHERE conversation_id = %(conversation)s
+            )
+        )
+"""
+
+
+def announce_end(
+    type_: EventType, conversation_id: int, service_id: int | None, *, reason: str, duration: timedelta
+) -> None:
+    """Write that a conversation has ended, in the transaction that closes it."""
+    data = _summary(conversation_id) | {
+        "reason": reason,
+        "duration": max(0, round(duration.total_seconds())),
+    }
+    record(NewEvent(type=type_, service_id=service_id, conversation_id=conversation_id, data=data))
+
+
+def _summary(conversation_id: int) -> dict[str, Any]:
+    [(parties, received, relayed, delivered, cost)] = fetch_all(_SUMMARY, {"conversation": conversation_id})
+    # SQLite sums decimals as floats.
+    return {
+        "parties": parties,
+        "texts": {"received": received, "relayed": relayed, "delivered": delivered},
+        "cost": str(Decimal(str(cost or 0)).quantize(Decimal("0.00001"))),
+    }

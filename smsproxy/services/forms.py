@@ -1,0 +1,58 @@
+"""The form of a service, for the admin and for `manage.py create_service`."""
+
+from typing import ClassVar
+
+from django import forms
+
+from smsproxy.services.models import Service
+
+# The values of the settings of the same meaning: their rooms are above this one.
+GEOGRAPHIES = ("prefer", "same-country", "any")
+LATE_MESSAGES = ("end", "reopen")
+MIN_TTL, MAX_TTL = 60, 366 * 24 * 3600
+LIMITS = {
+    "messages_per_person_minute": "MESSAGES_PER_PERSON_MINUTE",
+    "messages_per_person_day": "MESSAGES_PER_PERSON_DAY",
+    "messages_per_conversation_minute": "MESSAGES_PER_CONVERSATION_MINUTE",
+    "creations_per_minute": "CREATIONS_PER_SERVICE_MINUTE",
+    "creations_per_day": "CREATIONS_PER_SERVICE_DAY",
+    "new_people_per_minute": "NEW_PEOPLE_PER_SERVICE_MINUTE",
+    "new_people_per_day": "NEW_PEOPLE_PER_SERVICE_DAY",
+}
+
+
+def _choice(values: tuple[str, ...], setting: str, help_text: str) -> forms.ChoiceField:
+    choices = [("", f"as the setting {setting}"), *((value, value) for value in values)]
+    return forms.ChoiceField(choices=choices, required=False, help_text=help_text)
+
+
+class ServiceForm(forms.ModelForm):
+    """A service with its defaults and limits. An empty value means the setting of the installation."""
+
+    ttl = forms.IntegerField(
+        min_value=MIN_TTL,
+        max_value=MAX_TTL,
+        required=False,
+        help_text=f"Seconds until its conversations end, {MIN_TTL} to {MAX_TTL}. Empty: they do not end by themselves.",
+    )
+    geography = _choice(
+        GEOGRAPHIES,
+        "NUMBER_GEOGRAPHY",
+        "Whether a person gets a virtual number of their own country: preferably, always, or by chance.",
+    )
+    late_messages = _choice(
+        LATE_MESSAGES,
+        "LATE_MESSAGE_POLICY",
+        "A message to an ended conversation: its sender gets a notice (end), or it reopens the conversation (reopen).",
+    )
+
+    class Meta:
+        model = Service
+        fields: ClassVar = ["name", "pool", "ttl", "geography", "late_messages", "language", *LIMITS]
+        help_texts: ClassVar = {field: f"Empty: {setting}. 0: no limit." for field, setting in LIMITS.items()}
+
+    def clean_name(self) -> str:
+        name: str = self.cleaned_data["name"]
+        if not name.isprintable():
+            raise forms.ValidationError("Expected one line without control characters.")
+        return name

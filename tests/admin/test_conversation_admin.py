@@ -1,0 +1,49 @@
+"""Staff see the terms of a conversation, and its metadata only with permission."""
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission, User
+from django.urls import reverse
+
+from conversations.models import Conversation
+from tests.support.api_requests import URL, asked_for
+from tests.support.builders import add_numbers
+
+pytestmark = pytest.mark.django_db
+
+LIST = "/admin/conversations/conversation/"
+
+
+@pytest.fixture
+def page(api):
+    add_numbers(2)
+    terms = {"metadata": {"order": "secret-42"}, "language": "pt-BR", "ttl": 4321, "texts": {"ended": "Acabou."}}
+    assert api.post(URL, asked_for(**terms)).status_code == 201
+    return reverse("admin:conversations_conversation_change", args=[Conversation.objects.get().pk])
+
+
+def log_in(client, *permissions):
+    user = User.objects.create_user("sam", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    client.force_login(user)
+
+
+def test_the_list_and_the_page_show_the_terms(admin_client, page):
+    for text in (admin_client.get(LIST).text, admin_client.get(page).text):
+        assert all(value in text for value in ("default", "pt-BR", "4321"))
+    assert "Acabou." in admin_client.get(page).text
+
+
+def test_metadata_is_shown_and_recorded_with_the_permission_to_read_texts(client, page):
+    log_in(client, "view_conversation", "read_message_text")
+
+    assert "secret-42" in client.get(page).text
+    assert "secret-42" not in client.get(LIST).text
+    assert LogEntry.objects.get().change_message == "Saw its metadata."
+
+
+def test_metadata_is_hidden_without_that_permission(client, page):
+    log_in(client, "view_conversation")
+
+    assert "secret-42" not in client.get(page).text
+    assert not LogEntry.objects.exists()
