@@ -78,7 +78,7 @@ class NewBlockSerializer(StrictSerializer):
         try:
             return checked_until(until)
         except CannotBlock as error:
-            raise serializers.ValidationError(sentence(error), code="not_in_the_future") from None
+            raise serializers.ValidationError(sentence(error), code="not_in_future") from None
 
     def validate(self, asked: dict[str, Any]) -> dict[str, Any]:
         numbers = {name: asked[name] for name in ("number", "other_number") if asked[name]}
