@@ -79,7 +79,7 @@ PROBLEMS: Mapping[str, ProblemType] = {
         400,
         "The text is too long",
         "The text takes more SMS than one text may.",
-        "Shorten it. With an emoji, or another character outside the SMS alphabet, an SMS holds 70 characters, not 160.",
+        "Shorten it. With an emoji, or another character that is not in the GSM alphabet, an SMS holds 70 characters.",
         members={"segments": "The SMS that the text takes for each recipient.", "max_segments": "The most allowed."},
         example={"segments": 9, "max_segments": 6},
     ),
