@@ -13,6 +13,7 @@ from drf_spectacular.extensions import (
 )
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import ComponentRegistry
+from drf_spectacular.settings import spectacular_settings
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.permissions import SAFE_METHODS
 
@@ -88,6 +89,12 @@ class Schema(AutoSchema):
 
     def is_deprecated(self) -> bool:
         return self.declared().deprecated
+
+    def get_tags(self) -> list[str]:
+        """Return the last collection in the path: the messages of a conversation are with the messages."""
+        collections = {tag["name"] for tag in spectacular_settings.TAGS}
+        parts = self._tokenize_path()
+        return [next((part for part in reversed(parts) if part in collections), parts[0])]
 
     def scope(self) -> str:
         """Return the scope that the request needs, or "" if it needs no key."""

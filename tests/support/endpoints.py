@@ -116,7 +116,7 @@ def _participant(world: World) -> dict[str, Any]:
 
 
 def _block(world: World) -> dict[str, Any]:
-    return {"block_id": world.block}
+    return {"public_id": world.block}
 
 
 SAMPLES: Mapping[tuple[str, str], Sample] = {

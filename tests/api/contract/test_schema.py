@@ -8,7 +8,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from smsproxy.api import contract
 from smsproxy.api.problem_types import PROBLEMS
-from tests.support.operations import endpoints
+from tests.support.operations import operations as declared_operations
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def test_the_committed_copies_are_current():
 
 
 def test_every_operation_is_in_the_schema(operations):
-    assert set(operations) == {endpoint.operation.id for endpoint in endpoints()}
+    assert set(operations) == {each.operation.id for each in declared_operations()}
 
 
 def test_each_operation_says_its_scope_and_the_answers_to_a_wrong_key(operations):
@@ -73,17 +73,36 @@ def bodies(operations):
 
 
 def test_each_body_has_an_example_that_is_valid(schema, operations):
-    names = {ref.rpartition("/")[2] for ref in bodies(operations)}
+    schemas = schema["components"]["schemas"]
+    names = {ref.rpartition("/")[2] for ref in bodies(operations)} - {"NoOptions"}
+    # The example of a page is that of its entries.
+    names = {_entry(schemas[name]) or name for name in names}
     wrong = []
-    for name in sorted(names - {"NoOptions"}):
-        component = schema["components"]["schemas"][name]
-        for example in component.get("examples", [None]):
-            validator = Draft202012Validator(
-                {"$ref": f"#/components/schemas/{name}", "components": schema["components"]}
-            )
+    for name in sorted(names):
+        validator = Draft202012Validator({"$ref": f"#/components/schemas/{name}", "components": schema["components"]})
+        for example in schemas[name].get("examples", [None]):
             wrong += [(name, error.json_path, error.message[:200]) for error in validator.iter_errors(example)]
 
+    assert {"Conversation", "Message", "EventPage", "NewConversation"} <= names
     assert wrong == []
+
+
+def _entry(schema):
+    if "examples" in schema:
+        return None
+    return schema["properties"].get("results", {}).get("items", {}).get("$ref", "").rpartition("/")[2]
+
+
+def test_each_field_of_a_body_has_a_description(schema):
+    described = {"Problem", "FieldError"}
+    missing = [
+        f"{name}.{field}"
+        for name, component in schema["components"]["schemas"].items()
+        for field, about in component.get("properties", {}).items()
+        if name not in described and "description" not in about and "$ref" not in about and "oneOf" not in about
+    ]
+
+    assert missing == []
 
 
 def test_each_example_of_a_problem_is_valid(schema):
