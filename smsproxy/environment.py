@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from smsproxy.text_kinds import KIND_OF_SETTING, check_template
 from smsproxy.values import InvalidValue
 from smsproxy.values import country as parse_country
 
@@ -22,6 +23,8 @@ RENAMED: Final = {
     "CARRIER_TIMEOUT": "CARRIER_TIMEOUT_SECONDS",
     "CONCAT_TIMEOUT": "LONG_MESSAGE_TIMEOUT_SECONDS",
     "COOL_DOWN": "COOL_DOWN_SECONDS",
+    "CREATIONS_PER_KEY_DAY": "CREATIONS_PER_SERVICE_DAY",
+    "CREATIONS_PER_KEY_MINUTE": "CREATIONS_PER_SERVICE_MINUTE",
     "HEALTH_LEAST": "HEALTH_MIN_RECEIPTS",
     "HEALTH_THRESHOLD": "HEALTH_MAX_FAILURE_PERCENT",
     "HEALTH_WINDOW": "HEALTH_WINDOW_SECONDS",
@@ -30,6 +33,8 @@ RENAMED: Final = {
     "LOOKUP_KEY": "NUMBER_HASH_KEY",
     "LOOKUP_MAX_AGE": "LOOKUP_MAX_AGE_SECONDS",
     "MESSAGE_MAX_AGE": "MESSAGE_MAX_AGE_SECONDS",
+    "NEW_PEOPLE_PER_KEY_DAY": "NEW_PEOPLE_PER_SERVICE_DAY",
+    "NEW_PEOPLE_PER_KEY_MINUTE": "NEW_PEOPLE_PER_SERVICE_MINUTE",
     "NUMBERS_USED_UP": "ON_EXHAUSTED",
     "NUMBER_RATES": "NUMBER_SEGMENTS_PER_SECOND",
     "SIGNATURE_MAX_AGE": "WEBHOOK_MAX_AGE_SECONDS",
@@ -102,6 +107,13 @@ class Environment:
 
     def message_template(self, name: str, default: str) -> str:
         """Return the text of a notice. A variable that is set but empty stays empty."""
+        try:
+            return check_template(KIND_OF_SETTING[name], self._text_or_empty(name, default))
+        except InvalidValue as error:
+            raise ImproperlyConfigured(f"{name}: {error}.") from None
+
+    def _text_or_empty(self, name: str, default: str) -> str:
+        """Return the value without surrounding space. A variable that is set but empty stays empty."""
         return str(self._env.ENVIRON.get(name, default)).strip()
 
     def csv_list(self, name: str, *, default: str = "") -> list[str]:
@@ -195,7 +207,7 @@ class Environment:
 
         A variable that is set but empty means none.
         """
-        words = [word.strip() for word in self.message_template(name, default).split(",") if word.strip()]
+        words = [word.strip() for word in self._text_or_empty(name, default).split(",") if word.strip()]
         for word in words:
             if not re.fullmatch(r"[A-Z]{2}(:(mobile|landline|toll-free))?", word):
                 raise ImproperlyConfigured(

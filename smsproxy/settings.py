@@ -62,6 +62,7 @@ MIDDLEWARE = [
     "smsproxy.middleware.machines_first",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "smsproxy.api.middleware.rate_limit_headers",
     "smsproxy.api.middleware.database_deadline_middleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -234,7 +235,8 @@ LIMITED_NOTICE = env.message_template(
 # Limits ---------------------------------------------------------------------------------------------------------------
 
 # A limit of 30 a minute allows 30 at once, and then one more every two seconds. 0: no limit.
-# Messages of a person, and of all the people in a conversation, that are passed on.
+# A service may have limits of its own.
+# Messages of a person in a service, and of all the people in a conversation, that are passed on.
 MESSAGES_PER_PERSON_MINUTE = env.number("MESSAGES_PER_PERSON_MINUTE", default=30)
 MESSAGES_PER_PERSON_DAY = env.number("MESSAGES_PER_PERSON_DAY", default=500)
 MESSAGES_PER_CONVERSATION_MINUTE = env.number("MESSAGES_PER_CONVERSATION_MINUTE", default=60)
@@ -245,21 +247,24 @@ NOTICES_PER_PERSON_DAY = env.number("NOTICES_PER_PERSON_DAY", default=20)
 KEYWORD_ANSWERS_PER_PERSON_HOUR = env.number("KEYWORD_ANSWERS_PER_PERSON_HOUR", default=5)
 KEYWORD_ANSWERS_PER_PERSON_DAY = env.number("KEYWORD_ANSWERS_PER_PERSON_DAY", default=20)
 CONFIRMATIONS_PER_PERSON_DAY = env.number("CONFIRMATIONS_PER_PERSON_DAY", default=100)
-# Conversations that an API key creates, and people who are new to us in them.
-CREATIONS_PER_KEY_MINUTE = env.number("CREATIONS_PER_KEY_MINUTE", default=60)
-CREATIONS_PER_KEY_DAY = env.number("CREATIONS_PER_KEY_DAY", default=5000)
-NEW_PEOPLE_PER_KEY_MINUTE = env.number("NEW_PEOPLE_PER_KEY_MINUTE", default=60)
-NEW_PEOPLE_PER_KEY_DAY = env.number("NEW_PEOPLE_PER_KEY_DAY", default=2000)
+# Conversations that a service creates with all its keys, and people who are new to us in them.
+CREATIONS_PER_SERVICE_MINUTE = env.number("CREATIONS_PER_SERVICE_MINUTE", default=60)
+CREATIONS_PER_SERVICE_DAY = env.number("CREATIONS_PER_SERVICE_DAY", default=5000)
+NEW_PEOPLE_PER_SERVICE_MINUTE = env.number("NEW_PEOPLE_PER_SERVICE_MINUTE", default=60)
+NEW_PEOPLE_PER_SERVICE_DAY = env.number("NEW_PEOPLE_PER_SERVICE_DAY", default=2000)
 _LARGEST_GROUP = 10  # MAX_PARTICIPANTS of conversations, which settings cannot import
 for _name, _limit in [
-    ("NEW_PEOPLE_PER_KEY_MINUTE", NEW_PEOPLE_PER_KEY_MINUTE),
-    ("NEW_PEOPLE_PER_KEY_DAY", NEW_PEOPLE_PER_KEY_DAY),
+    ("NEW_PEOPLE_PER_SERVICE_MINUTE", NEW_PEOPLE_PER_SERVICE_MINUTE),
+    ("NEW_PEOPLE_PER_SERVICE_DAY", NEW_PEOPLE_PER_SERVICE_DAY),
 ]:
     env.require(
         not 0 < _limit < _LARGEST_GROUP,
         f"{_name}: expected 0 for no limit, or at least the {_LARGEST_GROUP} people of the largest conversation, found "
         f"{_limit}. Otherwise such a conversation could never be created.",
     )
+
+# Requests to the API with one key, unless the key has a rate of its own.
+API_REQUESTS_PER_KEY_MINUTE = env.number("API_REQUESTS_PER_KEY_MINUTE", default=600)
 
 # EUR that all messages of one UTC day may cost. Then nothing is sent until midnight UTC, or until staff grant the same
 # amount again. 0: no limit.
@@ -352,7 +357,7 @@ check_retention(env, globals())
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["smsproxy.api.authentication.ApiKeyAuthentication"],
-    "DEFAULT_PERMISSION_CLASSES": ["smsproxy.api.authentication.HasApiKey"],
+    "DEFAULT_PERMISSION_CLASSES": ["smsproxy.api.permissions.HasScope"],
     "DEFAULT_PARSER_CLASSES": ["smsproxy.api.parsers.BoundedJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "smsproxy.api.negotiation.AlwaysJSON",

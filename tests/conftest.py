@@ -1,5 +1,6 @@
 """Fixtures of every test. A fixture of several rooms is in tests/support/fixtures.py, any other in its room."""
 
+import math
 from collections import Counter
 
 import pytest
@@ -10,6 +11,8 @@ from conversations.webhooks import rejected, views
 from smsproxy.api import middleware
 from smsproxy.database import deadline
 from smsproxy.metrics import counting
+from smsproxy.services import known
+from smsproxy.services.models import default_service_id
 
 # Before any helper is imported, so that a failed assertion in it shows its values as one in a test does.
 pytest.register_assert_rewrite("tests.support")
@@ -58,6 +61,12 @@ def _counts_stay_in_memory(monkeypatch):
     monkeypatch.setattr(counting, "_counts", {})
     monkeypatch.setattr(counting, "_reject", fail)
     monkeypatch.setattr(counting.flusher, "wake", lambda: None)
+
+
+@pytest.fixture(autouse=True)
+def _no_service_is_remembered(monkeypatch):
+    """Forget the services of the test before, which had the same ids. The default one was read and has no values."""
+    monkeypatch.setattr(known, "_known", {default_service_id(): (math.inf, known.KnownService())})
 
 
 @pytest.fixture(autouse=True)

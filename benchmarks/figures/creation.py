@@ -23,5 +23,6 @@ def measure(bench: Bench) -> Measured:
         stack.start_worker()
         problems = api.problems(wanted, warm_up + exchanges, stack.sent())
     milliseconds = [each.milliseconds for each in exchanges]
-    details = {"p50 ms": http_load.percentile(milliseconds, 50), "p99 ms": http_load.percentile(milliseconds, 99)}
-    return Measured(values={"rate": http_load.per_second(exchanges)}, problems=problems, details=details)
+    values = {"rate": http_load.per_second(exchanges)}
+    values |= {f"p{share}": http_load.percentile(milliseconds, share) for share in (50, 99)}
+    return Measured(values=values, problems=problems)

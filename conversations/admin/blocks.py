@@ -26,6 +26,7 @@ from conversations.trust.blocks import (
 from numbers.models import RealNumber, VirtualNumber
 from smsproxy.crypto import number_hash
 from smsproxy.phone import E164_EXAMPLE
+from smsproxy.services.models import Service
 from smsproxy.staff.admin import ReadOnlyAdmin, ReasonForm
 from smsproxy.staff.phone_field import PhoneNumberField
 from smsproxy.values import sentence
@@ -63,6 +64,12 @@ class BlockForm(forms.ModelForm):
         max_length=REASON_LENGTH,
         widget=forms.TextInput({"class": "vTextField"}),
         help_text="In words, without phone numbers and texts.",
+    )
+    service = forms.ModelChoiceField(
+        Service.objects.all(),
+        required=False,
+        empty_label="every service",
+        help_text="The service whose conversations the block concerns.",
     )
     until = forms.SplitDateTimeField(
         required=False, widget=AdminSplitDateTime, help_text="UTC. Empty: until somebody ends it."
@@ -106,7 +113,8 @@ class BlockForm(forms.ModelForm):
     def block(self, actor: str) -> Block:
         """Create the block."""
         data = self.cleaned_data
-        options = {"reason": data["reason"], "until": data["until"], "actor": actor}
+        service_id = data["service"].pk if data["service"] else None
+        options = {"reason": data["reason"], "until": data["until"], "actor": actor, "service_id": service_id}
         if data["prefix"]:
             return block_prefix(data["prefix"], accept_wide=data["accept_wide"], **options)
         typed = RealNumber.objects.get_or_create_many(filter(None, [data["number"], data["other_number"]]))
@@ -135,7 +143,8 @@ class BlockForm(forms.ModelForm):
         known = RealNumber.objects.by_number(filter(None, [data["number"], data["other_number"]]))
         person, other = data["person"] or known.get(data["number"]), data["other"] or known.get(data["other_number"])
         is_new = (data["number"] and not person) or (data["other_number"] and not other)
-        return not is_new and Block.objects.active().of(person, other, data["prefix"]).exists()
+        same = Block.objects.active().of(person, other, data["prefix"]).filter(service=data.get("service"))
+        return not is_new and same.exists()
 
     def _post_clean(self) -> None:
         """Leave the empty instance as it is: the use case creates the row."""
@@ -176,6 +185,22 @@ class ActiveFilter(admin.SimpleListFilter):
         return queryset.filter(active if self.value() == "yes" else ~active)
 
 
+class ServiceFilter(admin.SimpleListFilter):
+    """Blocks of one service, or those of every service."""
+
+    title = "service"
+    parameter_name = "service"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("every", "every service"), *((str(service.pk), service.name) for service in Service.objects.all())]
+
+    def queryset(self, request: HttpRequest, queryset: "QuerySet[Block]") -> "QuerySet[Block]":
+        value = self.value() or ""
+        if value == "every":
+            return queryset.filter(service=None)
+        return queryset.filter(service=int(value)) if value.isdecimal() and len(value) < 19 else queryset
+
+
 @admin.register(Block)
 class BlockAdmin(ReadOnlyAdmin):
     list_display = [
@@ -183,6 +208,7 @@ class BlockAdmin(ReadOnlyAdmin):
         "person",
         "other",
         "prefix",
+        "concerns",
         "is_active",
         "reason",
         "created_by",
@@ -192,8 +218,8 @@ class BlockAdmin(ReadOnlyAdmin):
         "ended_by",
         "ended_reason",
     ]
-    list_filter = [ActiveFilter, "created_at", "until"]
-    list_select_related = ["person", "other"]
+    list_filter = [ActiveFilter, ServiceFilter, "created_at", "until"]
+    list_select_related = ["person", "other", "service"]
     search_fields = ["reason", "created_by"]
     search_help_text = "By reason or member of staff. Real numbers are not searched: the search is a URL."
     actions = ["end"]
@@ -207,7 +233,7 @@ class BlockAdmin(ReadOnlyAdmin):
         if obj is not None:
             return self.list_display[1:]
         typed = [] if "person" in request.GET else ["number", "other_number", "prefix", "accept_wide"]
-        return [*typed, "reason", "until", "person", "other"]
+        return [*typed, "service", "reason", "until", "person", "other"]
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """Show whom a link has chosen, masked."""
@@ -220,6 +246,10 @@ class BlockAdmin(ReadOnlyAdmin):
         obj.refresh_from_db()
         if block.prefix:
             messages.info(request, f"{block.prefix} begins the numbers of {reach(block.prefix)}.")
+
+    @admin.display(description="service")
+    def concerns(self, block: Block) -> str:
+        return str(block.service or "every service")
 
     @admin.display(boolean=True, description="active")
     def is_active(self, block: Block) -> bool:

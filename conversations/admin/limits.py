@@ -4,25 +4,26 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from conversations.models import LimitScope, LimitUsage
-from conversations.models.limit_usage import Charge, notices_pair
+from conversations.models import Conversation, LimitScope, LimitUsage
+from conversations.models.limit_usage import messages_pair, notices_pair
+from conversations.trust.limits import stored_charge
 from smsproxy.database.clock import DatabaseNow
 from smsproxy.staff.admin import ReadOnlyAdmin
 
 _PERSON = ("person", "numbers_realnumber")
 _NUMBER = ("virtual number", "numbers_virtualnumber")
-_KEY = ("API key", "api_apikey")
+_SERVICE = ("service", "services_service")
 # The name and the admin page of the subject. A person where none is given.
 _PLACES = {
     LimitScope.CONVERSATION: ("conversation", "conversations_conversation"),
-    LimitScope.CREATIONS: _KEY,
-    LimitScope.NEW_PEOPLE: _KEY,
+    LimitScope.CREATIONS: _SERVICE,
+    LimitScope.NEW_PEOPLE: _SERVICE,
 }
 
 
@@ -31,18 +32,22 @@ class LimitUsageAdmin(ReadOnlyAdmin):
     list_display = ["scope", "subject", "use", "is_free_at"]
     list_filter = ["scope"]
     search_fields = ["=subject_id"]
-    search_help_text = "By the id of the person, conversation or API key."
+    search_help_text = "By the id of the person, conversation or service."
     ordering = ["-long_ready_at"]
     fields = ["scope", "subject", "use", "is_free_at"]
     readonly_fields = ["subject", "use", "is_free_at"]
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[LimitUsage]":
         usages: QuerySet[LimitUsage] = super().get_queryset(request)
-        return usages.annotate(now=DatabaseNow())
+        conversation = Conversation.objects.filter(pk=OuterRef("subject_id"))
+        return usages.annotate(now=DatabaseNow(), service_of_conversation=Subquery(conversation.values("service_id")))
 
     @admin.display
     def subject(self, usage: LimitUsage) -> SafeString:
         scope = LimitScope(usage.scope)
+        if scope == LimitScope.PERSON:
+            service, person = messages_pair(usage.subject_id)
+            return format_html("{} in {}", _link(*_PERSON, person), _link(*_SERVICE, service))
         if scope != LimitScope.NOTICES:
             return _link(*_PLACES.get(scope, _PERSON), usage.subject_id)
         number, person = notices_pair(usage.subject_id)
@@ -50,7 +55,7 @@ class LimitUsageAdmin(ReadOnlyAdmin):
 
     @admin.display(description="now")
     def use(self, usage: Any) -> str:
-        charge = Charge(LimitScope(usage.scope), usage.subject_id)
+        charge = stored_charge(usage, usage.service_of_conversation)
         wait = charge.wait(usage.short_ready_at, usage.long_ready_at, usage.now.timestamp())
         return "used up" if wait > 0 else "within the limit"
 

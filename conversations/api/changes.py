@@ -11,7 +11,7 @@ from conversations.api.requests import ClosingSerializer, NoOptionsSerializer
 from conversations.lifecycle.reopen import reopen_conversation
 from conversations.lifecycle.request import CannotCreate
 from conversations.models import Conversation
-from smsproxy.api.authentication import caller
+from smsproxy.api.authentication import caller, service_of
 from smsproxy.api.problems import Problem
 from smsproxy.states import StaleState
 
@@ -22,7 +22,8 @@ class CloseConversation(APIView):
     def post(self, request: Request, public_id: str) -> Response:
         asked = ClosingSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
-        conversation = get_object_or_404(Conversation.objects.with_participants(), public_id=public_id)
+        ours = Conversation.objects.with_participants().filter(service=service_of(request))
+        conversation = get_object_or_404(ours, public_id=public_id)
         close = conversation.close_permanently if asked.validated_data["permanent"] else conversation.close
         try:
             close(actor=f"API key {caller(request).name}")
@@ -36,7 +37,8 @@ class ReopenConversation(APIView):
 
     def post(self, request: Request, public_id: str) -> Response:
         NoOptionsSerializer(data=request.data).is_valid(raise_exception=True)
-        conversation = get_object_or_404(Conversation.objects.with_participants(), public_id=public_id)
+        ours = Conversation.objects.with_participants().filter(service=service_of(request))
+        conversation = get_object_or_404(ours, public_id=public_id)
         try:
             reopen_conversation(conversation, actor=f"API key {caller(request).name}")
         except CannotCreate as error:

@@ -4,6 +4,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from conversations.api.creation import service_of_caller
 from conversations.api.refusals import cannot_create, too_many_at_once
 from conversations.api.requests import NewConversationSerializer
 from conversations.lifecycle.create import dry_run
@@ -13,12 +14,15 @@ from conversations.lifecycle.request import CannotCreate, ContentionError
 class DryRun(APIView):
     """Return the numbers a conversation would get, and by which preference. The body is that of a creation."""
 
+    scopes = {"POST": "read"}
+
     def post(self, request: Request) -> Response:
         asked = NewConversationSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
         people = asked.people()
         try:
-            chosen = dry_run(people, asked.policy())
+            service = service_of_caller(request)
+            chosen = dry_run(people, asked.terms(service).policy, service_id=service.pk)
         except ContentionError:
             raise too_many_at_once() from None
         except CannotCreate as error:

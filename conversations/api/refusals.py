@@ -12,13 +12,13 @@ from smsproxy.api.problems import Problem
 
 
 def over_limit(refusal: Refusal) -> Problem:
-    minute, day = refusal.scope.limits
+    minute, day = refusal.limits
     limits = [f"{count} a {period}" for count, period in ((minute, "minute"), (day, "day")) if count]
     return Problem(
         429,
-        "A limit of the API key is used up",
-        f"The limit of {refusal.scope.label} is {' and '.join(limits)}. Retry the request after {refusal.retry_after} "
-        "seconds. The operator can raise the limit.",
+        "A limit of the service is used up",
+        f"The limit of {refusal.scope.label} is {' and '.join(limits)}, for all its keys together. Retry the request "
+        f"after {refusal.retry_after} seconds.",
         code="over_limit",
         retry_after=refusal.retry_after,
     )

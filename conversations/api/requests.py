@@ -3,14 +3,25 @@
 from typing import Any
 
 from rest_framework import serializers
+from rest_framework.exceptions import ErrorDetail
 
-from conversations.api.fields import LabelField, PoolField, ReferenceField, optional_choice
-from conversations.lifecycle.request import ConversationSpec, ParticipantSpec
+from conversations.api.fields import (
+    LabelField,
+    LanguageField,
+    MetadataField,
+    PoolField,
+    ReferenceField,
+    SecondsField,
+    TextsField,
+    optional_choice,
+)
+from conversations.lifecycle.request import NEVER, ConversationSpec, OnExisting, ParticipantSpec
 from conversations.models import LateMessagePolicy
 from conversations.models.conversation import MAX_PARTICIPANTS
-from numbers.assignment.policy import AssignmentPolicy, ExhaustionPolicy, Geography, Stickiness, policy_of
-from smsproxy.api.fields import BoundedListField, E164Field, StrictSerializer
+from numbers.assignment.policy import ExhaustionPolicy, Geography, Stickiness
+from smsproxy.api.fields import BooleanField, BoundedListField, DateTimeField, E164Field, StrictSerializer
 from smsproxy.phone import canonical
+from smsproxy.services.models import Service
 
 MAX_TTL = 366 * 24 * 3600
 
@@ -29,42 +40,70 @@ class PersonSerializer(StrictSerializer):
     )
 
 
-_LATER_OPTIONS = ("idle_ttl", "pool", "geography", "stickiness", "on_exhausted", "late_messages")
+# Options that versions after the first one added. A request without them has the fingerprint that it always had.
+_LATER_OPTIONS = (
+    "idle_ttl",
+    "pool",
+    "geography",
+    "stickiness",
+    "on_exhausted",
+    "late_messages",
+    "expires_at",
+    "language",
+    "texts",
+    "metadata",
+    "on_existing",
+    "unique_reference",
+)
+_LATER_OPTIONS_OF_PEOPLE = ("proxy_number", "side", "one_way")
 
 
 class NewConversationSerializer(StrictSerializer):
     participants = BoundedListField(child=PersonSerializer(), min_length=2, max_length=MAX_PARTICIPANTS)
     reference = ReferenceField(max_length=100, required=False, allow_blank=True, default="")
-    ttl = serializers.IntegerField(
-        min_value=60, max_value=MAX_TTL, required=False, allow_null=True, default=None, help_text="Seconds."
+    unique_reference = BooleanField(required=False, default=False)
+    ttl = SecondsField(
+        least=60,
+        most=MAX_TTL,
+        also=NEVER,
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="Seconds. 0: no end, also in a service whose conversations have one.",
     )
-    idle_ttl = serializers.IntegerField(
-        min_value=60, max_value=MAX_TTL, required=False, allow_null=True, default=None, help_text="Seconds."
-    )
-    notify = serializers.BooleanField(required=False, default=True)
+    expires_at = DateTimeField(required=False, allow_null=True, default=None, help_text="Its fixed end, beside no ttl.")
+    idle_ttl = SecondsField(least=60, most=MAX_TTL, required=False, allow_null=True, default=None, help_text="Seconds.")
+    notify = BooleanField(required=False, default=True)
     pool = PoolField(required=False, allow_null=True, default=None)
     geography = optional_choice(Geography)
     stickiness = optional_choice(Stickiness)
     on_exhausted = optional_choice(ExhaustionPolicy)
     late_messages = optional_choice(LateMessagePolicy)
+    language = LanguageField(required=False, allow_null=True, allow_blank=True, default=None)
+    texts = TextsField(required=False, allow_null=True, default=None)
+    metadata = MetadataField(required=False, allow_null=True, default=None)
+    on_existing = optional_choice(OnExisting)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if attrs["ttl"] is not None and attrs["expires_at"] is not None:
+            raise serializers.ValidationError(
+                {"expires_at": ErrorDetail("Expected ttl or expires_at, not both.", code="ttl_and_expires_at")}
+            )
+        if attrs["unique_reference"] and not attrs["reference"]:
+            raise serializers.ValidationError(
+                {"reference": ErrorDetail("A unique reference must not be empty.", code="blank")}
+            )
+        return attrs
 
     def people(self) -> list[ParticipantSpec]:
         people = self.validated_data["participants"]
         return [ParticipantSpec(**person | {"proxy_number": person["proxy_number"] or ""}) for person in people]
 
-    def policy(self) -> AssignmentPolicy:
-        data = self.validated_data
-        return policy_of(
-            data["pool"], geography=data["geography"], stickiness=data["stickiness"], on_exhausted=data["on_exhausted"]
-        )
-
-    def terms(self) -> ConversationSpec:
-        data = self.validated_data
-        return ConversationSpec(
-            policy=self.policy(),
-            late_messages=LateMessagePolicy(data["late_messages"]) if data["late_messages"] else None,
-            **{name: data[name] for name in ("reference", "ttl", "idle_ttl", "notify")},
-        )
+    def terms(self, service: Service) -> ConversationSpec:
+        """Return the options of the conversation. The service decides what the request leaves open."""
+        data = {name: value for name, value in self.validated_data.items() if name != "participants"}
+        data |= {name: data[name] or "" for name in ("language", "metadata")}
+        return ConversationSpec.of(service, **data | {"on_existing": OnExisting(data["on_existing"] or OnExisting.NEW)})
 
     def asked(self) -> dict[str, Any]:
         """Return the normalised request, for comparing a retry with the original.
@@ -74,12 +113,20 @@ class NewConversationSerializer(StrictSerializer):
         """
         data = {**self.validated_data}
         people = [
-            {name: value for name, value in person.items() if name != "proxy_number" or value}
+            {name: value for name, value in person.items() if name not in _LATER_OPTIONS_OF_PEOPLE or value}
             | {"number": canonical(person["number"])}
             for person in data["participants"]
         ]
-        used = {name: value for name, value in data.items() if name not in _LATER_OPTIONS or value is not None}
-        return used | {"participants": people} | ({"pool": data["pool"].name} if data["pool"] else {})
+        used = {name: value for name, value in data.items() if name not in _LATER_OPTIONS or _is_used(value)}
+        if data["pool"]:
+            used["pool"] = data["pool"].name
+        if data["expires_at"]:
+            used["expires_at"] = data["expires_at"].isoformat()
+        return used | {"participants": people}
+
+
+def _is_used(value: Any) -> bool:
+    return value is not None and value is not False
 
 
 class NoOptionsSerializer(StrictSerializer):
@@ -87,4 +134,4 @@ class NoOptionsSerializer(StrictSerializer):
 
 
 class ClosingSerializer(StrictSerializer):
-    permanent = serializers.BooleanField(required=False, default=False)
+    permanent = BooleanField(required=False, default=False)

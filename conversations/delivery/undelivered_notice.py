@@ -4,13 +4,13 @@ A notice appears in the conversation, so it is queued under the conversation's l
 messages. So whatever may cause a notice calls `lock_thread` before it locks the message.
 """
 
-from django.conf import settings
-
 from conversations.delivery.outbox import queue_answer
 from conversations.models import MessageKind, OutboundMessage, Participant
 from conversations.models.conversation_lock import lock_conversations
 from conversations.models.outbound_state import NOT_DELIVERED
+from conversations.models.own_texts import text_in
 from numbers.models import RealNumber
+from smsproxy.services.texts import TextKind
 
 
 def lock_thread(message: OutboundMessage, *, may_opt_out: bool = False) -> None:
@@ -20,7 +20,7 @@ def lock_thread(message: OutboundMessage, *, may_opt_out: bool = False) -> None:
     """
     if may_opt_out:
         RealNumber.objects.lock([RealNumber(pk=message.recipient_id)])
-    if settings.UNDELIVERED_NOTICE and message.kind == MessageKind.RELAY:
+    if message.kind == MessageKind.RELAY:
         lock_conversations([message.conversation_id])
 
 
@@ -29,7 +29,7 @@ def notify_sender(message: OutboundMessage) -> None:
 
     A message to several people causes one notice.
     """
-    if not settings.UNDELIVERED_NOTICE or message.kind != MessageKind.RELAY or message.state not in NOT_DELIVERED:
+    if message.kind != MessageKind.RELAY or message.state not in NOT_DELIVERED:
         return
     same_text = OutboundMessage.objects.filter(inbound=message.inbound_id, state__in=NOT_DELIVERED)
     if same_text.exclude(pk=message.pk).exists():
@@ -39,4 +39,5 @@ def notify_sender(message: OutboundMessage) -> None:
     # A released number may stand for another conversation of the same person.
     if author is not None and author.released_at is None:
         lock_conversations([author.conversation_id])
-        queue_answer(author.proxy_number, author.real_number, settings.UNDELIVERED_NOTICE, participant=author)
+        text = text_in(author.conversation, TextKind.UNDELIVERED)
+        queue_answer(author.proxy_number, author.real_number, text, participant=author)

@@ -114,7 +114,9 @@ def explain_route(sender: str, recipient: str) -> RouteExplanation:
     outcome = decide(context)
     number = _number(recipient)
     if participant is not None:
-        charges = message_charges(participant.real_number_id, participant.conversation_id)
+        charges = message_charges(
+            participant.real_number_id, participant.conversation_id, participant.conversation.service_id
+        )
         if outcome == InboundOutcome.RELAYED and LimitUsage.objects.refusal(charges, at=context.now):
             outcome = InboundOutcome.LIMITED
         conversation = Conversation.objects.select_related("pool").get(pk=participant.conversation_id)
@@ -172,7 +174,7 @@ def _explain_found(
     outcome: InboundOutcome, context: InboundContext, participant: Participant, conversation: Conversation
 ) -> str:
     if outcome == InboundOutcome.ENDED:
-        return f"{_ended(conversation, context.now)}, and {_not_reopened(conversation)}."
+        return f"{_ended(conversation, context.now)}, and {_not_reopened(conversation, context.now)}."
     if stopped := _explain_stop(outcome, context, conversation):
         return stopped
     if outcome != InboundOutcome.RELAYED:
@@ -197,8 +199,8 @@ def _explain_stop(outcome: InboundOutcome, context: InboundContext, conversation
         return "Nobody receives it: the other participants have opted out with STOP."
     if outcome == InboundOutcome.BLOCKED:
         if context.is_blocked:
-            return "Staff have blocked the sender, or a prefix of their number."
-        return "Nobody receives it: staff have blocked the sender and the other participants towards each other."
+            return "The sender is blocked, or a prefix of their number."
+        return "Nobody receives it: the sender and the other participants are blocked towards each other."
     if outcome == InboundOutcome.HELD and conversation and conversation.held_at:
         since = f"{conversation.held_at:%Y-%m-%d %H:%M} UTC"
         return f"The conversation is on hold since {since}: {conversation.held_reason}. Staff can release it."
@@ -214,8 +216,10 @@ def _ended(conversation: Conversation, now: datetime) -> str:
     return "The conversation ended because nobody wrote for its idle_ttl"
 
 
-def _not_reopened(conversation: Conversation) -> str:
+def _not_reopened(conversation: Conversation, now: datetime) -> str:
     if conversation.late_messages == LateMessagePolicy.REOPEN:
+        if conversation.fixed_end_has_passed(now):
+            return "no text reopens it, because its fixed end has passed"
         return "no text reopens it, because one of its numbers may be in another conversation"
     return "late texts get the notice that it has ended"
 

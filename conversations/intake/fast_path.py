@@ -40,7 +40,7 @@ _RELAY = f"""
         SELECT charge.scope, charge.subject_id, %(seconds)s + charge.short, %(seconds)s + charge.long, charge.entry
         FROM conversation, (VALUES
             ('conversation', %(conversation)s, %(conversation_short)s, %(conversation_long)s, %(entry)s),
-            ('person', %(sender)s, %(person_short)s, %(person_long)s, '')
+            ('person', %(person)s, %(person_short)s, %(person_long)s, '')
         ) AS charge (scope, subject_id, short, long, entry)
         WHERE NOT EXISTS (
             SELECT 1 FROM conversations_inboundmessage WHERE carrier_message_id = %(carrier_message_id)s
@@ -115,14 +115,15 @@ def write_relayed(text: InboundText, context: InboundContext) -> RelayResult:
         raise ValueError("expected an author, found none")
     token = encrypt(text.text)
     client_refs = [new_client_ref() for _ in context.recipients]
-    of_conversation, of_person = (
-        charge.seconds for charge in message_charges(author.real_number_id, author.conversation.pk)
-    )
+    conversation = author.conversation
+    for_conversation, for_person = message_charges(author.real_number_id, conversation.pk, conversation.service_id)
+    of_conversation, of_person = for_conversation.seconds, for_person.seconds
     parameters = {
         "now": context.now,
         "seconds": context.now.timestamp(),
         "conversation_short": of_conversation[0],
         "conversation_long": of_conversation[1],
+        "person": for_person.subject_id,
         "person_short": of_person[0],
         "person_long": of_person[1],
         "conversation": author.conversation.pk,

@@ -46,7 +46,9 @@ _READ = """
         sender.id, sender.opted_out_at,
         proxy.id, proxy.number, proxy.can_sms, proxy.is_rented,
         conversation.id, conversation.state, conversation.expires_at, conversation.idle_ttl, conversation.idle_at,
+        conversation.ttl,
         conversation.late_messages, conversation.route_version, conversation.held_at, conversation.public_id,
+        conversation.service_id,
         CASE WHEN author.id = member.id THEN (
             SELECT recent FROM conversations_limitusage WHERE scope = 'conversation' AND subject_id = conversation.id
         ) END,
@@ -71,7 +73,8 @@ _FLAGS = ("is_loop", "has_blocks")
 _PERSON = ("id", "opted_out_at")
 _NUMBER = ("id", "number", "can_sms", "is_rented")
 _CONVERSATION = (
-    "id", "state", "expires_at", "idle_ttl", "idle_at", "late_messages", "route_version", "held_at", "public_id",
+    "id", "state", "expires_at", "idle_ttl", "idle_at", "ttl", "late_messages", "route_version", "held_at", "public_id",
+    "service_id",
 )  # fmt: skip
 _PARTICIPANT = (
     "id",
@@ -155,7 +158,10 @@ class InboundContext:
         """Whether this late message reopens its conversation, if no other gate stops it."""
         if self.author is None or self.is_open or self.has_lost_number:
             return False
-        return self.author.conversation.late_messages == LateMessagePolicy.REOPEN
+        conversation = self.author.conversation
+        if conversation.fixed_end_has_passed(self.now):
+            return False
+        return conversation.late_messages == LateMessagePolicy.REOPEN
 
     @cached_property
     def entry(self) -> Entry:
@@ -198,7 +204,12 @@ def read_arrival(
     # A time that the carrier dates ahead decides nothing.
     written_at = min(written_at or now, now)
     virtual_number = instance(VirtualNumber, _NUMBER, number) if number[0] is not None else None
-    blocked = Block.objects.of_sender(person[0], sender) if has_blocks else BlockedSender()
+    blocked = BlockedSender()
+    if has_blocks:
+        # A text that belongs to no conversation is stopped by a block of any service.
+        has_conversation, service_id = conversation[0] is not None, conversation[_CONVERSATION.index("service_id")]
+        blocks = Block.objects.in_service(service_id) if has_conversation else Block.objects.all()
+        blocked = blocks.of_sender(person[0], sender)
     context = InboundContext(
         now=now,
         text=text,

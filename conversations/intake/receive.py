@@ -17,6 +17,7 @@ from conversations.intake import fast_path
 from conversations.intake.gates import decide
 from conversations.intake.read_arrival import InboundContext, read_arrival, read_arrival_locked
 from conversations.models import InboundMessage, InboundOutcome, LimitUsage, LongMessage
+from conversations.models.own_texts import text_in
 from conversations.trust import loop_breaker
 from conversations.trust.destinations import is_destination
 from conversations.trust.keyword_answers import answer_keyword, opted_out_notice
@@ -26,7 +27,16 @@ from smsproxy.carriers.base import InboundText
 from smsproxy.database.clock import database_now
 from smsproxy.metrics.counting import count
 from smsproxy.metrics.families import RECEIVED, RELAYED
+from smsproxy.services.texts import TextKind
 from smsproxy.states import StaleState
+
+_NOTICES = {
+    InboundOutcome.ENDED: TextKind.ENDED,
+    InboundOutcome.NO_ROUTE: TextKind.NO_ROUTE,
+    InboundOutcome.BLOCKED: TextKind.BLOCKED,
+    InboundOutcome.LIMITED: TextKind.LIMITED,
+    InboundOutcome.TOO_LONG: TextKind.TOO_LONG,
+}
 
 
 def receive(text: InboundText, *, raw: str = "") -> None:
@@ -141,7 +151,8 @@ def _accept(context: InboundContext) -> InboundOutcome:
     """
     if context.author is None:
         return InboundOutcome.NO_ROUTE
-    charges = message_charges(context.author.real_number_id, context.author.conversation_id)
+    conversation = context.author.conversation
+    charges = message_charges(context.author.real_number_id, conversation.pk, conversation.service_id)
     with transaction.atomic():
         is_within_limits = len(LimitUsage.objects.consume_each(charges, at=context.now)) == len(charges)
         if is_within_limits and _ensure_open(context):
@@ -199,14 +210,11 @@ def _queue_notice(message: InboundMessage, context: InboundContext) -> None:
 
 def _notice(message: InboundMessage, context: InboundContext) -> str:
     """Return the notice for the sender, or "" for none."""
-    notices = {
-        InboundOutcome.ENDED: settings.ENDED_NOTICE,
-        InboundOutcome.NO_ROUTE: settings.NO_ROUTE_NOTICE,
-        InboundOutcome.BLOCKED: settings.BLOCKED_NOTICE,
-        InboundOutcome.LIMITED: settings.LIMITED_NOTICE,
-        InboundOutcome.TOO_LONG: settings.TOO_LONG_NOTICE,
-    }
-    notice: str = notices.get(InboundOutcome(message.outcome), "")
+    kind = _NOTICES.get(InboundOutcome(message.outcome))
+    if kind is None:
+        return ""
+    about = context.author or context.predecessor
+    notice = text_in(about.conversation if about else None, kind)
     if message.outcome == InboundOutcome.TOO_LONG:
         numbers = {"{segments}": context.segments, "{most}": settings.MAX_SEGMENTS}
         for name, number in numbers.items():

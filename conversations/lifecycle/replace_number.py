@@ -9,13 +9,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import F
 
 from conversations.delivery.outbox import queue_notice
 from conversations.lifecycle.shortage import shortage_error
 from conversations.models import Conversation, OutboundMessage, Participant, UnreadableRow
+from conversations.models.own_texts import text_in
 from conversations.models.participant import ParticipantQuerySet
 from numbers.assignment.choose import Assignment, Preference, assign_numbers, can_text
 from numbers.models import NumberState, VirtualNumber
@@ -23,6 +23,7 @@ from numbers.models.pool import cool_down_of
 from smsproxy.carriers.gsm7 import segments
 from smsproxy.crypto import Unreadable
 from smsproxy.database.clock import database_now
+from smsproxy.services.texts import TextKind
 from smsproxy.states import StaleState
 
 # Conflicts in a row with concurrent requests for the chosen number, before a person is reported as not moved.
@@ -172,8 +173,7 @@ def _give(old: Participant, number: VirtualNumber) -> bool:
 
 def _notice(participant: Participant) -> str:
     others = " and ".join(other.label or "the other person" for other in participant.others())
-    notice: str = settings.REPLACED_NOTICE
-    return notice.replace("{label}", others)
+    return text_in(participant.conversation, TextKind.REPLACED).replace("{label}", others)
 
 
 def _why_stuck(participant: Participant, successors: Sequence[VirtualNumber]) -> str:

@@ -1,23 +1,58 @@
 """A request to create a conversation, and the errors that reject it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Protocol, Self
 
-from conversations.models import LateMessagePolicy
+from django.conf import settings
+
+from conversations.models import Conversation, LateMessagePolicy
 from conversations.models.limit_usage import Refusal
 from numbers.assignment.choose import NumberDemand
-from numbers.assignment.policy import AssignmentPolicy
+from numbers.assignment.policy import AssignmentPolicy, policy_of
+from numbers.models import Pool
+from smsproxy.services.models import Service
+
+NEVER = 0  # The ttl of a conversation that has no end, in a service whose conversations have one.
 
 
-@dataclass(frozen=True, kw_only=True)
-class IdempotencyKey:
-    """The idempotency key of a request. A repeat has the same key and the same hash.
+class OnExisting(StrEnum):
+    """What to do if exactly these people already have an open conversation."""
 
-    key: chosen by the caller. hash: of the content of the request.
-    """
+    NEW = "new"
+    """Create another one."""
+    RETURN = "return"
+    """Return the newest one as it is."""
+    REJECT = "reject"
+    """Reject the request."""
 
-    key: str
-    hash: str
+
+class RequestGuard(Protocol):
+    """Recognises a request that is sent again. Its methods may raise: then nothing is created."""
+
+    def raise_if_answered(self) -> None:
+        """Called before anything else, such as a paid lookup."""
+
+    def begin(self) -> None:
+        """Called first in the transaction of the creation, which may be tried several times."""
+
+    def finish(self, conversation: Conversation, *, is_new: bool) -> None:
+        """Called late in that transaction, with the conversation and its participants."""
+
+
+class EveryRequestIsNew:
+    """The guard of a request without a key."""
+
+    def raise_if_answered(self) -> None:
+        pass
+
+    def begin(self) -> None:
+        pass
+
+    def finish(self, conversation: Conversation, *, is_new: bool) -> None:
+        pass
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,17 +72,71 @@ class ParticipantSpec:
 class ConversationSpec:
     """The options of a new conversation.
 
-    reference: the marketplace's own name for it. ttl: seconds until it ends by itself, or None for no limit.
+    reference: the marketplace's own name for it. unique_reference: no open one of its service may have it already.
+    ttl: seconds until it ends by itself, or None for no limit. expires_at: its fixed end, in place of a ttl.
     idle_ttl: seconds without a message after which it ends, or None for no limit. notify: send the confirmations.
     policy: how numbers are chosen. late_messages: the policy, or None for LATE_MESSAGE_POLICY.
+    language: of our texts, "" for the service's. texts: its own, by kind. metadata: JSON, returned as it is.
+    stickiness, on_exhausted: as requested, "" for the default.
     """
 
     reference: str = ""
+    unique_reference: bool = False
     ttl: int | None = None
+    expires_at: datetime | None = None
     idle_ttl: int | None = None
     notify: bool = True
     policy: AssignmentPolicy = field(default_factory=AssignmentPolicy)
     late_messages: LateMessagePolicy | None = None
+    language: str = ""
+    texts: Mapping[str, str] | None = None
+    metadata: str = ""
+    on_existing: OnExisting = OnExisting.NEW
+    stickiness: str = ""
+    on_exhausted: str = ""
+
+    @classmethod
+    def of(
+        cls,
+        service: Service,
+        *,
+        pool: Pool | None,
+        geography: str | None,
+        stickiness: str | None,
+        on_exhausted: str | None,
+        ttl: int | None,
+        expires_at: datetime | None,
+        late_messages: str | None,
+        **options: Any,
+    ) -> Self:
+        """Return the options of a request, completed by its service. Each None means the default of the service.
+
+        ttl: NEVER for a conversation without an end.
+        """
+        if ttl is None and expires_at is None:
+            ttl = service.ttl
+        late_messages = late_messages or service.late_messages or settings.LATE_MESSAGE_POLICY
+        return cls(
+            policy=policy_in(service, pool=pool, geography=geography, stickiness=stickiness, on_exhausted=on_exhausted),
+            stickiness=stickiness or "",
+            on_exhausted=on_exhausted or "",
+            ttl=None if ttl == NEVER else ttl,
+            expires_at=expires_at,
+            late_messages=LateMessagePolicy(late_messages),
+            **options,
+        )
+
+
+def policy_in(
+    service: Service, *, pool: Pool | None, geography: str | None, stickiness: str | None, on_exhausted: str | None
+) -> AssignmentPolicy:
+    """Return how numbers are chosen for a request. Each None means the default of the service, then of the settings."""
+    return policy_of(
+        pool or service.pool,
+        geography=geography or service.geography or None,
+        stickiness=stickiness,
+        on_exhausted=on_exhausted,
+    )
 
 
 class CannotCreate(Exception):
@@ -75,16 +164,32 @@ class OptedOut(CannotCreate):
         )
 
 
-class IdempotencyKeyReused(Exception):
-    """The caller reused an idempotency key for a different request."""
+class AlreadyTalking(Exception):
+    """Exactly these people have an open conversation, and the request said to reject it then."""
+
+    def __init__(self, conversation: Conversation) -> None:
+        super().__init__(f"conversation {conversation.pk} has the same participants")
+        self.conversation = conversation
+
+
+class ReferenceTaken(Exception):
+    """An open conversation of the service has this reference, and the request asked for a unique one."""
+
+    def __init__(self, conversation: Conversation) -> None:
+        super().__init__(f"conversation {conversation.pk} has this reference")
+        self.conversation = conversation
+
+
+class EndHasPassed(Exception):
+    """The fixed end of the conversation is not in the future."""
 
 
 class ParticipantBlocked(CannotCreate):
-    """Staff blocked this participant, a prefix of their number, or them and another participant towards each other."""
+    """This participant is blocked, or a prefix of their number, or they and another one towards each other."""
 
     def __init__(self, position: int, other: int | None = None) -> None:
         towards = "" if other is None else f" towards participant {other}"
-        super().__init__(position, "blocked", f"is blocked{towards} by staff")
+        super().__init__(position, "blocked", f"is blocked{towards}")
 
 
 class RequestedNumberTaken(CannotCreate):
@@ -122,7 +227,7 @@ class NoNumberFree(CannotCreate):
 
 
 class OverLimit(Exception):
-    """A limit of the API key is used up. Nothing was created."""
+    """A limit of the service is used up. Nothing was created."""
 
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(refusal.scope.label)

@@ -71,7 +71,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='conversation',
             name='service',
-            field=models.ForeignKey(db_constraint=False, db_default=1, db_index=False, default=smsproxy.services.models.default_service_id, help_text='The service that it belongs to.', on_delete=django.db.models.deletion.PROTECT, related_name='conversations', to='services.service'),
+            field=models.ForeignKey(db_constraint=False, db_default=models.Value(1), db_index=False, default=smsproxy.services.models.default_service_id, help_text='The service that it belongs to.', on_delete=django.db.models.deletion.PROTECT, related_name='conversations', to='services.service'),
         ),
         migrations.AddField(
             model_name='conversation',

@@ -64,7 +64,7 @@ class Migration(migrations.Migration):
             model_name="conversation",
             name="service",
             field=models.ForeignKey(
-                db_default=1,
+                db_default=models.Value(1),
                 db_index=False,
                 default=default_service_id,
                 help_text="The service that it belongs to.",

@@ -4,7 +4,8 @@ from conversations.models.text_erasure import TextErasure
 
 from .api_message import ApiMessage
 from .block import Block
-from .conversation import Conversation, ConversationEvent, ConversationState, LateMessagePolicy
+from .conversation import Conversation, ConversationEvent
+from .conversation_state import ConversationState, LateMessagePolicy
 from .host_clock import HostClock
 from .inbound import InboundMessage, InboundOutcome, LongMessage
 from .job_lease import JobLease

@@ -1,4 +1,4 @@
-"""Blocks by staff: whose messages are not passed on, and until when."""
+"""Blocks by staff or by a marketplace: whose messages are not passed on, in which service, and until when."""
 
 from typing import ClassVar, NamedTuple, Self
 
@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from numbers.models import RealNumber
 from smsproxy.database.clock import DatabaseNow
+from smsproxy.opaque_ids import IdKind, public_id
 from smsproxy.phone import canonical
 from smsproxy.services.models import Service
 from smsproxy.states import StaleState
@@ -17,6 +18,10 @@ class BlockQuerySet(models.QuerySet["Block"]):
         """Return the blocks that apply now."""
         still = models.Q(until__isnull=True) | models.Q(until__gt=DatabaseNow())
         return self.filter(still, ended_at__isnull=True)
+
+    def in_service(self, service_id: int | None) -> Self:
+        """Return the blocks that concern the conversations of this service: its own, and those of every service."""
+        return self.filter(models.Q(service__isnull=True) | models.Q(service=service_id))
 
     def of(self, person: RealNumber | None, other: RealNumber | None = None, prefix: str = "") -> Self:
         """Return the blocks of this person, of this pair in either order, or of this prefix."""
@@ -108,6 +113,11 @@ class Block(models.Model):
 
     def __str__(self) -> str:
         return f"block {self.pk}"
+
+    @property
+    def public_id(self) -> str:
+        """Its id in the API."""
+        return public_id(IdKind.BLOCK, self.pk)
 
     @property
     def is_active(self) -> bool:

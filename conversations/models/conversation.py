@@ -2,23 +2,24 @@
 
 import logging
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from django.apps import apps
-from django.db import models, transaction
+from django.db import IntegrityError, models, transaction
+from django.utils import timezone
 
-from numbers.assignment.policy import AssignmentPolicy, Geography, policy_of
-from numbers.models import Pool
 from numbers.models.pool import cool_down_of
 from smsproxy.api.models import ApiKey
-from smsproxy.crypto import EncryptedTextField
 from smsproxy.database.clock import DatabaseNow, database_now
-from smsproxy.services.models import DEFAULT_SERVICE_ID, LANGUAGE_LENGTH, Service, default_service_id
+from smsproxy.services.models import DEFAULT_SERVICE_ID, Service, default_service_id
 from smsproxy.states import Event, StaleState, StateMachine
 from smsproxy.unreadable import EncryptedRow
 
+from .conversation_state import ConversationState, LateMessagePolicy
+from .conversation_terms import ConversationTerms, End, idle_columns, time_is_up
 from .limit_usage import LimitScope, LimitUsage
 
 if TYPE_CHECKING:
@@ -29,24 +30,8 @@ log = logging.getLogger(__name__)
 MAX_PARTICIPANTS = 10
 
 
-class ConversationState(models.TextChoices):
-    OPEN = "open", "open"
-    """Its participants may text each other until it expires."""
-    CLOSED = "closed", "closed"
-    """It has ended. Its pairs of numbers cool down, and may then be given to others."""
-
-
-class LateMessagePolicy(models.TextChoices):
-    """The policy for a message that arrives after the end, while the numbers cool down."""
-
-    END = "end", "reply “conversation ended”"
-    """Nobody receives it, and its sender gets ENDED_NOTICE."""
-    REOPEN = "reopen", "reopen the conversation"
-    """The conversation reopens, for as long as its first ttl."""
-
-
-def _time_is_up(at: datetime | DatabaseNow) -> models.Q:
-    return models.Q(expires_at__lte=at) | models.Q(idle_at__lte=at)
+class DuplicateReference(StaleState):
+    """Another open conversation of the service has this reference, which one of them must have alone."""
 
 
 class ConversationQuerySet(models.QuerySet["Conversation"]):
@@ -61,14 +46,10 @@ class ConversationQuerySet(models.QuerySet["Conversation"]):
         from .participant import Participant  # It imports this module, as its rows point here.
 
         current = Participant.objects.current()
-        return (
-            self.with_failed_confirmations()
-            .select_related("pool")
-            .prefetch_related(
-                models.Prefetch("participants", current, to_attr="loaded_participants"),
-                "loaded_participants__real_number",
-                "loaded_participants__proxy_number",
-            )
+        return self.select_related("pool").prefetch_related(
+            models.Prefetch("participants", current, to_attr="loaded_participants"),
+            "loaded_participants__real_number",
+            "loaded_participants__proxy_number",
         )
 
     def with_failed_confirmations(self) -> Self:
@@ -79,7 +60,7 @@ class ConversationQuerySet(models.QuerySet["Conversation"]):
 
     def ended(self) -> Self:
         """Return conversations that are closed, or whose time is up."""
-        return self.filter(models.Q(state=ConversationState.CLOSED) | _time_is_up(DatabaseNow()))
+        return self.filter(models.Q(state=ConversationState.CLOSED) | time_is_up(DatabaseNow()))
 
     def on_hold(self) -> Self:
         """Return open conversations on hold, the longest-held first."""
@@ -94,7 +75,7 @@ class ConversationQuerySet(models.QuerySet["Conversation"]):
         return self.filter(state=ConversationState.OPEN, idle_at__lte=at).order_by("idle_at")
 
 
-class Conversation(EncryptedRow, StateMachine):
+class Conversation(EncryptedRow, StateMachine, ConversationTerms):
     """2 to 10 people who may text each other."""
 
     ALLOWED: ClassVar = {
@@ -108,60 +89,12 @@ class Conversation(EncryptedRow, StateMachine):
         Service,
         models.PROTECT,
         default=default_service_id,
-        db_default=DEFAULT_SERVICE_ID,
+        db_default=models.Value(DEFAULT_SERVICE_ID),
         db_index=False,
         related_name="conversations",
         help_text="The service that it belongs to.",
     )
     state = models.CharField(max_length=20, choices=ConversationState.choices, default=ConversationState.OPEN)
-    reference = models.CharField(
-        max_length=100, blank=True, db_index=True, help_text="The marketplace's own name for it."
-    )
-    is_reference_unique = models.BooleanField(
-        default=False, db_default=False, help_text="No other open conversation of its service may have this reference."
-    )
-    metadata = EncryptedTextField(
-        blank=True, default="", db_default="", help_text="JSON of the marketplace, returned as it is."
-    )
-    language = models.CharField(
-        max_length=LANGUAGE_LENGTH,
-        blank=True,
-        default="",
-        db_default="",
-        help_text="The language of our own texts, such as pt-BR. Empty: the service's language.",
-    )
-    texts = models.JSONField(
-        null=True, blank=True, help_text="Texts of its own by their kind, which replace those of its service."
-    )
-    notify = models.BooleanField(
-        default=True, db_default=True, help_text="Whether its participants are sent a confirmation."
-    )
-    pool = models.ForeignKey(
-        Pool,
-        models.PROTECT,
-        null=True,
-        blank=True,
-        db_index=False,
-        related_name="conversations",
-        help_text="The pool that its numbers come from. Empty: the common pool.",
-    )
-    geography = models.CharField(
-        max_length=20,
-        blank=True,
-        db_default="",
-        choices=[(each.value, each.value) for each in Geography],
-        help_text="Countries that proxy numbers may come from. Empty: NUMBER_GEOGRAPHY.",
-    )
-    stickiness = models.CharField(max_length=20, blank=True, default="", db_default="", help_text="As requested.")
-    on_exhausted = models.CharField(max_length=20, blank=True, default="", db_default="", help_text="As requested.")
-    on_existing = models.CharField(max_length=20, blank=True, default="", db_default="", help_text="As requested.")
-    late_messages = models.CharField(
-        max_length=10,
-        choices=LateMessagePolicy.choices,
-        default=LateMessagePolicy.END,
-        db_default=LateMessagePolicy.END.value,
-        help_text="Messages after its end, while its numbers cool down.",
-    )
     created_by = models.ForeignKey(ApiKey, models.PROTECT, null=True, blank=True, related_name="conversations")
     idempotency_key = models.CharField(
         max_length=100, blank=True, help_text="The caller's Idempotency-Key: one request creates one conversation."
@@ -170,20 +103,6 @@ class Conversation(EncryptedRow, StateMachine):
         max_length=64, blank=True, help_text="Detects an Idempotency-Key that is reused for a different request."
     )
     created_at = models.DateTimeField(default=database_now)
-    ttl = models.PositiveIntegerField(
-        null=True, blank=True, help_text="Seconds from its beginning to its end. A reopening restarts them."
-    )
-    expires_at = models.DateTimeField(
-        null=True,
-        blank=True,
-        help_text="Its end, by its ttl. Without a ttl: its fixed end. Leave empty for no time limit.",
-    )
-    idle_ttl = models.PositiveIntegerField(
-        null=True, blank=True, help_text="Seconds without a message after which it ends. Leave empty for no idle limit."
-    )
-    idle_at = models.DateTimeField(
-        null=True, blank=True, help_text="The time at which it ends if nobody writes before."
-    )
     closed_at = models.DateTimeField(null=True, blank=True)
     closed_reason = models.CharField(max_length=100, blank=True)
     held_at = models.DateTimeField(
@@ -244,14 +163,28 @@ class Conversation(EncryptedRow, StateMachine):
 
         at: None: now.
         """
-        at = at or database_now()
-        ends = [end for end in (self.expires_at, self.idle_at) if end is not None]
-        return self.state == ConversationState.OPEN and all(at < end for end in ends)
+        return self.state == ConversationState.OPEN and not self.is_over(at or database_now())
 
     @property
-    def policy(self) -> AssignmentPolicy:
-        """The assignment policy for replacing a participant's number."""
-        return policy_of(self.pool, geography=self.geography or None, stickiness=None, on_exhausted=None)
+    def status_now(self) -> str:
+        """Its state as it is shown: closed once its time is up, even before the periodic job has closed it."""
+        return (ConversationState.OPEN if self.is_live(timezone.now()) else ConversationState.CLOSED).value
+
+    @property
+    def end_shown(self) -> datetime | None:
+        """Its `expires_at`. None if it ended before that."""
+        return self._shown(self.expires_at)
+
+    @property
+    def idle_end_shown(self) -> datetime | None:
+        """Its `idle_at`. None if it ended before that."""
+        return self._shown(self.idle_at)
+
+    def _shown(self, end: datetime | None) -> datetime | None:
+        now = timezone.now()
+        if end is None or self.is_live(now):
+            return end
+        return end if end <= (self.closed_at or now) else None
 
     @property
     def current_participants(self) -> "Sequence[Participant]":
@@ -285,6 +218,16 @@ class Conversation(EncryptedRow, StateMachine):
                 raise StaleState(f"conversation {self.pk} is not due to end, or is closed already")
             found.close(reason=reason)
 
+    def close_over(self) -> None:
+        """Close a conversation whose time is up. Raises StaleState if a concurrent change came first."""
+        (self.close_expired if self.reason_of_end(database_now()) == "expired" else self.close_idle)()
+
+    def close_if_over(self) -> None:
+        """Close the conversation if its time is up, and the periodic job has not done it yet. The row is locked."""
+        now = database_now()
+        if self.state == ConversationState.OPEN and self.is_over(now):
+            self.close(reason=self.reason_of_end(now))
+
     def close(self, *, reason: str = "closed", actor: str = "", permanent: bool = False) -> Self:
         """Close the conversation and start the cool-down of its numbers. Raises StaleState if it is closed already.
 
@@ -303,15 +246,22 @@ class Conversation(EncryptedRow, StateMachine):
     def close_permanently(self, *, actor: str = "") -> Self:
         """Close the conversation so that no late text reopens it. Raises StaleState if that is so already."""
         with transaction.atomic():
-            self._lock()
+            self.lock()
+            self.close_if_over()
             if self.state == ConversationState.OPEN:
                 return self.close(actor=actor, permanent=True)
-            if self.late_messages == LateMessagePolicy.END:
+            if not self.keep_closed(actor=actor):
                 raise StaleState(f"conversation {self.pk} is closed for good already")
-            self.late_messages = LateMessagePolicy.END
-            self.save(update_fields=["late_messages"])
-            self.record_event(self.state, old_state=self.state, reason="closed for good", actor=actor)
         return self
+
+    def keep_closed(self, *, actor: str = "") -> bool:
+        """Let no late text reopen the closed conversation. Return False if that is so already. The row is locked."""
+        if self.late_messages == LateMessagePolicy.END:
+            return False
+        self.late_messages = LateMessagePolicy.END
+        self.save(update_fields=["late_messages"])
+        self.record_event(self.state, old_state=self.state, reason="closed for good", actor=actor)
+        return True
 
     def hold(self, *, reason: str, actor: str = "") -> Self:
         """Put the conversation on hold: its messages are stored, not passed on. Raises StaleState if it is on hold.
@@ -346,46 +296,92 @@ class Conversation(EncryptedRow, StateMachine):
     def _forget_recent(self) -> None:
         LimitUsage.objects.filter(scope=LimitScope.CONVERSATION, subject_id=self.pk).update(recent="")
 
-    def reopen(self, *, reason: str = "reopened", actor: str = "") -> Self:
-        """Reopen the conversation with its numbers, and restart its times.
+    def reopen(self, *, reason: str = "reopened", actor: str = "", end: End | None = None) -> Self:
+        """Reopen the conversation with its numbers, and restart its times. end: a new one, instead of its own.
 
         Raises StaleState if it is open, or if a number is lost: its pair was released, or it is no longer rented.
+        Also EndHasPassed and DuplicateReference, which are StaleState too.
         """
         with transaction.atomic():
-            self._lock()
+            self.lock()
+            self.close_if_over()
             now = database_now()
-            if self.state == ConversationState.OPEN and not self.is_live(now):
-                # Its time is up, and the periodic job has not closed it yet.
-                self.close(reason="expired" if self.expires_at and self.expires_at <= now else "idle")
+            times = self.restarted(now, end)
             current = self.participants.current()
             if current.unreleased().update(release_at=None) != current.count() or self._has_lost_a_number():
                 raise StaleState(f"conversation {self.pk} has lost a number since it ended")
-            self.transition(
-                ConversationState.OPEN,
-                reason=reason,
-                actor=actor,
-                closed_at=None,
-                closed_reason="",
-                reopened_at=now,
-                **self._restarted_deadlines(now),
-            )
+            with self._duplicate_on_integrity_error():
+                self.transition(
+                    ConversationState.OPEN,
+                    reason=reason,
+                    actor=actor,
+                    closed_at=None,
+                    closed_reason="",
+                    reopened_at=now,
+                    **times,
+                )
         return self
+
+    def change(self, *, actor: str = "", end: End | None = None, **values: Any) -> Self:
+        """Change the end and other terms by name, idle_ttl among them. Raises DuplicateReference.
+
+        Raises StaleState if it has ended and the change is of its times. Only what is named here is written.
+        """
+        with transaction.atomic():
+            self.lock()
+            now = database_now()
+            if (end is not None or "idle_ttl" in values) and not self.is_live(now):
+                raise StaleState(f"conversation {self.pk} has ended")
+            if "idle_ttl" in values:
+                values |= idle_columns(values["idle_ttl"], now)
+            if end is not None:
+                values |= end.columns(now)
+            changed = {name: value for name, value in values.items() if getattr(self, name) != value}
+            if changed:
+                self._write(changed, actor=actor)
+        return self
+
+    def extend(self, seconds: int, *, latest: datetime, actor: str = "") -> Self:
+        """Move its end later. Its ttl stays. Raises StaleState if it has ended or never ends.
+
+        Raises ValueError if the new end would be after the latest one.
+        """
+        with transaction.atomic():
+            self.lock()
+            if not self.is_live() or self.expires_at is None:
+                raise StaleState(f"conversation {self.pk} has ended, or never ends by a ttl")
+            ends_at = self.expires_at + timedelta(seconds=seconds)
+            if ends_at > latest:
+                raise ValueError(f"expected an end of {latest} at the latest")
+            self._write({"expires_at": ends_at}, actor=actor)
+        return self
+
+    def _write(self, changed: dict[str, Any], *, actor: str) -> None:
+        """Write these columns and an event that names them."""
+        with self._duplicate_on_integrity_error():
+            if Conversation.objects.filter(pk=self.pk, state=self.state).update(**changed) != 1:
+                raise StaleState(f"conversation {self.pk} is no longer {self.state}")
+        self.record_event(self.state, old_state=self.state, reason=f"changed: {', '.join(changed)}", actor=actor)
+        for field, value in changed.items():
+            setattr(self, field, value)
+
+    @contextmanager
+    def _duplicate_on_integrity_error(self) -> Iterator[None]:
+        """Raise DuplicateReference if the constraint `one_open_conversation_of_a_reference` rejects the change."""
+        try:
+            with transaction.atomic():
+                yield
+        except IntegrityError:
+            raise DuplicateReference(f"the reference of conversation {self.pk} is taken") from None
 
     def _has_lost_a_number(self) -> bool:
         """Return whether a participant's pair was released or their number is no longer rented."""
         is_lost = models.Q(released_at__isnull=False) | models.Q(proxy_number__is_rented=False)
         return self.participants.current().filter(is_lost).exists()
 
-    def _lock(self) -> None:
+    def lock(self) -> None:
         """Reload the row and lock it until the transaction ends, as an inbound message does."""
         self.refresh_from_db(from_queryset=Conversation.objects.select_for_update(no_key=True))
-
-    def _restarted_deadlines(self, now: datetime) -> dict[str, datetime | None]:
-        begun = self.reopened_at or self.created_at
-        return {
-            "expires_at": now + (self.expires_at - begun) if self.expires_at else None,
-            "idle_at": now + timedelta(seconds=self.idle_ttl) if self.idle_ttl is not None else None,
-        }
 
 
 class ConversationEvent(Event):

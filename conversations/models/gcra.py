@@ -14,8 +14,6 @@ MAX_PAUSE = 60.0
 MAX_WAIT = 3600.0
 # No wait is as long as this. A `ready_at` further ahead comes from a wrong clock and is ignored.
 MAX_PLAUSIBLE_WAIT = timedelta(seconds=2 * MAX_WAIT)
-# A limit allows this much more than its period: moments in seconds since 1970 are exact to a quarter of a microsecond.
-ROUNDING = 1.00001
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -43,13 +41,3 @@ def exponential_backoff(seconds: float, failures: int) -> timedelta:
     longer = min(MAX_PAUSE, seconds * 2 ** min(failures, 10))
     # Half of it is random, so that workers do not retry in step.
     return timedelta(seconds=max(seconds, longer * random.uniform(0.5, 1)))  # noqa: S311
-
-
-def time_to_wait(ready_at: float, now: float, cost: float, period: float) -> float:
-    """Return the seconds until a limit allows a use, 0 for now. `LimitUsage` has the same rule in SQL.
-
-    ready_at: when the whole limit is free again. cost: the seconds by which the use moves it on. It may then lie at
-    most one period ahead. A `ready_at` that lies two periods ahead comes from a wrong clock and is ignored.
-    """
-    used_until = ready_at if now <= ready_at <= now + 2 * period else now
-    return max(0.0, used_until + cost - now - period) if used_until + cost > now + period * ROUNDING else 0.0

@@ -1,4 +1,4 @@
-"""Limits: how often a person, a conversation or an API key may do something, shared by all processes.
+"""Limits: how often a person, a conversation or a service may do something, shared by all processes.
 
 The algorithm is GCRA, as in gcra.py, used as a token bucket. A limit of 30 a minute allows 30 at once, and then one
 more every two seconds. Its use is one number: the moment when the whole limit is free again. Each use moves it on.
@@ -14,26 +14,27 @@ from django.db import models, transaction
 
 from smsproxy.database import prepared
 from smsproxy.database.clock import database_now
-
-from .gcra import ROUNDING, time_to_wait
+from smsproxy.gcra import ROUNDING, time_to_wait
+from smsproxy.services.models import default_service_id
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
-# A pair of a virtual number and a person as one subject: the number's id in the bits from this one on.
-_NUMBER_SHIFT = 40
+# A pair of a person and a virtual number or service as one subject: the other's id in the bits from this one on.
+_PERSON_BITS = 40
 
 
 class LimitScope(models.TextChoices):
-    """What a limit counts. The subject is a person, a conversation or an API key, by its id."""
+    """What a limit counts. The subject is a person, a conversation or a service, by its id."""
 
     PERSON = "person", "messages of a person"
+    """The subject is the pair of a service and a person: see `messages_subject`."""
     CONVERSATION = "conversation", "messages in a conversation"
     NOTICES = "notices", "automatic answers from a number to a person"
     """The subject is the pair of both: see `notices_subject`."""
     PERSON_NOTICES = "person_notices", "automatic answers to a person"
     KEYWORD_ANSWERS = "keyword_answers", "answers to keywords of a person"
     CONFIRMATIONS = "confirmations", "confirmations to a person"
-    CREATIONS = "creations", "conversations created by an API key"
-    NEW_PEOPLE = "new_people", "new people added by an API key"
+    CREATIONS = "creations", "conversations created in a service"
+    NEW_PEOPLE = "new_people", "new people added in a service"
 
     @property
     def short_period(self) -> int:
@@ -61,37 +62,64 @@ _SETTINGS: Mapping[LimitScope, tuple[str, str]] = {
     LimitScope.PERSON_NOTICES: ("", "NOTICES_PER_PERSON_DAY"),
     LimitScope.KEYWORD_ANSWERS: ("KEYWORD_ANSWERS_PER_PERSON_HOUR", "KEYWORD_ANSWERS_PER_PERSON_DAY"),
     LimitScope.CONFIRMATIONS: ("", "CONFIRMATIONS_PER_PERSON_DAY"),
-    LimitScope.CREATIONS: ("CREATIONS_PER_KEY_MINUTE", "CREATIONS_PER_KEY_DAY"),
-    LimitScope.NEW_PEOPLE: ("NEW_PEOPLE_PER_KEY_MINUTE", "NEW_PEOPLE_PER_KEY_DAY"),
+    LimitScope.CREATIONS: ("CREATIONS_PER_SERVICE_MINUTE", "CREATIONS_PER_SERVICE_DAY"),
+    LimitScope.NEW_PEOPLE: ("NEW_PEOPLE_PER_SERVICE_MINUTE", "NEW_PEOPLE_PER_SERVICE_DAY"),
 }
 
 
 def notices_subject(number_id: int, person_id: int) -> int:
     """Return the subject of LimitScope.NOTICES for this virtual number and this person."""
-    return number_id << _NUMBER_SHIFT | person_id
+    return number_id << _PERSON_BITS | person_id
 
 
 def notices_pair(subject_id: int) -> tuple[int, int]:
     """Return the ids of the virtual number and of the person in a subject of LimitScope.NOTICES."""
-    return divmod(subject_id, 1 << _NUMBER_SHIFT)
+    return divmod(subject_id, 1 << _PERSON_BITS)
+
+
+def messages_subject(service_id: int | None, person_id: int) -> int:
+    """Return the subject of LimitScope.PERSON: this person in this service.
+
+    In the default service, it is the person's id, as it was before there were services.
+    """
+    return ((service_id or default_service_id()) - default_service_id()) << _PERSON_BITS | person_id
+
+
+def messages_pair(subject_id: int) -> tuple[int, int]:
+    """Return the ids of the service and of the person in a subject of LimitScope.PERSON."""
+    service, person_id = divmod(subject_id, 1 << _PERSON_BITS)
+    return service + default_service_id(), person_id
 
 
 class Charge(NamedTuple):
-    """One use, or `cost` uses, of the limits of a subject."""
+    """One use, or `cost` uses, of the limits of a subject.
+
+    own: the service's limits of the short and of the long period; None: the setting.
+    """
 
     scope: LimitScope
     subject_id: int
     cost: int = 1
+    own: tuple[int | None, int | None] = (None, None)
+
+    @property
+    def limits(self) -> tuple[int, int]:
+        """The limits of the short and of the long period. 0: no limit."""
+        short, long = self.own
+        if short is not None and long is not None:
+            return short, long
+        of_settings = self.scope.limits
+        return of_settings[0] if short is None else short, of_settings[1] if long is None else long
 
     @property
     def is_limited(self) -> bool:
         """Whether there is a limit, and something to charge."""
-        return self.cost > 0 and any(self.scope.limits)
+        return self.cost > 0 and any(self.limits)
 
     @property
     def seconds(self) -> tuple[float, float]:
         """How far it moves the two moments on. Without a limit: not at all."""
-        short, long = self.scope.limits
+        short, long = self.limits
         return (
             self.cost * self.scope.short_period / short if short else 0.0,
             self.cost * DAY / long if long else 0.0,
@@ -107,14 +135,15 @@ class Charge(NamedTuple):
 
 
 class Refusal(NamedTuple):
-    """A limit that is used up. retry_after: whole seconds, at least 1."""
+    """A limit that is used up. retry_after: whole seconds, at least 1. limits: of the short and of the long period."""
 
     scope: LimitScope
     retry_after: int
+    limits: tuple[int, int]
 
     @classmethod
-    def of(cls, scope: LimitScope, seconds: float) -> Self:
-        return cls(scope, max(1, math.ceil(seconds)))
+    def of(cls, charge: Charge, seconds: float) -> Self:
+        return cls(charge.scope, max(1, math.ceil(seconds)), charge.limits)
 
 
 def _next(column: str, period: str) -> str:
@@ -169,7 +198,7 @@ class LimitUsageQuerySet(models.QuerySet["LimitUsage"]):
         """Charge those of these that fit, in the caller's transaction. Return them."""
         now = (at or database_now()).timestamp()
         fitting = [charge for charge in charges if not charge.wait(0, 0, now)]  # Not more than a whole limit.
-        limited = sorted(charge for charge in fitting if charge.is_limited)
+        limited = sorted((charge for charge in fitting if charge.is_limited), key=lambda charge: charge[:2])
         if not limited:
             return set(fitting)
         values, parameters = prepared.values((each.scope.value, each.subject_id, *each.seconds) for each in limited)
@@ -187,12 +216,12 @@ class LimitUsageQuerySet(models.QuerySet["LimitUsage"]):
         for charge in charges:
             row = found.get((charge.scope.value, charge.subject_id)) or LimitUsage()
             if wait := charge.wait(row.short_ready_at, row.long_ready_at, now):
-                refusals.append(Refusal.of(charge.scope, wait))
+                refusals.append(Refusal.of(charge, wait))
         return max(refusals, key=lambda refusal: refusal.retry_after, default=None)
 
     def refusal_of(self, refused: Sequence[Charge], *, at: datetime | None = None) -> Refusal:
         """Return why these charges were refused a moment ago. A moment later they may fit."""
-        return self.refusal(refused, at=at) or Refusal.of(refused[0].scope, 0)
+        return self.refusal(refused, at=at) or Refusal.of(refused[0], 0)
 
     def unused_since(self, at: datetime) -> Self:
         """Return the uses that ended before this moment: their limits are free again."""

@@ -19,6 +19,8 @@ from conversations.monitoring.counted import BuildCollector, CountedCollector
 from conversations.monitoring.pool import PoolCollector
 from conversations.monitoring.sending import SendingCollector
 from smsproxy.api.authentication import ApiKeyAuthentication
+from smsproxy.api.permissions import require_scope
+from smsproxy.api.scopes import Scope
 
 COLLECTORS = (PoolCollector, SendingCollector, CountedCollector, BuildCollector)
 
@@ -39,12 +41,14 @@ class ScraperAuthentication(BaseAuthentication):
 
     def _by_api_key(self, request: Request) -> tuple[object, object]:
         try:
-            return ApiKeyAuthentication().authenticate(request)
+            key, _ = ApiKeyAuthentication().authenticate(request)
         except AuthenticationFailed:
             raise AuthenticationFailed(
                 "Set METRICS_TOKEN, and send «Authorization: Bearer <token>». While it is not set, an API key opens "
                 "/metrics."
             ) from None
+        require_scope(key, Scope.READ)
+        return key, key
 
     def authenticate_header(self, request: Request) -> str:
         return "Bearer"

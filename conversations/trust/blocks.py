@@ -1,8 +1,9 @@
-"""Blocks by staff: a person, a pair of people towards each other, or all numbers with a prefix.
+"""Blocks: a person, a pair of people towards each other, or all numbers with a prefix.
 
-A block stops messages from a person, not to them. It also keeps new conversations from beginning with them. The gates
-read the active blocks with each message. So a block applies at once, and it stops by itself at its `until`.
-What is still queued from a blocked person is cancelled. A message that is being processed at that moment may still go.
+A block concerns the conversations of one service, or those of every service. It stops messages from a person, not to
+them. It also keeps new conversations from beginning with them. The gates read the active blocks with each message. So
+a block applies at once, and it stops by itself at its `until`. What is still queued from a blocked person is
+cancelled. A message that is being processed at that moment may still go.
 """
 
 import re
@@ -57,41 +58,61 @@ class Reach(NamedTuple):
         return f"{self.people} of the newest {MOST_COUNTED:,} people that we know"
 
 
-def block_person(person: RealNumber, *, reason: str, actor: str, until: datetime | None = None) -> Block:
-    """Stop all messages of this person, and cancel those that are queued. Raises CannotBlock."""
+def block_person(
+    person: RealNumber, *, reason: str, actor: str, until: datetime | None = None, service_id: int | None = None
+) -> Block:
+    """Stop all messages of this person, and cancel those that are queued. Raises CannotBlock.
+
+    service_id: only in the conversations of this service; None: in those of every service.
+    """
     with transaction.atomic():
-        block = _create(reason, actor, until, person=person)
-        _cancel_of(person.pk, actor)
+        block = _create(reason, actor, until, service_id, person=person)
+        _cancel_of(person.pk, service_id, actor)
     return block
 
 
-def block_pair(one: RealNumber, other: RealNumber, *, reason: str, actor: str, until: datetime | None = None) -> Block:
+def block_pair(
+    one: RealNumber,
+    other: RealNumber,
+    *,
+    reason: str,
+    actor: str,
+    until: datetime | None = None,
+    service_id: int | None = None,
+) -> Block:
     """Stop the messages of these two to each other, and cancel those that are queued. Raises CannotBlock.
 
-    Others in a group still get their messages.
+    Others in a group still get their messages. service_id: as for `block_person`.
     """
     if one == other:
         raise CannotBlock("other", "expected two people, found the same person twice")
     with transaction.atomic():
-        block = _create(reason, actor, until, person=one, other=other)
-        _cancel_of(one.pk, actor, recipient=other)
-        _cancel_of(other.pk, actor, recipient=one)
+        block = _create(reason, actor, until, service_id, person=one, other=other)
+        _cancel_of(one.pk, service_id, actor, recipient=other)
+        _cancel_of(other.pk, service_id, actor, recipient=one)
     return block
 
 
 def block_prefix(
-    prefix: str, *, reason: str, actor: str, until: datetime | None = None, accept_wide: bool = False
+    prefix: str,
+    *,
+    reason: str,
+    actor: str,
+    until: datetime | None = None,
+    service_id: int | None = None,
+    accept_wide: bool = False,
 ) -> Block:
     """Stop all messages from numbers that begin with the prefix, and cancel those that are queued. Raises CannotBlock.
 
-    accept_wide: block even most of a country.
+    service_id: as for `block_person`. accept_wide: block even most of a country.
     """
     prefix = checked_prefix(prefix, accept_wide=accept_wide)
     with transaction.atomic():
-        block = _create(reason, actor, until, prefix=prefix)
-        senders = models.Q(*(models.Q(pk__in=_queued().values(author)) for author in _AUTHORS), _connector=models.Q.OR)
+        block = _create(reason, actor, until, service_id, prefix=prefix)
+        queued = _queued(service_id)
+        senders = models.Q(*(models.Q(pk__in=queued.values(author)) for author in _AUTHORS), _connector=models.Q.OR)
         for person_id in _with_prefix(prefix, RealNumber.objects.filter(senders)):
-            _cancel_of(person_id, actor)
+            _cancel_of(person_id, service_id, actor)
     return block
 
 
@@ -161,13 +182,13 @@ def reach(prefix: str) -> Reach:
     return Reach(sum(1 for _ in _with_prefix(prefix, newest)), newest.count())
 
 
-def find_blocked(numbers: Sequence[str]) -> tuple[int, int | None] | None:
-    """Return the position of a number that no conversation between these E.164 numbers may have, or None.
+def find_blocked(numbers: Sequence[str], *, service_id: int | None) -> tuple[int, int | None] | None:
+    """Return the position of a number that no conversation of this service between these may have, or None.
 
-    For a blocked pair, also the position of the other. Otherwise that is None.
+    For a blocked pair, also the position of the other. Otherwise that is None. numbers: E.164.
     """
     concerned = models.Q(person__in=RealNumber.objects.with_number(*numbers)) | ~models.Q(prefix="")
-    blocks = list(Block.objects.active().filter(concerned).order_by("pk"))
+    blocks = list(Block.objects.active().in_service(service_id).filter(concerned).order_by("pk"))
     if not blocks:
         return None
     known = RealNumber.objects.by_number(numbers)
@@ -185,18 +206,28 @@ def find_blocked(numbers: Sequence[str]) -> tuple[int, int | None] | None:
     return None
 
 
-def _create(reason: str, actor: str, until: datetime | None, **target: RealNumber | str) -> Block:
-    return Block.objects.create(reason=checked_reason(reason), until=checked_until(until), created_by=actor, **target)
+def _create(
+    reason: str, actor: str, until: datetime | None, service_id: int | None, **target: RealNumber | str
+) -> Block:
+    return Block.objects.create(
+        reason=checked_reason(reason),
+        until=checked_until(until),
+        created_by=actor,
+        service_id=service_id,
+        **target,
+    )
 
 
-def _queued() -> "QuerySet[OutboundMessage]":
-    return OutboundMessage.objects.filter(state=OutboundState.QUEUED).defer("text")
+def _queued(service_id: int | None) -> "QuerySet[OutboundMessage]":
+    """Return the queued messages of this service, or of every service."""
+    queued = OutboundMessage.objects.filter(state=OutboundState.QUEUED).defer("text")
+    return queued if service_id is None else queued.filter(conversation__service=service_id)
 
 
-def _cancel_of(person_id: int, actor: str, **recipient: RealNumber) -> None:
+def _cancel_of(person_id: int, service_id: int | None, actor: str, **recipient: RealNumber) -> None:
     """Cancel what is queued of this person's texts, and of those that the marketplace sent in their name."""
     for author in _AUTHORS:
-        for message in _queued().filter(**{author: person_id}, **recipient):
+        for message in _queued(service_id).filter(**{author: person_id}, **recipient):
             with suppress(StaleState):  # A worker has just claimed it.
                 message.cancel(reason=_CANCELLED, actor=actor)
 

@@ -15,11 +15,13 @@ from conversations.delivery.outbox import queue_keyword_answer, queue_notice_onc
 from conversations.models import LimitScope, MessageKind, OutboundMessage, Participant
 from conversations.models.conversation_lock import lock_conversations
 from conversations.models.limit_usage import DAY, HOUR
+from conversations.models.own_texts import text_in
 from conversations.trust.destinations import is_destination
 from conversations.trust.keywords import Keyword
 from conversations.trust.limits import may_answer_help
 from numbers.models import RealNumber, VirtualNumber
 from smsproxy.database.clock import database_now
+from smsproxy.services.texts import TextKind
 from smsproxy.states import StaleState
 
 
@@ -46,7 +48,7 @@ def answer_keyword(
             _start(person, answers_from, author, sent_at)
         case Keyword.HELP:
             if answers_from and may_answer_help(person):
-                _answer(person, answers_from, author, settings.HELP_ANSWER)
+                _answer(person, answers_from, author, TextKind.HELP_ANSWER)
 
 
 def opted_out_notice(to: Participant, others: Sequence[Participant]) -> tuple[str, str]:
@@ -87,7 +89,7 @@ def _stop(
         text, key = _notice(about, person, to)
         if text:
             queue_notice_once(key, to.proxy_number, to.real_number, text, participant=to)
-    _answer_change(person, number, author, settings.STOP_ANSWER)
+    _answer_change(person, number, author, TextKind.STOP_ANSWER)
 
 
 def _start(
@@ -100,13 +102,15 @@ def _start(
         person.opt_in(reason="texted START")
     except StaleState:
         return  # Another START came first.
-    _answer_change(person, number, author, settings.START_ANSWER)
+    _answer_change(person, number, author, TextKind.START_ANSWER)
 
 
-def _answer_change(person: RealNumber, number: VirtualNumber | None, author: Participant | None, template: str) -> None:
+def _answer_change(
+    person: RealNumber, number: VirtualNumber | None, author: Participant | None, kind: TextKind
+) -> None:
     """Answer a STOP or START that has just changed whether the person gets messages."""
     if number and not _carrier_answers(number) and _changes_seldom(person):
-        _answer(person, number, author, template)
+        _answer(person, number, author, kind)
 
 
 def _changes_seldom(person: RealNumber) -> bool:
@@ -121,7 +125,8 @@ def _changes_seldom(person: RealNumber) -> bool:
     )
 
 
-def _answer(person: RealNumber, number: VirtualNumber, author: Participant | None, template: str) -> None:
+def _answer(person: RealNumber, number: VirtualNumber, author: Participant | None, kind: TextKind) -> None:
+    template = text_in(author.conversation if author else None, kind)
     if not template:
         return
     names = {
@@ -160,7 +165,7 @@ def _counterparts(
     # A released number may stand for another conversation of the same person.
     told = Participant.objects.unreleased().filter(pk__in=about, conversation__held_at=None)
     # The number itself is not needed: one that cannot be decrypted must not stop a STOP.
-    told = told.select_related("proxy_number", "real_number").defer("real_number__number")
+    told = told.select_related("proxy_number", "real_number", "conversation").defer("real_number__number")
     return [(to, about[to.pk]) for to in told]
 
 
@@ -169,7 +174,7 @@ def _notice(about: Participant, person: RealNumber, to: Participant) -> tuple[st
 
     The hour of the opt-out stands for it: a person who alternates STOP and START causes one notice an hour.
     """
-    template: str = settings.OPTED_OUT_NOTICE
+    template = text_in(to.conversation, TextKind.OPTED_OUT)
     text = template.replace("{label}", about.label or "the other person")
     hour = f"{person.opted_out_at:%Y%m%d%H}"
     return text[:1].upper() + text[1:], f"opted-out:{about.conversation_id}:{person.pk}:{to.real_number_id}:{hour}"

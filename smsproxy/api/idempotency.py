@@ -20,7 +20,7 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from smsproxy.api.authentication import caller
+from smsproxy.api.authentication import service_of
 from smsproxy.api.models import IdempotencyRecord
 from smsproxy.api.problems import Problem, ReadyAnswer
 from smsproxy.crypto import Unreadable, keyed_hash
@@ -52,7 +52,7 @@ class Once:
     request_hash_of_body: the hash that version 0.1 stored.
     """
 
-    service_id: int | None
+    service_id: int
     key: str | None
     request_hash: str = field(repr=False)
     request_hash_of_body: str = field(repr=False)
@@ -73,7 +73,7 @@ class Once:
             )
         body = json.dumps(request.data if fingerprint is None else fingerprint, sort_keys=True)
         return cls(
-            service_id=caller(request).service_id,
+            service_id=service_of(request),
             key=key,
             request_hash=keyed_hash(f"{request.method} {request.path} {body}"),
             request_hash_of_body=keyed_hash(body),

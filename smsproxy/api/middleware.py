@@ -1,11 +1,13 @@
-"""Middleware that limits how long a request waits for the database."""
+"""Middleware of the API: how long a request waits for the database, and the headers of a key's rate."""
 
 from collections.abc import Callable
 
 from django.db import OperationalError
 from django.http import HttpRequest, HttpResponseBase
 
+from smsproxy.api.authentication import RATE_LIMIT
 from smsproxy.api.problems import unavailable
+from smsproxy.api.rate_limit import RateLimit
 from smsproxy.database.deadline import database_deadline
 
 Respond = Callable[[HttpRequest], HttpResponseBase]
@@ -24,5 +26,19 @@ def database_deadline_middleware(get_response: Respond) -> Respond:
                 return get_response(request)
         except OperationalError:
             return unavailable(request)
+
+    return respond
+
+
+def rate_limit_headers(get_response: Respond) -> Respond:
+    """Add the state of the API key's rate to each answer, errors included. The authentication has left it."""
+
+    def respond(request: HttpRequest) -> HttpResponseBase:
+        response = get_response(request)
+        rate: RateLimit | None = request.META.get(RATE_LIMIT)
+        if rate is not None:
+            for name, value in rate.headers.items():
+                response.headers[name] = value
+        return response
 
     return respond

@@ -2,14 +2,19 @@
 
 import hashlib
 import secrets
+from datetime import datetime, timedelta
 from typing import ClassVar, Self
 
-from django.db import models
+from django.core.exceptions import ValidationError
+from django.db import models, transaction
+from django.db.models.functions import Coalesce, Least
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
+from smsproxy import values
+from smsproxy.api.scopes import DEFAULT_SCOPES, Scope, parse_scopes
 from smsproxy.crypto import EncryptedTextField
-from smsproxy.database.clock import database_now
+from smsproxy.database.clock import DatabaseNow, database_now
 from smsproxy.services.models import DEFAULT_SERVICE_ID, Service, default_service_id
 from smsproxy.states import StaleState
 from smsproxy.unreadable import EncryptedRow
@@ -22,34 +27,63 @@ def _hash(key: str) -> str:
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+class KeyStatus(models.TextChoices):
+    VALID = "valid"
+    ROTATED = "rotated"
+    """Another key has its name. It still opens the API until it expires."""
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+
+
 class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
     def valid(self) -> Self:
-        return self.filter(revoked_at__isnull=True)
+        return self.filter(models.Q(expires_at=None) | models.Q(expires_at__gt=DatabaseNow()), revoked_at=None)
+
+    def current(self) -> Self:
+        """Return the keys that hold their name: no newer key of their service has taken it."""
+        return self.filter(revoked_at=None, rotated_at=None)
 
     def find(self, key: str) -> "ApiKey | None":
-        """Return the valid key with this text, or None."""
+        """Return the key with this text, whatever its status, or None. `read_at` is the database's time."""
         kind, _, rest = key.partition("_")
         prefix, _, secret = rest.partition("_")
         if kind != "sp" or not secret or not prefix.isalnum() or not prefix.isascii():
             return None
-        found = self.valid().filter(prefix=prefix).first()
+        found: ApiKey | None = self.filter(prefix=prefix).annotate(read_at=DatabaseNow()).first()
         return found if found and constant_time_compare(found.key_hash, _hash(key)) else None
 
-    def issue(self, name: str) -> tuple["ApiKey", str]:
-        """Create a key and return it with its text "sp_<prefix>_<secret>", which is not stored."""
-        prefix = secrets.token_hex(PREFIX_LENGTH // 2)
-        key = f"sp_{prefix}_{secrets.token_urlsafe(32)}"
-        row = self.model(name=name, prefix=prefix, key_hash=_hash(key))
+    def issue(
+        self,
+        name: str,
+        *,
+        service: Service | None = None,
+        scopes: str = DEFAULT_SCOPES,
+        expires_at: datetime | None = None,
+        requests_per_minute: int | None = None,
+    ) -> tuple["ApiKey", str]:
+        """Create a key and return it with its text, which is not stored. service: None is the default service."""
+        row = self.model(
+            name=name,
+            service_id=service.pk if service else DEFAULT_SERVICE_ID,
+            scopes=scopes,
+            expires_at=expires_at,
+            requests_per_minute=requests_per_minute,
+        )
+        text = row.generate()
         row.full_clean()
-        row.save()
-        return row, key
+        row.save(force_insert=True)
+        return row, text
 
 
 class ApiKey(models.Model):
     """A key with which one marketplace backend calls the API. It sees its own service only."""
 
     service = models.ForeignKey(
-        Service, models.PROTECT, default=default_service_id, db_default=DEFAULT_SERVICE_ID, related_name="keys"
+        Service,
+        models.PROTECT,
+        default=default_service_id,
+        db_default=models.Value(DEFAULT_SERVICE_ID),
+        related_name="keys",
     )
     name = models.CharField(max_length=100, help_text="The owner's name.")
     prefix = models.CharField(
@@ -57,7 +91,7 @@ class ApiKey(models.Model):
     )
     key_hash = models.CharField(max_length=64)
     scopes = models.CharField(
-        max_length=100, default="read write", db_default="read write", help_text="Separated by spaces."
+        max_length=100, default=DEFAULT_SCOPES, db_default=DEFAULT_SCOPES, help_text="Separated by spaces."
     )
     requests_per_minute = models.PositiveIntegerField(
         null=True, blank=True, help_text="Its rate limit. Empty: API_REQUESTS_PER_KEY_MINUTE. 0: no limit."
@@ -72,6 +106,9 @@ class ApiKey(models.Model):
         null=True, blank=True, editable=False, help_text="Since then, another key has its name."
     )
     revoked_at = models.DateTimeField(null=True, blank=True)
+
+    # The database's time of the read. Only `find` sets it.
+    read_at: datetime
 
     objects = ApiKeyQuerySet.as_manager()
 
@@ -95,12 +132,60 @@ class ApiKey(models.Model):
         """Return True: a key that was found is an authenticated caller to Django and DRF."""
         return True
 
+    def clean(self) -> None:
+        if not self.name.isprintable():
+            raise ValidationError({"name": "Expected one line without control characters."})
+        try:
+            self.scopes = parse_scopes(self.scopes)
+        except values.InvalidValue as error:
+            raise ValidationError({"scopes": values.sentence(error)}) from None
+
+    def has_scope(self, scope: Scope) -> bool:
+        return scope in self.scopes.split()
+
+    def status(self, at: datetime) -> KeyStatus:
+        if self.revoked_at is not None:
+            return KeyStatus.REVOKED
+        if self.expires_at is not None and self.expires_at <= at:
+            return KeyStatus.EXPIRED
+        return KeyStatus.VALID if self.rotated_at is None else KeyStatus.ROTATED
+
+    def generate(self) -> str:
+        """Give this unsaved key a prefix and a secret. Return its text "sp_<prefix>_<secret>", which is not stored."""
+        self.prefix = secrets.token_hex(PREFIX_LENGTH // 2)
+        text = f"sp_{self.prefix}_{secrets.token_urlsafe(32)}"
+        self.key_hash = _hash(text)
+        return text
+
+    def rotate(self, *, overlap: timedelta) -> tuple["ApiKey", str]:
+        """Create a key with the same name, service, scopes and rate. Return it with its text, which is not stored.
+
+        The present key expires after the overlap, or earlier if it would have. A key that was made to expire gets a
+        successor with the same lifetime. Raises StaleState if the key is revoked, or already rotated.
+        """
+        now = database_now()
+        end = now + overlap
+        # "Least" of a null is a null on SQLite.
+        expires_at = Least(Coalesce("expires_at", models.Value(end)), models.Value(end))
+        lifetime = self.expires_at - self.created_at if self.expires_at else None
+        with transaction.atomic():
+            rows = type(self).objects.current().filter(pk=self.pk).update(rotated_at=now, expires_at=expires_at)
+            if rows != 1:
+                raise StaleState(f"API key {self.pk} is revoked or already rotated")
+            return type(self).objects.issue(
+                self.name,
+                service=self.service,
+                scopes=self.scopes,
+                expires_at=now + lifetime if lifetime else None,
+                requests_per_minute=self.requests_per_minute,
+            )
+
     def revoke(self) -> None:
         """Reject the key from now on. Its row stays, because conversations refer to it as their creator.
 
         Raises StaleState if the key is already revoked.
         """
-        if not type(self).objects.valid().filter(pk=self.pk).update(revoked_at=timezone.now()):
+        if not type(self).objects.filter(pk=self.pk, revoked_at=None).update(revoked_at=database_now()):
             raise StaleState(f"API key {self.pk} is already revoked")
 
 

@@ -1,12 +1,8 @@
 from django.contrib import admin
 from django.http import HttpRequest
 
-from smsproxy.services.models import DEFAULT_SERVICE_ID, Service, ServiceText
-
-
-class ServiceTextInline(admin.TabularInline):
-    model = ServiceText
-    extra = 0
+from smsproxy.services.models import DEFAULT_SERVICE_ID, Service
+from smsproxy.services.text_admin import ServiceTextInline
 
 
 @admin.register(Service)
@@ -21,9 +17,3 @@ class ServiceAdmin(admin.ModelAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Service | None = None) -> bool:
         is_default = obj is not None and obj.pk == DEFAULT_SERVICE_ID
         return not is_default and super().has_delete_permission(request, obj)
-
-
-@admin.register(ServiceText)
-class ServiceTextAdmin(admin.ModelAdmin):
-    list_display = ["service", "kind", "language"]
-    list_filter = ["service", "kind"]

@@ -1,7 +1,7 @@
 from typing import Any
 
 from django.apps import AppConfig
-from django.db.models.signals import post_migrate
+from django.db.models.signals import post_delete, post_migrate, post_save
 
 
 class ServicesConfig(AppConfig):
@@ -10,7 +10,12 @@ class ServicesConfig(AppConfig):
     verbose_name = "Services"
 
     def ready(self) -> None:
+        from smsproxy.services import known, models  # Models are loaded after the apps.
+
         post_migrate.connect(_ensure_default_service, sender=self)
+        for change in (post_save, post_delete):
+            for model in (models.Service, models.ServiceText):
+                change.connect(known.forget_services, sender=model)
 
 
 def _ensure_default_service(using: str, **kwargs: Any) -> None:

@@ -1,19 +1,25 @@
 """Services, and the texts that each has of its own."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from django.core.exceptions import ValidationError
 from django.core.management.color import no_style
 from django.db import connections, models
 from django.utils import timezone
 
+from smsproxy.text_kinds import MAX_TEMPLATE_LENGTH, TextKind, check_language, check_template
+from smsproxy.values import InvalidValue, sentence
+
 # The service that exists without being created. Rows of a single-service installation belong to it.
-DEFAULT_SERVICE_ID = 1
+# As an int, it would be the type of the foreign keys that have it as a default.
+DEFAULT_SERVICE_ID: Any = 1
 LANGUAGE_LENGTH = 35
+_LARGEST_GROUP = 10  # MAX_PARTICIPANTS of conversations, which are above services
 
 
 def default_service_id() -> int:
     """Return the id of the default service, as the default of foreign keys."""
-    return DEFAULT_SERVICE_ID
+    return int(DEFAULT_SERVICE_ID)
 
 
 class ServiceQuerySet(models.QuerySet["Service"]):
@@ -73,6 +79,21 @@ class Service(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def clean(self) -> None:
+        try:
+            self.language = check_language(self.language) if self.language else ""
+        except InvalidValue as error:
+            raise ValidationError({"language": sentence(error)}) from None
+        for name in ("new_people_per_minute", "new_people_per_day"):
+            limit = getattr(self, name)
+            if limit is not None and 0 < limit < _LARGEST_GROUP:
+                raise ValidationError(
+                    {
+                        name: f"Expected 0 for no limit, or at least the {_LARGEST_GROUP} people of the largest "
+                        f"conversation, found {limit}. Otherwise such a conversation could never be created."
+                    }
+                )
+
 
 class ServiceText(models.Model):
     """A text of a service in one language, which replaces the text of the settings."""
@@ -82,7 +103,7 @@ class ServiceText(models.Model):
         max_length=LANGUAGE_LENGTH, blank=True, default="", help_text="Such as pt or pt-BR. Empty: any language."
     )
     kind = models.CharField(max_length=30)
-    text = models.CharField(max_length=1000, blank=True, help_text="Empty: this text is never sent.")
+    text = models.CharField(max_length=MAX_TEMPLATE_LENGTH, blank=True, help_text="Empty: this text is never sent.")
 
     class Meta:
         ordering = ["service", "kind", "language"]
@@ -92,3 +113,19 @@ class ServiceText(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} ({self.language or 'any language'})"
+
+    def clean(self) -> None:
+        errors: dict[str, str] = {}
+        if self.kind not in list(TextKind):
+            errors["kind"] = f"Expected one of {', '.join(TextKind)}."
+        else:
+            try:
+                self.text = check_template(TextKind(self.kind), self.text)
+            except InvalidValue as error:
+                errors["text"] = sentence(error)
+        try:
+            self.language = check_language(self.language) if self.language else ""
+        except InvalidValue as error:
+            errors["language"] = sentence(error)
+        if errors:
+            raise ValidationError(errors)

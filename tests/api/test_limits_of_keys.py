@@ -25,7 +25,7 @@ def used(scope):
 
 
 def test_a_key_creates_a_limited_number_of_conversations_and_learns_when_to_retry(api, settings, time_machine):
-    settings.CREATIONS_PER_KEY_MINUTE, settings.CREATIONS_PER_KEY_DAY = 2, 100
+    settings.CREATIONS_PER_SERVICE_MINUTE, settings.CREATIONS_PER_SERVICE_DAY = 2, 100
     for _ in range(2):
         given(api.post(URL, asked_for()))
 
@@ -41,7 +41,7 @@ def test_a_key_creates_a_limited_number_of_conversations_and_learns_when_to_retr
 
 
 def test_a_key_creates_a_limited_number_of_conversations_a_day(api, settings):
-    settings.CREATIONS_PER_KEY_DAY = 2
+    settings.CREATIONS_PER_SERVICE_DAY = 2
     for _ in range(2):
         given(api.post(URL, asked_for()))
 
@@ -52,7 +52,7 @@ def test_a_key_creates_a_limited_number_of_conversations_a_day(api, settings):
 
 
 @pytest.mark.parametrize(
-    ("setting", "wait"), [("NEW_PEOPLE_PER_KEY_MINUTE", "15"), ("NEW_PEOPLE_PER_KEY_DAY", "21600")]
+    ("setting", "wait"), [("NEW_PEOPLE_PER_SERVICE_MINUTE", "15"), ("NEW_PEOPLE_PER_SERVICE_DAY", "21600")]
 )
 def test_a_key_adds_a_limited_number_of_new_people_and_may_still_use_the_known(api, settings, setting, wait):
     setattr(settings, setting, 4)
@@ -69,7 +69,7 @@ def test_a_key_adds_a_limited_number_of_new_people_and_may_still_use_the_known(a
 
 
 def test_a_refused_request_costs_nothing(api, settings):
-    settings.NEW_PEOPLE_PER_KEY_DAY = 2
+    settings.NEW_PEOPLE_PER_SERVICE_DAY = 2
     given(api.post(URL, asked_for()))
     before = used(LimitScope.CREATIONS)
 
@@ -81,7 +81,7 @@ def test_a_refused_request_costs_nothing(api, settings):
 
 def test_a_request_that_is_refused_after_the_charge_costs_nothing(api, settings, monkeypatch):
     monkeypatch.setattr(create, "_refuse_over_limit", lambda *args: None)
-    settings.NEW_PEOPLE_PER_KEY_DAY = 2
+    settings.NEW_PEOPLE_PER_SERVICE_DAY = 2
     given(api.post(URL, asked_for()))
     before = used(LimitScope.CREATIONS)
 
@@ -92,7 +92,7 @@ def test_a_request_that_is_refused_after_the_charge_costs_nothing(api, settings,
 
 
 def test_a_repeated_request_costs_nothing_and_is_answered_over_the_limit_too(api, settings):
-    settings.CREATIONS_PER_KEY_MINUTE = 1
+    settings.CREATIONS_PER_SERVICE_MINUTE = 1
     first = api.post(URL, asked_for(), headers={"Idempotency-Key": "ride-1"})
     before = used(LimitScope.CREATIONS)
 
@@ -104,7 +104,7 @@ def test_a_repeated_request_costs_nothing_and_is_answered_over_the_limit_too(api
 
 def test_nothing_is_paid_for_a_request_over_the_limit(api, settings, carrier):
     settings.LOOKUP = "number_insight"
-    settings.NEW_PEOPLE_PER_KEY_MINUTE = 2
+    settings.NEW_PEOPLE_PER_SERVICE_MINUTE = 2
     given(api.post(URL, asked_for()))
     assert len(carrier.looked_up) == 2
 

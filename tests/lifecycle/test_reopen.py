@@ -42,8 +42,8 @@ def reopen(api, conversation):
     ("happens", "code", "detail"),
     [
         (opt_out_bob, "opted_out", "has opted out of messages with STOP. They can text START to any number of ours"),
-        (block_bob, "blocked", "is blocked by staff"),
-        (block_bob_and_alice, "blocked", "is blocked towards participant 0 by staff"),
+        (block_bob, "blocked", "is blocked"),
+        (block_bob_and_alice, "blocked", "is blocked towards participant 0"),
     ],
 )
 def test_reopening_with_a_person_who_opted_out_or_is_blocked_is_refused_as_a_creation_is(

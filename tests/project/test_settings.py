@@ -109,10 +109,13 @@ def test_a_complete_environment_starts_with_vonage():
             "DAILY_BUDGET: expected 0 for no limit, or at least the estimate",
         ),
         (
-            {"NEW_PEOPLE_PER_KEY_MINUTE": "9"},
-            "NEW_PEOPLE_PER_KEY_MINUTE: expected 0 for no limit, or at least the 10 people of the largest conversation",
+            {"NEW_PEOPLE_PER_SERVICE_MINUTE": "9"},
+            "NEW_PEOPLE_PER_SERVICE_MINUTE: expected 0 for no limit, or at least the 10 people of the largest conver",
         ),
-        ({"NEW_PEOPLE_PER_KEY_DAY": "9"}, "NEW_PEOPLE_PER_KEY_DAY: expected 0 for no limit, or at least the 10 people"),
+        (
+            {"NEW_PEOPLE_PER_SERVICE_DAY": "9"},
+            "NEW_PEOPLE_PER_SERVICE_DAY: expected 0 for no limit, or at least the 10 people",
+        ),
         (
             {"CARRIER_TIMEOUT_SECONDS": "0"},
             "CARRIER_TIMEOUT_SECONDS: expected a whole number of seconds, 1 or more; found '0'",

@@ -1,12 +1,27 @@
 """Requests to the API for conversations, and readers of its answers."""
 
 from collections import Counter
+from itertools import count
+
+from rest_framework.test import APIClient
 
 from conversations.models import Conversation, OutboundMessage, Participant
 from numbers.models import Pool, VirtualNumber
+from smsproxy.api.models import ApiKey
+from smsproxy.services.models import Service
 from tests.support.builders import ALICE, BOB, add_numbers
 
+_names = count(1)
 URL = "/api/v1/conversations/"
+
+
+def client_of(service="default", **options):
+    """Return a client of the API with a new key of the service of this name."""
+    row, _ = Service.objects.get_or_create(name=service)
+    _, key = ApiKey.objects.issue(f"key-{next(_names)}", service=row, **options)
+    client = APIClient()
+    client.credentials(HTTP_AUTHORIZATION=f"Bearer {key}")
+    return client
 
 
 def asked_for(*numbers, **fields):

@@ -20,6 +20,11 @@ def pytest_addoption(parser):
         action="store_true",
         help="in crash tests, kill at every step instead of every fifth",
     )
+    group.addoption(
+        "--only-database",
+        action="store_true",
+        help="leave out the quick tests that use no database and have no random examples: they passed in make test",
+    )
 
 
 @pytest.hookimpl(wrapper=True)
@@ -32,11 +37,23 @@ def pytest_runtest_makereport(item):
     return report
 
 
+def _needs_this_run(item):
+    """Return whether a second run, on another database, could have another result."""
+    uses_database = item.get_closest_marker("django_db") or {"db", "transactional_db"} & set(item.fixturenames)
+    is_hypothesis = getattr(item.obj, "is_hypothesis_test", False)
+    return bool(
+        uses_database or is_hypothesis or item.get_closest_marker("slow") or item.get_closest_marker("postgres")
+    )
+
+
 def pytest_collection_modifyitems(config, items):
-    """Keep the tests of one xdist_group together.
+    """Leave out what --only-database says, and keep the tests of one xdist_group together.
 
     xdist 3.8.0 recognizes a group by a suffix of the test's id, but sets it where pytest 9.2 no longer reads it.
     """
+    if config.getoption("only_database"):
+        config.hook.pytest_deselected(items=[item for item in items if not _needs_this_run(item)])
+        items[:] = [item for item in items if _needs_this_run(item)]
     if getattr(config.option, "loadgroup", False):
         for item in items:
             group = item.get_closest_marker("xdist_group")

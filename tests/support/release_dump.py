@@ -70,7 +70,10 @@ def rows(url: str, query: str) -> list[tuple[Any, ...]]:
 
 
 def columns(url: str) -> dict[tuple[str, str], tuple[str, bool]]:
-    """Return the type of each column, by table and name, and whether an INSERT may leave it out."""
+    """Return the type of each column, by table and name, and whether an INSERT may leave it out.
+
+    The length of a text is left out: a longer column holds what an older version writes.
+    """
     query = (
         'SELECT t.name, c.name, c.type, NOT c."notnull" OR c.dflt_value IS NOT NULL OR c.pk > 0 '
         "FROM sqlite_master t, pragma_table_info(t.name) c WHERE t.type = 'table'"
@@ -80,7 +83,10 @@ def columns(url: str) -> dict[tuple[str, str], tuple[str, bool]]:
         "FROM information_schema.columns WHERE table_schema = 'public'"
     )
     found = rows(url, query)
-    return {(table, column): (its_type, bool(is_optional)) for table, column, its_type, is_optional in found}
+    return {
+        (table, column): (its_type.partition("(")[0], bool(is_optional))
+        for table, column, its_type, is_optional in found
+    }
 
 
 def _move_times_of_postgresql(connection: "psycopg.Connection[Any]", seconds: float) -> None:

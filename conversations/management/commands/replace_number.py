@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 
 from conversations.lifecycle.replace_number import ReplacementPreview, preview, replace
@@ -15,7 +14,8 @@ from numbers.models import NumberState, VirtualNumber
 class Command(PoolCommand):
     help = (
         "Take a virtual number out of service and give everyone in its open conversations another one. Each person "
-        "gets a notice from the new number (REPLACED_NOTICE). The command shows the number of people and asks first. "
+        "gets a notice from the new number: REPLACED_NOTICE, or the text of the service. The command shows the number "
+        "of people and asks first. "
         "Messages to the old number are still relayed until its cool-down ends, and then it retires itself. If the "
         "command is interrupted, run it again to continue."
     )
@@ -68,11 +68,11 @@ class Command(PoolCommand):
     def _show(self, old: VirtualNumber, planned: ReplacementPreview) -> None:
         self.stdout.write(f"{old} is {old.get_state_display()}.")
         self.stdout.write(f"  {planned.people - planned.stuck} of {planned.people} people would get another number")
-        if settings.REPLACED_NOTICE:
+        if planned.texts:
             texts = "1 notice" if planned.texts == 1 else f"{planned.texts} notices"
-            self.stdout.write(f"  {texts}, {planned.sms} SMS, would be sent: {settings.REPLACED_NOTICE}")
+            self.stdout.write(f"  {texts}, {planned.sms} SMS, would be sent")
         else:
-            self.stdout.write("  no notice would be sent: REPLACED_NOTICE is empty")
+            self.stdout.write("  no notice would be sent: its text is empty, or they have opted out")
         if planned.cooling:
             self.stdout.write(f"  {planned.cooling} pairs of ended conversations stay until their cool-down ends")
 

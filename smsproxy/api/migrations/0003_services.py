@@ -61,7 +61,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='apikey',
             name='service',
-            field=models.ForeignKey(db_default=1, default=smsproxy.services.models.default_service_id, on_delete=django.db.models.deletion.PROTECT, related_name='keys', to='services.service'),
+            field=models.ForeignKey(db_default=models.Value(1), default=smsproxy.services.models.default_service_id, on_delete=django.db.models.deletion.PROTECT, related_name='keys', to='services.service'),
         ),
         migrations.AlterField(
             model_name='apikey',

@@ -137,7 +137,8 @@ def test_an_invalid_label_or_one_that_contains_a_phone_number_is_rejected(api, l
 @pytest.mark.parametrize(
     ("changes", "pointer"),
     [
-        ({"ttl": 0}, "/ttl"),
+        ({"ttl": 59}, "/ttl"),
+        ({"ttl": "86400"}, "/ttl"),
         ({"ttl": -5}, "/ttl"),
         ({"ttl": "soon"}, "/ttl"),
         ({"ttl": 10**30}, "/ttl"),

@@ -133,7 +133,7 @@ def test_explain_route_says_it_of_a_sender_without_a_conversation(write):
     [number] = add_numbers(1)
     block_person(person(STRANGER), **WHO)
 
-    assert explain_route(STRANGER, number.number).why == "Staff have blocked the sender, or a prefix of their number."
+    assert explain_route(STRANGER, number.number).why == "The sender is blocked, or a prefix of their number."
 
 
 def test_explain_route_names_only_those_who_receive_it():

@@ -23,9 +23,9 @@ def create(api, *numbers, dry_run=False):
 @pytest.mark.parametrize(
     ("block", "position", "detail"),
     [
-        (block_alice, 1, "Participant 1 (Person 1): is blocked by staff."),
-        (block_her_prefix, 0, "Participant 0 (Person 0): is blocked by staff."),  # Bob's number has the same.
-        (block_the_pair, 1, "Participant 1 (Person 1): is blocked towards participant 0 by staff."),
+        (block_alice, 1, "Participant 1 (Person 1): is blocked."),
+        (block_her_prefix, 0, "Participant 0 (Person 0): is blocked."),  # Bob's number has the same.
+        (block_the_pair, 1, "Participant 1 (Person 1): is blocked towards participant 0."),
     ],
 )
 def test_a_conversation_with_a_blocked_person_is_a_409_that_names_the_participant(
@@ -62,7 +62,7 @@ def test_a_blocked_pair_may_talk_to_others_and_an_ended_block_hinders_nobody(api
 def test_without_blocks_a_creation_asks_once(api, django_assert_max_num_queries):
     add_numbers(2)
     with django_assert_max_num_queries(1):
-        assert find_blocked([ALICE, BOB]) is None
+        assert find_blocked([ALICE, BOB], service_id=1) is None
 
 
 def test_a_refused_text_is_counted_by_its_outcome(write):

@@ -61,7 +61,7 @@ def test_a_prefix_stops_the_other_spelling_of_its_numbers_too(write):
 
     assert [message.state for message in OutboundMessage.objects.all()] == ["cancelled"]
     assert write("+5215512345678", proxies(conversation)[0], "hello").outcome == "blocked"
-    assert find_blocked([BOB, "+5215512345678"]) == (1, None)
+    assert find_blocked([BOB, "+5215512345678"], service_id=1) == (1, None)
     assert reach("+525512").people == 1
 
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conversations.models import LimitScope, LimitUsage
-from conversations.models.gcra import time_to_wait
-from conversations.models.limit_usage import DAY, Charge, notices_pair, notices_subject
+from conversations.models.limit_usage import DAY, Charge, Refusal, notices_pair, notices_subject
+from smsproxy.gcra import time_to_wait
 from tests.support.hypothesis_profiles import examples
 
 pytestmark = pytest.mark.django_db
@@ -55,7 +55,7 @@ def test_a_limit_is_a_token_bucket(steps, count, period):
 @given(steps=STEPS, minute=st.integers(0, 8), day=st.integers(0, 12))
 @examples(fast=15, thorough=60)
 def test_the_database_computes_as_python_does(steps, minute, day, settings):
-    settings.NEW_PEOPLE_PER_KEY_MINUTE, settings.NEW_PEOPLE_PER_KEY_DAY = minute, day
+    settings.NEW_PEOPLE_PER_SERVICE_MINUTE, settings.NEW_PEOPLE_PER_SERVICE_DAY = minute, day
     LimitUsage.objects.all().delete()
     now, row = timezone.now().replace(microsecond=0), LimitUsage()
     for seconds, cost in steps:
@@ -95,13 +95,13 @@ def test_a_moment_from_a_wrong_clock_stops_nobody(settings):
 
 
 def test_a_refusal_says_when_to_try_again(settings):
-    settings.CREATIONS_PER_KEY_MINUTE, settings.CREATIONS_PER_KEY_DAY = 6, 0
+    settings.CREATIONS_PER_SERVICE_MINUTE, settings.CREATIONS_PER_SERVICE_DAY = 6, 0
     now = timezone.now()
     charge = Charge(LimitScope.CREATIONS, 1)
     for _ in range(6):
         assert LimitUsage.objects.consume([charge], at=now) is None
 
-    assert LimitUsage.objects.consume([charge], at=now) == (LimitScope.CREATIONS, 10)
+    assert LimitUsage.objects.consume([charge], at=now) == Refusal(LimitScope.CREATIONS, 10, (6, 0))
     assert LimitUsage.objects.consume([charge], at=now + timedelta(seconds=10)) is None
 
 

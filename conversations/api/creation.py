@@ -1,0 +1,116 @@
+"""Answer a request to create a conversation, also one that is sent again."""
+
+from rest_framework.exceptions import ErrorDetail, ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.reverse import reverse
+
+from conversations.api.answers import ConversationSerializer
+from conversations.api.refusals import cannot_create, over_limit, too_many_at_once
+from conversations.api.requests import NewConversationSerializer
+from conversations.lifecycle.create import create_conversation
+from conversations.lifecycle.request import (
+    AlreadyTalking,
+    CannotCreate,
+    ContentionError,
+    EndHasPassed,
+    OverLimit,
+    ReferenceTaken,
+)
+from conversations.models import Conversation
+from smsproxy.api.authentication import caller, service_of
+from smsproxy.api.idempotency import Once, Replay
+from smsproxy.api.problems import Problem
+from smsproxy.services.models import Service
+
+
+def answer_creation(request: Request) -> Response:
+    """Create the conversation that is asked for. Raises Problem or, for a repeat, Replay."""
+    asked = NewConversationSerializer(data=request.data)
+    asked.is_valid(raise_exception=True)
+    guard = _Answering(request, Once.of(request, asked.asked()))
+    people, terms = asked.people(), asked.terms(service_of_caller(request))
+    try:
+        create_conversation(people, terms, created_by=caller(request), guard=guard)
+    except Replay as replay:
+        raise _completed(replay, request) from None
+    except OverLimit as error:
+        raise over_limit(error.refusal) from None
+    except ContentionError:
+        raise too_many_at_once() from None
+    except EndHasPassed:
+        wrong = ErrorDetail("Expected a time in the future.", code="not_in_future")
+        raise ValidationError({"expires_at": wrong}) from None
+    except (AlreadyTalking, ReferenceTaken) as error:
+        raise _taken(error) from None
+    except CannotCreate as error:
+        raise cannot_create(error, people[error.position].label) from None
+    return guard.response
+
+
+def service_of_caller(request: Request) -> Service:
+    """Return the service of the key, with the pool that is its default."""
+    return Service.objects.select_related("pool").get(pk=service_of(request))
+
+
+class _Answering:
+    """The guard of one request. It makes the answer in the transaction of the creation, where it is stored, too."""
+
+    response: Response
+
+    def __init__(self, request: Request, once: Once) -> None:
+        self._request, self._once = request, once
+
+    def raise_if_answered(self) -> None:
+        self._once.raise_if_answered()
+
+    def begin(self) -> None:
+        self._once.begin()
+
+    def finish(self, conversation: Conversation, *, is_new: bool) -> None:
+        self.response = self._once.finish(
+            201 if is_new else 200, ConversationSerializer(conversation).data, _url(conversation, self._request)
+        )
+
+
+def _url(conversation: Conversation, request: Request) -> str:
+    return reverse("conversation", kwargs={"public_id": conversation.public_id}, request=request)
+
+
+def _completed(replay: Replay, request: Request) -> Replay:
+    """Return the replay with the conversation as it is now, if its first answer was not kept."""
+    if not replay.has_body:
+        public_id = replay.record.location.rstrip("/").rpartition("/")[2]
+        ours = Conversation.objects.with_participants().filter(service=replay.record.service_id)
+        conversation = ours.filter(public_id=public_id).first()
+        if conversation is not None:
+            replay.answer.data = ConversationSerializer(conversation).data
+            replay.answer["Location"] = _url(conversation, request)
+    return replay
+
+
+def _taken(error: AlreadyTalking | ReferenceTaken) -> Problem:
+    """Return the problem that names the conversation in the way of the new one."""
+    title, detail, code, pointer = (
+        (
+            "These people already talk",
+            "An open conversation has exactly these participants. Use it, or ask for «on_existing»: «new».",
+            "already_talking",
+            "/on_existing",
+        )
+        if isinstance(error, AlreadyTalking)
+        else (
+            "The reference is taken",
+            "An open conversation has this reference. Use that conversation, close it, or choose another reference.",
+            "reference_taken",
+            "/reference",
+        )
+    )
+    return Problem(
+        409,
+        title,
+        detail,
+        code=code,
+        errors=[{"pointer": pointer, "code": code, "detail": detail}],
+        extra={"conversation_id": str(error.conversation.public_id)},
+    )

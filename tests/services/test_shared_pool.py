@@ -1,0 +1,40 @@
+"""Marketplaces may share a pool: a pair of numbers has one live conversation, whatever the marketplace."""
+
+import pytest
+
+from conversations.models import InboundMessage, Participant
+from tests.support.api_requests import asked_for, is_refused
+from tests.support.builders import ALICE, BOB, CHARLIE
+from tests.support.services import proxies_of, texts_to, write
+
+pytestmark = pytest.mark.django_db
+
+
+def test_a_person_in_two_marketplaces_has_a_number_for_each_and_each_text_reaches_the_right_one(rides, parcels):
+    ride, parcel = rides.talk(ALICE, BOB), parcels.talk(ALICE, CHARLIE)
+
+    write(ALICE, proxies_of(ride)[0], "to the driver")
+    write(ALICE, proxies_of(parcel)[0], "to the courier")
+
+    assert proxies_of(ride)[0] != proxies_of(parcel)[0]
+    assert texts_to(BOB) == ["to the driver"]
+    assert texts_to(CHARLIE) == ["to the courier"]
+    found = InboundMessage.objects.order_by("pk").values_list("participant__conversation__service__name", flat=True)
+    assert list(found) == ["rides", "parcels"]
+
+
+def test_the_same_two_people_in_two_marketplaces_have_two_conversations(rides, parcels):
+    ride, parcel = rides.talk(), parcels.talk()
+
+    assert set(proxies_of(ride)).isdisjoint({proxies_of(parcel)[0]})
+    assert Participant.objects.unreleased().count() == 4
+
+
+def test_a_number_that_reaches_a_person_in_one_marketplace_is_taken_in_the_other(rides, parcels):
+    number = proxies_of(rides.talk())[0]
+
+    answer = parcels.api.post(
+        "/api/v1/conversations/", asked_for({"number": ALICE, "proxy_number": number}, {"number": CHARLIE})
+    )
+
+    is_refused(answer, 409, "proxy_number_taken")
