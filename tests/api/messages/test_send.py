@@ -281,6 +281,16 @@ def test_a_text_in_the_name_of_a_person_counts_for_their_limit(api, pair, settin
     sent(send(api, pair))
 
 
+def test_a_service_sends_a_limited_number_of_texts_a_day_to_all_recipients_together(api, group, settings, time_machine):
+    settings.API_MESSAGES_PER_SERVICE_DAY = 5
+    time_machine.move_to(group.created_at, tick=False)
+    sent(send(api, group))
+
+    is_refused(send(api, group), 429, "over_limit")
+
+    sent(send(api, group, author=0))
+
+
 def test_a_key_of_another_service_sends_nothing(other_api, pair):
     is_refused(send(other_api, pair), 404, "not_found")
     assert nothing_is_sent()
