@@ -31,6 +31,14 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "DISABLE_DOCSTRING_DESCRIPTIONS": True,
     "ENUM_GENERATE_CHOICE_DESCRIPTION": True,
+    "TAGS": [
+        {"name": "conversations", "description": "Who may text each other, through which numbers, and until when."},
+        {"name": "participants", "description": "The people of one conversation."},
+        {"name": "messages", "description": "Texts, and what became of each for each recipient."},
+        {"name": "events", "description": "What happened, in order, without gaps."},
+        {"name": "blocks", "description": "People who may not text each other, or anybody."},
+        {"name": "routes", "description": "Where a text would go, and why."},
+    ],
     "PREPROCESSING_HOOKS": ["smsproxy.api.openapi.only_the_api"],
     "POSTPROCESSING_HOOKS": ["smsproxy.api.openapi.complete"],
 }

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import fields
-from typing import Any
+from typing import Any, ClassVar
 
 from rest_framework import serializers
 
+from conversations.api import examples
 from conversations.api.fields import MetadataField, RealNumberField
 from conversations.insight.conversation_activity import (
     Activity,
@@ -57,9 +58,6 @@ class ConfirmationSerializer(serializers.Serializer):
     )
 
 
-CONVERSATION_PATH = {"public_id": "The `id` of the conversation."}
-
-
 class ParticipantSerializer(serializers.ModelSerializer):
     position = serializers.IntegerField(help_text="The participant's id in the conversation. It never changes.")
     side = OptionalText(help_text="The team: participants of one side share a proxy number.")
@@ -75,6 +73,8 @@ class ParticipantSerializer(serializers.ModelSerializer):
         [*(each.value for each in Preference), ""], help_text="Why this number was chosen."
     )
     confirmation = ConfirmationSerializer(help_text="The message that tells the person which number to text.")
+
+    example: ClassVar[dict[str, Any]] = examples.PARTICIPANT
 
     class Meta:
         model = Participant
@@ -145,7 +145,9 @@ class ConversationSerializer(serializers.ModelSerializer):
     pool = serializers.CharField(
         source="pool.name", default=None, allow_null=True, help_text="Null for the common pool."
     )
-    geography = serializers.ChoiceField([*(each.value for each in Geography), ""])
+    geography = serializers.ChoiceField(
+        [*(each.value for each in Geography), ""], help_text="Countries that proxy numbers may come from."
+    )
     stickiness = OptionalText(help_text=f"{', '.join(Stickiness)}, as requested. Null: the default.")
     on_exhausted = OptionalText(help_text=f"{', '.join(ExhaustionPolicy)}, as requested. Null: the default.")
     on_existing = OptionalText(help_text="As requested. Null: the default.")
@@ -153,7 +155,11 @@ class ConversationSerializer(serializers.ModelSerializer):
     texts = serializers.DictField(
         child=serializers.CharField(allow_blank=True), source="own_texts", help_text="Texts of its own, by kind."
     )
-    late_messages = serializers.ChoiceField(LateMessagePolicy.values)
+    late_messages = serializers.ChoiceField(
+        LateMessagePolicy.values,
+        help_text="A text after the end, while the numbers cool down: `end` answers that it has ended, `reopen` "
+        "reopens the conversation.",
+    )
     ttl = serializers.IntegerField(
         allow_null=True, help_text="Seconds from its beginning to its end. Null: it has a fixed end, or none."
     )
@@ -178,6 +184,8 @@ class ConversationSerializer(serializers.ModelSerializer):
         help_text="When a participant, or you through the API, last wrote.",
     )
     message_counts = MessageCountsSerializer(source="activity.counts", help_text="Numbers of its messages.")
+
+    example: ClassVar[dict[str, Any]] = examples.CONVERSATION
 
     class Meta:
         model = Conversation
@@ -212,6 +220,11 @@ class ConversationSerializer(serializers.ModelSerializer):
             "last_message_at",
             "message_counts",
         ]
+        extra_kwargs = {
+            "created_at": {"help_text": "When it was created."},
+            "closed_at": {"help_text": "When it ended. Null while it is open."},
+            "closed_reason": {"help_text": "Why it ended. Empty while it is open."},
+        }
 
     def to_representation(self, instance: Conversation) -> Any:
         if not hasattr(instance, "activity"):

@@ -15,6 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
+from conversations.api import examples
 from conversations.api.fields import RealNumberField, ReferenceField
 from conversations.models import Block
 from conversations.models.block import BlockQuerySet
@@ -78,7 +79,7 @@ class NewBlockSerializer(StrictSerializer):
         try:
             return checked_until(until)
         except CannotBlock as error:
-            raise serializers.ValidationError(sentence(error), code="not_in_the_future") from None
+            raise serializers.ValidationError(sentence(error), code="not_in_future") from None
 
     def validate(self, asked: dict[str, Any]) -> dict[str, Any]:
         numbers = {name: asked[name] for name in ("number", "other_number") if asked[name]}
@@ -90,17 +91,28 @@ class NewBlockSerializer(StrictSerializer):
 
 
 class EndingSerializer(StrictSerializer):
-    reason = ReferenceField(max_length=REASON_LENGTH, required=False, allow_blank=True, default="")
+    reason = ReferenceField(
+        max_length=REASON_LENGTH, required=False, allow_blank=True, default="", help_text="Why the block ends."
+    )
+    example: ClassVar[dict[str, Any]] = {"reason": "It was a mistake."}
 
 
 class BlockSerializer(serializers.ModelSerializer):
-    id = serializers.UUIDField(source="public_id")
-    status = serializers.SerializerMethodField()
-    number = RealNumberField(source="person.number", default=None, allow_null=True)
-    other_number = RealNumberField(source="other.number", default=None, allow_null=True)
-    created_by = serializers.SerializerMethodField()
-    reason = serializers.SerializerMethodField()
-    ended_reason = serializers.SerializerMethodField()
+    id = serializers.UUIDField(source="public_id", help_text="The block's id.")
+    status = serializers.SerializerMethodField(help_text="`active` or `ended`.")
+    number = RealNumberField(
+        source="person.number",
+        default=None,
+        allow_null=True,
+        help_text="The person's number. Null for a block of a prefix, or if it cannot be decrypted.",
+    )
+    other_number = RealNumberField(
+        source="other.number", default=None, allow_null=True, help_text="The other person of a pair, or null."
+    )
+    created_by = serializers.SerializerMethodField(help_text="`api`, or `staff`.")
+    reason = serializers.SerializerMethodField(help_text="The reason. Empty if it is one of staff.")
+    ended_reason = serializers.SerializerMethodField(help_text="Why it ended. Empty if it is one of staff.")
+    example: ClassVar[dict[str, Any]] = examples.BLOCK
 
     class Meta:
         model = Block
@@ -117,6 +129,11 @@ class BlockSerializer(serializers.ModelSerializer):
             "ended_at",
             "ended_reason",
         ]
+        extra_kwargs = {
+            "created_at": {"help_text": "When it was made."},
+            "until": {"help_text": "When it ends by itself. Null: it stays until somebody ends it."},
+            "ended_at": {"help_text": "When somebody ended it, or null."},
+        }
 
     def get_status(self, block: Block) -> str:
         return ACTIVE if block.is_active else ENDED

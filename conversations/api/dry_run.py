@@ -1,9 +1,12 @@
 """REST API: which numbers a conversation would get."""
 
+from typing import Any, ClassVar
+
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from conversations.api import examples
 from conversations.api.creation import refusals_as_problems, service_of_caller
 from conversations.api.refusals import CREATION_PROBLEMS
 from conversations.api.requests import NewConversationSerializer
@@ -14,7 +17,9 @@ from smsproxy.api.views import ApiView
 
 
 class ChosenNumberSerializer(serializers.Serializer):
-    label = serializers.CharField()  # type: ignore[assignment]  # DRF has an attribute of that name for its forms
+    label = serializers.CharField(  # type: ignore[assignment]  # DRF has an attribute of that name for its forms
+        help_text="As requested."
+    )
     number = serializers.CharField(help_text="The person's real number, as requested.")
     proxy_number = serializers.CharField(help_text="The virtual number that they would text.")
     proxy_country = serializers.CharField(help_text="Country of that number, ISO 3166-1 alpha-2.")
@@ -23,6 +28,7 @@ class ChosenNumberSerializer(serializers.Serializer):
 
 class DryRunSerializer(serializers.Serializer):
     participants = ChosenNumberSerializer(many=True, help_text="In the order of the request.")
+    example: ClassVar[dict[str, Any]] = examples.DRY_RUN
 
 
 class DryRun(ApiView):

@@ -149,9 +149,10 @@ def _depth(data: Any) -> int:
     return deepest
 
 
-def optional_choice(kind: type[Enum]) -> ChoiceField:
-    """Return a field for one of these values. Null means the default from the settings."""
-    return ChoiceField([each.value for each in kind], required=False, allow_null=True, default=None)
+def optional_choice(kind: type[Enum], help_text: str) -> ChoiceField:
+    """Return a field for one of these values. Null means the default of the service."""
+    values = [each.value for each in kind]
+    return ChoiceField(values, required=False, allow_null=True, default=None, help_text=help_text)
 
 
 class RealNumberField(serializers.CharField):

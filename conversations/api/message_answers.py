@@ -117,6 +117,6 @@ class MessageSerializer(serializers.Serializer):
 class MessagePageSerializer(serializers.Serializer):
     """Messages of a conversation, the oldest first."""
 
-    results = MessageSerializer(many=True)
+    results = MessageSerializer(many=True, help_text="Messages, the oldest first.")
     cursor = serializers.CharField(help_text="Send it as `after` to get the messages after these, now or later.")
     has_more = serializers.BooleanField(help_text="Whether there are more messages now.")

@@ -1,11 +1,12 @@
 """Bodies of requests about conversations. Each field is validated, and its error says what was expected."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
 
+from conversations.api import examples
 from conversations.api.fields import (
     LabelField,
     LanguageField,
@@ -35,9 +36,13 @@ MAX_TTL = 366 * 24 * 3600
 
 
 class PersonSerializer(StrictSerializer):
-    number = E164Field()
+    number = E164Field(help_text="The person's real number.")
     label = LabelField(  # type: ignore[assignment]  # DRF has an attribute of that name for its forms
-        max_length=40, required=False, allow_blank=True, default=""
+        max_length=40,
+        required=False,
+        allow_blank=True,
+        default="",
+        help_text="The name that the others see instead of a number, in texts too. No link, and at most six digits.",
     )
     proxy_number = E164Field(
         required=False,
@@ -74,6 +79,7 @@ def participant_spec(data: Mapping[str, Any]) -> ParticipantSpec:
 
 class NewParticipantSerializer(PersonSerializer):
     notify = BooleanField(required=False, default=True, help_text="Send this person the confirmation.")
+    example: ClassVar[dict[str, Any]] = examples.NEW_PARTICIPANT
 
     def asked(self) -> dict[str, Any]:
         """Return the normalised request, for comparing a retry with the original."""
@@ -83,10 +89,11 @@ class NewParticipantSerializer(PersonSerializer):
 class ParticipantChangesSerializer(StrictSerializer):
     number = E164Field(required=False, help_text="The person's new phone.")
     label = LabelField(  # type: ignore[assignment]  # as above
-        max_length=40, required=False, allow_blank=True
+        max_length=40, required=False, allow_blank=True, help_text="The name that the others see."
     )
     one_way = BooleanField(required=False, help_text="The person receives messages, and their own are not passed on.")
     notify = BooleanField(required=False, default=True, help_text="Send the new phone the confirmation.")
+    example: ClassVar[dict[str, Any]] = {"number": "+447700900006"}
 
 
 # Options that versions after the first one added. A request without them has the fingerprint that it always had.
@@ -107,10 +114,19 @@ _LATER_OPTIONS = (
 _LATER_OPTIONS_OF_PEOPLE = ("proxy_number", "side", "one_way")
 
 
+_IDLE_TTL = "Seconds without a message after which it ends. Without it, never."
+
+
 class NewConversationSerializer(StrictSerializer):
-    participants = BoundedListField(child=PersonSerializer(), min_length=2, max_length=MAX_PARTICIPANTS)
-    reference = ReferenceField(max_length=100, required=False, allow_blank=True, default="")
-    unique_reference = BooleanField(required=False, default=False)
+    participants = BoundedListField(
+        child=PersonSerializer(), min_length=2, max_length=MAX_PARTICIPANTS, help_text="Who may text each other."
+    )
+    reference = ReferenceField(
+        max_length=100, required=False, allow_blank=True, default="", help_text="Your own name for it, in one line."
+    )
+    unique_reference = BooleanField(
+        required=False, default=False, help_text="Reject the request if an open conversation has this reference."
+    )
     ttl = SecondsField(
         least=60,
         most=MAX_TTL,
@@ -122,18 +138,39 @@ class NewConversationSerializer(StrictSerializer):
     )
     expires_at = DateTimeField(required=False, allow_null=True, default=None, help_text="Its fixed end, beside no ttl.")
     idle_ttl = IntegerField(
-        min_value=60, max_value=MAX_TTL, required=False, allow_null=True, default=None, help_text="Seconds."
+        min_value=60, max_value=MAX_TTL, required=False, allow_null=True, default=None, help_text=_IDLE_TTL
     )
-    notify = BooleanField(required=False, default=True)
-    pool = PoolField(required=False, allow_null=True, default=None)
-    geography = optional_choice(Geography)
-    stickiness = optional_choice(Stickiness)
-    on_exhausted = optional_choice(ExhaustionPolicy)
-    late_messages = optional_choice(LateMessagePolicy)
-    language = LanguageField(required=False, allow_null=True, allow_blank=True, default=None)
-    texts = TextsField(required=False, allow_null=True, default=None)
-    metadata = MetadataField(required=False, allow_null=True, default=None)
-    on_existing = optional_choice(OnExisting)
+    notify = BooleanField(required=False, default=True, help_text="Tell each participant which number to text.")
+    pool = PoolField(
+        required=False, allow_null=True, default=None, help_text="The pool that supplies the numbers, by name."
+    )
+    geography = optional_choice(
+        Geography,
+        "Countries that proxy numbers may come from: the person's own (`same-country`) or rather so (`prefer`).",
+    )
+    stickiness = optional_choice(
+        Stickiness, "Whether the same two people get the numbers that they had with each other, or rather others."
+    )
+    on_exhausted = optional_choice(
+        ExhaustionPolicy,
+        "If a person has every number already: reject the request, or end their oldest cool-down early.",
+    )
+    late_messages = optional_choice(
+        LateMessagePolicy, "A text after the end: `end` answers that it has ended, `reopen` reopens the conversation."
+    )
+    language = LanguageField(
+        required=False, allow_null=True, allow_blank=True, default=None, help_text="Of our texts, such as pt-BR."
+    )
+    texts = TextsField(
+        required=False, allow_null=True, default=None, help_text="Our texts for this conversation, by their kind."
+    )
+    metadata = MetadataField(
+        required=False, allow_null=True, default=None, help_text="An object of yours, at most 4096 bytes as JSON."
+    )
+    on_existing = optional_choice(
+        OnExisting, "If exactly these people already talk: create another (`new`), `return` that one, or `reject`."
+    )
+    example: ClassVar[dict[str, Any]] = examples.NEW_CONVERSATION
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if attrs["ttl"] is not None and attrs["expires_at"] is not None:

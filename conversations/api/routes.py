@@ -1,12 +1,14 @@
 """GET /api/v1/routes/explain/?to=%2B44…: the outcome that a message would have now, and why."""
 
 from dataclasses import asdict
+from typing import Any, ClassVar
 
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from conversations.api import examples
 from conversations.insight.explain_route import explain_route
 from conversations.models import ConversationState, InboundOutcome
 from numbers.models import NumberState
@@ -37,22 +39,24 @@ class ExplainParameters(Parameters):
 
 
 class FoundNumberSerializer(serializers.Serializer):
-    number = serializers.CharField()
-    status = serializers.ChoiceField(NumberState.choices)
+    number = serializers.CharField(help_text="The virtual number.")
+    status = serializers.ChoiceField(NumberState.choices, help_text="Only an active number gets new conversations.")
     pool = serializers.CharField(allow_null=True, help_text="Null: the common pool.")
 
 
 class FoundConversationSerializer(serializers.Serializer):
-    id = serializers.UUIDField()
-    reference = serializers.CharField(allow_blank=True)
+    id = serializers.UUIDField(help_text="Its id.")
+    reference = serializers.CharField(allow_blank=True, help_text="Your name for it.")
     pool = serializers.CharField(allow_null=True, help_text="Null: the common pool.")
-    status = serializers.ChoiceField(ConversationState.choices)
+    status = serializers.ChoiceField(ConversationState.values, help_text="One whose time is up is `closed`.")
 
 
 class FoundParticipantSerializer(serializers.Serializer):
     position = serializers.IntegerField(help_text="From 0.")
-    label = serializers.CharField(allow_blank=True)  # type: ignore[assignment]  # DRF's forms have this name, too
-    proxy_number = serializers.CharField()
+    label = serializers.CharField(  # type: ignore[assignment]  # DRF's forms have this name, too
+        allow_blank=True, help_text="The name that the others see."
+    )
+    proxy_number = serializers.CharField(help_text="The virtual number that this person texts.")
 
 
 class FormerRouteSerializer(serializers.Serializer):
@@ -61,8 +65,8 @@ class FormerRouteSerializer(serializers.Serializer):
 
 
 class AlternativeRouteSerializer(serializers.Serializer):
-    number = serializers.CharField()
-    conversation_id = serializers.UUIDField()
+    number = serializers.CharField(help_text="A virtual number.")
+    conversation_id = serializers.UUIDField(help_text="The conversation that a text to it would reach.")
 
 
 class RouteSerializer(serializers.Serializer):
@@ -81,6 +85,7 @@ class RouteSerializer(serializers.Serializer):
     ways = AlternativeRouteSerializer(
         many=True, help_text="Without a conversation: other numbers by which the sender reaches somebody."
     )
+    example: ClassVar[dict[str, Any]] = examples.ROUTE
 
 
 class ExplainRoute(ApiView):

@@ -31,6 +31,9 @@ FIELD_CODES: Mapping[str, str] = {
     "label_like_a_number": "The label has seven digits or more.",
     "label_with_link": "The label has a link.",
     "ttl_and_expires_at": "Expected `ttl` or `expires_at`, not both.",
+    "same_participant_twice": "The list names a participant twice.",
+    "same_person_twice": "Both numbers are of the same person.",
+    "reason_not_valid": "Expected a short line without a phone number.",
     "not_in_future": "Expected a time in the future.",
     "phone_number": "It has a phone number, and is stored in the clear.",
     "reserved": "This value has a meaning of its own. Choose another.",
@@ -40,5 +43,8 @@ FIELD_CODES: Mapping[str, str] = {
     "too_large": "It is larger than 4096 bytes of JSON.",
     "too_deep": "Its objects and lists are nested too deeply.",
     "cannot_be_stored": "It has a number or a character that JSON cannot express.",
+    "reason_not_valid": "The reason has a phone number.",
+    "same_person_twice": "Expected two people, found the same person twice.",
+    "virtual_number": "It is one of our virtual numbers, not a person's own number.",
     "no_pool": "There is no pool of this name.",
 }

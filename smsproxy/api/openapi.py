@@ -13,6 +13,7 @@ from drf_spectacular.extensions import (
 )
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import ComponentRegistry
+from drf_spectacular.settings import spectacular_settings
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.permissions import SAFE_METHODS
 
@@ -88,6 +89,12 @@ class Schema(AutoSchema):
 
     def is_deprecated(self) -> bool:
         return self.declared().deprecated
+
+    def get_tags(self) -> list[str]:
+        """Return the last collection in the path: the messages of a conversation are with the messages."""
+        collections = {tag["name"] for tag in spectacular_settings.TAGS}
+        parts = self._tokenize_path()
+        return [next((part for part in reversed(parts) if part in collections), parts[0])]
 
     def scope(self) -> str:
         """Return the scope that the request needs, or "" if it needs no key."""
@@ -171,6 +178,8 @@ class SerializerExtension(OpenApiSerializerExtension):
 
     def map_serializer(self, auto_schema: AutoSchema, direction: str) -> dict[str, Any]:
         found: dict[str, Any] = auto_schema._map_serializer(self.target, direction, bypass_extensions=True)
+        for schema in found.get("properties", {}).values():
+            _allow_blank(schema)
         if isinstance(self.target, StrictSerializer):
             found["additionalProperties"] = False
         elif "properties" in found:
@@ -179,6 +188,14 @@ class SerializerExtension(OpenApiSerializerExtension):
         if example := getattr(self.target, "example", None):
             found["examples"] = [example]
         return found
+
+
+def _allow_blank(schema: dict[str, Any]) -> None:
+    """Write a string that may be empty as one pattern. drf-spectacular writes two schemas, one without its default."""
+    kinds = schema.get("oneOf", [])
+    if len(kinds) == 2 and kinds[1] == {"type": "string", "maxLength": 0} and "pattern" in kinds[0]:
+        del schema["oneOf"]
+        schema |= kinds[0] | {"pattern": f"{kinds[0]['pattern']}|^$"}
 
 
 class E164Extension(OpenApiSerializerFieldExtension):

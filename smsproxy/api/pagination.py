@@ -54,7 +54,7 @@ class NewestFirst(CursorPagination):
             "properties": {
                 "next": link | {"description": "The URL of the next page, or null."},
                 "previous": link | {"description": "The URL of the previous page, or null."},
-                "results": schema,
+                "results": schema | {"description": "Newest first."},
             },
         }
 

@@ -66,6 +66,23 @@ PROBLEMS: Mapping[str, ProblemType] = {
         "The query has a cursor that is not one of this list.",
         "Use a cursor exactly as an answer of this list gave it, or begin without one.",
     ),
+    "no_participant": _type(
+        400,
+        "There is no such participant",
+        "The conversation has no participant at a position that the request names. `errors` names the field.",
+        _CORRECT,
+    ),
+    "sent_to_author": _type(
+        400, "The author is among the recipients", "`to` names the participant who is also in `from`.", _CORRECT
+    ),
+    "too_long": _type(
+        400,
+        "The text is too long",
+        "The text takes more SMS than one text may.",
+        "Shorten it. With an emoji, or another character that is not in the GSM alphabet, an SMS holds 70 characters.",
+        members={"segments": "The SMS that the text takes for each recipient.", "max_segments": "The most allowed."},
+        example={"segments": 9, "max_segments": 6},
+    ),
     "idempotency_key_invalid": _type(
         400,
         "The Idempotency-Key is not valid",
@@ -180,12 +197,33 @@ PROBLEMS: Mapping[str, ProblemType] = {
         "A participant is blocked",
         "A participant is blocked, or two of them towards each other. `errors` names the participant.",
         "Do not connect these people.",
+        members={"participant": "The answer to a text also names the participant here, by position."},
     ),
     "opted_out": _type(
         409,
         "A participant has opted out",
         "A participant has texted STOP. `errors` names the participant.",
         "Contact this person in another way. They can text START to one of the virtual numbers.",
+        members={"participant": "The answer to a text also names the participant here, by position."},
+    ),
+    "receives_only": _type(
+        409,
+        "The participant only receives messages",
+        "The participant in `from` is `one_way`, so nothing is sent in their name.",
+        "Send the text in the name of the service, without `from`.",
+        members={"participant": "The position of that participant."},
+        example={"participant": 1},
+    ),
+    "already_blocked": _type(
+        409,
+        "The block exists",
+        "A block of the same people is active in your service.",
+        "End that one first, to change its reason or end.",
+        members={"block_id": "The id of the active block."},
+        example={"block_id": "8e6f0c3d-55a8-4e0e-9d2b-0a6f5f1f7c11"},
+    ),
+    "block_of_staff": _type(
+        409, "Staff made this block", "Only staff can end this block.", "Ask staff to end it, and name its id."
     ),
     "proxy_number_taken": _type(
         409,
@@ -257,6 +295,7 @@ PROBLEMS: Mapping[str, ProblemType] = {
         "An open conversation has exactly these participants, and `on_existing` is `reject`.",
         "Use that conversation, or send `on_existing`: `new`.",
         members={"conversation_id": "The id of the newest such conversation."},
+        example={"conversation_id": "0b9b1f6e-8a3e-4a55-8a43-6f0d3f4f0d7a"},
     ),
     "reference_taken": _type(
         409,
@@ -264,6 +303,26 @@ PROBLEMS: Mapping[str, ProblemType] = {
         "An open conversation of your service has this reference, and `unique_reference` is true.",
         "Use that conversation, close it, or choose another reference.",
         members={"conversation_id": "The id of that conversation."},
+        example={"conversation_id": "0b9b1f6e-8a3e-4a55-8a43-6f0d3f4f0d7a"},
+    ),
+    "cursor_expired": _type(
+        410,
+        "The cursor has expired",
+        "Events are kept for 30 days, and some that follow this cursor may have been deleted.",
+        "Read the present state of your open conversations, then go on without `after`, or from `after=latest`.",
+    ),
+    "already_blocked": _type(
+        409,
+        "The block exists",
+        "A block of the same people is active in your service.",
+        "Use that block. To change its reason or its end, end it first.",
+        members={"block_id": "The id of that block."},
+    ),
+    "block_of_staff": _type(
+        409,
+        "Staff made this block",
+        "Staff made this block for your service, so your keys cannot end it.",
+        "Ask staff to end it, and name its id.",
     ),
     # The body.
     "body_too_large": _type(
@@ -277,7 +336,7 @@ PROBLEMS: Mapping[str, ProblemType] = {
     ),
     "idempotency_in_progress": _type(
         409,
-        "The first request is still running",
+        "The first request with this Idempotency-Key is still running",
         "A request with this Idempotency-Key has not been answered yet.",
         "Repeat the request after the seconds in `Retry-After`, with the same key.",
     ),
@@ -290,7 +349,7 @@ PROBLEMS: Mapping[str, ProblemType] = {
     # Limits, and faults of ours.
     "over_limit": _type(
         429,
-        "A limit is used up",
+        "A limit of the service is used up",
         "A limit of the service, a person or a conversation is used up for now. `detail` names it.",
         "Repeat the request after the seconds in `Retry-After`.",
     ),

@@ -122,7 +122,7 @@ def test_the_list_is_in_pages_newest_first(rides):
         ({"reason": "x" * 201}, "/reason", "max_length"),
         ({"reason": "call me on +447700900123"}, "/reason", "reason_not_valid"),
         ({"reason": "two\nlines"}, "/reason", "control_character"),
-        ({"until": "2020-01-01T00:00:00Z"}, "/until", "not_in_the_future"),
+        ({"until": "2020-01-01T00:00:00Z"}, "/until", "not_in_future"),
         ({"until": "tomorrow"}, "/until", "not_a_time"),
         ({"until": "2030-01-01T00:00:00"}, "/until", "not_a_time"),
         ({"prefix": "+88213"}, "/prefix", "unknown_field"),

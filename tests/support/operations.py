@@ -1,56 +1,43 @@
-"""The operations of the API, found by walking the URLs."""
+"""The declared operations of the API, each with the sample request of tests/support/endpoints.py."""
 
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
-from django.urls import URLPattern, URLResolver, get_resolver
+from django.urls import resolve, reverse
 
-from smsproxy.api.schema import Operation
+from smsproxy.api.schema import Operation, operation_of
+from tests.support.endpoints import WITHOUT_KEY, Endpoint, World, endpoints
 
-# A value for each kind of parameter in a path. There is no object of this id.
-_VALUES = {"uuid": "6700e7f1-9cc9-4416-acb0-660068ecc461", "int": "0", "slug": "x", "str": "x"}
-NO_KEY_NEEDED = {"schema", "reference", "problems", "problem"}
+# A value for each parameter of a path. There is no object of this id.
+_NOTHING = {"public_id": "6700e7f1-9cc9-4416-acb0-660068ecc461"}
 
 
 @dataclass(frozen=True)
-class Endpoint:
-    """One method at one URL. operation: its declaration, or None if it has none."""
+class Declared:
+    """An endpoint with its view, and its declaration or None."""
 
-    name: str
-    method: str
-    path: str
+    endpoint: Endpoint
     view: Any
     operation: Operation | None
 
     def __str__(self) -> str:
-        return f"{self.method} {self.path}"
+        return str(self.endpoint)
+
+    @property
+    def method(self) -> str:
+        return self.endpoint.method
+
+    def address(self, world: World) -> str:
+        return reverse(self.endpoint.name, kwargs=self.endpoint.sample.path(world))
 
 
-@cache
-def endpoints() -> list[Endpoint]:
-    """Return every method of every URL under /api/ that needs a key."""
-    return list(_endpoints())
+def operations() -> list[Declared]:
+    """Return every operation that needs a key."""
+    return [_declared(endpoint) for endpoint in endpoints() if endpoint.name not in WITHOUT_KEY]
 
 
-def _endpoints() -> Iterator[Endpoint]:
-    for route, pattern in _patterns(get_resolver().url_patterns):
-        if not route.startswith("api/") or pattern.name in NO_KEY_NEEDED:
-            continue
-        view: Any = pattern.callback.view_class  # type: ignore[attr-defined]
-        path = "/" + re.sub(r"<(?:(\w+):)?\w+>", lambda match: _VALUES[match[1] or "str"], route)
-        for method in ("get", "post", "put", "patch", "delete"):
-            if handler := getattr(view, method, None):
-                operation = getattr(handler, "operation", None)
-                yield Endpoint(pattern.name or "", method.upper(), path, view, operation)
-
-
-def _patterns(patterns: list[URLPattern | URLResolver], prefix: str = "") -> Iterator[tuple[str, URLPattern]]:
-    for pattern in patterns:
-        route = f"{prefix}{pattern.pattern}"
-        if isinstance(pattern, URLPattern):
-            yield route, pattern
-        else:
-            yield from _patterns(pattern.url_patterns, route)
+def _declared(endpoint: Endpoint) -> Declared:
+    names = [part.partition(":")[2].rstrip(">") for part in endpoint.route.split("/") if part.startswith("<")]
+    address = reverse(endpoint.name, kwargs={name: _NOTHING.get(name, "0") for name in names})
+    view = resolve(address).func.view_class  # type: ignore[attr-defined]
+    return Declared(endpoint, view, operation_of(view, endpoint.method))

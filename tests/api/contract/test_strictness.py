@@ -11,11 +11,18 @@ from smsproxy.api.fields import DateTimeField, IntegerParameter, Parameters, Str
 from smsproxy.api.views import ApiView
 from tests.support.api_requests import URL, is_refused, ride_request
 from tests.support.builders import ALICE, add_numbers
-from tests.support.operations import endpoints
+from tests.support.endpoints import World
+from tests.support.operations import operations
 
 pytestmark = pytest.mark.django_db
 
-EACH = pytest.mark.parametrize("endpoint", endpoints(), ids=str)
+ALL = operations()
+EACH = pytest.mark.parametrize("declared", ALL, ids=str)
+
+
+@pytest.fixture
+def world(db):
+    return World()
 
 
 def errors(answer):
@@ -27,60 +34,62 @@ def errors(answer):
     ]
 
 
-def request(api, endpoint, body=None, query=""):
-    return api.generic(
-        endpoint.method,
-        f"{endpoint.path}{query}",
+def request(world, declared, body=None, query=""):
+    return world.client(world.service).generic(
+        declared.method,
+        f"{declared.address(world)}{query}",
         b"" if body is None else json.dumps(body),
         content_type="application/json",
     )
 
 
 @EACH
-def test_every_operation_is_declared(endpoint):
-    assert issubclass(endpoint.view, ApiView)
-    assert endpoint.operation is not None
+def test_every_operation_is_declared(declared):
+    assert issubclass(declared.view, ApiView)
+    assert declared.operation is not None
 
 
 def test_each_operation_has_its_own_id():
-    ids = [endpoint.operation.id for endpoint in endpoints()]
+    ids = [declared.operation.id for declared in ALL]
 
     assert sorted(ids) == sorted(set(ids))
 
 
 @EACH
-def test_an_unknown_query_parameter_is_rejected_everywhere(api, endpoint):
-    found = errors(request(api, endpoint, query="?no_such_parameter=1"))
+def test_an_unknown_query_parameter_is_rejected_everywhere(world, declared):
+    found = errors(request(world, declared, query="?no_such_parameter=1"))
 
     assert ({"parameter": "no_such_parameter"}, "unknown_parameter") in found
 
 
 @EACH
-def test_a_body_with_an_unknown_field_is_rejected_everywhere(api, endpoint):
-    found = errors(request(api, endpoint, body={"no_such_field": 1}, query=required(endpoint)))
+def test_a_body_with_an_unknown_field_is_rejected_everywhere(world, declared):
+    found = errors(request(world, declared, body={"no_such_field": 1}, query=required(declared)))
 
-    expected = ({"pointer": ""}, "unexpected_body") if endpoint.method == "GET" else UNKNOWN_FIELD
+    expected = ({"pointer": ""}, "unexpected_body") if declared.method == "GET" else UNKNOWN_FIELD
     assert expected in found
 
 
 UNKNOWN_FIELD = ({"pointer": "/no_such_field"}, "unknown_field")
 
 
-def required(endpoint):
+def required(declared):
     """Return the query that the operation cannot do without."""
-    parameters = endpoint.operation.parameters
+    parameters = declared.operation.parameters
     names = [name for name, field in parameters().fields.items() if field.required] if parameters else []
     return "?" + "&".join(f"{name}=%2B447700900100" for name in names)
 
 
-@pytest.mark.parametrize("endpoint", [each for each in endpoints() if each.method != "GET"], ids=str)
-def test_a_body_that_is_no_object_is_rejected_everywhere(api, endpoint):
-    assert errors(request(api, endpoint, body=[1])) == [({"pointer": ""}, "not_an_object")]
+@pytest.mark.parametrize("declared", [each for each in ALL if each.method != "GET"], ids=str)
+def test_a_body_that_is_no_object_is_rejected_everywhere(world, declared):
+    assert errors(request(world, declared, body=[1])) == [({"pointer": ""}, "not_an_object")]
 
 
-@pytest.mark.parametrize("endpoint", endpoints(), ids=str)
-def test_no_operation_has_an_undocumented_options(api, endpoint):
-    is_refused(api.options(endpoint.path), 405, "method_not_allowed")
+@EACH
+def test_no_operation_has_an_undocumented_options(world, declared):
+    answer = world.client(world.service).options(declared.address(world))
+
+    is_refused(answer, 405, "method_not_allowed")
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ def test_a_request_over_the_rate_does_nothing_and_costs_nothing(client, key):
 @pytest.mark.usefixtures("at_one_moment")
 def test_errors_count_and_show_the_state_of_the_rate(client, monkeypatch):
     client.raise_request_exception = False
-    monkeypatch.setattr(conversations_api.ConversationDetail, "get_queryset", lambda self: 1 / 0)
+    monkeypatch.setattr(conversations_api.ConversationDetail, "get", lambda *args, **kwargs: 1 / 0)
 
     assert state(client.post(URL, {})) == ["3", "2", "20"]  # 400
     assert state(client.delete(URL)) == ["3", "1", "40"]  # 405

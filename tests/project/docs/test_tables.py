@@ -87,14 +87,12 @@ def test_every_named_variable_exists(page):
 
 
 def test_the_table_has_exactly_the_endpoints():
-    documented = {
-        re.sub(r"\{id\}", "<uuid:public_id>", address.lstrip("/"))
-        for text in first_cells(section(doc("api.md"), "Endpoints"))
-        for address in [text.split()[1]]
-    }
+    documented = {text.split()[1].lstrip("/") for text in first_cells(section(doc("api.md"), "Endpoints"))}
     patterns = [pattern for pattern in flat(get_resolver().url_patterns) if pattern.startswith(("api/", "metrics"))]
 
-    assert documented == set(patterns)
+    assert {re.sub(r"\{\w+\}", "{}", path) for path in documented} == {
+        re.sub(r"<[\w:]+>", "{}", pattern) for pattern in patterns
+    }
 
 
 def flat(patterns, prefix=""):
@@ -122,33 +120,6 @@ def test_every_field_of_the_api_is_in_the_tables():
         assert f"`{name}`" in section(doc("api.md"), "Close")
     for name in ReopeningSerializer().fields:
         assert f"`{name}`" in section(doc("api.md"), "Reopen")
-
-
-def test_the_tables_have_exactly_the_problem_codes():
-    sources = [
-        *(ROOT / "conversations" / "api").glob("*.py"),
-        *(ROOT / "smsproxy" / "api").glob("*.py"),
-        *(ROOT / "conversations" / "lifecycle").glob("*.py"),
-        ROOT / "conversations" / "trust" / "labels.py",
-    ]
-    text = "\n".join(file.read_text() for file in sources)
-    codes = set(re.findall(r'\bcode=f?"([a-z0-9_]+)"', text)) | set(re.findall(r'default_code = "(\w+)"', text))
-    # Codes of rejected creations, which are the second argument.
-    codes |= set(re.findall(r'CannotCreate\(\s*(?:\w+\.)?position,\s*"(\w+)"', text))
-    codes |= set(re.findall(r'__init__\(position, "(\w+)"', text))
-    codes |= set(re.findall(r'^\s+position,\s*\n\s*"(proxy_\w+)"', text, re.MULTILINE)) | {"no_number_free"}
-    codes |= set(re.findall(r'LabelNotAllowed\(\s*"(\w+)"', text))
-    # Codes of Django REST framework.
-    codes |= {"parse_error", "authentication_failed", "method_not_allowed", "unsupported_media_type"}
-    errors = section(doc("api.md"), "Errors")
-    documented = set(re.findall(r"^\| \d{3} \| `(\w+)` \|", errors, re.MULTILINE))
-    of_fields = set(first_cells(errors.partition("Codes of single fields")[2].partition("`no_number_free` has")[0]))
-
-    assert '"no_number_free"' in text
-    figures = set(first_cells(errors.partition("`no_number_free` has")[2]))
-    assert len(figures) == 6
-    assert {name for name in figures if f'"{name}": self.' not in text} == set()
-    assert documented | of_fields == codes
 
 
 def test_each_kind_of_trouble_has_a_section_with_its_severity():

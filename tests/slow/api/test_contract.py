@@ -8,6 +8,7 @@ import pytest
 import schemathesis
 from django.core.signals import request_finished, request_started
 from django.db import close_old_connections
+from django.urls import resolve
 from hypothesis import HealthCheck, settings
 from schemathesis import GenerationMode
 from schemathesis.config import GenerationConfig, ProjectConfig, ProjectsConfig, SchemathesisConfig
@@ -17,7 +18,8 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from smsproxy.api.contract import make_schema
 from smsproxy.api.models import ApiKey
 from smsproxy.wsgi import application
-from tests.support.builders import ALICE, BOB, CHARLIE, add_numbers, talk
+from tests.support.builders import ALICE, BOB, CHARLIE
+from tests.support.endpoints import SAMPLES, World
 
 CONFIG = ProjectConfig(generation=GenerationConfig(deterministic=True, with_security_parameters=False))
 schema = schemathesis.openapi.from_dict(
@@ -33,22 +35,20 @@ NOT_CHECKED = [positive_data_acceptance]
 
 @schema.parametrize()
 @settings(max_examples=30, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
-def test_a_generated_request_is_answered_as_the_schema_says(case, key, known):
-    _make_real(case, known)
+def test_a_generated_request_is_answered_as_the_schema_says(case, key, world):
+    _make_real(case, world)
 
     case.call_and_validate(headers={"Authorization": f"Bearer {key}"}, excluded_checks=NOT_CHECKED)
 
 
 @pytest.fixture
-def key(db):
-    return ApiKey.objects.issue("contract")[1]
+def key(world):
+    return ApiKey.objects.issue("contract", service=world.service, scopes="read write numbers")[1]
 
 
 @pytest.fixture
-def known(db):
-    """Return the value of each path parameter for something that exists."""
-    add_numbers(6)
-    return {"public_id": str(talk(ALICE, BOB).public_id)}
+def world(db):
+    return World()
 
 
 @pytest.fixture(autouse=True)
@@ -61,11 +61,13 @@ def _one_connection(db):
         signal.connect(close_old_connections)
 
 
-def _make_real(case, known):
+def _make_real(case, world):
     """Let the request be about things that exist, where it does not break the schema on purpose."""
-    if _is_valid(case, ParameterLocation.PATH):
+    if case.path_parameters and _is_valid(case, ParameterLocation.PATH):
+        endpoint = resolve(case.formatted_path).url_name
+        path = SAMPLES[endpoint, case.method].path(world)
         for name in case.path_parameters:
-            case.path_parameters[name] = known[name]
+            case.path_parameters[name] = str(path[name])
     if _is_valid(case, ParameterLocation.BODY) and isinstance(case.body, dict):
         people = zip(case.body.get("participants", ()), (ALICE, BOB, CHARLIE), strict=False)
         for person, number in people:
