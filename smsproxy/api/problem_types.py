@@ -311,19 +311,6 @@ PROBLEMS: Mapping[str, ProblemType] = {
         "Events are kept for 30 days, and some that follow this cursor may have been deleted.",
         "Read the present state of your open conversations, then go on without `after`, or from `after=latest`.",
     ),
-    "already_blocked": _type(
-        409,
-        "The block exists",
-        "A block of the same people is active in your service.",
-        "Use that block. To change its reason or its end, end it first.",
-        members={"block_id": "The id of that block."},
-    ),
-    "block_of_staff": _type(
-        409,
-        "Staff made this block",
-        "Staff made this block for your service, so your keys cannot end it.",
-        "Ask staff to end it, and name its id.",
-    ),
     # The body.
     "body_too_large": _type(
         413, "The body is too large", "The body is larger than the API accepts, usually 256 KiB.", _CORRECT
