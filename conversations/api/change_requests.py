@@ -2,7 +2,6 @@
 
 from typing import Any, ClassVar
 
-from django.utils import timezone
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
 
@@ -18,6 +17,7 @@ from conversations.lifecycle.request import NEVER
 from conversations.models import LateMessagePolicy
 from conversations.models.conversation_terms import End
 from smsproxy.api.fields import BooleanField, ChoiceField, DateTimeField, StrictSerializer
+from smsproxy.database.clock import database_now
 from smsproxy.logs import has_phone_number
 
 # Reasons of ours for a closing: nobody asked for it.
@@ -57,7 +57,7 @@ class EndSerializer(StrictSerializer):
     )
 
     def validate_expires_at(self, value: Any) -> Any:
-        if value is not None and value <= timezone.now():
+        if value is not None and value <= database_now():
             raise serializers.ValidationError("Expected a time in the future.", code="not_in_future")
         return value
 

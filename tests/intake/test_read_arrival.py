@@ -236,5 +236,5 @@ def test_the_general_path_stays_short(monkeypatch):
     reads = [statement for statement in statements if statement.startswith("SELECT")]
     writes = [statement for statement in statements if statement.startswith(("INSERT", "UPDATE"))]
     assert len(reads) == 2, "one locks the conversation, one reads"
-    assert len(writes) == 5, "the message, its limits, its relay, the relay's event, and the memory of the loop breaker"
-    assert len(statements) == 11
+    assert len(writes) == 6, "the message, its limits, its relay, the relay's event, the feed, the memory of the loop breaker"
+    assert len(statements) == 12

@@ -113,7 +113,7 @@ def test_numbers_with_an_open_long_message_are_not_reused(ended):
 def test_numbers_with_an_unsettled_ended_notice_are_not_reused(ended):
     params = signed_inbound(msisdn=ALICE[1:], to=proxies(ended)[0][1:])
     Client().post("/webhooks/vonage/inbound-sms", params, "application/json")
-    assert OutboundMessage.objects.get().conversation is None
+    assert OutboundMessage.objects.get().kind == "notice"
 
     assert proxies(talk(ALICE, BOB))[0] != proxies(ended)[0]
 

@@ -190,12 +190,13 @@ def test_a_block_ends_at_its_time_on_every_host(shift_host):
 
 # Where the host's own clock may be read: for times that only inform people, or that this process alone compares.
 HOST_CLOCK_IS_READ_IN = {
-    "conversations/api/answers.py",
     "conversations/delivery/circuit_breaker.py",
     "conversations/delivery/claimed.py",
     # Whether a certificate ends soon, for people.
     "conversations/insight/doctor/site.py",
     "conversations/models/block.py",
+    # What an answer shows.
+    "conversations/models/conversation_terms.py",
     "conversations/models/receipt.py",
     "conversations/models/rejected_webhook.py",
     "conversations/models/unreadable_row.py",
@@ -209,6 +210,9 @@ HOST_CLOCK_IS_READ_IN = {
     "numbers/models/shortage.py",
     "numbers/models/top_up.py",
     "numbers/models/virtual_number.py",
+    "smsproxy/api/admin.py",
+    "smsproxy/api/management/arguments.py",
+    "smsproxy/api/management/commands/list_api_keys.py",
     "smsproxy/api/models.py",
     "smsproxy/checks.py",
     "smsproxy/database/clock.py",

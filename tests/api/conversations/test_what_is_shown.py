@@ -164,7 +164,7 @@ class TestCounts:
         assert {name: count for name, count in counts.items() if count} == {
             "received": 3,
             "relayed": 2,
-            "sent": 3,
+            "sent": 4,
             "failed": 1,
         }
 
