@@ -255,6 +255,8 @@ CREATIONS_PER_SERVICE_MINUTE = env.number("CREATIONS_PER_SERVICE_MINUTE", defaul
 CREATIONS_PER_SERVICE_DAY = env.number("CREATIONS_PER_SERVICE_DAY", default=5000)
 NEW_PEOPLE_PER_SERVICE_MINUTE = env.number("NEW_PEOPLE_PER_SERVICE_MINUTE", default=60)
 NEW_PEOPLE_PER_SERVICE_DAY = env.number("NEW_PEOPLE_PER_SERVICE_DAY", default=2000)
+# Texts that a service sends by API in a day, one for each recipient.
+API_MESSAGES_PER_SERVICE_DAY = env.number("API_MESSAGES_PER_SERVICE_DAY", default=20000)
 _LARGEST_GROUP = 10  # MAX_PARTICIPANTS of conversations, which settings cannot import
 for _name, _limit in [
     ("NEW_PEOPLE_PER_SERVICE_MINUTE", NEW_PEOPLE_PER_SERVICE_MINUTE),
@@ -265,6 +267,12 @@ for _name, _limit in [
         f"{_name}: expected 0 for no limit, or at least the {_LARGEST_GROUP} people of the largest conversation, found "
         f"{_limit}. Otherwise such a conversation could never be created.",
     )
+
+env.require(
+    not 0 < API_MESSAGES_PER_SERVICE_DAY < _LARGEST_GROUP,
+    f"API_MESSAGES_PER_SERVICE_DAY: expected 0 for no limit, or at least the {_LARGEST_GROUP} people of the largest "
+    f"conversation, found {API_MESSAGES_PER_SERVICE_DAY}. Otherwise no text could be sent to all of them.",
+)
 
 # Requests to the API with one key, unless the key has a rate of its own.
 API_REQUESTS_PER_KEY_MINUTE = env.number("API_REQUESTS_PER_KEY_MINUTE", default=600)

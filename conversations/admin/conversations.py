@@ -40,9 +40,12 @@ class ParticipantInline(ReadOnlyInline):
         "label",
         "real_number",
         "proxy_number",
+        "side",
+        "one_way",
         "chosen_by",
         "is_replaced",
         "opted_out_at",
+        "removed_at",
         "release_at",
         "released_at",
     ]

@@ -24,6 +24,7 @@ _PLACES = {
     LimitScope.CONVERSATION: ("conversation", "conversations_conversation"),
     LimitScope.CREATIONS: _SERVICE,
     LimitScope.NEW_PEOPLE: _SERVICE,
+    LimitScope.API_MESSAGES: _SERVICE,
 }
 
 

@@ -43,10 +43,11 @@ def actor(request: Request) -> str:
     return f"API key {caller(request).name}"
 
 
-def answer_change(request: Request, conversation: Conversation) -> Response:
+def answer_change(request: Request, public_id: UUID) -> Response:
     """Change what the body names, and answer the conversation."""
     asked = ChangeSerializer(data=request.data)
     asked.is_valid(raise_exception=True)
+    conversation = find_conversation(request, public_id)
     try:
         change_conversation(conversation, asked.values(), end=asked.end(), actor=actor(request))
     except ReferenceTaken as error:

@@ -71,4 +71,4 @@ class ConversationDetail(ApiView):
         problems=["conversation_ended", "reference_taken", "too_many_at_once"],
     )
     def patch(self, request: Request, public_id: UUID) -> Response:
-        return answer_change(request, find_conversation(request, public_id))
+        return answer_change(request, public_id)

@@ -1,6 +1,7 @@
 """Answer a request to create a conversation, also one that is sent again."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 
 from rest_framework.exceptions import ErrorDetail, ValidationError
 from rest_framework.request import Request
@@ -18,6 +19,7 @@ from conversations.lifecycle.request import (
     ContentionError,
     EndHasPassed,
     OverLimit,
+    ParticipantSpec,
     ReferenceTaken,
 )
 from conversations.models import Conversation
@@ -45,10 +47,19 @@ def answer_creation(request: Request) -> Response:
     asked.is_valid(raise_exception=True)
     guard = _Answering(request, Once.of(request, asked.asked()))
     people, terms = asked.people(), asked.terms(service_of_caller(request))
+    with refusals_as_problems(people):
+        try:
+            create_conversation(people, terms, created_by=caller(request), guard=guard)
+        except Replay as replay:
+            raise _completed(replay, request) from None
+    return guard.response
+
+
+@contextmanager
+def refusals_as_problems(people: Sequence[ParticipantSpec]) -> Iterator[None]:
+    """Raise the problem of each refusal of a creation of these people."""
     try:
-        create_conversation(people, terms, created_by=caller(request), guard=guard)
-    except Replay as replay:
-        raise _completed(replay, request) from None
+        yield
     except OverLimit as error:
         raise over_limit(error.refusal) from None
     except ContentionError:
@@ -60,7 +71,6 @@ def answer_creation(request: Request) -> Response:
         raise taken(error) from None
     except CannotCreate as error:
         raise cannot_create(error, people[error.position].label) from None
-    return guard.response
 
 
 def service_of_caller(request: Request) -> Service:

@@ -7,11 +7,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from conversations.api import examples
-from conversations.api.creation import service_of_caller
-from conversations.api.refusals import CREATION_PROBLEMS, cannot_create, too_many_at_once
+from conversations.api.creation import refusals_as_problems, service_of_caller
+from conversations.api.refusals import CREATION_PROBLEMS
 from conversations.api.requests import NewConversationSerializer
 from conversations.lifecycle.create import dry_run
-from conversations.lifecycle.request import CannotCreate, ContentionError
 from numbers.assignment.choose import Preference
 from smsproxy.api.schema import operation
 from smsproxy.api.views import ApiView
@@ -42,19 +41,15 @@ class DryRun(ApiView):
         "Show which numbers people would get",
         request=NewConversationSerializer,
         answers={200: DryRunSerializer},
-        problems=CREATION_PROBLEMS,
+        problems=[*CREATION_PROBLEMS, "already_talking", "reference_taken"],
     )
     def post(self, request: Request) -> Response:
         asked = NewConversationSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
         people = asked.people()
-        try:
-            service = service_of_caller(request)
-            chosen = dry_run(people, asked.terms(service).policy, service_id=service.pk)
-        except ContentionError:
-            raise too_many_at_once() from None
-        except CannotCreate as error:
-            raise cannot_create(error, people[error.position].label) from None
+        service = service_of_caller(request)
+        with refusals_as_problems(people):
+            chosen = dry_run(people, asked.terms(service), service_id=service.pk)
         return Response(
             {
                 "participants": [

@@ -20,7 +20,7 @@ from conversations.lifecycle.request import OverLimit
 from conversations.lifecycle.send_message import CannotSend, NewMessage, send_message
 from conversations.models import Conversation
 from conversations.models.conversation import MAX_PARTICIPANTS
-from smsproxy.api.authentication import caller
+from smsproxy.api.authentication import caller, service_of
 from smsproxy.api.fields import (
     BoundedListField,
     IntegerField,
@@ -30,7 +30,7 @@ from smsproxy.api.fields import (
     TextField,
 )
 from smsproxy.api.idempotency import Once
-from smsproxy.api.problems import Problem
+from smsproxy.api.pagination import MAX_PAGE_SIZE, invalid_cursor
 from smsproxy.api.schema import operation
 from smsproxy.api.views import ApiView
 
@@ -45,7 +45,7 @@ class MessageParameters(Parameters):
 
     after = TextField(max_length=100, required=False, help_text="The `cursor` of another answer for this conversation.")
     page_size = IntegerParameter(
-        min_value=1, max_value=200, required=False, default=50, help_text="The maximum of results."
+        min_value=1, max_value=MAX_PAGE_SIZE, required=False, default=50, help_text="The maximum of results."
     )
 
 
@@ -108,14 +108,7 @@ class Messages(ApiView):
         if "after" in self.parameters:
             after = decode_cursor(conversation, self.parameters["after"])
         if after is None:
-            detail = "Expected a cursor exactly as an answer for this conversation gave it."
-            raise Problem(
-                400,
-                "The cursor is not valid",
-                f"after: {detail}",
-                code="cursor_invalid",
-                errors=[{"parameter": "after", "code": "cursor_invalid", "detail": detail}],
-            )
+            raise invalid_cursor("after")
         page = read_page(conversation, after, self.parameters["page_size"])
         cursor = encode_cursor(conversation, page.position)
         return Response(
@@ -160,7 +153,7 @@ class MessageDetail(ApiView):
         path={"public_id": "The message's id."},
     )
     def get(self, request: Request, public_id: UUID) -> Response:
-        message = find_message(str(public_id), caller(request).service_id)
+        message = find_message(str(public_id), service_of(request))
         if message is None:
             raise Http404
         return Response(MessageSerializer(message).data)
@@ -168,6 +161,6 @@ class MessageDetail(ApiView):
 
 def _conversation(request: Request, public_id: UUID) -> Conversation:
     found: Conversation = get_object_or_404(
-        Conversation.objects.filter(service=caller(request).service_id), public_id=public_id
+        Conversation.objects.filter(service=service_of(request)), public_id=public_id
     )
     return found

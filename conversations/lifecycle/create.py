@@ -34,7 +34,6 @@ from conversations.lifecycle.request import (
 from conversations.lifecycle.shortage import record_shortage
 from conversations.models import Conversation, LimitScope
 from conversations.trust import limits
-from numbers.assignment.policy import AssignmentPolicy
 from numbers.lookup import store_results
 from numbers.models import RealNumber
 from smsproxy.api.models import ApiKey
@@ -78,21 +77,25 @@ def create_conversation(
 
 
 def dry_run(
-    people: Sequence[ParticipantSpec], policy: AssignmentPolicy, *, service_id: int | None = None
+    people: Sequence[ParticipantSpec], terms: ConversationSpec, *, service_id: int | None = None
 ) -> list[ChosenNumber]:
     """Return the numbers that these people would get now, in their order. Create nothing, and pay for no lookup.
 
     service_id: of the conversation; None: the default service. A creation at the same moment takes these numbers, or
-    others of the same rank.
-    Raises CannotCreate or ContentionError, as the creation would.
+    others of the same rank. OnExisting.RETURN has no effect.
+    Raises CannotCreate, AlreadyTalking, ReferenceTaken, EndHasPassed or ContentionError, as the creation would.
     """
-    check_people(people, policy.pool, service_id or DEFAULT_SERVICE_ID)
+    service_id = service_id or DEFAULT_SERVICE_ID
+    check_people(people, terms.policy.pool, service_id)
+    _end_of(terms, database_now())
     for _ in range(_MAX_ATTEMPTS):
         with suppress(Conflict), transaction.atomic():
             known = RealNumber.objects.by_number(person.number for person in people)
             refuse_opted_out(people, known)
+            _find_existing([known.get(person.number) for person in people], terms, service_id)
+            _refuse_reference(terms, service_id)
             rows, newcomers = find_or_insert(people, known)
-            chosen = choose_numbers(people, rows, newcomers, policy)
+            chosen = choose_numbers(people, rows, newcomers, terms.policy)
             transaction.set_rollback(True)
             return chosen
     raise ContentionError
@@ -191,15 +194,22 @@ def _charge(service_id: int | None, newcomers: int, at: datetime) -> None:
         raise OverLimit(refusal)
 
 
+def _end_of(terms: ConversationSpec, now: datetime) -> datetime | None:
+    """Return the end of a conversation that begins now, or None. Raises EndHasPassed."""
+    if terms.ttl is not None:
+        return now + timedelta(seconds=terms.ttl)
+    if terms.expires_at is not None and terms.expires_at <= now:
+        raise EndHasPassed
+    return terms.expires_at
+
+
 def _create_row(terms: ConversationSpec, created_by: ApiKey | None, service_id: int | None) -> Conversation:
     """Insert the conversation row and its first event.
 
     Raises EndHasPassed, and Conflict if a concurrent creator took the unique reference.
     """
     now = database_now()
-    expires_at = terms.expires_at if terms.ttl is None else now + timedelta(seconds=terms.ttl)
-    if expires_at is not None and expires_at <= now:
-        raise EndHasPassed
+    expires_at = _end_of(terms, now)
     with conflict_on_integrity_error():
         conversation = Conversation.objects.create(
             service_id=service_id,

@@ -10,11 +10,10 @@ from django.db import transaction
 from conversations.delivery.outbox import queue_api_message
 from conversations.delivery.steps import log_api_message
 from conversations.lifecycle.request import OverLimit
-from conversations.models import ApiMessage, Block, Conversation, LimitScope, LimitUsage, Participant
+from conversations.models import ApiMessage, Block, Conversation, LimitUsage, Participant
 from conversations.models.block import BlockedSender
 from conversations.models.conversation_lock import lock_conversations
-from conversations.models.limit_usage import Charge
-from conversations.trust.limits import charge_of, message_charges
+from conversations.trust.limits import api_message_charges
 from smsproxy.api.models import ApiKey
 from smsproxy.carriers.gsm7 import segments
 from smsproxy.crypto import Unreadable
@@ -98,7 +97,7 @@ def send_message(conversation: Conversation, new: NewMessage, *, created_by: Api
         raise OnHold
     people = {each.position: each for each in _participants(conversation)}
     author = _author(new, people)
-    recipients, skipped = _recipients(new, people, author)
+    recipients, skipped = _recipients(new, people, author, _blocked(author, conversation.service_id))
     # In a group, the others are told who wrote it.
     text = f"{author.name}: {new.text}" if author and len(people) > 2 else new.text
     if (count := segments(text).count) > settings.MAX_SEGMENTS:
@@ -108,7 +107,9 @@ def send_message(conversation: Conversation, new: NewMessage, *, created_by: Api
     )
     legs = queue_api_message(message, text, recipients, skipped=skipped)
     conversation.touch(now)
-    if refusal := LimitUsage.objects.consume(_charges(conversation, author), at=now):
+    author_id = author.real_number_id if author else None
+    charges = api_message_charges(author_id, conversation.pk, conversation.service_id, len(recipients))
+    if refusal := LimitUsage.objects.consume(charges, at=now):
         raise OverLimit(refusal)
     transaction.on_commit(partial(log_api_message, message, message_refs=[leg.client_ref for leg in legs]))
     return message
@@ -133,10 +134,9 @@ def _author(new: NewMessage, people: Mapping[int, Participant]) -> Participant |
 
 
 def _recipients(
-    new: NewMessage, people: Mapping[int, Participant], author: Participant | None
+    new: NewMessage, people: Mapping[int, Participant], author: Participant | None, blocked: BlockedSender
 ) -> tuple[Sequence[Participant], Mapping[Participant, str]]:
     """Return the participants who get the text, and those who are skipped, each with the reason."""
-    blocked = _blocked(author)
     if author is not None and blocked.towards_everybody:
         raise IsBlocked("/from", author.position)
     named = {position: f"/to/{place}" for place, position in enumerate(new.to or ())}
@@ -159,17 +159,10 @@ def _recipients(
     return [each for each in asked if each not in skipped], reasons
 
 
-def _blocked(author: Participant | None) -> BlockedSender:
+def _blocked(author: Participant | None, service_id: int | None) -> BlockedSender:
     """Return towards whom the author is blocked. A block stops messages from a person, not those of the marketplace."""
     if author is None:
         return BlockedSender()
     number = author.real_number.number
-    blocks = Block.objects.in_service(author.conversation.service_id)
+    blocks = Block.objects.in_service(service_id)
     return blocks.of_sender(author.real_number_id, None if isinstance(number, Unreadable) else number)
-
-
-def _charges(conversation: Conversation, author: Participant | None) -> Sequence[Charge]:
-    """Return what the text uses: the conversation's limit and, in the name of a participant, theirs."""
-    if author is not None:
-        return message_charges(author.real_number_id, conversation.pk, conversation.service_id)
-    return [charge_of(LimitScope.CONVERSATION, conversation.pk, conversation.service_id)]

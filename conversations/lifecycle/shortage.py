@@ -23,7 +23,7 @@ def shortage_error_of_side(position: int, members: Sequence[RealNumber], policy:
     why = (
         f"no virtual number is free: the {len(members)} participants of its side share one. {need.able} can text them "
         f"all, and of these {need.in_use} serve other conversations of one of them, open or cooling down, and "
-        f"{need.full} have no place for so many"
+        f"{need.full} have no place for all of them"
     )
     return NoNumberFree(position, "no_number_free", why, country=members[0].country, need=need)
 

@@ -13,6 +13,6 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='limitusage',
             name='scope',
-            field=models.CharField(choices=[('person', 'messages of a person'), ('conversation', 'messages in a conversation'), ('notices', 'automatic answers from a number to a person'), ('person_notices', 'automatic answers to a person'), ('keyword_answers', 'answers to keywords of a person'), ('confirmations', 'confirmations to a person'), ('creations', 'conversations created in a service'), ('new_people', 'new people added in a service')], max_length=20),
+            field=models.CharField(choices=[('person', 'messages of a person'), ('conversation', 'messages in a conversation'), ('notices', 'automatic answers from a number to a person'), ('person_notices', 'automatic answers to a person'), ('keyword_answers', 'answers to keywords of a person'), ('confirmations', 'confirmations to a person'), ('creations', 'conversations created in a service'), ('new_people', 'new people added in a service'), ('api_messages', 'texts that a service sends by API, for each recipient')], max_length=20),
         ),
     ]

@@ -35,6 +35,7 @@ class LimitScope(models.TextChoices):
     CONFIRMATIONS = "confirmations", "confirmations to a person"
     CREATIONS = "creations", "conversations created in a service"
     NEW_PEOPLE = "new_people", "new people added in a service"
+    API_MESSAGES = "api_messages", "texts that a service sends by API, for each recipient"
 
     @property
     def short_period(self) -> int:
@@ -64,6 +65,7 @@ _SETTINGS: Mapping[LimitScope, tuple[str, str]] = {
     LimitScope.CONFIRMATIONS: ("", "CONFIRMATIONS_PER_PERSON_DAY"),
     LimitScope.CREATIONS: ("CREATIONS_PER_SERVICE_MINUTE", "CREATIONS_PER_SERVICE_DAY"),
     LimitScope.NEW_PEOPLE: ("NEW_PEOPLE_PER_SERVICE_MINUTE", "NEW_PEOPLE_PER_SERVICE_DAY"),
+    LimitScope.API_MESSAGES: ("", "API_MESSAGES_PER_SERVICE_DAY"),
 }
 
 

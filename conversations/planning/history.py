@@ -1,6 +1,6 @@
 """Load the demand of a pool day by day, in one pass over the rows, for several cool-downs at once.
 
-A pair of numbers is live from the creation of its conversation until its cool-down ends (that moment excluded).
+A pair of numbers is live from the creation of its participant until its cool-down ends (that moment excluded).
 """
 
 from array import array
@@ -61,8 +61,8 @@ FAR_FUTURE = 2**62
 class PairLifetime(NamedTuple):
     """The lifetime of a pair of numbers.
 
-    closed: when its cool-down began, because its conversation ended or its number was replaced. let_go: when it was
-    released, if that was before the end of the cool-down.
+    closed: when its cool-down began: its conversation ended, its number was replaced, or its phone left. let_go: when
+    it was released, if that was before the end of the cool-down.
     """
 
     begun: int
@@ -166,6 +166,9 @@ def _people(
 ) -> Iterator[tuple[str, list[PairLifetime]]]:
     """Yield each person's country, with the pairs that may have been live in the window."""
     is_replaced = Q(replaced_by__isnull=False)
+    left_before_the_end = Q(removed_at__isnull=False) & (
+        Q(conversation__closed_at__isnull=True) | Q(conversation__closed_at__gt=F("removed_at"))
+    )
     rows = (
         Participant.objects.filter(
             Q(conversation__closed_at__isnull=True) | Q(conversation__closed_at__gt=window.since - longest),
@@ -178,17 +181,17 @@ def _people(
         .values_list(
             "real_number_id",
             "real_number__country",
-            "pk",
-            _written("conversation__created_at"),
+            _written("created_at"),
             Case(
-                When(is_replaced, then=_written(_began_to_cool_down(pool))), default=_written("conversation__closed_at")
+                When(is_replaced, then=_written(_began_to_cool_down(pool))),
+                When(left_before_the_end, then=_written("removed_at")),
+                default=_written("conversation__closed_at"),
             ),
             Case(When(released_at__lt=F("release_at"), then=_written("released_at"))),
         )
     )
     if country is not None:
         rows = rows.filter(real_number__country=country)
-    begun_late = _replacements(pool)
 
     def moment(written: str | None) -> int:
         return FAR_FUTURE if written is None else window.moment(_parsed(written))
@@ -197,12 +200,8 @@ def _people(
         yield (
             of_country,
             [
-                PairLifetime(
-                    window.moment(begun_late[pk]) if pk in begun_late else moment(created_at),
-                    moment(closed_at),
-                    moment(let_go),
-                )
-                for _, _, pk, created_at, closed_at, let_go in theirs
+                PairLifetime(moment(created_at), moment(closed_at), moment(let_go))
+                for _, _, created_at, closed_at, let_go in theirs
             ],
         )
 
@@ -220,12 +219,6 @@ def _written(field: Any) -> Cast:
 def _parsed(written: str) -> datetime:
     """Parse "2026-11-22 12:00:00.5", to which PostgreSQL appends "+00"."""
     return datetime.fromisoformat(f"{written.removesuffix('+00')}+00")
-
-
-def _replacements(pool: Pool | None) -> dict[int, datetime]:
-    """Return when each replacement began, by its id."""
-    replaced = Participant.objects.filter(conversation__pool=pool, replaced_by__isnull=False)
-    return {new: at for new, at in replaced.values_list("replaced_by", "replaced_at") if new and at}
 
 
 def _minutes(pool: Pool | None, window: Window, country: str | None) -> Iterator[tuple[str, int, int]]:

@@ -50,6 +50,16 @@ def message_charges(person_id: int, conversation_id: int, service_id: int | None
     )
 
 
+def api_message_charges(
+    author_id: int | None, conversation_id: int, service_id: int | None, recipients: int
+) -> Sequence[Charge]:
+    """Return what a text of the marketplace to this many recipients uses. author_id: the person in whose name."""
+    of_service = Charge(LimitScope.API_MESSAGES, service_id or default_service_id(), recipients)
+    if author_id is None:
+        return (of_service, charge_of(LimitScope.CONVERSATION, conversation_id, service_id))
+    return (of_service, *message_charges(author_id, conversation_id, service_id))
+
+
 def may_answer_help(person: RealNumber) -> bool:
     """Charge an answer to HELP. Return False if this person has had enough of them for now."""
     return LimitUsage.objects.consume([Charge(LimitScope.KEYWORD_ANSWERS, person.pk)]) is None

@@ -165,12 +165,12 @@ def allowed_for(person: RealNumber, policy: AssignmentPolicy) -> Q:
 
 
 def with_room(numbers: VirtualNumberQuerySet, policy: AssignmentPolicy, *, places: int = 1) -> VirtualNumberQuerySet:
-    """Return those of these numbers that may have so many more people."""
+    """Return those of these numbers that have room for this number of people."""
     return numbers.filter(live_pair_count__lte=policy.cap - places) if policy.cap else numbers
 
 
 def has_room(number: VirtualNumber, policy: AssignmentPolicy, given: Counter[int], *, places: int = 1) -> bool:
-    """Return whether so many more people fit, besides those who get it in the same conversation."""
+    """Return whether this number of people fits, besides those who get it in the same conversation."""
     return policy.cap is None or number.live_pair_count + given[number.pk] + places <= policy.cap
 
 

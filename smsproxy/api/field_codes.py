@@ -43,5 +43,6 @@ FIELD_CODES: Mapping[str, str] = {
     "too_large": "It is larger than 4096 bytes of JSON.",
     "too_deep": "Its objects and lists are nested too deeply.",
     "cannot_be_stored": "It has a number or a character that JSON cannot express.",
+    "virtual_number": "It is one of our virtual numbers, not a person's own number.",
     "no_pool": "There is no pool of this name.",
 }

@@ -136,9 +136,10 @@ class Once:
 
     def _lock(self) -> bool:
         """Lock the key until the transaction ends. Return False if a concurrent request holds it."""
-        digest = keyed_hash(f"idempotency {self.service_id} {self.key}")
-        number = int.from_bytes(bytes.fromhex(digest[:16]), signed=True)
+        digest = bytes.fromhex(keyed_hash(f"idempotency {self.service_id} {self.key}"))
+        # Two numbers of 32 bits: the feed of events has the locks of one number of 64 bits.
+        numbers = [int.from_bytes(digest[:4], signed=True), int.from_bytes(digest[4:8], signed=True)]
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [number])
+            cursor.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", numbers)
             [is_ours] = cursor.fetchone()
         return bool(is_ours)

@@ -3,9 +3,8 @@
 import pytest
 
 from conversations.lifecycle.create import dry_run
-from conversations.lifecycle.request import CannotCreate, ParticipantSpec
+from conversations.lifecycle.request import CannotCreate, ConversationSpec, ParticipantSpec
 from conversations.models import Conversation
-from numbers.assignment.policy import AssignmentPolicy
 from numbers.models import NumberState, RealNumber, VirtualNumber
 from numbers.provisioning.purchase import is_of_a_participant
 from smsproxy.carriers.base import LookupResult, LookupVerdict
@@ -25,7 +24,7 @@ def test_the_same_phone_in_two_spellings_is_the_same_number_twice(api):
     assert problem["errors"][0]["pointer"] == "/participants/2/number"
     assert "participant 1" in problem["detail"]
     with pytest.raises(CannotCreate):
-        dry_run([ParticipantSpec(number=number) for number in (OLD, NEW)], AssignmentPolicy())
+        dry_run([ParticipantSpec(number=number) for number in (OLD, NEW)], ConversationSpec())
 
 
 @pytest.mark.parametrize(("ours", "asked"), [(OLD, NEW), (NEW, OLD), ("+525512345678", "+5215512345678")])

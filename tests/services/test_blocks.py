@@ -54,7 +54,7 @@ def test_a_block_during_a_paid_lookup_counts_in_its_marketplace_alone(rides, par
         block_alice(service_id=rides.service.pk)
         return look_up(numbers)
 
-    monkeypatch.setattr("conversations.lifecycle.create.look_up", block_and_look_up)
+    monkeypatch.setattr("conversations.lifecycle.check_people.look_up", block_and_look_up)
 
     is_refused(rides.try_to_talk(), 409, "blocked")
     Block.objects.all().delete()

@@ -39,7 +39,7 @@ class World:
     """A service with rows of every kind. The other service, `parcels`, has none."""
 
     def __init__(self) -> None:
-        add_numbers(8)
+        self.numbers = [each.number for each in add_numbers(8)]
         self.service = Service.objects.create(name="rides")
         self.other = Service.objects.create(name="parcels")
         self._owner, _ = ApiKey.objects.issue("owner", service=self.service)

@@ -35,6 +35,7 @@ def talked(number, begun, closed=None, *, number_of_ours=None, cool_down=WEEK, p
         position=0,
         real_number=remember(number),
         proxy_number=number_of_ours or spare_number(),
+        created_at=begun,
         **{"release_at": release_at, "released_at": release_at if release_at and release_at <= NOW else None, **fields},
     )
 

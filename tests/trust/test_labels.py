@@ -7,10 +7,9 @@ from functools import partial
 import pytest
 
 from conversations.lifecycle.create import create_conversation, dry_run
-from conversations.lifecycle.request import CannotCreate, ParticipantSpec
+from conversations.lifecycle.request import CannotCreate, ConversationSpec, ParticipantSpec
 from conversations.models import Conversation
 from conversations.trust.labels import LabelNotAllowed, check_label
-from numbers.assignment.policy import AssignmentPolicy
 from tests.support.api_requests import URL, asked_for, is_refused
 from tests.support.builders import ALICE, BOB, add_numbers
 
@@ -157,7 +156,7 @@ def test_line_ends_around_a_label_are_removed(api):
 
 
 @pytest.mark.parametrize("label", ["Ann\nSTOP", "evil.example/x", "07700900001"])
-@pytest.mark.parametrize("create", [create_conversation, partial(dry_run, policy=AssignmentPolicy())])
+@pytest.mark.parametrize("create", [create_conversation, partial(dry_run, terms=ConversationSpec())])
 def test_a_label_that_does_not_come_through_the_api_obeys_the_same_rule(db, label, create):
     add_numbers(2)
 

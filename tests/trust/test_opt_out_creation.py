@@ -5,7 +5,7 @@ import threading
 import pytest
 from django.db import connection, transaction
 
-from conversations.lifecycle import create
+from conversations.lifecycle import check_people
 from conversations.models import Conversation, OutboundMessage, Participant
 from numbers.models import RealNumber
 from tests.support.builders import ALICE, BOB, CHARLIE, add_numbers, talk
@@ -61,7 +61,7 @@ def test_a_person_who_stops_while_the_lookup_runs_is_refused(api, monkeypatch):
         opt_out(BOB)
         return {}
 
-    monkeypatch.setattr(create, "look_up", look_up)
+    monkeypatch.setattr(check_people, "look_up", look_up)
 
     assert api.post(URL, request(ALICE, BOB)).json()["code"] == "opted_out"
     assert not Conversation.objects.exists()

@@ -9,7 +9,13 @@ from rest_framework.utils.encoders import JSONEncoder
 
 from conversations.lifecycle.choose_numbers import ChosenNumber
 from conversations.lifecycle.create import dry_run
-from conversations.lifecycle.request import CannotCreate, ContentionError, NoNumberFree, ParticipantSpec
+from conversations.lifecycle.request import (
+    CannotCreate,
+    ContentionError,
+    ConversationSpec,
+    NoNumberFree,
+    ParticipantSpec,
+)
 from conversations.management.number_argument import HOW_TO_HIDE, number_argument
 from conversations.models.conversation import MAX_PARTICIPANTS
 from numbers.assignment.choose import Preference
@@ -63,7 +69,7 @@ class Command(BaseCommand):
         asked = [ParticipantSpec(number=number_argument(text, f"PERSON {place}")) for place, text in enumerate(people)]
         try:
             policy = policy_of(pool, geography=geography, stickiness=stickiness, on_exhausted=on_exhausted)
-            chosen = dry_run(asked, policy)
+            chosen = dry_run(asked, ConversationSpec(policy=policy))
         except NoNumberFree as error:
             if json:
                 self._write_json({"code": error.code, "detail": error.detail, **error.figures})

@@ -6,6 +6,7 @@ from conversations.delivery.relay import Relay
 from conversations.models import ApiMessage, Conversation, OutboundMessage, Participant
 from conversations.retention.erase_texts import erase_old_texts
 from smsproxy.carriers.base import PermanentFailure
+from smsproxy.services.models import Service
 from tests.support.api_requests import is_refused
 from tests.support.blocks import block_alice, block_her_prefix, block_the_pair
 from tests.support.builders import ALICE, BOB, CHARLIE, members, proxies
@@ -35,7 +36,7 @@ def test_a_text_of_the_marketplace_reaches_everybody_from_their_own_proxy_number
     assert (message["kind"], message["from"], message["text"]) == ("api", None, "Your driver has arrived.")
     assert statuses(message) == [(0, "queued"), (1, "queued")]
     of_alice, of_bob = proxies(pair)
-    assert [(each.recipient, each.sender, each.text) for each in carrier.sent] == [
+    assert sorted((each.recipient, each.sender, each.text) for each in carrier.sent) == [
         (ALICE, of_alice, "Your driver has arrived."),
         (BOB, of_bob, "Your driver has arrived."),
     ]
@@ -184,6 +185,12 @@ def test_nothing_is_sent_in_the_name_of_a_blocked_person(api, pair, block):
     sent(send(api, pair, to=[0]))
 
 
+def test_a_block_of_another_service_changes_nothing(api, pair):
+    block_alice(service_id=Service.objects.create(name="another").pk)
+
+    assert statuses(sent(send(api, pair, author=0))) == [(1, "queued")]
+
+
 def test_the_other_of_a_blocked_pair_is_skipped_in_a_group_and_refused_alone(api, pair, group):
     block_the_pair()
 
@@ -272,6 +279,16 @@ def test_a_text_in_the_name_of_a_person_counts_for_their_limit(api, pair, settin
 
     is_refused(send(api, pair, author=0), 429, "over_limit")
     sent(send(api, pair))
+
+
+def test_a_service_sends_a_limited_number_of_texts_a_day_to_all_recipients_together(api, group, settings, time_machine):
+    settings.API_MESSAGES_PER_SERVICE_DAY = 5
+    time_machine.move_to(group.created_at, tick=False)
+    sent(send(api, group))
+
+    is_refused(send(api, group), 429, "over_limit")
+
+    sent(send(api, group, author=0))
 
 
 def test_a_key_of_another_service_sends_nothing(other_api, pair):

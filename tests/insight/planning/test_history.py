@@ -4,10 +4,13 @@ from datetime import timedelta
 
 import pytest
 
+from conversations.lifecycle.add_participant import add_participant
+from conversations.lifecycle.remove_participant import remove_participant
 from conversations.lifecycle.replace_number import replace
+from conversations.lifecycle.request import ParticipantSpec
 from conversations.models import Participant
 from numbers.models import Pool, VirtualNumber
-from tests.support.builders import ALICE, BOB, add_numbers, talk
+from tests.support.builders import ALICE, BOB, CHARLIE, add_numbers, talk
 from tests.support.history import WEEK, ago, spare_number, talked
 from tests.support.plans import TODAY, gb, plan
 
@@ -61,7 +64,7 @@ def test_a_late_release_does_not_extend_the_cool_down():
 def test_a_replaced_number_counts_until_its_release_and_its_successor_from_the_replacement():
     old = talked(ALICE, ago(40), release_at=ago(20) + WEEK, released_at=ago(13))
     new = talked(BOB, ago(40))
-    type(new).objects.filter(pk=new.pk).update(conversation=old.conversation, position=1)
+    type(new).objects.filter(pk=new.pk).update(conversation=old.conversation, position=1, created_at=ago(20))
     type(old).objects.filter(pk=old.pk).update(replaced_by=new, replaced_at=ago(20))
 
     assert [on(gb(), days).live for days in (40, 21, 20, 13, 12)] == [1, 1, 2, 2, 1]
@@ -78,6 +81,25 @@ def test_a_replaced_number_still_counts_after_its_conversation_ends(time_machine
     conversation.close()
 
     assert [on(gb(), days).busiest for days in (21, 20, 18, 15, 8, 7)] == [1, 2, 2, 2, 2, 0]
+
+
+def test_a_pair_counts_from_when_its_participant_joined_until_the_cool_down_after_they_left(time_machine):
+    add_numbers(4)
+    time_machine.move_to(ago(40), tick=False)
+    conversation = talk(BOB, CHARLIE)
+    time_machine.move_to(ago(30), tick=False)
+    add_participant(conversation, ParticipantSpec(number=ALICE), notify=False)
+    time_machine.move_to(ago(20), tick=False)
+    remove_participant(conversation, 2)
+
+    assert [on(gb(), days).live for days in (31, 30, 20, 13, 12)] == [2, 3, 3, 3, 2]
+
+
+def test_a_pair_of_a_phone_that_left_uses_the_simulated_cool_down():
+    talked(ALICE, ago(40), removed_at=ago(20), release_at=ago(13), released_at=ago(13))
+    talked(ALICE, ago(18))
+
+    assert [needed_with(gb(), timedelta(days=days)) for days in (1, 3)] == [1, 2]
 
 
 def test_a_replaced_number_uses_the_simulated_cool_down():

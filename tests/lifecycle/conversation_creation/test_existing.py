@@ -227,3 +227,30 @@ def test_of_ten_creations_at_once_with_a_unique_reference_one_succeeds(no_hurry)
     assert {is_refused(answer, 409, "reference_taken")["conversation_id"] for answer in refused} == {
         str(made.public_id)
     }
+
+
+# A dry run -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "code"),
+    [
+        ({"on_existing": "reject"}, 409, "already_talking"),
+        ({"reference": "order-42", "unique_reference": True}, 409, "reference_taken"),
+        ({"expires_at": "2001-01-31T18:00:00Z"}, 400, "not_in_future"),
+    ],
+)
+def test_a_dry_run_is_refused_as_the_creation_would_be(api, create, options, status, code):
+    create(reference="order-42")
+
+    is_refused(api.post(f"{URL}dry-run/", asked_for(**options)), status, code)
+
+
+def test_a_dry_run_ends_no_conversation_whose_time_is_up(api, create, time_machine):
+    create(reference="order-42", unique_reference=True, ttl=60)
+    later(time_machine, 61)
+
+    answer = api.post(f"{URL}dry-run/", asked_for(reference="order-42", unique_reference=True))
+
+    assert answer.status_code == 200
+    assert Conversation.objects.get().state == "open"

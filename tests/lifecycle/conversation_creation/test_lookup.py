@@ -53,7 +53,7 @@ def test_no_transaction_is_open_during_the_lookup(api, carrier, monkeypatch):
         assert not connection.in_atomic_block
         return look_up(numbers)
 
-    monkeypatch.setattr("conversations.lifecycle.create.look_up", look_up_outside_transaction)
+    monkeypatch.setattr("conversations.lifecycle.check_people.look_up", look_up_outside_transaction)
 
     assert api.post(URL, ride_request()).status_code == 201
     assert len(carrier.looked_up) == 2
@@ -67,7 +67,7 @@ def test_a_person_who_is_blocked_during_the_lookup_is_refused(api, carrier, monk
         block_person(bob, reason="threats", actor="staff")
         return look_up(numbers)
 
-    monkeypatch.setattr("conversations.lifecycle.create.look_up", block_and_look_up)
+    monkeypatch.setattr("conversations.lifecycle.check_people.look_up", block_and_look_up)
 
     response = api.post(URL, ride_request())
 
