@@ -22,10 +22,11 @@ SELECT_TAKEN = """
     SELECT
         taken.id, taken.client_ref, taken.state, taken.sender_id, taken.recipient_id, taken.segments, taken.attempts,
         taken.failures, taken.lease_until, taken.created_at, taken.inbound_id, taken.conversation_id,
-        taken.kind,
+        taken.kind, taken.api_message_id,
         sender.id, sender.number, sender.country, sender.rate, sender.state,
         pace.number_id, pace.ready_at, pace.pause_reason, pace.waits_since, pace.failures, pace.last_recipient_id,
         taken.text, recipient.number, participant.released_at IS NOT NULL,
+        participant.position,
         recipient.opted_out_at IS NOT NULL AND taken.kind <> 'keyword_answer',
         participant.removed_at >= taken.created_at AND taken.kind <> 'keyword_answer'
     FROM taken
@@ -36,7 +37,7 @@ SELECT_TAKEN = """
 """
 _MESSAGE = (
     "id", "client_ref", "state", "sender_id", "recipient_id", "segments", "attempts", "failures", "lease_until",
-    "created_at", "inbound_id", "conversation_id", "kind",
+    "created_at", "inbound_id", "conversation_id", "kind", "api_message_id",
 )  # fmt: skip
 _SENDER = ("id", "number", "country", "rate", "state")
 _PACE = ("number_id", "ready_at", "pause_reason", "waits_since", "failures", "last_recipient_id")
@@ -51,6 +52,7 @@ class Claimed:
     is_released: its numbers may stand for other people since it was queued.
     is_opted_out: its recipient has opted out, and it is not an answer to a keyword of theirs.
     has_left: its recipient was removed from the conversation, or has another phone, since it was queued.
+    position: its recipient's place in the conversation, if it is in one.
     is_probe: the one message that is sent to try whether a paused account works again.
     is_probe_of_number: the same, for a virtual number that waits.
     claimed_at_here: by this host's clock.
@@ -63,6 +65,7 @@ class Claimed:
     is_released: bool
     is_opted_out: bool
     has_left: bool
+    position: int | None
     is_probe: bool = False
     is_probe_of_number: bool = False
     claimed_at_here: datetime = field(default_factory=lambda: timezone.now())
@@ -73,10 +76,11 @@ class Claimed:
         of_sender, of_pace = len(_MESSAGE), len(_MESSAGE) + len(_SENDER)
         message = instance(OutboundMessage, _MESSAGE, row[:of_sender])
         message.sender = instance(VirtualNumber, _SENDER, row[of_sender:of_pace])
-        *pace, sealed_text, sealed_number, is_released, is_opted_out, has_left = row[of_pace:]
+        *pace, sealed_text, sealed_number, is_released, position, is_opted_out, has_left = row[of_pace:]
         limit = NumberRateLimit() if pace[0] is None else instance(NumberRateLimit, _PACE, pace)
         limit.number = message.sender
-        return cls(message, limit, sealed_text, sealed_number, bool(is_released), bool(is_opted_out), bool(has_left))
+        flags = (bool(is_released), bool(is_opted_out), bool(has_left))
+        return cls(message, limit, sealed_text, sealed_number, *flags, position)
 
     @property
     def number_ready_at(self) -> datetime:

@@ -20,7 +20,7 @@ _TAKE = f"""
             FOR NO KEY UPDATE SKIP LOCKED
         )
         RETURNING id, client_ref, kind, state, attempts, failures, segments, created_at, lease_until,
-            sender_id, recipient_id, participant_id, inbound_id, conversation_id, text
+            sender_id, recipient_id, participant_id, inbound_id, api_message_id, conversation_id, text
     ), event AS (
         INSERT INTO conversations_messageevent (message_id, old_state, new_state, reason, actor, created_at)
         SELECT id, 'queued', 'sending', 'attempt ' || attempts, '', %(now)s FROM taken

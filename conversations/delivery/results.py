@@ -45,7 +45,7 @@ from conversations.models import (
     OutboundState,
     Participant,
 )
-from conversations.models.message_feed import announce
+from conversations.models.message_feed import data_of
 from smsproxy.carriers.base import (
     AccountFault,
     CarrierError,
@@ -60,6 +60,7 @@ from smsproxy.carriers.base import (
 )
 from smsproxy.database import prepared
 from smsproxy.database.clock import database_now
+from smsproxy.events.record import json_type, record_selected
 from smsproxy.metrics.counting import count, observe
 from smsproxy.metrics.families import SENT, TO_CARRIER
 from smsproxy.states import StaleState
@@ -90,6 +91,13 @@ _EVENTS = """
     INSERT INTO conversations_messageevent (message_id, old_state, new_state, reason, actor, created_at)
     SELECT column1, 'sending', 'sent', 'accepted', '', statement_timestamp() FROM (VALUES {sent}) AS sent
     RETURNING id
+"""
+_FEED = """
+    SELECT
+        'message.sent', (SELECT service_id FROM conversations_conversation WHERE id = CAST(column2 AS bigint)),
+        CAST(column2 AS bigint), CAST(column3 AS bigint), CAST(column1 AS bigint), CAST(column4 AS smallint),
+        CAST(column5 AS {json})
+    FROM (VALUES {sent}) AS sent
 """
 
 
@@ -158,8 +166,25 @@ def _mark_sent(results: Sequence[Result]) -> int:
     prepared.fetch_all(_PARTS.format(parts=parts), parameters)
     sent, parameters = prepared.values([result.message.pk] for result in results)
     prepared.fetch_all(_EVENTS.format(sent=sent), parameters)
-    announce((result.message.pk for result in results), OutboundState.SENT)
+    _announce_sent([result for result in results if result.message.conversation_id is not None])
     return count
+
+
+def _announce_sent(results: Sequence[Result]) -> None:
+    """Write the events of the feed, with what the claim has read. Messages outside of conversations have none."""
+    if not results:
+        return
+    sent, parameters = prepared.values(
+        (
+            result.message.pk,
+            result.message.conversation_id,
+            result.message.inbound_id,
+            result.claimed.position,
+            data_of(result.message.kind, result.message.api_message_id),
+        )
+        for result in results
+    )
+    record_selected(_FEED.format(sent=sent, json=json_type()), parameters)
 
 
 def record(result: Result) -> None:

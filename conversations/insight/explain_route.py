@@ -16,7 +16,6 @@ from conversations.intake.gates import decide
 from conversations.intake.read_arrival import InboundContext, read_arrival
 from conversations.models import (
     Conversation,
-    ConversationState,
     InboundOutcome,
     LateMessagePolicy,
     LimitUsage,
@@ -59,7 +58,7 @@ class ConversationFound:
             id=conversation.public_id,
             reference=conversation.reference,
             pool=pool.name if pool else None,
-            status=ConversationState.OPEN.value if conversation.is_live() else ConversationState.CLOSED.value,
+            status=conversation.status_now,
         )
 
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from django.apps import apps
 from django.db import IntegrityError, models, transaction
-from django.utils import timezone
 
 from numbers.models.pool import cool_down_of
 from smsproxy.api.models import ApiKey
@@ -174,34 +173,6 @@ class Conversation(EncryptedRow, StateMachine, ConversationTerms):
 
     def __str__(self) -> str:
         return self.reference or str(self.public_id)
-
-    def is_live(self, at: datetime | None = None) -> bool:
-        """Return whether its participants may text each other then: not after its time, even if not closed yet.
-
-        at: None: now.
-        """
-        return self.state == ConversationState.OPEN and not self.is_over(at or database_now())
-
-    @property
-    def status_now(self) -> str:
-        """Its state as it is shown: closed once its time is up, even before the periodic job has closed it."""
-        return (ConversationState.OPEN if self.is_live(timezone.now()) else ConversationState.CLOSED).value
-
-    @property
-    def end_shown(self) -> datetime | None:
-        """Its `expires_at`. None if it ended before that."""
-        return self._shown(self.expires_at)
-
-    @property
-    def idle_end_shown(self) -> datetime | None:
-        """Its `idle_at`. None if it ended before that."""
-        return self._shown(self.idle_at)
-
-    def _shown(self, end: datetime | None) -> datetime | None:
-        now = timezone.now()
-        if end is None or self.is_live(now):
-            return end
-        return end if end <= (self.closed_at or now) else None
 
     @property
     def current_participants(self) -> "Sequence[Participant]":

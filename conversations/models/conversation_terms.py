@@ -5,15 +5,16 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import models
+from django.utils import timezone
 
 from numbers.assignment.policy import AssignmentPolicy, Geography, policy_of
 from numbers.models import Pool
 from smsproxy.crypto import EncryptedTextField
-from smsproxy.database.clock import DatabaseNow
+from smsproxy.database.clock import DatabaseNow, database_now
 from smsproxy.services.models import LANGUAGE_LENGTH
 from smsproxy.states import StaleState
 
-from .conversation_state import LateMessagePolicy
+from .conversation_state import ConversationState, LateMessagePolicy
 
 # How far from now a conversation's end may be moved.
 MAX_AHEAD = timedelta(days=366)
@@ -56,6 +57,9 @@ def time_is_up(at: datetime | DatabaseNow) -> models.Q:
 
 class ConversationTerms(models.Model):
     """The columns of a conversation that a marketplace chooses."""
+
+    state: Any
+    closed_at: Any
 
     reference = models.CharField(
         max_length=100, blank=True, db_index=True, help_text="The marketplace's own name for it."
@@ -160,3 +164,31 @@ class ConversationTerms(models.Model):
                 raise EndHasPassed(f"the fixed end of conversation {self.pk} has passed")
             end = End(ttl=self.ttl, expires_at=self.expires_at)
         return end.columns(now) | idle_columns(self.idle_ttl, now)
+
+    def is_live(self, at: datetime | None = None) -> bool:
+        """Return whether its participants may text each other then: not after its time, even if not closed yet.
+
+        at: None: now.
+        """
+        return self.state == ConversationState.OPEN and not self.is_over(at or database_now())
+
+    @property
+    def status_now(self) -> str:
+        """Its state as it is shown: closed once its time is up, even before the periodic job has closed it."""
+        return (ConversationState.OPEN if self.is_live(timezone.now()) else ConversationState.CLOSED).value
+
+    @property
+    def end_shown(self) -> datetime | None:
+        """Its `expires_at`. None if it ended before that."""
+        return self._shown(self.expires_at)
+
+    @property
+    def idle_end_shown(self) -> datetime | None:
+        """Its `idle_at`. None if it ended before that."""
+        return self._shown(self.idle_at)
+
+    def _shown(self, end: datetime | None) -> datetime | None:
+        now = timezone.now()
+        if end is None or self.is_live(now):
+            return end
+        return end if end <= (self.closed_at or now) else None

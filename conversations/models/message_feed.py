@@ -1,13 +1,17 @@
 """Events of the feed about outbound messages. Messages outside of conversations, such as to strangers, have none."""
 
+import json
 from collections.abc import Iterable
+from functools import cache
+
+from psycopg.types.numeric import Int8
 
 from smsproxy.database import prepared
 from smsproxy.events.record import json_object, record_selected
 from smsproxy.events.types import EventType
 
 from .outbound_counts import FailureReason
-from .outbound_state import OutboundState
+from .outbound_state import MessageKind, OutboundState
 
 # By the new state of a message. A message that is queued or being sent is told of by other events, or by none.
 _TYPES = {
@@ -18,7 +22,7 @@ _TYPES = {
     OutboundState.UNKNOWN: EventType.MESSAGE_UNKNOWN,
     OutboundState.CANCELLED: EventType.MESSAGE_CANCELLED,
 }
-# In the order of sending. A relay is what is not said, because nearly all messages are.
+# In the order of sending.
 _EVENTS = """
     SELECT
         '{type}',
@@ -46,18 +50,25 @@ def announce(pks: Iterable[int], state: str, failure: FailureReason | None = Non
     ids = list(pks)
     if event is None or not ids:
         return
+    select = _select(event, failure, is_one=len(ids) == 1, is_postgresql=prepared.is_postgresql())
     listed = ",".join(map(str, ids))
-    # An array, which PostgreSQL looks up in the index row by row. It would join a list of rows with the whole table.
-    array = f"{{{listed}}}" if prepared.is_postgresql() else f"[{listed}]"
-    record_selected(_select(event, failure), {"pks": array})
+    # PostgreSQL looks up an array in the index. It would join a list of rows with the whole table.
+    several = f"{{{listed}}}" if prepared.is_postgresql() else f"[{listed}]"
+    record_selected(select, {"pk": Int8(ids[0])} if len(ids) == 1 else {"pks": several})
 
 
-def _select(event: EventType, failure: FailureReason | None) -> str:
-    is_postgresql = prepared.is_postgresql()
+def data_of(kind: str, api_message_id: int | None) -> str:
+    """Return the JSON of a message that has not failed. A relay is what is not said."""
+    return "{}" if kind == MessageKind.RELAY else json.dumps({"kind": kind, "api_message": api_message_id})
+
+
+@cache
+def _select(event: EventType, failure: FailureReason | None, *, is_one: bool, is_postgresql: bool) -> str:
+    several = "= ANY (%(pks)s::bigint[])" if is_postgresql else "IN (SELECT value FROM json_each(%(pks)s))"
     data = _DATA_OF_FAILURE if event in (EventType.MESSAGE_UNDELIVERED, EventType.MESSAGE_FAILED) else _DATA
     return _EVENTS.format(
         type=event.value,
-        which="= ANY (%(pks)s::bigint[])" if is_postgresql else "IN (SELECT value FROM json_each(%(pks)s))",
+        which="= %(pk)s" if is_one else several,
         data=data.format(
             json=json_object(),
             empty="'{}'::jsonb" if is_postgresql else "'{}'",

@@ -68,17 +68,21 @@ def record(*events: NewEvent) -> None:
         )
         for event in events
     )
-    json_type = "jsonb" if prepared.is_postgresql() else "text"
-    record_selected(_VALUES.format(values=values, json=json_type), parameters)
+    record_selected(_VALUES.format(values=values, json=json_type()), parameters)
 
 
 def record_selected(events: str, parameters: dict[str, Any]) -> None:
     """Write the events that this SELECT returns, in its order. Its columns are COLUMNS without the last.
 
-    `data` is JSON, as the function `json_object` below returns it.
+    `data` is of the type `json_type`.
     """
     statement = _INSERT if prepared.is_postgresql() else _INSERT_ON_SQLITE
     prepared.fetch_all(statement.format(events=events), parameters)
+
+
+def json_type() -> str:
+    """Return the name of the SQL type of `data`."""
+    return "jsonb" if prepared.is_postgresql() else "text"
 
 
 def json_object() -> str:

@@ -54,6 +54,7 @@ class Marketplace:
         assert answer.status_code in set(expect), (method, path, answer.status_code, found)
         assert answer["X-Request-ID"]
         if answer.status_code >= 400:
+            assert found
             assert answer["Content-Type"] == "application/problem+json"
             assert found["status"] == answer.status_code
             assert found["type"].endswith(f"/{found['code']}/")

@@ -6,6 +6,7 @@ The rules call the API and post webhooks. The invariants compare what the API an
 from itertools import count
 
 import pytest
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -273,4 +274,4 @@ class WholeLife(RuleBasedStateMachine):
 
 @pytest.mark.django_db(transaction=True)
 def test_any_life_of_conversations_is_told_without_a_contradiction():
-    run_state_machine_as_test(WholeLife, settings=model_examples(fast=4, thorough=12))
+    run_state_machine_as_test(WholeLife, settings=settings(model_examples(fast=3, thorough=10), stateful_step_count=25))

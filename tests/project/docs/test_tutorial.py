@@ -60,6 +60,8 @@ def test_the_tutorial_does_what_it_says(tmp_path):
         assert done.returncode == 0, done.stdout + done.stderr
         assert '"outcome": "relayed"' in done.stdout
         eventually(lambda: "I left my hat in your car." in texts_on(demo, "Driver"))
+        eventually(lambda: "Your driver has found your hat." in texts_on(demo, "Rider"))
+        assert "conversation.created" in done.stdout
         ended = "This conversation has ended. Your message was not passed on."
         eventually(lambda: ended in texts_on(demo, "Rider"))
         assert "Hello?" in texts_on(demo, "Rider", typed=True)
