@@ -185,6 +185,12 @@ class SerializerExtension(OpenApiSerializerExtension):
         elif "properties" in found:
             # An answer has all its fields, always.
             found["required"] = sorted(found["properties"])
+            for schema in found["properties"].values():
+                # What the columns of this database hold is not part of the contract.
+                for limit in ("maximum", "minimum"):
+                    schema.pop(limit, None)
+                if schema.get("format") == "int64":
+                    del schema["format"]
         if example := getattr(self.target, "example", None):
             found["examples"] = [example]
         return found
