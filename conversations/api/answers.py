@@ -222,6 +222,7 @@ class ConversationSerializer(serializers.ModelSerializer):
         ]
         extra_kwargs = {
             "created_at": {"help_text": "When it was created."},
+            "idle_ttl": {"help_text": "Seconds without a message after which it ends. Null: no limit."},
             "closed_at": {"help_text": "When it ended. Null while it is open."},
             "closed_reason": {"help_text": "Why it ended. Empty while it is open."},
         }

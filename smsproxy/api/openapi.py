@@ -80,7 +80,7 @@ class Schema(AutoSchema):
     def get_summary(self) -> str:
         return self.declared().summary
 
-    def get_description(self) -> str:
+    def get_description(self) -> str:  # type: ignore[override]  # as in drf-spectacular
         operation = self.declared()
         method = getattr(self.view, self.method.lower())
         text = operation.description or method.__doc__ or type(self.view).__doc__ or ""
@@ -185,6 +185,12 @@ class SerializerExtension(OpenApiSerializerExtension):
         elif "properties" in found:
             # An answer has all its fields, always.
             found["required"] = sorted(found["properties"])
+            for schema in found["properties"].values():
+                # What the columns of this database hold is not part of the contract.
+                for limit in ("maximum", "minimum"):
+                    schema.pop(limit, None)
+                if schema.get("format") == "int64":
+                    del schema["format"]
         if example := getattr(self.target, "example", None):
             found["examples"] = [example]
         return found

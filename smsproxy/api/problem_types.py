@@ -336,7 +336,7 @@ PROBLEMS: Mapping[str, ProblemType] = {
     # Limits, and faults of ours.
     "over_limit": _type(
         429,
-        "A limit of the service is used up",
+        "A limit is used up",
         "A limit of the service, a person or a conversation is used up for now. `detail` names it.",
         "Repeat the request after the seconds in `Retry-After`.",
     ),

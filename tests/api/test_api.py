@@ -44,6 +44,8 @@ def is_problem(response, status):
     assert response["Content-Type"] == "application/problem+json"
     body = json.loads(response.content)
     assert body["status"] == status
+    assert body["type"].endswith(f"/api/v1/problems/{body['code']}/")
+    assert body["request_id"] == response["X-Request-ID"]
     assert body["title"]
     assert body["detail"]
     return body
@@ -326,7 +328,7 @@ def test_a_form_is_a_415_problem(api):
 
 
 def test_an_unknown_host_is_a_400_problem(api):
-    is_problem(api.get(URL, HTTP_HOST="evil.example"), 400)
+    assert "ALLOWED_HOSTS" not in is_problem(api.get(URL, HTTP_HOST="evil.example"), 400)["detail"]
 
 
 def test_the_api_answers_503_without_the_database(api, monkeypatch):

@@ -50,7 +50,7 @@ class Marketplace:
         if body is not None:
             options |= {"data": json.dumps(body), "content_type": "application/json"}
         answer = self._client.generic(method, f"{API}{path}", **options)
-        found = json.loads(answer.content) if answer.content else None
+        found: Any = json.loads(answer.content) if answer.content else None
         assert answer.status_code in set(expect), (method, path, answer.status_code, found)
         assert answer["X-Request-ID"]
         if answer.status_code >= 400:

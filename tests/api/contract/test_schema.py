@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from jsonschema import Draft202012Validator
+from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from smsproxy.api import contract
@@ -79,7 +79,7 @@ def test_each_body_has_an_example_that_is_valid(schema, operations):
     names = {_entry(schemas[name]) or name for name in names}
     wrong = []
     for name in sorted(names):
-        validator = Draft202012Validator({"$ref": f"#/components/schemas/{name}", "components": schema["components"]})
+        validator = OAS31Validator({"$ref": f"#/components/schemas/{name}", "components": schema["components"]})
         for example in schemas[name].get("examples", [None]):
             wrong += [(name, error.json_path, error.message[:200]) for error in validator.iter_errors(example)]
 
@@ -106,7 +106,7 @@ def test_each_field_of_a_body_has_a_description(schema):
 
 
 def test_each_example_of_a_problem_is_valid(schema):
-    validator = Draft202012Validator({"$ref": "#/components/schemas/Problem", "components": schema["components"]})
+    validator = OAS31Validator({"$ref": "#/components/schemas/Problem", "components": schema["components"]})
     for code, example in schema["components"]["examples"].items():
         assert list(validator.iter_errors(example["value"])) == [], code
 

@@ -1,6 +1,7 @@
 """The tables of problems and of field codes have exactly what the code can answer."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,7 +39,7 @@ def _name(node: ast.expr) -> str:
     return node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
 
 
-def text(node: ast.expr | None) -> str:
+def text(node: ast.AST | None) -> str:
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
 
 
@@ -83,6 +84,18 @@ def test_each_problem_of_the_code_is_in_the_table_with_its_status_and_title():
     ]
 
     assert raised()
+    assert wrong == []
+
+
+def test_a_detail_is_written_for_the_caller_not_for_the_operator():
+    wrong = [
+        (path.name, call.lineno, text(node))
+        for path in FILES
+        for call in calls(path, "Problem", "body", "header_problem", "AuthenticationFailed")
+        for node in ast.walk(call)
+        if re.search(r"manage\.py|\b[A-Z]{3,}_[A-Z_]{3,}\b|[Tt]he operator", text(node))
+    ]
+
     assert wrong == []
 
 
