@@ -98,7 +98,9 @@ class ReopenConversation(ApiView):
         try:
             reopen_conversation(conversation, end=asked.end(), actor=actor(request))
         except CannotCreate as error:
-            raise cannot_create(error, conversation.current_participants[error.position].label) from None
+            participant = conversation.current_participants[error.position]
+            error.position = participant.position
+            raise cannot_create(error, participant.label) from None
         except ReferenceTaken as error:
             raise taken(error) from None
         except ContentionError:

@@ -12,7 +12,7 @@ from conversations.api.changes import answer_change, find_conversation
 from conversations.api.creation import CREATION, answer_creation
 from conversations.api.list_filters import PERSON, ListFilters, matching
 from conversations.models import Conversation
-from conversations.models.conversation import ConversationQuerySet
+from conversations.models.conversation_queries import ConversationQuerySet
 from smsproxy.api.authentication import service_of
 from smsproxy.api.pagination import NewestFirst
 from smsproxy.api.schema import operation

@@ -6,7 +6,7 @@ from rest_framework.request import Request
 
 from conversations.api.fields import PoolField
 from conversations.models import ConversationState
-from conversations.models.conversation import ConversationQuerySet
+from conversations.models.conversation_queries import ConversationQuerySet
 from smsproxy.api.fields import ChoiceField, DateTimeField, E164Field, TextField
 from smsproxy.api.pagination import PageParameters
 from smsproxy.api.problems import header_problem

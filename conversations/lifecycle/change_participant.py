@@ -30,6 +30,7 @@ from conversations.lifecycle.participants import (
 from conversations.lifecycle.request import ContentionError, NoNumberFree, ParticipantSpec
 from conversations.lifecycle.shortage import record_shortage
 from conversations.models import Conversation, MessageKind, OutboundMessage, Participant
+from conversations.models.conversation_feed import announce_proxy_number
 from numbers.models import RealNumber
 from smsproxy.api.models import ApiKey
 from smsproxy.database.clock import database_now
@@ -131,6 +132,9 @@ def _exchange(
     )
     insert_participant(new, chosen)
     record_change(conversation, f"participant {old.position} has another phone", actor=actor)
+    if new.proxy_number != old.proxy_number:
+        number = new.proxy_number.number
+        announce_proxy_number(conversation.pk, conversation.service_id, position=new.position, number=number)
     _move_queued(rows, new, actor=actor)
     if notify:
         confirm([new], among=[*others, new])

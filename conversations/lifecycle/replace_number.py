@@ -19,6 +19,7 @@ from conversations.delivery.outbox import queue_notice
 from conversations.lifecycle.choose_replacement import best_replacement
 from conversations.lifecycle.shortage import shortage_error
 from conversations.models import Conversation, OutboundMessage, Participant, UnreadableRow
+from conversations.models.conversation_feed import announce_proxy_number
 from conversations.models.own_texts import text_in
 from conversations.models.participant import ParticipantQuerySet
 from numbers.assignment.choose import Preference
@@ -27,8 +28,6 @@ from numbers.models.pool import cool_down_of
 from smsproxy.carriers.gsm7 import segments
 from smsproxy.crypto import Unreadable
 from smsproxy.database.clock import database_now
-from smsproxy.events.record import NewEvent, record
-from smsproxy.events.types import EventType
 from smsproxy.services.texts import TextKind
 from smsproxy.states import StaleState
 
@@ -158,15 +157,7 @@ def _give(old: Participant, number: VirtualNumber) -> bool:
         old_state=conversation.state,
         reason=f"participant {old.position} was given {number} in place of {old.proxy_number}",
     )
-    record(
-        NewEvent(
-            type=EventType.PARTICIPANT_PROXY_NUMBER_CHANGED,
-            service_id=conversation.service_id,
-            conversation_id=conversation.pk,
-            participant=old.position,
-            data={"proxy_number": number.number},
-        )
-    )
+    announce_proxy_number(conversation.pk, conversation.service_id, position=old.position, number=number.number)
     if old.proxy_number.state == NumberState.QUARANTINED:
         # The old number cannot send.
         OutboundMessage.objects.move_line(old, new)

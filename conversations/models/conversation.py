@@ -7,12 +7,11 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from django.apps import apps
 from django.db import IntegrityError, models, transaction
 
 from numbers.models.pool import cool_down_of
 from smsproxy.api.models import ApiKey
-from smsproxy.database.clock import DatabaseNow, database_now
+from smsproxy.database.clock import database_now
 from smsproxy.events.record import NewEvent, record
 from smsproxy.events.types import EventType
 from smsproxy.services.models import DEFAULT_SERVICE_ID, Service, default_service_id
@@ -20,6 +19,7 @@ from smsproxy.states import Event, StaleState, StateMachine
 from smsproxy.unreadable import EncryptedRow
 
 from .conversation_feed import announce_end
+from .conversation_queries import ConversationQuerySet
 from .conversation_state import ConversationState, LateMessagePolicy
 from .conversation_terms import (
     MAX_AHEAD,
@@ -28,7 +28,6 @@ from .conversation_terms import (
     End,
     EndTooLate,
     idle_columns,
-    time_is_up,
 )
 from .limit_usage import LimitScope, LimitUsage
 
@@ -42,53 +41,6 @@ MAX_PARTICIPANTS = 10
 
 class DuplicateReference(StaleState):
     """Another open conversation of the service has this reference, which one of them must have alone."""
-
-
-class ConversationQuerySet(models.QuerySet["Conversation"]):
-    def open_now(self) -> Self:
-        """Return conversations whose participants may text each other now."""
-        unexpired = models.Q(expires_at__isnull=True) | models.Q(expires_at__gt=DatabaseNow())
-        awake = models.Q(idle_at__isnull=True) | models.Q(idle_at__gt=DatabaseNow())
-        return self.filter(unexpired, awake, state=ConversationState.OPEN)
-
-    def with_participants(self) -> Self:
-        """Prefetch participants and their numbers, one query for each relation."""
-        from .participant import Participant  # It imports this module, as its rows point here.
-
-        current = Participant.objects.current()
-        return self.select_related("pool").prefetch_related(
-            models.Prefetch("participants", current, to_attr="loaded_participants"),
-            "loaded_participants__real_number",
-            "loaded_participants__proxy_number",
-        )
-
-    def with_participant(self, **values: Any) -> Self:
-        """Return conversations that a participant with these values is in now."""
-        from .participant import Participant
-
-        return self.filter(pk__in=Participant.objects.current().filter(**values).values("conversation"))
-
-    def with_failed_confirmations(self) -> Self:
-        """Annotate each with `notify_failed`: a confirmation did not reach its participant."""
-        messages: Any = apps.get_model("conversations.OutboundMessage")  # Its module imports this one.
-        failed = messages.objects.failed_confirmations().filter(conversation=models.OuterRef("pk"))
-        return self.annotate(notify_failed=models.Exists(failed))
-
-    def ended(self) -> Self:
-        """Return conversations that are closed, or whose time is up."""
-        return self.filter(models.Q(state=ConversationState.CLOSED) | time_is_up(DatabaseNow()))
-
-    def on_hold(self) -> Self:
-        """Return open conversations on hold, the longest-held first."""
-        return self.filter(state=ConversationState.OPEN, held_at__isnull=False).order_by("held_at")
-
-    def expired(self, at: datetime) -> Self:
-        """Return conversations stored as open whose ttl is over."""
-        return self.filter(state=ConversationState.OPEN, expires_at__lte=at).order_by("expires_at")
-
-    def idle(self, at: datetime) -> Self:
-        """Return conversations stored as open in which nobody wrote for idle_ttl."""
-        return self.filter(state=ConversationState.OPEN, idle_at__lte=at).order_by("idle_at")
 
 
 class Conversation(EncryptedRow, StateMachine, ConversationTerms):

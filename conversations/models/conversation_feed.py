@@ -1,4 +1,4 @@
-"""Events of the feed about a conversation itself: its end, with a summary of it.
+"""Events of the feed about a conversation itself: its end, with a summary of it, and its numbers.
 
 By hand, because the models of messages import the one of conversations.
 """
@@ -45,6 +45,19 @@ def announce_end(
         "duration": max(0, round(duration.total_seconds())),
     }
     record(NewEvent(type=type_, service_id=service_id, conversation_id=conversation_id, data=data))
+
+
+def announce_proxy_number(conversation_id: int, service_id: int | None, *, position: int, number: str) -> None:
+    """Write that a participant has another virtual number, in the transaction that changes it. number: E.164."""
+    record(
+        NewEvent(
+            type=EventType.PARTICIPANT_PROXY_NUMBER_CHANGED,
+            service_id=service_id,
+            conversation_id=conversation_id,
+            participant=position,
+            data={"proxy_number": number},
+        )
+    )
 
 
 def _summary(conversation_id: int) -> dict[str, Any]:

@@ -236,5 +236,7 @@ def test_the_general_path_stays_short(monkeypatch):
     reads = [statement for statement in statements if statement.startswith("SELECT")]
     writes = [statement for statement in statements if statement.startswith(("INSERT", "UPDATE"))]
     assert len(reads) == 2, "one locks the conversation, one reads"
-    assert len(writes) == 6, "the message, its limits, its relay, the relay's event, the feed, the memory of the loop breaker"
+    assert len(writes) == 6, (
+        "the message, its limits, its relay and that one's event, the feed, the loop breaker's memory"
+    )
     assert len(statements) == 12
