@@ -53,8 +53,12 @@ FLOORS = [
 ]
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 
-# Conversation and participant point to each other, as their tables do.
-ALLOWED_CIRCLE = {"conversations.models.conversation", "conversations.models.participant"}
+# Conversation, its queries and participant point to each other, as their tables do.
+ALLOWED_CIRCLE = {
+    "conversations.models.conversation",
+    "conversations.models.conversation_queries",
+    "conversations.models.participant",
+}
 
 
 def source_files(*folders: str) -> list[Path]:
