@@ -234,7 +234,7 @@ def test_the_general_path_stays_short(monkeypatch):
         receive.process_message(text, received_at=timezone.now())
 
     reads = [statement for statement in statements if statement.startswith("SELECT")]
-    writes = [statement for statement in statements if statement.startswith(("INSERT", "UPDATE"))]
+    writes = [statement for statement in statements if statement.startswith(("INSERT", "UPDATE", "WITH held"))]
     assert len(reads) == 2, "one locks the conversation, one reads"
     assert len(writes) == 6, (
         "the message, its limits, its relay and that one's event, the feed, the loop breaker's memory"
