@@ -122,5 +122,5 @@ def test_figures_are_measured_on_real_processes_without_loss(tmp_path):
     figures = json.loads((tmp_path / "results.json").read_text())["figures"]
     assert [figure["problems"] for figure in figures.values()] == [[], [], []]
     assert figures["latency"]["values"].keys() == {"p99", "p99_alone"}
-    assert figures["creation"]["values"].keys() == {"rate"}
+    assert figures["creation"]["values"].keys() == {"rate", "p50", "p99"}
     assert figures["pool"]["values"]["beyond"] == 0
