@@ -171,12 +171,28 @@ class KeyExtension(OpenApiAuthenticationExtension):
 
 
 class SerializerExtension(OpenApiSerializerExtension):
-    """Adds the serializer's `example`, and says that a strict one takes no unknown field."""
+    """Adds the serializer's `example` and `description`, and says that a strict one takes no unknown field.
+
+    `one_of`: serializers by the value of the field `discriminator`. The serializer is shown as one of them.
+    """
 
     target_class = "rest_framework.serializers.Serializer"
     match_subclasses = True
 
-    def map_serializer(self, auto_schema: AutoSchema, direction: str) -> dict[str, Any]:
+    def map_serializer(self, auto_schema: AutoSchema, direction: Any) -> dict[str, Any]:
+        found = self._map(auto_schema, direction)
+        if description := getattr(self.target, "description", None):
+            found["description"] = description
+        if example := getattr(self.target, "example", None):
+            found["examples"] = [example]
+        return found
+
+    def _map(self, auto_schema: AutoSchema, direction: Any) -> dict[str, Any]:
+        if one_of := getattr(self.target, "one_of", None):
+            refs = {value: auto_schema.resolve_serializer(each(), direction).ref for value, each in one_of.items()}
+            mapping = {str(value): ref["$ref"] for value, ref in refs.items()}
+            discriminator = {"propertyName": self.target.discriminator, "mapping": mapping}
+            return {"oneOf": list(refs.values()), "discriminator": discriminator}
         found: dict[str, Any] = auto_schema._map_serializer(self.target, direction, bypass_extensions=True)
         for schema in found.get("properties", {}).values():
             _allow_blank(schema)
@@ -191,8 +207,6 @@ class SerializerExtension(OpenApiSerializerExtension):
                     schema.pop(limit, None)
                 if schema.get("format") == "int64":
                     del schema["format"]
-        if example := getattr(self.target, "example", None):
-            found["examples"] = [example]
         return found
 
 
