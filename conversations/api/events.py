@@ -11,8 +11,10 @@ from conversations.api.event_types import EventSerializer, example_of
 from conversations.models import Conversation, MessageKind
 from smsproxy.api.authentication import caller
 from smsproxy.api.fields import IntegerParameter, Parameters, TextField
+from smsproxy.api.pagination import MAX_PAGE_SIZE
 from smsproxy.api.problems import Problem
 from smsproxy.api.schema import operation
+from smsproxy.api.scopes import Scope
 from smsproxy.api.views import ApiView
 from smsproxy.events import feed
 from smsproxy.events.models import FeedEvent
@@ -20,7 +22,6 @@ from smsproxy.events.types import EventType
 from smsproxy.opaque_ids import IdKind, public_id
 
 LATEST = "latest"
-MAX_PAGE_SIZE = 200
 
 
 class EventParameters(Parameters):
@@ -63,7 +64,7 @@ class EventFeed(ApiView):
             return _answer([], feed.read_latest())
         key = caller(request)
         position = feed.BEGINNING if after is None else _position(after)
-        is_operator = "numbers" in key.scopes.split()
+        is_operator = key.has_scope(Scope.NUMBERS)
         try:
             page = feed.read(key.service_id, position, limit=page_size, is_operator=is_operator)
         except feed.CursorExpired:
