@@ -15,7 +15,10 @@ class EventType(models.TextChoices):
     MESSAGE_UNDELIVERED = "message.undelivered", "the carrier accepted a message and could not deliver it"
     MESSAGE_FAILED = "message.failed", "a message was refused permanently, or became too old to send"
     MESSAGE_UNKNOWN = "message.unknown", "a message was perhaps sent: the carrier did not answer"
-    MESSAGE_CANCELLED = "message.cancelled", "a message is not sent: the recipient opted out, or staff decided so"
+    MESSAGE_CANCELLED = (
+        "message.cancelled",
+        "a message is not sent: the recipient opted out, is blocked or was removed, or staff decided so",
+    )
 
     CONVERSATION_CREATED = "conversation.created", "a conversation exists, and its people have numbers"
     CONVERSATION_CLOSED = "conversation.closed", "you or staff closed a conversation"
