@@ -7,6 +7,8 @@ import phonenumbers
 from smsproxy.numbering_plans import OTHER_BEGINNINGS, RULES
 
 E164_EXAMPLE = "+447700900001"
+# For JSON Schema.
+E164_PATTERN = r"^\+[1-9][0-9]{6,14}$"
 MAX_DIGITS = 15
 # The length is bounded because untrusted input is matched against it.
 _WRITTEN = re.compile(r"\+[0-9][0-9 ().-]{5,30}")

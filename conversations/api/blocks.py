@@ -31,6 +31,7 @@ from numbers.models import RealNumber, VirtualNumber
 from smsproxy.api.authentication import caller, service_of
 from smsproxy.api.fields import ChoiceField, DateTimeField, E164Field, StrictSerializer
 from smsproxy.api.idempotency import Once
+from smsproxy.api.models import ACTOR_PREFIX
 from smsproxy.api.pagination import NewestFirst, PageParameters
 from smsproxy.api.problems import Problem
 from smsproxy.api.schema import operation
@@ -41,8 +42,6 @@ from smsproxy.states import StaleState
 from smsproxy.values import sentence
 
 ACTIVE, ENDED = "active", "ended"
-# The names of members of staff have no space.
-_KEY = "API key "
 _BLOCK_PATH = {"public_id": "The block's id."}
 
 
@@ -190,7 +189,7 @@ class BlockList(ApiView, ListAPIView):
         once = Once.of(request)
         with transaction.atomic():
             once.begin()
-            block = _create(asked.validated_data, service_of(request), f"{_KEY}{caller(request).name}")
+            block = _create(asked.validated_data, service_of(request), caller(request).actor)
             where = reverse("block", kwargs={"public_id": block.public_id}, request=request)
             return once.finish(201, BlockSerializer(block).data, where)
 
@@ -227,7 +226,7 @@ class EndBlock(ApiView):
                 code="block_of_staff",
             )
         try:
-            block.end(reason=asked.validated_data["reason"], actor=f"{_KEY}{caller(request).name}")
+            block.end(reason=asked.validated_data["reason"], actor=caller(request).actor)
         except StaleState:
             block.refresh_from_db()
         return Response(BlockSerializer(block).data)
@@ -274,4 +273,4 @@ def _block(request: Request, public_id: UUID) -> Block:
 
 
 def _is_by_api(actor: str) -> bool:
-    return actor.startswith(_KEY)
+    return actor.startswith(ACTOR_PREFIX)

@@ -3,7 +3,6 @@
 from typing import Any, ClassVar
 
 from rest_framework import serializers
-from rest_framework.exceptions import ErrorDetail
 
 from conversations.api.fields import (
     LanguageField,
@@ -12,7 +11,7 @@ from conversations.api.fields import (
     SecondsField,
     TextsField,
 )
-from conversations.api.requests import MAX_TTL
+from conversations.api.requests import MAX_TTL, reject_two_ends
 from conversations.lifecycle.request import NEVER
 from conversations.models import LateMessagePolicy
 from conversations.models.conversation_terms import End
@@ -62,10 +61,7 @@ class EndSerializer(StrictSerializer):
         return value
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        if attrs.get("ttl") is not None and attrs.get("expires_at") is not None:
-            raise serializers.ValidationError(
-                {"expires_at": ErrorDetail("Expected ttl or expires_at, not both.", code="ttl_and_expires_at")}
-            )
+        reject_two_ends(attrs)
         return attrs
 
     def end(self) -> End | None:

@@ -40,7 +40,7 @@ def find_conversation(request: Request, public_id: UUID) -> Conversation:
 
 def actor(request: Request) -> str:
     """Return who changes the conversation, for its events."""
-    return f"API key {caller(request).name}"
+    return caller(request).actor
 
 
 def answer_change(request: Request, public_id: UUID) -> Response:

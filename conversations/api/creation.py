@@ -17,12 +17,12 @@ from conversations.lifecycle.request import (
     AlreadyTalking,
     CannotCreate,
     ContentionError,
-    EndHasPassed,
     OverLimit,
     ParticipantSpec,
     ReferenceTaken,
 )
 from conversations.models import Conversation
+from conversations.models.conversation_terms import EndHasPassed
 from smsproxy.api.authentication import caller, service_of
 from smsproxy.api.idempotency import Once, Replay
 from smsproxy.api.problems import Problem

@@ -7,11 +7,14 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from conversations.api.event_types import EventSerializer, example_of
 from conversations.models import Conversation, MessageKind
 from smsproxy.api.authentication import caller
 from smsproxy.api.fields import IntegerParameter, Parameters, TextField
+from smsproxy.api.pagination import MAX_PAGE_SIZE
 from smsproxy.api.problems import Problem
 from smsproxy.api.schema import operation
+from smsproxy.api.scopes import Scope
 from smsproxy.api.views import ApiView
 from smsproxy.events import feed
 from smsproxy.events.models import FeedEvent
@@ -19,7 +22,6 @@ from smsproxy.events.types import EventType
 from smsproxy.opaque_ids import IdKind, public_id
 
 LATEST = "latest"
-MAX_PAGE_SIZE = 200
 
 
 class EventParameters(Parameters):
@@ -37,39 +39,12 @@ class EventParameters(Parameters):
     )
 
 
-class EventConversationSerializer(serializers.Serializer):
-    id = serializers.UUIDField(help_text="The conversation's id.")
-    reference = serializers.CharField(help_text="The marketplace's own name for it, or an empty string.")
-
-
-class EventSerializer(serializers.Serializer):
-    id = serializers.UUIDField(help_text="The event's id, the same whenever it is read. Also a cursor after it.")
-    type = serializers.ChoiceField(
-        choices=EventType.values, help_text="What happened. Later versions may add types: ignore those you do not know."
-    )
-    created_at = serializers.DateTimeField(help_text="When it happened.")
-    conversation = EventConversationSerializer(
-        allow_null=True, help_text="Null if it is about none, or about one that has been deleted since."
-    )
-    data = serializers.DictField(  # type: ignore[assignment]  # DRF has an attribute of that name
-        help_text="Values of this type of event. See the page “Events” of the documentation."
-    )
-
-
 class EventPageSerializer(serializers.Serializer):
     results = EventSerializer(many=True, help_text="Events, oldest first.")
     cursor = serializers.CharField(help_text="Send it as `after` to get the events that follow.")
     example: ClassVar[dict[str, Any]] = {
-        "results": [
-            {
-                "id": "8e6f0c3d-55a8-4e0e-9d2b-0a6f5f1f7c11",
-                "type": EventType.MESSAGE_DELIVERED.value,
-                "created_at": "2026-11-28T22:00:00.000000Z",
-                "conversation": {"id": "0b9b1f6e-8a3e-4a55-8a43-6f0d3f4f0d7a", "reference": "order-42"},
-                "data": {"message_id": "5f0c7a38-8c0e-5d4b-3a8e-91d5b1a7a0ce", "kind": "text", "recipient": 1},
-            }
-        ],
-        "cursor": "8e6f0c3d-55a8-4e0e-9d2b-0a6f5f1f7c11",
+        "results": [example_of(EventType.MESSAGE_DELIVERED)],
+        "cursor": example_of(EventType.MESSAGE_DELIVERED)["id"],
     }
 
 
@@ -89,7 +64,7 @@ class EventFeed(ApiView):
             return _answer([], feed.read_latest())
         key = caller(request)
         position = feed.BEGINNING if after is None else _position(after)
-        is_operator = "numbers" in key.scopes.split()
+        is_operator = key.has_scope(Scope.NUMBERS)
         try:
             page = feed.read(key.service_id, position, limit=page_size, is_operator=is_operator)
         except feed.CursorExpired:

@@ -4,7 +4,7 @@ from typing import Any
 
 from smsproxy.phone import E164_EXAMPLE
 
-_AT = "2026-11-28T22:00:00.123456Z"
+AT = "2026-11-28T22:00:00.123456Z"
 CONVERSATION_ID = "7c9e6679-7425-40de-944b-e07fc1f90ae7"
 
 NEW_PARTICIPANT: dict[str, Any] = {"number": "+447700900005", "label": "Second driver", "notify": True}
@@ -29,7 +29,7 @@ PARTICIPANT: dict[str, Any] = {
     "proxy_number": "+447700900100",
     "proxy_country": "GB",
     "chosen_by": "own country",
-    "confirmation": {"status": "delivered", "at": _AT},
+    "confirmation": {"status": "delivered", "at": AT},
 }
 
 CONVERSATION: dict[str, Any] = {
@@ -50,7 +50,7 @@ CONVERSATION: dict[str, Any] = {
     "language": None,
     "texts": {},
     "late_messages": "end",
-    "created_at": _AT,
+    "created_at": AT,
     "ttl": 86400,
     "expires_at": "2026-11-29T22:00:00.123456Z",
     "idle_ttl": None,
@@ -97,7 +97,7 @@ BLOCK: dict[str, Any] = {
     "prefix": "",
     "reason": "Threats, reported by the driver.",
     "created_by": "api",
-    "created_at": _AT,
+    "created_at": AT,
     "until": None,
     "ended_at": None,
     "ended_reason": "",

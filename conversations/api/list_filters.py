@@ -12,14 +12,14 @@ from smsproxy.api.pagination import PageParameters
 from smsproxy.api.problems import header_problem
 from smsproxy.api.schema import Header
 from smsproxy.crypto import number_hash
-from smsproxy.phone import NotE164, parse_e164
+from smsproxy.phone import E164_PATTERN, NotE164, parse_e164
 from smsproxy.values import sentence
 
 PERSON = Header(
     name="Participant-Number",
     description="Only conversations that this person is in now, by their real number. It is in a header because URLs "
     "are logged.",
-    pattern=r"^\+[1-9][0-9]{6,14}$",
+    pattern=E164_PATTERN,
     example="+447700900003",
 )
 

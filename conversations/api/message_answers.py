@@ -10,6 +10,10 @@ from conversations.insight.message_history import OWN_KINDS, TEXT
 from conversations.models import FailureReason, InboundOutcome, MessageKind, OutboundState
 
 MESSAGE_KINDS = (TEXT, MessageKind.API.value, *(kind.value for kind in OWN_KINDS))
+KINDS_MEAN = (
+    "`text`: a participant texted it. `api`: you sent it. The proxy sent the others: a `confirmation` of a new "
+    "conversation, a `notice`, an answer to STOP, START or HELP (`keyword_answer`)."
+)
 ERROR_CLASSES = (*(each.value for each in FailureReason), *(each.value for each in NotSentBecause))
 OUTCOMES = tuple(
     outcome.value
@@ -64,11 +68,7 @@ class MessageSerializer(serializers.Serializer):
 
     id = serializers.UUIDField(help_text="The message's id.")
     conversation_id = serializers.UUIDField(help_text="The conversation's id.")
-    kind = serializers.ChoiceField(
-        MESSAGE_KINDS,
-        help_text="`text`: a participant texted it. `api`: you sent it. The proxy sent the others: a `confirmation` "
-        "of a new conversation, a `notice`, an answer to STOP, START or HELP (`keyword_answer`).",
-    )
+    kind = serializers.ChoiceField(MESSAGE_KINDS, help_text=KINDS_MEAN)
     author = serializers.IntegerField(
         source="author",
         allow_null=True,

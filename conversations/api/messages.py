@@ -12,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
+from conversations.api.answers import CONVERSATION_PATH
 from conversations.api.message_answers import MessagePageSerializer, MessageSerializer
 from conversations.api.message_cursor import decode_cursor, encode_cursor
 from conversations.api.message_refusals import SENDING_PROBLEMS, cannot_send, limit_used_up
@@ -20,6 +21,7 @@ from conversations.lifecycle.request import OverLimit
 from conversations.lifecycle.send_message import CannotSend, NewMessage, send_message
 from conversations.models import Conversation
 from conversations.models.conversation import MAX_PARTICIPANTS
+from conversations.models.participant import MAX_POSITION
 from smsproxy.api.authentication import caller, service_of
 from smsproxy.api.fields import (
     BoundedListField,
@@ -36,8 +38,6 @@ from smsproxy.api.views import ApiView
 
 # More characters than any text of MAX_SEGMENTS has.
 MAX_TEXT = 10_000
-_MAX_POSITION = 32_767
-_CONVERSATION = {"public_id": "The conversation's id."}
 
 
 class MessageParameters(Parameters):
@@ -54,7 +54,7 @@ class NewMessageSerializer(StrictSerializer):
 
     text = TextField(max_length=MAX_TEXT, trim_whitespace=False, help_text="The text, as it is to be sent.")
     to = BoundedListField(
-        child=IntegerField(min_value=0, max_value=_MAX_POSITION),
+        child=IntegerField(min_value=0, max_value=MAX_POSITION),
         min_length=1,
         max_length=MAX_PARTICIPANTS,
         required=False,
@@ -62,7 +62,7 @@ class NewMessageSerializer(StrictSerializer):
     )
     author = IntegerField(
         min_value=0,
-        max_value=_MAX_POSITION,
+        max_value=MAX_POSITION,
         required=False,
         allow_null=True,
         default=None,
@@ -99,7 +99,7 @@ class Messages(ApiView):
         description="The oldest first, also after the end of the conversation. Poll with `after`.",
         parameters=MessageParameters,
         answers={200: MessagePageSerializer},
-        path=_CONVERSATION,
+        path=CONVERSATION_PATH,
         problems=["cursor_invalid"],
     )
     def get(self, request: Request, public_id: UUID) -> Response:
@@ -122,7 +122,7 @@ class Messages(ApiView):
         "number, in one order with the texts of the participants.",
         request=NewMessageSerializer,
         answers={201: MessageSerializer},
-        path=_CONVERSATION,
+        path=CONVERSATION_PATH,
         creates=True,
         problems=SENDING_PROBLEMS,
     )

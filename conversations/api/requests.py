@@ -117,6 +117,14 @@ _LATER_OPTIONS_OF_PEOPLE = ("proxy_number", "side", "one_way")
 _IDLE_TTL = "Seconds without a message after which it ends. Without it, never."
 
 
+def reject_two_ends(attrs: Mapping[str, Any]) -> None:
+    """Raise ValidationError if a request has both a ttl and a fixed end."""
+    if attrs.get("ttl") is not None and attrs.get("expires_at") is not None:
+        raise serializers.ValidationError(
+            {"expires_at": ErrorDetail("Expected ttl or expires_at, not both.", code="ttl_and_expires_at")}
+        )
+
+
 class NewConversationSerializer(StrictSerializer):
     participants = BoundedListField(
         child=PersonSerializer(), min_length=2, max_length=MAX_PARTICIPANTS, help_text="Who may text each other."
@@ -173,10 +181,7 @@ class NewConversationSerializer(StrictSerializer):
     example: ClassVar[dict[str, Any]] = examples.NEW_CONVERSATION
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        if attrs["ttl"] is not None and attrs["expires_at"] is not None:
-            raise serializers.ValidationError(
-                {"expires_at": ErrorDetail("Expected ttl or expires_at, not both.", code="ttl_and_expires_at")}
-            )
+        reject_two_ends(attrs)
         if attrs["unique_reference"] and not attrs["reference"]:
             raise serializers.ValidationError(
                 {"reference": ErrorDetail("A unique reference must not be empty.", code="blank")}

@@ -17,14 +17,14 @@ from smsproxy.api.fields import E164Field, Parameters
 from smsproxy.api.problems import header_problem
 from smsproxy.api.schema import Header, operation
 from smsproxy.api.views import ApiView
-from smsproxy.phone import NotE164, parse_e164
+from smsproxy.phone import E164_PATTERN, NotE164, parse_e164
 from smsproxy.values import sentence
 
 FROM_NUMBER = Header(
     name="From-Number",
     description="The person's real number, in E.164 form. It is never in the URL, because URLs are logged.",
     required=True,
-    pattern=r"^\+[1-9][0-9]{6,14}$",
+    pattern=E164_PATTERN,
     example="+447700900003",
 )
 

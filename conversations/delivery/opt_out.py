@@ -9,10 +9,10 @@ from django.db import transaction
 
 from conversations.models import MessageEvent, OutboundMessage, OutboundState
 from conversations.models.message_feed import announce
+from conversations.models.outbound_reasons import OPTED_OUT
 from numbers.models import PersonState, RealNumber
 from smsproxy.states import StaleState
 
-_REASON = "its recipient has opted out"
 _BATCH = 500
 
 
@@ -56,7 +56,7 @@ def _cancel_unsent(person: RealNumber) -> list[OutboundMessage]:
             state=OutboundState.CANCELLED, lease_until=None
         )
         MessageEvent.objects.bulk_create(
-            MessageEvent(message=message, old_state=message.state, new_state=OutboundState.CANCELLED, reason=_REASON)
+            MessageEvent(message=message, old_state=message.state, new_state=OutboundState.CANCELLED, reason=OPTED_OUT)
             for message in batch
         )
         announce((message.pk for message in batch), OutboundState.CANCELLED)

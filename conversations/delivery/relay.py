@@ -23,6 +23,7 @@ from conversations.delivery.result import Result
 from conversations.delivery.results import record_all
 from conversations.delivery.steps import log_attempt
 from conversations.models import AccountRateLimit
+from conversations.models.outbound_reasons import OPTED_OUT, TOO_OLD
 from smsproxy.carriers import get_carrier
 from smsproxy.carriers.base import (
     CarrierError,
@@ -209,9 +210,9 @@ class Relay:
         """Return why the carrier must not be called for this message after all, or None."""
         now, message = claimed.database_now(), claimed.message
         if claimed.is_opted_out:
-            return RecipientOptedOut("its recipient has opted out: it was not sent")
+            return RecipientOptedOut(f"{OPTED_OUT}: it was not sent")
         if message.is_too_old(now):
-            return PermanentFailure("older than MESSAGE_MAX_AGE_SECONDS: it was not sent")
+            return PermanentFailure(f"{TOO_OLD}: it was not sent")
         if message.lease_until is None or now > message.lease_until - timedelta(
             seconds=settings.CARRIER_TIMEOUT_SECONDS
         ):

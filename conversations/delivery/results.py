@@ -46,6 +46,7 @@ from conversations.models import (
     Participant,
 )
 from conversations.models.message_feed import data_of
+from conversations.models.outbound_reasons import OPTED_OUT, TOO_OLD
 from smsproxy.carriers.base import (
     AccountFault,
     CarrierError,
@@ -257,7 +258,7 @@ def _record_failure(message: OutboundMessage, error: CarrierError, *, is_ours: b
         case RecipientOptedOut() if is_ours:
             message.cancel(reason=error.detail)
         case RecipientOptedOut():
-            _fail(message, error, FailureReason.OPTED_OUT, said=f"its recipient has opted out: {error.detail}")
+            _fail(message, error, FailureReason.OPTED_OUT, said=f"{OPTED_OUT}: {error.detail}")
             opt_out_by_carrier(message, error.code)
         case PermanentFailure() if is_ours:
             is_expired = message.is_too_old(database_now())
@@ -279,7 +280,7 @@ def _queue_again(message: OutboundMessage, error: CarrierError, after: float, *,
     if message.state == OutboundState.UNKNOWN and message.due_at <= now:
         return  # This worker slept until the line had gone on. Staff or UNKNOWN_OUTCOME_POLICY decide.
     if message.is_too_old(now):
-        _fail(message, error, FailureReason.EXPIRED, said=f"older than MESSAGE_MAX_AGE_SECONDS; last: {error.detail}")
+        _fail(message, error, FailureReason.EXPIRED, said=f"{TOO_OLD}; last: {error.detail}")
     else:
         message.retry(after=min(after, MAX_BACKOFF), reason=error.detail, code=error.code, is_failure=is_failure)
 

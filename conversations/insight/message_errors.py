@@ -3,13 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from conversations.models import FailureReason, OutboundState
+from conversations.models import FailureReason, OutboundState, outbound_reasons
 from conversations.models.outbound_counts import reason_of_receipt
-
-# How the reasons in the events of a message begin.
-_EXPIRED = "older than MESSAGE_MAX_AGE_SECONDS"
-_OPTED_OUT = "its recipient has opted out"
-_BLOCKED = "its sender was blocked"
 
 
 class NotSentBecause(StrEnum):
@@ -36,17 +31,17 @@ def error_of(state: str, code: str, reason: str) -> MessageError | None:
             return MessageError(kind=reason_of_receipt(code), code=code)
         case OutboundState.FAILED:
             return MessageError(kind=_failure(code, reason), code=code)
-        case OutboundState.CANCELLED if reason.startswith(_OPTED_OUT):
+        case OutboundState.CANCELLED if reason.startswith(outbound_reasons.OPTED_OUT):
             return MessageError(kind=FailureReason.OPTED_OUT, code=code)
         case OutboundState.CANCELLED:
-            is_blocked = reason.startswith(_BLOCKED)
+            is_blocked = reason.startswith(outbound_reasons.BLOCKED)
             return MessageError(kind=NotSentBecause.BLOCKED if is_blocked else NotSentBecause.CANCELLED, code=code)
     return None
 
 
 def _failure(code: str, reason: str) -> FailureReason:
-    if reason.startswith(_EXPIRED):
+    if reason.startswith(outbound_reasons.TOO_OLD):
         return FailureReason.EXPIRED
-    if reason.startswith(_OPTED_OUT):
+    if reason.startswith(outbound_reasons.OPTED_OUT):
         return FailureReason.OPTED_OUT
     return FailureReason.REFUSED if code else FailureReason.UNSENDABLE

@@ -29,11 +29,11 @@ from conversations.lifecycle.request import ContentionError, NoNumberFree, Parti
 from conversations.lifecycle.shortage import record_shortage
 from conversations.models import Conversation, Participant
 from conversations.models.conversation import MAX_PARTICIPANTS
+from conversations.models.participant import MAX_POSITION
 from smsproxy.api.models import ApiKey
 from smsproxy.database.clock import database_now
 
 MAX_ATTEMPTS = 20
-MAX_POSITION = 32767  # of the column
 
 
 class AdditionGuard(Protocol):
@@ -84,8 +84,7 @@ def add_participant(
         for _ in range(MAX_ATTEMPTS):
             with suppress(Conflict), transaction.atomic():
                 guard.begin()
-                added = _add(conversation, newcomer, notify=notify, created_by=created_by, actor=actor, guard=guard)
-                return added
+                return _add(conversation, newcomer, notify=notify, created_by=created_by, actor=actor, guard=guard)
     except NoNumberFree as error:
         record_shortage(error, spec.number, conversation.policy)
         raise

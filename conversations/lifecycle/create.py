@@ -2,7 +2,8 @@
 
 from collections.abc import Collection, Sequence
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import datetime
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -22,7 +23,6 @@ from conversations.lifecycle.request import (
     AlreadyTalking,
     ContentionError,
     ConversationSpec,
-    EndHasPassed,
     EveryRequestIsNew,
     NoNumberFree,
     OnExisting,
@@ -33,6 +33,7 @@ from conversations.lifecycle.request import (
 )
 from conversations.lifecycle.shortage import record_shortage
 from conversations.models import Conversation, LimitScope
+from conversations.models.conversation_terms import End, EndHasPassed, idle_columns
 from conversations.trust import limits
 from numbers.lookup import store_results
 from numbers.models import RealNumber
@@ -87,7 +88,7 @@ def dry_run(
     """
     service_id = service_id or DEFAULT_SERVICE_ID
     check_people(people, terms.policy.pool, service_id)
-    _end_of(terms, database_now())
+    _times_of(terms, database_now())
     for _ in range(_MAX_ATTEMPTS):
         with suppress(Conflict), transaction.atomic():
             known = RealNumber.objects.by_number(person.number for person in people)
@@ -194,13 +195,11 @@ def _charge(service_id: int | None, newcomers: int, at: datetime) -> None:
         raise OverLimit(refusal)
 
 
-def _end_of(terms: ConversationSpec, now: datetime) -> datetime | None:
-    """Return the end of a conversation that begins now, or None. Raises EndHasPassed."""
-    if terms.ttl is not None:
-        return now + timedelta(seconds=terms.ttl)
-    if terms.expires_at is not None and terms.expires_at <= now:
-        raise EndHasPassed
-    return terms.expires_at
+def _times_of(terms: ConversationSpec, now: datetime) -> dict[str, Any]:
+    """Return the columns of the times of a conversation that begins now. Raises EndHasPassed."""
+    if terms.ttl is None and terms.expires_at is not None and terms.expires_at <= now:
+        raise EndHasPassed("the fixed end of a new conversation has passed")
+    return End(ttl=terms.ttl, expires_at=terms.expires_at).columns(now) | idle_columns(terms.idle_ttl, now)
 
 
 def _create_row(terms: ConversationSpec, created_by: ApiKey | None, service_id: int | None) -> Conversation:
@@ -209,7 +208,7 @@ def _create_row(terms: ConversationSpec, created_by: ApiKey | None, service_id: 
     Raises EndHasPassed, and Conflict if a concurrent creator took the unique reference.
     """
     now = database_now()
-    expires_at = _end_of(terms, now)
+    times = _times_of(terms, now)
     with conflict_on_integrity_error():
         conversation = Conversation.objects.create(
             service_id=service_id,
@@ -227,12 +226,7 @@ def _create_row(terms: ConversationSpec, created_by: ApiKey | None, service_id: 
             late_messages=terms.late_messages or settings.LATE_MESSAGE_POLICY,
             created_by=created_by,
             created_at=now,
-            ttl=terms.ttl,
-            expires_at=expires_at,
-            idle_ttl=terms.idle_ttl,
-            idle_at=now + timedelta(seconds=terms.idle_ttl) if terms.idle_ttl is not None else None,
+            **times,
         )
-    conversation.record_event(
-        conversation.state, reason="created", actor=f"API key {created_by.name}" if created_by else ""
-    )
+    conversation.record_event(conversation.state, reason="created", actor=created_by.actor if created_by else "")
     return conversation

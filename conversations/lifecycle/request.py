@@ -186,10 +186,6 @@ class ReferenceTaken(Exception):
         self.conversation = conversation
 
 
-class EndHasPassed(Exception):
-    """The fixed end of the conversation is not in the future."""
-
-
 class ParticipantBlocked(CannotCreate):
     """This participant is blocked, or a prefix of their number, or they and another one towards each other."""
 

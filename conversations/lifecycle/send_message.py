@@ -9,18 +9,17 @@ from django.db import transaction
 
 from conversations.delivery.outbox import queue_api_message
 from conversations.delivery.steps import log_api_message
+from conversations.lifecycle.participants import members_of
 from conversations.lifecycle.request import OverLimit
 from conversations.models import ApiMessage, Block, Conversation, LimitUsage, Participant
 from conversations.models.block import BlockedSender
 from conversations.models.conversation_lock import lock_conversations
+from conversations.models.outbound_reasons import BLOCKED, OPTED_OUT
 from conversations.trust.limits import api_message_charges
 from smsproxy.api.models import ApiKey
 from smsproxy.carriers.gsm7 import segments
 from smsproxy.crypto import Unreadable
 from smsproxy.database.clock import database_now
-
-OPTED_OUT = "its recipient has opted out"
-BLOCKED = "its sender was blocked"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +94,7 @@ def send_message(conversation: Conversation, new: NewMessage, *, created_by: Api
         raise ConversationEnded
     if conversation.held_at is not None:
         raise OnHold
-    people = {each.position: each for each in _participants(conversation)}
+    people = {each.position: each for each in members_of(conversation)}
     author = _author(new, people)
     recipients, skipped = _recipients(new, people, author, _blocked(author, conversation.service_id))
     # In a group, the others are told who wrote it.
@@ -113,10 +112,6 @@ def send_message(conversation: Conversation, new: NewMessage, *, created_by: Api
         raise OverLimit(refusal)
     transaction.on_commit(partial(log_api_message, message, message_refs=[leg.client_ref for leg in legs]))
     return message
-
-
-def _participants(conversation: Conversation) -> Sequence[Participant]:
-    return list(conversation.participants.current().select_related("real_number", "proxy_number").order_by("position"))
 
 
 def _author(new: NewMessage, people: Mapping[int, Participant]) -> Participant | None:

@@ -21,7 +21,7 @@ MAX_AHEAD = timedelta(days=366)
 
 
 class EndHasPassed(StaleState):
-    """The fixed end of a conversation has passed. It reopens only with a new end."""
+    """The fixed end of a conversation has passed. It begins or reopens only with another end."""
 
 
 class EndTooLate(ValueError):

@@ -14,6 +14,7 @@ from .conversation import Conversation
 
 # How far the carrier's clock may be behind ours. Its times are in whole seconds.
 CLOCK_TOLERANCE = timedelta(seconds=60)
+MAX_POSITION = 32_767  # of the column
 
 
 class ParticipantQuerySet(models.QuerySet["Participant"]):

@@ -20,6 +20,7 @@ from django.db.models.functions import Cast
 
 from conversations.models import Block, OutboundMessage, OutboundState
 from conversations.models.block import begins
+from conversations.models.outbound_reasons import BLOCKED
 from numbers.models import RealNumber
 from smsproxy.crypto import decrypt
 from smsproxy.database.clock import database_now
@@ -33,7 +34,6 @@ NARROW_DIGITS = 2
 # Numbers are encrypted, so counting decrypts them. This many take about half a second.
 MOST_COUNTED = 10_000
 REASON_LENGTH = 200
-_CANCELLED = "its sender was blocked"
 # The fields of an outbound message that name the author: of a relay, and of a message of the marketplace.
 _AUTHORS = ("inbound__sender", "api_message__author__real_number")
 
@@ -229,7 +229,7 @@ def _cancel_of(person_id: int, actor: str, service_id: int | None, **recipient: 
     for author in _AUTHORS:
         for message in _queued(service_id).filter(**{author: person_id}, **recipient):
             with suppress(StaleState):  # A worker has just claimed it.
-                message.cancel(reason=_CANCELLED, actor=actor)
+                message.cancel(reason=BLOCKED, actor=actor)
 
 
 def _with_prefix(prefix: str, people: "QuerySet[RealNumber]") -> Iterator[int]:

@@ -34,6 +34,7 @@ from conversations.models import (
     UnreadableRow,
     Worker,
 )
+from conversations.models.outbound_reasons import TOO_OLD
 from conversations.models.worker import PURGE_AFTER
 from conversations.retention.delete_rows import OldRows
 from conversations.retention.erase_texts import erase_old_texts
@@ -138,12 +139,14 @@ def recover_leases() -> int:
 def fail_expired_messages() -> int:
     """Fail queued messages older than MESSAGE_MAX_AGE_SECONDS, which block their lines. Return their count."""
 
+    reason = f"{TOO_OLD}: it was not sent"
+
     def give_up(message: OutboundMessage) -> None:
         with transaction.atomic():
             undelivered_notice.lock_thread(message)
-            message.fail(reason="older than MESSAGE_MAX_AGE_SECONDS: it was not sent", failure=FailureReason.EXPIRED)
+            message.fail(reason=reason, failure=FailureReason.EXPIRED)
             undelivered_notice.notify_sender(message)
-        log_given_up(message, "older than MESSAGE_MAX_AGE_SECONDS: it was not sent")
+        log_given_up(message, reason)
 
     return _each(OutboundMessage.objects.too_old(database_now())[:BATCH_SIZE], give_up)
 

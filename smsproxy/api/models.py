@@ -20,6 +20,8 @@ from smsproxy.states import StaleState
 from smsproxy.unreadable import EncryptedRow
 
 PREFIX_LENGTH = 8
+# Of the actor of a change by API. The names of members of staff have no space.
+ACTOR_PREFIX = "API key "
 # How long a rotated key works beside its successor.
 DEFAULT_OVERLAP = timedelta(days=7)
 
@@ -133,6 +135,11 @@ class ApiKey(models.Model):
     def is_authenticated(self) -> bool:
         """Return True: a key that was found is an authenticated caller to Django and DRF."""
         return True
+
+    @property
+    def actor(self) -> str:
+        """The key as the actor of what it changes."""
+        return f"{ACTOR_PREFIX}{self.name}"
 
     def clean(self) -> None:
         if not self.name.isprintable():

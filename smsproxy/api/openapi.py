@@ -19,7 +19,9 @@ from rest_framework.permissions import SAFE_METHODS
 
 from smsproxy.api import openapi_problems
 from smsproxy.api.fields import NoOptionsSerializer, StrictSerializer
+from smsproxy.api.permissions import required_scope
 from smsproxy.api.schema import Header, Operation, operation_of
+from smsproxy.phone import E164_EXAMPLE, E164_PATTERN
 
 IDEMPOTENCY_KEY = Header(
     name="Idempotency-Key",
@@ -28,7 +30,6 @@ IDEMPOTENCY_KEY = Header(
     pattern=r"^[!-~]{1,255}$",
     example="order-42-buyer-seller",
 )
-E164_PATTERN = r"^\+[1-9][0-9]{6,14}$"
 # Headers of answers.
 HEADERS = {
     "X-Request-ID": ("The id of this request in the logs.", {"type": "string"}),
@@ -100,9 +101,7 @@ class Schema(AutoSchema):
         """Return the scope that the request needs, or "" if it needs no key."""
         if not self.view.get_authenticators():
             return ""
-        default = "read" if self.method in SAFE_METHODS else "write"
-        found: str = getattr(self.view, "scopes", {}).get(self.method, default)
-        return found
+        return required_scope(self.view, self.method).value
 
     def get_auth(self) -> list[dict[str, Any]]:
         auth: list[dict[str, Any]] = super().get_auth()
@@ -171,12 +170,28 @@ class KeyExtension(OpenApiAuthenticationExtension):
 
 
 class SerializerExtension(OpenApiSerializerExtension):
-    """Adds the serializer's `example`, and says that a strict one takes no unknown field."""
+    """Adds the serializer's `example` and `description`, and says that a strict one takes no unknown field.
+
+    `one_of`: serializers by the value of the field `discriminator`. The serializer is shown as one of them.
+    """
 
     target_class = "rest_framework.serializers.Serializer"
     match_subclasses = True
 
-    def map_serializer(self, auto_schema: AutoSchema, direction: str) -> dict[str, Any]:
+    def map_serializer(self, auto_schema: AutoSchema, direction: Any) -> dict[str, Any]:
+        found = self._map(auto_schema, direction)
+        if description := getattr(self.target, "description", None):
+            found["description"] = description
+        if example := getattr(self.target, "example", None):
+            found["examples"] = [example]
+        return found
+
+    def _map(self, auto_schema: AutoSchema, direction: Any) -> dict[str, Any]:
+        if one_of := getattr(self.target, "one_of", None):
+            refs = {value: auto_schema.resolve_serializer(each(), direction).ref for value, each in one_of.items()}
+            mapping = {str(value): ref["$ref"] for value, ref in refs.items()}
+            discriminator = {"propertyName": self.target.discriminator, "mapping": mapping}
+            return {"oneOf": list(refs.values()), "discriminator": discriminator}
         found: dict[str, Any] = auto_schema._map_serializer(self.target, direction, bypass_extensions=True)
         for schema in found.get("properties", {}).values():
             _allow_blank(schema)
@@ -191,8 +206,6 @@ class SerializerExtension(OpenApiSerializerExtension):
                     schema.pop(limit, None)
                 if schema.get("format") == "int64":
                     del schema["format"]
-        if example := getattr(self.target, "example", None):
-            found["examples"] = [example]
         return found
 
 
@@ -208,7 +221,7 @@ class E164Extension(OpenApiSerializerFieldExtension):
     target_class = "smsproxy.api.fields.E164Field"
 
     def map_serializer_field(self, auto_schema: AutoSchema, direction: str) -> dict[str, Any]:
-        return {"type": "string", "pattern": E164_PATTERN, "examples": ["+447700900001"]}
+        return {"type": "string", "pattern": E164_PATTERN, "examples": [E164_EXAMPLE]}
 
 
 def only_the_api(endpoints: Sequence[tuple[str, str, str, Any]]) -> list[tuple[str, str, str, Any]]:

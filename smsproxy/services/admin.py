@@ -3,8 +3,8 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html_join
 
-from smsproxy.services.forms import LIMITS, ServiceForm
-from smsproxy.services.models import DEFAULT_SERVICE_ID, Service
+from smsproxy.services.forms import ServiceForm
+from smsproxy.services.models import DEFAULT_SERVICE_ID, LIMITS, Service
 from smsproxy.services.text_admin import ServiceTextInline
 from smsproxy.staff.admin import BaseAdmin
 

@@ -4,21 +4,12 @@ from typing import ClassVar
 
 from django import forms
 
-from smsproxy.services.models import Service
+from smsproxy.services.models import LIMITS, Service
 
 # The values of the settings of the same meaning: their rooms are above this one.
 GEOGRAPHIES = ("prefer", "same-country", "any")
 LATE_MESSAGES = ("end", "reopen")
 MIN_TTL, MAX_TTL = 60, 366 * 24 * 3600
-LIMITS = {
-    "messages_per_person_minute": "MESSAGES_PER_PERSON_MINUTE",
-    "messages_per_person_day": "MESSAGES_PER_PERSON_DAY",
-    "messages_per_conversation_minute": "MESSAGES_PER_CONVERSATION_MINUTE",
-    "creations_per_minute": "CREATIONS_PER_SERVICE_MINUTE",
-    "creations_per_day": "CREATIONS_PER_SERVICE_DAY",
-    "new_people_per_minute": "NEW_PEOPLE_PER_SERVICE_MINUTE",
-    "new_people_per_day": "NEW_PEOPLE_PER_SERVICE_DAY",
-}
 
 
 def _choice(values: tuple[str, ...], setting: str, help_text: str) -> forms.ChoiceField:

@@ -11,18 +11,9 @@ from typing import Any
 
 from django.db import transaction
 
-from smsproxy.services.models import Service
+from smsproxy.services.models import LIMITS, Service
 
 MAX_AGE_SECONDS = 5.0
-LIMITS = (
-    "messages_per_person_minute",
-    "messages_per_person_day",
-    "messages_per_conversation_minute",
-    "creations_per_minute",
-    "creations_per_day",
-    "new_people_per_minute",
-    "new_people_per_day",
-)
 _known: dict[int | None, tuple[float, "KnownService"]] = {}
 
 

@@ -14,6 +14,16 @@ from smsproxy.values import InvalidValue, sentence
 # As an int, it would be the type of the foreign keys that have it as a default.
 DEFAULT_SERVICE_ID: Any = 1
 LANGUAGE_LENGTH = 35
+# The columns of a service's limits, each with the setting that applies if it is empty.
+LIMITS = {
+    "messages_per_person_minute": "MESSAGES_PER_PERSON_MINUTE",
+    "messages_per_person_day": "MESSAGES_PER_PERSON_DAY",
+    "messages_per_conversation_minute": "MESSAGES_PER_CONVERSATION_MINUTE",
+    "creations_per_minute": "CREATIONS_PER_SERVICE_MINUTE",
+    "creations_per_day": "CREATIONS_PER_SERVICE_DAY",
+    "new_people_per_minute": "NEW_PEOPLE_PER_SERVICE_MINUTE",
+    "new_people_per_day": "NEW_PEOPLE_PER_SERVICE_DAY",
+}
 MAX_SERVICES_NAMED = 20  # in one error
 _LARGEST_GROUP = 10  # MAX_PARTICIPANTS of conversations, which are above services
 

@@ -13,7 +13,7 @@ from tests.support.feed import client_of, read, read_all, types
 from tests.support.outbox import later, work
 from tests.support.signing import signed_inbound
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("every_event_is_valid")]
 
 
 def text(client, sender, to, message_id):

@@ -1,15 +1,17 @@
 """The page about events: its program works as it is written, and its tables are complete."""
 
+import re
 import threading
 import time
 
 import pytest
 
+from conversations.api.event_types import DATA, FAILURE_CLASSES, RECEIVED_OUTCOMES, UNMATCHED_OUTCOMES
+from conversations.api.message_answers import MESSAGE_KINDS
 from smsproxy.api.models import ApiKey
-from smsproxy.events.types import EventType
 from smsproxy.services.models import Service
 from tests.support.builders import ALICE, BOB, add_numbers, talk
-from tests.support.documentation import blocks, doc, first_cells
+from tests.support.documentation import INLINE, blocks, doc
 
 PAGE = doc("events.md")
 
@@ -47,5 +49,28 @@ def test_the_program_follows_the_feed_and_goes_on_where_it_stopped(live_server, 
     assert run() == ["conversation.closed"]
 
 
-def test_every_type_has_a_row():
-    assert sorted(name for name in first_cells(PAGE.read_text()) if "." in name) == sorted(EventType.values)
+def test_the_tables_say_what_each_type_means_and_what_its_data_has():
+    rows = re.findall(r"^\| `(\w+\.\w+)` \| (.+?) \| (.+?) \|$", PAGE.read_text(), re.MULTILINE)
+
+    documented = {name: (meaning, INLINE.findall(data)) for name, meaning, data in rows}
+
+    assert documented == {
+        type_.value: (type_.label, list(data().fields) if data else []) for type_, data in DATA.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("beginning", "choices"),
+    [
+        ("- `outcome`: ", RECEIVED_OUTCOMES),
+        ("- `kind`: ", MESSAGE_KINDS),
+        ("- `error`: ", ["class", *FAILURE_CLASSES, "code"]),
+        ("cool-down. .*`outcome` is ", UNMATCHED_OUTCOMES),
+    ],
+)
+def test_the_page_lists_the_values_of_a_field(beginning, choices):
+    [told] = re.findall(
+        rf"^{beginning}(.*?)\.(?: `virtual|\n(?:- |\n)| A long)", PAGE.read_text(), re.MULTILINE | re.DOTALL
+    )
+
+    assert INLINE.findall(told) == list(choices)

@@ -15,7 +15,7 @@ from tests.support.feed import client_of, read, read_all, types
 from tests.support.outbox import later, work
 from tests.support.signing import signed_inbound, signed_receipt
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("every_event_is_valid")]
 
 INBOUND, RECEIPT = "/webhooks/vonage/inbound-sms", "/webhooks/vonage/delivery-receipt"
 

@@ -12,7 +12,7 @@ from smsproxy.events.models import FeedEvent
 from smsproxy.states import StaleState
 from tests.support.builders import ALICE, BOB, add_number, add_numbers, members, talk
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("every_event_is_valid")]
 
 OF_MESSAGES = {
     OutboundState.SENT: "message.sent",
