@@ -198,7 +198,7 @@ def test_a_page_takes_the_same_number_of_statements_whatever_is_on_it(api):
 def test_a_page_is_read_by_an_index_whoever_has_the_most_events(service_id):
     write(3000, service_id=2)
     write(2000, service_id=None)
-    write(1000)
+    write(50)
     rows = FeedEvent.objects.filter(service_id=service_id, pk__gt=0, pk__lte=10**9).order_by("service_id", "pk")[:100]
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE events_feedevent")
