@@ -10,6 +10,7 @@ from rest_framework.response import Response
 from conversations.models import Conversation, MessageKind
 from smsproxy.api.authentication import caller
 from smsproxy.api.fields import IntegerParameter, Parameters, TextField
+from smsproxy.api.pagination import invalid_cursor
 from smsproxy.api.problems import Problem
 from smsproxy.api.schema import operation
 from smsproxy.api.views import ApiView
@@ -107,12 +108,8 @@ def _position(after: str) -> feed.Position:
     try:
         return feed.Position.parse(after)
     except feed.CursorInvalid:
-        raise Problem(
-            400,
-            "The cursor is not valid",
-            f"Expected in «after» the cursor of an earlier answer, the id of an event, or «{LATEST}».",
-            code="cursor_invalid",
-        ) from None
+        expected = f"Expected the cursor of an earlier answer, the id of an event, or «{LATEST}»."
+        raise invalid_cursor("after", expected) from None
 
 
 def _answer(events: Sequence[FeedEvent], cursor: str) -> Response:

@@ -69,7 +69,7 @@ def cannot_send(error: CannotSend, *, most_segments: int) -> Problem:
 def limit_used_up(refusal: Refusal) -> Problem:
     """Return the problem for a text that is over a limit."""
     detail = f"The limit of {refusal.scope.label} is used up. Retry the request after {refusal.retry_after} seconds."
-    return Problem(429, "A limit of the service is used up", detail, code="over_limit", retry_after=refusal.retry_after)
+    return Problem(429, "A limit is used up", detail, code="over_limit", retry_after=refusal.retry_after)
 
 
 def _errors(error: CannotSend, code: str, detail: str) -> list[dict[str, str]]:

@@ -31,7 +31,7 @@ def over_limit(refusal: Refusal) -> Problem:
     limits = [f"{count} a {period}" for count, period in ((minute, "minute"), (day, "day")) if count]
     return Problem(
         429,
-        "A limit of the service is used up",
+        "A limit is used up",
         f"The limit of {refusal.scope.label} is {' and '.join(limits)}, for all its keys together. Retry the request "
         f"after {refusal.retry_after} seconds.",
         code="over_limit",
