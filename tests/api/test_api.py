@@ -312,7 +312,7 @@ def test_a_list_that_is_too_long_is_rejected_before_its_elements_are_checked(api
         {
             "pointer": "/participants",
             "code": "max_length",
-            "detail": "Ensure this field has no more than 10 elements.",
+            "detail": "Expected a list of at most 10.",
         }
     ]
 

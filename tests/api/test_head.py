@@ -12,6 +12,11 @@ pytestmark = pytest.mark.django_db
 def test_the_application_gives_the_server_no_body_for_a_head(path):
     def ask(method):
         answered = []
+
+        def start_response(status, headers, exc_info=None):
+            answered.extend([status, dict(headers)])
+            return answered.append
+
         request = {
             "REQUEST_METHOD": method,
             "PATH_INFO": path,
@@ -20,7 +25,7 @@ def test_the_application_gives_the_server_no_body_for_a_head(path):
             "wsgi.input": BytesIO(),
             "wsgi.url_scheme": "http",
         }
-        body = WSGIHandler()(request, lambda status, headers: answered.extend([status, dict(headers)]))
+        body = WSGIHandler()(request, start_response)
         return *answered, b"".join(body)
 
     (status, headers, body), (expected, _, text) = ask("HEAD"), ask("GET")
