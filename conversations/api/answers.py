@@ -161,7 +161,9 @@ class ConversationSerializer(serializers.ModelSerializer):
     )
     stickiness = OptionalChoice(Stickiness, help_text="As requested. Null: the default.")
     on_exhausted = OptionalChoice(ExhaustionPolicy, help_text="As requested. Null: the default.")
-    on_existing = OptionalChoice(OnExisting, help_text="As requested. Null: the default.")
+    on_existing = OptionalChoice(
+        OnExisting, help_text="As requested, or `new`. Null: the conversation is older than this option."
+    )
     language = OptionalText(help_text="The language of our texts. Null: the service's.")
     texts = serializers.DictField(
         child=serializers.CharField(allow_blank=True), source="own_texts", help_text="Texts of its own, by kind."
