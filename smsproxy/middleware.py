@@ -1,8 +1,8 @@
-"""Middleware that calls the views for machines before all other middleware: webhooks and questions about health."""
+"""Middleware for requests of machines: webhooks, questions about health, and HEAD."""
 
 from collections.abc import Callable
 
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.template.response import SimpleTemplateResponse
 from django.urls import resolve
 
@@ -11,6 +11,19 @@ Respond = Callable[[HttpRequest], HttpResponseBase]
 
 # A load balancer or a container asks about health by the address of the host, which ALLOWED_HOSTS need not have.
 _FOR_MACHINES = ("/webhooks/", "/livez", "/readyz")
+
+
+def no_body_for_head(get_response: Respond) -> Respond:
+    """Drop the body of an answer to HEAD, and keep its length. gunicorn would drop it, and log a warning each time."""
+
+    def respond(request: HttpRequest) -> HttpResponseBase:
+        response = get_response(request)
+        if request.method == "HEAD" and isinstance(response, HttpResponse):
+            response.headers.setdefault("Content-Length", str(len(response.content)))
+            response.content = b""
+        return response
+
+    return respond
 
 
 def machines_first(get_response: Respond) -> Respond:

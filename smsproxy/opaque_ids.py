@@ -26,6 +26,8 @@ class IdKind(IntEnum):
     OUTBOUND_MESSAGE = 3
     EVENT = 4
     BLOCK = 5
+    PAGE = 6
+    """A place in a list in pages."""
 
 
 @cache

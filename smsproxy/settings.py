@@ -59,6 +59,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "smsproxy.middleware.no_body_for_head",
     "smsproxy.logs.request_id.request_id_middleware",
     "smsproxy.metrics.requests.count_api_requests",
     "conversations.clock_guard.refuse_while_clock_is_wrong",

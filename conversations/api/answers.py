@@ -1,6 +1,6 @@
 """What the API answers about conversations and participants."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from typing import Any, ClassVar
 
@@ -15,6 +15,7 @@ from conversations.insight.conversation_activity import (
     MessageCounts,
     activity_of,
 )
+from conversations.lifecycle.request import OnExisting
 from conversations.models import Conversation, ConversationState, LateMessagePolicy, Participant
 from numbers.assignment.choose import Preference
 from numbers.assignment.policy import ExhaustionPolicy, Geography, Stickiness
@@ -42,6 +43,16 @@ class OptionalText(serializers.CharField):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(allow_null=True, **kwargs)
+
+    def to_representation(self, value: Any) -> Any:
+        return value or None
+
+
+class OptionalChoice(serializers.ChoiceField):
+    """A choice; null if it is empty, which means the default."""
+
+    def __init__(self, choices: Iterable[str], **kwargs: Any) -> None:
+        super().__init__([str(each) for each in choices], allow_null=True, **kwargs)
 
     def to_representation(self, value: Any) -> Any:
         return value or None
@@ -148,9 +159,11 @@ class ConversationSerializer(serializers.ModelSerializer):
     geography = serializers.ChoiceField(
         [*(each.value for each in Geography), ""], help_text="Countries that proxy numbers may come from."
     )
-    stickiness = OptionalText(help_text=f"{', '.join(Stickiness)}, as requested. Null: the default.")
-    on_exhausted = OptionalText(help_text=f"{', '.join(ExhaustionPolicy)}, as requested. Null: the default.")
-    on_existing = OptionalText(help_text="As requested. Null: the default.")
+    stickiness = OptionalChoice(Stickiness, help_text="As requested. Null: the default.")
+    on_exhausted = OptionalChoice(ExhaustionPolicy, help_text="As requested. Null: the default.")
+    on_existing = OptionalChoice(
+        OnExisting, help_text="As requested, or `new`. Null: the conversation is older than this option."
+    )
     language = OptionalText(help_text="The language of our texts. Null: the service's.")
     texts = serializers.DictField(
         child=serializers.CharField(allow_blank=True), source="own_texts", help_text="Texts of its own, by kind."

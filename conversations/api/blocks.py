@@ -4,7 +4,7 @@ Numbers are in bodies only, never in an address. A service sees its own blocks, 
 cannot end the latter, and it does not see their reasons.
 """
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final, Literal
 from uuid import UUID
 
 from django.db import transaction
@@ -41,7 +41,8 @@ from smsproxy.phone import E164_EXAMPLE
 from smsproxy.states import StaleState
 from smsproxy.values import sentence
 
-ACTIVE, ENDED = "active", "ended"
+ACTIVE: Final = "active"
+ENDED: Final = "ended"
 _BLOCK_PATH = {"public_id": "The block's id."}
 
 
@@ -134,10 +135,10 @@ class BlockSerializer(serializers.ModelSerializer):
             "ended_at": {"help_text": "When somebody ended it, or null."},
         }
 
-    def get_status(self, block: Block) -> str:
+    def get_status(self, block: Block) -> Literal["active", "ended"]:
         return ACTIVE if block.is_active else ENDED
 
-    def get_created_by(self, block: Block) -> str:
+    def get_created_by(self, block: Block) -> Literal["api", "staff"]:
         """Return "api", or "staff" for a block that staff made for the service."""
         return "api" if _is_by_api(block.created_by) else "staff"
 

@@ -11,7 +11,7 @@ from conversations.api.event_types import EventSerializer, example_of
 from conversations.models import Conversation, MessageKind
 from smsproxy.api.authentication import caller
 from smsproxy.api.fields import IntegerParameter, Parameters, TextField
-from smsproxy.api.pagination import MAX_PAGE_SIZE
+from smsproxy.api.pagination import MAX_PAGE_SIZE, invalid_cursor
 from smsproxy.api.problems import Problem
 from smsproxy.api.schema import operation
 from smsproxy.api.scopes import Scope
@@ -82,12 +82,8 @@ def _position(after: str) -> feed.Position:
     try:
         return feed.Position.parse(after)
     except feed.CursorInvalid:
-        raise Problem(
-            400,
-            "The cursor is not valid",
-            f"Expected in «after» the cursor of an earlier answer, the id of an event, or «{LATEST}».",
-            code="cursor_invalid",
-        ) from None
+        expected = f"Expected the cursor of an earlier answer, the id of an event, or «{LATEST}»."
+        raise invalid_cursor("after", expected) from None
 
 
 def _answer(events: Sequence[FeedEvent], cursor: str) -> Response:

@@ -22,13 +22,14 @@ def change_conversation(
 ) -> Conversation:
     """Change these columns of a conversation, its idle_ttl among them, and its end.
 
-    Raises ReferenceTaken, ContentionError, and StaleState if it has ended and the change is of its times.
+    Raises ReferenceTaken, ContentionError, BlankReference if its reference is to be unique and empty, and StaleState if
+    it has ended and the change is of its times.
     """
     reference = values.get("reference", conversation.reference)
     is_unique = values.get("is_reference_unique", conversation.is_reference_unique)
     is_about_reference = "reference" in values or "is_reference_unique" in values
     for _ in range(ATTEMPTS):
-        if is_about_reference and is_unique and conversation.is_live():
+        if is_about_reference and is_unique and reference and conversation.is_live():
             check_reference(conversation, reference)
         with suppress(DuplicateReference):
             return conversation.change(actor=actor, end=end, **values)

@@ -56,7 +56,7 @@ def _refuse_destinations(people: Sequence[ParticipantSpec], pool: Pool | None) -
     try:
         check_destinations([person.number for person in people], pool)
     except DestinationNotAllowed as error:
-        raise CannotCreate(error.position, "destination_not_allowed", f"{error}") from None
+        raise CannotCreate(error.position, "destination_not_allowed", f"{error}", advice=error.advice) from None
 
 
 def _refuse_blocked(people: Sequence[ParticipantSpec], service_id: int | None) -> None:

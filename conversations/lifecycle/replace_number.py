@@ -174,4 +174,4 @@ def _notice(participant: Participant) -> str:
 def _why_stuck(participant: Participant, successors: Sequence[VirtualNumber]) -> str:
     if successors:
         return "each of the named numbers is taken, at its cap, or cannot text this participant"
-    return shortage_error(participant.position, participant.real_number, participant.conversation.policy).detail
+    return shortage_error(participant.position, participant.real_number, participant.conversation.policy).for_operator

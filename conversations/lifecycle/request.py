@@ -148,15 +148,22 @@ def policy_in(
 class CannotCreate(Exception):
     """One participant makes the conversation impossible. Nothing was created. The detail contains no phone number.
 
-    position: the participant's index in the request. code: a slug for programs. field: the field at fault.
+    position: the participant's index in the request. code: a slug for programs. field: the field at fault. advice: what
+    the operator can do, a sentence without its full stop. The API's caller does not see it.
     """
 
-    def __init__(self, position: int, code: str, detail: str, *, field: str = "number") -> None:
+    def __init__(self, position: int, code: str, detail: str, *, field: str = "number", advice: str = "") -> None:
         super().__init__(detail)
         self.position = position
         self.code = code
         self.detail = detail
         self.field = field
+        self.advice = advice
+
+    @property
+    def for_operator(self) -> str:
+        """Return the detail with the advice for the operator."""
+        return f"{self.detail}. {self.advice}" if self.advice else self.detail
 
 
 class OptedOut(CannotCreate):
@@ -210,8 +217,10 @@ class RequestedNumberTaken(CannotCreate):
 class NoNumberFree(CannotCreate):
     """Every virtual number that could serve this participant is in their other conversations, or at its cap."""
 
-    def __init__(self, position: int, code: str, detail: str, *, country: str, need: NumberDemand) -> None:
-        super().__init__(position, code, detail, field="")
+    def __init__(
+        self, position: int, code: str, detail: str, *, country: str, need: NumberDemand, advice: str = ""
+    ) -> None:
+        super().__init__(position, code, detail, field="", advice=advice)
         self.country = country
         self.need = need
 

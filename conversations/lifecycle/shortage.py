@@ -14,7 +14,14 @@ from numbers.models import RealNumber, Shortage, ShortageCount
 def shortage_error(position: int, person: RealNumber, policy: AssignmentPolicy) -> NoNumberFree:
     """Return the error that says how many numbers could serve this person, and why none is free."""
     need = demand_of(person, policy)
-    return NoNumberFree(position, "no_number_free", _why(person, policy, need), country=person.country, need=need)
+    return NoNumberFree(
+        position,
+        "no_number_free",
+        _why(person, policy, need),
+        country=person.country,
+        need=need,
+        advice="Add numbers: manage.py provision_numbers" + (f" --pool {policy.pool.name}" if policy.pool else ""),
+    )
 
 
 def shortage_error_of_side(position: int, members: Sequence[RealNumber], policy: AssignmentPolicy) -> NoNumberFree:
@@ -42,7 +49,7 @@ def record_shortage(error: NoNumberFree, number: str, policy: AssignmentPolicy) 
         in_use=error.need.in_use,
         needed=error.need.needed,
         next_release_at=error.need.next_release_at,
-        reason=error.detail[:300],
+        reason=error.for_operator[:300],
     )
     # The last step: concurrent shortages wait for this row until the transaction ends.
     ShortageCount.objects.add_one(policy.pool, error.country)
@@ -51,21 +58,19 @@ def record_shortage(error: NoNumberFree, number: str, policy: AssignmentPolicy) 
 def _why(person: RealNumber, policy: AssignmentPolicy, need: NumberDemand) -> str:
     countries = sender_countries(person.country, policy)
     of_countries = ", ".join(countries or ["any country"]) or "its own country, which is unknown"
-    pool, option = (f"pool {policy.pool.name}", f" --pool {policy.pool.name}") if policy.pool else ("pool", "")
+    pool = f"pool {policy.pool.name}" if policy.pool else "pool"
     if not need.able:
         return (
             f"no virtual number is free: a phone of country {person.country or 'unknown'} needs an active number of "
-            f"{of_countries}, and the {pool} has none. Add numbers: manage.py provision_numbers{option}"
+            f"{of_countries}, and the {pool} has none"
         )
     if need.in_use < need.able:
         return (
             f"no virtual number is free: of the {need.able} that can text this participant (of {of_countries}), "
             f"{need.in_use} serve other conversations of theirs, and the others have as many live participants as a "
-            f"number may, those of this conversation among them. Add numbers to the {pool}: "
-            f"manage.py provision_numbers{option}"
+            "number may, those of this conversation among them"
         )
     return (
         f"no virtual number is free: each of the {need.able} that can text this participant (of {of_countries}) serves "
-        f"another conversation of theirs, open or cooling down. Close conversations, or add numbers to the {pool}: "
-        f"manage.py provision_numbers{option}"
+        "another conversation of theirs, open or cooling down. Close conversations that are over"
     )

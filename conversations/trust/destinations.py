@@ -27,11 +27,15 @@ _REFUSED_TYPES = {
 
 
 class DestinationNotAllowed(Exception):
-    """No text may go to this number. The message says why, without it. position: its index in the list."""
+    """No text may go to this number. The message says why, without it.
 
-    def __init__(self, position: int, reason: str) -> None:
+    position: its index in the list. advice: what the operator can do, or "".
+    """
+
+    def __init__(self, position: int, reason: str, advice: str = "") -> None:
         super().__init__(reason)
         self.position = position
+        self.advice = advice
 
 
 def check_destinations(numbers: Sequence[str], pool: Pool | None) -> None:
@@ -47,7 +51,9 @@ def check_destinations(numbers: Sequence[str], pool: Pool | None) -> None:
                 position, f"is {kind}, to which no text may be sent. Use the number of the person's own phone"
             )
         if not any(is_allowed(country) for country in _possible_countries(phone)):
-            raise DestinationNotAllowed(position, _wrong_country(country_of(number), pool))
+            country = country_of(number)
+            advice = f"To text phones of {country}, add it to ALLOWED_COUNTRIES"
+            raise DestinationNotAllowed(position, _wrong_country(country, pool), advice)
 
 
 def is_destination(number: str, pool: Pool | None) -> bool:
@@ -102,5 +108,5 @@ def _wrong_country(country: str, pool: Pool | None) -> str:
     allowed = settings.ALLOWED_COUNTRIES or set(_serving(pool).order_by().values_list("country", flat=True).distinct())
     return (
         f"is a phone of {country}, and texts may only go to phones of {', '.join(sorted(allowed))}. Use another number "
-        f"of this person, or ask the operator to add {country} to ALLOWED_COUNTRIES"
+        "of this person"
     )

@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from django.http import QueryDict
 from rest_framework import serializers
@@ -19,6 +19,7 @@ from smsproxy.values import sentence
 
 MAX_UNKNOWN_FIELDS = 5  # that one response names
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d([.]\d{1,6})?)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_BOUNDS: dict[str, Any] = {"max_value": "Expected at most {max_value}.", "min_value": "Expected at least {min_value}."}
 _INTEGER = re.compile(r"-?\d{1,15}", re.ASCII)
 
 
@@ -99,6 +100,8 @@ class NoParameters(Parameters):
 class TextField(serializers.CharField):
     """A string. Other JSON types are rejected, not converted."""
 
+    default_error_messages: ClassVar[dict[str, Any]] = {"max_length": "Expected at most {max_length} characters."}
+
     def to_internal_value(self, data: Any) -> str:
         if not isinstance(data, str):
             raise serializers.ValidationError(f"Expected a string, found {json_type(data)}.", code="not_a_string")
@@ -107,6 +110,8 @@ class TextField(serializers.CharField):
 
 class IntegerField(serializers.IntegerField):
     """A JSON number without a fraction. A string, such as "60", is rejected."""
+
+    default_error_messages: ClassVar[dict[str, Any]] = _BOUNDS
 
     def to_internal_value(self, data: Any) -> int:
         if not isinstance(data, int) or isinstance(data, bool):
@@ -118,6 +123,8 @@ class IntegerField(serializers.IntegerField):
 
 class IntegerParameter(serializers.IntegerField):
     """A whole number in a query, in digits."""
+
+    default_error_messages: ClassVar[dict[str, Any]] = _BOUNDS
 
     def to_internal_value(self, data: Any) -> int:
         if not _INTEGER.fullmatch(str(data)):
@@ -168,6 +175,11 @@ class E164Field(TextField):
 
 class BoundedListField(serializers.ListField):
     """A list whose entries are not validated if it is too long, because each would be looked up."""
+
+    default_error_messages: ClassVar[dict[str, Any]] = {
+        "max_length": "Expected a list of at most {max_length}.",
+        "min_length": "Expected a list of at least {min_length}.",
+    }
 
     def to_internal_value(self, data: Any) -> list[Any]:
         if not isinstance(data, list):

@@ -238,11 +238,21 @@ def complete(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         name: {"description": description, "schema": schema} for name, (description, schema) in HEADERS.items()
     }
     _tidy(result)
+    result["paths"] = {_name_id(path, item): item for path, item in result["paths"].items()}
     shared: dict[str, Any] = openapi_problems.share_responses(result["paths"])
     components["responses"] = shared
     # Nothing in it is a date or a lazy text of Django any more.
     plain: dict[str, Any] = json.loads(json.dumps(result, default=str))
     return plain
+
+
+def _name_id(path: str, item: dict[str, Any]) -> str:
+    """Call the parameter of a path as the field whose value it takes: `id`. In Python that is a function's name."""
+    for operation in item.values():
+        for parameter in operation.get("parameters", ()):
+            if parameter["in"] == "path" and parameter["name"] == "public_id":
+                parameter["name"] = "id"
+    return path.replace("{public_id}", "{id}")
 
 
 def _tidy(node: Any) -> None:

@@ -163,6 +163,7 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
 # Instead of DRF's own, which repeat the request or name our classes.
 _DETAILS = {
     "not_found": "Your service has no object at this URL. Check the id in it.",
+    "method_not_allowed": "This URL does not support the method. The header Allow names those that it does.",
     "unsupported_media_type": "Expected the header «Content-Type: application/json».",
 }
 _CODES: dict[type[Exception], str] = {NotAuthenticated: "authentication_failed"}

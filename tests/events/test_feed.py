@@ -134,7 +134,9 @@ def test_a_broken_cursor_is_refused(api, cursor):
 
 
 def test_the_cursor_of_another_kind_of_id_is_named_invalid(api):
-    is_refused(api.get(FEED, {"after": public_id(IdKind.BLOCK, 1)}), 400, "cursor_invalid")
+    problem = is_refused(api.get(FEED, {"after": public_id(IdKind.BLOCK, 1)}), 400, "cursor_invalid")
+
+    assert [each["parameter"] for each in problem["errors"]] == ["after"]
 
 
 @pytest.mark.parametrize("page_size", ["0", "201", "-1", "ten"])

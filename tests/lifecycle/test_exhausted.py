@@ -51,8 +51,10 @@ def cooling(db, time_machine):
 
 
 def test_the_strict_policy_answers_409(create, cooling):
-    is_refused(create(ALICE, "+447700900005", on_exhausted="strict"), 409, "no_number_free")
+    problem = is_refused(create(ALICE, "+447700900005", on_exhausted="strict"), 409, "no_number_free")
 
+    assert "manage.py" not in str(problem)
+    assert "manage.py provision_numbers" in Shortage.objects.get().reason
     assert not Participant.objects.exclude(released_at=None).exists()
 
 

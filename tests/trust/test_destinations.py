@@ -143,7 +143,7 @@ class TestCountriesOfThePool:
         told = refusal(create(api, ALICE, number))
 
         assert f"is a phone of {country}, and texts may only go to phones of GB" in told
-        assert f"add {country} to ALLOWED_COUNTRIES" in told
+        assert "ALLOWED_COUNTRIES" not in told
 
     @pytest.mark.parametrize("number", ["+447700900123", "+447400123456", "+442079460000", "+447199123456"])
     def test_a_phone_of_the_pool_s_country_is_accepted_also_with_an_unknown_range(self, api, number):
@@ -263,6 +263,13 @@ def test_the_command_that_explains_assignments_says_that_a_destination_is_refuse
 
     assert code == 2
     assert "Participant 1: is a number of no country (+881)" in told
+
+
+def test_the_command_says_how_to_allow_a_country(db, run, settings):
+    settings.ALLOWED_COUNTRIES = frozenset({"GB"})
+    add_numbers(2)
+
+    assert "To text phones of FR, add it to ALLOWED_COUNTRIES." in run("explain_assignment", ALICE, "+33612345678")[1]
 
 
 def test_no_lookup_is_paid_for_if_a_destination_is_refused(api, settings, carrier):

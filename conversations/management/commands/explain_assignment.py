@@ -72,14 +72,14 @@ class Command(BaseCommand):
             chosen = dry_run(asked, ConversationSpec(policy=policy))
         except NoNumberFree as error:
             if json:
-                self._write_json({"code": error.code, "detail": error.detail, **error.figures})
+                self._write_json({"code": error.code, "detail": error.for_operator, **error.figures})
             else:
                 self.stdout.write(
                     "\n".join(line([name, str(value)], widths=[17]) for name, value in error.figures.items())
                 )
-            raise CommandError(f"Participant {error.position}: {error.detail}.", returncode=3) from None
+            raise CommandError(f"Participant {error.position}: {error.for_operator}.", returncode=3) from None
         except CannotCreate as error:
-            raise CommandError(f"Participant {error.position}: {error.detail}.", returncode=2) from None
+            raise CommandError(f"Participant {error.position}: {error.for_operator}.", returncode=2) from None
         except ContentionError:
             raise CommandError("Concurrent requests took every free number. Run the command again.") from None
         if json:

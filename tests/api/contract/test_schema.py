@@ -135,6 +135,25 @@ def test_no_description_is_missing_at_a_parameter(operations):
             assert parameter.get("description"), (name, parameter["name"])
 
 
+def test_an_id_in_a_path_has_the_name_of_its_field(schema):
+    assert "/api/v1/conversations/{id}/" in schema["paths"]
+    for path, methods in schema["paths"].items():
+        for operation in methods.values():
+            names = [each["name"] for each in operation.get("parameters", ()) if each["in"] == "path"]
+            assert sorted(names) == sorted(re.findall(r"{(\w+)}", path))
+            assert set(names) <= {"id", "position"}
+
+
+def test_each_answer_names_the_values_that_an_option_may_have(schema):
+    schemas = schema["components"]["schemas"]
+
+    for name in ("stickiness", "on_exhausted", "on_existing", "late_messages"):
+        asked, answered = (schemas[each]["properties"][name] for each in ("NewConversation", "Conversation"))
+        assert {*answered["enum"], None} == {*asked["enum"]}
+    assert schemas["Block"]["properties"]["status"]["enum"] == ["active", "ended"]
+    assert schemas["Block"]["properties"]["created_by"]["enum"] == ["api", "staff"]
+
+
 def test_a_warning_of_the_generator_is_an_error(monkeypatch):
     from drf_spectacular.drainage import warn
 

@@ -169,6 +169,27 @@ def test_a_cursor_that_an_answer_gave_is_accepted_in_both_directions(api):
     assert back["results"] == first["results"]
 
 
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        ({"reference": "x" * 101}, "Expected at most 100 characters."),
+        ({"participants": [{"number": ALICE}]}, "Expected a list of at least 2."),
+        ({"idle_ttl": 1}, "Expected at least 60."),
+    ],
+)
+def test_an_error_says_what_was_expected(api, body, detail):
+    problem = is_refused(api.post(URL, ride_request() | body), 400, "invalid")
+
+    assert [each["detail"] for each in problem["errors"]] == [detail]
+
+
+@pytest.mark.parametrize(("page_size", "detail"), [(0, "Expected at least 1."), (201, "Expected at most 200.")])
+def test_a_page_size_out_of_range_says_what_was_expected(api, page_size, detail):
+    problem = is_refused(api.get(URL, {"page_size": page_size}), 400, "invalid")
+
+    assert [each["detail"] for each in problem["errors"]] == [detail]
+
+
 class Asked(StrictSerializer):
     at = DateTimeField()
 

@@ -167,6 +167,14 @@ class TestAUniqueReference:
         is_refused(api.patch(first, {"reference": "order-2", "unique_reference": True}), 409, "reference_taken")
         assert api.get(second).json()["reference"] == "order-2"
 
+    def test_cannot_be_empty_also_if_another_conversation_has_no_reference(self, api, create):
+        create(reference="")
+        second = create(reference="order-1", unique_reference=True)
+
+        problem = is_refused(api.patch(second, {"reference": ""}), 400, "blank")
+
+        assert [each["pointer"] for each in problem["errors"]] == ["/reference"]
+
     def test_is_free_again_once_its_conversation_has_ended(self, api, create, time_machine):
         create(reference="order-1", unique_reference=True, ttl=60)
         second = create(reference="order-2", unique_reference=True)

@@ -2,13 +2,15 @@
 
 import re
 from datetime import timedelta
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote, urlsplit
+from uuid import UUID
 
 import pytest
 from django.utils import timezone
 
 from conversations.models import Participant
 from numbers.models import Pool
+from smsproxy.opaque_ids import IdKind, row_id
 from tests.support.api_requests import URL, is_refused, of_pool
 from tests.support.builders import ALICE, BOB, CHARLIE, add_numbers, members, proxies, talk
 from tests.support.late_messages import HOUR, pass_time
@@ -150,6 +152,42 @@ def test_a_wrong_query_is_rejected_and_names_the_parameter(api, query, parameter
 
 def test_a_broken_cursor_is_rejected(api):
     is_refused(api.get(URL, {"cursor": "zzz"}), 400, "cursor_invalid")
+
+
+def cursor_of(address):
+    return parse_qs(urlsplit(address).query)["cursor"][0]
+
+
+def test_a_cursor_does_not_tell_how_many_conversations_other_services_have(api):
+    for reference in "abc":
+        talk(ALICE, BOB, reference=reference)
+
+    cursor = cursor_of(api.get(URL, {"page_size": 2}).json()["next"])
+
+    assert str(UUID(cursor)) == cursor
+    assert row_id(IdKind.PAGE, cursor) is not None
+
+
+def test_a_cursor_of_another_list_is_rejected(api):
+    for number in (ALICE, BOB):
+        assert api.post("/api/v1/blocks/", {"number": number, "reason": "threats"}).status_code == 201
+    cursor = cursor_of(api.get("/api/v1/blocks/", {"page_size": 1}).json()["next"])
+
+    is_refused(api.get(URL, {"cursor": cursor}), 400, "cursor_invalid")
+    is_refused(api.get("/api/v1/blocks/", {"cursor": cursor.upper()}), 400, "cursor_invalid")
+
+
+def test_a_page_that_has_become_empty_leads_back_to_the_list(api):
+    made = [talk(ALICE, BOB, reference=reference) for reference in "abc"]
+    first = api.get(URL, {"status": "open", "page_size": 2}).json()
+    second = api.get(first["next"]).json()
+    for conversation in made[1:]:
+        conversation.close()
+
+    empty = api.get(second["previous"]).json()
+
+    assert empty["results"] == []
+    assert [each["reference"] for each in api.get(empty["next"]).json()["results"]] == ["a"]
 
 
 @pytest.mark.parametrize("number", ["", "07700900001", "+44 7700", "+447700900099\t", "Alice"])
