@@ -289,4 +289,6 @@ def _explain_missing(
         return "The sender is unknown: they are in no conversation."
     if last is None:
         return f"No conversation{of_service} has ever had this pair of numbers."
-    return f"A conversation{of_service} had this pair of numbers until {last.until:%Y-%m-%d %H:%M} UTC; none has it now."
+    return (
+        f"A conversation{of_service} had this pair of numbers until {last.until:%Y-%m-%d %H:%M} UTC; none has it now."
+    )
