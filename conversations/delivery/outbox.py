@@ -22,6 +22,7 @@ from conversations.models import (
     Participant,
 )
 from conversations.models.limit_usage import Charge, notices_subject
+from conversations.models.message_feed import announce
 from numbers.models import RealNumber, VirtualNumber
 from smsproxy.carriers.gsm7 import segments
 from smsproxy.database.clock import database_now
@@ -83,7 +84,7 @@ def queue_api_message(
     """Queue a message of the marketplace for these participants, with two queries, and return what is queued.
 
     The caller has locked the conversation, and none of the recipients has opted out. skipped: the participants who do
-    not get it, each with the reason. Their rows are cancelled from the beginning and hold no text.
+    not get it, each with the reason. Their rows are cancelled from the beginning, announced as such, and hold no text.
     """
     count = segments(text).count
 
@@ -110,6 +111,7 @@ def queue_api_message(
         MessageEvent(message=each, new_state=each.state, reason=reason)
         for each, reason in zip(legs, reasons, strict=True)
     )
+    announce([each.pk for each in cancelled], OutboundState.CANCELLED)
     transaction.on_commit(wake_workers)
     return queued
 

@@ -179,11 +179,11 @@ def _column(name: str) -> Cast:
 
 
 def _confirmations(conversations: Collection[int]) -> Any:
-    """Return the confirmations to their participants, oldest first, each with the time of its last change."""
+    """Return the confirmations to their present phones, oldest first, each with the time of its last change."""
     last = MessageEvent.objects.filter(message=OuterRef("pk")).order_by("-pk").values("created_at")[:1]
     return (
         OutboundMessage.objects.filter(conversation__in=conversations, kind=MessageKind.CONFIRMATION)
-        .exclude(participant=None)
+        .filter(participant__isnull=False, participant__removed_at=None)
         .order_by("pk")
         .values("conversation_id", "participant__position", "state", since=Subquery(last))
     )

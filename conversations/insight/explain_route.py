@@ -4,7 +4,7 @@ The read and the gates are those of a real inbound message, so the answer is wha
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
 from typing import Self
@@ -15,6 +15,7 @@ from django.db.models import Q
 from conversations.intake.gates import decide
 from conversations.intake.read_arrival import InboundContext, read_arrival
 from conversations.models import (
+    Block,
     Conversation,
     InboundOutcome,
     LateMessagePolicy,
@@ -140,16 +141,16 @@ def explain_route(sender: str, recipient: str, *, service_id: int | None = None)
             reopens=outcome == InboundOutcome.RELAYED and context.reopens,
             cools_down_until=participant.release_at,
         )
+    if service_id is not None:
+        context = _seen_by(service_id, context, sender)
     last = None if context.is_loop else _last(sender, recipient, service_id)
-    why = _explain_missing(outcome, context, number, last)
-    if participant is not None:
-        outcome, why = InboundOutcome.NO_ROUTE, "No conversation of this service has this pair of numbers."
     person = None if context.is_loop else context.sender
+    outcome = decide(context)
     return RouteExplanation(
         outcome=outcome,
-        why=why,
+        why=_explain_missing(outcome, context, number, last, service_id),
         virtual_number=number,
-        sender_is_known=_is_known(context.sender, service_id),
+        sender_is_known=context.sender is not None,
         last=last,
         ways=list(islice(_ways(sender, person, service_id), MAX_WAYS)) if person else (),
     )
@@ -163,10 +164,22 @@ def _visible(participant: Participant | None, service_id: int | None) -> Convers
     return conversation if service_id in (None, conversation.service_id) else None
 
 
-def _is_known(person: RealNumber | None, service_id: int | None) -> bool:
-    """Return whether the person was ever in a conversation of this service, or of any one for None."""
-    if person is None or service_id is None:
-        return person is not None
+def _seen_by(service_id: int, context: InboundContext, sender: str) -> InboundContext:
+    """Return the context as if there were no other service: without its conversations, its blocks and its people."""
+    person = context.sender
+    blocked = Block.objects.in_service(service_id).of_sender(person.pk if person else None, sender)
+    return replace(
+        context,
+        sender=person if person and _was_in(service_id, person) else None,
+        author=None,
+        too_young=None,
+        predecessor=None,
+        is_blocked=blocked.towards_everybody,
+    )
+
+
+def _was_in(service_id: int, person: RealNumber) -> bool:
+    """Return whether the person was ever in a conversation of this service."""
     return person.participants.filter(conversation__service=service_id).exists()
 
 
@@ -259,8 +272,13 @@ def _not_reopened(conversation: Conversation, now: datetime) -> str:
 
 
 def _explain_missing(
-    outcome: InboundOutcome, context: InboundContext, number: NumberFound | None, last: FormerRoute | None
+    outcome: InboundOutcome,
+    context: InboundContext,
+    number: NumberFound | None,
+    last: FormerRoute | None,
+    service_id: int | None,
 ) -> str:
+    of_service = "" if service_id is None else " of this service"
     if outcome == InboundOutcome.LOOP:
         return "The sender is a virtual number of ours: a reply could cause an endless loop."
     if stopped := _explain_stop(outcome, context):
@@ -270,5 +288,7 @@ def _explain_missing(
     if context.sender is None:
         return "The sender is unknown: they are in no conversation."
     if last is None:
-        return "No conversation has ever had this pair of numbers."
-    return f"A conversation had this pair of numbers until {last.until:%Y-%m-%d %H:%M} UTC; none has it now."
+        return f"No conversation{of_service} has ever had this pair of numbers."
+    return (
+        f"A conversation{of_service} had this pair of numbers until {last.until:%Y-%m-%d %H:%M} UTC; none has it now."
+    )

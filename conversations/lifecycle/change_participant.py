@@ -1,6 +1,8 @@
 """Change a participant: their label, whether they only receive, and their phone."""
 
+from collections.abc import Mapping
 from contextlib import suppress
+from typing import Any
 
 from django.db import transaction
 
@@ -95,7 +97,8 @@ def give_new_phone(
     try:
         for _ in range(MAX_ATTEMPTS):
             with suppress(Conflict), transaction.atomic():
-                return _exchange(member, newcomer, notify=notify, created_by=created_by, actor=actor)
+                wanted = {"label": label, "one_way": one_way}
+                return _exchange(member, newcomer, wanted, notify=notify, created_by=created_by, actor=actor)
     except NoNumberFree as error:
         record_shortage(error, number, conversation.policy)
         raise
@@ -103,8 +106,15 @@ def give_new_phone(
 
 
 def _exchange(
-    member: Participant, newcomer: Newcomer, *, notify: bool, created_by: ApiKey | None, actor: str
+    member: Participant,
+    newcomer: Newcomer,
+    wanted: Mapping[str, Any],
+    *,
+    notify: bool,
+    created_by: ApiKey | None,
+    actor: str,
 ) -> Participant:
+    """Put the new phone in the place of the participant's. wanted: further values by column; None to keep them."""
     spec = newcomer.spec
     person, is_new = lock_newcomer(newcomer, member.real_number)
     conversation = lock_conversation(member.conversation)
@@ -118,13 +128,14 @@ def _exchange(
         return old  # A concurrent request has done the same.
     refuse_among(person, others, conversation)
     chosen = choose_number(spec, person, others, conversation, is_new=is_new, keep=old.proxy_number)
+    # A concurrent request may have changed them since the first look, so the locked values count.
+    kept = {name: getattr(old, name) if value is None else value for name, value in wanted.items()}
     rows = take_out(old, now)
     new = Participant(
         conversation=conversation,
         position=old.position,
-        label=spec.label,
         side=spec.side,
-        one_way=spec.one_way,
+        **kept,
         real_number=person,
         proxy_number=chosen.number,
         chosen_by=old.chosen_by if chosen.number == old.proxy_number else chosen.preference,

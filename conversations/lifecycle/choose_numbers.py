@@ -58,17 +58,18 @@ def choose_numbers(
     policy: AssignmentPolicy,
     *,
     beside: Collection[int] = (),
+    service_id: int | None,
 ) -> list[ChosenNumber]:
     """Return the best free number for each of these people, in their order. Write nothing. Raises CannotCreate.
 
     The members of a side get one number. No cool-down is cut short for a side with several.
     newcomers: the rows that this transaction has just inserted. They have no conversations to look up. beside: the ids
-    of numbers that others in the conversation have. Other numbers are preferred.
+    of numbers that others in the conversation have. Other numbers are preferred. service_id: of the conversation.
     """
     sides = [person.side for person in people]
     teams = members_by_side(real_numbers, sides)
     named = _named(people, real_numbers, teams, policy)
-    if not (newcomers or teams) and (again := reusable_pairs(real_numbers, policy, named)):
+    if not (newcomers or teams) and (again := reusable_pairs(real_numbers, policy, named, service_id=service_id)):
         return [
             ChosenNumber(
                 number=pair.proxy_number,

@@ -96,7 +96,7 @@ def dry_run(
             _find_existing([known.get(person.number) for person in people], terms, service_id)
             _refuse_reference(terms, service_id)
             rows, newcomers = find_or_insert(people, known)
-            chosen = choose_numbers(people, rows, newcomers, terms.policy)
+            chosen = choose_numbers(people, rows, newcomers, terms.policy, service_id=service_id)
             transaction.set_rollback(True)
             return chosen
     raise ContentionError
@@ -126,7 +126,7 @@ def _create(
             store_results({person.number: row for person, row in zip(people, real_numbers, strict=True)}, answers)
             _refuse_reference(terms, service_id)
             conversation = _create_row(terms, created_by, service_id)
-            chosen = choose_numbers(people, real_numbers, newcomers, terms.policy)
+            chosen = choose_numbers(people, real_numbers, newcomers, terms.policy, service_id=service_id)
             participants = add_participants(conversation, people, real_numbers, chosen)
             conversation.cache_participants(participants)
             confirmed: Collection[int] = ()

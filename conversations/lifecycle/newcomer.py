@@ -111,7 +111,8 @@ def choose_number(
             return chosen
     theirs = {member.proxy_number_id for member in members}
     newcomers = [person] if is_new else []
-    [chosen] = choose_numbers([spec], [person], newcomers, conversation.policy, beside=theirs)
+    service_id: int | None = conversation.service_id
+    [chosen] = choose_numbers([spec], [person], newcomers, conversation.policy, beside=theirs, service_id=service_id)
     return chosen
 
 

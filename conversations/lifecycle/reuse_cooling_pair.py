@@ -14,9 +14,15 @@ from numbers.models import RealNumber, VirtualNumber
 
 
 def reusable_pairs(
-    people: Sequence[RealNumber], policy: AssignmentPolicy, named: Mapping[int, VirtualNumber]
+    people: Sequence[RealNumber],
+    policy: AssignmentPolicy,
+    named: Mapping[int, VirtualNumber],
+    *,
+    service_id: int | None,
 ) -> list[Participant]:
-    """Return the two participants of these people's last conversation, in order, if its numbers can be reused.
+    """Return the two participants of these people's last conversation in this service, if its numbers can be reused.
+
+    They are in the order of the people. A late text of a conversation of another service is not for this one.
 
     All of this must hold; otherwise return an empty list:
     - These two people were alone in the conversation. It has ended and cools down.
@@ -28,7 +34,8 @@ def reusable_pairs(
     if len(people) != 2 or policy.stickiness != Stickiness.STICKY:
         return []
     one, other = people
-    last = one.participants.together_with(other).values("conversation")[:1]
+    together = one.participants.together_with(other).filter(conversation__service=service_id)
+    last = together.values("conversation")[:1]
     pairs = {
         pair.real_number_id: pair
         for pair in Participant.objects.current()

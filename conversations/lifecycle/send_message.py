@@ -97,8 +97,9 @@ def send_message(conversation: Conversation, new: NewMessage, *, created_by: Api
     people = {each.position: each for each in members_of(conversation)}
     author = _author(new, people)
     recipients, skipped = _recipients(new, people, author, _blocked(author, conversation.service_id))
-    # In a group, the others are told who wrote it.
-    text = f"{author.name}: {new.text}" if author and len(people) > 2 else new.text
+    others = [each for each in people.values() if each != author]
+    # As if the author had texted it.
+    text = f"{author.name}: {new.text}" if author and author.is_named_to(others) else new.text
     if (count := segments(text).count) > settings.MAX_SEGMENTS:
         raise TooLong(count)
     message = ApiMessage.objects.create(

@@ -40,9 +40,10 @@ class ConversationQuerySet(models.QuerySet["Conversation"]):
         return self.filter(pk__in=Participant.objects.current().filter(**values).values("conversation"))
 
     def with_failed_confirmations(self) -> Self:
-        """Annotate each with `notify_failed`: a confirmation did not reach its participant."""
+        """Annotate each with `notify_failed`: a confirmation did not reach a phone that is in the conversation."""
         messages: Any = apps.get_model("conversations.OutboundMessage")  # Its module imports this one.
-        failed = messages.objects.failed_confirmations().filter(conversation=models.OuterRef("pk"))
+        here = {"conversation": models.OuterRef("pk"), "participant__removed_at": None}
+        failed = messages.objects.failed_confirmations().filter(**here)
         return self.annotate(notify_failed=models.Exists(failed))
 
     def ended(self) -> Self:

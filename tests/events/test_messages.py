@@ -250,3 +250,15 @@ def test_a_text_after_the_cool_down_is_told_to_the_service_that_had_the_pair_las
     receive(InboundText(carrier_message_id="in-1", sender=ALICE, recipient=proxy, text="my hat?", sent_at=None))
 
     assert types(read(client_of(service=other))["results"])[-1] == "inbound.unmatched"
+
+
+def test_a_text_of_the_marketplace_tells_of_each_recipient_who_is_skipped(api, carrier, feed):
+    add_numbers(3)
+    conversation = talk(ALICE, BOB, CHARLIE)
+    RealNumber.objects.with_number(BOB).get().opt_out(reason="texted STOP")
+
+    sent = api.post(f"/api/v1/conversations/{conversation.public_id}/messages/", {"text": "Your driver is here."})
+    assert sent.status_code == 201, sent.content
+
+    told = [data for type_, data in feed() if type_ == "message.cancelled"]
+    assert told == [{"message_id": sent.json()["id"], "kind": "api", "recipient": 1}]

@@ -117,11 +117,11 @@ def test_a_dry_run_is_retried_after_a_conflict(api, monkeypatch):
     add_numbers(2)
     conflicts = [True, True]
 
-    def conflict_twice(*args):
+    def conflict_twice(*args, **options):
         if conflicts:
             conflicts.pop()
             raise Conflict
-        return choose_numbers(*args)
+        return choose_numbers(*args, **options)
 
     monkeypatch.setattr(create, "choose_numbers", conflict_twice)
 
@@ -129,7 +129,7 @@ def test_a_dry_run_is_retried_after_a_conflict(api, monkeypatch):
 
 
 def test_a_dry_run_that_conflicts_every_time_returns_too_many_at_once(api, monkeypatch):
-    def conflict(*args):
+    def conflict(*args, **options):
         raise Conflict
 
     monkeypatch.setattr(create, "choose_numbers", conflict)

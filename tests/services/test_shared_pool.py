@@ -38,3 +38,14 @@ def test_a_number_that_reaches_a_person_in_one_marketplace_is_taken_in_the_other
     )
 
     is_refused(answer, 409, "proxy_number_taken")
+
+
+def test_a_late_text_of_one_marketplace_never_appears_in_another_where_the_same_people_meet(rides, parcels):
+    ride = rides.talk()
+    rides.api.post(f"/api/v1/conversations/{ride['id']}/close/", {})
+
+    parcel = parcels.talk()
+
+    assert set(proxies_of(parcel)).isdisjoint(proxies_of(ride))
+    assert write(ALICE, proxies_of(ride)[0], "Thanks for the ride") == "ended"
+    assert parcels.api.get(f"/api/v1/conversations/{parcel['id']}/messages/").json()["results"] == []

@@ -70,6 +70,15 @@ def test_a_text_in_the_name_of_a_participant_reaches_the_others_as_if_they_had_t
     ]
 
 
+def test_the_other_of_two_phones_of_one_side_sees_in_whose_name_it_is_sent(api, pair, carrier):
+    Participant.objects.filter(conversation=pair).update(side="shop")
+
+    sent(send(api, pair, "I am here", author=1))
+    Relay().send_due()
+
+    assert [each.text for each in carrier.sent] == ["Bob: I am here"]
+
+
 def test_texts_of_people_and_of_the_marketplace_leave_in_the_order_in_which_they_came(api, pair, carrier):
     write(ALICE, proxies(pair)[0], "one")
     sent(send(api, pair, "two", to=[1]))

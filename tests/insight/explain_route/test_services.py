@@ -6,8 +6,11 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
+from conversations.delivery.opt_out import opt_out
+from conversations.trust.blocks import block_person
 from conversations.worker.periodic_jobs import release_cooled_down
-from tests.support.builders import ALICE, proxies
+from numbers.models import RealNumber
+from tests.support.builders import ALICE, STRANGER, proxies
 from tests.support.endpoints import World
 
 pytestmark = pytest.mark.django_db
@@ -18,8 +21,8 @@ def world(db):
     return World()
 
 
-def explained(world, service, to):
-    answer = world.client(service).get(reverse("explain-route"), {"to": to}, headers={"From-Number": ALICE})
+def explained(world, service, to, sender=ALICE):
+    answer = world.client(service).get(reverse("explain-route"), {"to": to}, headers={"From-Number": sender})
     assert answer.status_code == 200, answer.content
     return answer.json()
 
@@ -30,10 +33,23 @@ def test_a_pair_of_another_service_is_explained_as_one_without_a_conversation(wo
     told = explained(world, world.other, to)
 
     assert told["outcome"] == "no_route"
-    assert told["why"] == "No conversation of this service has this pair of numbers."
+    assert told["why"] == "The sender is unknown: they are in no conversation."
     assert (told["sender_is_known"], told["conversation"], told["author"]) == (False, None, None)
     assert (told["recipients"], told["ways"], told["last"], told["cools_down_until"]) == ([], [], None, None)
     assert explained(world, world.service, to)["conversation"]["id"] == str(world.conversation.public_id)
+
+
+def test_the_answer_does_not_tell_whether_another_service_knows_blocked_or_lost_the_sender(world):
+    to = proxies(world.conversation)[0]
+    nobody = explained(world, world.other, to, STRANGER)
+    alice = RealNumber.objects.with_number(ALICE).get()
+
+    assert explained(world, world.other, to) == nobody
+    block_person(alice, reason="threats", actor="another service", service_id=world.service.pk)
+    assert explained(world, world.other, to) == nobody
+    opt_out(alice, reason="texted STOP")
+    assert explained(world, world.other, to) == nobody
+    assert explained(world, world.service, to)["outcome"] == "opted_out"
 
 
 def test_a_former_route_of_another_service_is_not_shown(world, time_machine):

@@ -6,7 +6,8 @@ from conversations.delivery.undelivered_notice import notify_sender
 from conversations.models import Conversation, InboundMessage, OutboundMessage, Participant
 from conversations.trust.blocks import block_pair
 from numbers.models import RealNumber
-from tests.support.api_requests import counts_are_right, is_refused
+from smsproxy.carriers.base import PermanentFailure
+from tests.support.api_requests import URL, counts_are_right, is_refused
 from tests.support.builders import ALICE, BOB, CHARLIE, members, proxies, replace_number_of, talk
 from tests.support.explanations import explain_and_send, text
 from tests.support.opt_outs import messages_to, person
@@ -147,6 +148,20 @@ def test_the_new_phone_gets_the_confirmation_unless_it_is_not_wanted(trio, of_tr
     confirmation = OutboundMessage.objects.get(kind="confirmation")
     assert confirmation.recipient == person(NEW_PHONE)
     assert "Alice and Charlie" in confirmation.text
+
+
+def test_a_confirmation_that_failed_to_reach_the_old_phone_says_nothing_of_the_new_one(api, carrier, trio, of_trio):
+    carrier.script = [PermanentFailure("barred")]
+    of_trio.change(1, number=NEW_PHONE, notify=True)
+    work()
+    assert api.get(f"{URL}{trio.public_id}/").json()["notify_failed"] is True
+
+    of_trio.change(1, number=DORA, notify=False)
+
+    shown = api.get(f"{URL}{trio.public_id}/").json()
+    assert (shown["notify_status"], shown["notify_failed"]) == ("none", False)
+    assert shown["participants"][1]["confirmation"] == {"status": "none", "at": None}
+    assert vars(Conversation.objects.with_failed_confirmations().get())["notify_failed"] is False
 
 
 def test_what_is_queued_for_the_old_phone_goes_to_the_new_one_in_its_order(client, carrier, trio, of_trio):

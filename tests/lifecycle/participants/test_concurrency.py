@@ -100,6 +100,18 @@ def test_a_text_that_arrives_while_a_phone_changes_goes_to_the_new_phone(trio, o
     assert is_sound()
 
 
+def test_a_new_phone_keeps_the_label_and_direction_that_change_at_that_moment(trio, of_trio, while_it_holds_the_lock):
+    renamed, moved = while_it_holds_the_lock(
+        change_participant,
+        lambda: of_trio.change(1, label="Robert", one_way=True),
+        lambda: of_trio.change(1, number=NEW_PHONE),
+    )
+
+    assert (renamed.status_code, moved.status_code) == (200, 200)
+    bob = members(trio)[1]
+    assert (bob.real_number.number, bob.label, bob.one_way) == (NEW_PHONE, "Robert", True)
+
+
 def test_a_text_of_a_person_who_becomes_one_way_at_that_moment_reaches_nobody(trio, of_trio, while_it_holds_the_lock):
     number = proxies(trio)[1]
 
