@@ -96,12 +96,14 @@ def taken_numbers(people: Sequence[RealNumber]) -> defaultdict[int, set[int]]:
     return taken
 
 
-def last_numbers_together(one: RealNumber, other: RealNumber) -> dict[int, int]:
+def last_numbers_together(one: RealNumber, other: RealNumber, *, service_id: int | None = None) -> dict[int, int]:
     """Return the id of the number that each had in the last conversation of both, by the person's id.
 
-    Return an empty dictionary if they were never in one conversation.
+    Return an empty dictionary if they were never in one conversation. service_id: only conversations of this service.
     """
     together = one.participants.together_with(other)
+    if service_id is not None:
+        together = together.filter(conversation__service=service_id)
     last = together.values_list("proxy_number", F("conversation__participants__proxy_number")).first()
     return dict(zip((one.pk, other.pk), last, strict=True)) if last else {}
 

@@ -6,7 +6,7 @@ They run in this order: choose the numbers, insert the participants, count the p
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.db import IntegrityError
 
@@ -66,6 +66,7 @@ def choose_numbers(
     newcomers: the rows that this transaction has just inserted. They have no conversations to look up. beside: the ids
     of numbers that others in the conversation have. Other numbers are preferred. service_id: of the conversation.
     """
+    policy = replace(policy, service_id=service_id)
     sides = [person.side for person in people]
     teams = members_by_side(real_numbers, sides)
     named = _named(people, real_numbers, teams, policy)

@@ -18,8 +18,9 @@ from smsproxy.database.clock import DatabaseNow, database_now
 def oldest_cooling_pair(
     person: RealNumber, policy: AssignmentPolicy, named: VirtualNumber | None = None
 ) -> Participant | None:
-    """Return this person's cooling pair whose conversation ended first, or None.
+    """Return this person's cooling pair whose conversation of the policy's service ended first, or None.
 
+    A late text of another service's conversation is not for this one.
     named: consider only the pair with this number. Three kinds of pairs are left alone:
     - A pair that has cooled down for less than SOFT_COOL_DOWN_SECONDS.
     - A pair whose number was replaced while its conversation is still open.
@@ -27,6 +28,8 @@ def oldest_cooling_pair(
     """
     numbers = VirtualNumber.objects.filter(pk=named.pk) if named else eligible_numbers(person, policy)
     cooling: ParticipantQuerySet = person.participants.cooling()
+    if policy.service_id is not None:
+        cooling = cooling.filter(conversation__service=policy.service_id)
     return (
         without_unsettled(cooling)
         .filter(

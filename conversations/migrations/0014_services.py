@@ -30,6 +30,7 @@ class Migration(migrations.Migration):
                 ('created_by', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='api.apikey')),
             ],
             options={
+                'verbose_name': 'API message',
                 'ordering': ['-id'],
             },
         ),

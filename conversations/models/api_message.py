@@ -30,6 +30,7 @@ class ApiMessage(EncryptedRow):
     created_at = models.DateTimeField(default=database_now)
 
     class Meta:
+        verbose_name = "API message"
         ordering: ClassVar = ["-id"]
 
     def __str__(self) -> str:

@@ -97,7 +97,8 @@ def assign_numbers(
     known = [person for person in people if person not in newcomers]
     taken = usage.taken_numbers(known)
     # Only a conversation of two reuses numbers: a group has no single counterpart.
-    last_used = usage.last_numbers_together(*known) if len(known) == len(people) == 2 else {}
+    reuses = len(known) == len(people) == 2
+    last_used = usage.last_numbers_together(*known, service_id=policy.service_id) if reuses else {}
     candidates = with_room(VirtualNumber.objects.assignable(), policy)
     first_of = cache(lambda group: least_busy(candidates.filter(group)))
     given = Counter() if given is None else given

@@ -38,9 +38,14 @@ class ExhaustionPolicy(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class AssignmentPolicy:
-    """How numbers are chosen for one conversation. pool: None is the common pool, the numbers without a pool."""
+    """How numbers are chosen for one conversation.
+
+    pool: None is the common pool, the numbers without a pool. service_id: only conversations of this service count as
+    earlier ones, whose numbers are used again; None: those of every service.
+    """
 
     pool: Pool | None = None
+    service_id: int | None = None
     geography: Geography = field(default_factory=lambda: Geography(settings.NUMBER_GEOGRAPHY))
     stickiness: Stickiness = field(default_factory=lambda: Stickiness(settings.NUMBER_STICKINESS))
     on_exhausted: ExhaustionPolicy = field(default_factory=lambda: ExhaustionPolicy(settings.ON_EXHAUSTED))
