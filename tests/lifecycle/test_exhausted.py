@@ -3,7 +3,7 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from django.db import connection
@@ -24,7 +24,7 @@ from conversations.models import (
 from conversations.models.inbound import InboundMessageQuerySet
 from conversations.worker.periodic_jobs import run_jobs
 from numbers.assignment.policy import ExhaustionPolicy
-from numbers.models import NumberEvent, RealNumber, Shortage, VirtualNumber
+from numbers.models import Shortage, VirtualNumber
 from smsproxy.carriers.base import InboundText
 from tests.support.api_requests import URL, asked_for, chosen_by, counts_are_right, given, is_refused
 from tests.support.builders import ALICE, BOB, CHARLIE, add_numbers, members, proxies, talk
@@ -32,9 +32,6 @@ from tests.support.concurrency import wait_for_a_lock
 from tests.support.outbox import later, queue
 
 pytestmark = pytest.mark.django_db
-
-
-# Strict and soft policy -----------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -352,51 +349,3 @@ def test_sixteen_concurrent_creators_that_cut_cool_downs_short_never_share_a_pai
     assert len(made) == 4
     assert len({proxies(conversation)[0] for conversation in made}) == 4
     assert counts_are_right()
-
-
-# No number free -------------------------------------------------------------------------------------------------------
-
-
-def test_a_shortage_is_reported_and_recorded_with_all_its_figures(create):
-    add_numbers(2)
-    add_numbers(1, "US", start="+1212555010")
-    VirtualNumber.objects.filter(country="US").update(is_reserved=True)
-    ended, _ = talk(ALICE, BOB), talk(ALICE, BOB)
-    ended.close()
-
-    def written():
-        return [list(table.objects.order_by("pk").values()) for table in (Conversation, Participant, VirtualNumber)]
-
-    before = written()
-
-    body = is_refused(create(CHARLIE, {"number": ALICE, "label": "Rider"}), 409, "no_number_free")
-
-    release_at = members(ended)[0].release_at
-    figures = {"country": "GB", "numbers_eligible": 2, "numbers_in_use": 2, "numbers_needed": 3}
-    assert body.items() >= (figures | {"participant": 1}).items()
-    assert datetime.fromisoformat(body["next_release_at"]) == release_at
-    assert body["detail"].startswith("Participant 1 (Rider): no virtual number is free")
-    shortage = Shortage.objects.get()
-    assert (shortage.country, shortage.eligible_count, shortage.in_use, shortage.needed) == ("GB", 2, 2, 3)
-    assert (shortage.pool, shortage.next_release_at) == (None, release_at)
-    assert shortage.real_number.number == ALICE
-    assert ALICE[1:] not in shortage.reason
-    assert written() == before
-    assert not RealNumber.objects.with_number(CHARLIE).exists()
-    assert not OutboundMessage.objects.exists()
-    assert not NumberEvent.objects.exists()
-    assert counts_are_right()
-
-
-def test_the_shortage_of_an_unknown_person_is_recorded_without_a_real_number(create):
-    is_refused(create(), 409, "no_number_free")
-
-    shortage = Shortage.objects.get()
-    assert (shortage.real_number, shortage.eligible_count, shortage.in_use, shortage.needed) == (None, 0, 0, 1)
-
-
-def test_the_next_release_is_null_if_nothing_is_cooling_down(create):
-    add_numbers(1)
-    create()
-
-    assert is_refused(create(), 409, "no_number_free")["next_release_at"] is None
