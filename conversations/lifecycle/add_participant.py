@@ -1,11 +1,7 @@
 """Add a person to an open conversation. The others keep their proxy numbers."""
 
-from contextlib import suppress
 from typing import Protocol
 
-from django.db import transaction
-
-from conversations.lifecycle.choose_numbers import Conflict
 from conversations.lifecycle.confirmations import confirm
 from conversations.lifecycle.newcomer import (
     Newcomer,
@@ -14,6 +10,7 @@ from conversations.lifecycle.newcomer import (
     choose_number,
     count_pair,
     insert_participant,
+    join,
     lock_newcomer,
     refuse_among,
 )
@@ -25,15 +22,12 @@ from conversations.lifecycle.participants import (
     next_position,
     record_change,
 )
-from conversations.lifecycle.request import ContentionError, NoNumberFree, ParticipantSpec
-from conversations.lifecycle.shortage import record_shortage
+from conversations.lifecycle.request import ParticipantSpec
 from conversations.models import Conversation, Participant
 from conversations.models.conversation import MAX_PARTICIPANTS
 from conversations.models.participant import MAX_POSITION
 from smsproxy.api.models import ApiKey
 from smsproxy.database.clock import database_now
-
-MAX_ATTEMPTS = 20
 
 
 class AdditionGuard(Protocol):
@@ -80,15 +74,11 @@ def add_participant(
     guard = guard or EveryAdditionIsNew()
     guard.raise_if_answered()
     newcomer = check_newcomer(spec, conversation, created_by=created_by)
-    try:
-        for _ in range(MAX_ATTEMPTS):
-            with suppress(Conflict), transaction.atomic():
-                guard.begin()
-                return _add(conversation, newcomer, notify=notify, created_by=created_by, actor=actor, guard=guard)
-    except NoNumberFree as error:
-        record_shortage(error, spec.number, conversation.policy)
-        raise
-    raise ContentionError
+    return join(
+        newcomer,
+        conversation,
+        lambda: _add(conversation, newcomer, notify=notify, created_by=created_by, actor=actor, guard=guard),
+    )
 
 
 def _add(
@@ -100,6 +90,7 @@ def _add(
     actor: str,
     guard: AdditionGuard,
 ) -> Participant:
+    guard.begin()
     spec = newcomer.spec
     person, is_new = lock_newcomer(newcomer)
     conversation = lock_conversation(conversation)

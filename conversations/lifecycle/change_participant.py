@@ -1,13 +1,10 @@
 """Change a participant: their label, whether they only receive, and their phone."""
 
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any
 
 from django.db import transaction
 
-from conversations.lifecycle.add_participant import MAX_ATTEMPTS
-from conversations.lifecycle.choose_numbers import Conflict
 from conversations.lifecycle.confirmations import confirm
 from conversations.lifecycle.newcomer import (
     Newcomer,
@@ -16,6 +13,7 @@ from conversations.lifecycle.newcomer import (
     choose_number,
     count_pair,
     insert_participant,
+    join,
     lock_newcomer,
     refuse_among,
 )
@@ -29,8 +27,7 @@ from conversations.lifecycle.participants import (
     record_change,
     take_out,
 )
-from conversations.lifecycle.request import ContentionError, NoNumberFree, ParticipantSpec
-from conversations.lifecycle.shortage import record_shortage
+from conversations.lifecycle.request import ParticipantSpec
 from conversations.models import Conversation, MessageKind, OutboundMessage, Participant
 from conversations.models.conversation_feed import announce_proxy_number
 from numbers.models import RealNumber
@@ -94,15 +91,12 @@ def give_new_phone(
         one_way=member.one_way if one_way is None else one_way,
     )
     newcomer = check_newcomer(spec, conversation, created_by=created_by)
-    try:
-        for _ in range(MAX_ATTEMPTS):
-            with suppress(Conflict), transaction.atomic():
-                wanted = {"label": label, "one_way": one_way}
-                return _exchange(member, newcomer, wanted, notify=notify, created_by=created_by, actor=actor)
-    except NoNumberFree as error:
-        record_shortage(error, number, conversation.policy)
-        raise
-    raise ContentionError
+    wanted = {"label": label, "one_way": one_way}
+    return join(
+        newcomer,
+        conversation,
+        lambda: _exchange(member, newcomer, wanted, notify=notify, created_by=created_by, actor=actor),
+    )
 
 
 def _exchange(

@@ -1,15 +1,24 @@
 """A person, or a person's new phone, that joins an existing conversation: the checks, the number, the confirmation."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
+from django.db import transaction
 from django.db.models import Q
 
 from conversations.lifecycle.check_people import check_people, find_or_insert, look_up_phones, refuse_opted_out
 from conversations.lifecycle.choose_numbers import ChosenNumber, Conflict, choose_numbers, conflict_on_integrity_error
 from conversations.lifecycle.cut_cool_down import release_early
 from conversations.lifecycle.participants import AlreadyParticipant, SideNumberTaken
-from conversations.lifecycle.request import OverLimit, ParticipantBlocked, ParticipantSpec
+from conversations.lifecycle.request import (
+    ContentionError,
+    NoNumberFree,
+    OverLimit,
+    ParticipantBlocked,
+    ParticipantSpec,
+)
+from conversations.lifecycle.shortage import record_shortage
 from conversations.models import Block, Conversation, Participant
 from conversations.trust import limits
 from numbers.assignment.choose import Preference, assign_numbers, can_text, sender_countries
@@ -19,6 +28,9 @@ from smsproxy.api.models import ApiKey
 from smsproxy.carriers.base import LookupResult
 from smsproxy.database.clock import database_now
 from smsproxy.phone import canonical
+
+# Conflicts with concurrent requests in a row, after which a person does not join.
+MAX_ATTEMPTS = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +51,21 @@ def check_newcomer(spec: ParticipantSpec, conversation: Conversation, *, created
     if created_by is not None and is_charged and (refusal := limits.refuse_newcomer(conversation.service_id)):
         raise OverLimit(refusal)
     return Newcomer(spec=spec, answers=look_up_phones([spec], conversation.service_id))
+
+
+def join(newcomer: Newcomer, conversation: Conversation, work: Callable[[], Participant]) -> Participant:
+    """Return the participant whom `work` inserts, in a transaction that is tried again after a conflict.
+
+    A shortage of numbers is recorded. Raises ContentionError after MAX_ATTEMPTS conflicts, and what the work raises.
+    """
+    try:
+        for _ in range(MAX_ATTEMPTS):
+            with suppress(Conflict), transaction.atomic():
+                return work()
+    except NoNumberFree as error:
+        record_shortage(error, newcomer.spec.number, conversation.policy)
+        raise
+    raise ContentionError
 
 
 def lock_newcomer(newcomer: Newcomer, *others: RealNumber) -> tuple[RealNumber, bool]:
