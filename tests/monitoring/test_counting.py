@@ -161,7 +161,6 @@ def test_a_child_process_does_not_write_the_counts_of_its_parent():
 
 
 def test_the_thread_starts_with_the_first_count_and_sleeps_while_there_is_none(monkeypatch):
-    monkeypatch.undo()
     written = threading.Semaphore(0)
     counts = {}
 
