@@ -39,7 +39,7 @@ def django_db_setup(django_db_setup, django_db_blocker):
 @pytest.fixture(scope="session", autouse=True)
 def _no_thread_writes_counts():
     """Write counts only when a test asks for it: a thread would commit those of whichever test then runs."""
-    counting.flusher.wake = lambda: None
+    counting.flusher.wake = lambda: None  # type: ignore[method-assign]
     atexit.unregister(counting.flusher._write_at_exit)
 
 

@@ -266,6 +266,7 @@ class TestTheNameNumbers:
     def test_there_is_no_init_file(self):
         assert not (ROOT / "numbers" / "__init__.py").exists()
 
+    @pytest.mark.slow
     def test_both_are_imported_from_the_project_folder(self):
         code = (
             "import smsproxy, numbers, decimal, fractions, numbers.apps;"
@@ -277,12 +278,14 @@ class TestTheNameNumbers:
 
         assert result.stdout == "numbers\n", result.stderr
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("first", ["import decimal", "import numbers", "import fractions"])
     def test_whatever_was_imported_first(self, first):
         result = self.run(sys.executable, "-c", f"{first}; import django; django.setup(); import numbers.models")
 
         assert result.returncode == 0, result.stderr
 
+    @pytest.mark.slow
     def test_manage_py_finds_our_commands(self):
         result = self.run(sys.executable, "manage.py", "help")
 

@@ -32,16 +32,19 @@ def output_of(code):
         f"from django.test import Client; Client().get('/admin/', HTTP_HOST='{ALICE[1:]} {SECRET_WORDS}')",
     ],
 )
+@pytest.mark.slow
 def test_a_silenced_logger_writes_nothing(code):
     assert output_of(code) == ""
 
 
+@pytest.mark.slow
 def test_our_own_loggers_are_redacted():
     output = output_of(f"import logging; logging.getLogger('smsproxy').warning('for %s', '{ALICE}')")
 
     assert output.endswith("for [number]\n")
 
 
+@pytest.mark.slow
 def test_an_error_that_ends_a_thread_and_a_warning_are_redacted():
     output = output_of(
         "import threading, warnings; from smsproxy.logs.setup import log_uncaught_errors; log_uncaught_errors()\n"

@@ -32,10 +32,12 @@ def run(**changes):
     return done.returncode, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_a_complete_environment_starts():
     assert run() == (0, "System check identified no issues (0 silenced).\n")
 
 
+@pytest.mark.slow
 def test_a_developer_looks_for_missing_migrations_without_any_setting():
     bare = {"PATH": os.environ["PATH"], "ENV_FILE": "/no/such/file"}
 

@@ -33,6 +33,7 @@ def attempt(number=1, **fields):
     )
 
 
+@pytest.mark.slow
 def test_without_an_endpoint_nothing_of_opentelemetry_is_loaded():
     code = "import sys; from smsproxy import tracing; tracing.start(); print('opentelemetry' in sys.modules)"
 

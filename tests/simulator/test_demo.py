@@ -131,6 +131,7 @@ def test_the_demo_directory_may_have_any_name(tmp_path):
         assert (directory / "demo.sqlite3").exists()
 
 
+@pytest.mark.slow
 def test_a_port_in_use_is_a_clear_error(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]

@@ -230,6 +230,7 @@ def test_threads_share_the_remaining_faults():
     assert SimulatedFault.objects.get().remaining == 0
 
 
+@pytest.mark.slow
 def test_another_process_sees_the_same_network():
     SimulatorCarrier().buy(OURS, "GB")
     name = connection.settings_dict["NAME"]

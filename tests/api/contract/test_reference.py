@@ -14,6 +14,7 @@ SCHEMA = "/api/v1/schema/"
 PAGES = ["/api/v1/docs/", "/api/v1/problems/", "/api/v1/problems/invalid/"]
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 @pytest.mark.django_db(transaction=True)
 def test_the_reference_shows_each_operation_without_a_violation_of_its_policy(live_server):

@@ -115,6 +115,7 @@ def test_staff_grant_another_budget_in_the_admin(carrier, bob, noon, admin_clien
     assert "2.00" in admin_client.get(url).content.decode()
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_a_real_worker_stops_at_the_budget_and_sends_the_rest_once_in_order_when_staff_resume(stub, tmp_path, settings):
     add_numbers(3)
