@@ -38,9 +38,7 @@ class Talk:
 
 
 def in_brief(event: dict[str, Any]) -> str:
-    """Return an event's type, the participant it is about, and the fields that it names, such as
-    `participant.changed 1 number`.
-    """
+    """Return an event's type, its participant and the fields that it names: `participant.changed 1 number`."""
     data = event["data"]
     words = [event["type"]]
     if event["type"].startswith("participant."):
