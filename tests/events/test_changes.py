@@ -1,4 +1,4 @@
-"""The events of changes of a conversation's terms and people, by whoever they are made."""
+"""The events of changes of a conversation's terms and people, made through the API, by staff and by commands."""
 
 from datetime import timedelta
 
