@@ -8,6 +8,7 @@ from rest_framework import serializers
 from conversations.api.examples import AT, CONVERSATION_ID
 from conversations.api.message_answers import KINDS_MEAN, MESSAGE_KINDS, OUTCOMES, MessageErrorSerializer
 from conversations.models import FailureReason, InboundOutcome
+from conversations.models.conversation_feed import CHANGED_OF_PARTICIPANTS, CHANGED_TERMS
 from smsproxy.api.fields import E164Field
 from smsproxy.events.types import EventType
 from smsproxy.phone import E164_EXAMPLE
@@ -123,6 +124,15 @@ class ReopenedDataSerializer(serializers.Serializer):
     example: Mapping[str, Any] = {"reason": "reopened"}
 
 
+class ChangedDataSerializer(serializers.Serializer):
+    changed = serializers.ListField(
+        child=serializers.ChoiceField(CHANGED_TERMS),
+        help_text="The fields of the conversation that changed. Read it for their values.",
+    )
+
+    example: Mapping[str, Any] = {"changed": ["ttl", "expires_at"]}
+
+
 class ParticipantDataSerializer(serializers.Serializer):
     participant = _position("The participant.")
 
@@ -133,6 +143,15 @@ class ProxyNumberDataSerializer(ParticipantDataSerializer):
     proxy_number = E164Field(help_text="The virtual number that the participant texts from now on.")
 
     example = {**ParticipantDataSerializer.example, "proxy_number": E164_EXAMPLE}
+
+
+class ParticipantChangedDataSerializer(ParticipantDataSerializer):
+    changed = serializers.ListField(
+        child=serializers.ChoiceField(CHANGED_OF_PARTICIPANTS),
+        help_text="The fields of the participant that changed. Read them for their values.",
+    )
+
+    example = {**ParticipantDataSerializer.example, "changed": ["number"]}
 
 
 class UnmatchedDataSerializer(serializers.Serializer):
@@ -175,6 +194,10 @@ DATA: Mapping[EventType, type[serializers.Serializer] | None] = {
     EventType.CONVERSATION_REOPENED: ReopenedDataSerializer,
     EventType.CONVERSATION_HELD: None,
     EventType.CONVERSATION_RELEASED: None,
+    EventType.CONVERSATION_CHANGED: ChangedDataSerializer,
+    EventType.PARTICIPANT_ADDED: ProxyNumberDataSerializer,
+    EventType.PARTICIPANT_REMOVED: ParticipantDataSerializer,
+    EventType.PARTICIPANT_CHANGED: ParticipantChangedDataSerializer,
     EventType.PARTICIPANT_OPTED_OUT: ParticipantDataSerializer,
     EventType.PARTICIPANT_OPTED_IN: ParticipantDataSerializer,
     EventType.PARTICIPANT_PROXY_NUMBER_CHANGED: ProxyNumberDataSerializer,

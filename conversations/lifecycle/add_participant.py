@@ -28,6 +28,7 @@ from conversations.models.conversation import MAX_PARTICIPANTS
 from conversations.models.participant import MAX_POSITION
 from smsproxy.api.models import ApiKey
 from smsproxy.database.clock import database_now
+from smsproxy.events.types import EventType
 
 
 class AdditionGuard(Protocol):
@@ -115,7 +116,14 @@ def _add(
         created_at=now,
     )
     insert_participant(participant, chosen)
-    record_change(conversation, f"participant {position} was added", actor=actor)
+    record_change(
+        conversation,
+        position,
+        EventType.PARTICIPANT_ADDED,
+        reason=f"participant {position} was added",
+        actor=actor,
+        proxy_number=chosen.number.number,
+    )
     if notify:
         confirm([participant], among=[*members, participant])
     guard.finish(participant)

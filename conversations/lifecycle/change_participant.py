@@ -33,6 +33,7 @@ from conversations.models.conversation_feed import announce_proxy_number
 from numbers.models import RealNumber
 from smsproxy.api.models import ApiKey
 from smsproxy.database.clock import database_now
+from smsproxy.events.types import EventType
 
 # What is queued for the old phone and goes to the new one. Our own texts are about the old phone, and are cancelled.
 _MOVED = (MessageKind.RELAY, MessageKind.API)
@@ -56,7 +57,14 @@ def change_participant(
         }
         if changes:
             Participant.objects.filter(conversation=conversation, position=position).update(**changes)
-            record_change(conversation, f"participant {position} was changed: {', '.join(changes)}", actor=actor)
+            record_change(
+                conversation,
+                position,
+                EventType.PARTICIPANT_CHANGED,
+                reason=f"participant {position} was changed: {', '.join(changes)}",
+                actor=actor,
+                changed=list(changes),
+            )
         for name, value in changes.items():
             setattr(member, name, value)
     return member
@@ -136,7 +144,14 @@ def _exchange(
         created_at=now,
     )
     insert_participant(new, chosen)
-    record_change(conversation, f"participant {old.position} has another phone", actor=actor)
+    record_change(
+        conversation,
+        new.position,
+        EventType.PARTICIPANT_CHANGED,
+        reason=f"participant {new.position} has another phone",
+        actor=actor,
+        changed=["number", *(name for name, value in kept.items() if value != getattr(old, name))],
+    )
     if new.proxy_number != old.proxy_number:
         number = new.proxy_number.number
         announce_proxy_number(conversation.pk, conversation.service_id, position=new.position, number=number)

@@ -6,11 +6,14 @@ and what it has read before is read again, because `route_version` has changed.
 
 from collections.abc import Collection
 from datetime import datetime
+from typing import Any
 
 from django.db.models import F, Max, QuerySet
 
 from conversations.models import Conversation, MessageKind, OutboundMessage, OutboundState, Participant
 from numbers.models.pool import cool_down_of
+from smsproxy.events.record import NewEvent, record
+from smsproxy.events.types import EventType
 from smsproxy.states import StaleState
 
 
@@ -104,7 +107,21 @@ def queued_for(participants: Collection[int]) -> "QuerySet[OutboundMessage]":
     return queued.exclude(kind=MessageKind.KEYWORD_ANSWER)
 
 
-def record_change(conversation: Conversation, reason: str, *, actor: str) -> None:
-    """Record a change of the participants of this locked conversation, and make its route be read again."""
+def record_change(
+    conversation: Conversation, position: int, type_: EventType, *, reason: str, actor: str, **data: Any
+) -> None:
+    """Record a change of the participant at this position, and make the route of the conversation be read again.
+
+    The conversation is locked. type_, data: the event of the feed. reason: the one of the conversation's own event.
+    """
     Conversation.objects.filter(pk=conversation.pk).update(route_version=F("route_version") + 1)
     conversation.record_event(conversation.state, old_state=conversation.state, reason=reason, actor=actor)
+    record(
+        NewEvent(
+            type=type_,
+            service_id=conversation.service_id,
+            conversation_id=conversation.pk,
+            participant=position,
+            data=data,
+        )
+    )

@@ -13,6 +13,7 @@ from conversations.lifecycle.participants import (
 )
 from conversations.models import Conversation
 from smsproxy.database.clock import database_now
+from smsproxy.events.types import EventType
 
 
 def remove_participant(conversation: Conversation, position: int, *, actor: str = "") -> None:
@@ -29,5 +30,11 @@ def remove_participant(conversation: Conversation, position: int, *, actor: str 
         if len(members) <= 2:
             raise TooFewParticipants
         rows = take_out(leaving, database_now())
-        record_change(conversation, f"participant {position} was removed", actor=actor)
+        record_change(
+            conversation,
+            position,
+            EventType.PARTICIPANT_REMOVED,
+            reason=f"participant {position} was removed",
+            actor=actor,
+        )
         cancel_queued(rows, reason="its recipient was removed from the conversation", actor=actor)

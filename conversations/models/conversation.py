@@ -18,7 +18,7 @@ from smsproxy.services.models import DEFAULT_SERVICE_ID, Service, default_servic
 from smsproxy.states import Event, StaleState, StateMachine
 from smsproxy.unreadable import EncryptedRow
 
-from .conversation_feed import announce_end
+from .conversation_feed import announce_change, announce_end
 from .conversation_queries import ConversationQuerySet
 from .conversation_state import ConversationState, LateMessagePolicy
 from .conversation_terms import (
@@ -185,6 +185,7 @@ class Conversation(EncryptedRow, StateMachine, ConversationTerms):
         """
         now = database_now()
         changes: dict[str, Any] = {"closed_at": now, "closed_reason": reason}
+        is_policy_new = permanent and self.late_messages != LateMessagePolicy.END
         if permanent:
             changes["late_messages"] = LateMessagePolicy.END
         with transaction.atomic():
@@ -192,6 +193,8 @@ class Conversation(EncryptedRow, StateMachine, ConversationTerms):
             staying = self.participants.unreleased().filter(removed_at__isnull=True)
             staying.update(release_at=now + cool_down_of(self.pool))
             self._forget_recent()
+            if is_policy_new:
+                announce_change(self.pk, self.service_id, columns=["late_messages"])
             announce_end(event, self.pk, self.service_id, reason=reason, duration=now - self.created_at)
         return self
 
@@ -213,6 +216,7 @@ class Conversation(EncryptedRow, StateMachine, ConversationTerms):
         self.late_messages = LateMessagePolicy.END
         self.save(update_fields=["late_messages"])
         self.record_event(self.state, old_state=self.state, reason="closed for good", actor=actor)
+        announce_change(self.pk, self.service_id, columns=["late_messages"])
         return True
 
     def hold(self, *, reason: str, actor: str = "") -> Self:
@@ -321,11 +325,12 @@ class Conversation(EncryptedRow, StateMachine, ConversationTerms):
         return self
 
     def _write(self, changed: dict[str, Any], *, actor: str) -> None:
-        """Write these columns and an event that names them."""
+        """Write these columns, and events that name them."""
         with self._duplicate_on_integrity_error():
             if Conversation.objects.filter(pk=self.pk, state=self.state).update(**changed) != 1:
                 raise StaleState(f"conversation {self.pk} is no longer {self.state}")
         self.record_event(self.state, old_state=self.state, reason=f"changed: {', '.join(changed)}", actor=actor)
+        announce_change(self.pk, self.service_id, columns=changed)
         for field, value in changed.items():
             setattr(self, field, value)
 

@@ -1,8 +1,9 @@
-"""Events of the feed about a conversation itself: its end, with a summary of it, and its numbers.
+"""Events of the feed about a conversation itself: its end with a summary, its terms, its people and their numbers.
 
 By hand, because the models of messages import the one of conversations.
 """
 
+from collections.abc import Iterable
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -10,6 +11,23 @@ from typing import Any
 from smsproxy.database.prepared import fetch_all
 from smsproxy.events.record import NewEvent, record
 from smsproxy.events.types import EventType
+
+# What `conversation.changed` and `participant.changed` can name: fields of the API.
+CHANGED_TERMS = (
+    "ttl",
+    "expires_at",
+    "idle_ttl",
+    "idle_at",
+    "reference",
+    "unique_reference",
+    "metadata",
+    "late_messages",
+    "language",
+    "texts",
+)
+CHANGED_OF_PARTICIPANTS = ("number", "label", "one_way")
+# Columns that have another name in the API.
+_SHOWN_AS = {"is_reference_unique": "unique_reference"}
 
 # Texts by their authors; relays and what they cost by recipient.
 _SUMMARY = """
@@ -45,6 +63,18 @@ def announce_end(
         "duration": max(0, round(duration.total_seconds())),
     }
     record(NewEvent(type=type_, service_id=service_id, conversation_id=conversation_id, data=data))
+
+
+def announce_change(conversation_id: int, service_id: int | None, *, columns: Iterable[str]) -> None:
+    """Write which terms have changed, in the transaction that changes them."""
+    record(
+        NewEvent(
+            type=EventType.CONVERSATION_CHANGED,
+            service_id=service_id,
+            conversation_id=conversation_id,
+            data={"changed": [_SHOWN_AS.get(column, column) for column in columns]},
+        )
+    )
 
 
 def announce_proxy_number(conversation_id: int, service_id: int | None, *, position: int, number: str) -> None:

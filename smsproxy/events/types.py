@@ -27,7 +27,11 @@ class EventType(models.TextChoices):
     CONVERSATION_REOPENED = "conversation.reopened", "a conversation goes on"
     CONVERSATION_HELD = "conversation.held", "a conversation is on hold: its texts are stored and not passed on"
     CONVERSATION_RELEASED = "conversation.released", "the texts of a conversation are passed on again"
+    CONVERSATION_CHANGED = "conversation.changed", "the end or other terms of a conversation changed"
 
+    PARTICIPANT_ADDED = "participant.added", "a person joined an open conversation"
+    PARTICIPANT_REMOVED = "participant.removed", "a person is no longer in a conversation"
+    PARTICIPANT_CHANGED = "participant.changed", "a participant has another phone, label or direction"
     PARTICIPANT_OPTED_OUT = "participant.opted_out", "a person gets no messages from any of our numbers"
     PARTICIPANT_OPTED_IN = "participant.opted_in", "a person gets messages again"
     PARTICIPANT_PROXY_NUMBER_CHANGED = (

@@ -8,6 +8,7 @@ import pytest
 
 from conversations.api.event_types import DATA, FAILURE_CLASSES, RECEIVED_OUTCOMES, UNMATCHED_OUTCOMES
 from conversations.api.message_answers import MESSAGE_KINDS
+from conversations.models.conversation_feed import CHANGED_OF_PARTICIPANTS, CHANGED_TERMS
 from smsproxy.api.models import ApiKey
 from smsproxy.services.models import Service
 from tests.support.builders import ALICE, BOB, add_numbers, talk
@@ -65,6 +66,8 @@ def test_the_tables_say_what_each_type_means_and_what_its_data_has():
         ("- `outcome`: ", RECEIVED_OUTCOMES),
         ("- `kind`: ", MESSAGE_KINDS),
         ("- `error`: ", ["class", *FAILURE_CLASSES, "code"]),
+        ("- `changed` of `conversation.changed`: ", CHANGED_TERMS),
+        ("- `changed` of `participant.changed`: ", CHANGED_OF_PARTICIPANTS),
         ("cool-down. .*`outcome` is ", UNMATCHED_OUTCOMES),
     ],
 )

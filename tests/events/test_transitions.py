@@ -80,6 +80,7 @@ def test_each_change_of_a_conversation_is_told():
     conversation = talk(ALICE, BOB)
     conversation.hold(reason="by hand", actor="kim")
     conversation.release_hold(reason="checked", actor="kim")
+    conversation.change(reference="order-42")
     conversation.close()
     conversation.reopen()
     conversation.close_permanently()
@@ -92,6 +93,7 @@ def test_each_change_of_a_conversation_is_told():
         "conversation.created",
         "conversation.held",
         "conversation.released",
+        "conversation.changed",
         "conversation.closed",
         "conversation.reopened",
         "conversation.closed",

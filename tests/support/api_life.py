@@ -26,7 +26,7 @@ class Member:
 class Talk:
     """A conversation, as the model expects the API to show it.
 
-    messages: the ids of its texts, in order. events: the types of its events that are certain, in order.
+    messages: the ids of its texts, in order. events: its events that are certain, in order, as `in_brief` has them.
     """
 
     id: str
@@ -35,6 +35,15 @@ class Talk:
     is_open: bool = True
     texts: list[str] = field(default_factory=list)
     events: list[str] = field(default_factory=list)
+
+
+def in_brief(event: dict[str, Any]) -> str:
+    """Return an event's type, its participant and the fields that it names: `participant.changed 1 number`."""
+    data = event["data"]
+    words = [event["type"]]
+    if event["type"].startswith("participant."):
+        words.append(str(data["participant"]))
+    return " ".join([*words, *sorted(data.get("changed", []))])
 
 
 class Marketplace:

@@ -12,6 +12,7 @@ from rest_framework.test import APIClient
 
 from conversations.models import Conversation, InboundMessage
 from smsproxy.api.models import ApiKey
+from smsproxy.events.models import FeedEvent
 from tests.support.api_requests import URL
 from tests.support.builders import ALICE, BOB, add_numbers, proxies, talk
 from tests.support.concurrency import at_once, wait_for_a_lock
@@ -102,6 +103,7 @@ def test_extensions_at_once_add_up(client):
     conversation.refresh_from_db()
     assert end
     assert conversation.expires_at == end + timedelta(seconds=8 * 60)
+    assert FeedEvent.objects.filter(type="conversation.changed", data={"changed": ["expires_at"]}).count() == 8
 
 
 def test_an_extension_repeated_at_once_with_its_key_extends_once(client):
@@ -116,6 +118,7 @@ def test_an_extension_repeated_at_once_with_its_key_extends_once(client):
     conversation.refresh_from_db()
     assert end
     assert conversation.expires_at == end + timedelta(seconds=60)
+    assert FeedEvent.objects.filter(type="conversation.changed").count() == 1
 
 
 @pytest.mark.parametrize("act", ["change", "reopen"])

@@ -10,6 +10,7 @@ from django.test import Client
 from conversations.lifecycle import add_participant, change_participant, remove_participant
 from conversations.models import Conversation, InboundMessage, Participant
 from numbers.usage import recount_live_pairs
+from smsproxy.events.models import FeedEvent
 from tests.support.api_requests import counts_are_right
 from tests.support.builders import ALICE, BOB, CHARLIE, members, proxies
 from tests.support.concurrency import at_once, wait_for_a_lock
@@ -149,6 +150,7 @@ def test_one_of_several_concurrent_additions_of_a_person_succeeds(trio, of_trio)
 
     assert sorted(answer.status_code for answer in answers) == [201, 409, 409, 409, 409, 409]
     assert {answer.json().get("code") for answer in answers} == {None, "already_participant"}
+    assert FeedEvent.objects.filter(type="participant.added").count() == 1
     assert is_sound()
 
 
@@ -165,6 +167,7 @@ def test_concurrent_removals_leave_two_participants(trio, of_trio):
 
     assert Counter(answer.status_code for answer in answers) == {204: 1, 409: 2}
     assert len(members(trio)) == 2
+    assert FeedEvent.objects.filter(type="participant.removed").count() == 1
 
 
 def test_concurrent_repeats_of_a_request_add_one_person(trio, of_trio):
