@@ -126,8 +126,8 @@ def _exchange(
     members = members_of(conversation)
     old = member_at(member.position, members)
     others = [each for each in members if each is not old]
-    if old.real_number_id == person.pk:
-        return old  # A concurrent request has done the same.
+    if old.real_number_id == person.pk:  # A concurrent request has given them this phone.
+        return change_participant(conversation, old.position, **wanted, actor=actor)
     refuse_among(person, others, conversation)
     chosen = choose_number(spec, person, others, conversation, is_new=is_new, keep=old.proxy_number)
     # A concurrent request may have changed them since the first look, so the locked values count.

@@ -7,6 +7,7 @@ for 300 tests. This deletes from the tables that have rows, and keeps content ty
 from functools import cache
 from typing import Any
 
+from django.contrib.contenttypes.models import ContentType
 from django.core.management.color import no_style
 from django.db import connection
 from django.test import TransactionTestCase
@@ -50,6 +51,7 @@ def _largest(tables: list[str]) -> int:
 
 def _fixture_teardown(self: Any) -> None:
     empty_database()
+    ContentType.objects.clear_cache()  # A test of migrations makes them again, with other ids.
 
 
 TransactionTestCase._fixture_teardown = _fixture_teardown  # type: ignore[attr-defined]

@@ -185,3 +185,17 @@ def test_two_concurrent_changes_of_one_phone_leave_one_phone_in_its_place(trio, 
     assert len(members(trio)) == 3
     assert InboundMessage.objects.count() == 0
     assert is_sound()
+
+
+def test_a_label_is_changed_also_when_a_concurrent_request_gives_the_same_new_phone(
+    trio, of_trio, while_it_holds_the_lock
+):
+    answers = while_it_holds_the_lock(
+        change_participant,
+        lambda: of_trio.change(1, number=NEW_PHONE),
+        lambda: of_trio.change(1, number=NEW_PHONE, label="Bobby"),
+    )
+
+    assert {answer.status_code for answer in answers} == {200}
+    assert Participant.objects.current().get(conversation=trio, position=1).label == "Bobby"
+    assert is_sound()
