@@ -127,10 +127,15 @@ def test_each_line_stays_in_order_and_no_accepted_message_is_sent_twice(db, carr
     carrier.script = [scripted[answer] for answer in answers]
     messages = [queue(people[line], f"{index}")[0] for index, line in enumerate(lines)]
 
+    rounds_without_work = 0
     for _ in range(30):
         Relay().send_due()
         run_jobs()
         later(time_machine, 301)
+        # Messages whose outcome is unknown stay so: staff decide.
+        rounds_without_work += not OutboundMessage.objects.unfinished().exists()
+        if rounds_without_work == 3:
+            break
 
     refs = [text.client_ref for text in accepted]
     assert len(refs) == len(set(refs))
