@@ -15,7 +15,6 @@ from django.conf import settings
 
 from conversations.models import Block, Conversation, LateMessagePolicy, OutboundMessage, Participant
 from conversations.models.block import BlockedSender
-from conversations.models.conversation_lock import lock_conversations
 from conversations.trust.keywords import Keyword, find_keyword
 from conversations.trust.loop_breaker import Entry, find_loop
 from conversations.trust.reactions import read_reaction
@@ -267,7 +266,7 @@ def read_arrival_locked(
         if context.is_loop or (context.author or context.too_young) == locked:
             break
     if context.predecessor:  # The text appears in that conversation.
-        lock_conversations([context.predecessor.conversation_id])
+        Conversation.objects.lock([context.predecessor.conversation_id])
     return context
 
 
@@ -279,7 +278,7 @@ def _lock_for_keyword(sender: str, recipient: str) -> None:
     for person in RealNumber.objects.with_number(sender).select_for_update(no_key=True).only("pk"):
         unsent = OutboundMessage.objects.unsent_to(person).values_list("conversation", flat=True)
         author = Participant.objects.by_live_pair(sender, recipient).values_list("conversation", flat=True)
-        lock_conversations([*unsent.order_by().distinct(), *author])
+        Conversation.objects.lock([*unsent.order_by().distinct(), *author])
 
 
 def _split(row: Sequence[Any]) -> list[list[Any]]:

@@ -15,7 +15,6 @@ from conversations.lifecycle.newcomer import (
 from conversations.lifecycle.participants import (
     ConversationEnded,
     TooManyParticipants,
-    lock_conversation,
     members_of,
     next_position,
     record_change,
@@ -66,7 +65,7 @@ def _add(
     guard.begin()
     spec = newcomer.spec
     person, is_new = lock_newcomer(newcomer)
-    conversation = lock_conversation(conversation)
+    conversation.lock()
     now = database_now()
     if not conversation.is_live(now):
         raise ConversationEnded
