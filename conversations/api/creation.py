@@ -1,7 +1,9 @@
 """Answer a request to create a conversation, also one that is sent again."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
+from typing import Any
 
 from rest_framework.exceptions import ErrorDetail, ValidationError
 from rest_framework.request import Request
@@ -17,6 +19,7 @@ from conversations.lifecycle.request import (
     AlreadyTalking,
     CannotCreate,
     ContentionError,
+    Creation,
     OverLimit,
     ParticipantSpec,
     ReferenceTaken,
@@ -24,7 +27,7 @@ from conversations.lifecycle.request import (
 from conversations.models import Conversation
 from conversations.models.conversation_terms import EndHasPassed
 from smsproxy.api.authentication import caller, service_of
-from smsproxy.api.idempotency import Once, Replay
+from smsproxy.api.idempotency import Guarded, Once, Replay
 from smsproxy.api.problems import Problem
 from smsproxy.api.schema import operation
 from smsproxy.services.models import Service
@@ -45,7 +48,7 @@ def answer_creation(request: Request) -> Response:
     """Create the conversation that is asked for. Raises Problem or, for a repeat, Replay."""
     asked = NewConversationSerializer(data=request.data)
     asked.is_valid(raise_exception=True)
-    guard = _Answering(request, Once.of(request, asked.asked()))
+    guard = Guarded(Once.of(request, asked.asked()), partial(_answer, request=request))
     people, terms = asked.people(), asked.terms(service_of_caller(request))
     with refusals_as_problems(people):
         try:
@@ -78,26 +81,11 @@ def service_of_caller(request: Request) -> Service:
     return Service.objects.select_related("pool").get(pk=service_of(request))
 
 
-class _Answering:
-    """The guard of one request. It makes the answer in the transaction of the creation, where it is stored, too."""
-
-    response: Response
-
-    def __init__(self, request: Request, once: Once) -> None:
-        self._request, self._once = request, once
-
-    def raise_if_answered(self) -> None:
-        self._once.raise_if_answered()
-
-    def begin(self) -> None:
-        self._once.begin()
-
-    def finish(self, conversation: Conversation, *, is_new: bool, confirmed: Collection[int] = ()) -> None:
-        if is_new:
-            set_activity(conversation, activity_of_new(confirmed, conversation.created_at))
-        self.response = self._once.finish(
-            201 if is_new else 200, ConversationSerializer(conversation).data, _url(conversation, self._request)
-        )
+def _answer(creation: Creation, request: Request) -> tuple[int, Any, str]:
+    conversation, is_new, confirmed = creation
+    if is_new:
+        set_activity(conversation, activity_of_new(confirmed, conversation.created_at))
+    return 201 if is_new else 200, ConversationSerializer(conversation).data, _url(conversation, request)
 
 
 def _url(conversation: Conversation, request: Request) -> str:

@@ -1,5 +1,6 @@
 """REST API: the participants of a conversation: list, read, add, change and remove them."""
 
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -30,7 +31,7 @@ from conversations.lifecycle.request import CannotCreate, ContentionError, OverL
 from conversations.models import Participant
 from conversations.models.conversation import MAX_PARTICIPANTS
 from smsproxy.api.authentication import caller
-from smsproxy.api.idempotency import Once
+from smsproxy.api.idempotency import Guarded, Once
 from smsproxy.api.problems import Problem
 from smsproxy.api.schema import operation
 from smsproxy.api.views import ApiView
@@ -88,7 +89,7 @@ class ParticipantList(ApiView):
     def post(self, request: Request, public_id: UUID) -> Response:
         asked = NewParticipantSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
-        answering = _Answering(request, Once.of(request, asked.asked()))
+        guard = Guarded(Once.of(request, asked.asked()), partial(_answer, request=request))
         try:
             add_participant(
                 find_conversation(request, public_id),
@@ -96,11 +97,11 @@ class ParticipantList(ApiView):
                 notify=asked.validated_data["notify"],
                 created_by=caller(request),
                 actor=actor(request),
-                guard=answering,
+                guard=guard,
             )
         except _REFUSALS as error:
             raise _problem(error) from None
-        return answering.answer
+        return guard.response
 
 
 class ParticipantDetail(ApiView):
@@ -161,19 +162,9 @@ class ParticipantDetail(ApiView):
         return Response(status=204)
 
 
-class _Answering:
-    """Answers an addition in its transaction, so that a repeat gets the same answer."""
-
-    answer: Response
-
-    def __init__(self, request: Request, once: Once) -> None:
-        self._request, self._once = request, once
-        self.raise_if_answered, self.begin = once.raise_if_answered, once.begin
-
-    def finish(self, participant: Participant) -> None:
-        place = {"public_id": participant.conversation.public_id, "position": participant.position}
-        where = reverse("participant", kwargs=place, request=self._request)
-        self.answer = self._once.finish(201, ParticipantSerializer(participant).data, where)
+def _answer(participant: Participant, request: Request) -> tuple[int, Any, str]:
+    place = {"public_id": participant.conversation.public_id, "position": participant.position}
+    return 201, ParticipantSerializer(participant).data, reverse("participant", kwargs=place, request=request)
 
 
 def _problem(error: Exception) -> Exception:

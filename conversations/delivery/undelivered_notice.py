@@ -5,8 +5,7 @@ messages. So whatever may cause a notice calls `lock_thread` before it locks the
 """
 
 from conversations.delivery.outbox import queue_answer
-from conversations.models import MessageKind, OutboundMessage, Participant
-from conversations.models.conversation_lock import lock_conversations
+from conversations.models import Conversation, MessageKind, OutboundMessage, Participant
 from conversations.models.outbound_state import NOT_DELIVERED
 from conversations.models.own_texts import text_in
 from numbers.models import RealNumber
@@ -21,7 +20,7 @@ def lock_thread(message: OutboundMessage, *, may_opt_out: bool = False) -> None:
     if may_opt_out:
         RealNumber.objects.lock([RealNumber(pk=message.recipient_id)])
     if message.kind == MessageKind.RELAY:
-        lock_conversations([message.conversation_id])
+        Conversation.objects.lock([message.conversation_id])
 
 
 def notify_sender(message: OutboundMessage) -> None:
@@ -38,6 +37,6 @@ def notify_sender(message: OutboundMessage) -> None:
     author = wrote.current if wrote else None
     # A released number may stand for another conversation of the same person. A removed phone may have another owner.
     if author is not None and author.released_at is None and not author.is_out:
-        lock_conversations([author.conversation_id])
+        Conversation.objects.lock([author.conversation_id])
         text = text_in(author.conversation, TextKind.UNDELIVERED)
         queue_answer(author.proxy_number, author.real_number, text, participant=author)

@@ -4,10 +4,10 @@ The fast path, the general path, long messages and `explain_route` all decide on
 more gets a column in `_READ` and a field here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 from typing import Any, NamedTuple, Self
 
@@ -15,7 +15,6 @@ from django.conf import settings
 
 from conversations.models import Block, Conversation, LateMessagePolicy, OutboundMessage, Participant
 from conversations.models.block import BlockedSender
-from conversations.models.conversation_lock import lock_conversations
 from conversations.trust.keywords import Keyword, find_keyword
 from conversations.trust.loop_breaker import Entry, find_loop
 from conversations.trust.reactions import read_reaction
@@ -255,31 +254,37 @@ def read_arrival_locked(
     written_at: datetime | None = None,
     first_part_at: datetime | None = None,
 ) -> InboundContext:
-    """Return the context, with its conversation locked until the caller's transaction ends.
+    """Return the context, with the conversation in which the text appears locked until the caller's transaction ends.
 
-    The pair of numbers may get or lose a conversation between the lock and the read; then both are done again.
+    The pair of numbers may get a conversation between the lock and the read; then both are done again.
     """
+    read = partial(read_arrival, sender, recipient, text, written_at=written_at, first_part_at=first_part_at)
     if sender and find_keyword(text, has_opted_out=True):
-        _lock_for_keyword(sender, recipient)
+        _lock_for_keyword(sender, read)
+    # A text that is older than the pair's conversation appears in the predecessor's, and locks only that one. If it
+    # held both, it could deadlock with whatever locks several in their order, such as a STOP.
+    since = min((time for time in (written_at, first_part_at) if time), default=None)
     while True:
-        locked = Participant.objects.find_author(sender, recipient) if sender else None
-        context = read_arrival(sender, recipient, text, written_at=written_at, first_part_at=first_part_at)
-        if context.is_loop or (context.author or context.too_young) == locked:
+        locked = Participant.objects.find_author(sender, recipient, since) if sender else None
+        context = read()
+        if context.author in (None, locked):
             break
-    if context.predecessor:  # The text appears in that conversation.
-        lock_conversations([context.predecessor.conversation_id])
+        since = None  # The carrier's clock is behind ours, which is tolerated: see `is_younger_than`.
+    if context.predecessor:
+        Conversation.objects.lock([context.predecessor.conversation_id])
     return context
 
 
-def _lock_for_keyword(sender: str, recipient: str) -> None:
+def _lock_for_keyword(sender: str, read: Callable[[], InboundContext]) -> None:
     """Lock the person, whose row a keyword changes, and the conversations in which it may be told to others.
 
-    A creation locks people before conversations, too: one order prevents deadlocks.
+    read: returns the context of the keyword.
     """
     for person in RealNumber.objects.with_number(sender).select_for_update(no_key=True).only("pk"):
         unsent = OutboundMessage.objects.unsent_to(person).values_list("conversation", flat=True)
-        author = Participant.objects.by_live_pair(sender, recipient).values_list("conversation", flat=True)
-        lock_conversations([*unsent.order_by().distinct(), *author])
+        context = read()
+        here = context.author or context.predecessor
+        Conversation.objects.lock([*unsent.order_by().distinct(), here.conversation_id if here else None])
 
 
 def _split(row: Sequence[Any]) -> list[list[Any]]:

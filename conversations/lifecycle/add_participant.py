@@ -1,7 +1,5 @@
 """Add a person to an open conversation. The others keep their proxy numbers."""
 
-from typing import Protocol
-
 from conversations.lifecycle.confirmations import confirm
 from conversations.lifecycle.newcomer import (
     Newcomer,
@@ -17,7 +15,6 @@ from conversations.lifecycle.newcomer import (
 from conversations.lifecycle.participants import (
     ConversationEnded,
     TooManyParticipants,
-    lock_conversation,
     members_of,
     next_position,
     record_change,
@@ -26,35 +23,10 @@ from conversations.lifecycle.request import ParticipantSpec
 from conversations.models import Conversation, Participant
 from conversations.models.conversation import MAX_PARTICIPANTS
 from conversations.models.participant import MAX_POSITION
+from smsproxy.api.idempotency import UNGUARDED, Guard
 from smsproxy.api.models import ApiKey
 from smsproxy.database.clock import database_now
 from smsproxy.events.types import EventType
-
-
-class AdditionGuard(Protocol):
-    """Recognises a request that is sent again. Its methods may raise: then nothing has happened."""
-
-    def raise_if_answered(self) -> None:
-        """Called before anything else, such as a paid lookup."""
-
-    def begin(self) -> None:
-        """Called first in the transaction, which may be tried several times."""
-
-    def finish(self, participant: Participant) -> None:
-        """Called late in that transaction."""
-
-
-class EveryAdditionIsNew:
-    """The guard of a request without a key."""
-
-    def raise_if_answered(self) -> None:
-        pass
-
-    def begin(self) -> None:
-        pass
-
-    def finish(self, participant: Participant) -> None:
-        pass
 
 
 def add_participant(
@@ -64,7 +36,7 @@ def add_participant(
     notify: bool = True,
     created_by: ApiKey | None = None,
     actor: str = "",
-    guard: AdditionGuard | None = None,
+    guard: Guard[Participant] = UNGUARDED,
 ) -> Participant:
     """Add this person with a proxy number of their own, or of their side, and queue their confirmation.
 
@@ -72,7 +44,6 @@ def add_participant(
     Raises ConversationEnded, AlreadyParticipant, TooManyParticipants, SideNumberTaken, CannotCreate, OverLimit or
     ContentionError, with nothing changed or sent, and what the guard raises.
     """
-    guard = guard or EveryAdditionIsNew()
     guard.raise_if_answered()
     newcomer = check_newcomer(spec, conversation, created_by=created_by)
     return join(
@@ -89,12 +60,12 @@ def _add(
     notify: bool,
     created_by: ApiKey | None,
     actor: str,
-    guard: AdditionGuard,
+    guard: Guard[Participant],
 ) -> Participant:
     guard.begin()
     spec = newcomer.spec
     person, is_new = lock_newcomer(newcomer)
-    conversation = lock_conversation(conversation)
+    conversation.lock()
     now = database_now()
     if not conversation.is_live(now):
         raise ConversationEnded

@@ -20,7 +20,6 @@ from conversations.lifecycle.newcomer import (
 from conversations.lifecycle.participants import (
     ConversationEnded,
     cancel_queued,
-    lock_conversation,
     member_at,
     members_of,
     queued_for,
@@ -49,7 +48,7 @@ def change_participant(
 ) -> Participant:
     """Change what is not None, from the next text on, and return the participant. Raises NoSuchParticipant."""
     with transaction.atomic():
-        conversation = lock_conversation(conversation)
+        conversation.lock()
         member = member_at(position, members_of(conversation))
         wanted = {"label": label, "one_way": one_way}
         changes = {
@@ -119,7 +118,8 @@ def _exchange(
     """Put the new phone in the place of the participant's. wanted: further values by column; None to keep them."""
     spec = newcomer.spec
     person, is_new = lock_newcomer(newcomer, member.real_number)
-    conversation = lock_conversation(member.conversation)
+    conversation = member.conversation
+    conversation.lock()
     now = database_now()
     if not conversation.is_live(now):
         raise ConversationEnded

@@ -23,13 +23,12 @@ from conversations.lifecycle.request import (
     AlreadyTalking,
     ContentionError,
     ConversationSpec,
-    EveryRequestIsNew,
+    Creation,
     NoNumberFree,
     OnExisting,
     OverLimit,
     ParticipantSpec,
     ReferenceTaken,
-    RequestGuard,
 )
 from conversations.lifecycle.shortage import record_shortage
 from conversations.models import Conversation, LimitScope
@@ -37,6 +36,7 @@ from conversations.models.conversation_terms import End, EndHasPassed, idle_colu
 from conversations.trust import limits
 from numbers.lookup import store_results
 from numbers.models import RealNumber
+from smsproxy.api.idempotency import UNGUARDED, Guard
 from smsproxy.api.models import ApiKey
 from smsproxy.carriers.base import LookupResult
 from smsproxy.database.clock import database_now
@@ -54,7 +54,7 @@ def create_conversation(
     terms: ConversationSpec | None = None,
     *,
     created_by: ApiKey | None = None,
-    guard: RequestGuard | None = None,
+    guard: Guard[Creation] = UNGUARDED,
 ) -> Conversation:
     """Create a conversation between these people, with a proxy number for each, and queue the confirmations.
 
@@ -63,7 +63,7 @@ def create_conversation(
     Raises CannotCreate, AlreadyTalking, ReferenceTaken, EndHasPassed, OverLimit or ContentionError, with nothing
     created or sent, and what the guard raises.
     """
-    terms, guard = terms or ConversationSpec(), guard or EveryRequestIsNew()
+    terms = terms or ConversationSpec()
     guard.raise_if_answered()
     service_id = (created_by and created_by.service_id) or DEFAULT_SERVICE_ID
     check_people(people, terms.policy.pool, service_id)
@@ -106,7 +106,7 @@ def _create(
     people: Sequence[ParticipantSpec],
     terms: ConversationSpec,
     created_by: ApiKey | None,
-    guard: RequestGuard,
+    guard: Guard[Creation],
     answers: dict[str, LookupResult],
 ) -> Conversation:
     """Choose the numbers, insert the rows and count the pairs, in one transaction. Retry it after a conflict."""
@@ -120,7 +120,7 @@ def _create(
             RealNumber.objects.lock(known.values())
             refuse_opted_out(people, known)
             if existing := _find_existing([known.get(person.number) for person in people], terms, service_id):
-                guard.finish(existing, is_new=False)
+                guard.finish(Creation(existing, is_new=False))
                 return existing
             real_numbers, newcomers = find_or_insert(people, known)
             store_results({person.number: row for person, row in zip(people, real_numbers, strict=True)}, answers)
@@ -140,7 +140,7 @@ def _create(
                     data={"parties": len(participants)},
                 )
             )
-            guard.finish(conversation, is_new=True, confirmed=confirmed)
+            guard.finish(Creation(conversation, is_new=True, confirmed=confirmed))
             if created_by is not None:
                 _charge(created_by.service_id, len(newcomers), conversation.created_at)
             increment_live_counts(chosen, terms.policy)

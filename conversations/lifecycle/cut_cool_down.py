@@ -67,9 +67,9 @@ def release_early(reasons: Mapping[Participant, str]) -> bool:
     The caller must then roll back.
     """
     participants = list(reasons)
-    # Closing and reopening take the same lock. One order everywhere prevents deadlocks.
+    # Closing and reopening take the same lock.
     conversations = Conversation.objects.filter(pk__in={each.conversation_id for each in participants})
-    states = conversations.select_for_update(no_key=True).order_by("pk").values_list("state", flat=True)
+    states = conversations.locked().values_list("state", flat=True)
     if ConversationState.OPEN in list(states):
         return False  # Open again. The check below would still pass a pair whose number was replaced.
     pairs = Participant.objects.cooling().filter(pk__in=[each.pk for each in participants])

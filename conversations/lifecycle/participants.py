@@ -1,7 +1,7 @@
-"""What changes of participants share: the errors, the locked conversation, its people, and the record of a change.
+"""What changes of participants share: the errors, the people of a conversation, and the record of a change.
 
-Every change locks people first, then the conversation. An inbound message takes the lock of the conversation as well,
-and what it has read before is read again, because `route_version` has changed.
+Every change locks the conversation. So does an inbound message: what it has read before is read again then, because
+`route_version` has changed.
 """
 
 from collections.abc import Collection
@@ -43,12 +43,6 @@ class TooFewParticipants(Exception):
 
 class SideNumberTaken(Exception):
     """The number of the side cannot be given to this person."""
-
-
-def lock_conversation(conversation: Conversation) -> Conversation:
-    """Return the conversation, locked until the transaction ends."""
-    rows = Conversation.objects.select_related("pool").select_for_update(no_key=True, of=("self",))
-    return rows.get(pk=conversation.pk)
 
 
 def members_of(conversation: Conversation) -> list[Participant]:

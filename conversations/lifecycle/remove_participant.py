@@ -5,7 +5,6 @@ from django.db import transaction
 from conversations.lifecycle.participants import (
     TooFewParticipants,
     cancel_queued,
-    lock_conversation,
     member_at,
     members_of,
     record_change,
@@ -24,7 +23,7 @@ def remove_participant(conversation: Conversation, position: int, *, actor: str 
     Raises NoSuchParticipant or TooFewParticipants, with nothing changed.
     """
     with transaction.atomic():
-        conversation = lock_conversation(conversation)
+        conversation.lock()
         members = members_of(conversation)
         leaving = member_at(position, members)
         if len(members) <= 2:

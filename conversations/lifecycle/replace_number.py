@@ -107,7 +107,7 @@ def _move(participant: Participant, successors: Sequence[VirtualNumber]) -> Repl
     for _ in range(_MAX_TRIES):
         with suppress(IntegrityError), transaction.atomic():
             # Processing an inbound message takes the same lock: after this, none is queued for the old number.
-            Conversation.objects.select_for_update(no_key=True).get(pk=participant.conversation_id)
+            Conversation.objects.lock([participant.conversation_id])
             current = _to_move(participant.proxy_number).filter(pk=participant.pk).first()
             if current is None:
                 return None

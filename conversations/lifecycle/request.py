@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Protocol, Self
+from typing import Any, NamedTuple, Self
 
 from django.conf import settings
 
@@ -27,35 +27,6 @@ class OnExisting(StrEnum):
     """Return the newest one as it is."""
     REJECT = "reject"
     """Reject the request."""
-
-
-class RequestGuard(Protocol):
-    """Recognises a request that is sent again. Its methods may raise: then nothing is created."""
-
-    def raise_if_answered(self) -> None:
-        """Called before anything else, such as a paid lookup."""
-
-    def begin(self) -> None:
-        """Called first in the transaction of the creation, which may be tried several times."""
-
-    def finish(self, conversation: Conversation, *, is_new: bool, confirmed: Collection[int] = ()) -> None:
-        """Called late in that transaction, with the conversation and its participants.
-
-        confirmed: the positions of the participants to whom a confirmation is queued.
-        """
-
-
-class EveryRequestIsNew:
-    """The guard of a request without a key."""
-
-    def raise_if_answered(self) -> None:
-        pass
-
-    def begin(self) -> None:
-        pass
-
-    def finish(self, conversation: Conversation, *, is_new: bool, confirmed: Collection[int] = ()) -> None:
-        pass
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,6 +114,17 @@ def policy_in(
         stickiness=stickiness,
         on_exhausted=on_exhausted,
     )
+
+
+class Creation(NamedTuple):
+    """What a request has led to. is_new: whether the conversation was created, or was there already.
+
+    confirmed: the positions of the participants to whom a confirmation is queued.
+    """
+
+    conversation: Conversation
+    is_new: bool
+    confirmed: Collection[int] = ()
 
 
 class CannotCreate(Exception):

@@ -13,7 +13,6 @@ from conversations.lifecycle.participants import members_of
 from conversations.lifecycle.request import OverLimit
 from conversations.models import ApiMessage, Block, Conversation, LimitUsage, Participant
 from conversations.models.block import BlockedSender
-from conversations.models.conversation_lock import lock_conversations
 from conversations.models.outbound_reasons import BLOCKED, OPTED_OUT
 from conversations.trust.limits import api_message_charges
 from smsproxy.api.models import ApiKey
@@ -87,8 +86,7 @@ def send_message(conversation: Conversation, new: NewMessage, *, created_by: Api
     cancelled, so that the answer can say why. Raises CannotSend or OverLimit, and then the caller undoes everything.
     """
     # An inbound text holds the same lock. So all texts of a conversation are sent and shown in one order.
-    lock_conversations([conversation.pk])
-    conversation.refresh_from_db()
+    conversation.lock()
     now = database_now()
     if not conversation.is_live(now):
         raise ConversationEnded

@@ -153,7 +153,7 @@ class Conversation(EncryptedRow, StateMachine, ConversationTerms):
     def _close_if_among(self, ending: ConversationQuerySet, reason: str, event: EventType) -> None:
         with transaction.atomic():
             # A reopening and an inbound message hold this lock, too: each of them moves the end.
-            found = ending.select_for_update(no_key=True).filter(pk=self.pk).first()
+            found = ending.locked().filter(pk=self.pk).first()
             if found is None:
                 raise StaleState(f"conversation {self.pk} is not due to end, or is closed already")
             found.close(reason=reason, event=event)
@@ -349,8 +349,8 @@ class Conversation(EncryptedRow, StateMachine, ConversationTerms):
         return self.participants.current().filter(is_lost).exists()
 
     def lock(self) -> None:
-        """Reload the row and lock it until the transaction ends, as an inbound message does."""
-        self.refresh_from_db(from_queryset=Conversation.objects.select_for_update(no_key=True))
+        """Lock the row until the transaction ends, and reload it. See conversation_lock.py for the order of locks."""
+        self.refresh_from_db(from_queryset=Conversation.objects.locked())
 
 
 class ConversationEvent(Event):

@@ -8,6 +8,7 @@ from django.db import models
 
 from smsproxy.database.clock import DatabaseNow
 
+from .conversation_lock import LockableQuerySet
 from .conversation_state import ConversationState
 from .conversation_terms import time_is_up
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from .conversation import Conversation  # noqa: F401  (in the base class below)
 
 
-class ConversationQuerySet(models.QuerySet["Conversation"]):
+class ConversationQuerySet(LockableQuerySet["Conversation"]):
     def open_now(self) -> Self:
         """Return conversations whose participants may text each other now."""
         unexpired = models.Q(expires_at__isnull=True) | models.Q(expires_at__gt=DatabaseNow())

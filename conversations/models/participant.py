@@ -60,13 +60,15 @@ class ParticipantQuerySet(models.QuerySet["Participant"]):
         """Return the participant who has this pair of numbers now: one or none, by the constraint `one_live_route`."""
         return self.unreleased().of_pair(sender, recipient)
 
-    def find_author(self, sender: str, recipient: str) -> "Participant | None":
+    def find_author(self, sender: str, recipient: str, since: datetime | None = None) -> "Participant | None":
         """Return the author of a message from this real number to this virtual number, with the conversation locked.
 
-        The lock lasts until the transaction ends. So messages of one conversation become visible in the order of
-        their ids, which is the order of sending. And nothing is queued once `close` has returned.
+        since: only one who has had this pair of numbers since then, or longer. Another conversation is not locked.
         """
-        return self.by_live_pair(sender, recipient).select_for_update(no_key=True, of=("conversation",)).first()
+        found = self.by_live_pair(sender, recipient)
+        if since is not None:
+            found = found.filter(created_at__lte=since)
+        return found.select_for_update(no_key=True, of=("conversation",)).first()
 
 
 class Participant(models.Model):

@@ -12,8 +12,7 @@ from django.db.models import prefetch_related_objects
 
 from conversations.delivery.opt_out import opt_out
 from conversations.delivery.outbox import queue_keyword_answer, queue_notice_once
-from conversations.models import LimitScope, MessageKind, OutboundMessage, Participant
-from conversations.models.conversation_lock import lock_conversations
+from conversations.models import Conversation, LimitScope, MessageKind, OutboundMessage, Participant
 from conversations.models.limit_usage import DAY, HOUR
 from conversations.models.own_texts import text_in
 from conversations.trust.destinations import is_destination
@@ -84,7 +83,7 @@ def _stop(
     except StaleState:
         return  # Opted out already: by a STOP that was answered, or by the carrier.
     told = _counterparts(author, cancelled)
-    lock_conversations(to.conversation_id for to, _ in told)
+    Conversation.objects.lock(to.conversation_id for to, _ in told)
     for to, about in told:
         text, key = _notice(about, person, to)
         if text:

@@ -8,12 +8,19 @@
 
 The answer is stored in the transaction of the work. Only successes are stored: after an error nothing has happened,
 and the key may be sent again. Without the header Idempotency-Key all of this does nothing but build the answer.
+
+A use case that has its own transaction, and may try it several times, is given a guard in place of the lines above:
+
+    guard = Guarded(Once.of(request, fingerprint), lambda made: (201, data_of(made), location_of(made)))
+    use_case(..., guard=guard)
+    return guard.response
 """
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Generic, Self, TypeVar
 
 from django.db import connection
 from rest_framework.renderers import JSONRenderer
@@ -27,6 +34,7 @@ from smsproxy.crypto import Unreadable, keyed_hash
 from smsproxy.database.clock import DatabaseNow
 
 _VALID = re.compile(r"[\x21-\x7e]{1,255}")
+Made = TypeVar("Made")
 
 
 class Replay(ReadyAnswer):
@@ -143,3 +151,43 @@ class Once:
             cursor.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", numbers)
             [is_ours] = cursor.fetchone()
         return bool(is_ours)
+
+
+class Guard(Generic[Made]):
+    """What a use case calls so that a repeat does not do its work again. This one takes each request as new.
+
+    Its methods may raise: then nothing has happened. Made: what the use case makes.
+    """
+
+    def raise_if_answered(self) -> None:
+        """Called before anything else, such as a paid lookup."""
+
+    def begin(self) -> None:
+        """Called first in the transaction, which may be tried several times."""
+
+    def finish(self, made: Made) -> None:
+        """Called late in that transaction."""
+
+
+UNGUARDED: Guard[Any] = Guard()
+
+
+class Guarded(Guard[Made]):
+    """The guard of an API request. It makes the response in the transaction of the work, where it is stored, too.
+
+    answer: returns the status, the data and the location.
+    """
+
+    response: Response
+
+    def __init__(self, once: Once, answer: Callable[[Made], tuple[int, Any, str]]) -> None:
+        self._once, self._answer = once, answer
+
+    def raise_if_answered(self) -> None:
+        self._once.raise_if_answered()
+
+    def begin(self) -> None:
+        self._once.begin()
+
+    def finish(self, made: Made) -> None:
+        self.response = self._once.finish(*self._answer(made))

@@ -189,8 +189,8 @@ def test_a_pair_that_gets_another_conversation_before_the_read_is_locked_and_rea
     manager = type(Participant.objects)
     find_author = manager.find_author
 
-    def lock_and_let_the_pair_go(self, sender, recipient):
-        author = find_author(self, sender, recipient)
+    def lock_and_let_the_pair_go(self, *pair_and_time):
+        author = find_author(self, *pair_and_time)
         locked.append(author.conversation)
         if len(locked) == 1:
             first.close()

@@ -10,8 +10,7 @@ from rest_framework.test import APIClient
 from conversations.delivery import outbox
 from conversations.delivery.reconcile import _settle
 from conversations.delivery.relay import Relay
-from conversations.models import InboundMessage, OutboundMessage
-from conversations.models.conversation_lock import lock_conversations
+from conversations.models import Conversation, InboundMessage, OutboundMessage
 from conversations.worker.periodic_jobs import fail_expired_messages
 from smsproxy.api.models import ApiKey
 from smsproxy.carriers import override
@@ -157,7 +156,7 @@ def test_a_loss_waits_for_its_conversation_before_it_locks_the_message(pair, car
         settings.MESSAGE_MAX_AGE_SECONDS = 0
 
     with transaction.atomic():
-        lock_conversations([pair.pk])
+        Conversation.objects.lock([pair.pk])
         losing = in_a_thread(lambda: fail(relay))
         wait_for_a_lock()
         assert OutboundMessage.objects.select_for_update(nowait=True).get(pk=relay.pk)
@@ -172,7 +171,7 @@ def test_a_stop_waits_for_the_other_conversation_in_which_it_tells_somebody(pair
     other = talk(ALICE, BOB)
 
     with transaction.atomic():
-        lock_conversations([pair.pk])
+        Conversation.objects.lock([pair.pk])
         stopping = in_a_thread(lambda: write(BOB, proxies(other)[1], "STOP"))
         wait_for_a_lock()
         assert OutboundMessage.objects.select_for_update(nowait=True).get(pk=relay.pk)
@@ -190,7 +189,7 @@ def test_a_reader_does_not_pass_a_notice_that_is_not_visible_yet(new_api, pair, 
     cursors = []
 
     with transaction.atomic():
-        lock_conversations([pair.pk])
+        Conversation.objects.lock([pair.pk])
         outbox.queue_notice(members(pair)[0], "first")
         losing = in_a_thread(lambda: report(relay, "failed", "2"))
         wait_for_a_lock()
@@ -204,7 +203,7 @@ def test_nothing_is_sent_by_api_after_close_has_returned(new_api, pair):
     answers = []
 
     with transaction.atomic():
-        lock_conversations([pair.pk])
+        Conversation.objects.lock([pair.pk])
         sending = in_a_thread(lambda: answers.append(send(new_api(), pair)))
         wait_for_a_lock()
         pair.close()
