@@ -103,6 +103,12 @@ class Conversation(EncryptedRow, StateMachine, ConversationTerms):
             # For the lists of a service: newest first, or of a time range.
             models.Index("service", "id", name="conversation_of_service"),
             models.Index("service", "created_at", name="conversation_created"),
+            models.Index(
+                "service",
+                "closed_at",
+                condition=models.Q(closed_at__isnull=False),
+                name="conversation_closed",
+            ),
             # For the periodic job that closes expired conversations.
             models.Index(
                 "expires_at",
