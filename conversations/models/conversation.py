@@ -320,10 +320,10 @@ class Conversation(EncryptedRow, StateMachine, ConversationTerms):
             now = database_now()
             if not self.is_live(now) or self.expires_at is None:
                 raise StaleState(f"conversation {self.pk} has ended, or never ends by a ttl")
-            ends_at = self.expires_at + timedelta(seconds=seconds)
-            if ends_at > now + MAX_AHEAD:
+            later = timedelta(seconds=seconds)
+            if self.expires_at > now + MAX_AHEAD - later:  # A stored end plus `later` may be after the year 9999.
                 raise EndTooLate(f"expected an end at most {MAX_AHEAD.days} days from now")
-            self._write({"expires_at": ends_at}, actor=actor)
+            self._write({"expires_at": self.expires_at + later}, actor=actor)
         return self
 
     def _write(self, changed: dict[str, Any], *, actor: str) -> None:
