@@ -11,13 +11,14 @@ from conversations.api.fields import (
     SecondsField,
     TextsField,
 )
-from conversations.api.requests import MAX_TTL, reject_two_ends
+from conversations.api.requests import reject_two_ends, wrong_end
 from conversations.lifecycle.request import NEVER
 from conversations.models import LateMessagePolicy
-from conversations.models.conversation_terms import End
+from conversations.models.conversation_terms import MAX_AHEAD, End, EndHasPassed, EndTooLate, check_fixed_end
 from smsproxy.api.fields import BooleanField, ChoiceField, DateTimeField, StrictSerializer
 from smsproxy.database.clock import database_now
 from smsproxy.logs import has_phone_number
+from smsproxy.services.models import MAX_TTL
 
 # Reasons of ours for a closing: nobody asked for it.
 _OWN_REASONS = ("expired", "idle")
@@ -52,16 +53,18 @@ class EndSerializer(StrictSerializer):
         help_text="The conversation ends these seconds from now. Null or 0: it has no end.",
     )
     expires_at = DateTimeField(
-        required=False, allow_null=True, help_text="A fixed end, in place of a ttl. Null: it has no end."
+        required=False,
+        allow_null=True,
+        help_text=f"A fixed end, in place of a ttl, at most {MAX_AHEAD.days} days from now. Null: it has no end.",
     )
-
-    def validate_expires_at(self, value: Any) -> Any:
-        if value is not None and value <= database_now():
-            raise serializers.ValidationError("Expected a time in the future.", code="not_in_future")
-        return value
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         reject_two_ends(attrs)
+        if attrs.get("expires_at") is not None:
+            try:
+                check_fixed_end(attrs["expires_at"], database_now())
+            except (EndHasPassed, EndTooLate) as error:
+                raise serializers.ValidationError({"expires_at": wrong_end(error)}) from None
         return attrs
 
     def end(self) -> End | None:

@@ -22,7 +22,7 @@ from conversations.lifecycle.change import change_conversation, close_conversati
 from conversations.lifecycle.reopen import reopen_conversation
 from conversations.lifecycle.request import CannotCreate, ContentionError, ReferenceTaken
 from conversations.models import Conversation
-from conversations.models.conversation_terms import BlankReference, EndHasPassed, EndTooLate
+from conversations.models.conversation_terms import MAX_AHEAD, BlankReference, EndHasPassed, EndTooLate
 from smsproxy.api.authentication import caller, service_of
 from smsproxy.api.idempotency import Once
 from smsproxy.api.problems import Problem
@@ -164,7 +164,7 @@ def _extend(conversation: Conversation, seconds: int, *, actor: str) -> None:
         raise Problem(
             409,
             "The end would be too late",
-            "A conversation can be extended until 366 days from now.",
+            f"A conversation can be extended until {MAX_AHEAD.days} days from now.",
             code="end_too_late",
         ) from None
 

@@ -5,14 +5,14 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from rest_framework.exceptions import ErrorDetail, ValidationError
+from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
 from conversations.api.answers import ConversationSerializer, set_activity
 from conversations.api.refusals import CREATION_PROBLEMS, cannot_create, over_limit, too_many_at_once
-from conversations.api.requests import NewConversationSerializer
+from conversations.api.requests import NewConversationSerializer, wrong_end
 from conversations.insight.conversation_activity import activity_of_new
 from conversations.lifecycle.create import create_conversation
 from conversations.lifecycle.request import (
@@ -25,7 +25,7 @@ from conversations.lifecycle.request import (
     ReferenceTaken,
 )
 from conversations.models import Conversation
-from conversations.models.conversation_terms import EndHasPassed
+from conversations.models.conversation_terms import EndHasPassed, EndTooLate
 from smsproxy.api.authentication import caller, service_of
 from smsproxy.api.idempotency import Guarded, Once, Replay
 from smsproxy.api.problems import Problem
@@ -67,9 +67,8 @@ def refusals_as_problems(people: Sequence[ParticipantSpec]) -> Iterator[None]:
         raise over_limit(error.refusal) from None
     except ContentionError:
         raise too_many_at_once() from None
-    except EndHasPassed:
-        wrong = ErrorDetail("Expected a time in the future.", code="not_in_future")
-        raise ValidationError({"expires_at": wrong}) from None
+    except (EndHasPassed, EndTooLate) as error:
+        raise ValidationError({"expires_at": wrong_end(error)}) from None
     except (AlreadyTalking, ReferenceTaken) as error:
         raise taken(error) from None
     except CannotCreate as error:

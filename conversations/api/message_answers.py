@@ -6,8 +6,9 @@ from typing import Any, ClassVar
 from rest_framework import serializers
 
 from conversations.insight.message_errors import NotSentBecause
-from conversations.insight.message_history import OWN_KINDS, TEXT
+from conversations.insight.message_history import TEXT
 from conversations.models import FailureReason, InboundOutcome, MessageKind, OutboundState
+from conversations.models.outbound_state import OWN_KINDS
 
 MESSAGE_KINDS = (TEXT, MessageKind.API.value, *(kind.value for kind in OWN_KINDS))
 KINDS_MEAN = (

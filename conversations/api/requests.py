@@ -20,6 +20,7 @@ from conversations.api.fields import (
 from conversations.lifecycle.request import NEVER, ConversationSpec, OnExisting, ParticipantSpec
 from conversations.models import LateMessagePolicy
 from conversations.models.conversation import MAX_PARTICIPANTS
+from conversations.models.conversation_terms import MAX_AHEAD, EndHasPassed, EndTooLate
 from numbers.assignment.policy import ExhaustionPolicy, Geography, Stickiness
 from smsproxy.api.fields import (
     BooleanField,
@@ -30,9 +31,7 @@ from smsproxy.api.fields import (
     StrictSerializer,
 )
 from smsproxy.phone import canonical
-from smsproxy.services.models import Service
-
-MAX_TTL = 366 * 24 * 3600
+from smsproxy.services.models import MAX_TTL, Service
 
 
 class PersonSerializer(StrictSerializer):
@@ -125,6 +124,13 @@ def reject_two_ends(attrs: Mapping[str, Any]) -> None:
         )
 
 
+def wrong_end(error: EndHasPassed | EndTooLate) -> ErrorDetail:
+    """Return the error of `expires_at`."""
+    if isinstance(error, EndHasPassed):
+        return ErrorDetail("Expected a time in the future.", code="not_in_future")
+    return ErrorDetail(f"Expected a time at most {MAX_AHEAD.days} days from now.", code="end_too_late")
+
+
 class NewConversationSerializer(StrictSerializer):
     participants = BoundedListField(
         child=PersonSerializer(), min_length=2, max_length=MAX_PARTICIPANTS, help_text="Who may text each other."
@@ -144,7 +150,12 @@ class NewConversationSerializer(StrictSerializer):
         default=None,
         help_text="Seconds. 0: no end, also in a service whose conversations have one.",
     )
-    expires_at = DateTimeField(required=False, allow_null=True, default=None, help_text="Its fixed end, beside no ttl.")
+    expires_at = DateTimeField(
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text=f"Its fixed end, beside no ttl. At most {MAX_AHEAD.days} days from now.",
+    )
     idle_ttl = IntegerField(
         min_value=60, max_value=MAX_TTL, required=False, allow_null=True, default=None, help_text=_IDLE_TTL
     )

@@ -2,7 +2,8 @@
 
 They come from three tables. In each, the rows of one conversation become visible in the order of their ids, because the
 ids are drawn under the conversation's lock. A position is the last id in each table. So a reader that continues from a
-position gets every message once. A page is read in a fixed number of queries.
+position gets every message once. A page is read in a fixed number of queries, which on PostgreSQL read rows in
+proportion to its limit and the number of participants, however long the conversation is.
 """
 
 from collections import defaultdict
@@ -28,6 +29,7 @@ from conversations.models import (
     OutboundState,
     Participant,
 )
+from conversations.models.outbound_state import OWN_KINDS
 from smsproxy.crypto import Unreadable
 from smsproxy.database import prepared
 from smsproxy.database.clock import from_stored
@@ -35,33 +37,51 @@ from smsproxy.opaque_ids import IdKind, public_id, row_id
 
 TEXT = "text"
 """The kind of a message that a participant texted."""
-OWN_KINDS = (MessageKind.CONFIRMATION, MessageKind.NOTICE, MessageKind.KEYWORD_ANSWER)
 _PARTS = (InboundOutcome.PART, InboundOutcome.DUPLICATE_PART)
 _SETTLED = (OutboundState.DELIVERED, OutboundState.UNDELIVERED, OutboundState.FAILED, OutboundState.CANCELLED)
 
 _OWN = ", ".join(f"'{kind}'" for kind in OWN_KINDS)
-# One statement, so that all three tables are read at one moment. Sorted by an expression: otherwise PostgreSQL may walk
-# through the messages of all conversations in the order of the ids.
-_KEYS = f"""
-    SELECT {IdKind.INBOUND_MESSAGE}, id, at FROM (
+# The next texts of each participant, each at most a page of them. SQLite has no LATERAL, so it sorts all texts.
+_TEXTS_OF_EACH = """
+    SELECT text.id, text.at FROM conversations_participant AS participant CROSS JOIN LATERAL (
         SELECT id, received_at AS at FROM conversations_inboundmessage
-        WHERE participant_id IN (SELECT id FROM conversations_participant WHERE conversation_id = %(conversation)s)
-        AND id > %(inbound)s AND outcome NOT IN ('part', 'duplicate_part')
+        WHERE participant_id = participant.id AND id + 0 > %(inbound)s AND outcome NOT IN ('part', 'duplicate_part')
         ORDER BY id + 0 LIMIT %(limit)s
-    ) AS inbound
+    ) AS text
+    WHERE participant.conversation_id = %(conversation)s
+    ORDER BY text.id LIMIT %(limit)s
+"""
+_TEXTS_OF_ALL = """
+    SELECT id, received_at AS at FROM conversations_inboundmessage
+    WHERE participant_id IN (SELECT id FROM conversations_participant WHERE conversation_id = %(conversation)s)
+    AND id + 0 > %(inbound)s AND outcome NOT IN ('part', 'duplicate_part')
+    ORDER BY id + 0 LIMIT %(limit)s
+"""
+
+
+def _statement(texts: str) -> str:
+    """Return the statement that reads the next keys of each table. texts: the part for the participants' texts.
+
+    It is one statement, so that all three tables are read at one moment. `id + 0` is ID_IN_ORDER.
+    """
+    return f"""
+    SELECT {IdKind.INBOUND_MESSAGE}, id, at FROM ({texts}) AS inbound
     UNION ALL
     SELECT {IdKind.API_MESSAGE}, id, at FROM (
         SELECT id, created_at AS at FROM conversations_apimessage
-        WHERE conversation_id = %(conversation)s AND id > %(api)s
+        WHERE conversation_id = %(conversation)s AND id + 0 > %(api)s
         ORDER BY id + 0 LIMIT %(limit)s
     ) AS api
     UNION ALL
     SELECT {IdKind.OUTBOUND_MESSAGE}, id, at FROM (
         SELECT id, created_at AS at FROM conversations_outboundmessage
-        WHERE conversation_id = %(conversation)s AND id > %(own)s AND kind IN ({_OWN})
+        WHERE conversation_id = %(conversation)s AND id + 0 > %(own)s AND kind IN ({_OWN})
         ORDER BY id + 0 LIMIT %(limit)s
     ) AS own
 """  # noqa: S608 - constants only
+
+
+_KEYS, _KEYS_ON_SQLITE = _statement(_TEXTS_OF_EACH), _statement(_TEXTS_OF_ALL)
 
 
 class Position(NamedTuple):
@@ -190,7 +210,8 @@ def _conversation_of_own_message(pk: int) -> "QuerySet[Conversation]":
 
 def _keys(conversation: Conversation, after: Position, limit: int) -> list[_Key]:
     """Return the keys of the next messages: each table in the order of its ids, and the tables merged by time."""
-    rows = prepared.fetch_all(_KEYS, {"conversation": conversation.pk, "limit": limit, **after._asdict()})
+    statement = _KEYS if prepared.is_postgresql() else _KEYS_ON_SQLITE
+    rows = prepared.fetch_all(statement, {"conversation": conversation.pk, "limit": limit, **after._asdict()})
     waiting: defaultdict[IdKind, list[tuple[datetime, _Key]]] = defaultdict(list)
     for table, pk, at in rows:
         waiting[IdKind(table)].append((from_stored(at), _Key(IdKind(table), pk)))

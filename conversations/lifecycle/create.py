@@ -32,7 +32,7 @@ from conversations.lifecycle.request import (
 )
 from conversations.lifecycle.shortage import record_shortage
 from conversations.models import Conversation, LimitScope
-from conversations.models.conversation_terms import End, EndHasPassed, idle_columns
+from conversations.models.conversation_terms import End, check_fixed_end, idle_columns
 from conversations.trust import limits
 from numbers.lookup import store_results
 from numbers.models import RealNumber
@@ -60,8 +60,8 @@ def create_conversation(
 
     It belongs to the service of the key, or to the default one. guard: of a request that may be sent again. With
     OnExisting.RETURN, the conversation may be an earlier one.
-    Raises CannotCreate, AlreadyTalking, ReferenceTaken, EndHasPassed, OverLimit or ContentionError, with nothing
-    created or sent, and what the guard raises.
+    Raises CannotCreate, AlreadyTalking, ReferenceTaken, EndHasPassed, EndTooLate, OverLimit or ContentionError, with
+    nothing created or sent, and what the guard raises.
     """
     terms = terms or ConversationSpec()
     guard.raise_if_answered()
@@ -84,7 +84,8 @@ def dry_run(
 
     service_id: of the conversation; None: the default service. A creation at the same moment takes these numbers, or
     others of the same rank. OnExisting.RETURN has no effect.
-    Raises CannotCreate, AlreadyTalking, ReferenceTaken, EndHasPassed or ContentionError, as the creation would.
+    Raises CannotCreate, AlreadyTalking, ReferenceTaken, EndHasPassed, EndTooLate or ContentionError, as the creation
+    would.
     """
     service_id = service_id or DEFAULT_SERVICE_ID
     check_people(people, terms.policy.pool, service_id)
@@ -196,16 +197,16 @@ def _charge(service_id: int | None, newcomers: int, at: datetime) -> None:
 
 
 def _times_of(terms: ConversationSpec, now: datetime) -> dict[str, Any]:
-    """Return the columns of the times of a conversation that begins now. Raises EndHasPassed."""
-    if terms.ttl is None and terms.expires_at is not None and terms.expires_at <= now:
-        raise EndHasPassed("the fixed end of a new conversation has passed")
+    """Return the columns of the times of a conversation that begins now. Raises EndHasPassed or EndTooLate."""
+    if terms.ttl is None and terms.expires_at is not None:
+        check_fixed_end(terms.expires_at, now)
     return End(ttl=terms.ttl, expires_at=terms.expires_at).columns(now) | idle_columns(terms.idle_ttl, now)
 
 
 def _create_row(terms: ConversationSpec, created_by: ApiKey | None, service_id: int | None) -> Conversation:
     """Insert the conversation row and its first event.
 
-    Raises EndHasPassed, and Conflict if a concurrent creator took the unique reference.
+    Raises EndHasPassed or EndTooLate, and Conflict if a concurrent creator took the unique reference.
     """
     now = database_now()
     times = _times_of(terms, now)

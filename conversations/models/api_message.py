@@ -10,13 +10,15 @@ from smsproxy.database.clock import database_now
 from smsproxy.unreadable import EncryptedRow
 
 from .conversation import Conversation
+from .message_order import ID_IN_ORDER
 from .participant import Participant
 
 
 class ApiMessage(EncryptedRow):
     """A message of the marketplace in a conversation. Each recipient gets an outbound message of it."""
 
-    conversation = models.ForeignKey(Conversation, models.PROTECT, related_name="api_messages")
+    # No separate index: `api_message_of_conversation` begins with this column.
+    conversation = models.ForeignKey(Conversation, models.PROTECT, related_name="api_messages", db_index=False)
     author = models.ForeignKey(
         Participant,
         models.PROTECT,
@@ -32,6 +34,7 @@ class ApiMessage(EncryptedRow):
     class Meta:
         verbose_name = "API message"
         ordering: ClassVar = ["-id"]
+        indexes: ClassVar = [models.Index("conversation", ID_IN_ORDER, name="api_message_of_conversation")]
 
     def __str__(self) -> str:
         return f"API message {self.pk}"

@@ -103,6 +103,12 @@ class Conversation(EncryptedRow, StateMachine, ConversationTerms):
             # For the lists of a service: newest first, or of a time range.
             models.Index("service", "id", name="conversation_of_service"),
             models.Index("service", "created_at", name="conversation_created"),
+            models.Index(
+                "service",
+                "closed_at",
+                condition=models.Q(closed_at__isnull=False),
+                name="conversation_closed",
+            ),
             # For the periodic job that closes expired conversations.
             models.Index(
                 "expires_at",
@@ -318,10 +324,10 @@ class Conversation(EncryptedRow, StateMachine, ConversationTerms):
             now = database_now()
             if not self.is_live(now) or self.expires_at is None:
                 raise StaleState(f"conversation {self.pk} has ended, or never ends by a ttl")
-            ends_at = self.expires_at + timedelta(seconds=seconds)
-            if ends_at > now + MAX_AHEAD:
+            later = timedelta(seconds=seconds)
+            if self.expires_at > now + MAX_AHEAD - later:  # A stored end plus `later` may be after the year 9999.
                 raise EndTooLate(f"expected an end at most {MAX_AHEAD.days} days from now")
-            self._write({"expires_at": ends_at}, actor=actor)
+            self._write({"expires_at": self.expires_at + later}, actor=actor)
         return self
 
     def _write(self, changed: dict[str, Any], *, actor: str) -> None:

@@ -11,13 +11,13 @@ from numbers.assignment.policy import AssignmentPolicy, Geography, policy_of
 from numbers.models import Pool
 from smsproxy.crypto import EncryptedTextField
 from smsproxy.database.clock import DatabaseNow, database_now
-from smsproxy.services.models import LANGUAGE_LENGTH
+from smsproxy.services.models import LANGUAGE_LENGTH, MAX_TTL
 from smsproxy.states import StaleState
 
 from .conversation_state import ConversationState, LateMessagePolicy
 
-# How far from now a conversation's end may be moved.
-MAX_AHEAD = timedelta(days=366)
+MAX_AHEAD = timedelta(seconds=MAX_TTL)
+"""How far from now an end may be that is set or moved. Ends that were stored before may be later."""
 
 
 class EndHasPassed(StaleState):
@@ -30,6 +30,14 @@ class EndTooLate(ValueError):
 
 class BlankReference(ValueError):
     """A reference that is to be unique is empty."""
+
+
+def check_fixed_end(expires_at: datetime, now: datetime) -> None:
+    """Raise EndHasPassed or EndTooLate if a conversation cannot get this fixed end now."""
+    if expires_at <= now:
+        raise EndHasPassed("the fixed end of a conversation has passed")
+    if expires_at > now + MAX_AHEAD:
+        raise EndTooLate(f"expected an end at most {MAX_AHEAD.days} days from now")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from smsproxy.metrics.counting import count
 from smsproxy.metrics.families import RECEIVED
 from smsproxy.unreadable import EncryptedRow
 
+from .message_order import ID_IN_ORDER
 from .participant import Participant
 
 
@@ -117,8 +118,15 @@ class InboundMessage(EncryptedRow):
     virtual_number = models.ForeignKey(
         VirtualNumber, models.PROTECT, null=True, blank=True, related_name="inbound_messages"
     )
+    # No separate index: `inbound_of_participant` begins with this column.
     participant = models.ForeignKey(
-        Participant, models.PROTECT, null=True, blank=True, related_name="inbound_messages", help_text="The author."
+        Participant,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="inbound_messages",
+        help_text="The author.",
+        db_index=False,
     )
     text = EncryptedTextField(blank=True)
     raw = EncryptedTextField(blank=True, help_text="The whole webhook, if its values do not fit into these fields.")
@@ -147,6 +155,7 @@ class InboundMessage(EncryptedRow):
         ordering = ["-id"]
         # Not `unique=True`, which adds a second index for LIKE on PostgreSQL.
         constraints = [models.UniqueConstraint(fields=["carrier_message_id"], name="once_in_once")]
+        indexes: ClassVar = [models.Index("participant", ID_IN_ORDER, name="inbound_of_participant")]
         permissions: ClassVar = [("read_message_text", "Can read the texts of messages")]
 
     def __str__(self) -> str:

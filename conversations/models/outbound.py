@@ -19,8 +19,9 @@ from .api_message import ApiMessage
 from .conversation import Conversation
 from .inbound import InboundMessage
 from .message_feed import announce
+from .message_order import ID_IN_ORDER
 from .outbound_counts import FailureReason, count_change, reason_of_receipt
-from .outbound_state import NOT_DELIVERED, UNSETTLED, MessageKind, OutboundState
+from .outbound_state import NOT_DELIVERED, OWN_KINDS, UNSETTLED, MessageKind, OutboundState
 from .participant import Participant
 from .record_search import SEARCH_AFTER, SEARCH_TIME, STAFF_AFTER
 
@@ -110,6 +111,7 @@ class OutboundMessageQuerySet(models.QuerySet["OutboundMessage"]):
         return self.filter(state__in=[_S.QUEUED, _S.SENDING])
 
 
+_OWN = models.Q(kind__in=[kind.value for kind in OWN_KINDS])
 _FAILED_CONFIRMATION = models.Q(kind="confirmation", state__in=["failed", "undelivered"])
 
 
@@ -229,6 +231,8 @@ class OutboundMessage(EncryptedRow, StateMachine):
             models.Index("due_at", condition=models.Q(state="unknown"), name="outbound_unknown"),
             # For the recipients of a message of the marketplace.
             models.Index("api_message", condition=models.Q(api_message__isnull=False), name="outbound_of_api_message"),
+            # For a page of a conversation: our own texts in it.
+            models.Index("conversation", ID_IN_ORDER, condition=_OWN, name="own_message_of_conversation"),
             # For `notify_failed` of a conversation, and for its alert.
             models.Index("conversation", condition=_FAILED_CONFIRMATION, name="confirmation_failed"),
             models.Index("created_at", condition=_FAILED_CONFIRMATION, name="confirmation_failed_at"),

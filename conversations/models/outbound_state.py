@@ -35,6 +35,9 @@ class OutboundState(models.TextChoices):
     """Staff decided not to send it, or its recipient opted out. A receipt of an earlier attempt still counts."""
 
 
+# The kinds of texts that come from ourselves, not from a participant or from the marketplace.
+OWN_KINDS = (MessageKind.CONFIRMATION, MessageKind.NOTICE, MessageKind.KEYWORD_ANSWER)
+
 # A message in one of these states may still be sent, or is on its way.
 UNSETTLED = (OutboundState.QUEUED, OutboundState.SENDING, OutboundState.UNKNOWN)
 

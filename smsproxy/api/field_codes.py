@@ -35,6 +35,7 @@ FIELD_CODES: Mapping[str, str] = {
     "same_person_twice": "Both numbers are of the same person.",
     "reason_not_valid": "Expected a short line without a phone number.",
     "not_in_future": "Expected a time in the future.",
+    "end_too_late": "Expected a time at most 366 days from now.",
     "phone_number": "It has a phone number, and is stored in the clear.",
     "reserved": "This value has a meaning of its own. Choose another.",
     "no_language": "Expected a language such as `pt-BR`.",

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.contrib.postgres.operations import AddIndexConcurrently, RemoveIndexConcurrently
 from django.db.migrations import AddConstraint, AddIndex, AlterField, RemoveConstraint, RemoveIndex
+from django.db.models import Index
 
 
 class AddIndexBesideTraffic(AddIndexConcurrently):
@@ -85,6 +86,32 @@ class AddForeignKeyBesideTraffic(AlterField):
         schema_editor.execute(f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {name}")
         schema_editor.execute(f"{key} NOT VALID")
         schema_editor.execute(f"ALTER TABLE {table} VALIDATE CONSTRAINT {name}")
+
+
+class RemoveForeignKeyIndexBesideTraffic(AlterField):
+    """Set `db_index=False` on a ForeignKey, as another index begins with its column. It needs `atomic = False`.
+
+    Nothing else of the field may change. Add the other index first.
+    """
+
+    def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        if schema_editor.connection.vendor != "postgresql":
+            super().database_forwards(app_label, schema_editor, from_state, to_state)
+            return
+        model = from_state.apps.get_model(app_label, self.model_name)
+        column = model._meta.get_field(self.name).column
+        others = {index.name for index in model._meta.indexes}
+        for name in schema_editor._constraint_names(model, [column], index=True, type_=Index.suffix, exclude=others):
+            _drop_index(schema_editor, name)
+
+    def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        if schema_editor.connection.vendor != "postgresql":
+            super().database_backwards(app_label, schema_editor, from_state, to_state)
+            return
+        model = to_state.apps.get_model(app_label, self.model_name)
+        fields = [model._meta.get_field(self.name)]
+        _drop_index(schema_editor, schema_editor._create_index_name(model._meta.db_table, [fields[0].column]))
+        schema_editor.execute(schema_editor._create_index_sql(model, fields=fields, concurrently=True))
 
 
 def _drop_index(schema_editor: Any, name: str) -> None:

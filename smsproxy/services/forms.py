@@ -4,12 +4,12 @@ from typing import ClassVar
 
 from django import forms
 
-from smsproxy.services.models import LIMITS, Service
+from smsproxy.services.models import LIMITS, MAX_TTL, Service
 
 # The values of the settings of the same meaning: their rooms are above this one.
 GEOGRAPHIES = ("prefer", "same-country", "any")
 LATE_MESSAGES = ("end", "reopen")
-MIN_TTL, MAX_TTL = 60, 366 * 24 * 3600
+MIN_TTL = 60
 
 
 def _choice(values: tuple[str, ...], setting: str, help_text: str) -> forms.ChoiceField:

@@ -14,6 +14,8 @@ from smsproxy.values import InvalidValue, sentence
 # As an int, it would be the type of the foreign keys that have it as a default.
 DEFAULT_SERVICE_ID: Any = 1
 LANGUAGE_LENGTH = 35
+MAX_TTL = 366 * 24 * 3600
+"""The most seconds from now to the end of a conversation."""
 # The columns of a service's limits, each with the setting that applies if it is empty.
 LIMITS = {
     "messages_per_person_minute": "MESSAGES_PER_PERSON_MINUTE",

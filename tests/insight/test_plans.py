@@ -26,6 +26,7 @@ from smsproxy.carriers.base import ReceiptStatus
 from smsproxy.crypto import number_hash
 from smsproxy.database import prepared
 from tests.support.builders import ALICE, BOB, add_numbers, members, proxies, talk
+from tests.support.query_plans import forget_statistics, nodes_of, rows_read, run_prepared
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.postgres]
 
@@ -83,32 +84,10 @@ def test_the_periodic_jobs_and_the_webhooks_use_their_indexes():
     assert "one_part_for_each_id" in by_their_id
 
 
-def nodes_of(plan):
-    yield plan
-    for each in plan.get("Plans", ()):
-        yield from nodes_of(each)
-
-
 def nodes_on_messages(statement, parameters, *, planned):
-    """Run a statement, prepared as the workers do, and return its plan nodes on the outbox.
-
-    planned is "custom" (a plan for these values) or "generic" (a plan for any values).
-    """
-    types = ", ".join("bigint" if isinstance(value, int) else "timestamptz" for value in parameters.values())
-    places = {name: f"${place}" for place, name in enumerate(parameters, 1)}
-    values = ", ".join(f"%({name})s" for name in parameters)
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(f"SET LOCAL plan_cache_mode = force_{planned}_plan")
-        cursor.execute(f"PREPARE query ({types}) AS {statement % places}")
-        cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE query ({values})", parameters)
-        [[[answer]]] = cursor.fetchall()
-        cursor.execute("DEALLOCATE query")
-    return [node for node in nodes_of(answer["Plan"]) if node.get("Relation Name") == "conversations_outboundmessage"]
-
-
-def rows_read(node):
-    counts = ("Actual Rows", "Rows Removed by Filter", "Rows Removed by Index Recheck")
-    return node["Actual Loops"] * sum(node.get(count, 0) for count in counts)
+    """Run a prepared statement and return its plan nodes on the outbox."""
+    nodes = run_prepared(statement, parameters, planned=planned)
+    return [node for node in nodes if node.get("Relation Name") == "conversations_outboundmessage"]
 
 
 def multiply(message, count, state):
@@ -121,17 +100,6 @@ def multiply(message, count, state):
             "FROM conversations_outboundmessage, generate_series(1, %s) n WHERE id = %s",
             [state, count, message.pk],
         )
-
-
-def forget_statistics(*tables):
-    """Drop what PostgreSQL remembers of the rows of earlier tests. Only a superuser may, and it is rolled back."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
-        if cursor.fetchone()[0]:
-            cursor.execute("DELETE FROM pg_statistic WHERE starelid = ANY(%s::regclass[])", [list(tables)])
-            # Autovacuum may have counted the rows of a test that was rolled back.
-            counts = "UPDATE pg_class SET relpages = 0, reltuples = -1 WHERE oid = ANY(%s::regclass[])"
-            cursor.execute(counts, [list(tables)])
 
 
 def test_a_claim_reads_neither_sent_nor_blocked_messages(monkeypatch):

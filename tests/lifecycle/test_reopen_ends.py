@@ -94,6 +94,7 @@ def test_a_reopening_of_an_open_conversation_changes_no_end(api):
     [
         ({"ttl": 600, "expires_at": "2099-01-01T00:00:00Z"}, "ttl_and_expires_at"),
         ({"expires_at": "2020-01-01T00:00:00Z"}, "not_in_future"),
+        ({"expires_at": "9999-12-31T00:00:00Z"}, "end_too_late"),
         ({"ttl": "600"}, "not_an_integer"),
         ({"idle_ttl": 600}, "unknown_field"),
     ],

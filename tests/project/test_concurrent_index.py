@@ -5,7 +5,7 @@ from django.apps import apps
 from django.db import connection, migrations, models
 from django.db.migrations.state import ProjectState
 
-from smsproxy.database.concurrent_index import AddIndexBesideTraffic
+from smsproxy.database.concurrent_index import AddIndexBesideTraffic, RemoveForeignKeyIndexBesideTraffic
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -45,3 +45,20 @@ def test_what_a_stopped_migration_left_is_replaced():
 
     assert exists()
     run(AddIndexBesideTraffic("simulatedfault", INDEX), backwards=True)
+
+
+def test_the_index_of_a_foreign_key_is_removed_and_comes_back():
+    def columns():
+        with connection.cursor() as cursor:
+            found = connection.introspection.get_constraints(cursor, "simulator_simulatedtext").values()
+        return [each["columns"] for each in found if each["index"] and not each["primary_key"]]
+
+    key = models.ForeignKey("simulator.SimulatedHandset", models.CASCADE, related_name="texts", db_index=False)
+    before = columns()
+    assert ["handset_id"] in before
+
+    run(RemoveForeignKeyIndexBesideTraffic("simulatedtext", "handset", key))
+    assert sorted([*columns(), ["handset_id"]]) == sorted(before)
+
+    run(RemoveForeignKeyIndexBesideTraffic("simulatedtext", "handset", key), backwards=True)
+    assert sorted(columns()) == sorted(before)

@@ -133,6 +133,7 @@ class TestTheEnd:
             ({"ttl": 10**9}, "ttl", "max_value"),
             ({"idle_ttl": 0}, "idle_ttl", "min_value"),
             ({"expires_at": "2020-01-01T00:00:00Z"}, "expires_at", "not_in_future"),
+            ({"expires_at": "9999-12-31T00:00:00Z"}, "expires_at", "end_too_late"),
             ({"expires_at": "2099-01-01T00:00:00"}, "expires_at", "not_a_time"),
             ({"ttl": 600, "expires_at": "2099-01-01T00:00:00Z"}, "expires_at", "ttl_and_expires_at"),
             ({"reference": "a\nb"}, "reference", "control_character"),

@@ -130,6 +130,20 @@ def test_an_end_can_be_moved_to_366_days_from_now_and_not_later(api, create):
     is_refused(api.post(f"{address}extend/", {"seconds": 1}), 409, "end_too_late")
 
 
+def test_a_stored_end_beyond_366_days_stays_until_it_is_changed(api, create):
+    """Earlier versions accepted any end."""
+    far = "9999-12-31T23:59:59Z"
+    address = create(reference="old")
+    Conversation.objects.update(expires_at=far)
+
+    assert api.patch(address, {"reference": "new"}).json()["expires_at"] == far
+    is_refused(api.post(f"{address}extend/", {"seconds": 1}), 409, "end_too_late")
+    assert api.post(f"{address}close/").status_code == 200
+    reopened = api.post(f"{address}reopen/").json()
+    assert (reopened["status"], reopened["expires_at"]) == ("open", far)
+    assert api.patch(address, {"ttl": 600}).json()["ttl"] == 600
+
+
 @pytest.mark.parametrize(
     ("body", "code"),
     [

@@ -1,7 +1,7 @@
 """The options of a new conversation: its texts, metadata and end. The answer echoes everything that was asked for."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from django.db import connection
@@ -170,11 +170,11 @@ def test_an_unknown_language_is_a_400(create, language):
 
 
 def test_a_fixed_end_ends_the_conversation(api, create, time_machine):
-    end = timezone.now().replace(microsecond=0) + timedelta(days=400)
+    end = timezone.now().replace(microsecond=0) + timedelta(days=366)
     answer = create(expires_at=end.isoformat())
     assert (answer.json()["expires_at"], answer.json()["ttl"]) == (f"{end:%Y-%m-%dT%H:%M:%S}Z", None)
 
-    later(time_machine, 400 * DAY + 5)
+    later(time_machine, 366 * DAY + 5)
     run_jobs()
 
     shown = api.get(answer["Location"]).json()
@@ -182,13 +182,18 @@ def test_a_fixed_end_ends_the_conversation(api, create, time_machine):
 
 
 def test_a_fixed_end_in_another_time_zone_is_shown_in_utc(create):
-    assert create(expires_at="2099-01-31T18:00:00+05:30").json()["expires_at"] == "2099-01-31T12:30:00Z"
+    end = timezone.now().replace(microsecond=0) + timedelta(days=30)
+    elsewhere = end.astimezone(timezone.get_fixed_timezone(330)).isoformat()
+
+    assert create(expires_at=elsewhere).json()["expires_at"] == f"{end:%Y-%m-%dT%H:%M:%S}Z"
 
 
 @pytest.mark.parametrize(
     ("end", "code"),
     [
         ("2001-01-31T18:00:00Z", "not_in_future"),
+        ("2099-01-31T18:00:00Z", "end_too_late"),
+        ("9999-12-31T23:59:59Z", "end_too_late"),
         ("2099-01-31T18:00:00", "not_a_time"),
         ("2099-02-31T18:00:00Z", "not_a_time"),
         ("2099-01-31", "not_a_time"),
@@ -197,7 +202,7 @@ def test_a_fixed_end_in_another_time_zone_is_shown_in_utc(create):
         (4102444800, "not_a_time"),
     ],
 )
-def test_an_end_that_is_not_a_future_time_with_an_offset_is_a_400(create, end, code):
+def test_an_end_that_is_not_a_time_in_the_next_366_days_with_an_offset_is_a_400(create, end, code):
     assert is_wrong(create(expires_at=end), "/expires_at", code)
 
 
@@ -250,9 +255,10 @@ def test_a_ttl_of_zero_is_no_end_also_in_a_service_that_has_one(berlin):
 
 
 def test_a_fixed_end_has_precedence_over_the_ttl_of_the_service(berlin):
-    shown = berlin.post(URL, asked_for(expires_at="2099-01-31T18:00:00Z")).json()
+    end = f"{timezone.now() + timedelta(days=300):%Y-%m-%dT%H:%M:%S}Z"
+    shown = berlin.post(URL, asked_for(expires_at=end)).json()
 
-    assert (shown["ttl"], shown["expires_at"]) == (None, "2099-01-31T18:00:00Z")
+    assert (shown["ttl"], shown["expires_at"]) == (None, end)
 
 
 def test_a_conversation_belongs_to_the_service_of_its_key(api, berlin):
@@ -263,7 +269,7 @@ def test_a_conversation_belongs_to_the_service_of_its_key(api, berlin):
 
 
 def test_a_dry_run_accepts_every_option_and_chooses_as_the_service_does(berlin):
-    end = datetime(2099, 1, 31, tzinfo=UTC).isoformat()
+    end = (timezone.now() + timedelta(days=300)).isoformat()
     body = asked_for(reference="a", unique_reference=True, expires_at=end, metadata=METADATA, texts={"ended": "Bye"})
 
     answer = berlin.post(f"{URL}dry-run/", body | {"on_existing": "return", "language": "de"})
