@@ -113,7 +113,7 @@ AN_INCOMPLETE_TEXT_REOPENS = [
 ]
 
 
-@model_examples(fast=10, thorough=35)
+@model_examples(fast=10, thorough=25)
 @given(history=HISTORY)
 @example(history=LATE_PARTS)
 @example(history=A_PART_BEFORE_THE_CONVERSATION)

@@ -16,6 +16,9 @@ from tests.support.browser import chromium
 from tests.support.builders import ALICE, BOB
 from tests.support.demo_process import Demo
 
+# In one process, so that one demo serves them all.
+pytestmark = pytest.mark.xdist_group("phones")
+
 OURS = "+447700900100"
 
 

@@ -22,7 +22,7 @@ _LARGE = 256 * 1024  # bytes
 def empty_database() -> None:
     """Delete every row, except those that `migrate` itself writes. On PostgreSQL, free the space of many rows."""
     tables = _tables()
-    deletions = [f"DELETE FROM {connection.ops.quote_name(table)}" for table in _with_rows(tables)]
+    deletions = [f"DELETE FROM {connection.ops.quote_name(table)}" for table in tables_with_rows(tables)]
     if connection.vendor == "postgresql" and _largest(tables) > _LARGE:
         deletions = connection.ops.sql_flush(no_style(), tables)
     connection.ops.execute_sql_flush(deletions)
@@ -34,7 +34,8 @@ def _tables() -> list[str]:
     return [table for table in connection.introspection.django_table_names() if table not in KEPT]
 
 
-def _with_rows(tables: list[str]) -> list[str]:
+def tables_with_rows(tables: list[str]) -> list[str]:
+    """Return those of the tables that have rows."""
     name = connection.ops.quote_name
     each = (f"SELECT {index} WHERE EXISTS (SELECT 1 FROM {name(table)})" for index, table in enumerate(tables))
     with connection.cursor() as cursor:

@@ -211,7 +211,7 @@ wakeup.Listener._listen = late
 
 def test_sqlite_allows_one_worker_and_a_new_one_right_after_kill_9(tmp_path, stub):
     server = Gunicorn(tmp_path)
-    server.manage("migrate", "--verbosity", "0")
+    server.migrate()
 
     def workers():
         with sqlite3.connect(tmp_path / "db.sqlite3") as database:
