@@ -61,16 +61,19 @@ def without_unsettled(pairs: ParticipantQuerySet) -> ParticipantQuerySet:
     )
 
 
-def release_early(reasons: Mapping[Participant, str]) -> bool:
-    """Release these cooling pairs early and record why. Return False if one may no longer be released.
+def release_early(reasons: Mapping[Participant, str], *, holding: int | None = None) -> bool:
+    """Release these cooling pairs early and record why. Return False if one may not be released now.
 
-    The caller must then roll back.
+    The caller must then roll back. holding: the id of a conversation that the caller has locked.
     """
     participants = list(reasons)
-    # Closing and reopening take the same lock.
-    conversations = Conversation.objects.filter(pk__in={each.conversation_id for each in participants})
-    states = conversations.locked().values_list("state", flat=True)
-    if ConversationState.OPEN in list(states):
+    pks = {each.conversation_id for each in participants}
+    # Closing and reopening take the same lock. To wait for an earlier conversation than the one that the caller holds
+    # would be against the order of locks.
+    is_in_order = holding is None or min(pks) > holding
+    rows = Conversation.objects.filter(pk__in=pks).locked(skip_locked=not is_in_order)
+    states = list(rows.values_list("state", flat=True))
+    if len(states) < len(pks) or ConversationState.OPEN in states:
         return False  # Open again. The check below would still pass a pair whose number was replaced.
     pairs = Participant.objects.cooling().filter(pk__in=[each.pk for each in participants])
     # Since the choice, a late message may have been answered or relayed, or a part of a long one may have arrived.

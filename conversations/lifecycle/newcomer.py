@@ -151,7 +151,7 @@ def insert_participant(participant: Participant, chosen: ChosenNumber) -> None:
         released = Participant.objects.cooling().filter(pk=before.pk).update(released_at=participant.created_at)
         if released != 1:
             raise Conflict
-    elif before and not release_early({before: chosen.why_cut_short}):
+    elif before and not release_early({before: chosen.why_cut_short}, holding=participant.conversation_id):
         raise Conflict
     with conflict_on_integrity_error():
         participant.save(force_insert=True)

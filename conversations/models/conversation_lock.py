@@ -16,9 +16,12 @@ Row = TypeVar("Row", bound=models.Model)
 
 
 class LockableQuerySet(models.QuerySet[Row]):
-    def locked(self) -> Self:
-        """Lock these rows as they are read, in the one order, until the transaction ends."""
-        return self.select_for_update(no_key=True).order_by("pk")
+    def locked(self, *, skip_locked: bool = False) -> Self:
+        """Lock these rows as they are read, in the one order, until the transaction ends.
+
+        skip_locked: leave out rows that another transaction holds.
+        """
+        return self.select_for_update(no_key=True, skip_locked=skip_locked).order_by("pk")
 
     def lock(self, pks: Iterable[int | None]) -> None:
         """Lock the rows with these ids until the transaction ends."""
