@@ -1,6 +1,6 @@
 """The events of changes of a conversation's terms and people, made through the API, by staff and by commands."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import transaction
@@ -24,6 +24,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("every_event_is_val
 
 NEW_PHONE = "+447700900055"
 TTL = 3600
+IN_A_MONTH = (datetime.now(UTC) + timedelta(days=30)).isoformat()
 
 
 @pytest.fixture
@@ -67,7 +68,7 @@ def terms(*changed):
     [
         ({"ttl": 7200}, ["ttl", "expires_at"]),
         ({"ttl": TTL}, ["expires_at"]),
-        ({"expires_at": "2090-01-01T00:00:00Z"}, ["ttl", "expires_at"]),
+        ({"expires_at": IN_A_MONTH}, ["ttl", "expires_at"]),
         ({"idle_ttl": 600}, ["idle_ttl", "idle_at"]),
         ({"reference": "order-43"}, ["reference"]),
         ({"unique_reference": True}, ["unique_reference"]),
