@@ -20,10 +20,10 @@ test: $(VENV)/development
 	env -u TEST_DATABASE_URL $(PYTEST) -m "not slow" $(ARGS)
 
 # Every test, slow ones too, with more examples, on PostgreSQL: the one in TEST_DATABASE_URL, or one on this machine.
-# Fails if a test cannot run, for example without Chromium. Four test processes: many tests of two groups only wait.
+# Fails if a test cannot run, for example without Chromium. Three test processes: many tests of two groups only wait.
 test-postgres: $(VENV)/development
 	url=$$($(BIN)/python -m tests.support.postgres) && \
-	TEST_DATABASE_URL=$$url $(PYTEST) --numprocesses 4 --hypothesis-profile thorough --durations 20 $(NO_SKIPS) $(ARGS)
+	TEST_DATABASE_URL=$$url $(PYTEST) --numprocesses 3 --hypothesis-profile thorough --durations 20 $(NO_SKIPS) $(ARGS)
 
 test-all: test test-postgres
 

@@ -7,12 +7,18 @@ from conversations.insight import message_history
 from conversations.models import ApiMessage, InboundMessage, MessageKind, OutboundMessage
 from tests.support.builders import ALICE, BOB, add_numbers, members, proxies, talk
 from tests.support.message_api import page, send, sent, write
-from tests.support.query_plans import forget_statistics, rows_read_of, run_prepared
+from tests.support.query_plans import forget_statistics, rows_read_of, run_prepared, without_dead_rows
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.postgres]
 
 INBOUND, API, OUTBOUND = "conversations_inboundmessage", "conversations_apimessage", "conversations_outboundmessage"
 LENGTH, LIMIT = 5_000, 11
+
+
+@pytest.fixture(autouse=True)
+def _new_tables(transactional_db):
+    without_dead_rows("conversations_conversation")
+    forget_statistics(INBOUND, API, OUTBOUND)
 
 
 def test_a_page_of_messages_reads_no_table_of_messages_from_end_to_end(api):
@@ -76,7 +82,6 @@ def long_thread(api):
 def test_a_page_reads_rows_in_proportion_to_its_limit_not_to_the_length_of_the_thread(long_thread, planned, begin):
     """PostgreSQL chooses these plans both with and without table statistics."""
     tables = [INBOUND, API, OUTBOUND]
-    forget_statistics(*tables)
     skipped = {"first": 0, "middle": LENGTH // 2, "before others": LENGTH - 5, "last": LENGTH + 15}[begin]
     own = OutboundMessage.objects.filter(conversation=long_thread, kind=MessageKind.NOTICE)
     texts = InboundMessage.objects.filter(participant__conversation=long_thread)
@@ -95,8 +100,8 @@ def test_a_page_reads_rows_in_proportion_to_its_limit_not_to_the_length_of_the_t
         nodes = run_prepared(message_history._KEYS, parameters, planned=planned)
 
         read = {table: rows_read_of(table, nodes) for table in tables}
-        # Both participants may have written all texts of the page.
-        assert read[INBOUND] <= 2 * LIMIT
+        # Both participants may have written all texts of the page. PostgreSQL rounds the rows of each loop up.
+        assert read[INBOUND] <= 2 * (LIMIT + 1)
         assert read[API] <= LIMIT
         assert read[OUTBOUND] <= LIMIT
         assert min(read.values()) >= 4, "expected that the page is not empty"

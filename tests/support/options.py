@@ -21,9 +21,9 @@ def pytest_addoption(parser):
         help="in crash tests, kill at every step instead of every fifth",
     )
     group.addoption(
-        "--only-database",
+        "--after-make-test",
         action="store_true",
-        help="leave out the quick tests that use no database and have no random examples: they passed in make test",
+        help="leave out the quick tests that passed in make test and do not depend on the kind of database",
     )
 
 
@@ -37,21 +37,27 @@ def pytest_runtest_makereport(item):
     return report
 
 
+# Doors and read-only pages: what they call has tests on both databases.
+_DOORS = (
+    *("admin", "api/contract", "api/conversations", "api/keys", "carriers", "insight", "monitoring", "project"),
+    *("services", "simulator", "webhooks", "worker"),
+)
+
+
 def _needs_this_run(item):
     """Return whether a second run, on another database, could have another result."""
+    if item.get_closest_marker("slow") or item.get_closest_marker("postgres"):
+        return True
     uses_database = item.get_closest_marker("django_db") or {"db", "transactional_db"} & set(item.fixturenames)
-    is_hypothesis = getattr(item.obj, "is_hypothesis_test", False)
-    return bool(
-        uses_database or is_hypothesis or item.get_closest_marker("slow") or item.get_closest_marker("postgres")
-    )
+    return bool(uses_database) and not item.nodeid.startswith(tuple(f"tests/{door}/" for door in _DOORS))
 
 
 def pytest_collection_modifyitems(config, items):
-    """Leave out what --only-database says, and keep the tests of one xdist_group together.
+    """Leave out what --after-make-test says, and keep the tests of one xdist_group together.
 
     xdist 3.8.0 recognizes a group by a suffix of the test's id, but sets it where pytest 9.2 no longer reads it.
     """
-    if config.getoption("only_database"):
+    if config.getoption("after_make_test"):
         config.hook.pytest_deselected(items=[item for item in items if not _needs_this_run(item)])
         items[:] = [item for item in items if _needs_this_run(item)]
     if getattr(config.option, "loadgroup", False):

@@ -52,3 +52,9 @@ def forget_statistics(*tables: str) -> None:
             # Autovacuum may have counted the rows of a test that was rolled back.
             counts = "UPDATE pg_class SET relpages = 0, reltuples = -1 WHERE oid = ANY(%s::regclass[])"
             cursor.execute(counts, [list(tables)])
+
+
+def without_dead_rows(table: str) -> None:
+    """Empty this table and those that refer to it, with their indexes. Pages of deleted rows would change the plans."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"TRUNCATE {table} CASCADE")
