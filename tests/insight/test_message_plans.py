@@ -17,7 +17,7 @@ LENGTH, LIMIT = 5_000, 11
 
 @pytest.fixture(autouse=True)
 def _new_tables(transactional_db):
-    without_dead_rows("conversations_conversation")
+    without_dead_rows("conversations_conversation", "conversations_participant", INBOUND, API, OUTBOUND)
     forget_statistics(INBOUND, API, OUTBOUND)
 
 

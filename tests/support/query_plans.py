@@ -54,7 +54,12 @@ def forget_statistics(*tables: str) -> None:
             cursor.execute(counts, [list(tables)])
 
 
-def without_dead_rows(table: str) -> None:
-    """Empty this table and those that refer to it, with their indexes. Pages of deleted rows would change the plans."""
+def without_dead_rows(*tables: str) -> None:
+    """Empty these tables and those that refer to them, with their indexes, and keep autovacuum from them.
+
+    Pages of deleted rows, or statistics of a half-filled table, would change the plans.
+    """
     with connection.cursor() as cursor:
-        cursor.execute(f"TRUNCATE {table} CASCADE")
+        cursor.execute(f"TRUNCATE {', '.join(tables)} CASCADE")
+        for table in tables:
+            cursor.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = off)")
