@@ -31,6 +31,11 @@ from tests.support.query_plans import forget_statistics, nodes_of, rows_read, ru
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.postgres]
 
 
+@pytest.fixture(autouse=True)
+def _without_statistics(transactional_db):
+    forget_statistics()
+
+
 def plan_of(statement, parameters=None):
     with connection.cursor() as cursor:
         cursor.execute(f"EXPLAIN {statement}", parameters)
@@ -104,7 +109,6 @@ def multiply(message, count, state):
 
 def test_a_claim_reads_neither_sent_nor_blocked_messages(monkeypatch):
     """PostgreSQL chooses these plans both with and without table statistics."""
-    forget_statistics("conversations_outboundmessage", "conversations_numberratelimit")
     now = timezone.now()
     soon, later = now + timedelta(minutes=1), now + timedelta(hours=1)
     people = []

@@ -43,23 +43,18 @@ def run_prepared(statement: str, parameters: dict[str, Any], *, planned: str) ->
     return list(nodes_of(answer["Plan"]))
 
 
-def forget_statistics(*tables: str) -> None:
-    """Drop what PostgreSQL remembers of the rows of earlier tests. Only a superuser may, and it is rolled back."""
+def forget_statistics() -> None:
+    """Drop what PostgreSQL remembers of the rows of earlier tests, of each table and index. Only a superuser may."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
         if cursor.fetchone()[0]:
-            cursor.execute("DELETE FROM pg_statistic WHERE starelid = ANY(%s::regclass[])", [list(tables)])
+            ours = "SELECT oid FROM pg_class WHERE relnamespace = current_schema()::regnamespace"
+            cursor.execute(f"DELETE FROM pg_statistic WHERE starelid IN ({ours})")
             # Autovacuum may have counted the rows of a test that was rolled back.
-            counts = "UPDATE pg_class SET relpages = 0, reltuples = -1 WHERE oid = ANY(%s::regclass[])"
-            cursor.execute(counts, [list(tables)])
+            cursor.execute(f"UPDATE pg_class SET relpages = 0, reltuples = -1 WHERE relkind = 'r' AND oid IN ({ours})")
 
 
 def without_dead_rows(*tables: str) -> None:
-    """Empty these tables and those that refer to them, with their indexes, and keep autovacuum from them.
-
-    Pages of deleted rows, or statistics of a half-filled table, would change the plans.
-    """
+    """Empty these tables and those that refer to them, with their indexes: pages of deleted rows change the plans."""
     with connection.cursor() as cursor:
         cursor.execute(f"TRUNCATE {', '.join(tables)} CASCADE")
-        for table in tables:
-            cursor.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = off)")
