@@ -1,5 +1,7 @@
 """Options of the test run. pytest loads them as a plugin: see tests/conftest.py."""
 
+import gc
+
 import pytest
 from _pytest.nodeid import coerce_node_id
 
@@ -65,3 +67,9 @@ def pytest_collection_modifyitems(config, items):
             group = item.get_closest_marker("xdist_group")
             if group and "@" not in item.nodeid.rpartition("::")[2]:
                 item._id = coerce_node_id(f"{item.nodeid}@{group.args[0]}")
+
+
+def pytest_collection_finish():
+    """Let the garbage collector skip the modules and the collected tests."""
+    gc.collect()
+    gc.freeze()
