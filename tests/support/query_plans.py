@@ -54,6 +54,12 @@ def forget_statistics() -> None:
             cursor.execute(f"UPDATE pg_class SET relpages = 0, reltuples = -1 WHERE relkind = 'r' AND oid IN ({ours})")
 
 
+def analyze(*tables: str) -> None:
+    """Give PostgreSQL statistics of the rows of these tables."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"ANALYZE {', '.join(tables)}")
+
+
 def without_dead_rows(*tables: str) -> None:
     """Empty these tables and those that refer to them, with their indexes: pages of deleted rows change the plans."""
     with connection.cursor() as cursor:
