@@ -51,6 +51,7 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "smsproxy.metrics",
     "smsproxy.services",
+    "smsproxy.staff",
     "smsproxy.api",
     "smsproxy.events",
     "smsproxy.simulator",

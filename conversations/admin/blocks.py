@@ -27,7 +27,7 @@ from numbers.models import RealNumber, VirtualNumber
 from smsproxy.crypto import number_hash
 from smsproxy.phone import E164_EXAMPLE
 from smsproxy.services.models import Service
-from smsproxy.staff.admin import ReadOnlyAdmin, ReasonForm
+from smsproxy.staff.model_admin import ReadOnlyAdmin, ReasonForm
 from smsproxy.staff.phone_field import PhoneNumberField
 from smsproxy.values import sentence
 

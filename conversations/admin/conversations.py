@@ -17,7 +17,7 @@ from conversations.lifecycle.reopen import reopen_conversation
 from conversations.lifecycle.request import CannotCreate, ContentionError, ReferenceTaken
 from conversations.models import Conversation, ConversationEvent, Participant
 from conversations.models.conversation_terms import EndHasPassed
-from smsproxy.staff.admin import ReadOnlyAdmin, ReadOnlyInline, ReasonForm
+from smsproxy.staff.model_admin import ReadOnlyAdmin, ReadOnlyInline, ReasonForm
 from smsproxy.states import StaleState
 
 

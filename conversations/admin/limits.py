@@ -14,7 +14,7 @@ from conversations.models import Conversation, LimitScope, LimitUsage
 from conversations.models.limit_usage import messages_pair, notices_pair
 from conversations.trust.limits import stored_charge
 from smsproxy.database.clock import DatabaseNow
-from smsproxy.staff.admin import ReadOnlyAdmin
+from smsproxy.staff.model_admin import ReadOnlyAdmin
 
 _PERSON = ("person", "numbers_realnumber")
 _NUMBER = ("virtual number", "numbers_virtualnumber")

@@ -21,7 +21,7 @@ from conversations.models import (
     TextErasure,
     UnreadableRow,
 )
-from smsproxy.staff.admin import ReadOnlyAdmin, ReadOnlyInline
+from smsproxy.staff.model_admin import ReadOnlyAdmin, ReadOnlyInline
 
 
 class MessageAdmin(PersonalDataAdmin):

@@ -3,7 +3,7 @@
 from django.contrib import admin
 
 from smsproxy.metrics.models import MetricValue
-from smsproxy.staff.admin import ReadOnlyAdmin
+from smsproxy.staff.model_admin import ReadOnlyAdmin
 
 
 @admin.register(MetricValue)

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from django.http import HttpRequest
 
-from smsproxy.staff.admin import AuditedViewAdmin
+from smsproxy.staff.model_admin import AuditedViewAdmin
 
 
 class PersonalDataAdmin(AuditedViewAdmin):

@@ -15,7 +15,7 @@ from conversations.models import (
     Worker,
 )
 from smsproxy.database.clock import database_now
-from smsproxy.staff.admin import ReadOnlyAdmin, ReadOnlyInline
+from smsproxy.staff.model_admin import ReadOnlyAdmin, ReadOnlyInline
 from smsproxy.states import StaleState
 
 

@@ -3,7 +3,7 @@
 from django.contrib import admin
 
 from conversations.models import DeliveryReceipt, RejectedWebhook, SiteCertificate, WebhookWatch
-from smsproxy.staff.admin import ReadOnlyAdmin
+from smsproxy.staff.model_admin import ReadOnlyAdmin
 
 
 @admin.register(DeliveryReceipt)

@@ -18,7 +18,7 @@ from django.views.decorators.http import require_POST
 from numbers.spreadsheet.csv_file import MAX_BYTES, MAX_ROWS, InvalidCsv, Rows
 from numbers.spreadsheet.import_numbers import IMPORTED, PREVIEWED, PreviewOutdated, apply, export, preview, read
 from smsproxy.database.deadline import deadline_extended
-from smsproxy.staff.admin import BaseAdmin
+from smsproxy.staff.model_admin import BaseAdmin
 
 # The signed and compressed file comes back in a form, which DATA_UPLOAD_MAX_MEMORY_SIZE bounds.
 MAX_CARRIED = 200_000

@@ -3,7 +3,7 @@
 from django.contrib import admin
 
 from numbers.models import NumberEvent, OrderEvent
-from smsproxy.staff.admin import ReadOnlyAdmin
+from smsproxy.staff.model_admin import ReadOnlyAdmin
 
 
 class EventAdmin(ReadOnlyAdmin):

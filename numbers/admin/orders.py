@@ -6,7 +6,7 @@ from django.http import HttpRequest
 
 from numbers.admin.pools import PoolFilter
 from numbers.models import NumberOrder, OrderEvent
-from smsproxy.staff.admin import ReadOnlyAdmin, ReadOnlyInline
+from smsproxy.staff.model_admin import ReadOnlyAdmin, ReadOnlyInline
 
 
 class OrderEventInline(ReadOnlyInline):

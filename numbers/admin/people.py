@@ -13,7 +13,7 @@ from numbers.admin.events import EventAdmin
 from numbers.admin.find_person import FindPersonForm
 from numbers.models import PersonEvent, RealNumber
 from smsproxy.logs import has_phone_number
-from smsproxy.staff.admin import AuditedViewAdmin, ReadOnlyInline
+from smsproxy.staff.model_admin import AuditedViewAdmin, ReadOnlyInline
 from smsproxy.states import StaleState
 
 

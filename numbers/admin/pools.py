@@ -10,7 +10,7 @@ from django.utils.safestring import SafeString
 from numbers.models import Pool, ShortageCount
 from numbers.models.pool import pool_name
 from numbers.usage import is_pool_in_use
-from smsproxy.staff.admin import BaseAdmin
+from smsproxy.staff.model_admin import BaseAdmin
 
 
 class PoolFilter(admin.RelatedFieldListFilter):

@@ -5,7 +5,7 @@ from django.contrib import admin
 from numbers.admin.pools import PoolFilter
 from numbers.models import PoolLevel, Shortage, ShortageCount
 from numbers.models.pool import pool_name
-from smsproxy.staff.admin import ReadOnlyAdmin
+from smsproxy.staff.model_admin import ReadOnlyAdmin
 
 
 @admin.register(Shortage)

@@ -11,7 +11,7 @@ from numbers.models import TopUp
 from numbers.models.pool import pool_name
 from numbers.provisioning import budget
 from numbers.provisioning.top_up import free_numbers
-from smsproxy.staff.admin import BaseAdmin
+from smsproxy.staff.model_admin import BaseAdmin
 
 
 @admin.register(TopUp)

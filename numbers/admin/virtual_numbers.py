@@ -15,7 +15,7 @@ from numbers.admin.pools import PoolFilter
 from numbers.models import NumberEvent, VirtualNumber
 from numbers.models.pool import pool_name
 from numbers.spreadsheet.edit import NumberEdit, apply_edits
-from smsproxy.staff.admin import ReadOnlyAdmin, ReadOnlyInline
+from smsproxy.staff.model_admin import ReadOnlyAdmin, ReadOnlyInline
 from smsproxy.webhook_urls import inbound_sms_url
 
 

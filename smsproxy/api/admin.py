@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from smsproxy.api.models import DEFAULT_OVERLAP, ApiKey, IdempotencyRecord
 from smsproxy.api.scopes import DEFAULT_SCOPES, Scope, join_scopes
-from smsproxy.staff.admin import ReadOnlyAdmin
+from smsproxy.staff.model_admin import ReadOnlyAdmin
 from smsproxy.states import StaleState
 
 OVERLAPS = {

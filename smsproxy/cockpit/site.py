@@ -1,5 +1,6 @@
 """The admin site for staff. Its first page shows troubles, so this module may import every other package."""
 
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from django.contrib import admin
@@ -12,8 +13,9 @@ from conversations.insight.collect_status import collect_status
 from conversations.insight.troubles import current
 from conversations.insight.troubles.kinds import Trouble
 from numbers.models import VirtualNumber
+from smsproxy.cockpit.doors import doors_of
 from smsproxy.cockpit.plan_page import plan_context
-from smsproxy.staff.admin import NumberSearch
+from smsproxy.staff.model_admin import NumberSearch
 
 
 class AdminLink(NamedTuple):
@@ -65,6 +67,10 @@ PLACES = {
 }
 
 
+# Each returns the URLs of a room's own pages, whose views it wraps in site.admin_view.
+PAGES: Sequence[Callable[[admin.AdminSite], list[URLPattern]]] = ()
+
+
 class AdminSite(admin.AdminSite):
     """The admin site, with troubles on its first page and the plan of the pool."""
 
@@ -81,8 +87,14 @@ class AdminSite(admin.AdminSite):
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         return super().index(request, {**(extra_context or {}), "troubles": _troubles(request)})
 
+    def each_context(self, request: HttpRequest) -> dict[str, Any]:
+        doors = doors_of(request) if request.user.is_authenticated else []
+        return {**super().each_context(request), "doors": doors}
+
     def get_urls(self) -> list[URLPattern | URLResolver]:
-        return [path("plan/", self.admin_view(self.plan_pool), name="plan_pool"), *super().get_urls()]
+        """Return the URLs of the pages that are not a model's, and those of the models."""
+        plan = path("plan/", self.admin_view(self.plan_pool), name="plan_pool")
+        return [plan, *(url for urls in PAGES for url in urls(self)), *super().get_urls()]
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
         """Add the plan to the models of the pool, on the first page and in the sidebar. It is not a model."""

@@ -6,7 +6,7 @@ from django.http import HttpRequest
 
 from smsproxy.events.models import FeedEvent
 from smsproxy.events.types import EventType
-from smsproxy.staff.admin import ReadOnlyAdmin
+from smsproxy.staff.model_admin import ReadOnlyAdmin
 
 
 class TypeFilter(admin.SimpleListFilter):

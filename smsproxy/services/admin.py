@@ -6,7 +6,7 @@ from django.utils.html import format_html_join
 from smsproxy.services.forms import ServiceForm
 from smsproxy.services.models import DEFAULT_SERVICE_ID, LIMITS, Service
 from smsproxy.services.text_admin import ServiceTextInline
-from smsproxy.staff.admin import BaseAdmin
+from smsproxy.staff.model_admin import BaseAdmin
 
 
 @admin.register(Service)

@@ -7,7 +7,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from smsproxy.phone import mask
-from smsproxy.staff.admin import ReadOnlyAdmin
+from smsproxy.staff.model_admin import ReadOnlyAdmin
 
 from .models import SimulatedFault, SimulatedHandset, SimulatedNumber, SimulatedText
 

@@ -1,199 +1,29 @@
-"""Base classes of all admin pages. The admin site itself is in smsproxy/cockpit/site.py."""
+"""The audit for staff, who can only read it."""
 
-import logging
-import re
-from collections.abc import Callable
 from typing import Any
 
-from django import forms
-from django.contrib import admin, messages
-from django.contrib.admin.helpers import ActionForm
-from django.contrib.admin.options import IncorrectLookupParameters
-from django.contrib.admin.utils import get_fields_from_path
-from django.contrib.admin.views.main import ERROR_FLAG
-from django.contrib.auth import get_permission_codename
-from django.db import DataError
-from django.db.models import Q, QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import reverse
+from django.contrib import admin
+from django.http import HttpRequest
 
-from smsproxy.crypto import number_hash
-from smsproxy.logs import has_phone_number
-from smsproxy.states import StaleState
-
-log = logging.getLogger(__name__)
-
-_NUMBERS = re.compile(
-    r"""
-    # A UUID, another hexadecimal id, and one of more digits than a phone number has.
-    (?P<id>
-        (?<!\w) [0-9a-f]{8} (?: -[0-9a-f]{4} ){3} -[0-9a-f]{12} (?!\w)
-        | (?<!\w) (?= \d*[a-f] ) [0-9a-f]{16,} (?!\w)
-        | (?<!\d) \d{16,} (?!\d)
-    )
-    | \+ [ (]{0,2} \d (?: [ ().-]{0,2} \d ){7,}
-    | (?<![\w-]) \d (?: [ ().-]{0,2} \d ){9,}
-    | \d{10,}
-    """,
-    re.VERBOSE | re.IGNORECASE | re.ASCII,
-)
-
-REASON_LENGTH = 200
+from smsproxy.staff.model_admin import ReadOnlyAdmin, ReadOnlyInline
+from smsproxy.staff.models import AuditedPerson, AuditEntry, Reveal
 
 
-class ReasonForm(ActionForm):
-    """The choice of an action, with a reason for those that record one."""
-
-    reason = forms.CharField(
-        required=False, max_length=REASON_LENGTH, widget=forms.TextInput({"placeholder": "Reason, for some actions"})
-    )
+class AuditedPersonInline(ReadOnlyInline):
+    model = AuditedPerson
+    fields = ["person_id"]
 
 
-def split_numbers(search: str) -> tuple[str, list[str]]:
-    """Return the search text without its phone numbers, and these numbers: "+", and their digits alone.
-
-    A phone number is 10 to 15 digits, or 8 to 15 after a "+". Fewer are the beginning of one, or an order's number.
-    """
-    numbers: list[str] = []
-
-    def take_out(match: re.Match[str]) -> str:
-        if match["id"]:
-            return match[0]
-        digits = re.sub(r"\D", "", match[0])
-        # Of more digits than a number has, several numbers are the likely reading.
-        numbers.extend([digits] if len(digits) <= 15 else re.findall(r"\d{8,15}", match[0]))
-        return " "
-
-    words = _NUMBERS.sub(take_out, search).strip()
-    return words, [f"+{digits}" for digits in numbers]
+@admin.register(AuditEntry)
+class AuditEntryAdmin(ReadOnlyAdmin):
+    list_display = ["at", "actor", "action", "detail", "object_name", "reason"]
+    list_filter = ["action"]
+    inlines = [AuditedPersonInline]
 
 
-class NumberSearch(admin.ModelAdmin):
-    """A search that compares whole phone numbers by their hash. The admin site adds it to every list.
+@admin.register(Reveal)
+class RevealAdmin(ReadOnlyAdmin):
+    list_display = ["user", "kind", "object_id", "reason", "until"]
 
-    A number may be a person's, and a database logs what it compares.
-    """
-
-    # Whether to compare it as text after all, because no person has such a number.
-    has_invented_numbers = False
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: "QuerySet[Any]", search_term: str
-    ) -> "tuple[QuerySet[Any], bool]":
-        words, numbers = split_numbers(search_term)
-        if not numbers or self.has_invented_numbers:
-            return super().get_search_results(request, queryset, search_term)
-        found, may_repeat = super().get_search_results(request, queryset, words)
-        fields = [path.lstrip("^=@") for path in self.get_search_fields(request)]
-        paths = [f"{path}_hash" for path in fields if self._has_hash(path)]
-        for number in numbers:
-            matches = [Q(**{path: number_hash(number)}) for path in paths]
-            found = found.filter(Q(*matches, _connector=Q.OR)) if matches else found.none()
-        return found, may_repeat or any("__" in path for path in paths)
-
-    def _has_hash(self, path: str) -> bool:
-        field = get_fields_from_path(self.model, path)[-1]
-        return field.name == "number" and any(each.name == "number_hash" for each in field.model._meta.fields)
-
-
-class BaseAdmin(NumberSearch):
-    """A paginated list that tolerates an invalid query in its URL."""
-
-    list_per_page = 50
-    # Pagination counts the filtered rows. The full count would be a second one, of the whole table.
-    show_full_result_count = False
-
-    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        show = super().changelist_view
-        return self.redirect_on_bad_filter(request, lambda: show(request, extra_context))
-
-    def redirect_on_bad_filter(self, request: HttpRequest, show: Callable[[], HttpResponse]) -> HttpResponse:
-        """Return the page, or a redirect to the list with a warning if the filters are invalid, as Django does."""
-        try:
-            return show()
-        except (IncorrectLookupParameters, ValueError, OverflowError, DataError) as error:
-            if request.method == "GET" and set(request.GET) <= {ERROR_FLAG}:
-                raise  # The request has no filters, so the fault is our own.
-            # The error's message quotes the request, so only its type is logged.
-            log.warning("invalid filters for the list at %s: %s", request.path, type(error).__name__)
-            changelist = reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
-            return HttpResponseRedirect(f"{changelist}?{ERROR_FLAG}=1")
-
-
-class ReadOnlyAdmin(BaseAdmin):
-    """A record that staff can view, and change only by actions that call a method of the model."""
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_state_permission(self, request: HttpRequest) -> bool:
-        """Return whether the user may run actions with `permissions=["change_state"]`.
-
-        That is the model's own "change" permission, which no form uses.
-        """
-        return request.user.has_perm(f"{self.opts.app_label}.{get_permission_codename('change', self.opts)}")
-
-    def apply_with_reason(
-        self, request: HttpRequest, rows: "QuerySet[Any]", verb: Callable[[Any, str, str], object]
-    ) -> None:
-        """Call verb(row, reason, actor) on each row. The reason is typed beside the action: see ReasonForm."""
-        reason = request.POST.get("reason", "").strip()[:REASON_LENGTH]
-        if not reason or has_phone_number(reason):
-            told = "Nothing was done. Type a reason beside the action, in words and without a phone number."
-            self.message_user(request, told, messages.ERROR)
-            return
-        self.apply_to_each(request, rows, lambda row, actor: verb(row, reason, actor))
-
-    def apply_to_each(self, request: HttpRequest, rows: "QuerySet[Any]", verb: Callable[[Any, str], object]) -> None:
-        """Call verb(row, actor) on each row. Show how many rows changed and how many had an unsuitable state."""
-        done = refused = 0
-        for row in rows:
-            try:
-                verb(row, request.user.get_username())
-            except StaleState:
-                refused += 1
-            else:
-                done += 1
-        told = f"{done} done." if not refused else f"{done} done, {refused} refused: their state does not allow it."
-        self.message_user(request, told)
-
-
-class AuditedViewAdmin(ReadOnlyAdmin):
-    """A record with personal data. Each view of that data is recorded in Django's admin log."""
-
-    def describe_disclosure(self, request: HttpRequest, row: Any) -> str:
-        """Describe the personal data that this user sees on this page, or return "" without any."""
-        raise NotImplementedError
-
-    # Overridden instead of change_view, because it runs only when a page is shown, and receives the row.
-    def render_change_form(
-        self,
-        request: HttpRequest,
-        context: dict[str, Any],
-        add: bool = False,
-        change: bool = False,
-        form_url: str = "",
-        obj: Any = None,
-    ) -> HttpResponse:
-        if obj is not None and (seen := self.describe_disclosure(request, obj)):
-            self.log_change(request, obj, f"Saw {seen}.")
-        return super().render_change_form(request, context, add, change, form_url, obj)
-
-
-class ReadOnlyInline(admin.TabularInline):
-    """Read-only rows that belong to a record."""
-
-    extra = 0
-    can_delete = False
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).select_related("user")

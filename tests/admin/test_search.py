@@ -6,7 +6,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from smsproxy.staff.admin import NumberSearch, split_numbers
+from smsproxy.staff.model_admin import NumberSearch, split_numbers
 from tests.support.builders import ALICE, BOB, add_numbers, proxies, talk
 
 SEARCHABLE = [

@@ -26,7 +26,7 @@ from conversations.worker.periodic_jobs import relay_incomplete_long_messages, r
 from numbers.models import NumberState, RealNumber
 from smsproxy.api.models import ApiKey
 from smsproxy.carriers import override
-from smsproxy.staff.admin import NumberSearch
+from smsproxy.staff.model_admin import NumberSearch
 from tests.support.api_requests import URL, asked_for, given, is_refused
 from tests.support.builders import ALICE, BOB, STRANGER, add_number, add_numbers
 from tests.support.fake_rental_carrier import Rentals, offer

@@ -1,0 +1,117 @@
+"""Acts of staff on one object: a button, a page that says what it does and asks why, and an entry in the audit."""
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from django import forms
+from django.contrib import messages
+from django.contrib.admin import AdminSite
+from django.db import models, transaction
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.utils.translation import gettext_lazy as _
+
+from smsproxy.logs import has_phone_number
+from smsproxy.staff import audit
+from smsproxy.staff.models import AuditAction
+from smsproxy.staff.rights import require
+from smsproxy.states import StaleState
+
+Row = TypeVar("Row", bound=models.Model)
+REASON_LENGTH = 200
+
+
+class ActRefused(Exception):
+    """The act cannot be done. The text tells staff why, and what they can do."""
+
+
+class ActForm(forms.Form):
+    """What an act asks for: the reason, which the audit keeps. A subclass may ask for more."""
+
+    reason = forms.CharField(
+        label=_("Reason"),
+        max_length=REASON_LENGTH,
+        widget=forms.TextInput({"class": "vTextField", "autocomplete": "off"}),
+        help_text=_("Why, such as “ticket 4711”. The audit keeps it. Without phone numbers."),
+        error_messages={"required": _("Expected the reason, found nothing: the audit keeps it.")},
+    )
+
+    # The reason comes last, after what a subclass asks for.
+    def order_fields(self, field_order: Any) -> None:
+        super().order_fields(field_order or [*(name for name in self.fields if name != "reason"), "reason"])
+
+    def clean_reason(self) -> str:
+        reason: str = self.cleaned_data["reason"]
+        if has_phone_number(reason):
+            raise forms.ValidationError(_("Expected a reason without phone numbers: it is kept in the clear."))
+        return reason
+
+
+@dataclass(frozen=True, kw_only=True)
+class Act(Generic[Row]):
+    """Something that staff do to a row.
+
+    name: its slug, in the URL and in the audit. label: on the button. question: the title of the page that asks.
+    effect: what will happen, in one or two sentences. do: does it for (row, cleaned data, user name) and returns what
+    was done, as a sentence; raises ActRefused or StaleState. is_offered: whether the state of the row allows it.
+    is_atomic: False if it calls the carrier, which no transaction may do. Then its entry is written first.
+    """
+
+    name: str
+    label: Any
+    question: Any
+    effect: Any
+    permission: str
+    do: Callable[[Row, Mapping[str, Any], str], Any]
+    form: type[ActForm] = ActForm
+    is_dangerous: bool = False
+    is_atomic: bool = True
+    is_offered: Callable[[Row], bool] = lambda row: True
+
+    def is_for(self, request: HttpRequest, row: Row) -> bool:
+        """Return whether to show its button to this user."""
+        return request.user.has_perm(self.permission) and self.is_offered(row)
+
+
+def act_response(
+    request: HttpRequest,
+    act: Act[Row],
+    row: Row,
+    *,
+    site: AdminSite,
+    back: str,
+    people: Iterable[int] = (),
+    context: Mapping[str, Any] | None = None,
+) -> HttpResponse:
+    """Return the page that asks (GET), or do the act (POST) and redirect to `back`. Raises RightMissing.
+
+    people: the ids of the real numbers' rows that it concerns. context: for the form's template "admin/act.html".
+    """
+    require(request, act.permission)
+    form = act.form(request.POST if request.method == "POST" else None)
+    if form.is_valid():
+        _do(request, act, row, form.cleaned_data, people)
+        return HttpResponseRedirect(back)
+    shown = {"title": act.question, "act": act, "object": row, "form": form, "back": back, **(context or {})}
+    return TemplateResponse(request, "admin/act.html", {**site.each_context(request), **shown})
+
+
+def _do(request: HttpRequest, act: Act[Row], row: Row, data: Mapping[str, Any], people: Iterable[int]) -> None:
+    def note() -> None:
+        audit.record(request, AuditAction.DID, row, detail=act.name, reason=data.get("reason", ""), people=people)
+
+    if not act.is_atomic:
+        note()
+    try:
+        with transaction.atomic() if act.is_atomic else nullcontext():
+            told = act.do(row, data, request.user.get_username())
+            if act.is_atomic:
+                note()
+    except ActRefused as error:
+        messages.error(request, str(error))
+    except StaleState:
+        messages.error(request, _("Nothing was done: somebody changed it in the meantime. Look at it again."))
+    else:
+        messages.success(request, told)

@@ -1,0 +1,50 @@
+"""Write the audit. Every page and act of staff that concerns personal data, or changes something, calls `record`."""
+
+from collections.abc import Iterable
+
+from django.db import models, transaction
+from django.http import HttpRequest
+
+from smsproxy.logs import redact
+from smsproxy.staff.models import AuditAction, AuditedPerson, AuditEntry
+
+
+def record(
+    request: HttpRequest,
+    action: AuditAction,
+    row: models.Model | None = None,
+    *,
+    detail: str = "",
+    reason: str = "",
+    people: Iterable[int] = (),
+) -> AuditEntry:
+    """Add an entry about this row, by the user of the request.
+
+    detail and reason: in words; numbers in them are masked. people: the ids of the real numbers' rows that it concerns.
+    In the caller's transaction, so that an act and its entry are kept together or not at all.
+    """
+    return record_for(request.user.get_username(), action, row, detail=detail, reason=reason, people=people)
+
+
+def record_for(
+    actor: str,
+    action: AuditAction,
+    row: models.Model | None = None,
+    *,
+    detail: str = "",
+    reason: str = "",
+    people: Iterable[int] = (),
+) -> AuditEntry:
+    """Add an entry for this user name, which need not be that of a user: a failed sign-in has any."""
+    with transaction.atomic():
+        entry = AuditEntry.objects.create(
+            actor=redact(actor)[:150],
+            action=action,
+            detail=redact(detail)[:200],
+            object_type=row._meta.label_lower if row is not None else "",
+            object_id=str(row.pk) if row is not None else "",
+            object_name=str(row)[:200] if row is not None else "",  # Our rows are named without real numbers.
+            reason=redact(reason)[:200],
+        )
+        AuditedPerson.objects.bulk_create(AuditedPerson(entry=entry, person_id=pk) for pk in sorted(set(people)))
+    return entry
