@@ -82,12 +82,7 @@ class NumberRateLimitAdmin(ReadOnlyAdmin):
 
     @admin.action(description="Resume sending now", permissions=["change_state"])
     def end_wait(self, request: HttpRequest, queryset: "QuerySet[NumberRateLimit]") -> None:
-        def end_wait(pace: NumberRateLimit, actor: str) -> None:
-            pace.end_wait()
-            # A pace has no events, so Django's admin log records who resumed it.
-            self.log_change(request, pace, "Resumed sending.")
-
-        self.apply_to_each(request, queryset, end_wait)
+        self.apply_to_each(request, queryset, lambda pace, actor: pace.end_wait())
 
 
 @admin.register(Worker)

@@ -14,7 +14,9 @@ from django.utils import timezone
 
 from smsproxy.api.models import DEFAULT_OVERLAP, ApiKey, IdempotencyRecord
 from smsproxy.api.scopes import DEFAULT_SCOPES, Scope, join_scopes
+from smsproxy.staff import audit
 from smsproxy.staff.model_admin import ReadOnlyAdmin
+from smsproxy.staff.models import AuditAction
 from smsproxy.states import StaleState
 
 OVERLAPS = {
@@ -136,8 +138,9 @@ class ApiKeyAdmin(ReadOnlyAdmin):
                 form.add_error(None, "Nothing was changed: the key is revoked, or a newer key has its name.")
             else:
                 key.refresh_from_db()
-                self.log_change(request, key, f"Rotated. It expires at {key.expires_at:%Y-%m-%d %H:%M} UTC.")
-                self.log_addition(request, new, f"Created by the rotation of {key.prefix}.")
+                expires_at = f"expires at {key.expires_at:%Y-%m-%d %H:%M} UTC"
+                audit.record(request, AuditAction.DID, key, detail=f"rotated, {expires_at}")
+                audit.record(request, AuditAction.ADDED, new, detail=f"by the rotation of {key.prefix}")
                 return self._show(request, new, text)
         context = {"title": "Rotate the key", "opts": self.opts, "key": key, "form": form}
         template = "admin/api/apikey/rotate.html"
@@ -145,12 +148,7 @@ class ApiKeyAdmin(ReadOnlyAdmin):
 
     @admin.action(description="Revoke", permissions=["change_state"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
-        def revoke(key: ApiKey, actor: str) -> None:
-            key.revoke()
-            # A key has no events of its own, so Django's admin log records who revoked it.
-            self.log_change(request, key, "Revoked.")
-
-        self.apply_to_each(request, queryset, revoke)
+        self.apply_to_each(request, queryset, lambda key, actor: key.revoke())
 
     def _show(self, request: HttpRequest, key: ApiKey, text: str) -> HttpResponse:
         context = {"title": "The new key", "opts": self.opts, "key": key, "text": text}

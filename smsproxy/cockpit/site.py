@@ -15,6 +15,8 @@ from conversations.insight.troubles.kinds import Trouble
 from numbers.models import VirtualNumber
 from smsproxy.cockpit.doors import doors_of
 from smsproxy.cockpit.plan_page import plan_context
+from smsproxy.staff import reveal_pages
+from smsproxy.staff.audited_admin import Audited
 from smsproxy.staff.model_admin import NumberSearch
 
 
@@ -68,7 +70,7 @@ PLACES = {
 
 
 # Each returns the URLs of a room's own pages, whose views it wraps in site.admin_view.
-PAGES: Sequence[Callable[[admin.AdminSite], list[URLPattern]]] = ()
+PAGES: Sequence[Callable[[admin.AdminSite], list[URLPattern]]] = (reveal_pages.urls,)
 
 
 class AdminSite(admin.AdminSite):
@@ -79,9 +81,10 @@ class AdminSite(admin.AdminSite):
     index_title = "Operations"
 
     def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
-        """Register the page of a model. Pages of other packages get the search of ours, too."""
-        if admin_class is not None and not issubclass(admin_class, NumberSearch):
-            admin_class = type(admin_class.__name__, (NumberSearch, admin_class), {})
+        """Register the page of a model. Pages of other packages get the search and the audit of ours, too."""
+        if admin_class is not None:
+            ours = tuple(each for each in (NumberSearch, Audited) if not issubclass(admin_class, each))
+            admin_class = type(admin_class.__name__, (*ours, admin_class), {}) if ours else admin_class
         super().register(model_or_iterable, admin_class, **options)
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:

@@ -6,6 +6,7 @@ from django.db import models, transaction
 from django.http import HttpRequest
 
 from smsproxy.logs import redact
+from smsproxy.staff.concerned import people_of
 from smsproxy.staff.models import AuditAction, AuditedPerson, AuditEntry
 
 
@@ -21,6 +22,7 @@ def record(
     """Add an entry about this row, by the user of the request.
 
     detail and reason: in words; numbers in them are masked. people: the ids of the real numbers' rows that it concerns.
+    Without them, the entry concerns the people of the row, as `concerned.people_of` finds them.
     In the caller's transaction, so that an act and its entry are kept together or not at all.
     """
     return record_for(request.user.get_username(), action, row, detail=detail, reason=reason, people=people)
@@ -46,5 +48,6 @@ def record_for(
             object_name=str(row)[:200] if row is not None else "",  # Our rows are named without real numbers.
             reason=redact(reason)[:200],
         )
-        AuditedPerson.objects.bulk_create(AuditedPerson(entry=entry, person_id=pk) for pk in sorted(set(people)))
+        concerned = sorted(set(people)) or people_of(row)
+        AuditedPerson.objects.bulk_create(AuditedPerson(entry=entry, person_id=pk) for pk in concerned)
     return entry

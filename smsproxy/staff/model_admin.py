@@ -12,13 +12,16 @@ from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.utils import get_fields_from_path
 from django.contrib.admin.views.main import ERROR_FLAG
 from django.contrib.auth import get_permission_codename
-from django.db import DataError
+from django.db import DataError, transaction
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
 from smsproxy.crypto import number_hash
 from smsproxy.logs import has_phone_number
+from smsproxy.staff import audit
+from smsproxy.staff.audited_admin import Audited
+from smsproxy.staff.models import AuditAction
 from smsproxy.states import StaleState
 
 log = logging.getLogger(__name__)
@@ -96,7 +99,7 @@ class NumberSearch(admin.ModelAdmin):
         return field.name == "number" and any(each.name == "number_hash" for each in field.model._meta.fields)
 
 
-class BaseAdmin(NumberSearch):
+class BaseAdmin(NumberSearch, Audited):
     """A paginated list that tolerates an invalid query in its URL."""
 
     list_per_page = 50
@@ -148,14 +151,21 @@ class ReadOnlyAdmin(BaseAdmin):
             told = "Nothing was done. Type a reason beside the action, in words and without a phone number."
             self.message_user(request, told, messages.ERROR)
             return
-        self.apply_to_each(request, rows, lambda row, actor: verb(row, reason, actor))
+        self.apply_to_each(request, rows, lambda row, actor: verb(row, reason, actor), reason=reason)
 
-    def apply_to_each(self, request: HttpRequest, rows: "QuerySet[Any]", verb: Callable[[Any, str], object]) -> None:
-        """Call verb(row, actor) on each row. Show how many rows changed and how many had an unsuitable state."""
+    def apply_to_each(
+        self, request: HttpRequest, rows: "QuerySet[Any]", verb: Callable[[Any, str], object], *, reason: str = ""
+    ) -> None:
+        """Call verb(row, actor) on each row. Show how many rows changed and how many had an unsuitable state.
+
+        The audit gets an entry for each row, with the name of the action.
+        """
         done = refused = 0
         for row in rows:
             try:
-                verb(row, request.user.get_username())
+                with transaction.atomic():
+                    verb(row, request.user.get_username())
+                    audit.record(request, AuditAction.DID, row, detail=request.POST.get("action", ""), reason=reason)
             except StaleState:
                 refused += 1
             else:
@@ -165,7 +175,7 @@ class ReadOnlyAdmin(BaseAdmin):
 
 
 class AuditedViewAdmin(ReadOnlyAdmin):
-    """A record with personal data. Each view of that data is recorded in Django's admin log."""
+    """A record with personal data. Each view of that data is recorded in the audit."""
 
     def describe_disclosure(self, request: HttpRequest, row: Any) -> str:
         """Describe the personal data that this user sees on this page, or return "" without any."""
@@ -182,7 +192,7 @@ class AuditedViewAdmin(ReadOnlyAdmin):
         obj: Any = None,
     ) -> HttpResponse:
         if obj is not None and (seen := self.describe_disclosure(request, obj)):
-            self.log_change(request, obj, f"Saw {seen}.")
+            audit.record(request, AuditAction.SAW, obj, detail=seen)
         return super().render_change_form(request, context, add, change, form_url, obj)
 
 
