@@ -137,6 +137,7 @@ class Message:
     author: the position of the participant who wrote it, or in whose name it was sent; None: the marketplace or the
     proxy. outcome: of a participant's text. text: None if it was erased or cannot be decrypted.
     missing_parts: of a long text, the parts that never arrived. written_by: the member of staff who wrote it, or "".
+    reason: of the outcome, if the outcome does not say it.
     """
 
     id: str
@@ -149,6 +150,7 @@ class Message:
     created_at: datetime
     recipients: Sequence[Recipient]
     written_by: str = ""
+    reason: str = ""
 
     @property
     def segments(self) -> int:
@@ -256,6 +258,7 @@ def load(conversation: Conversation, keys: Collection[Key]) -> Mapping[Key, Mess
             missing_parts=text.missing_parts,
             created_at=text.received_at,
             recipients=of_text[pk],
+            reason=text.reason,
         )
     for pk, message in asked.items():
         found[Key(IdKind.API_MESSAGE, pk)] = Message(

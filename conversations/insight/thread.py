@@ -41,11 +41,17 @@ _TEXTS_OF_ALL = """
     ORDER BY id + 0 DESC LIMIT %(limit)s
 """
 
+# The event of the beginning is written after the first messages.
+_AT_OF_EVENT = """
+    CASE WHEN old_state = '' THEN (SELECT created_at FROM conversations_conversation WHERE id = %(conversation)s)
+    ELSE created_at END
+"""
 
-def _rows(name: str, table: str, condition: str = "") -> str:
+
+def _rows(name: str, table: str, condition: str = "", at: str = "created_at") -> str:
     return f"""
         UNION ALL SELECT '{name}', id, at FROM (
-            SELECT id, created_at AS at FROM conversations_{table}
+            SELECT id, {at} AS at FROM conversations_{table}
             WHERE conversation_id = %(conversation)s AND id + 0 < %({name})s {condition}
             ORDER BY id + 0 DESC LIMIT %(limit)s
         ) AS {name}
@@ -61,7 +67,7 @@ def _statement(texts: str) -> str:
         f"SELECT 'inbound', id, at FROM ({texts}) AS inbound"  # noqa: S608 - constants only
         + _rows("api", "apimessage")
         + _rows("own", "outboundmessage", f"AND kind IN ({_OWN})")
-        + _rows("event", "conversationevent")
+        + _rows("event", "conversationevent", at=_AT_OF_EVENT)
         + _rows("note", "conversationnote")
     )
 
