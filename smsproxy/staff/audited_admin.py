@@ -29,4 +29,5 @@ def _in_words(message: Any) -> str:
     """Return the names of the changed fields, as Django words them. It stores them as JSON, or as text of ours."""
     if isinstance(message, str):
         return message
-    return LogEntry(change_message=json.dumps(message)).get_change_message()
+    message = [each for each in message if each != {"added": {}}]  # The action says it.
+    return LogEntry(change_message=json.dumps(message)).get_change_message() if message else ""
