@@ -93,6 +93,9 @@ class ConversationAdmin(ReadOnlyAdmin):
     def get_urls(self) -> list[URLPattern]:
         return [*ActPages(self.admin_site).urls, *super().get_urls()]
 
+    def conversation_id(self, row: Conversation) -> int:
+        return row.pk
+
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Conversation]":
         conversations = Conversation.objects.order_by(*self.get_ordering(request))
         is_list = request.resolver_match is not None and request.resolver_match.url_name == self._list_name
