@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.contrib.admin.utils import display_for_value
-from django.db.models import QuerySet
+from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, reverse
 from django.utils.html import format_html, format_html_join
@@ -75,7 +75,6 @@ class ConversationAdmin(ReadOnlyAdmin):
     list_filter = ["state", ("held_at", OnHoldFilter), "service"]
     sortable_by: ClassVar = ()
     show_facets = admin.ShowFacets.NEVER
-    list_select_related = ["service"]
     search_fields = ["public_id", "reference", "participants__label", "participants__proxy_number__number"]
     search_help_text = gettext_lazy(
         "By id, reference, label or virtual number. Real numbers are not searched: the search is a URL."
@@ -99,7 +98,13 @@ class ConversationAdmin(ReadOnlyAdmin):
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Conversation]":
         conversations = Conversation.objects.order_by(*self.get_ordering(request))
         is_list = request.resolver_match is not None and request.resolver_match.url_name == self._list_name
-        return conversations.with_failed_confirmations().with_participants() if is_list else conversations
+        if not is_list:
+            return conversations
+        # The list shows labels, and no number.
+        labels = Participant.objects.current().only("conversation_id", "position", "label")
+        people = Prefetch("participants", labels, to_attr="loaded_participants")
+        shown = conversations.with_failed_confirmations().select_related("service").prefetch_related(people)
+        return shown.defer("metadata")
 
     @property
     def _list_name(self) -> str:
@@ -146,11 +151,15 @@ class ConversationAdmin(ReadOnlyAdmin):
         )
         return format_html_join(" · ", '<a href="{}">{}</a>', links)
 
-    @admin.action(description=gettext_lazy("Close permanently: no late message reopens it"), permissions=["change_state"])
+    @admin.action(
+        description=gettext_lazy("Close permanently: no late message reopens it"), permissions=["change_state"]
+    )
     def close(self, request: HttpRequest, queryset: "QuerySet[Conversation]") -> None:
         self.apply_to_each(request, queryset, lambda row, actor: row.close_permanently(actor=actor))
 
-    @admin.action(description=gettext_lazy("Reopen, if its numbers are still cooling down"), permissions=["change_state"])
+    @admin.action(
+        description=gettext_lazy("Reopen, if its numbers are still cooling down"), permissions=["change_state"]
+    )
     def reopen(self, request: HttpRequest, queryset: "QuerySet[Conversation]") -> None:
         def reopen(conversation: Conversation, actor: str) -> None:
             try:

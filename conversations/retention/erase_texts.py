@@ -12,7 +12,14 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
-from conversations.models import ApiMessage, ConversationNote, InboundMessage, OutboundMessage, OutboundState, TextErasure
+from conversations.models import (
+    ApiMessage,
+    ConversationNote,
+    InboundMessage,
+    OutboundMessage,
+    OutboundState,
+    TextErasure,
+)
 from smsproxy.database.clock import database_now
 
 BITE = 2000  # rows of each table in one pass

@@ -128,7 +128,11 @@ RULES: Sequence[Rule] = (
         ),
         at="closed_at",
         kept=MESSAGE,
-        with_it=[(ConversationEvent, "conversation"), (ConversationNote, "conversation"), (Participant, "conversation")],
+        with_it=[
+            (ConversationEvent, "conversation"),
+            (ConversationNote, "conversation"),
+            (Participant, "conversation"),
+        ],
         in_order=False,
     ),
     Rule(rows=_superseded(PersonEvent, "person"), at="created_at", kept=MESSAGE),

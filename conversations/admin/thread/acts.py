@@ -9,7 +9,14 @@ from django.utils.translation import gettext_lazy
 
 from conversations.lifecycle.reopen import reopen_conversation
 from conversations.lifecycle.request import CannotCreate, ContentionError, ReferenceTaken
-from conversations.models import Conversation, ConversationNote, LateMessagePolicy, OutboundMessage, OutboundState
+from conversations.models import (
+    Conversation,
+    ConversationNote,
+    ConversationState,
+    LateMessagePolicy,
+    OutboundMessage,
+    OutboundState,
+)
 from conversations.models.conversation_terms import EndHasPassed, EndTooLate
 from smsproxy.logs import has_phone_number
 from smsproxy.staff.acts import Act, ActForm, ActRefused
@@ -70,7 +77,9 @@ def _reopen(conversation: Conversation, data: Mapping[str, Any], user: str) -> s
         raise ActRefused(told % {"person": person, "problem": error.detail}) from error
     except ReferenceTaken as error:
         raise ActRefused(
-            _("Nothing was done: another open conversation has this reference, which it must have alone. Close it first.")
+            _(
+                "Nothing was done: another open conversation has this reference, which it must have alone. Close it first."
+            )
         ) from error
     except EndHasPassed as error:
         raise ActRefused(
@@ -113,7 +122,9 @@ def _resend(message: OutboundMessage, data: Mapping[str, Any], user: str) -> str
         message.resend(reason=f"staff: {data['reason']}", actor=user)
     except StaleState as error:
         raise ActRefused(
-            _("Nothing was done: its outcome is known now, it is too old, or the person has opted out. Look at it again.")
+            _(
+                "Nothing was done: its outcome is known now, it is too old, or the person has opted out. Look at it again."
+            )
         ) from error
     return _("The text is sent again. It may arrive twice.")
 
@@ -123,8 +134,9 @@ def _drop(message: OutboundMessage, data: Mapping[str, Any], user: str) -> str:
     return _("The text is not sent.")
 
 
-def _is_open(conversation: Conversation) -> bool:
-    return conversation.is_live()
+def is_open(conversation: Conversation) -> bool:
+    """Return whether its people may text each other now, by the clock of this host: without a query."""
+    return conversation.status_now == ConversationState.OPEN
 
 
 CLOSE = Act(
@@ -138,7 +150,7 @@ CLOSE = Act(
     permission="conversations.change_conversation",
     do=_close,
     is_dangerous=True,
-    is_offered=lambda row: row.is_live() or row.late_messages != LateMessagePolicy.END,
+    is_offered=lambda row: is_open(row) or row.late_messages != LateMessagePolicy.END,
 )
 REOPEN = Act(
     name="reopen",
@@ -149,7 +161,7 @@ REOPEN = Act(
     do=_reopen,
     # It may close another conversation whose time is up, which has the same reference.
     is_atomic=False,
-    is_offered=lambda row: not row.is_live(),
+    is_offered=lambda row: not is_open(row),
 )
 EXTEND = Act(
     name="extend",
@@ -159,7 +171,7 @@ EXTEND = Act(
     permission="conversations.change_conversation",
     do=_extend,
     form=ExtendForm,
-    is_offered=lambda row: row.is_live() and row.expires_at is not None,
+    is_offered=lambda row: is_open(row) and row.expires_at is not None,
 )
 HOLD = Act(
     name="hold",
@@ -169,7 +181,7 @@ HOLD = Act(
     permission="conversations.change_conversation",
     do=_hold,
     is_dangerous=True,
-    is_offered=lambda row: row.is_live() and row.held_at is None,
+    is_offered=lambda row: is_open(row) and row.held_at is None,
 )
 RELEASE = Act(
     name="release",
@@ -193,9 +205,7 @@ RESEND = Act(
     name="resend",
     label=gettext_lazy("Send again"),
     question=gettext_lazy("Send this text again?"),
-    effect=gettext_lazy(
-        "Nobody knows whether it was sent. If it was, it arrives twice. The carrier bills it again."
-    ),
+    effect=gettext_lazy("Nobody knows whether it was sent. If it was, it arrives twice. The carrier bills it again."),
     permission="conversations.change_outboundmessage",
     do=_resend,
     is_offered=lambda row: row.state == OutboundState.UNKNOWN,

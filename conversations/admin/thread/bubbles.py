@@ -63,9 +63,7 @@ class Line:
     actor: str = field(default="")
 
 
-def lines_of(
-    entries: Sequence[Entry], people: People, *, shows_texts: bool, shows_notes: bool
-) -> Sequence[Line]:
+def lines_of(entries: Sequence[Entry], people: People, *, shows_texts: bool, shows_notes: bool) -> Sequence[Line]:
     """Return the lines of these entries."""
     lines: list[Line] = []
     names = people.names

@@ -16,7 +16,6 @@ from conversations.admin.thread.people import People
 from conversations.admin.thread.text_all import TEXT_ALL, TextForm, estimate
 from conversations.insight.thread import Before, read_thread
 from conversations.models import Conversation, ConversationEvent, OutboundMessage
-from smsproxy.database.clock import database_now
 from smsproxy.staff import audit
 from smsproxy.staff.acts import Act, act_response
 from smsproxy.staff.models import AuditAction, RevealKind
@@ -47,7 +46,8 @@ def page_context(request: HttpRequest, conversation: Conversation) -> dict[str, 
     page = read_thread(conversation, before)
     if shown:
         seen = {row.real_number_id for row in people.rows}
-        audit.record(request, AuditAction.SAW, conversation, detail="texts", people=seen)
+        detail = "its texts and metadata" if conversation.metadata else "its texts"
+        audit.record(request, AuditAction.SAW, conversation, detail=detail, people=seen)
     lines = lines_of(page.entries, people, shows_texts=shown is not None, shows_notes=request.user.has_perm(READ_NOTES))
     query = _query(request)
     return {
@@ -64,7 +64,6 @@ def page_context(request: HttpRequest, conversation: Conversation) -> dict[str, 
         "acts": [act for act in ACTS if act.is_for(request, conversation) and not _is_lost(act, people)],
         "note_act": acts.NOTE if acts.NOTE.is_for(request, conversation) else None,
         "note_form": acts.NoteForm(),
-        "now": database_now(),
         "raw_events": ConversationEvent.objects.filter(conversation=conversation).order_by("-pk")[:RAW_EVENTS],
         **_places(request, conversation),
     }

@@ -22,14 +22,15 @@ class Badge:
     why: str = ""
 
     def html(self) -> SafeString:
-        return format_html('<span class="badge {}">{} {}</span>', self.tone, self.mark, self.words)
+        badge = format_html('<span class="badge {}">{} {}</span>', self.tone, self.mark, self.words)
+        return format_html('{} <span class="muted">{}</span>', badge, self.why) if self.why else badge
 
 
 def badge_of(conversation: Conversation) -> Badge:
     """Return its state as it is now. Its time may be up before the periodic job has closed it."""
     if conversation.state == ConversationState.CLOSED:
         return Badge("quiet", "■", _("Closed"), conversation.closed_at, _why(conversation.closed_reason))
-    if not conversation.is_live():
+    if conversation.status_now != ConversationState.OPEN:
         ends = [end for end in (conversation.expires_at, conversation.idle_at) if end is not None]
         return Badge("quiet", "■", _("Ended"), min(ends), _("its time is over"))
     if conversation.held_at is not None:

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from conversations.admin.thread.acts import is_open
 from conversations.lifecycle.participants import members_of
 from conversations.lifecycle.request import OverLimit
 from conversations.lifecycle.send_message import (
@@ -108,6 +109,6 @@ TEXT_ALL = Act(
     permission="conversations.message_participants",
     do=_text_all,
     form=TextForm,
-    is_offered=lambda row: row.is_live() and row.held_at is None,
+    is_offered=lambda row: is_open(row) and row.held_at is None,
     template="admin/thread/text.html",
 )
