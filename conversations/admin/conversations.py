@@ -103,8 +103,8 @@ class ConversationAdmin(ReadOnlyAdmin):
         # The list shows labels, and no number.
         labels = Participant.objects.current().only("conversation_id", "position", "label")
         people = Prefetch("participants", labels, to_attr="loaded_participants")
-        shown = conversations.with_failed_confirmations().select_related("service").prefetch_related(people)
-        return shown.defer("metadata")
+        shown = conversations.with_failed_confirmations().select_related("service").defer("metadata")
+        return shown.prefetch_related(people)  # type: ignore[no-redef]  # `with_participants` sets it, too
 
     @property
     def _list_name(self) -> str:
@@ -114,7 +114,8 @@ class ConversationAdmin(ReadOnlyAdmin):
         self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: Any = None, **kwargs: Any
     ) -> HttpResponse:
         context |= {"title": str(obj), "subtitle": None, "badge": badge_of(obj), **page_context(request, obj)}
-        return super().render_change_form(request, context, *args, obj=obj, **kwargs)
+        kwargs["obj"] = obj
+        return super().render_change_form(request, context, *args, **kwargs)
 
     @admin.display(description=gettext_lazy("conversation"))
     def name(self, conversation: Conversation) -> str:

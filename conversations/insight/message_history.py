@@ -316,8 +316,8 @@ class _Recipients:
         self._prices = _prices(pks)
         self._events: defaultdict[int, dict[str, _Change]] = defaultdict(dict)
         events = MessageEvent.objects.filter(message__in=pks, new_state__in=_SHOWN).order_by("pk")
-        for pk, state, *change in events.values_list("message", "new_state", "created_at", "reason", "actor"):
-            self._events[pk][state] = _Change(*change)
+        for pk, state, at, reason, actor in events.values_list("message", "new_state", "created_at", "reason", "actor"):
+            self._events[pk][state] = _Change(at, reason, actor)
 
     def by(self, messages: Sequence[OutboundMessage], field: str) -> Mapping[int, Sequence[Recipient]]:
         """Return what is known of these messages, by the value of the field, in the order of the participants."""

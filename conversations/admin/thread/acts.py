@@ -1,4 +1,4 @@
-"""What staff can do to a conversation, and to one of its messages: each asks for a reason. See smsproxy/staff/acts.py."""
+"""What staff can do to a conversation or to one of its messages. Each asks for a reason: smsproxy/staff/acts.py."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -78,7 +78,7 @@ def _reopen(conversation: Conversation, data: Mapping[str, Any], user: str) -> s
     except ReferenceTaken as error:
         raise ActRefused(
             _(
-                "Nothing was done: another open conversation has this reference, which it must have alone. Close it first."
+                "Nothing was done: another open conversation has this reference, and only one may have it. Close that one first."
             )
         ) from error
     except EndHasPassed as error:
@@ -122,9 +122,7 @@ def _resend(message: OutboundMessage, data: Mapping[str, Any], user: str) -> str
         message.resend(reason=f"staff: {data['reason']}", actor=user)
     except StaleState as error:
         raise ActRefused(
-            _(
-                "Nothing was done: its outcome is known now, it is too old, or the person has opted out. Look at it again."
-            )
+            _("Nothing was done: its outcome is known now, it is too old, or the person has opted out.")
         ) from error
     return _("The text is sent again. It may arrive twice.")
 

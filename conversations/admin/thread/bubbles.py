@@ -53,7 +53,7 @@ class Bubble:
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """One line of the thread: a bubble, a note or an event. is_new_day: a heading with the day stands before it (UTC)."""
+    """One line of the thread: a bubble, a note or an event. is_new_day: the day, in UTC, stands before it."""
 
     at: datetime
     is_new_day: bool

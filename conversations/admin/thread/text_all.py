@@ -53,8 +53,10 @@ class TextForm(ActForm):
     def is_valid(self) -> bool:
         if not super().is_valid():
             return False
-        is_previewed = self.cleaned_data["previewed"].replace("\r\n", "\n") == self.cleaned_data["text"]
-        self.data = {**self.data.dict(), "previewed": self.cleaned_data["text"]}
+        text, previewed = (self.cleaned_data[name].replace("\r\n", "\n") for name in ("text", "previewed"))
+        # The form is shown with the preview, and its next submission is of a text that was previewed.
+        self.data = {"text": text, "previewed": text, "reason": self.cleaned_data["reason"]}
+        is_previewed: bool = previewed == text
         return is_previewed
 
     @property
