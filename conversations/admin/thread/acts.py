@@ -77,9 +77,7 @@ def _reopen(conversation: Conversation, data: Mapping[str, Any], user: str) -> s
         raise ActRefused(told % {"person": person, "problem": error.detail}) from error
     except ReferenceTaken as error:
         raise ActRefused(
-            _(
-                "Nothing was done: another open conversation has this reference, and only one may have it. Close that one first."
-            )
+            _("Nothing was done: another open conversation has this reference. Close that one first.")
         ) from error
     except EndHasPassed as error:
         raise ActRefused(
