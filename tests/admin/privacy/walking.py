@@ -57,8 +57,10 @@ def _filled(route: str, populated: Populated) -> Iterator[str]:
     """Yield the route with each combination of values of its parameters."""
     parameters = [(match[1] or "str", match[2]) for match in _PARAMETER.finditer(route)]
     for values in product(*(_values(route, kind, name, populated) for kind, name in parameters)):
-        remaining = iter(values)
-        yield _PARAMETER.sub(lambda match, taken=remaining: str(next(taken)), route)
+        url = route
+        for value in values:
+            url = _PARAMETER.sub(str(value), url, count=1)
+        yield url
 
 
 def _values(route: str, kind: str, name: str, populated: Populated) -> Iterable[object]:
