@@ -46,10 +46,11 @@ FLOORS = [
     ["smsproxy.events"],
     ["smsproxy.api"],
     ["smsproxy.services"],
+    ["smsproxy.sign_in"],
     ["smsproxy.staff"],
     ["smsproxy.carriers"],
     ["smsproxy.metrics"],
-    ["smsproxy", "numbers.apps", "conversations.apps"],  # the ground: settings, database, phone, crypto, states, ...
+    ["smsproxy", "numbers.apps", "conversations.apps", "smsproxy.formats"],  # the ground: settings, database, phone, crypto, states, ...
 ]
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 
