@@ -10,14 +10,8 @@ from django.http import HttpRequest
 
 from smsproxy.staff.rights import RightMissing
 
-# What a page of Django's admin needs, by the last word of its name. One of the rights is enough.
-_ACTIONS = {
-    "add": ["add"],
-    "change": ["view", "change"],
-    "changelist": ["view", "change"],
-    "delete": ["delete"],
-    "history": ["view", "change"],
-}
+# What a page of Django's admin needs, by the last word of its name.
+_VERBS = {"add": "add", "change": "view", "changelist": "view", "delete": "delete", "history": "view"}
 
 
 class Right(NamedTuple):
@@ -35,13 +29,13 @@ def missing_rights(request: HttpRequest, error: BaseException | None) -> list[Ri
 
 
 def _rights_of_page(request: HttpRequest) -> list[str]:
-    """Return the rights that open a page of Django's admin. Its refusal does not name them."""
+    """Return the right that opens a page of Django's admin, whose refusal does not name it."""
     name = getattr(request.resolver_match, "url_name", None) or ""
     for model in admin.site._registry:
         of_model, _, action = name.partition(f"{model._meta.app_label}_{model._meta.model_name}_")
-        if not of_model and action in _ACTIONS:
-            options = model._meta
-            return [f"{options.app_label}.{get_permission_codename(verb, options)}" for verb in _ACTIONS[action]]
+        if not of_model and action in _VERBS:
+            verb = "change" if action == "change" and request.method == "POST" else _VERBS[action]
+            return [f"{model._meta.app_label}.{get_permission_codename(verb, model._meta)}"]
     return []
 
 
