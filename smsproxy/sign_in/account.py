@@ -11,7 +11,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy as lazy
+from django.utils.translation import gettext_lazy
 from django_otp import login as note_second_factor
 
 from smsproxy.sign_in import second_factor
@@ -107,21 +107,21 @@ def _remove(request: HttpRequest, site: AdminSite) -> HttpResponse:
 
 CHANGES = {
     "renew": Change(
-        lazy("New recovery codes"),
-        lazy("You get ten new codes. Those that you have now work no longer."),
-        lazy("Make new codes"),
+        gettext_lazy("New recovery codes"),
+        gettext_lazy("You get ten new codes. Those that you have now work no longer."),
+        gettext_lazy("Make new codes"),
         _renew,
     ),
     "replace": Change(
-        lazy("Use another app"),
-        lazy("You set up the app on another phone. The app that you use now works until then."),
-        lazy("Continue"),
+        gettext_lazy("Use another app"),
+        gettext_lazy("You set up the app on another phone. The app that you use now works until then."),
+        gettext_lazy("Continue"),
         _replace,
     ),
     "remove": Change(
-        lazy("Remove the second factor"),
-        lazy("Then your password alone signs you in. Whoever learns it has your rights."),
-        lazy("Remove it"),
+        gettext_lazy("Remove the second factor"),
+        gettext_lazy("Then your password alone signs you in. Whoever learns it has your rights."),
+        gettext_lazy("Remove it"),
         _remove,
     ),
 }

@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy as lazy
+from django.utils.translation import gettext_lazy
 from django_otp.plugins.otp_static.models import StaticDevice
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
@@ -34,9 +34,9 @@ def _remove(user: User, data: Mapping[str, Any], actor: str) -> str:
 
 REMOVE_SECOND_FACTOR = Act(
     name="remove_second_factor",
-    label=lazy("Remove the second factor"),
-    question=lazy("Remove the second factor of this user?"),
-    effect=lazy(
+    label=gettext_lazy("Remove the second factor"),
+    question=gettext_lazy("Remove the second factor of this user?"),
+    effect=gettext_lazy(
         "The app and the recovery codes of the user work no longer, and the user is signed out everywhere. Then the "
         "password alone signs them in. Make sure that the user asks for it: call them."
     ),
@@ -57,7 +57,7 @@ class StaffUserAdmin(UserAdmin):
         devices = TOTPDevice.objects.filter(user=OuterRef("pk"), confirmed=True)
         return super().get_queryset(request).annotate(has_second_factor=Exists(devices))
 
-    @admin.display(description=lazy("second factor"), boolean=True)
+    @admin.display(description=gettext_lazy("second factor"), boolean=True)
     def second_factor(self, user: Any) -> bool:
         return bool(user.has_second_factor)
 
