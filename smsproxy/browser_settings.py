@@ -101,7 +101,7 @@ X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 
-# Languages of the admin. The API, texts and webhooks stay in English ---------------------------------------------------
+# Languages of the admin. The API, texts and webhooks stay in English --------------------------------------------------
 
 LANGUAGE_CODE = "en-gb"
 LANGUAGES = [("en-gb", "English"), ("de", "Deutsch")]

@@ -1,10 +1,9 @@
 """Security headers of every answer but those to machines, which machines_first answers before."""
 
-from django.http import HttpRequest
-from django.http.response import HttpResponseBase
-
 from csp.constants import HEADER
 from csp.middleware import CSPMiddleware
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 
 # For what is no page, such as an answer of the API. A constant costs the API nothing.
 NO_PAGE = "default-src 'none'; frame-ancestors 'none'"

@@ -2,10 +2,10 @@
 
 from django.conf import settings
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
 
-urlpatterns = [
+urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/", admin.site.urls),
     path("", include("conversations.urls")),
     path("", include("smsproxy.api.urls")),
@@ -13,7 +13,7 @@ urlpatterns = [
 if settings.CARRIER == "simulator":
     urlpatterns.append(path("", include("smsproxy.simulator.urls")))
 else:
-    # Whoever types the bare host is of the staff. Backends have the addresses of the API.
+    # People who type the bare host are staff. Backends have the addresses of the API.
     urlpatterns.append(path("", RedirectView.as_view(pattern_name="admin:index")))
 
 handler400 = "smsproxy.api.problems.bad_request"

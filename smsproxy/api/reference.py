@@ -4,20 +4,19 @@ import json
 from collections.abc import Callable
 from functools import cache
 
+from csp.decorators import csp_replace
 from django.core.signals import setting_changed
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 from django.views.decorators.http import require_safe
 
-from csp.decorators import csp_replace
-
 from smsproxy.api.field_codes import FIELD_CODES
 from smsproxy.api.problem_types import PROBLEMS
 
-View = Callable[..., HttpResponse]
+View = Callable[..., HttpResponseBase]
 
 
 def _page(view: View) -> View:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.admin import AdminSite
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -55,10 +56,12 @@ def set_up(request: HttpRequest, site: AdminSite) -> HttpResponse:
     key = request.session.setdefault(_KEY, second_factor.new_key())
     form = AppCodeForm(request.POST if request.method == "POST" else None)
     if form.is_valid():
-        codes = second_factor.set_up(request.user, key, form.cleaned_data["code"].replace(" ", ""))
+        with transaction.atomic():
+            codes = second_factor.set_up(request.user, key, form.cleaned_data["code"].replace(" ", ""))
+            if codes is not None:
+                audit.record(request, AuditAction.DID, detail="set up the second factor")
         if codes is not None:
             _begin_with_second_factor(request)
-            audit.record(request, AuditAction.DID, detail="set up the second factor")
             return _show_codes(request, site, codes)
         form.add_error("code", _("The code is wrong. Wait for the next one. Is the clock of your phone right?"))
     context = {
@@ -85,8 +88,9 @@ def change(request: HttpRequest, site: AdminSite, name: str) -> HttpResponse:
 
 
 def _renew(request: HttpRequest, site: AdminSite) -> HttpResponse:
-    codes = second_factor.renew_codes(request.user)
-    audit.record(request, AuditAction.DID, detail="made new recovery codes")
+    with transaction.atomic():
+        codes = second_factor.renew_codes(request.user)
+        audit.record(request, AuditAction.DID, detail="made new recovery codes")
     return _show_codes(request, site, codes)
 
 
@@ -99,8 +103,10 @@ def _replace(request: HttpRequest, site: AdminSite) -> HttpResponse:
 def _remove(request: HttpRequest, site: AdminSite) -> HttpResponse:
     if settings.STAFF_TWO_FACTOR == "required":
         messages.error(request, _("Nothing was removed: each account needs a second factor. Use another app instead."))
-    elif second_factor.remove(request.user):
-        audit.record(request, AuditAction.DID, detail="removed the own second factor")
+    else:
+        with transaction.atomic():
+            second_factor.remove(request.user)
+            audit.record(request, AuditAction.DID, detail="removed the own second factor")
         messages.success(request, _("The second factor is removed. Your password alone signs you in."))
     return HttpResponseRedirect(reverse("admin:second_factor"))
 
@@ -120,7 +126,7 @@ CHANGES = {
     ),
     "remove": Change(
         gettext_lazy("Remove the second factor"),
-        gettext_lazy("Then your password alone signs you in. Whoever learns it has your rights."),
+        gettext_lazy("Then your password alone signs you in. Anybody who learns it has your rights."),
         gettext_lazy("Remove it"),
         _remove,
     ),

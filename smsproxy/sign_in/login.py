@@ -61,7 +61,9 @@ def enter_code(request: HttpRequest, site: AdminSite) -> HttpResponse:
             if check(user, form.cleaned_data["code"]):
                 return _signed_in(request, user, request.session[_PENDING]["next"], is_recovery=is_recovery)
         except second_factor.TooManyWrongCodes as error:
-            form.add_error("code", _("Too many wrong codes. Wait %(n)s seconds, then try again.") % {"n": error.seconds})
+            form.add_error(
+                "code", _("Too many wrong codes. Wait %(n)s seconds, then try again.") % {"n": error.seconds}
+            )
         else:
             form.add_error("code", _wrong_code(is_recovery))
             record_failure(user.get_username(), "wrong recovery code" if is_recovery else "wrong code")
@@ -104,7 +106,7 @@ def _record_refusal(request: HttpRequest, form: SignInForm) -> None:
 
 
 def _ask_for_code(request: HttpRequest, user: Any, after: str) -> None:
-    request.session.flush()  # Whatever was in it may be of somebody else.
+    request.session.flush()  # It may hold data of somebody else.
     request.session[_PENDING] = {
         "user": user.pk,
         "password": user.get_session_auth_hash(),
@@ -137,10 +139,11 @@ def _wrong_code(is_recovery: bool) -> str:
 
 
 def _sentence(ended: str) -> str:
-    return {
+    sentences: dict[str, str] = {
         Ended.TOO_LONG: _("Your session is over: it was as old as sessions may become. Sign in again."),
         Ended.IDLE: _("Your session is over, because you asked for no page for a while. Sign in again."),
         Ended.SIGNED_OUT: _("You are signed out."),
         Ended.LATE: _("The second step took too long. Begin again with your password."),
         Ended.UNVERIFIED: _("Sign in again: your account has a second factor now."),
-    }.get(ended, "")  # type: ignore[call-overload]
+    }
+    return sentences.get(ended, "")

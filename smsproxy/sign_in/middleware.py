@@ -1,6 +1,7 @@
 """Middleware of the admin: ends sessions, and demands the second factor where it is required."""
 
 from collections.abc import Callable
+from typing import Any
 from urllib.parse import urlencode
 
 from django.conf import settings
@@ -23,11 +24,14 @@ _WHY = {Ended.IDLE: "after idle minutes", Ended.TOO_LONG: "after the longest tim
 
 def staff_sessions(get_response: Respond) -> Respond:
     def respond(request: HttpRequest) -> HttpResponseBase:
-        if not request.path_info.startswith(ADMIN) or not request.user.is_authenticated:
+        if not request.path_info.startswith(ADMIN):
+            return get_response(request)
+        user: Any = request.user  # OTPMiddleware has added is_verified.
+        if not user.is_authenticated:
             return get_response(request)
         if why := note_page(request.session):
             return _end(request, why)
-        if settings.STAFF_TWO_FACTOR == "required" and not request.user.is_verified():  # type: ignore[union-attr]
+        if settings.STAFF_TWO_FACTOR == "required" and not user.is_verified():
             return _demand_second_factor(request) or get_response(request)
         return get_response(request)
 

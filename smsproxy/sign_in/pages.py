@@ -18,7 +18,7 @@ def urls(site: AdminSite) -> list[URLPattern]:
         return never_cache(partial(view, site=site))
 
     def page(view: Callable[..., HttpResponse]) -> Any:
-        return site.admin_view(partial(view, site=site))  # type: ignore[type-var]
+        return site.admin_view(partial(view, site=site))
 
     return [
         path("login/code/", open_page(login.enter_code), name="login_code"),

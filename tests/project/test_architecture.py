@@ -50,7 +50,8 @@ FLOORS = [
     ["smsproxy.staff"],
     ["smsproxy.carriers"],
     ["smsproxy.metrics"],
-    ["smsproxy", "numbers.apps", "conversations.apps", "smsproxy.formats"],  # the ground: settings, database, phone, crypto, states, ...
+    # The ground: settings, database, phone, crypto, states, ...
+    ["smsproxy", "smsproxy.formats", "numbers.apps", "conversations.apps"],
 ]
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 

@@ -73,6 +73,7 @@ def test_the_second_factor_is_set_up_and_used_with_the_keyboard_alone(live_serve
 
         page.find_element(By.CSS_SELECTOR, "details.account summary").send_keys(Keys.ENTER)
         page.find_element(By.CSS_SELECTOR, "#logout-form button").send_keys(Keys.ENTER)
+        soon(page, "#login-form")
         [told] = soon(page, ".state[role=status]")
         assert told.text == "You are signed out."
         focus(page).send_keys("sam", Keys.TAB, PASSWORD, Keys.ENTER)
@@ -110,7 +111,7 @@ def test_the_policy_refuses_nothing_on_any_page_of_the_admin(live_server, enter,
     talk(ALICE, BOB, notify=True)
     with chromium() as page:
         enter(page)
-        for model, model_admin in admin.site._registry.items():
+        for model in admin.site._registry:
             name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
             urls = [reverse(f"{name}_changelist")]
             row = model._default_manager.first()

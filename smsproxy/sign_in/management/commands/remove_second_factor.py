@@ -4,6 +4,7 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import transaction
 
 from smsproxy.sign_in import second_factor
 from smsproxy.sign_in.sessions import end_sessions
@@ -21,8 +22,9 @@ class Command(BaseCommand):
         user = get_user_model().objects.filter(username=username).first()
         if user is None:
             raise CommandError(f"No user is named {username}.")
-        if not second_factor.remove(user):
-            raise CommandError(f"{username} has no second factor.")
-        end_sessions(user)
-        record_for("manage.py", AuditAction.DID, user, detail="remove_second_factor")
+        with transaction.atomic():
+            if not second_factor.remove(user):
+                raise CommandError(f"{username} has no second factor.")
+            end_sessions(user)
+            record_for("manage.py", AuditAction.DID, user, detail="remove_second_factor")
         self.stdout.write(f"The second factor of {username} is removed. The password alone signs in now.")
