@@ -71,7 +71,7 @@ class StaffUserAdmin(UserAdmin):
     def remove_second_factor(self, request: HttpRequest, pk: int) -> HttpResponse:
         user = get_object_or_404(User, pk=pk)
         if user.is_superuser and not request.user.is_superuser:
-            raise PermissionDenied
+            raise PermissionDenied(_("Only a superuser removes the second factor of a superuser. Ask one."))
         back = reverse("admin:auth_user_change", args=[pk])
         return act_response(request, REMOVE_SECOND_FACTOR, user, site=self.admin_site, back=back)
 

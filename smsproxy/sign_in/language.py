@@ -1,4 +1,4 @@
-"""The language of the admin: as chosen in its header, or else as the browser asks. All other pages stay in English."""
+"""The language of the admin: as chosen in its header, otherwise as the browser asks. Other pages stay in English."""
 
 from collections.abc import Callable
 

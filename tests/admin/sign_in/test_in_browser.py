@@ -8,9 +8,10 @@ from django.contrib.auth.models import User
 from django.urls import reverse
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.wait import WebDriverWait
 
 from tests.admin.sign_in.conftest import PASSWORD, Phone
-from tests.support.browser import chromium, soon
+from tests.support.browser import SECONDS, chromium, soon
 from tests.support.builders import ALICE, BOB, add_numbers, talk
 from tests.support.pages import fits, refused_by_policy, violations
 
@@ -38,6 +39,10 @@ def enter(live_server, client, sam):
         page.add_cookie({"name": "sessionid", "value": client.cookies["sessionid"].value, "path": "/"})
 
     return give_cookie
+
+
+def until(page, condition):
+    WebDriverWait(page, SECONDS).until(lambda page: condition())
 
 
 def focus(page):
@@ -138,6 +143,15 @@ def test_the_widgets_of_django_work_under_the_policy(live_server, enter, sam):
         soon(page, ".calendarbox")
         page.find_elements(By.CSS_SELECTOR, ".selector-chooseall")[0].click()
         page.find_element(By.CSS_SELECTOR, ".theme-toggle").click()
+        assert refused_by_policy(page) == []
+        page.find_element(By.ID, "add_id_groups").click()
+        until(page, lambda: len(page.window_handles) == 2)
+        first, popup = page.window_handles
+        page.switch_to.window(popup)
+        soon(page, "#id_name")[0].send_keys("Rooms", Keys.ENTER)
+        until(page, lambda: len(page.window_handles) == 1)
+        page.switch_to.window(first)
+        assert "Rooms" in page.find_element(By.ID, "id_groups_to").text
         page.get(f"{live_server.url}/admin/auth/user/?is_staff__exact=1")
         page.find_element(By.ID, "action-toggle").click()
         assert refused_by_policy(page) == []

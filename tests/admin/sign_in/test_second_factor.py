@@ -298,7 +298,10 @@ def test_only_a_superuser_removes_that_of_a_superuser(client, sam, admin_user):
     sam.user_permissions.set(Permission.objects.filter(codename__in=["view_user", "delete_totpdevice"]))
     client.force_login(sam)
 
-    assert client.get(f"/admin/auth/user/{admin_user.pk}/remove-second-factor/").status_code == 403
+    answer = client.get(f"/admin/auth/user/{admin_user.pk}/remove-second-factor/")
+
+    assert answer.status_code == 403
+    assert "Only a superuser" in answer.content.decode()
 
 
 def test_the_last_administrator_is_let_in_by_command(sam, phone, sign_in, capsys):
