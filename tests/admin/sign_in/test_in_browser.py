@@ -92,6 +92,18 @@ def test_the_second_factor_is_set_up_and_used_with_the_keyboard_alone(live_serve
         assert "9 of 10" in page.find_element(By.ID, "content-main").text
 
 
+def test_a_locked_sign_in_is_explained_on_a_phone(live_server, sam, settings):
+    settings.AXES_ENABLED = True
+    with chromium(width=390) as page:
+        for _ in range(settings.AXES_FAILURE_LIMIT):
+            page.get(live_server.url + SIGN_IN)
+            focus(page).send_keys("sam", Keys.TAB, "wrong", Keys.ENTER)
+            [told] = soon(page, ".state.bad")
+        assert "wrong 5 times from your address" in told.text
+        assert page.find_element(By.CSS_SELECTOR, "time").get_attribute("title").endswith(" UTC")
+        is_fine(page)
+
+
 def test_the_language_is_chosen_in_the_header(live_server):
     with chromium(width=390) as page:
         page.get(live_server.url + SIGN_IN)
