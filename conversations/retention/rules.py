@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from axes.models import AccessAttempt, AccessAttemptExpiration
 from django.conf import settings
 from django.db import models
 from django.db.models import Exists, OuterRef, Q, QuerySet
@@ -34,6 +35,7 @@ from smsproxy.simulator.models import SimulatedHandset, SimulatedText
 MESSAGE, EVENT = "MESSAGE_RETENTION_SECONDS", "EVENT_RETENTION_SECONDS"
 SHORTAGES_KEPT = timedelta(days=90)
 IDEMPOTENCY_KEYS_KEPT = timedelta(days=1)
+WRONG_PASSWORDS_KEPT = timedelta(hours=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,6 +155,14 @@ RULES: Sequence[Rule] = (
     Rule(rows=Shortage.objects.all(), at="created_at", kept=SHORTAGES_KEPT),
     Rule(rows=FeedEvent.objects.all(), at="created_at", kept=FEED_KEPT),
     Rule(rows=IdempotencyRecord.objects.all(), at="created_at", kept=IDEMPOTENCY_KEYS_KEPT),
+    # Each wrong password moves the time of its row.
+    Rule(
+        rows=AccessAttempt.objects.all(),
+        at="attempt_time",
+        kept=WRONG_PASSWORDS_KEPT,
+        with_it=[(AccessAttemptExpiration, "access_attempt")],
+        in_order=False,
+    ),
     Rule(rows=SimulatedText.objects.all(), at="created_at", kept=MESSAGE),
     Rule(rows=SimulatedHandset.objects.filter(_nobody(SimulatedText, "handset")), at="created_at", kept=MESSAGE),
 )
@@ -192,9 +202,15 @@ BOUNDED: dict[str, str] = {
     "simulator.simulatednumber": "one row for each number that the simulated account rents",
     "simulator.simulatedfault": "made by hand",
     "admin.logentry": "not written any more: the audit is in its place; its old rows are kept",
+    "axes.accessattemptexpiration": "never written",
+    "axes.accessfailurelog": "never written",
+    "axes.accesslog": "never written",
     "auth.group": "made by staff",
     "auth.permission": "a few for each model",
     "auth.user": "made by staff",
+    "otp_static.staticdevice": "one row for each user",
+    "otp_static.statictoken": "ten recovery codes for each user",
+    "otp_totp.totpdevice": "one row for each user",
     "contenttypes.contenttype": "one row for each model",
     "sessions.session": "deleted when it has expired",
 }

@@ -3,11 +3,15 @@
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from django.conf import settings
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, URLResolver, path, reverse
+from django.urls import NoReverseMatch, URLPattern, URLResolver, path, reverse
+from django.utils.decorators import method_decorator
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.cache import never_cache
 
 from conversations.insight.collect_status import collect_status
 from conversations.insight.troubles import current
@@ -15,9 +19,11 @@ from conversations.insight.troubles.kinds import Trouble
 from numbers.models import VirtualNumber
 from smsproxy.cockpit.doors import doors_of
 from smsproxy.cockpit.plan_page import plan_context
-from smsproxy.staff import reveal_pages
+from smsproxy.sign_in import login, pages
+from smsproxy.staff import audit, reveal_pages
 from smsproxy.staff.audited_admin import Audited
 from smsproxy.staff.model_admin import NumberSearch
+from smsproxy.staff.models import AuditAction
 
 
 class AdminLink(NamedTuple):
@@ -70,7 +76,7 @@ PLACES = {
 
 
 # Each returns the URLs of a room's own pages, whose views it wraps in site.admin_view.
-PAGES: Sequence[Callable[[admin.AdminSite], list[URLPattern]]] = (reveal_pages.urls,)
+PAGES: Sequence[Callable[[admin.AdminSite], list[URLPattern]]] = (reveal_pages.urls, pages.urls)
 
 
 class AdminSite(admin.AdminSite):
@@ -91,8 +97,29 @@ class AdminSite(admin.AdminSite):
         return super().index(request, {**(extra_context or {}), "troubles": _troubles(request)})
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
+        """Return what the frame of each page shows: the doors, the search box, and where "View site" leads."""
         doors = doors_of(request) if request.user.is_authenticated else []
-        return {**super().each_context(request), "doors": doors}
+        own = {"doors": doors, "find_url": _find_url(), "languages": settings.LANGUAGES, "site_link": _site_link()}
+        return {**super().each_context(request), **own}
+
+    @method_decorator(never_cache)
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        return login.sign_in(request, self)
+
+    def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        if request.method != "POST":
+            return TemplateResponse(request, "admin/sign_in/sign_out.html", self._titled(request, _("Sign out")))
+        return login.sign_out(request)
+
+    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """Change the own password, which ends the other sessions of the user. The audit records it."""
+        response = super().password_change(request, extra_context)
+        if response.status_code == 302:
+            audit.record(request, AuditAction.DID, detail="changed the own password")
+        return response
+
+    def _titled(self, request: HttpRequest, title: Any) -> dict[str, Any]:
+        return {**self.each_context(request), "title": title}
 
     def get_urls(self) -> list[URLPattern | URLResolver]:
         """Return the URLs of the pages that are not a model's, and those of the models."""
@@ -123,6 +150,21 @@ class AdminSite(admin.AdminSite):
     def _may_plan(self, request: HttpRequest) -> bool:
         """Return whether the user may see the list of numbers, which links to the plan."""
         return bool(self.get_model_admin(VirtualNumber).has_view_permission(request))
+
+
+def _find_url() -> str:
+    """Return the address of the search, or "" if it has no page."""
+    try:
+        return reverse("admin:find")
+    except NoReverseMatch:
+        return ""
+
+
+def _site_link() -> dict[str, Any]:
+    """Return where the frame leads outside of the admin: the phones of the simulator, or the reference of the API."""
+    if settings.CARRIER == "simulator":
+        return {"url": reverse("phones"), "label": _("Phones")}
+    return {"url": reverse("reference"), "label": _("API reference")}
 
 
 def _troubles(request: HttpRequest) -> list[dict[str, Any]]:
