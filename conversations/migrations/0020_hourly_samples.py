@@ -10,6 +10,10 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.AlterModelOptions(
+            name='webhookwatch',
+            options={'ordering': ['endpoint'], 'verbose_name_plural': 'webhook watches'},
+        ),
         migrations.CreateModel(
             name='DailySpend',
             fields=[

@@ -8,12 +8,15 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, URLResolver, path, reverse
+from django.utils.translation import gettext_lazy
 
 from conversations.insight.collect_status import collect_status
 from conversations.insight.troubles import current
 from conversations.insight.troubles.kinds import Trouble
 from numbers.models import VirtualNumber
+from smsproxy.cockpit import technical
 from smsproxy.cockpit.doors import doors_of
+from smsproxy.cockpit.home import page, pauses
 from smsproxy.cockpit.plan_page import plan_context
 from smsproxy.staff.model_admin import NumberSearch
 
@@ -68,15 +71,20 @@ PLACES = {
 
 
 # Each returns the URLs of a room's own pages, whose views it wraps in site.admin_view.
-PAGES: Sequence[Callable[[admin.AdminSite], list[URLPattern]]] = ()
+PAGES: Sequence[Callable[[admin.AdminSite], list[URLPattern]]] = (
+    technical.urls,
+    pauses.urls,
+)
 
 
 class AdminSite(admin.AdminSite):
-    """The admin site, with troubles on its first page and the plan of the pool."""
+    """The admin site, with the state and the figures on its first page, and the plan of the pool."""
 
     site_header = "smsproxy"
     site_title = "smsproxy"
-    index_title = "Operations"
+    index_title = gettext_lazy("Home")
+    # The lists are on the page "Technical".
+    enable_nav_sidebar = False
 
     def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
         """Register the page of a model. Pages of other packages get the search of ours, too."""
@@ -85,7 +93,11 @@ class AdminSite(admin.AdminSite):
         super().register(model_or_iterable, admin_class, **options)
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
-        return super().index(request, {**(extra_context or {}), "troubles": _troubles(request)})
+        return super().index(request, {**(extra_context or {}), **_home(request)})
+
+    def home_figures(self, request: HttpRequest) -> TemplateResponse:
+        """Return the main part of the first page. It shows no messages, so it takes none from the page that should."""
+        return TemplateResponse(request, "admin/home/main.html", _home(request))
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
         doors = doors_of(request) if request.user.is_authenticated else []
@@ -94,10 +106,11 @@ class AdminSite(admin.AdminSite):
     def get_urls(self) -> list[URLPattern | URLResolver]:
         """Return the URLs of the pages that are not a model's, and those of the models."""
         plan = path("plan/", self.admin_view(self.plan_pool), name="plan_pool")
-        return [plan, *(url for urls in PAGES for url in urls(self)), *super().get_urls()]
+        figures = path("home/figures/", self.admin_view(self.home_figures), name="home_figures")
+        return [plan, figures, *(url for urls in PAGES for url in urls(self)), *super().get_urls()]
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
-        """Add the plan to the models of the pool, on the first page and in the sidebar. It is not a model."""
+        """Add the plan to the models of the pool, on the page of its application. It is not a model."""
         apps: list[Any] = super().get_app_list(request, app_label)
         for app in apps:
             if app["app_label"] == "numbers" and self._may_plan(request):
@@ -122,13 +135,14 @@ class AdminSite(admin.AdminSite):
         return bool(self.get_model_admin(VirtualNumber).has_view_permission(request))
 
 
-def _troubles(request: HttpRequest) -> list[dict[str, Any]]:
-    """Return the troubles that the user may see, each with the URL of its list."""
-    return [
-        {
-            "active": trouble,
-            "url": reverse(f"admin:{PLACES[trouble.kind].url_name}_changelist") + PLACES[trouble.kind].query,
-        }
-        for trouble in current.note(collect_status())
-        if request.user.has_perm(PLACES[trouble.kind].permission)
+def _home(request: HttpRequest) -> dict[str, Any]:
+    """Return the context of the first page. Some 40 queries, of small tables and indexes."""
+    status = collect_status()
+    active = current.note(status)
+    troubles = [
+        page.ShownTrouble(trouble, reverse(f"admin:{place.url_name}_changelist") + place.query)
+        for trouble in active
+        for place in [PLACES[trouble.kind]]
+        if request.user.has_perm(place.permission)
     ]
+    return page.context(request, status, troubles, [trouble.severity for trouble in active])
