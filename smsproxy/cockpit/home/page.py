@@ -98,18 +98,12 @@ def context(
 def state(troubles: Sequence[ShownTrouble], severities: Sequence[Severity]) -> State:
     """Return the state in one line. It is never green while something is wrong, whoever looks."""
     critical = sum(severity == Severity.CRITICAL for severity in severities)
-    if critical:
-        level = "bad"
-        sentence = ngettext("%(count)s thing is wrong now", "%(count)s things are wrong now", critical)
-        sentence %= {"count": critical}
-    elif severities:
-        level = "warn"
-        sentence = ngettext(
-            "%(count)s thing needs a person today", "%(count)s things need a person today", len(severities)
-        )
-        sentence %= {"count": len(severities)}
-    else:
-        level, sentence = "good", _("All is well")
+    warnings = len(severities) - critical
+    wrong = ngettext("%(count)s thing is wrong now", "%(count)s things are wrong now", critical)
+    waits = ngettext("%(count)s thing needs a person today", "%(count)s things need a person today", warnings)
+    parts = [text % {"count": count} for text, count in ((wrong, critical), (waits, warnings)) if count]
+    level = "bad" if critical else "warn" if warnings else "good"
+    sentence = ", ".join(parts) or _("All is well")
     return State(level=level, sentence=sentence, troubles=troubles, hidden=len(severities) - len(troubles))
 
 
