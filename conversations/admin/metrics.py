@@ -9,6 +9,10 @@ from smsproxy.metrics.models import MetricValue
 from smsproxy.staff.model_admin import ReadOnlyAdmin
 
 
+def _count(sample: HourlySample, figure: str) -> int:
+    return int(sample.figures.get(figure, 0))
+
+
 @admin.register(MetricValue)
 class MetricValueAdmin(ReadOnlyAdmin):
     list_display = ["name", "labels", "value"]
@@ -22,19 +26,19 @@ class HourlySampleAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("texts in"))
     def received(self, sample: HourlySample) -> int:
-        return round(sample.figures.get(RECEIVED, 0))
+        return _count(sample, RECEIVED)
 
     @admin.display(description=_("texts out"))
     def sent(self, sample: HourlySample) -> int:
-        return round(sample.figures.get(SENT, 0))
+        return _count(sample, SENT)
 
     @admin.display(description=_("delivered"))
     def delivered(self, sample: HourlySample) -> int:
-        return round(sample.figures.get(DELIVERED, 0))
+        return _count(sample, DELIVERED)
 
     @admin.display(description=_("not delivered"))
     def failed(self, sample: HourlySample) -> int:
-        return round(sample.figures.get(FAILED, 0))
+        return _count(sample, FAILED)
 
     @admin.display(description=_("whole hour"), boolean=True)
     def is_whole(self, sample: HourlySample) -> bool:

@@ -12,7 +12,7 @@ class DailySpendQuerySet(models.QuerySet["DailySpend"]):
     def store(self, day: date, euros: Decimal) -> None:
         """Store what this day has cost, when the next one begins."""
         row = DailySpend(day=day, euros=euros)
-        self.bulk_create([row], update_conflicts=True, unique_fields=["day"], update_fields=["euros"])
+        DailySpend.objects.bulk_create([row], update_conflicts=True, unique_fields=["day"], update_fields=["euros"])
 
     def correct(self, day: date, euros: Decimal) -> None:
         """Add to a day that is over: the price of its messages less their estimate."""

@@ -59,7 +59,7 @@ class HourlySample(models.Model):
 
     @property
     def is_complete(self) -> bool:
-        """Return whether it counts the whole hour, but for the first and last minutes of an hour that is joined."""
+        """Return whether it counts the whole hour, within the minutes that JOINED_WITHIN allows."""
         return self.since <= self.hour and self.until >= self.hour + HOUR - JOINED_WITHIN
 
     def advance(self, counters: Counts, at: datetime) -> None:

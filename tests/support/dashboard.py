@@ -57,9 +57,9 @@ def add_pools() -> list[VirtualNumber]:
     numbers = add_numbers(24)
     for number in numbers[14:]:
         number.pool = berlin
-    for number in numbers:
+    for place, number in enumerate(numbers):
         number.live_pair_count, number.monthly_cost, number.is_rented = (
-            10 if number.pk % 4 == 0 else 3,
+            10 if place % 4 == 2 else 3,
             Decimal(1),
             True,
         )

@@ -210,7 +210,7 @@ def _height(count: int, most: int, height: float) -> float:
 
 def _round_up(most: int) -> int:
     """Return the next of 1, 2, 5, 10, 20, 50 …, at least 5."""
-    power = 10 ** max(len(str(most)) - 1, 0)
+    power = int(10 ** (len(str(most)) - 1))
     return max(5, next(step * power for step in _STEPS if step * power >= most))
 
 

@@ -96,7 +96,7 @@ def context(
 
 
 def state(troubles: Sequence[ShownTrouble], severities: Sequence[Severity]) -> State:
-    """Return the state in one line. It is never green while something is wrong, whoever looks."""
+    """Return the state in one line. It is never green while something is wrong, for no user."""
     critical = sum(severity == Severity.CRITICAL for severity in severities)
     warnings = len(severities) - critical
     wrong = ngettext("%(count)s thing is wrong now", "%(count)s things are wrong now", critical)

@@ -4,9 +4,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.conf import settings
-from django.db.models import Count, F, Q, Sum
+from django.db.models import Count, F, Q, QuerySet, Sum
 from django.utils.translation import gettext as _
 
 from conversations.insight.sampling import COMMON_POOL
@@ -95,7 +96,7 @@ def collect() -> Pools:
     )
 
 
-def _counted():  # type: ignore[no-untyped-def]
+def _counted() -> "QuerySet[VirtualNumber, Any]":
     """Count the rented numbers of each pool. A number is in one of the counts."""
     of_pool = Q(pool__number_cap__gt=0)
     is_full = of_pool & Q(live_pair_count__gte=F("pool__number_cap"))
@@ -107,7 +108,7 @@ def _counted():  # type: ignore[no-untyped-def]
     return (
         VirtualNumber.objects.rented()
         .exclude(state=NumberState.RETIRED)
-        .order_by("pool__name")
+        .order_by(F("pool__name").asc(nulls_first=True))
         .values("pool", "pool__name")
         .annotate(
             numbers=Count("pk"),
