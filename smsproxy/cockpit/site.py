@@ -8,6 +8,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, URLResolver, path, reverse
+from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from conversations.insight.collect_status import collect_status
@@ -116,7 +117,7 @@ class AdminSite(admin.AdminSite):
             if app["app_label"] == "numbers" and self._may_plan(request):
                 app["models"].append(
                     {
-                        "name": "Plan of the pool",
+                        "name": _("Plan of the pool"),
                         "object_name": "Plan",
                         "admin_url": reverse("admin:plan_pool"),
                         "view_only": True,
@@ -127,7 +128,7 @@ class AdminSite(admin.AdminSite):
     def plan_pool(self, request: HttpRequest) -> TemplateResponse:
         if not self._may_plan(request):
             raise PermissionDenied
-        context = {**self.each_context(request), "title": "Plan of the pool", **plan_context(request.GET)}
+        context = {**self.each_context(request), "title": _("Plan of the pool"), **plan_context(request.GET)}
         return TemplateResponse(request, "admin/plan.html", context)
 
     def _may_plan(self, request: HttpRequest) -> bool:

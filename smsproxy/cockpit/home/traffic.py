@@ -68,10 +68,9 @@ def collect(now: datetime) -> Traffic:
     hours = last_hours(now, HOURS)
     total = together(hours[-TOTAL_OF:])
     pairs = [_pair(hour) for hour in hours]
-    known = [number for number, hour in enumerate(hours) if hour.is_known]
     return Traffic(
-        is_known=bool(known),
-        has_gaps=any(not hour.is_complete for hour in hours[known[0] :]) if known else False,
+        is_known=any(hour.is_known for hour in hours),
+        has_gaps=any(not hour.is_complete for hour in hours),
         received=total.count(RECEIVED),
         sent=total.count(SENT),
         delivered=total.count(DELIVERED),

@@ -285,3 +285,10 @@ def test_fetching_the_figures_leaves_the_messages_to_the_page(admin_client):
     html_of(admin_client, FIGURES)
 
     assert "Sending goes on." in html_of(admin_client)
+
+
+def test_staff_without_any_right_learn_that_no_figure_is_theirs(staff):
+    html = html_of(staff())
+
+    assert "No figures: none of your rights opens a list behind one." in html
+    assert reverse("admin:technical") in html
