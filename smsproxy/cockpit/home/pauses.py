@@ -147,7 +147,8 @@ def urls(site: AdminSite) -> list[URLPattern]:
         pace = NumberRateLimit.objects.select_related("number").filter(pk=pk).first()
         if pace is None:
             raise Http404
-        return act_response(request, RESUME_NUMBER, pace, site=site, back=reverse("admin:index"))
+        shown = {"object": pace.number}
+        return act_response(request, RESUME_NUMBER, pace, site=site, back=reverse("admin:index"), context=shown)
 
     return [
         path("home/account/resume/", account_act(RESUME_ACCOUNT), name="home_resume_account"),
