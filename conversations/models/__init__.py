@@ -7,7 +7,9 @@ from .api_message import ApiMessage
 from .block import Block
 from .conversation import Conversation, ConversationEvent
 from .conversation_state import ConversationState, LateMessagePolicy
+from .daily_spend import DailySpend
 from .host_clock import HostClock
+from .hourly_sample import HourlySample
 from .inbound import InboundMessage, InboundOutcome, LongMessage
 from .job_lease import JobLease
 from .limit_usage import LimitScope, LimitUsage
@@ -35,9 +37,11 @@ __all__ = [
     "Conversation",
     "ConversationEvent",
     "ConversationState",
+    "DailySpend",
     "DeliveryReceipt",
     "FailureReason",
     "HostClock",
+    "HourlySample",
     "InboundMessage",
     "InboundOutcome",
     "JobLease",

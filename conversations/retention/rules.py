@@ -16,7 +16,9 @@ from conversations.models import (
     Block,
     Conversation,
     ConversationEvent,
+    DailySpend,
     DeliveryReceipt,
+    HourlySample,
     InboundMessage,
     LongMessage,
     MessageEvent,
@@ -36,6 +38,8 @@ MESSAGE, EVENT = "MESSAGE_RETENTION_SECONDS", "EVENT_RETENTION_SECONDS"
 SHORTAGES_KEPT = timedelta(days=90)
 IDEMPOTENCY_KEYS_KEPT = timedelta(days=1)
 WRONG_PASSWORDS_KEPT = timedelta(hours=1)
+SAMPLES_KEPT = timedelta(days=35)
+SPEND_KEPT = timedelta(days=400)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,6 +157,8 @@ RULES: Sequence[Rule] = (
     Rule(rows=_superseded(AccountEvent, "account"), at="created_at", kept=EVENT),
     Rule(rows=RejectedWebhook.objects.all(), at="day", kept=EVENT),
     Rule(rows=Shortage.objects.all(), at="created_at", kept=SHORTAGES_KEPT),
+    Rule(rows=HourlySample.objects.all(), at="hour", kept=SAMPLES_KEPT),
+    Rule(rows=DailySpend.objects.all(), at="day", kept=SPEND_KEPT),
     Rule(rows=FeedEvent.objects.all(), at="created_at", kept=FEED_KEPT),
     Rule(rows=IdempotencyRecord.objects.all(), at="created_at", kept=IDEMPOTENCY_KEYS_KEPT),
     # Each wrong password moves the time of its row.

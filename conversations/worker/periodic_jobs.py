@@ -19,6 +19,7 @@ from django.db import DatabaseError, InterfaceError, close_old_connections, conn
 from conversations.delivery import undelivered_notice
 from conversations.delivery.receipts import match_late_receipts
 from conversations.delivery.steps import log_given_up
+from conversations.insight.sampling import sample_counters
 from conversations.insight.troubles import current
 from conversations.intake import long_messages
 from conversations.models import (
@@ -76,6 +77,8 @@ LATER = 10.0
 SELDOM = 60.0
 # Seconds between two checks of the numbers' health. A check reads all receipts of its window.
 HEALTH_EVERY = 300.0
+# Seconds between two samples of the counters, for the figures of each hour.
+SAMPLE_EVERY = 60.0
 # Seconds between two checks of rows that could not be decrypted.
 RECHECK_EVERY = 60.0
 
@@ -273,6 +276,7 @@ JOBS: Sequence[Job] = (
     lazily(LATER, store_unreadable_rows),
     throttled(RECHECK_EVERY, recheck_unreadable_rows),
     throttled(TROUBLES_EVERY, note_troubles),
+    throttled(SAMPLE_EVERY, sample_counters),
     throttled(HEALTH_EVERY, measure_levels),
     lazily(SELDOM, purge_trouble_episodes),
     lazily(SELDOM, purge_reveals),

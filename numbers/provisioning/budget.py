@@ -4,8 +4,9 @@ from collections import Counter
 from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
+from typing import NamedTuple
 
-from django.db.models import Exists, OuterRef, Q, Sum
+from django.db.models import Count, Exists, OuterRef, Q, Sum
 from django.db.models.functions import Coalesce
 
 from numbers.models import NumberEvent, NumberOrder, NumberState, TopUp, VirtualNumber
@@ -49,6 +50,22 @@ def spent_this_month(top_up: TopUp) -> Decimal:
         total=Sum(cost)
     )["total"]
     return total or Decimal(0)
+
+
+class Rent(NamedTuple):
+    """EUR of the numbers paid for this month. unknown: how many numbers cost what nobody knows."""
+
+    euros: Decimal
+    unknown: int
+
+
+def rent_of_this_month() -> Rent:
+    """Return the cost this month, in EUR, of all numbers, with those given back in the month."""
+    cost = Coalesce("monthly_cost", "order__max_monthly_cost")
+    found = VirtualNumber.objects.filter(_paid_this_month()).aggregate(
+        euros=Sum(cost), unknown=Count("pk", filter=Q(monthly_cost=None, order__max_monthly_cost=None))
+    )
+    return Rent(found["euros"] or Decimal(0), found["unknown"])
 
 
 def remaining_budget(top_up: TopUp) -> Decimal:

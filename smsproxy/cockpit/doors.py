@@ -8,18 +8,21 @@ from django.utils.translation import gettext_lazy as _
 
 
 class Door(NamedTuple):
-    """A main page, and the permission to see it."""
+    """A main page, and the permission to see it. name: of its card in home/door_cards.py."""
 
+    name: str
     label: Any
     url_name: str
     permission: str
 
 
 DOORS = (
-    Door(_("Conversations"), "conversations_conversation_changelist", "conversations.view_conversation"),
-    Door(_("Inbox"), "conversations_inboundmessage_changelist", "conversations.view_inboundmessage"),
-    Door(_("Pool"), "numbers_virtualnumber_changelist", "numbers.view_virtualnumber"),
-    Door(_("Audit"), "staff_auditentry_changelist", "staff.view_auditentry"),
+    Door(
+        "conversations", _("Conversations"), "conversations_conversation_changelist", "conversations.view_conversation"
+    ),
+    Door("inbox", _("Inbox"), "conversations_inboundmessage_changelist", "conversations.view_inboundmessage"),
+    Door("pool", _("Pool"), "numbers_virtualnumber_changelist", "numbers.view_virtualnumber"),
+    Door("audit", _("Audit"), "staff_auditentry_changelist", "staff.view_auditentry"),
 )
 
 
@@ -29,5 +32,5 @@ def doors_of(request: HttpRequest) -> list[dict[str, Any]]:
     for door in DOORS:
         if request.user.has_perm(door.permission):
             url = reverse(f"admin:{door.url_name}")
-            found.append({"label": door.label, "url": url, "is_open": request.path.startswith(url)})
+            found.append({"name": door.name, "label": door.label, "url": url, "is_open": request.path.startswith(url)})
     return found
