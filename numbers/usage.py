@@ -52,6 +52,16 @@ def live_pairs_of_number(number: VirtualNumber) -> LivePairs:
     return LivePairs(**number.participants.unreleased().aggregate(**_LIVE_PAIRS))
 
 
+def cooling_pair_counts(numbers: Collection[int]) -> dict[int, int]:
+    """Return how many pairs cool down, by the id of the number. Numbers without any are left out.
+
+    The cost is bounded by what cools down now: see the index participant_cooling_down.
+    """
+    cooling = Q(pk__in=numbers, participants__released_at__isnull=True, participants__release_at__isnull=False)
+    counted = VirtualNumber.objects.filter(cooling).values_list("pk").annotate(Count("participants"))
+    return dict(counted.order_by())
+
+
 def live_pairs_of_person(person: RealNumber, numbers: VirtualNumberQuerySet) -> LivePairs:
     """Return the counts of this person's live pairs with these numbers."""
     pairs = person.participants.unreleased().filter(proxy_number__in=numbers.values("pk"))

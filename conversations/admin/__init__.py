@@ -1,3 +1,12 @@
 """Admin pages of conversations. Importing this package registers them."""
 
-from conversations.admin import blocks, conversations, limits, messages, metrics, sending, webhooks  # noqa: F401  (registers)
+from conversations.admin import (  # noqa: F401  (registers)
+    blocks,
+    conversations,
+    limits,
+    messages,
+    metrics,
+    replace_number,
+    sending,
+    webhooks,
+)

@@ -63,7 +63,11 @@ class NumberOrder(StateMachine):
     created_at = models.DateTimeField(default=timezone.now)
     # The fields below are those of staff's orders.
     token = models.UUIDField(
-        null=True, blank=True, unique=True, editable=False, help_text="Of the form that placed it, so that it does once."
+        null=True,
+        blank=True,
+        unique=True,
+        editable=False,
+        help_text="Of the form that placed it, so that it does once.",
     )
     ordered_by = models.CharField(
         max_length=150, blank=True, default="", db_default="", help_text="The member of staff who placed it."

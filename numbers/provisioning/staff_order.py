@@ -20,7 +20,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from numbers.models import NumberOrder, NumberState, OrderState, VirtualNumber
 from numbers.provisioning.order import OrderSpec, close_order, fulfil, plan, settle
 from numbers.provisioning.retry import ShutdownRequested, stop_on
-from smsproxy.carriers.base import AvailableNumber, CarrierError, PermanentFailure
+from smsproxy.carriers.base import CarrierError, PermanentFailure
 from smsproxy.database.clock import DatabaseNow, database_now
 from smsproxy.states import StaleState
 
@@ -65,11 +65,20 @@ def carrier_within(seconds: float) -> Iterator[None]:
 def find_offers(spec: OrderSpec) -> list[Offer]:
     """Return the numbers that an order for this would buy now, each of known cost. Raises CarrierError."""
     limited = replace(spec, max_monthly_cost=spec.max_monthly_cost or ANY_COST)
-    return [_offer(each) for each in plan(NumberOrder(**limited.as_fields)).candidates]
+    return [
+        Offer(number=each.number, type=each.type or "", monthly_cost=each.monthly_cost)
+        for each in plan(NumberOrder(**limited.as_fields)).candidates
+        if each.monthly_cost is not None
+    ]
 
 
-def place(spec: OrderSpec, offers: Iterable[Offer], *, token: UUID, reason: str, actor: str) -> NumberOrder:
-    """Return an order for as many numbers as were offered, at no more than they cost. One token places one order."""
+def place(
+    spec: OrderSpec, offers: Iterable[Offer], *, token: UUID, reason: str, actor: str
+) -> tuple[NumberOrder, bool]:
+    """Return an order for as many numbers as were offered, at no more than they cost, and whether it is new.
+
+    One token places one order, however often the form is sent.
+    """
     costs = [each.monthly_cost for each in offers]
     agreed = replace(spec, count=len(costs), max_monthly_cost=max(costs))
     fields = {**agreed.as_fields, "agreed_total": sum(costs, Decimal(0)), "ordered_by": actor}
@@ -77,7 +86,7 @@ def place(spec: OrderSpec, offers: Iterable[Offer], *, token: UUID, reason: str,
         order, is_new = NumberOrder.objects.get_or_create(token=token, defaults=fields)
         if is_new:
             order.record_event(order.state, reason=f"opened: {reason}", actor=actor)
-    return order
+    return order, is_new
 
 
 def carry_out_all() -> None:
@@ -168,8 +177,3 @@ def _hand_back(order: NumberOrder, trouble: str) -> None:
     retry_at = database_now() + AFTER_FAULT if trouble else None
     ours = NumberOrder.objects.filter(pk=order.pk, busy_until=order.busy_until)
     ours.update(busy_until=None, last_error=trouble[:300], retry_at=retry_at)
-
-
-def _offer(candidate: AvailableNumber) -> Offer:
-    assert candidate.monthly_cost is not None  # A limit on the cost excludes the others.
-    return Offer(number=candidate.number, type=candidate.type or "", monthly_cost=candidate.monthly_cost)

@@ -18,7 +18,7 @@ class Door(NamedTuple):
 DOORS = (
     Door(_("Conversations"), "conversations_conversation_changelist", "conversations.view_conversation"),
     Door(_("Inbox"), "conversations_inboundmessage_changelist", "conversations.view_inboundmessage"),
-    Door(_("Pool"), "numbers_virtualnumber_changelist", "numbers.view_virtualnumber"),
+    Door(_("Pool"), "pool", "numbers.view_virtualnumber"),
     Door(_("Audit"), "staff_auditentry_changelist", "staff.view_auditentry"),
 )
 
