@@ -119,7 +119,7 @@ def drained(rentals):
 
 
 def test_the_page_that_releases_a_number_shows_the_money_saved(staff, drained):
-    assert "Saved: EUR 1.25 a month" in staff().get(url(drained, "release")).text
+    assert "It saves EUR 1.25 a month" in staff().get(url(drained, "release")).text
 
 
 def test_a_released_number_is_cancelled_at_the_carrier_outside_any_transaction(staff, rentals, drained):
