@@ -91,7 +91,7 @@ def preview(number: VirtualNumber, successors: Sequence[VirtualNumber] = ()) -> 
 def planned_moves(
     number: VirtualNumber, successors: Sequence[VirtualNumber] = (), *, most: int | None = None
 ) -> Iterator[PlannedMove]:
-    """Yield what a replacement would do now for each person, or for so many of them at most. See `preview`."""
+    """Yield what a replacement would do now for each person. most: of them. See `preview`."""
     given: Counter[int] = Counter()  # By number: people before in this preview, who count toward its cap.
     for participant in _to_move(number)[:most]:
         best = None if _is_unreadable(participant) else best_replacement(participant, successors, given)

@@ -45,7 +45,7 @@ def obstacle(order: NumberOrder, candidate: AvailableNumber) -> PurchaseBlock | 
 
 def cost_of(order: NumberOrder) -> Decimal:
     """Return EUR a month of the order's numbers, with purchases in doubt. An unsaved order has none."""
-    if order.pk is None:
+    if order._state.adding:
         return Decimal(0)
     total: Decimal | None = order.numbers.rented_or_ordered().aggregate(total=Sum("monthly_cost"))["total"]
     return total or Decimal(0)

@@ -134,7 +134,7 @@ def places() -> list[Place]:
     ours = VirtualNumber.objects.rented_or_ordered()
     states = {state.value: Count("pk", filter=Q(state=state)) for state in NumberState}
     grouped = ours.order_by(F("pool__name").asc(nulls_first=True), "country").values("pool", "country")
-    rows = grouped.annotate(
+    rows: Any = grouped.annotate(
         **states,
         reserved=Count("pk", filter=Q(is_reserved=True)),
         live=Sum("live_pair_count"),

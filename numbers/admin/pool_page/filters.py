@@ -54,7 +54,7 @@ class FilterForm(forms.Form):
         state, pool = self.value("state"), self.value("pool")
         found = found.filter(state=state) if state else found.filter(_in_service())
         if pool:
-            found = found.filter(pool=None if pool == COMMON else pool)
+            found = found.filter(pool=None) if pool == COMMON else found.filter(pool__pk=int(pool))
         if country := self.value("country"):
             found = found.filter(country=country)
         if typed := self.value("q"):

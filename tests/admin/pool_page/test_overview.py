@@ -3,6 +3,8 @@
 import re
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from numbers.assignment.level import measure_levels
@@ -131,16 +133,17 @@ def test_a_retired_number_is_shown_only_while_it_costs_money(staff):
     assert rows_of(client, state="retired", sort="number") == ["+447700900500", "+447700900501"]
 
 
-def test_the_page_takes_as_many_queries_for_fifty_numbers_as_for_two(staff, django_assert_num_queries):
+def test_the_page_takes_as_many_queries_for_fifty_numbers_as_for_two(staff):
     add_numbers(2)
     client = staff()
     client.get(POOL)
-    with django_assert_num_queries(11):
+    with CaptureQueriesContext(connection) as few:
         client.get(POOL)
     add_numbers(100, start="+4477009006")
-    with django_assert_num_queries(11):
+    with CaptureQueriesContext(connection) as many:
         shown = client.get(POOL)
 
+    assert len(few) == len(many) <= 12
     assert len(shown.context["rows"]) == 50
     assert "page=2" in shown.context["next"]
     assert len(client.get(POOL, {"page": 3}).context["rows"]) == 2
