@@ -174,7 +174,7 @@ def failing_first(
 
 def number_rows(numbers: Sequence[VirtualNumber], healths: Iterable[Health], scale: int) -> list[NumberRow]:
     """Return a row for each number. healths: the worst first. scale: see `bar_of`."""
-    cooling = cooling_pair_counts([number.pk for number in numbers])
+    cooling = cooling_pair_counts(numbers)
     worst: dict[int, Health] = {}
     for health in healths:
         worst.setdefault(health.number_id, health)

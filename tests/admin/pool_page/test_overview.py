@@ -154,9 +154,10 @@ def test_cooling_pairs_are_counted_by_number():
     talk(ALICE, BOB).close(reason="done")
     talk(CHARLIE, BOB)
 
-    counts = cooling_pair_counts([one.pk, two.pk])
+    counts = cooling_pair_counts([one, two])
 
     assert sum(counts.values()) == 2
+    assert cooling_pair_counts([]) == {}
 
 
 def test_the_links_to_the_rest_of_the_pool_say_what_they_are_for(admin_client):
