@@ -59,8 +59,10 @@ def cooling_pair_counts(numbers: Sequence[VirtualNumber]) -> dict[int, int]:
     """
     if not numbers:
         return {}
-    cooling = numbers[0].participants.model.objects.unreleased().filter(
-        proxy_number__in=[number.pk for number in numbers], release_at__isnull=False
+    cooling = (
+        numbers[0]
+        .participants.model.objects.unreleased()
+        .filter(proxy_number__in=[number.pk for number in numbers], release_at__isnull=False)
     )
     return dict(cooling.order_by().values_list("proxy_number").annotate(Count("pk")))
 

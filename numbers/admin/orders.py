@@ -36,7 +36,14 @@ class NumberOrderAdmin(ReadOnlyAdmin):
         "created_at",
         "progress",
     ]
-    list_filter = ["state", ("pool", PoolFilter), "country", ("top_up", admin.RelatedOnlyFieldListFilter), "created_at"]
+    list_filter = [
+        "state",
+        ("pool", PoolFilter),
+        "country",
+        ("top_up", admin.RelatedOnlyFieldListFilter),
+        ("last_error", admin.EmptyFieldListFilter),
+        "created_at",
+    ]
     list_select_related = ["pool", "top_up__pool"]
     fields = [
         "state",

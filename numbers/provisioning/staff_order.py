@@ -104,15 +104,28 @@ def carry_out_all() -> None:
                 NumberOrder.objects.filter(pk=order.pk).update(last_error=told)
 
 
+def is_any_due() -> bool:
+    """Return whether `carry_out_all` has something to do."""
+    return _due().exists()
+
+
+def stuck_orders() -> "QuerySet[NumberOrder]":
+    """Return the orders of staff whose last attempt failed. `last_error` says why."""
+    return _unfinished().exclude(last_error="").order_by("pk")
+
+
 def is_unfinished(order: NumberOrder) -> bool:
     """Return whether a worker still has something to do for it."""
     return order.state == OrderState.OPEN or _unconfigured(order).exists()
 
 
-def _due() -> "QuerySet[NumberOrder]":
+def _unfinished() -> "QuerySet[NumberOrder]":
     waiting = VirtualNumber.objects.filter(order=OuterRef("pk"), state=NumberState.CONFIGURING)
-    unfinished = NumberOrder.objects.of_staff().filter(Q(state=OrderState.OPEN) | Q(Exists(waiting)))
-    return _free(unfinished).filter(Q(retry_at=None) | Q(retry_at__lte=DatabaseNow())).order_by("pk")
+    return NumberOrder.objects.of_staff().filter(Q(state=OrderState.OPEN) | Q(Exists(waiting)))
+
+
+def _due() -> "QuerySet[NumberOrder]":
+    return _free(_unfinished()).filter(Q(retry_at=None) | Q(retry_at__lte=DatabaseNow())).order_by("pk")
 
 
 def _free(orders: "QuerySet[NumberOrder]") -> "QuerySet[NumberOrder]":

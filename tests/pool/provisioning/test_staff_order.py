@@ -1,16 +1,21 @@
 """A worker carries out the orders of staff: never for more than they agreed to, and it goes on after each error."""
 
+import threading
 from decimal import Decimal
 from uuid import uuid4
 
 import pytest
 from django.core.management import call_command
 
+from conversations.worker.order_thread import OrderThread, wake_for_orders, wanted
+from conversations.worker.periodic_jobs import run_jobs
 from numbers.models import NumberOrder, OrderState, VirtualNumber
+from numbers.provisioning import staff_order
 from numbers.provisioning.order import OrderSpec, order_for
-from numbers.provisioning.staff_order import Offer, carry_out_all, place
+from numbers.provisioning.staff_order import Offer, carry_out_all, place, stuck_orders
 from smsproxy.carriers.base import PermanentFailure, TemporaryFailure
 from tests.support.fake_rental_carrier import LOST, offer
+from tests.support.relay_process import wait_until
 from tests.support.top_ups import offers
 
 pytestmark = pytest.mark.django_db
@@ -180,11 +185,8 @@ def test_an_order_with_a_purchase_in_doubt_is_settled_before_it_is_given_up(rent
 
 def test_a_failure_of_one_order_is_shown_and_does_not_stop_the_others(rentals, monkeypatch, caplog):
     broken, fine = order_of("1.25"), order_of("1.25")
-    work_on = "numbers.provisioning.staff_order._work_on"
-    from numbers.provisioning import staff_order
-
     real = staff_order._work_on
-    monkeypatch.setattr(work_on, lambda order: 1 / 0 if order.pk == broken.pk else real(order))
+    monkeypatch.setattr(staff_order, "_work_on", lambda order: 1 / 0 if order.pk == broken.pk else real(order))
 
     carry_out(fine)
     broken.refresh_from_db()
@@ -199,3 +201,42 @@ def test_the_command_does_not_take_up_an_order_of_staff(rentals):
 
     assert order_for(spec)._state.adding
     assert NumberOrder.objects.get() == order
+
+
+# In the worker --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_worker_wakes_when_an_order_is_due_and_stops_at_once(rentals):
+    stop = threading.Event()
+    thread = OrderThread(stop)
+    thread.start()
+    order = order_of("1.25")
+
+    run_jobs([wake_for_orders])
+    wait_until(lambda: NumberOrder.objects.get(pk=order.pk).state == OrderState.COMPLETE)
+    stop.set()
+    thread.join(60)
+
+    assert not thread.is_alive()
+
+
+def test_the_worker_is_not_woken_without_an_order(rentals):
+    wanted.clear()
+    order = order_of("1.25")
+    carry_out(order)
+
+    run_jobs([wake_for_orders])
+
+    assert not wanted.is_set()
+
+
+def test_an_order_that_cannot_go_on_is_stuck_until_it_can(rentals):
+    order = order_of("1.25")
+    rentals.fail("search", *[UNREACHABLE] * 4)
+
+    carry_out(order)
+    assert list(stuck_orders()) == [order]
+
+    carry_out(order)
+    assert list(stuck_orders()) == []

@@ -21,11 +21,13 @@ pytestmark = [pytest.mark.xdist_group("servers"), pytest.mark.postgres]
 IN_A_HURRY = """
 import time
 from datetime import timedelta
-from conversations.worker import order_thread
+from conversations.worker import periodic_jobs
 from numbers.provisioning import staff_order
 from smsproxy.simulator.carrier import SimulatorCarrier as Simulator
 from smsproxy.simulator.models import SimulatedNumber
-order_thread.EVERY = 0.1
+periodic_jobs.INTERVAL = 0.1
+periodic_jobs.JOBS = [job for job in periodic_jobs.JOBS if job.__name__ != "wake_for_orders"]
+periodic_jobs.JOBS.append(periodic_jobs.wake_for_orders)
 staff_order.LEASE = timedelta(seconds=2)
 buy = Simulator.buy
 def slowly(self, *number):
