@@ -18,7 +18,7 @@ from numbers.models import NumberEvent, VirtualNumber
 from numbers.models.pool import pool_name
 from numbers.spreadsheet.edit import NumberEdit, apply_edits
 from numbers.usage import live_pairs_of_number
-from smsproxy.staff.model_admin import ReadOnlyAdmin, ReadOnlyInline
+from smsproxy.staff.model_admin import ReadOnlyAdmin, ReadOnlyInline, ReasonForm
 from smsproxy.webhook_urls import inbound_sms_url
 
 
@@ -80,6 +80,7 @@ class VirtualNumberAdmin(CsvImportExportMixin, HealthAdminMixin, ReadOnlyAdmin):
     readonly_fields = [str(field) for field in fields if field not in ("pool", "is_reserved", "rate")]
     inlines = [NumberEventInline]
     actions = ["quarantine", "drain", "restore"]
+    action_form = ReasonForm
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
@@ -127,14 +128,14 @@ class VirtualNumberAdmin(CsvImportExportMixin, HealthAdminMixin, ReadOnlyAdmin):
 
     @admin.action(description="Quarantine: no new conversations", permissions=["change_state"])
     def quarantine(self, request: HttpRequest, queryset: "QuerySet[VirtualNumber]") -> None:
-        self.apply_to_each(request, queryset, lambda number, actor: number.quarantine(reason="by staff", actor=actor))
+        self.apply_with_reason(request, queryset, lambda row, why, actor: row.quarantine(reason=why, actor=actor))
 
     @admin.action(
         description="Drain: no new conversations; retired after the last live pair", permissions=["change_state"]
     )
     def drain(self, request: HttpRequest, queryset: "QuerySet[VirtualNumber]") -> None:
-        self.apply_to_each(request, queryset, lambda number, actor: number.drain(reason="by staff", actor=actor))
+        self.apply_with_reason(request, queryset, lambda row, why, actor: row.drain(reason=why, actor=actor))
 
     @admin.action(description="Restore from quarantine or draining", permissions=["change_state"])
     def restore(self, request: HttpRequest, queryset: "QuerySet[VirtualNumber]") -> None:
-        self.apply_to_each(request, queryset, lambda row, actor: row.restore(reason="by staff", actor=actor))
+        self.apply_with_reason(request, queryset, lambda row, why, actor: row.restore(reason=why, actor=actor))

@@ -10,6 +10,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.contrib.admin import AdminSite
 from django.core import signing
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -176,10 +177,12 @@ def _agree(request: HttpRequest, site: AdminSite) -> HttpResponse:
     if not reason.is_valid():
         return _page(request, site, form, agreement, reason)
     why, actor = reason.cleaned_data["reason"], request.user.get_username()
-    order, is_new = place(form.spec, agreement.offers, token=agreement.token, reason=why, actor=actor)
+    with transaction.atomic():
+        order, is_new = place(form.spec, agreement.offers, token=agreement.token, reason=why, actor=actor)
+        if is_new:
+            detail = f"ordered {order.count} numbers, at most EUR {order.agreed_total} a month"
+            audit.record(request, AuditAction.DID, order, detail=detail, reason=why)
     if is_new:
-        detail = f"ordered {order.count} numbers, at most EUR {order.agreed_total} a month"
-        audit.record(request, AuditAction.DID, order, detail=detail, reason=why)
         messages.success(request, _("Ordered. A worker buys the numbers now."))
     else:
         messages.info(request, _("This was ordered already. Nothing more is bought."))
