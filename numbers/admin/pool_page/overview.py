@@ -1,5 +1,6 @@
 """The pool at a glance: figures of each pool and country, and a bar for each number."""
 
+from django.conf import settings
 from django.contrib.admin import AdminSite
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -40,7 +41,7 @@ def pool_view(request: HttpRequest, site: AdminSite) -> HttpResponse:
         "next": form.query(page=page + 1) if len(numbers) > PER_PAGE else "",
         "page": page,
         "orders": orders[:MAX_OPEN_ORDERS],
-        "window": format_window(),
+        "window": format_window() if settings.HEALTH_WINDOW_SECONDS else _("not measured"),
         "may_buy": request.user.has_perm("numbers.add_numberorder"),
         "may_import": request.user.has_perms(["numbers.add_virtualnumber", "numbers.change_virtualnumber"]),
         "bar_width": figures.WIDTH,

@@ -1,10 +1,12 @@
 """Workers that are killed while they carry out an order of staff neither buy twice nor leave it."""
 
 import signal
+import threading
 from decimal import Decimal
 from uuid import uuid4
 
 import pytest
+from django.db import connection
 
 from numbers.models import NumberOrder, OrderState, VirtualNumber
 from numbers.provisioning.order import OrderSpec
@@ -50,6 +52,30 @@ def order_of(count, cost="3.00"):
     offers = [Offer(number=f"+4477009007{index:02}", type="", monthly_cost=Decimal(cost)) for index in range(count)]
     spec = OrderSpec(country="GB", count=count)
     return place(spec, offers, token=uuid4(), reason="for the test", actor="sam")[0]
+
+
+def test_a_form_sent_many_times_at_once_places_one_order(transactional_db):
+    token, senders = uuid4(), 6
+    start = threading.Barrier(senders)
+    placed = []
+
+    def send():
+        start.wait(60)
+        offers = [Offer(number="one", type="", monthly_cost=Decimal("1.00"))]
+        spec = OrderSpec(country="GB", count=1)
+        placed.append(place(spec, offers, token=token, reason="for the test", actor="sam"))
+        connection.close()
+
+    threads = [threading.Thread(target=send) for _ in range(senders)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+
+    order = NumberOrder.objects.get()
+    assert [each for each, _ in placed] == [order] * senders
+    assert [is_new for _, is_new in placed].count(True) == 1
+    assert order.events.count() == 1
 
 
 def test_repeatedly_killed_workers_buy_exactly_what_staff_ordered(relays):
