@@ -40,6 +40,7 @@ from conversations.models.worker import PURGE_AFTER
 from conversations.retention.delete_rows import OldRows
 from conversations.retention.erase_texts import erase_old_texts
 from conversations.worker.lease import Lease
+from conversations.worker.order_thread import wake_for_orders
 from conversations.worker.schedule import Job, Schedule, lazily, throttled
 from numbers.assignment.level import measure_levels
 from numbers.health import quarantine_outliers
@@ -270,6 +271,7 @@ JOBS: Sequence[Job] = (
     lazily(SOON, relay_incomplete_long_messages),
     lazily(LATER, release_cooled_down),
     lazily(LATER, retire_drained),
+    lazily(SOON, wake_for_orders),
     throttled(HEALTH_EVERY, quarantine_outliers),
     lazily(LATER, erase_old_texts),
     lazily(SELDOM, forget_dead_workers),

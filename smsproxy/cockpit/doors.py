@@ -21,7 +21,7 @@ DOORS = (
         "conversations", _("Conversations"), "conversations_conversation_changelist", "conversations.view_conversation"
     ),
     Door("inbox", _("Inbox"), "conversations_inboundmessage_changelist", "conversations.view_inboundmessage"),
-    Door("pool", _("Pool"), "numbers_virtualnumber_changelist", "numbers.view_virtualnumber"),
+    Door("pool", _("Pool"), "pool", "numbers.view_virtualnumber"),
     Door("audit", _("Audit"), "staff_auditentry_changelist", "staff.view_auditentry"),
 )
 

@@ -36,6 +36,7 @@ PLACES = {
         "conversations.view_conversation", "conversations_conversation", "?state__exact=open&held_at__isempty=0"
     ),
     Trouble.TOP_UP: AdminLink("numbers.view_topup", "numbers_topup", "?last_error__isempty=0"),
+    Trouble.ORDERS: AdminLink("numbers.view_numberorder", "numbers_numberorder", "?last_error__isempty=0"),
     Trouble.BUDGET: AdminLink("conversations.view_accountratelimit", "conversations_accountratelimit"),
     Trouble.BUDGET_WARNING: AdminLink("conversations.view_accountratelimit", "conversations_accountratelimit"),
     Trouble.POOL_LOW: AdminLink("numbers.view_poollevel", "numbers_poollevel"),

@@ -1,6 +1,5 @@
 """The admin site for staff. Its first page shows troubles, so this module may import every other package."""
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
 from django.conf import settings
@@ -17,25 +16,17 @@ from django.views.decorators.cache import never_cache
 from conversations.insight.collect_status import collect_status
 from conversations.insight.troubles import current
 from numbers.models import VirtualNumber
-from smsproxy.cockpit import technical
 from smsproxy.cockpit.doors import doors_of
 from smsproxy.cockpit.frame import find_url, site_link
-from smsproxy.cockpit.home import page, pauses
+from smsproxy.cockpit.home import page
+from smsproxy.cockpit.pages import page_urls
 from smsproxy.cockpit.places import PLACES
 from smsproxy.cockpit.plan_page import plan_context
-from smsproxy.sign_in import login, pages
-from smsproxy.staff import audit, reveal_pages
+from smsproxy.sign_in import login
+from smsproxy.staff import audit
 from smsproxy.staff.audited_admin import Audited
 from smsproxy.staff.model_admin import NumberSearch
 from smsproxy.staff.models import AuditAction
-
-# Each returns the URLs of a room's own pages, whose views it wraps in site.admin_view.
-PAGES: Sequence[Callable[[admin.AdminSite], list[URLPattern]]] = (
-    technical.urls,
-    pauses.urls,
-    reveal_pages.urls,
-    pages.urls,
-)
 
 
 class AdminSite(admin.AdminSite):
@@ -90,7 +81,7 @@ class AdminSite(admin.AdminSite):
         """Return the URLs of the pages that are not a model's, and those of the models."""
         plan = path("plan/", self.admin_view(self.plan_pool), name="plan_pool")
         figures = path("home/figures/", self.admin_view(self.home_figures), name="home_figures")
-        return [plan, figures, *(url for urls in PAGES for url in urls(self)), *super().get_urls()]
+        return [plan, figures, *page_urls(self), *super().get_urls()]
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
         """Add the plan to the models of the pool, on the page of its application. It is not a model."""
