@@ -9,6 +9,7 @@ from .conversation import Conversation, ConversationEvent
 from .conversation_state import ConversationState, LateMessagePolicy
 from .host_clock import HostClock
 from .inbound import InboundMessage, InboundOutcome, LongMessage
+from .inbox_item import InboxItem, InboxKind, InboxOutcome
 from .job_lease import JobLease
 from .limit_usage import LimitScope, LimitUsage
 from .outbound import MessageEvent, OutboundMessage, OutboundPart
@@ -40,6 +41,9 @@ __all__ = [
     "HostClock",
     "InboundMessage",
     "InboundOutcome",
+    "InboxItem",
+    "InboxKind",
+    "InboxOutcome",
     "JobLease",
     "LateMessagePolicy",
     "LimitScope",
