@@ -1,6 +1,5 @@
 """Inbound messages (MO): what people sent to our numbers, each with its outcome."""
 
-from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import ClassVar, Self
 
@@ -68,10 +67,6 @@ class InboundMessageQuerySet(models.QuerySet["InboundMessage"]):
         if message.sender_id is None or message.virtual_number_id is None:
             return self.filter(pk=message.pk)
         return self.filter(sender=message.sender_id, virtual_number=message.virtual_number_id)
-
-    def settle(self, pks: Iterable[int], *, at: datetime) -> int:
-        """Take these texts out of the inbox. Return how many of them still waited."""
-        return self.filter(_WAITING, pk__in=list(pks)).update(settled_at=at)
 
     def record(self, message: "InboundMessage") -> bool:
         """Store the message. Return False if its carrier message id is stored already."""

@@ -5,7 +5,7 @@ more. Whether an item still waits is read from its own row, so an item that sett
 """
 
 from datetime import datetime
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from django.db import models, transaction
 from django.utils.translation import gettext_lazy as _
@@ -42,7 +42,7 @@ class InboxOutcome(models.TextChoices):
     RELEASED = "released", _("hold released")
 
 
-def _owner(row: InboxRow) -> dict[str, InboxRow]:
+def _owner(row: InboxRow) -> dict[str, Any]:
     field = {InboundMessage: "inbound", OutboundMessage: "outbound", Conversation: "conversation"}[type(row)]
     return {field: row}
 

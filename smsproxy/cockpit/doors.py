@@ -1,23 +1,27 @@
 """The doors of the admin: its main pages, by job. Everything else is under Technical."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
+from conversations.insight.waiting import WaitingCount, waiting_count
+
 
 class Door(NamedTuple):
-    """A main page, and the permission to see it."""
+    """A main page, and the permission to see it. waiting: counts what waits behind it."""
 
     label: Any
     url_name: str
     permission: str
+    waiting: Callable[[], WaitingCount] | None = None
 
 
 DOORS = (
     Door(_("Conversations"), "conversations_conversation_changelist", "conversations.view_conversation"),
-    Door(_("Inbox"), "conversations_inboundmessage_changelist", "conversations.view_inboundmessage"),
+    Door(_("Inbox"), "inbox", "conversations.view_inboxitem", waiting_count),
     Door(_("Pool"), "numbers_virtualnumber_changelist", "numbers.view_virtualnumber"),
     Door(_("Audit"), "staff_auditentry_changelist", "staff.view_auditentry"),
 )
@@ -29,5 +33,7 @@ def doors_of(request: HttpRequest) -> list[dict[str, Any]]:
     for door in DOORS:
         if request.user.has_perm(door.permission):
             url = reverse(f"admin:{door.url_name}")
-            found.append({"label": door.label, "url": url, "is_open": request.path.startswith(url)})
+            count = door.waiting() if door.waiting else None
+            shown = count if count and count.number else None
+            found.append({"label": door.label, "url": url, "is_open": request.path.startswith(url), "count": shown})
     return found

@@ -8,6 +8,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, URLResolver, path, reverse
+from django.utils.module_loading import import_string
 
 from conversations.insight.collect_status import collect_status
 from conversations.insight.troubles import current
@@ -69,8 +70,10 @@ PLACES = {
 }
 
 
+PageUrls = Callable[[admin.AdminSite], list[URLPattern]]
 # Each returns the URLs of a room's own pages, whose views it wraps in site.admin_view.
-PAGES: Sequence[Callable[[admin.AdminSite], list[URLPattern]]] = (reveal_pages.urls,)
+# By name for the rooms that register models: they import only once this site exists.
+PAGES: Sequence[str | PageUrls] = (reveal_pages.urls, "conversations.admin.inbox.urls")
 
 
 class AdminSite(admin.AdminSite):
@@ -97,7 +100,7 @@ class AdminSite(admin.AdminSite):
     def get_urls(self) -> list[URLPattern | URLResolver]:
         """Return the URLs of the pages that are not a model's, and those of the models."""
         plan = path("plan/", self.admin_view(self.plan_pool), name="plan_pool")
-        return [plan, *(url for urls in PAGES for url in urls(self)), *super().get_urls()]
+        return [plan, *(url for page in PAGES for url in _urls_of(page)(self)), *super().get_urls()]
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
         """Add the plan to the models of the pool, on the first page and in the sidebar. It is not a model."""
@@ -123,6 +126,11 @@ class AdminSite(admin.AdminSite):
     def _may_plan(self, request: HttpRequest) -> bool:
         """Return whether the user may see the list of numbers, which links to the plan."""
         return bool(self.get_model_admin(VirtualNumber).has_view_permission(request))
+
+
+def _urls_of(page: str | PageUrls) -> PageUrls:
+    found: PageUrls = import_string(page) if isinstance(page, str) else page
+    return found
 
 
 def _troubles(request: HttpRequest) -> list[dict[str, Any]]:

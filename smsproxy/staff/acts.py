@@ -84,10 +84,12 @@ def act_response(
     back: str,
     people: Iterable[int] = (),
     context: Mapping[str, Any] | None = None,
+    template: str = "admin/act.html",
 ) -> HttpResponse:
     """Return the page that asks (GET), or do the act (POST) and redirect to `back`. Raises RightMissing.
 
-    people: the ids of the real numbers' rows that it concerns. context: for the form's template "admin/act.html".
+    people: the ids of the real numbers' rows that it concerns. context: for the template. template: one that extends
+    "admin/act.html".
     """
     require(request, act.permission)
     form = act.form(request.POST if request.method == "POST" else None)
@@ -95,7 +97,7 @@ def act_response(
         _do(request, act, row, form.cleaned_data, people)
         return HttpResponseRedirect(back)
     shown = {"title": act.question, "act": act, "object": row, "form": form, "back": back, **(context or {})}
-    return TemplateResponse(request, "admin/act.html", {**site.each_context(request), **shown})
+    return TemplateResponse(request, template, {**site.each_context(request), **shown})
 
 
 def _do(request: HttpRequest, act: Act[Row], row: Row, data: Mapping[str, Any], people: Iterable[int]) -> None:
