@@ -95,7 +95,7 @@ def _buttons(card: Card, acts: Sequence[Act[Any]], back: str) -> Sequence[Button
         Button(
             label=act.label,
             url=act_url(card.item, act.name, back),
-            is_primary=is_text and place == 0,
+            is_primary=is_text and place == 0 and act.name != "dismiss",
             is_dangerous=act.is_dangerous,
         )
         for place, act in enumerate(acts)

@@ -8,6 +8,7 @@ from django.contrib.admin import AdminSite
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
 from conversations.admin.inbox.cards import card_of, show_texts
@@ -62,7 +63,7 @@ def _filters(chosen: Mapping[str, str]) -> Sequence[dict[str, Any]]:
     """Return the groups of links that filter and sort the list."""
     groups = (
         ("who", _("Who"), (("", _("Everything")), ("mine", _("Mine")), ("free", _("Not taken")))),
-        ("kind", _("Kind"), (("", _("All kinds")), *InboxKind.choices)),
+        ("kind", _("Kind"), (("", _("All kinds")), *((kind.value, capfirst(kind.label)) for kind in InboxKind))),
         ("order", _("Order"), (("", _("Newest first")), ("oldest", _("Oldest first")))),
     )
     return [

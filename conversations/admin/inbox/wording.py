@@ -1,6 +1,9 @@
 """The words of the inbox: what an item is, and why a conversation is likely."""
 
+from datetime import datetime, timedelta
+
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -17,7 +20,7 @@ def conversation_url(pk: int) -> str:
 
 def why_of(candidate: Candidate) -> str:
     """Return in a sentence why this conversation is likely, or "" if nothing speaks for it."""
-    ago = {"time": timesince(candidate.at, depth=1)} if candidate.at else None
+    ago = {"time": _ago(candidate.at)} if candidate.at else None
     match candidate.why:
         case Why.THEIR_NUMBER:
             told = _("This number was theirs in it until %(time)s ago.") % ago if ago else _("This number is theirs.")
@@ -34,6 +37,16 @@ def why_of(candidate: Candidate) -> str:
     return told
 
 
+def _ago(at: datetime) -> str:
+    """Return how long ago that is in its largest unit, such as "3 days"."""
+    return timesince(at, depth=1) if timezone.now() - at >= timedelta(minutes=1) else _("less than a minute")
+
+
+def _unbroken(number: object) -> str:
+    """Return the number so that no line ends within it."""
+    return str(number).replace(" ", "\u00a0")
+
+
 def sentence_of(item: Waiting) -> str:
     """Return what the item is, in a sentence."""
     row = item.row
@@ -41,10 +54,13 @@ def sentence_of(item: Waiting) -> str:
         return _("%(name)s is on hold: its texts are stored and not passed on.") % {"name": row}
     if item.kind == InboxKind.UNKNOWN:
         told = _("A text from %(number)s to %(person)s was perhaps sent.")
-        return told % {"number": row.sender, "person": row.recipient}
+        return told % {"number": row.sender, "person": _unbroken(row.recipient)}
     if row.outcome == InboundOutcome.UNDECODABLE:
         return _("A message of the carrier that cannot be read.")
-    names = {"person": row.sender or _("nobody known"), "number": row.virtual_number or _("a number that is not ours")}
+    names = {
+        "person": _unbroken(row.sender or _("nobody known")),
+        "number": row.virtual_number or _("a number that is not ours"),
+    }
     if item.texts > MOST_TEXTS:
         told = _("More than %(count)d texts from %(person)s to %(number)s have no conversation.")
         return told % {**names, "count": MOST_TEXTS}
