@@ -7,7 +7,7 @@ from axe_playwright_python.base import AXE_FILE_PATH
 from selenium.webdriver.common.keys import Keys
 
 from conversations.intake.receive import receive
-from conversations.models import InboxItem
+from conversations.models import InboxItem, OutboundMessage
 from smsproxy.carriers.base import InboundText
 from tests.support.browser import chromium, soon
 from tests.support.builders import ALICE, BOB, CHARLIE, STRANGER, proxies, talk
@@ -100,3 +100,19 @@ def test_support_takes_a_text_reads_it_and_passes_it_on_by_keyboard(browse, wait
         keep(browser, "passed-on")
 
     assert relays_of(waiting) == [f"Bob: {WORDS}"]
+
+
+def test_support_answers_a_stranger_after_a_look_at_the_price(browse, waiting):
+    with chromium(width=390, height=844) as browser:
+        browse(browser, f"{INBOX}?kind=text&who=free&order=oldest")
+        [answer, *_] = [each for each in soon(browser, ".inbox-card a.button.default") if "Answer" in each.text]
+        answer.send_keys(Keys.ENTER)
+        soon(browser, "#id_text")[0].send_keys("This is the service. Please call us.")
+        soon(browser, "#id_reason")[0].send_keys("ticket 4711", Keys.ENTER)
+        assert "It takes 1 SMS, about EUR 0.07." in soon(browser, ".inbox-preview")[0].text
+        keep(browser, "preview")
+        assert faults(browser) == []
+        soon(browser, ".submit-row input[value='Send it']")[0].send_keys(Keys.ENTER)
+        assert "Your answer is queued." in soon(browser, ".messagelist .success")[0].text
+
+    assert OutboundMessage.objects.latest("pk").text == "This is the service. Please call us."
