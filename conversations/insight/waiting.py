@@ -21,7 +21,7 @@ from conversations.models.inbox_item import FIELD_OF, InboxRow
 from smsproxy.database.clock import database_now
 
 PAGE = 20
-# A page reads at most so many waiting texts: one machine may have sent thousands.
+# The most waiting texts that a page reads: one machine may have sent thousands.
 SCANNED = 500
 # The badge counts so far.
 MOST_COUNTED = 50

@@ -23,7 +23,7 @@ class CannotAnswer(Exception):
 
 
 class Cost(NamedTuple):
-    """What an answer takes. segments: SMS. price: an estimate in EUR, 0 if there is none."""
+    """What an answer takes. segments: SMS. price: an estimate in EUR."""
 
     segments: int
     price: Decimal

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 
 from conversations.admin.inbox.acts import acts_of
 from conversations.admin.inbox.addresses import back_of
-from conversations.admin.inbox.cards import card_of
+from conversations.admin.inbox.cards import card_of, show_texts
 from conversations.insight.likely_conversation import candidates
 from conversations.insight.waiting import Waiting, waiting_item
 from conversations.models import InboxItem, InboxKind
@@ -37,14 +37,16 @@ def act_view(site: AdminSite, request: HttpRequest, kind: str, pk: int, name: st
     if not act.is_offered(item.row):
         messages.error(request, _("Nothing was done: it can no longer be done. Look at it again."))
         return HttpResponseRedirect(back)
-    context = {"card": card_of(request, item, found, back=back)}
+    card = card_of(request, item, found, back=back)
+    if request.method == "GET":
+        show_texts(request, [card])
     return act_response(
         request,
         act,
         item.row,
         site=site,
         back=back,
-        context=context,
+        context={"card": card},
         template="admin/inbox/act.html",
         people=_people(item),
     )
