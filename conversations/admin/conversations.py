@@ -110,6 +110,9 @@ class ConversationAdmin(PersonalDataAdmin):
     readonly_fields = ["public_id", "messages", "blocks", "confirmation_failed"]
     exclude = ["request_hash"]
 
+    def conversation_id(self, row: Conversation) -> int:
+        return row.pk
+
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Conversation]":
         return Conversation.objects.with_failed_confirmations().order_by(*self.get_ordering(request))
 

@@ -22,10 +22,11 @@ from conversations.models import (
     UnreadableRow,
 )
 from smsproxy.staff.model_admin import ReadOnlyAdmin, ReadOnlyInline
+from smsproxy.staff.models import RevealKind
 
 
 class MessageAdmin(PersonalDataAdmin):
-    """A message. Its body is shown on its own page only, and only to staff with permission."""
+    """A message. Its body is shown on its own page only, under a reveal."""
 
     needs: ClassVar = {
         "text": ["conversations.read_message_text"],
@@ -62,6 +63,13 @@ class InboundMessageAdmin(MessageAdmin):
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         return without_block_links(request, super().get_fields(request, obj))
+
+    def conversation_id(self, row: InboundMessage) -> int | None:
+        return row.participant.conversation_id if row.participant else None
+
+    def reveal_of(self, row: InboundMessage) -> tuple[RevealKind, int]:
+        """Return the reveal of its conversation. A stranger's text has one of its own."""
+        return super().reveal_of(row) or (RevealKind.STRANGER_TEXT, row.pk)
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         # Used by the link on the page of a conversation.
@@ -161,6 +169,11 @@ class OutboundMessageAdmin(MessageAdmin):
     inlines = [OutboundPartInline, ReceiptInline, MessageEventInline]
     actions = ["resend", "drop"]
     readonly_fields = ["carrier_records"]
+
+    def reveal_of(self, row: OutboundMessage) -> tuple[RevealKind, int] | None:
+        """Return the reveal of its conversation. An answer to a stranger is shown with the text that it answers."""
+        stranger = (RevealKind.STRANGER_TEXT, row.inbound_id) if row.inbound_id is not None else None
+        return super().reveal_of(row) or stranger
 
     @admin.display(description="carrier's records")
     def carrier_records(self, message: OutboundMessage) -> str:

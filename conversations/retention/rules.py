@@ -203,7 +203,7 @@ BOUNDED: dict[str, str] = {
     "api.apikey": "made by staff; kept, because conversations name the key that created them",
     "simulator.simulatednumber": "one row for each number that the simulated account rents",
     "simulator.simulatedfault": "made by hand",
-    "admin.logentry": "an act of staff each; kept, because it records who has seen a number or a text",
+    "admin.logentry": "not written any more: the audit is in its place; its old rows are kept",
     "auth.group": "made by staff",
     "auth.permission": "a few for each model",
     "auth.user": "made by staff",

@@ -45,6 +45,7 @@ from numbers.health import quarantine_outliers
 from numbers.models import VirtualNumber
 from numbers.provisioning.release import retire_drained
 from smsproxy.database.clock import database_now
+from smsproxy.staff.models import Reveal
 from smsproxy.states import StaleState
 
 log = logging.getLogger(__name__)
@@ -225,6 +226,12 @@ def purge_trouble_episodes() -> int:
     return TroubleEpisode.objects.filter(pk__in=list(old[:BATCH_SIZE])).delete()[0]
 
 
+def purge_reveals() -> int:
+    """Delete what staff had uncovered, once its time is over. The audit keeps it. Return the count."""
+    over = Reveal.objects.over().order_by("until").values_list("pk", flat=True)
+    return Reveal.objects.filter(pk__in=list(over[:BATCH_SIZE])).delete()[0]
+
+
 def purge_unused_limits() -> int:
     """Delete the use of limits that nobody has used for a day, and that are free again. Return the count."""
     old = LimitUsage.objects.unused_since(database_now() - LIMITS_KEPT)
@@ -268,6 +275,7 @@ JOBS: Sequence[Job] = (
     throttled(TROUBLES_EVERY, note_troubles),
     throttled(HEALTH_EVERY, measure_levels),
     lazily(SELDOM, purge_trouble_episodes),
+    lazily(SELDOM, purge_reveals),
     lazily(SELDOM, OldRows()),
     throttled(LIMITS_EVERY, purge_unused_limits),
 )

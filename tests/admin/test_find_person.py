@@ -1,7 +1,6 @@
 """Staff find a person by the whole number, which is in no URL and no statement."""
 
 import pytest
-from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -9,6 +8,7 @@ from django.urls import reverse
 from selenium.webdriver.common.by import By
 
 from numbers.models import RealNumber
+from smsproxy.staff.models import AuditEntry
 from tests.support.browser import chromium, soon, soon_at
 from tests.support.builders import ALICE, BOB, add_numbers
 
@@ -61,9 +61,10 @@ def test_the_list_asks_for_the_number_in_a_form_that_is_posted(people, admin_cli
 def test_who_looked_for_a_person_is_recorded(people, admin_client):
     admin_client.post(FIND, {"number": ALICE})
 
-    entry = LogEntry.objects.get()
-    assert (entry.user.username, entry.object_id) == ("admin", str(people[ALICE].pk))
-    assert (entry.object_repr, entry.change_message) == ("+44 ••• 01", "Found by number.")
+    entry = AuditEntry.objects.get()
+    assert (entry.actor, entry.action, entry.object_id) == ("admin", "found", str(people[ALICE].pk))
+    assert (entry.object_name, entry.detail) == ("+44 ••• 01", "by number")
+    assert [each.person_id for each in entry.people.all()] == [people[ALICE].pk]
 
 
 @pytest.mark.parametrize(
