@@ -1,15 +1,18 @@
-"""What staff did about items of the inbox, for staff. And who may uncover a text that waits there."""
+"""What staff did about items of the inbox, for staff."""
 
 from django.contrib import admin
 
-from conversations.models import InboundMessage, InboxItem
+from conversations.models import InboxItem
 from smsproxy.staff.concerned import concerns
 from smsproxy.staff.model_admin import ReadOnlyAdmin
-from smsproxy.staff.models import RevealKind
-from smsproxy.staff.reveal_pages import register
 
-concerns(InboundMessage, lambda message: [message.sender_id])
-register(RevealKind.STRANGER_TEXT, InboundMessage, "conversations.read_message_text")
+concerns(
+    InboxItem,
+    lambda item: [
+        item.inbound.sender_id if item.inbound else None,
+        item.outbound.recipient_id if item.outbound else None,
+    ],
+)
 
 
 @admin.register(InboxItem)
