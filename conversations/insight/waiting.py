@@ -21,8 +21,9 @@ from conversations.models.inbox_item import FIELD_OF, InboxRow
 from smsproxy.database.clock import database_now
 
 PAGE = 20
-# The most waiting texts that a page reads: one machine may have sent thousands.
+# The most waiting texts that are read at once, and for one page: one machine may have sent thousands.
 SCANNED = 500
+MOST_SCANS = 8
 # The badge counts so far.
 MOST_COUNTED = 50
 MOST_TEXTS = 20
@@ -112,7 +113,16 @@ def rows_of(kind: InboxKind, at: datetime) -> "QuerySet[Any]":
 
 
 def waiting_page(filters: Filters, after: Place | None = None) -> Page:
-    """Return the next page of the list."""
+    """Return the next page of the list. It is empty only at the end, or after many texts that are one item."""
+    for _ in range(MOST_SCANS):
+        page = _page(filters, after)
+        if page.items or page.after is None:
+            break
+        after = page.after
+    return page
+
+
+def _page(filters: Filters, after: Place | None) -> Page:
     now = database_now()
     scans = [_scan(kind, filters, after, now) for kind in filters.kinds or _KINDS]
     places = merge(*(scan.places for scan in scans), reverse=not filters.oldest_first)

@@ -165,6 +165,13 @@ def test_the_count_ends_at_a_bound(conversation, number, monkeypatch):
     assert (str(waiting_count()), waiting_count()) == ("2+", (2, True))
 
 
+def test_a_page_looks_past_the_texts_of_one_machine(conversation, number, monkeypatch):
+    monkeypatch.setattr(waiting, "SCANNED", 3)
+    machine, *_ = [lost_text(STRANGER, number) for _ in range(12)]
+
+    assert [item.row for item in waiting_page(Filters(actor="sam")).items] == [machine]
+
+
 @pytest.mark.parametrize("cursor", ["", "x", "1-2", "1-9-1", "1-0-0", "9" * 30 + "-0-1", "1-0-" + "9" * 30, "-5-0-1"])
 def test_a_cursor_that_is_not_ours_is_none(cursor):
     assert Place.parse(cursor) is None
