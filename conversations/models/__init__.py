@@ -11,6 +11,7 @@ from .daily_spend import DailySpend
 from .host_clock import HostClock
 from .hourly_sample import HourlySample
 from .inbound import InboundMessage, InboundOutcome, LongMessage
+from .inbox_item import InboxItem, InboxKind, InboxOutcome
 from .job_lease import JobLease
 from .limit_usage import LimitScope, LimitUsage
 from .outbound import MessageEvent, OutboundMessage, OutboundPart
@@ -44,6 +45,9 @@ __all__ = [
     "HourlySample",
     "InboundMessage",
     "InboundOutcome",
+    "InboxItem",
+    "InboxKind",
+    "InboxOutcome",
     "JobLease",
     "LateMessagePolicy",
     "LimitScope",

@@ -20,6 +20,7 @@ from conversations.models import (
     DeliveryReceipt,
     HourlySample,
     InboundMessage,
+    InboxItem,
     LongMessage,
     MessageEvent,
     OutboundMessage,
@@ -105,7 +106,12 @@ RULES: Sequence[Rule] = (
         rows=OutboundMessage.objects.exclude(state__in=UNSETTLED),
         at="created_at",
         kept=MESSAGE,
-        with_it=[(DeliveryReceipt, "message"), (OutboundPart, "message"), (MessageEvent, "message")],
+        with_it=[
+            (DeliveryReceipt, "message"),
+            (OutboundPart, "message"),
+            (MessageEvent, "message"),
+            (InboxItem, "outbound"),
+        ],
     ),
     # Not before its relays. An open long message still needs its parts.
     Rule(
@@ -114,6 +120,7 @@ RULES: Sequence[Rule] = (
         ),
         at="received_at",
         kept=MESSAGE,
+        with_it=[(InboxItem, "inbound")],
     ),
     Rule(
         rows=LongMessage.objects.filter(_nobody(InboundMessage, "long_message"), closed_at__isnull=False),
@@ -133,7 +140,11 @@ RULES: Sequence[Rule] = (
         ),
         at="closed_at",
         kept=MESSAGE,
-        with_it=[(ConversationEvent, "conversation"), (Participant, "conversation")],
+        with_it=[
+            (ConversationEvent, "conversation"),
+            (InboxItem, "conversation"),
+            (Participant, "conversation"),
+        ],
         in_order=False,
     ),
     Rule(rows=_superseded(PersonEvent, "person"), at="created_at", kept=MESSAGE),
@@ -178,6 +189,7 @@ BOUNDED: dict[str, str] = {
     "conversations.accountratelimit": "one row",
     "conversations.block": "an act of staff each; kept as the reason why a person's texts are not passed on",
     "conversations.hostclock": "one row for each host; deleted a day after its last measurement",
+    "conversations.inboxitem": "goes with the text, message or conversation that it is about",
     "conversations.joblease": "one row",
     "conversations.limitusage": "deleted a day after the limit is free again",
     "conversations.numberratelimit": "one row for each virtual number",

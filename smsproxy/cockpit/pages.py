@@ -16,6 +16,7 @@ ROOMS = (
     "smsproxy.staff.reveal_pages.urls",
     "smsproxy.sign_in.pages.urls",
     "numbers.admin.pool_page.urls",
+    "conversations.admin.inbox.urls",
 )
 
 

@@ -162,6 +162,7 @@ def _simple_rows(conversation: Conversation, person: RealNumber) -> Iterator[tup
             "parts": 2,
             "due_at": now,
         },
+        "conversations.InboxItem": {"conversation": conversation, "taken_by": "sam", "taken_at": now},
         "conversations.JobLease": {"name": "periodic jobs", "holder": "web-1", "expires_at": now},
         "conversations.RecordSearch": {"pk": 1},
         "conversations.OutboundPart": {"message": message, "carrier_message_id": "p1"},

@@ -13,12 +13,15 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.urls.resolvers import RoutePattern
 
+from conversations.models import InboxKind
 from smsproxy.staff.acts import Act
 from smsproxy.staff.models import RevealKind
 from tests.support.populated import Populated
 
 _PARAMETER = re.compile(r"<(?:(\w+):)?(\w+)>")
 _MODEL_S = re.compile(r"(\w+)/(\w+)/.*<")
+# The inbox makes its acts for each item.
+_INBOX_ACTS = ("answer", "attach", "block", "dismiss", "drop", "release", "resend", "take-over")
 _BETWEEN_DIGITS = re.compile(r"(?<=\d)[ ().\u00a0\u202f-]{1,2}(?=\d)")
 
 
@@ -73,9 +76,9 @@ def _values(route: str, kind: str, name: str, populated: Populated) -> Iterable[
     if kind == "int":
         return sorted(_ids(populated))
     if name == "kind":
-        return RevealKind.values
+        return [*RevealKind.values, *InboxKind.values]
     # The name of an act: those of every room.
-    return sorted({each.name for each in gc.get_objects() if isinstance(each, Act)}) or ["x"]
+    return sorted({*_INBOX_ACTS, *(each.name for each in gc.get_objects() if isinstance(each, Act))})
 
 
 def _ids(populated: Populated) -> set[int]:
