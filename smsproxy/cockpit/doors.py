@@ -11,7 +11,7 @@ from conversations.insight.waiting import WaitingCount, waiting_count
 
 
 class Door(NamedTuple):
-    """A main page, and the permission to see it. name: of its card in home/door_cards.py. waiting: counts what waits."""
+    """A main page, and the permission to see it. name: of its card in home/door_cards.py. waiting: its count."""
 
     name: str
     label: Any
