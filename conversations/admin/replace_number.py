@@ -66,8 +66,8 @@ add_act(
             do=_replace,
             is_atomic=False,
             is_offered=lambda number: number.state not in (NumberState.ORDERED, NumberState.RETIRED),
+            template="admin/conversations/replace_number.html",
         ),
-        template="admin/conversations/replace_number.html",
         context=_dry_run,
     )
 )

@@ -6,6 +6,7 @@ from . import opt_out_feed  # noqa: F401 - its receiver
 from .api_message import ApiMessage
 from .block import Block
 from .conversation import Conversation, ConversationEvent
+from .conversation_note import ConversationNote
 from .conversation_state import ConversationState, LateMessagePolicy
 from .daily_spend import DailySpend
 from .host_clock import HostClock
@@ -37,6 +38,7 @@ __all__ = [
     "Block",
     "Conversation",
     "ConversationEvent",
+    "ConversationNote",
     "ConversationState",
     "DailySpend",
     "DeliveryReceipt",

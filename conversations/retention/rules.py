@@ -16,6 +16,7 @@ from conversations.models import (
     Block,
     Conversation,
     ConversationEvent,
+    ConversationNote,
     DailySpend,
     DeliveryReceipt,
     HourlySample,
@@ -143,6 +144,7 @@ RULES: Sequence[Rule] = (
         with_it=[
             (ConversationEvent, "conversation"),
             (InboxItem, "conversation"),
+            (ConversationNote, "conversation"),
             (Participant, "conversation"),
         ],
         in_order=False,
@@ -188,6 +190,7 @@ RULES: Sequence[Rule] = (
 BOUNDED: dict[str, str] = {
     "conversations.accountratelimit": "one row",
     "conversations.block": "an act of staff each; kept as the reason why a person's texts are not passed on",
+    "conversations.conversationnote": "written by staff; goes with its conversation",
     "conversations.hostclock": "one row for each host; deleted a day after its last measurement",
     "conversations.inboxitem": "goes with the text, message or conversation that it is about",
     "conversations.joblease": "one row",

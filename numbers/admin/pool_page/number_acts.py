@@ -33,7 +33,6 @@ class NumberAct:
     """An act with its page. context: what the template shows of this number before staff confirm."""
 
     act: Act[VirtualNumber]
-    template: str = "admin/act.html"
     context: Callable[[VirtualNumber], Mapping[str, Any]] = lambda number: {}
 
 
@@ -139,8 +138,8 @@ add_act(
             is_dangerous=True,
             is_atomic=False,
             is_offered=_can_be_released,
+            template="admin/pool_page/release.html",
         ),
-        template="admin/pool_page/release.html",
         context=lambda number: {"use": use_of(number)},
     )
 )
@@ -166,8 +165,6 @@ def number_act_view(request: HttpRequest, pk: int, name: str, site: AdminSite) -
     back = reverse("admin:numbers_virtualnumber_change", args=[pk])
     shown = SimpleLazyObject(lambda: found.context(number))
     with deadline_extended(seconds=REQUEST_SECONDS):
-        response = act_response(
-            request, found.act, number, site=site, back=back, context={"shown": shown}, template=found.template
-        )
+        response = act_response(request, found.act, number, site=site, back=back, context={"shown": shown})
         # Here, because a page may have much to compute.
         return response.render() if isinstance(response, TemplateResponse) else response
