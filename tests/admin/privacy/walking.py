@@ -1,8 +1,8 @@
 """All addresses of the admin, found through the resolver, with rows of the populated database in them."""
 
-import gc
 import html
 import re
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -13,12 +13,16 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.urls.resolvers import RoutePattern
 
+from conversations.models import InboxKind, OutboundMessage
 from smsproxy.staff.acts import Act
 from smsproxy.staff.models import RevealKind
 from tests.support.populated import Populated
 
+OURS = ("smsproxy", "numbers", "conversations")
 _PARAMETER = re.compile(r"<(?:(\w+):)?(\w+)>")
 _MODEL_S = re.compile(r"(\w+)/(\w+)/.*<")
+# The inbox makes its acts for each item.
+_INBOX_ACTS = ("answer", "attach", "block", "dismiss", "drop", "release", "resend", "take-over")
 _BETWEEN_DIGITS = re.compile(r"(?<=\d)[ ().\u00a0\u202f-]{1,2}(?=\d)")
 
 
@@ -64,6 +68,10 @@ def _filled(route: str, populated: Populated) -> Iterator[str]:
 
 
 def _values(route: str, kind: str, name: str, populated: Populated) -> Iterable[object]:
+    if name == "position":  # Of a participant.
+        return [0, 1]
+    if name == "message":
+        return populated.ids[OutboundMessage]
     of_model = _MODEL_S.match(route)
     model = _model(*of_model.groups()) if of_model else None
     if model is not None and (kind == "int" or name in ("object_id", "pk", "id")):
@@ -73,9 +81,16 @@ def _values(route: str, kind: str, name: str, populated: Populated) -> Iterable[
     if kind == "int":
         return sorted(_ids(populated))
     if name == "kind":
-        return RevealKind.values
-    # The name of an act: those of every room.
-    return sorted({each.name for each in gc.get_objects() if isinstance(each, Act)}) or ["x"]
+        return [*RevealKind.values, *InboxKind.values]
+    return _acts() or ["x"]
+
+
+def _acts() -> list[str]:
+    """Return the names of the acts that a module of ours has."""
+    ours = [module for name, module in list(sys.modules.items()) if name.partition(".")[0] in OURS]
+    return sorted(
+        {*_INBOX_ACTS, *(each.name for module in ours for each in vars(module).values() if isinstance(each, Act))}
+    )
 
 
 def _ids(populated: Populated) -> set[int]:
