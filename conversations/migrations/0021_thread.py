@@ -9,7 +9,7 @@ from smsproxy.database.concurrent_index import AllowNullBesideTraffic
 class Migration(migrations.Migration):
     dependencies = [
         ("api", "0003_services"),
-        ("conversations", "0019_closed_index"),
+        ("conversations", "0020_hourly_samples"),
     ]
 
     operations = [

@@ -8,8 +8,11 @@ from .block import Block
 from .conversation import Conversation, ConversationEvent
 from .conversation_note import ConversationNote
 from .conversation_state import ConversationState, LateMessagePolicy
+from .daily_spend import DailySpend
 from .host_clock import HostClock
+from .hourly_sample import HourlySample
 from .inbound import InboundMessage, InboundOutcome, LongMessage
+from .inbox_item import InboxItem, InboxKind, InboxOutcome
 from .job_lease import JobLease
 from .limit_usage import LimitScope, LimitUsage
 from .outbound import MessageEvent, OutboundMessage, OutboundPart
@@ -37,11 +40,16 @@ __all__ = [
     "ConversationEvent",
     "ConversationNote",
     "ConversationState",
+    "DailySpend",
     "DeliveryReceipt",
     "FailureReason",
     "HostClock",
+    "HourlySample",
     "InboundMessage",
     "InboundOutcome",
+    "InboxItem",
+    "InboxKind",
+    "InboxOutcome",
     "JobLease",
     "LateMessagePolicy",
     "LimitScope",

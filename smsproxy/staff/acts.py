@@ -89,7 +89,8 @@ def act_response(
 ) -> HttpResponse:
     """Return the page that asks (GET), or do the act (POST) and redirect to `back`. Raises RightMissing.
 
-    people: the ids of the real numbers' rows that it concerns. context: for the form's template "admin/act.html".
+    people: the ids of the real numbers' rows that it concerns. context: for the template of an act that
+    shows more than its effect.
     """
     require(request, act.permission)
     form = act.form(request.POST if request.method == "POST" else None)

@@ -163,8 +163,9 @@ def _simple_rows(conversation: Conversation, person: RealNumber) -> Iterator[tup
             "parts": 2,
             "due_at": now,
         },
+        "conversations.InboxItem": {"conversation": conversation, "taken_by": "sam", "taken_at": now},
         "conversations.JobLease": {"name": "periodic jobs", "holder": "web-1", "expires_at": now},
-        "conversations.RecordSearch": {},
+        "conversations.RecordSearch": {"pk": 1},
         "conversations.OutboundPart": {"message": message, "carrier_message_id": "p1"},
         "conversations.MessageEvent": {"message": message, **event},
         "conversations.NumberRateLimit": {"number": number},
@@ -187,7 +188,7 @@ def _simple_rows(conversation: Conversation, person: RealNumber) -> Iterator[tup
         model = apps.get_model(label)
         if not model._default_manager.exists():
             yield model, values
-    account = apps.get_model("conversations.AccountRateLimit")._default_manager.get_or_create()[0]
+    account = apps.get_model("conversations.AccountRateLimit")._default_manager.get_or_create(pk=1)[0]
     if not account.events.exists():
         account.record_event("sending", reason="for the test")
 

@@ -13,8 +13,6 @@ NOT_YET = {
     "conversations.message_participants",
     "conversations.view_conversationnote",
     "conversations.add_conversationnote",
-    "conversations.view_inboxitem",
-    "conversations.change_inboxitem",
     "numbers.replace_virtualnumber",
     "numbers.release_virtualnumber",
 }

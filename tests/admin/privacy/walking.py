@@ -13,7 +13,7 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.urls.resolvers import RoutePattern
 
-from conversations.models import OutboundMessage
+from conversations.models import InboxKind, OutboundMessage
 from smsproxy.staff.acts import Act
 from smsproxy.staff.models import RevealKind
 from tests.support.populated import Populated
@@ -21,6 +21,8 @@ from tests.support.populated import Populated
 OURS = ("smsproxy", "numbers", "conversations")
 _PARAMETER = re.compile(r"<(?:(\w+):)?(\w+)>")
 _MODEL_S = re.compile(r"(\w+)/(\w+)/.*<")
+# The inbox makes its acts for each item.
+_INBOX_ACTS = ("answer", "attach", "block", "dismiss", "drop", "release", "resend", "take-over")
 _BETWEEN_DIGITS = re.compile(r"(?<=\d)[ ().\u00a0\u202f-]{1,2}(?=\d)")
 
 
@@ -59,8 +61,10 @@ def _filled(route: str, populated: Populated) -> Iterator[str]:
     """Yield the route with each combination of values of its parameters."""
     parameters = [(match[1] or "str", match[2]) for match in _PARAMETER.finditer(route)]
     for values in product(*(_values(route, kind, name, populated) for kind, name in parameters)):
-        remaining = iter(values)
-        yield _PARAMETER.sub(lambda match, taken=remaining: str(next(taken)), route)
+        url = route
+        for value in values:
+            url = _PARAMETER.sub(str(value), url, count=1)
+        yield url
 
 
 def _values(route: str, kind: str, name: str, populated: Populated) -> Iterable[object]:
@@ -77,14 +81,16 @@ def _values(route: str, kind: str, name: str, populated: Populated) -> Iterable[
     if kind == "int":
         return sorted(_ids(populated))
     if name == "kind":
-        return RevealKind.values
+        return [*RevealKind.values, *InboxKind.values]
     return _acts() or ["x"]
 
 
 def _acts() -> list[str]:
     """Return the names of the acts that a module of ours has."""
     ours = [module for name, module in list(sys.modules.items()) if name.partition(".")[0] in OURS]
-    return sorted({each.name for module in ours for each in vars(module).values() if isinstance(each, Act)})
+    return sorted(
+        {*_INBOX_ACTS, *(each.name for module in ours for each in vars(module).values() if isinstance(each, Act))}
+    )
 
 
 def _ids(populated: Populated) -> set[int]:
