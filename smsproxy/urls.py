@@ -10,7 +10,7 @@ urlpatterns = [
     path("", include("smsproxy.api.urls")),
 ]
 if settings.CARRIER == "simulator":
-    urlpatterns.append(path("", include("smsproxy.simulator.urls")))
+    urlpatterns.append(path("", include("conversations.phones.urls")))
 
 handler400 = "smsproxy.api.problems.bad_request"
 handler404 = "smsproxy.api.problems.not_found"

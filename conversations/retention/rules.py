@@ -29,7 +29,7 @@ from numbers.models import NumberEvent, PersonEvent, RealNumber, Shortage
 from smsproxy.api.models import IdempotencyRecord
 from smsproxy.events.feed import KEPT as FEED_KEPT
 from smsproxy.events.models import FeedEvent
-from smsproxy.simulator.models import SimulatedHandset, SimulatedText
+from smsproxy.simulator.models import DelayedPost, SimulatedHandset, SimulatedText
 
 MESSAGE, EVENT = "MESSAGE_RETENTION_SECONDS", "EVENT_RETENTION_SECONDS"
 SHORTAGES_KEPT = timedelta(days=90)
@@ -153,6 +153,7 @@ RULES: Sequence[Rule] = (
     Rule(rows=Shortage.objects.all(), at="created_at", kept=SHORTAGES_KEPT),
     Rule(rows=FeedEvent.objects.all(), at="created_at", kept=FEED_KEPT),
     Rule(rows=IdempotencyRecord.objects.all(), at="created_at", kept=IDEMPOTENCY_KEYS_KEPT),
+    Rule(rows=DelayedPost.objects.all(), at="created_at", kept=MESSAGE),
     Rule(rows=SimulatedText.objects.all(), at="created_at", kept=MESSAGE),
     Rule(rows=SimulatedHandset.objects.filter(_nobody(SimulatedText, "handset")), at="created_at", kept=MESSAGE),
 )
