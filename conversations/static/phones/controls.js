@@ -15,7 +15,9 @@ function drawControls(state) {
     left.hidden = !count;
     button.classList.toggle("armed", count > 0);
   }
-  at("repair").hidden = !Object.values(state.faults).some(Boolean) && !state.other_faults;
+  const waiting = Object.values(state.faults).reduce((sum, count) => sum + count, state.other_faults);
+  setText(at("waiting"), waiting ? inWords(words.left, { count: String(waiting) }) : "");
+  at("waiting").hidden = at("repair").hidden = !waiting;
 }
 
 function drawConversations(state) {
@@ -80,9 +82,7 @@ function refuse(why) {
 }
 
 at("conversation").addEventListener("change", (event) => choose({ conversation: event.target.value, phones: [] }));
-at("end").addEventListener("click", async () => {
-  await act(shownConversation.end_url);
-});
+at("end").addEventListener("click", () => act(shownConversation.end_url));
 at("reopen").addEventListener("click", () => act(shownConversation.reopen_url));
 at("repair").addEventListener("click", () => act(urls.clearUrl));
 for (const button of document.querySelectorAll("[data-fault]")) {

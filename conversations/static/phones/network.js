@@ -38,6 +38,9 @@ function drawTrip(line, trip, order) {
   setText(time, exactClock.format(new Date(trip.at)));
   const lane = find(".lane");
   lane.className = `lane ${trip.tone} at-${trip.stage} ${trip.from ? "" : "from-proxy"} ${isLeftward(trip, order) ? "leftward" : ""}`;
+  const names = find(".names");
+  names.className = `names ${lane.className}`.replace("lane ", "");
+  stationsOf(trip).forEach((name, index) => setText(names.children[index], name));
   const outcome = find(".outcome");
   outcome.className = `outcome ${trip.tone}`;
   const sign = { good: "✓✓", bad: "✗", stopped: "⊘", moving: "◌" }[trip.tone];
@@ -54,6 +57,15 @@ function drawTrip(line, trip, order) {
       return item;
     })
   );
+}
+
+// Return what is under the five stations: names, and the last digits of the virtual numbers.
+function stationsOf(trip) {
+  const end = (number) => (number ? `…${number.slice(-3)}` : "");
+  const relays = trip.legs.filter((leg) => leg.is_relay || !trip.from);
+  const many = `×${relays.length}`;
+  const last = relays.length > 1 ? [many, many] : relays.map((leg) => [end(leg.number), leg.to.name])[0] || ["", ""];
+  return [trip.from ? trip.from.name : "", end(trip.number), words.proxy, ...last];
 }
 
 function wayOf(trip) {
@@ -73,7 +85,7 @@ function sightsOf(trip) {
       own: element("s", "number", trip.from ? trip.from.own : ""),
     };
     line.append(phrase(leg.is_relay && trip.from ? words.seesRelay : words.getsNotice, known));
-    if (trip.legs.length > 1) line.append(" ", element("span", `fate ${leg.mark}`, leg.words));
+    if (leg.words !== trip.words) line.append(" ", element("span", `fate ${leg.mark}`, leg.words));
     return line;
   });
   if (!lines.length && trip.from) {

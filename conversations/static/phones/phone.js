@@ -10,6 +10,7 @@ class Phone {
     this.place = at("phone").content.firstElementChild.cloneNode(true);
     this.find = (selector) => this.place.querySelector(selector);
     this.log = this.find(".log");
+    this.list = this.find(".log ol");
     this.input = this.find("input");
     this.threads = [];
     this.active = null;
@@ -29,6 +30,7 @@ class Phone {
     setText(this.find(".avatar"), [...phone.name][0].toUpperCase());
     setText(this.find(".own .number"), phone.number);
     this.place.setAttribute("aria-label", inWords(words.phoneOf, { person: phone.name }));
+    this.find(".threads").setAttribute("aria-label", inWords(words.threadsOf, { person: phone.name }));
     const known = this.threads;
     this.threads = phone.threads;
     if (phone.current && phone.current !== this.current) this.open(phone.current);
@@ -60,7 +62,7 @@ class Phone {
     const isNew = [...lines.keys()].some((key) => !this.lines.has(key));
     this.lines = lines;
     showTimes(shown, [...lines.values()]);
-    setChildren(this.log, [...lines.values()]);
+    setChildren(this.list, [...lines.values()]);
     if (isNew) this.log.scrollTop = this.log.scrollHeight;
   }
 
