@@ -80,8 +80,11 @@ def create(request: HttpRequest) -> HttpResponse:
         conversation = create_conversation(specs, terms)
     except NoNumberFree as error:
         who = specs[error.position].label or _("One person")
-        detail = _("%(who)s uses every virtual number in other conversations. End one of those first.") % {"who": who}
-        raise Refusal(409, detail) from None
+        detail = _(
+            "%(who)s uses every virtual number in other conversations, open or just ended. "
+            "End one of them and wait a moment."
+        )
+        raise Refusal(409, detail % {"who": who}) from None
     except (CannotCreate, ContentionError) as error:
         raise Refusal(409, _why(error, [spec.label for spec in specs])) from None
     phones = [_named_phone(spec.number, spec.label).pk for spec in specs]
