@@ -226,6 +226,6 @@ def _first_id(message: InboundMessage) -> str:
     """Return the carrier's id of a text, or of the first part of a joined one."""
     if not message.carrier_message_id.startswith("long:"):
         return message.carrier_message_id
-    long_id = message.carrier_message_id.removeprefix("long:")
+    long_id = int(message.carrier_message_id.removeprefix("long:"))
     first = InboundMessage.objects.filter(long_message=long_id, part=1, outcome=InboundOutcome.PART)
     return first.values_list("carrier_message_id", flat=True).first() or ""

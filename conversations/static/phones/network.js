@@ -53,7 +53,8 @@ function drawTrip(line, trip, order) {
       const item = element("li", "");
       const when = element("time", "", exactClock.format(new Date(step.at)));
       when.dateTime = step.at;
-      item.append(when, " ", step.words);
+      // A number stays on one line.
+      item.append(when, " ", step.words.replace(/\+\d[\d ]*\d/g, (number) => number.replaceAll(" ", "\u00a0")));
       return item;
     })
   );
