@@ -32,13 +32,17 @@ _BAD = (_S.FAILED, _S.UNDELIVERED, _S.CANCELLED)
 
 
 def trips_of(shown: Shown, typed: Iterable[SimulatedText]) -> list[dict[str, Any]]:
-    """Return the newest trips from and to these phones, newest first. With a conversation: its own, and the lost."""
+    """Return the newest trips, newest first: from and to these phones, or of the conversation, and the lost ones."""
     people = _People(shown)
     hashes = list(people.names)
-    here = Q(participant__conversation=shown.conversation) | Q(participant=None) if shown.conversation else Q()
+    from_here = Q(sender__number_hash__in=hashes)
+    to_here = Q(recipient__number_hash__in=hashes)
+    if shown.conversation:
+        from_here = Q(participant__conversation=shown.conversation) | Q(from_here, participant=None)
+        to_here &= Q(participant__conversation=shown.conversation) | Q(participant=None)
     hidden = [InboundOutcome.PART, InboundOutcome.DUPLICATE_PART]
     arrived = list(
-        InboundMessage.objects.filter(here, sender__number_hash__in=hashes)
+        InboundMessage.objects.filter(from_here)
         .exclude(outcome__in=hidden)
         .select_related("participant", "sender", "virtual_number")
         .defer("text", "raw")
@@ -46,7 +50,7 @@ def trips_of(shown: Shown, typed: Iterable[SimulatedText]) -> list[dict[str, Any
     )
     waiting = LongMessage.objects.filter(sender__number_hash__in=hashes, closed_at=None)
     own = (
-        OutboundMessage.objects.filter(here, recipient__number_hash__in=hashes, inbound=None)
+        OutboundMessage.objects.filter(to_here, inbound=None)
         .select_related("participant", "sender", "recipient")
         .defer("text")
         .order_by("-pk")[:KEPT]

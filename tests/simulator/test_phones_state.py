@@ -103,6 +103,12 @@ def test_a_trip_says_what_the_network_did_to_a_text(client, phones):
     assert "The network delivers it twice. The proxy stores it once." in [step["words"] for step in trip["steps"]]
 
 
+def test_the_trips_of_a_conversation_include_those_from_phones_that_are_not_shown(client, phones, conversation):
+    say(BOB, "Hello")
+    [trip] = ask(client, phones=str(phones[0].pk), conversation=str(conversation.public_id)).json()["trips"]
+    assert (trip["from"]["name"], trip["from"]["phone"]) == ("Bob", None)
+
+
 def test_a_strangers_text_ends_at_the_proxy(client, phones):
     stranger = phone("+447700900099")
     say("+447700900099", "Who is this?")

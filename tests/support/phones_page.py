@@ -12,7 +12,7 @@ def phones(page: webdriver.Chrome) -> list[WebElement]:
     return page.find_elements(By.CSS_SELECTOR, ".phone")
 
 
-def until(page: webdriver.Chrome, condition: Callable[[], object]) -> None:
+def until(page: webdriver.Chrome, condition: Callable[..., object]) -> None:
     # Usually within a second: the rest is for a busy machine.
     WebDriverWait(page, 20, poll_frequency=0.05).until(lambda _: condition())
 

@@ -27,20 +27,23 @@ PLAY = (
 
 def take_picture(file: Path) -> None:
     """Write the picture of the phones page as PNG."""
-    with TemporaryDirectory(prefix="smsproxy-picture-") as directory, Demo(Path(directory)) as demo:
-        with chromium(width=WIDTH, height=HEIGHT) as page:
-            # Without motion, the picture shows the end of each movement.
-            still = {"name": "prefers-reduced-motion", "value": "reduce"}
-            page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [still]})
-            page.get(demo.url)
-            until(page, lambda: len(phones(page)) == 2 and all(bubbles(phone, "arrived") for phone in phones(page)))
-            for place, text in PLAY:
-                writer, reader = phones(page)[place], phones(page)[1 - place]
-                type_text(writer, text)
-                until(page, partial(_has_arrived, writer, reader, text))
-            press(page, ".trip.newest .steps summary")
-            page.execute_script("document.activeElement.blur()")
-            file.write_bytes(page.get_screenshot_as_png())
+    with (
+        TemporaryDirectory(prefix="smsproxy-picture-") as directory,
+        Demo(Path(directory)) as demo,
+        chromium(width=WIDTH, height=HEIGHT) as page,
+    ):
+        # Without motion, the picture shows the end of each movement.
+        still = {"name": "prefers-reduced-motion", "value": "reduce"}
+        page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [still]})
+        page.get(demo.url)
+        until(page, lambda: len(phones(page)) == 2 and all(bubbles(phone, "arrived") for phone in phones(page)))
+        for place, text in PLAY:
+            writer, reader = phones(page)[place], phones(page)[1 - place]
+            type_text(writer, text)
+            until(page, partial(_has_arrived, writer, reader, text))
+        press(page, ".trip.newest .steps summary")
+        page.execute_script("document.activeElement.blur()")
+        file.write_bytes(page.get_screenshot_as_png())
 
 
 def _has_arrived(writer: WebElement, reader: WebElement, text: str) -> bool:
