@@ -10,7 +10,7 @@ NO_SKIPS := --no-skips
 # Compiled modules are kept, whatever the environment says: tests start many processes, and each would compile all again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-postgres test-all bench docs openapi lint types check all constraints clean
+.PHONY: demo test test-postgres test-all bench docs openapi messages compilemessages lint types check all constraints clean
 
 demo: $(VENV)/runtime
 	$(BIN)/python manage.py demo $(ARGS)
@@ -39,6 +39,18 @@ docs: $(VENV)/development
 # The committed copies of the API's contract: docs/openapi.yaml and docs/problems.md.
 openapi: $(VENV)/development
 	DJANGO_SETTINGS_MODULE=tests.settings $(BIN)/python -m smsproxy.api.contract
+
+# The strings of the admin that are marked for translation, in smsproxy/locale. Needs GNU gettext. Lists those without a
+# translation: write them in the .po file, then make compilemessages. The .mo files are committed.
+messages: $(VENV)/development
+	DJANGO_SETTINGS_MODULE=tests.settings $(BIN)/python -m django makemessages --pythonpath . --locale de --no-obsolete \
+	--no-wrap --add-location file --ignore "tests/*" --ignore "benchmarks/*" --ignore "var/*" --ignore "docs/*" --ignore ".venv/*"
+	@msgattrib --untranslated --no-obsolete smsproxy/locale/de/LC_MESSAGES/django.po
+	@msgattrib --only-fuzzy --no-obsolete smsproxy/locale/de/LC_MESSAGES/django.po
+
+compilemessages: $(VENV)/development
+	DJANGO_SETTINGS_MODULE=tests.settings $(BIN)/python -m django compilemessages --pythonpath . --locale de \
+	--ignore ".venv/*"
 
 lint: $(VENV)/development
 	$(BIN)/ruff check .

@@ -91,7 +91,7 @@ class ApiMessageLegInline(ReadOnlyInline):
 
 @admin.register(ApiMessage)
 class ApiMessageAdmin(MessageAdmin):
-    list_display = ["created_at", "conversation", "author", "created_by"]
+    list_display = ["created_at", "conversation", "author", "created_by", "written_by"]
     list_filter = ["created_at"]
     list_select_related = ["conversation", "author", "created_by"]
     search_fields = ["conversation__reference"]

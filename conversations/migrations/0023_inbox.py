@@ -17,7 +17,7 @@ def _one_of_each(name: str, **options: str) -> models.OneToOneField:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("conversations", "0019_closed_index")]
+    dependencies = [("conversations", "0022_conversation_open")]
 
     operations = [
         migrations.AddField(

@@ -19,6 +19,7 @@ from django.db import DatabaseError, InterfaceError, close_old_connections, conn
 from conversations.delivery import undelivered_notice
 from conversations.delivery.receipts import match_late_receipts
 from conversations.delivery.steps import log_given_up
+from conversations.insight.sampling import sample_counters
 from conversations.insight.troubles import current
 from conversations.intake import long_messages
 from conversations.models import (
@@ -39,6 +40,7 @@ from conversations.models.worker import PURGE_AFTER
 from conversations.retention.delete_rows import OldRows
 from conversations.retention.erase_texts import erase_old_texts
 from conversations.worker.lease import Lease
+from conversations.worker.order_thread import wake_for_orders
 from conversations.worker.schedule import Job, Schedule, lazily, throttled
 from numbers.assignment.level import measure_levels
 from numbers.health import quarantine_outliers
@@ -76,6 +78,8 @@ LATER = 10.0
 SELDOM = 60.0
 # Seconds between two checks of the numbers' health. A check reads all receipts of its window.
 HEALTH_EVERY = 300.0
+# Seconds between two samples of the counters, for the figures of each hour.
+SAMPLE_EVERY = 60.0
 # Seconds between two checks of rows that could not be decrypted.
 RECHECK_EVERY = 60.0
 
@@ -267,12 +271,14 @@ JOBS: Sequence[Job] = (
     lazily(SOON, relay_incomplete_long_messages),
     lazily(LATER, release_cooled_down),
     lazily(LATER, retire_drained),
+    lazily(SOON, wake_for_orders),
     throttled(HEALTH_EVERY, quarantine_outliers),
     lazily(LATER, erase_old_texts),
     lazily(SELDOM, forget_dead_workers),
     lazily(LATER, store_unreadable_rows),
     throttled(RECHECK_EVERY, recheck_unreadable_rows),
     throttled(TROUBLES_EVERY, note_troubles),
+    throttled(SAMPLE_EVERY, sample_counters),
     throttled(HEALTH_EVERY, measure_levels),
     lazily(SELDOM, purge_trouble_episodes),
     lazily(SELDOM, purge_reveals),

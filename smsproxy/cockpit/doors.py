@@ -11,8 +11,9 @@ from conversations.insight.waiting import WaitingCount, waiting_count
 
 
 class Door(NamedTuple):
-    """A main page, and the permission to see it. waiting: counts what waits behind it."""
+    """A main page, and the permission to see it. name: of its card in home/door_cards.py. waiting: its count."""
 
+    name: str
     label: Any
     url_name: str
     permission: str
@@ -20,10 +21,12 @@ class Door(NamedTuple):
 
 
 DOORS = (
-    Door(_("Conversations"), "conversations_conversation_changelist", "conversations.view_conversation"),
-    Door(_("Inbox"), "inbox", "conversations.view_inboxitem", waiting_count),
-    Door(_("Pool"), "numbers_virtualnumber_changelist", "numbers.view_virtualnumber"),
-    Door(_("Audit"), "staff_auditentry_changelist", "staff.view_auditentry"),
+    Door(
+        "conversations", _("Conversations"), "conversations_conversation_changelist", "conversations.view_conversation"
+    ),
+    Door("inbox", _("Inbox"), "inbox", "conversations.view_inboxitem", waiting_count),
+    Door("pool", _("Pool"), "pool", "numbers.view_virtualnumber"),
+    Door("audit", _("Audit"), "staff_auditentry_changelist", "staff.view_auditentry"),
 )
 
 
@@ -35,5 +38,6 @@ def doors_of(request: HttpRequest) -> list[dict[str, Any]]:
             url = reverse(f"admin:{door.url_name}")
             count = door.waiting() if door.waiting else None
             shown = count if count and count.number else None
-            found.append({"label": door.label, "url": url, "is_open": request.path.startswith(url), "count": shown})
+            about = {"name": door.name, "label": door.label, "url": url, "count": shown}
+            found.append({**about, "is_open": request.path.startswith(url)})
     return found

