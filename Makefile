@@ -10,7 +10,8 @@ NO_SKIPS := --no-skips
 # Compiled modules are kept, whatever the environment says: tests start many processes, and each would compile all again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-postgres test-all bench docs openapi messages compilemessages lint types check all constraints clean
+.PHONY: demo test test-postgres test-all bench docs picture openapi messages compilemessages lint types check all
+.PHONY: constraints clean
 
 demo: $(VENV)/runtime
 	$(BIN)/python manage.py demo $(ARGS)
@@ -35,6 +36,10 @@ bench: $(VENV)/development
 docs: $(VENV)/development
 	$(BIN)/python -m sphinx -W --keep-going -q docs var/docs
 	@echo "Open var/docs/index.html"
+
+# The picture of the README and of the documentation, docs/phones.png: a play on the phones of the demo, in Chromium.
+picture: $(VENV)/development
+	$(BIN)/python -m tests.support.picture
 
 # The committed copies of the API's contract: docs/openapi.yaml and docs/problems.md.
 openapi: $(VENV)/development

@@ -11,7 +11,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("smsproxy.api.urls")),
 ]
 if settings.CARRIER == "simulator":
-    urlpatterns.append(path("", include("smsproxy.simulator.urls")))
+    urlpatterns.append(path("", include("conversations.phones.urls")))
 else:
     # People who type the bare host are staff. Backends have the addresses of the API.
     urlpatterns.append(path("", RedirectView.as_view(pattern_name="admin:index")))

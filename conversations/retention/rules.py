@@ -34,7 +34,7 @@ from numbers.models import NumberEvent, PersonEvent, RealNumber, Shortage
 from smsproxy.api.models import IdempotencyRecord
 from smsproxy.events.feed import KEPT as FEED_KEPT
 from smsproxy.events.models import FeedEvent
-from smsproxy.simulator.models import SimulatedHandset, SimulatedText
+from smsproxy.simulator.models import DelayedPost, SimulatedHandset, SimulatedText
 
 MESSAGE, EVENT = "MESSAGE_RETENTION_SECONDS", "EVENT_RETENTION_SECONDS"
 SHORTAGES_KEPT = timedelta(days=90)
@@ -182,6 +182,7 @@ RULES: Sequence[Rule] = (
         with_it=[(AccessAttemptExpiration, "access_attempt")],
         in_order=False,
     ),
+    Rule(rows=DelayedPost.objects.all(), at="created_at", kept=MESSAGE),
     Rule(rows=SimulatedText.objects.all(), at="created_at", kept=MESSAGE),
     Rule(rows=SimulatedHandset.objects.filter(_nobody(SimulatedText, "handset")), at="created_at", kept=MESSAGE),
 )

@@ -26,6 +26,7 @@ FLOORS = [
         "conversations.api",
         "conversations.clock_guard",
         "conversations.monitoring",
+        "conversations.phones",
         "conversations.webhooks",
     ],  # the doors: parse, call, format
     ["conversations.worker"],  # the process: threads and periodic jobs
