@@ -97,7 +97,7 @@ RIGHTS = (
                 "conversations",
                 *("worker", "hostclock", "joblease", "accountratelimit", "accountevent", "numberratelimit"),
                 *("troubleepisode", "recordsearch", "rejectedwebhook", "webhookwatch", "sitecertificate"),
-                *("unreadablerow", "texterasure", "retentionmark"),
+                *("unreadablerow", "texterasure", "retentionmark", "hourlysample", "dailyspend"),
             ),
             "metrics.view_metricvalue",
             "events.view_feedevent",

@@ -164,6 +164,8 @@ def _simple_rows(conversation: Conversation, person: RealNumber) -> Iterator[tup
             "due_at": now,
         },
         "conversations.InboxItem": {"conversation": conversation, "taken_by": "sam", "taken_at": now},
+        "conversations.HourlySample": {"hour": now, "since": now, "until": now},
+        "conversations.DailySpend": {"day": now.date(), "euros": Decimal("1.25")},
         "conversations.JobLease": {"name": "periodic jobs", "holder": "web-1", "expires_at": now},
         "conversations.RecordSearch": {"pk": 1},
         "conversations.OutboundPart": {"message": message, "carrier_message_id": "p1"},
