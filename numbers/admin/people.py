@@ -8,9 +8,10 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext
 
 from numbers.admin.events import EventAdmin
-from numbers.admin.find_person import FindPersonForm
+from numbers.admin.find_person import FindPersonForm, found
 from numbers.models import PersonEvent, RealNumber
 from smsproxy.logs import has_phone_number
 from smsproxy.staff.model_admin import AuditedViewAdmin, ReadOnlyInline
@@ -84,10 +85,10 @@ class RealNumberAdmin(AuditedViewAdmin):
         if not self.has_view_permission(request):
             raise PermissionDenied
         form = FindPersonForm(request.POST or None)
-        if form.is_valid():
-            self.log_change(request, form.person, "Found by number.")
-            return HttpResponseRedirect(reverse("admin:numbers_realnumber_change", args=[form.person.pk]))
-        context = {"title": "Find a person by number", "opts": self.opts, "form": form}
+        people = form.people if form.is_valid() else []
+        if url := found(request, people) if people else "":
+            return HttpResponseRedirect(url)
+        context = {"title": gettext("Find a caller"), "opts": self.opts, "form": form, "people": people}
         template = "admin/numbers/realnumber/find.html"
         return TemplateResponse(request, template, self.admin_site.each_context(request) | context)
 

@@ -13,6 +13,7 @@ from conversations.insight.collect_status import collect_status
 from conversations.insight.troubles import current
 from conversations.insight.troubles.kinds import Trouble
 from numbers.models import VirtualNumber
+from smsproxy.cockpit import find
 from smsproxy.cockpit.doors import doors_of
 from smsproxy.cockpit.plan_page import plan_context
 from smsproxy.staff import reveal_pages
@@ -70,7 +71,10 @@ PLACES = {
 
 
 # Each returns the URLs of a room's own pages, whose views it wraps in site.admin_view.
-PAGES: Sequence[Callable[[admin.AdminSite], list[URLPattern]]] = (reveal_pages.urls,)
+PAGES: Sequence[Callable[[admin.AdminSite], list[URLPattern]]] = (
+    reveal_pages.urls,
+    find.urls,
+)
 
 
 class AdminSite(admin.AdminSite):
@@ -92,7 +96,8 @@ class AdminSite(admin.AdminSite):
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
         doors = doors_of(request) if request.user.is_authenticated else []
-        return {**super().each_context(request), "doors": doors}
+        box = find.box_of(request) if request.user.is_authenticated else {}
+        return {**super().each_context(request), "doors": doors, "box": box}
 
     def get_urls(self) -> list[URLPattern | URLResolver]:
         """Return the URLs of the pages that are not a model's, and those of the models."""
