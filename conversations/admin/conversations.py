@@ -1,5 +1,6 @@
 """Conversations and their participants, for staff. Lists show no real number."""
 
+from collections.abc import Collection, Iterable
 from itertools import combinations
 from typing import Any, ClassVar
 
@@ -10,13 +11,17 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import mark_safe
+from django.utils.translation import gettext_lazy
 
 from conversations.admin.blocks import block_url, without_block_links
+from conversations.admin.large_tables import FOUND, LargeTable
 from conversations.admin.personal_data import PersonalDataAdmin
+from conversations.insight.find import find_conversations, newest_of
 from conversations.lifecycle.reopen import reopen_conversation
 from conversations.lifecycle.request import CannotCreate, ContentionError, ReferenceTaken
 from conversations.models import Conversation, ConversationEvent, Participant
 from conversations.models.conversation_terms import EndHasPassed
+from numbers.models import VirtualNumber
 from smsproxy.staff.model_admin import ReadOnlyAdmin, ReadOnlyInline, ReasonForm
 from smsproxy.states import StaleState
 
@@ -72,7 +77,7 @@ class ConversationEventInline(ReadOnlyInline):
 
 
 @admin.register(Conversation)
-class ConversationAdmin(PersonalDataAdmin):
+class ConversationAdmin(LargeTable, PersonalDataAdmin):
     needs: ClassVar = {"metadata": ["conversations.read_message_text"]}
     list_display = [
         "__str__",
@@ -94,21 +99,25 @@ class ConversationAdmin(PersonalDataAdmin):
         "state",
         "service",
         ("held_at", OnHoldFilter),
-        "pool",
-        "late_messages",
-        "closed_reason",
         "created_by",
-        "created_at",
     ]
     list_select_related = ["service", "created_by", "pool"]
-    date_hierarchy = "created_at"
-    search_fields = ["public_id", "reference", "participants__label", "participants__proxy_number__number"]
-    search_help_text = "By id, reference, label or virtual number. Real numbers are not searched: the search is a URL."
+    search_fields = ["reference"]
+    search_help_text = gettext_lazy(
+        "By reference, id or virtual number, or the beginning of one. Find a caller by “Find a caller”, above."
+    )
     inlines = [ParticipantInline, ConversationEventInline]
     actions = ["close", "reopen", "hold", "release_hold"]
     action_form = ReasonForm
     readonly_fields = ["public_id", "messages", "blocks", "confirmation_failed"]
     exclude = ["request_hash"]
+
+    def ids_named(self, text: str) -> Iterable[int]:
+        return find_conversations(text, FOUND)
+
+    def ids_of_numbers(self, numbers: Collection[VirtualNumber]) -> Iterable[int]:
+        used_by = newest_of(Participant.objects.filter(proxy_number__in=numbers), FOUND)
+        return used_by.values_list("conversation_id", flat=True)
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Conversation]":
         return Conversation.objects.with_failed_confirmations().order_by(*self.get_ordering(request))
@@ -185,12 +194,21 @@ class ConversationAdmin(PersonalDataAdmin):
 
 
 @admin.register(Participant)
-class ParticipantAdmin(ReadOnlyAdmin):
+class ParticipantAdmin(LargeTable, ReadOnlyAdmin):
     readonly_fields = ["blocks"]
     list_display = ["name", "conversation", "real_number", "proxy_number", "release_at", "released_at"]
-    list_filter = [("released_at", admin.EmptyFieldListFilter), "proxy_number__country"]
+    ordering = ["-id"]
+    list_filter = [("released_at", admin.EmptyFieldListFilter)]
     list_select_related = ["conversation", "real_number", "proxy_number"]
-    search_fields = ["label", "conversation__reference", "proxy_number__number"]
+    search_fields = ["conversation__reference"]
+    search_help_text = gettext_lazy("By the conversation's reference or id, or the virtual number.")
+
+    def ids_named(self, text: str) -> Iterable[int]:
+        return Participant.objects.filter(conversation__in=find_conversations(text, FOUND)).values_list("pk", flat=True)
+
+    def ids_of_numbers(self, numbers: Collection[VirtualNumber]) -> Iterable[int]:
+        used_by = newest_of(Participant.objects.filter(proxy_number__in=numbers), FOUND)
+        return used_by.values_list("pk", flat=True)
 
     @admin.display(description="blocks")
     def blocks(self, participant: Participant) -> str:
@@ -202,6 +220,6 @@ class ParticipantAdmin(ReadOnlyAdmin):
 
 @admin.register(ConversationEvent)
 class ConversationEventAdmin(ReadOnlyAdmin):
+    sortable_by = ()
     list_display = ["created_at", "conversation", "old_state", "new_state", "reason", "actor"]
-    list_filter = ["new_state", "created_at"]
     list_select_related = ["conversation"]

@@ -150,7 +150,7 @@ def _conversations(term: str, limit: int = SHOWN) -> Iterator[Hit]:
     # Without an order: sorted by the id, PostgreSQL may walk through all conversations for the rare matches.
     for row in rows.filter(reference__startswith=term).order_by()[: limit + 1]:
         yield Hit(row=row, is_exact=row.reference == term)
-    if span := _hexadecimal(term):
+    if span := hexadecimal_span(term):
         first, last = (uuid.UUID(each) for each in span)
         for row in rows.filter(public_id__range=(first, last)).order_by()[: limit + 1]:
             yield Hit(row=row, is_exact=first == last)
@@ -160,7 +160,7 @@ def _messages(term: str) -> Iterator[Hit]:
     yield from _by_api_id(term)
     outbound = OutboundMessage.objects.defer("text").select_related("conversation", "recipient", "sender")
     client_ref = term.partition(".")[0]  # The carrier repeats it with the number of the attempt.
-    if (span := _hexadecimal(client_ref)) and "-" not in client_ref:
+    if (span := hexadecimal_span(client_ref)) and "-" not in client_ref:
         for message in outbound.filter(client_ref__range=span).order_by()[: SHOWN + 1]:
             yield _of(message, message.conversation, is_exact=span[0] == span[1])
     parts = OutboundPart.objects.filter(carrier_message_id=term).values("message")
@@ -231,7 +231,7 @@ _FINDERS: dict[Kind, Callable[[str], Iterator[Hit]]] = {
 }
 
 
-def _hexadecimal(term: str) -> tuple[str, str] | None:
+def hexadecimal_span(term: str) -> tuple[str, str] | None:
     """Return the first and the last id of 32 hexadecimal digits that begin so, or None if none can."""
     digits = term.replace("-", "").lower()
     if not re.fullmatch(rf"[0-9a-f]{{{_ID_BEGINNING},32}}", digits):

@@ -43,7 +43,8 @@ class RealNumberAdmin(AuditedViewAdmin):
     """People's numbers, masked. The form that finds one is posted: a search is a URL, which ends up in logs."""
 
     list_display = ["__str__", "country", "opted_out_at", "line_type", "looked_up_with", "looked_up_at", "created_at"]
-    list_filter = [("opted_out_at", admin.EmptyFieldListFilter), "country", "line_type", "looked_up_at"]
+    list_filter = [("opted_out_at", admin.EmptyFieldListFilter)]
+    sortable_by = ()
     readonly_fields = ["masked", "in_full"]
     ordering = ["-id"]
     inlines = [PersonEventInline]

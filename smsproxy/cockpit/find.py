@@ -82,7 +82,7 @@ def find_view(site: AdminSite, request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         ours = is_number and find_virtual_numbers(typed)
         if not is_number or ours:
-            shown = ours[0].number if ours else typed[:MAX_LENGTH]
+            shown = ours[0].number if ours and len(ours) == 1 else typed[:MAX_LENGTH]
             return HttpResponseRedirect(f"{reverse('admin:find')}?{urlencode({'q': shown})}")
         people, url = _callers(request, typed)
         if url:
