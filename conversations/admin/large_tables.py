@@ -41,10 +41,14 @@ class LargeTable(admin.ModelAdmin):
         for number in numbers:
             queryset = queryset.filter(pk__in=self.ids_of_numbers(find_virtual_numbers(number)))
         if words:
-            named = set(self.ids_named(words))
-            begun = find_virtual_numbers(words)
-            queryset = queryset.filter(pk__in=named | set(self.ids_of_numbers(begun) if begun else ()))
+            # A reference may have spaces. Otherwise each word must match.
+            found = self._ids(words) or set.intersection(*map(self._ids, words.split()))
+            queryset = queryset.filter(pk__in=found)
         return queryset, False
+
+    def _ids(self, text: str) -> set[int]:
+        begun = find_virtual_numbers(text)
+        return {*self.ids_named(text), *(self.ids_of_numbers(begun) if begun else ())}
 
 
 def choices_filter(title: Any, parameter: str, choices: Iterable[tuple[Any, Any]]) -> type[admin.SimpleListFilter]:

@@ -14,7 +14,7 @@ from conversations.models import Conversation, LimitScope, LimitUsage
 from conversations.models.limit_usage import messages_pair, notices_pair
 from conversations.trust.limits import stored_charge
 from smsproxy.database.clock import DatabaseNow
-from smsproxy.staff.model_admin import ReadOnlyAdmin
+from smsproxy.staff.model_admin import ReadOnlyAdmin, split_numbers
 
 _PERSON = ("person", "numbers_realnumber")
 _NUMBER = ("virtual number", "numbers_virtualnumber")
@@ -45,7 +45,7 @@ class LimitUsageAdmin(ReadOnlyAdmin):
         term = search_term.strip()
         if not term:
             return queryset, False
-        if not (term.isascii() and term.isdecimal() and len(term) < 19):
+        if split_numbers(term)[1] or not (term.isascii() and term.isdecimal() and len(term) < 19):
             return queryset.none(), False
         # By all scopes: the index begins with the scope.
         return queryset.filter(scope__in=LimitScope.values, subject_id=int(term)), False
