@@ -119,6 +119,9 @@ class ConversationAdmin(LargeTable, PersonalDataAdmin):
         used_by = newest_of(Participant.objects.filter(proxy_number__in=numbers), FOUND)
         return used_by.values_list("conversation_id", flat=True)
 
+    def conversation_id(self, row: Conversation) -> int:
+        return row.pk
+
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Conversation]":
         return Conversation.objects.with_failed_confirmations().order_by(*self.get_ordering(request))
 

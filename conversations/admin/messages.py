@@ -31,6 +31,7 @@ from conversations.models import (
 from conversations.models.message_order import ID_IN_ORDER
 from numbers.models import VirtualNumber
 from smsproxy.staff.model_admin import ReadOnlyAdmin, ReadOnlyInline
+from smsproxy.staff.models import RevealKind
 
 # Of most rows, the newest page is at the end of the table. The others have an index.
 RARE_OUTCOMES = [choice for choice in InboundOutcome.choices if choice[0] != InboundOutcome.RELAYED]
@@ -40,7 +41,7 @@ RARE_STATES = [
 
 
 class MessageAdmin(PersonalDataAdmin):
-    """A message. Its body is shown on its own page only, and only to staff with permission."""
+    """A message. Its body is shown on its own page only, under a reveal."""
 
     needs: ClassVar = {
         "text": ["conversations.read_message_text"],
@@ -87,6 +88,13 @@ class InboundMessageAdmin(LargeTable, MessageAdmin):
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         return without_block_links(request, super().get_fields(request, obj))
+
+    def conversation_id(self, row: InboundMessage) -> int | None:
+        return row.participant.conversation_id if row.participant else None
+
+    def reveal_of(self, row: InboundMessage) -> tuple[RevealKind, int]:
+        """Return the reveal of its conversation. A stranger's text has one of its own."""
+        return super().reveal_of(row) or (RevealKind.STRANGER_TEXT, row.pk)
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         # Used by the link on the page of a conversation.
@@ -202,6 +210,11 @@ class OutboundMessageAdmin(LargeTable, MessageAdmin):
             yield from named.values_list("pk", flat=True)[:FOUND]
         sent = OutboundMessage.objects.filter(conversation__in=find_conversations(text)).order_by()
         yield from sent.values_list("pk", flat=True)[:FOUND]
+
+    def reveal_of(self, row: OutboundMessage) -> tuple[RevealKind, int] | None:
+        """Return the reveal of its conversation. An answer to a stranger is shown with the text that it answers."""
+        stranger = (RevealKind.STRANGER_TEXT, row.inbound_id) if row.inbound_id is not None else None
+        return super().reveal_of(row) or stranger
 
     @admin.display(description="carrier's records")
     def carrier_records(self, message: OutboundMessage) -> str:

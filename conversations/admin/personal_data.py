@@ -1,25 +1,19 @@
-"""Pages of records with personal data, which only staff with permission see."""
+"""Pages of records with texts, which staff reveal for each conversation."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
-from django.http import HttpRequest
-
-from smsproxy.staff.model_admin import AuditedViewAdmin
+from smsproxy.staff.covered_admin import CoveredAdmin
+from smsproxy.staff.models import RevealKind
 
 
-class PersonalDataAdmin(AuditedViewAdmin):
-    """A record with personal data. It is shown on its own page only, and only to staff with permission.
+class PersonalDataAdmin(CoveredAdmin):
+    """A record with texts. The reveal of its conversation uncovers them."""
 
-    needs: the permissions to see each field with personal data.
-    """
+    def conversation_id(self, row: Any) -> int | None:
+        """Return the conversation to which the row belongs, or None."""
+        found: int | None = row.conversation_id
+        return found
 
-    needs: ClassVar[Mapping[str, Sequence[str]]] = {}
-
-    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        fields = super().get_fields(request, obj)
-        return [field for field in fields if request.user.has_perms(self.needs.get(str(field), []))]
-
-    def describe_disclosure(self, request: HttpRequest, row: Any) -> str:
-        seen = [field for field in self.get_fields(request, row) if field in self.needs and getattr(row, field)]
-        return f"its {' and '.join(seen)}" if seen else ""
+    def reveal_of(self, row: Any) -> tuple[RevealKind, int] | None:
+        conversation_id = self.conversation_id(row)
+        return (RevealKind.TEXTS, conversation_id) if conversation_id is not None else None

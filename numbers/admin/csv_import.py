@@ -8,6 +8,7 @@ from django.contrib import messages
 from django.core import signing
 from django.core.exceptions import PermissionDenied
 from django.core.files.uploadedfile import UploadedFile
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -18,7 +19,9 @@ from django.views.decorators.http import require_POST
 from numbers.spreadsheet.csv_file import MAX_BYTES, MAX_ROWS, InvalidCsv, Rows
 from numbers.spreadsheet.import_numbers import IMPORTED, PREVIEWED, PreviewOutdated, apply, export, preview, read
 from smsproxy.database.deadline import deadline_extended
+from smsproxy.staff import audit
 from smsproxy.staff.model_admin import BaseAdmin
+from smsproxy.staff.models import AuditAction
 
 # The signed and compressed file comes back in a form, which DATA_UPLOAD_MAX_MEMORY_SIZE bounds.
 MAX_CARRIED = 200_000
@@ -119,7 +122,9 @@ class CsvImportExportMixin(BaseAdmin):
             return self._back_to_upload(request, "The preview is not valid any more.")
         rows, previewed = form.cleaned_data["import_file_name"], form.cleaned_data["preview"]
         try:
-            done = apply(rows, previewed=previewed, actor=request.user.get_username())
+            with transaction.atomic():
+                done = apply(rows, previewed=previewed, actor=request.user.get_username())
+                audit.record(request, AuditAction.DID, detail=f"import of virtual numbers: {done.summary}")
         except PreviewOutdated as error:
             return self._back_to_upload(request, str(error))
         next_step = "Run manage.py configure_numbers to set the webhook of the numbers that are not configured."
@@ -128,6 +133,7 @@ class CsvImportExportMixin(BaseAdmin):
 
     def _export(self, request: HttpRequest) -> HttpResponse:
         text = export(self.get_changelist_instance(request).queryset)
+        audit.record(request, AuditAction.EXPORTED, detail="virtual numbers as CSV")
         name = f"numbers-{timezone.now():%Y-%m-%d}.csv"
         return HttpResponse(
             text, content_type="text/csv", headers={"Content-Disposition": f'attachment; filename="{name}"'}

@@ -1,10 +1,11 @@
 """People's real numbers for staff, and who of them has opted out."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -14,7 +15,10 @@ from numbers.admin.events import EventAdmin
 from numbers.admin.find_person import FindPersonForm, found
 from numbers.models import PersonEvent, RealNumber
 from smsproxy.logs import has_phone_number
-from smsproxy.staff.model_admin import AuditedViewAdmin, ReadOnlyInline
+from smsproxy.staff import audit
+from smsproxy.staff.covered_admin import CoveredAdmin
+from smsproxy.staff.model_admin import ReadOnlyInline
+from smsproxy.staff.models import AuditAction, RevealKind
 from smsproxy.states import StaleState
 
 
@@ -39,8 +43,10 @@ class OptInForm(forms.Form):
 
 
 @admin.register(RealNumber)
-class RealNumberAdmin(AuditedViewAdmin):
+class RealNumberAdmin(CoveredAdmin):
     """People's numbers, masked. The form that finds one is posted: a search is a URL, which ends up in logs."""
+
+    needs: ClassVar = {"number": ["numbers.reveal_realnumber"]}
 
     list_display = ["__str__", "country", "opted_out_at", "line_type", "looked_up_with", "looked_up_at", "created_at"]
     list_filter = [("opted_out_at", admin.EmptyFieldListFilter)]
@@ -60,8 +66,11 @@ class RealNumberAdmin(AuditedViewAdmin):
             *super().get_urls(),
         ]
 
+    def reveal_of(self, row: RealNumber) -> tuple[RevealKind, int]:
+        return RevealKind.NUMBER, row.pk
+
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        shown = "in_full" if self._may_reveal(request) else "masked"
+        shown = "in_full" if self._sees(request, obj, "number") else "masked"
         return [shown, "country", "line_type", "looked_up_with", "looked_up_at", "opted_out_at", "created_at"]
 
     @admin.display(description="number")
@@ -73,7 +82,7 @@ class RealNumberAdmin(AuditedViewAdmin):
         return number.number
 
     def describe_disclosure(self, request: HttpRequest, row: Any) -> str:
-        return "the number in full" if self._may_reveal(request) else ""
+        return "the number in full" if self._sees(request, row, "number") else ""
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
@@ -109,15 +118,14 @@ class RealNumberAdmin(AuditedViewAdmin):
 
     def _end_opt_out(self, request: HttpRequest, person: RealNumber, reason: str) -> HttpResponse:
         try:
-            person.opt_in(reason=f"staff: {reason}", actor=request.user.get_username())
+            with transaction.atomic():
+                person.opt_in(reason=f"staff: {reason}", actor=request.user.get_username())
+                audit.record(request, AuditAction.DID, person, detail="end_opt_out", reason=reason)
         except StaleState:
             messages.warning(request, f"{person} has not opted out. Nothing was changed.")
         else:
             messages.success(request, f"{person} receives messages again.")
         return HttpResponseRedirect(reverse("admin:numbers_realnumber_change", args=[person.pk]))
-
-    def _may_reveal(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("numbers.reveal_realnumber")
 
     def _may_end_opt_out(self, request: HttpRequest) -> bool:
         return request.user.has_perms(["numbers.view_realnumber", "numbers.end_opt_out"])

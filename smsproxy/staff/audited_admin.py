@@ -1,14 +1,18 @@
 """What Django's admin writes to its own log, written to the audit, and HISTORY from our events and the audit."""
 
-import json
 from typing import Any
 
 from django.contrib import admin
-from django.contrib.admin.models import LogEntry
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils.text import capfirst
+from django.utils.translation import gettext as _
 
 from smsproxy.staff import audit
+from smsproxy.staff.history import history_of
 from smsproxy.staff.models import AuditAction
 
 
@@ -24,9 +28,35 @@ class Audited(admin.ModelAdmin):
     def log_deletions(self, request: HttpRequest, queryset: "QuerySet[Any]") -> Any:
         return [audit.record(request, AuditAction.DELETED, row) for row in queryset]
 
+    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
+        """Show the events of the object and the audit of it, newest first."""
+        row: Any = self.get_object(request, unquote(object_id))
+        if row is None:
+            missing: HttpResponse = self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+            return missing
+        if not self.has_view_or_change_permission(request, row):
+            raise PermissionDenied
+        context = {
+            **self.admin_site.each_context(request),
+            "title": _("History: %(object)s") % {"object": row},
+            "module_name": str(capfirst(self.opts.verbose_name_plural)),
+            "object": row,
+            "object_type": self.opts.label_lower,
+            "opts": self.opts,
+            "history": history_of(row, with_audit=request.user.has_perm("staff.view_auditentry")),
+            **(extra_context or {}),
+        }
+        return TemplateResponse(request, "admin/history.html", context)
+
 
 def _in_words(message: Any) -> str:
-    """Return the names of the changed fields, as Django words them. It stores them as JSON, or as text of ours."""
+    """Return the names of the changed fields, without values. message: as Django makes it of a form, or text."""
     if isinstance(message, str):
         return message
-    return LogEntry(change_message=json.dumps(message)).get_change_message()
+    return "; ".join(filter(None, (_change_in_words(verb, each) for part in message for verb, each in part.items())))
+
+
+def _change_in_words(verb: str, part: Any) -> str:
+    """Return the words for the row itself, or for a row of another model that was edited on its page."""
+    fields = ", ".join(map(str, part.get("fields", ())))
+    return " ".join(filter(None, [f"{verb} {part['name']}", fields])) if "name" in part else fields

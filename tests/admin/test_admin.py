@@ -1,7 +1,6 @@
 """Features shared by the admin pages: audit entries, actions, and answers to invalid queries."""
 
 import pytest
-from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.test import Client
@@ -12,6 +11,7 @@ from conversations.intake import receive
 from conversations.models import InboundMessage
 from numbers.models import RealNumber
 from smsproxy.api.models import ApiKey
+from smsproxy.staff.models import AuditEntry
 from tests.support.builders import ALICE, BOB, add_numbers, talk
 
 SECRET_WORDS = "meet me at the old lighthouse"
@@ -41,26 +41,45 @@ def page(row, name="change"):
 # Audit entries --------------------------------------------------------------------------------------------------------
 
 
-def test_reading_a_text_leaves_an_audit_entry(client, message):
+def reveal(client, row):
+    client.post(reverse("admin:reveal", args=["stranger_text", row.pk]), {"reason": "ticket 4711"})
+
+
+def test_a_text_is_covered_until_it_is_revealed_and_reading_it_leaves_an_audit_entry(client, message):
     log_in(client, "view_inboundmessage", "read_message_text")
+    assert SECRET_WORDS not in client.get(page(message)).text
 
-    assert SECRET_WORDS in client.get(page(message)).content.decode()
+    reveal(client, message)
 
-    entry = LogEntry.objects.get()
-    assert (entry.object_id, entry.user.username, entry.change_message) == (str(message.pk), "sam", "Saw its text.")
+    assert SECRET_WORDS in client.get(page(message)).text
+    entries = AuditEntry.objects.order_by("pk").values_list("object_id", "actor", "action", "detail")
+    pk = str(message.pk)
+    assert list(entries) == [(pk, "sam", "revealed", "the text"), (pk, "sam", "saw", "its text")]
 
 
 def test_reading_a_raw_webhook_leaves_an_audit_entry(admin_client, webhook):
-    assert SECRET_WORDS in admin_client.get(page(webhook)).content.decode()
+    assert SECRET_WORDS not in admin_client.get(page(webhook)).text
 
-    assert LogEntry.objects.get().change_message == "Saw its raw."
+    reveal(admin_client, webhook)
+
+    assert SECRET_WORDS in admin_client.get(page(webhook)).text
+    assert AuditEntry.objects.get(action="saw").detail == "its raw"
+
+
+def test_a_raw_webhook_needs_the_permission_to_see_numbers_too(client, webhook):
+    log_in(client, "view_inboundmessage", "read_message_text")
+
+    reveal(client, webhook)
+
+    assert SECRET_WORDS not in client.get(page(webhook)).text
 
 
 def test_a_page_without_the_text_leaves_no_audit_entry(client, message, webhook):
     log_in(client, "view_inboundmessage")
 
-    assert SECRET_WORDS not in client.get(page(message)).content.decode()
-    assert not LogEntry.objects.exists()
+    assert SECRET_WORDS not in client.get(page(message)).text
+    assert "Show the text" not in client.get(page(message)).text
+    assert not AuditEntry.objects.exists()
 
 
 # Actions --------------------------------------------------------------------------------------------------------------
@@ -74,8 +93,8 @@ def test_revoking_keys_reports_the_counts_and_records_the_actor(admin_client, db
     answer = admin_client.post(reverse("admin:api_apikey_changelist"), data, follow=True)
 
     assert "1 done, 1 refused" in answer.content.decode()
-    entry = LogEntry.objects.get()
-    assert (entry.object_id, entry.user.username) == (str(keys[1].pk), "admin")
+    entry = AuditEntry.objects.get()
+    assert (entry.object_id, entry.actor, entry.action, entry.detail) == (str(keys[1].pk), "admin", "did", "revoke")
     assert not ApiKey.objects.valid().exists()
 
 

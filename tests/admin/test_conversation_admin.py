@@ -1,11 +1,11 @@
 """Staff see the terms of a conversation, and its metadata only with permission."""
 
 import pytest
-from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
 from django.urls import reverse
 
 from conversations.models import Conversation
+from smsproxy.staff.models import AuditEntry
 from tests.support.api_requests import URL, asked_for
 from tests.support.builders import add_numbers
 
@@ -34,16 +34,18 @@ def test_the_list_and_the_page_show_the_terms(admin_client, page):
     assert "Acabou." in admin_client.get(page).text
 
 
-def test_metadata_is_shown_and_recorded_with_the_permission_to_read_texts(client, page):
+def test_metadata_is_shown_and_recorded_under_a_reveal_of_the_texts(client, page):
     log_in(client, "view_conversation", "read_message_text")
+    assert "secret-42" not in client.get(page).text
+    client.post(reverse("admin:reveal", args=["texts", Conversation.objects.get().pk]), {"reason": "ticket 4711"})
 
     assert "secret-42" in client.get(page).text
     assert "secret-42" not in client.get(LIST).text
-    assert LogEntry.objects.get().change_message == "Saw its metadata."
+    assert AuditEntry.objects.get(action="saw").detail == "its metadata"
 
 
 def test_metadata_is_hidden_without_that_permission(client, page):
     log_in(client, "view_conversation")
 
     assert "secret-42" not in client.get(page).text
-    assert not LogEntry.objects.exists()
+    assert not AuditEntry.objects.exists()

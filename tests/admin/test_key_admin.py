@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 import pytest
-from django.contrib.admin.models import ADDITION, CHANGE, LogEntry
 from django.contrib.auth.models import Permission, User
 from django.contrib.sessions.models import Session
 from django.urls import reverse
@@ -11,6 +10,7 @@ from django.utils import timezone
 
 from smsproxy.api.models import ApiKey
 from smsproxy.services.models import Service
+from smsproxy.staff.models import AuditEntry
 from tests.support.api_requests import URL
 from tests.support.endpoints import client_with
 
@@ -55,7 +55,7 @@ def staff_with(client, *permissions):
 def everything_kept():
     """Return all that the admin keeps of its requests."""
     sessions = [each.get_decoded() for each in Session.objects.all()]
-    return str([sessions, list(LogEntry.objects.values()), list(ApiKey.objects.values())])
+    return str([sessions, list(AuditEntry.objects.values()), list(ApiKey.objects.values())])
 
 
 def test_a_new_key_is_shown_on_the_answer_to_its_form_and_kept_nowhere(admin_client):
@@ -70,8 +70,8 @@ def test_a_new_key_is_shown_on_the_answer_to_its_form_and_kept_nowhere(admin_cli
     assert "Location" not in answer
     assert text.rpartition("_")[2] not in everything_kept()
     assert text not in admin_client.get(page(key)).content.decode()
-    entry = LogEntry.objects.get()
-    assert (entry.action_flag, entry.object_id, entry.user.username) == (ADDITION, str(key.pk), "admin")
+    entry = AuditEntry.objects.get()
+    assert (entry.action, entry.object_id, entry.actor) == ("added", str(key.pk), "admin")
 
 
 def test_sending_the_form_again_makes_no_second_key(admin_client):
@@ -114,8 +114,8 @@ def test_rotating_shows_the_new_key_and_records_both_changes(admin_client):
     assert old.expires_at
     assert timedelta(hours=23) < old.expires_at - timezone.now() <= timedelta(days=1)
     new = ApiKey.objects.current().get()
-    entries = LogEntry.objects.order_by("pk").values_list("object_id", "action_flag", "user__username")
-    assert list(entries) == [(str(old.pk), CHANGE, "admin"), (str(new.pk), ADDITION, "admin")]
+    entries = AuditEntry.objects.order_by("pk").values_list("object_id", "action", "actor")
+    assert list(entries) == [(str(old.pk), "did", "admin"), (str(new.pk), "added", "admin")]
 
 
 def test_a_key_that_was_rotated_is_not_rotated_again(admin_client):

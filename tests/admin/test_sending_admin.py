@@ -1,7 +1,6 @@
 """Staff see each pause with its reason, resume sending, and set the rate of a number."""
 
 import pytest
-from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
 from django.urls import reverse
 from django.utils import timezone
@@ -9,6 +8,7 @@ from selenium.webdriver.common.by import By
 
 from conversations.models import AccountRateLimit, AccountState, NumberRateLimit, OutboundMessage, Worker
 from numbers.models import NumberState, VirtualNumber
+from smsproxy.staff.models import AuditEntry
 from tests.support.browser import chromium, soon, soon_at
 from tests.support.builders import add_numbers
 from tests.support.outbox import queue
@@ -83,8 +83,8 @@ def test_ending_the_wait_of_a_number_records_the_staff_member(staff, number):
     assert "1 done." in act(client, "numberratelimit", "end_wait", number)
 
     assert not waits(number)
-    entry = LogEntry.objects.get()
-    assert (entry.object_id, entry.user.username) == (str(number.pk), "sam")
+    entry = AuditEntry.objects.get()
+    assert (entry.object_id, entry.actor, entry.detail) == (str(number.pk), "sam", "end_wait")
     assert "0 done, 1 refused" in act(client, "numberratelimit", "end_wait", number)
 
 

@@ -32,7 +32,7 @@ class Migration(migrations.Migration):
                 'verbose_name': 'audit entry',
                 'verbose_name_plural': 'audit',
                 'ordering': ['-id'],
-                'indexes': [models.Index(models.F('object_type'), models.F('object_id'), models.F('id'), name='audit_of_object'), models.Index(models.F('actor'), models.F('id'), name='audit_of_actor'), models.Index(models.F('action'), models.F('id'), name='audit_of_action'), models.Index(models.F('at'), name='audit_at')],
+                'indexes': [models.Index(models.F('object_type'), models.F('object_id'), models.F('id'), name='audit_of_object'), models.Index(models.F('actor'), models.F('id'), name='audit_of_actor'), models.Index(models.F('action'), models.F('id'), name='audit_of_action'), models.Index(models.F('actor'), models.F('action'), models.F('id'), name='audit_of_actor_and_action'), models.Index(models.F('at'), name='audit_at')],
             },
         ),
         migrations.CreateModel(

@@ -64,11 +64,20 @@ class AuditEntry(models.Model):
             models.Index("object_type", "object_id", "id", name="audit_of_object"),
             models.Index("actor", "id", name="audit_of_actor"),
             models.Index("action", "id", name="audit_of_action"),
+            models.Index("actor", "action", "id", name="audit_of_actor_and_action"),
             models.Index("at", name="audit_at"),
         ]
 
     def __str__(self) -> str:
-        return " ".join(filter(None, [self.actor, self.get_action_display(), self.detail, self.object_name]))
+        return " ".join(filter(None, [self.actor, self.what, self.object_name]))
+
+    @property
+    def what(self) -> str:
+        """Return what was done, in words: the action and its detail."""
+        action = str(self.get_action_display())
+        if self.action == AuditAction.DID:
+            return f"{action}: {self.detail.replace('_', ' ')}"  # The detail is the slug of an act.
+        return f"{action} {self.detail}".strip()
 
 
 class AuditedPerson(models.Model):

@@ -38,7 +38,7 @@ def moment(at: datetime | None, form: str = "datetime") -> SafeString | str:
 
 @register.inclusion_tag("admin/reveal_button.html", takes_context=True)
 def reveal_button(
-    context: Any, kind: str, object_id: int, shown: Reveal | None | str = "", back: str = ""
+    context: Any, kind: str, object_id: int, shown: Reveal | str | None = "", back: str = ""
 ) -> dict[str, Any]:
     """Show the button that uncovers this object. Under a reveal: the minutes that are left, and "Hide now".
 

@@ -1,0 +1,71 @@
+"""The history of an object: the events of its states, and what staff saw and did."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from operator import attrgetter
+from typing import Any
+
+from django.db import models
+from django.utils.translation import gettext as _
+
+from smsproxy.staff.models import AuditEntry
+from smsproxy.states import Event
+
+# Rows of each of the two sources. The audit has a page for all entries of an object.
+LIMIT = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class HistoryLine:
+    """One line of it. who: the name of the staff member or key; "": the system. is_audit: who saw or did something."""
+
+    at: datetime
+    who: str
+    what: str
+    why: str
+    is_audit: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class History:
+    """The newest lines, newest first. is_cut: there are older ones."""
+
+    lines: list[HistoryLine]
+    has_audit: bool
+    is_cut: bool
+
+
+def history_of(row: models.Model, *, with_audit: bool) -> History:
+    """Return the history of this object. with_audit: whether its reader may see the audit."""
+    events = [_of_event(row, each) for each in _events(row)]
+    entries = [_of_entry(each) for each in _entries(row)] if with_audit else []
+    lines = sorted([*events[:LIMIT], *entries[:LIMIT]], key=attrgetter("at"), reverse=True)
+    return History(lines=lines, has_audit=with_audit, is_cut=len(events) > LIMIT or len(entries) > LIMIT)
+
+
+def _events(row: Any) -> list[Event]:
+    manager = getattr(row, "events", None)
+    if manager is None or not issubclass(getattr(manager, "model", object), Event):
+        return []
+    return list(manager.order_by("-id")[: LIMIT + 1])
+
+
+def _entries(row: models.Model) -> list[AuditEntry]:
+    return list(AuditEntry.objects.about(row._meta.label_lower, row.pk).order_by("-id")[: LIMIT + 1])
+
+
+def _of_event(row: Any, event: Event) -> HistoryLine:
+    old, new = _state(row, event.old_state), _state(row, event.new_state)
+    # An event without a change of the state has its meaning in the reason.
+    what = f"{old or _('new')} → {new}" if old != new else _("no change of state: %(state)s") % {"state": new}
+    return HistoryLine(at=event.created_at, who=event.actor, what=what, why=event.reason, is_audit=False)
+
+
+def _of_entry(entry: AuditEntry) -> HistoryLine:
+    return HistoryLine(at=entry.at, who=entry.actor, what=entry.what, why=entry.reason, is_audit=True)
+
+
+def _state(row: Any, value: str) -> str:
+    """Return the name of a state. A person's events have states without a field of that name."""
+    field = next((each for each in row._meta.fields if each.name == "state"), None)
+    return str(dict(field.flatchoices).get(value, value)) if field is not None else value.replace("_", " ")
