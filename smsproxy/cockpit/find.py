@@ -98,6 +98,7 @@ def find_view(site: AdminSite, request: HttpRequest) -> HttpResponse:
         # A number that is not ours may be a person's, so the page does not repeat it.
         "typed": "" if is_number and not groups else typed[:MAX_LENGTH],
         "is_number": is_number and not groups,
+        "was_looked_up": request.method == "POST",
         "was_typed": bool(typed),
     }
     return TemplateResponse(request, "admin/find/find.html", {**site.each_context(request), **context})
