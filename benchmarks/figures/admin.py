@@ -22,9 +22,10 @@ from conversations.models import Conversation, OutboundMessage
 from numbers.models import RealNumber, VirtualNumber
 
 RUNS = 7
+RUNS_OF_A_LIST = 3
 SLOWEST_SHOWN = 12
 _FILTER = re.compile(r'<a href="(\?[^"#]+)"')
-_NO_FILTER = re.compile(r"^\?(p|o|e|all)=")
+_NO_FILTER = re.compile(r"^\?(p|o|e|all|_facets)=")
 # Pages of rooms that may have other addresses: the first that there is.
 PAGES = {
     "home": ["index"],
@@ -52,8 +53,10 @@ def measure(bench: Bench) -> Measured:
     problems: list[str] = []
     times: dict[Asked, list[float]] = defaultdict(list)
     asked = [*_pages(problems), *_lists(client)]
-    for _ in range(bench.some(RUNS)):
+    for turn in range(1 if bench.quick else RUNS):
         for each in asked:
+            if each.group == "lists" and turn >= RUNS_OF_A_LIST:
+                continue
             times[each].append(_request(client, each, problems))
     medians = {each: median(taken) for each, taken in times.items()}
     slowest = sorted(medians.items(), key=lambda pair: -pair[1])
@@ -134,8 +137,11 @@ def _lists(client: Client) -> Iterator[Asked]:
     for model in admin.site._registry:
         name = model._meta.label_lower
         url = reverse(f"admin:{name.replace('.', '_')}_changelist")
+        answer = client.get(url, secure=True)
+        if answer.status_code == 403:
+            continue  # The simulator's: only where it runs.
         yield Asked("lists", name, url)
-        page = client.get(url, secure=True).content.decode()
+        page = answer.content.decode()
         queries = [html.unescape(query) for query in _FILTER.findall(page)]
         if any(query.startswith("?p=2") for query in queries):
             yield Asked("lists", f"{name} page 2", f"{url}?p=2")
