@@ -67,8 +67,9 @@ def measure(bench: Bench) -> Measured:
         values=dict(groups),
         problems=sorted(set(problems)),
         details={
-            "ms, median and longest": {
-                f"{each.group}: {each.name}": [round(taken, 1), round(max(times[each]), 1)] for each, taken in slowest
+            "ms: shortest, median, longest": {
+                f"{each.group}: {each.name}": [round(ms, 1) for ms in (min(times[each]), taken, max(times[each]))]
+                for each, taken in slowest
             },
             "slowest": [f"{each.name}: {taken:.0f} ms" for each, taken in slowest[:SLOWEST_SHOWN]],
         },

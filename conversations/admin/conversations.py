@@ -78,6 +78,7 @@ class ConversationEventInline(ReadOnlyInline):
 
 @admin.register(Conversation)
 class ConversationAdmin(LargeTable, PersonalDataAdmin):
+    list_defer = ("metadata",)
     needs: ClassVar = {"metadata": ["conversations.read_message_text"]}
     list_display = [
         "__str__",
@@ -198,6 +199,7 @@ class ConversationAdmin(LargeTable, PersonalDataAdmin):
 
 @admin.register(Participant)
 class ParticipantAdmin(LargeTable, ReadOnlyAdmin):
+    list_defer = ("conversation__metadata",)
     readonly_fields = ["blocks"]
     list_display = ["name", "conversation", "real_number", "proxy_number", "release_at", "released_at"]
     ordering = ["-id"]
@@ -223,6 +225,7 @@ class ParticipantAdmin(LargeTable, ReadOnlyAdmin):
 
 @admin.register(ConversationEvent)
 class ConversationEventAdmin(ReadOnlyAdmin):
+    list_defer = ("conversation__metadata",)
     sortable_by = ()
     list_display = ["created_at", "conversation", "old_state", "new_state", "reason", "actor"]
     list_select_related = ["conversation"]

@@ -52,6 +52,7 @@ class MessageAdmin(PersonalDataAdmin):
 
 @admin.register(InboundMessage)
 class InboundMessageAdmin(LargeTable, MessageAdmin):
+    list_defer = ("text", "raw")
     list_display = [
         "received_at",
         "outcome",
@@ -116,6 +117,7 @@ class ApiMessageLegInline(ReadOnlyInline):
 
 @admin.register(ApiMessage)
 class ApiMessageAdmin(LargeTable, MessageAdmin):
+    list_defer = ("text", "conversation__metadata")
     list_display = ["created_at", "conversation", "author", "created_by"]
     list_select_related = ["conversation", "author", "created_by"]
     search_fields = ["conversation__reference"]
@@ -173,6 +175,7 @@ NOT_SEEN = "not seen by the carrier"
 
 @admin.register(OutboundMessage)
 class OutboundMessageAdmin(LargeTable, MessageAdmin):
+    list_defer = ("text",)
     list_display = [
         "created_at",
         "kind",
@@ -231,6 +234,7 @@ class OutboundMessageAdmin(LargeTable, MessageAdmin):
 
 @admin.register(OutboundPart)
 class OutboundPartAdmin(LargeTable, ReadOnlyAdmin):
+    list_defer = ("message__text",)
     list_display = ["carrier_message_id", "message", "status", "error_code", "price"]
     list_select_related = ["message"]
     ordering = ["-id"]
@@ -243,6 +247,7 @@ class OutboundPartAdmin(LargeTable, ReadOnlyAdmin):
 
 @admin.register(MessageEvent)
 class MessageEventAdmin(ReadOnlyAdmin):
+    list_defer = ("message__text",)
     sortable_by = ()
     list_display = ["created_at", "message", "old_state", "new_state", "reason", "actor"]
     list_select_related = ["message"]

@@ -13,6 +13,7 @@ from smsproxy.staff.model_admin import ReadOnlyAdmin
 
 @admin.register(DeliveryReceipt)
 class DeliveryReceiptAdmin(LargeTable, ReadOnlyAdmin):
+    list_defer = ("message__text",)
     list_display = ["received_at", "status", "error_code", "network", "carrier_message_id", "message"]
     list_filter = [("message", admin.EmptyFieldListFilter)]
     list_select_related = ["message"]

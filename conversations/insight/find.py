@@ -9,7 +9,6 @@ import uuid
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import islice
 from typing import Any
 
 from django.db.models import Q, QuerySet
@@ -111,8 +110,11 @@ def find_virtual_numbers(text: str) -> list[VirtualNumber]:
     beginnings = tuple(_beginnings(digits))
     # The statement holds the beginning of the beginning: of a person's number, it would hold too much.
     match = Q(*(Q(number__startswith=each[:_COMPARED]) for each in beginnings), _connector=Q.OR)
-    alike = VirtualNumber.objects.filter(match).order_by("number").iterator(chunk_size=1000)
-    return list(islice((number for number in alike if number.number.startswith(beginnings)), SHOWN + 1))
+    alike = VirtualNumber.objects.filter(match).order_by("number")
+    if max(map(len, beginnings)) > _COMPARED:
+        numbers = alike.values_list("number", flat=True)
+        alike = alike.filter(number__in=[each for each in numbers if each.startswith(beginnings)][: SHOWN + 1])
+    return list(alike[: SHOWN + 1])
 
 
 def conversations_of_number(number: VirtualNumber, limit: int = SHOWN) -> list[Participant]:
