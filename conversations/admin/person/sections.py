@@ -26,13 +26,12 @@ _MAX_ID = 2**63 - 1
 def _blocks(request: HttpRequest, person: RealNumber) -> Section | None:
     if not request.user.has_perm("conversations.view_block"):
         return None
-    rows = []
+    rows: list[dict[str, Any]] = []
     for block in blocks_of(person):
         url = f"{reverse('admin:conversations_block_end', args=[block.pk])}?person={person.pk}"
         other = block.other if block.person_id == person.pk else block.person
         rows.append({"block": block, "other": other, "end": url if END_BLOCK.is_for(request, block) else ""})
-    shown = {"rows": rows, "is_active": any(row["block"].is_active for row in rows)}
-    shown["has_prefix"] = has_blocked_prefix(person)
+    shown = {"rows": rows, "has_prefix": has_blocked_prefix(person)}
     acts: list[tuple[Any, str]] = []
     if BLOCK.is_for(request, person):
         acts = [(BLOCK.question, reverse("admin:conversations_block_person", args=[person.pk]))]
