@@ -10,7 +10,8 @@ NO_SKIPS := --no-skips
 # Compiled modules are kept, whatever the environment says: tests start many processes, and each would compile all again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-postgres test-all bench docs openapi lint types check all constraints clean
+.PHONY: demo test test-postgres test-all bench docs picture openapi messages compilemessages lint types check all
+.PHONY: constraints clean
 
 demo: $(VENV)/runtime
 	$(BIN)/python manage.py demo $(ARGS)
@@ -36,9 +37,25 @@ docs: $(VENV)/development
 	$(BIN)/python -m sphinx -W --keep-going -q docs var/docs
 	@echo "Open var/docs/index.html"
 
+# The picture of the README and of the documentation, docs/phones.png: a play on the phones of the demo, in Chromium.
+picture: $(VENV)/development
+	$(BIN)/python -m tests.support.picture
+
 # The committed copies of the API's contract: docs/openapi.yaml and docs/problems.md.
 openapi: $(VENV)/development
 	DJANGO_SETTINGS_MODULE=tests.settings $(BIN)/python -m smsproxy.api.contract
+
+# The strings of the admin that are marked for translation, in smsproxy/locale. Needs GNU gettext. Lists those without a
+# translation: write them in the .po file, then make compilemessages. The .mo files are committed.
+messages: $(VENV)/development
+	DJANGO_SETTINGS_MODULE=tests.settings $(BIN)/python -m django makemessages --pythonpath . --locale de --no-obsolete \
+	--no-wrap --add-location file --ignore "tests/*" --ignore "benchmarks/*" --ignore "var/*" --ignore "docs/*" --ignore ".venv/*"
+	@msgattrib --untranslated --no-obsolete smsproxy/locale/de/LC_MESSAGES/django.po
+	@msgattrib --only-fuzzy --no-obsolete smsproxy/locale/de/LC_MESSAGES/django.po
+
+compilemessages: $(VENV)/development
+	DJANGO_SETTINGS_MODULE=tests.settings $(BIN)/python -m django compilemessages --pythonpath . --locale de \
+	--ignore ".venv/*"
 
 lint: $(VENV)/development
 	$(BIN)/ruff check .

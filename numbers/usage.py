@@ -52,6 +52,21 @@ def live_pairs_of_number(number: VirtualNumber) -> LivePairs:
     return LivePairs(**number.participants.unreleased().aggregate(**_LIVE_PAIRS))
 
 
+def cooling_pair_counts(numbers: Sequence[VirtualNumber]) -> dict[int, int]:
+    """Return how many pairs cool down, by the id of the number. Numbers without any are left out.
+
+    The cost is bounded by what cools down now: see the index participant_cooling_down.
+    """
+    if not numbers:
+        return {}
+    cooling = (
+        numbers[0]
+        .participants.model.objects.unreleased()
+        .filter(proxy_number__in=[number.pk for number in numbers], release_at__isnull=False)
+    )
+    return dict(cooling.order_by().values_list("proxy_number").annotate(Count("pk")))
+
+
 def live_pairs_of_person(person: RealNumber, numbers: VirtualNumberQuerySet) -> LivePairs:
     """Return the counts of this person's live pairs with these numbers."""
     pairs = person.participants.unreleased().filter(proxy_number__in=numbers.values("pk"))

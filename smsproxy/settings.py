@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from django.core.exceptions import ImproperlyConfigured
 
+from smsproxy.browser_settings import *  # noqa: F403
 from smsproxy.crypto import is_fernet_key
 from smsproxy.database.configuration import complete, complete_direct
 from smsproxy.environment import Environment, env_file
@@ -36,7 +37,6 @@ WSGI_APPLICATION = "smsproxy.wsgi.application"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
 TIME_ZONE = "UTC"
-LANGUAGE_CODE = "en-gb"
 
 INSTALLED_APPS = [
     "smsproxy.apps.SmsproxyConfig",
@@ -46,54 +46,23 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "axes",
+    "csp",
+    "django_otp",
+    "django_otp.plugins.otp_static",
+    "django_otp.plugins.otp_totp",
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "smsproxy.metrics",
     "smsproxy.services",
     "smsproxy.staff",
+    "smsproxy.sign_in",
     "smsproxy.api",
     "smsproxy.events",
     "smsproxy.simulator",
     "numbers.apps.NumbersConfig",
     "conversations",
-]
-
-MIDDLEWARE = [
-    "smsproxy.middleware.no_body_for_head",
-    "smsproxy.logs.request_id.request_id_middleware",
-    "smsproxy.metrics.requests.count_api_requests",
-    "conversations.clock_guard.refuse_while_clock_is_wrong",
-    "smsproxy.middleware.machines_first",
-    "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
-    "smsproxy.api.middleware.rate_limit_headers",
-    "smsproxy.api.middleware.database_deadline_middleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.common.CommonMiddleware",
-    "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
-]
-
-TEMPLATES = [
-    {
-        "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "APP_DIRS": True,
-        "OPTIONS": {
-            "context_processors": [
-                "django.template.context_processors.request",
-                "django.contrib.auth.context_processors.auth",
-                "django.contrib.messages.context_processors.messages",
-            ],
-        },
-    },
-]
-
-AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": f"django.contrib.auth.password_validation.{name}"}
-    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
 ]
 
 STATIC_URL = "static/"
@@ -117,8 +86,10 @@ SESSION_COOKIE_SECURE = IS_HTTPS
 CSRF_COOKIE_SECURE = IS_HTTPS
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 SECURE_HSTS_SECONDS = 30 * 24 * 3600 if IS_HTTPS else 0
-# Only behind a proxy that terminates TLS and always sets X-Forwarded-Proto itself.
-if env.boolean("BEHIND_TLS_PROXY", default=False):
+LANGUAGE_COOKIE_SECURE = IS_HTTPS
+# Only behind a proxy that terminates TLS and always sets X-Forwarded-Proto and X-Forwarded-For itself.
+BEHIND_TLS_PROXY = env.boolean("BEHIND_TLS_PROXY", default=False)
+if BEHIND_TLS_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SILENCED_SYSTEM_CHECKS = [
     # The proxy redirects http. A redirect from here would break webhooks behind a misconfigured proxy.
@@ -127,6 +98,13 @@ SILENCED_SYSTEM_CHECKS = [
     "security.W005",
     "security.W021",
 ]
+
+# Whether each member of staff must have a second factor. Until it is set up, they see only the page to do so.
+STAFF_TWO_FACTOR = env.choice("STAFF_TWO_FACTOR", ["optional", "required"], default="optional")
+# When staff have to sign in again: after this time, and after this time without a page.
+STAFF_SESSION_SECONDS = env.seconds("STAFF_SESSION_SECONDS", default=8 * 3600, at_least=300)
+STAFF_IDLE_SECONDS = env.seconds("STAFF_IDLE_SECONDS", default=1800, at_least=60)
+SESSION_COOKIE_AGE = STAFF_SESSION_SECONDS
 
 # The maximum size of a request body in bytes. A message is at most a few kilobytes.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024

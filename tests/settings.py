@@ -38,6 +38,9 @@ os.environ.update(
     DAILY_BUDGET="0",
     # Tests of exhausted pools do not wait.
     SOFT_COOL_DOWN_SECONDS="0",
+    # Tests travel in time. Those of sessions set their own.
+    STAFF_SESSION_SECONDS="10000000000",
+    STAFF_IDLE_SECONDS="10000000000",
     NO_ROUTE_NOTICE="Nobody can be reached under this number.",
 )
 
@@ -49,3 +52,5 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 # Look for a static file when one is requested. WhiteNoise would list all of them for each test client.
 WHITENOISE_AUTOREFRESH = True
+# Tests sign in without a request. Those of the lockout switch it on.
+AXES_ENABLED = False

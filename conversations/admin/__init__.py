@@ -7,6 +7,7 @@ from conversations.admin import (  # noqa: F401  (registers)
     limits,
     messages,
     metrics,
+    replace_number,
     sending,
     webhooks,
 )

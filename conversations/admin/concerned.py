@@ -5,6 +5,7 @@ from conversations.models import (
     Block,
     Conversation,
     ConversationEvent,
+    ConversationNote,
     InboundMessage,
     LongMessage,
     MessageEvent,
@@ -24,6 +25,7 @@ def people_of_conversation(conversation_id: int) -> list[int]:
 
 concerns(Conversation, lambda conversation: people_of_conversation(conversation.pk))
 concerns(ConversationEvent, lambda event: people_of_conversation(event.conversation_id))
+concerns(ConversationNote, lambda note: people_of_conversation(note.conversation_id))
 concerns(Participant, lambda participant: [participant.real_number_id])
 concerns(ApiMessage, lambda message: people_of_conversation(message.conversation_id))
 concerns(InboundMessage, lambda message: [message.sender_id])

@@ -1,28 +1,29 @@
-"""Conversations and their participants, for staff. Lists show no real number."""
+"""Conversations and their participants, for staff. Lists show no real number. The page of one is in thread/."""
 
 from collections.abc import Collection, Iterable
-from itertools import combinations
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.contrib.admin.utils import display_for_value
-from django.db.models import QuerySet
-from django.http import HttpRequest
-from django.urls import reverse
+from django.db.models import Prefetch, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, reverse
 from django.utils.html import format_html, format_html_join
-from django.utils.safestring import mark_safe
+from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from conversations.admin.blocks import block_url, without_block_links
 from conversations.admin.large_tables import FOUND, LargeTable
-from conversations.admin.personal_data import PersonalDataAdmin
+from conversations.admin.thread.page import ActPages, page_context
+from conversations.admin.thread.state_badge import badge_of
 from conversations.insight.find import find_conversations, newest_of
 from conversations.lifecycle.reopen import reopen_conversation
 from conversations.lifecycle.request import CannotCreate, ContentionError, ReferenceTaken
-from conversations.models import Conversation, ConversationEvent, Participant
+from conversations.models import Conversation, ConversationEvent, ConversationNote, Participant
 from conversations.models.conversation_terms import EndHasPassed
 from numbers.models import VirtualNumber
 from smsproxy.staff.model_admin import ReadOnlyAdmin, ReadOnlyInline, ReasonForm
+from smsproxy.staff.templatetags.staff import moment
 from smsproxy.states import StaleState
 
 
@@ -31,10 +32,10 @@ class OnHoldFilter(admin.EmptyFieldListFilter):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.title = "on hold"
+        self.title = _("on hold")
 
     def choices(self, changelist: Any) -> Any:
-        for name, choice in zip(("All", "No", "Yes"), super().choices(changelist), strict=True):
+        for name, choice in zip((_("All"), _("No"), _("Yes")), super().choices(changelist), strict=True):
             yield choice | {"display": name}
 
 
@@ -56,11 +57,11 @@ class ParticipantInline(ReadOnlyInline):
     ]
     readonly_fields = ["is_replaced", "opted_out_at"]
 
-    @admin.display(description="replaced", boolean=True)
+    @admin.display(description=gettext_lazy("replaced"), boolean=True)
     def is_replaced(self, participant: Participant) -> bool:
         return participant.replaced_by_id is not None
 
-    @admin.display(description="opted out at")
+    @admin.display(description=gettext_lazy("opted out at"))
     def opted_out_at(self, participant: Participant) -> str:
         # Django formats a value like this in lists only.
         shown: str = display_for_value(participant.real_number.opted_out_at, "-")
@@ -71,47 +72,27 @@ class ParticipantInline(ReadOnlyInline):
         return participants.select_related("real_number", "proxy_number")
 
 
-class ConversationEventInline(ReadOnlyInline):
-    model = ConversationEvent
-    fields = ["created_at", "old_state", "new_state", "reason", "actor"]
-
-
 @admin.register(Conversation)
-class ConversationAdmin(LargeTable, PersonalDataAdmin):
-    list_defer = ("metadata",)
-    needs: ClassVar = {"metadata": ["conversations.read_message_text"]}
-    list_display = [
-        "__str__",
-        "state",
-        "service",
-        "held_at",
-        "held_reason",
-        "pool",
-        "language",
-        "created_by",
-        "created_at",
-        "ttl",
-        "expires_at",
-        "closed_at",
-        "closed_reason",
-        "confirmation_failed",
-    ]
-    list_filter = [
-        "state",
-        "service",
-        ("held_at", OnHoldFilter),
-        "created_by",
-    ]
-    list_select_related = ["service", "created_by", "pool"]
+class ConversationAdmin(LargeTable, ReadOnlyAdmin):
+    list_display = ["name", "state_now", "people", "service", "created", "confirmation_failed"]
+    # Each has an index. A sort by another column would read the whole table.
+    list_filter = ["state", ("held_at", OnHoldFilter), "service"]
     search_fields = ["reference"]
     search_help_text = gettext_lazy(
         "By reference, id or virtual number, or the beginning of one. Find a caller by “Find a caller”, above."
     )
-    inlines = [ParticipantInline, ConversationEventInline]
+    inlines = [ParticipantInline]
     actions = ["close", "reopen", "hold", "release_hold"]
     action_form = ReasonForm
-    readonly_fields = ["public_id", "messages", "blocks", "confirmation_failed"]
-    exclude = ["request_hash"]
+    readonly_fields = ["public_id", "messages"]
+    exclude = ["request_hash", "metadata"]
+    change_form_template = "admin/thread/page.html"
+
+    class Media:
+        css: ClassVar = {"all": ["thread/thread.css"]}
+
+    def get_urls(self) -> list[URLPattern]:
+        return [*ActPages(self.admin_site).urls, *super().get_urls()]
 
     def ids_named(self, text: str) -> Iterable[int]:
         return find_conversations(text, FOUND)
@@ -124,17 +105,55 @@ class ConversationAdmin(LargeTable, PersonalDataAdmin):
         return row.pk
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Conversation]":
-        return Conversation.objects.with_failed_confirmations().order_by(*self.get_ordering(request))
+        conversations = Conversation.objects.order_by(*self.get_ordering(request))
+        is_list = request.resolver_match is not None and request.resolver_match.url_name == self._list_name
+        if not is_list:
+            return conversations
+        # The list shows labels, and no number.
+        labels = Participant.objects.current().only("conversation_id", "position", "label")
+        people = Prefetch("participants", labels, to_attr="loaded_participants")
+        shown = conversations.with_failed_confirmations().select_related("service").defer("metadata")
+        return shown.prefetch_related(people)  # type: ignore[no-redef]  # `with_participants` sets it, too
 
-    @admin.display(description="Confirmation failed", boolean=True)
-    def confirmation_failed(self, conversation: Conversation) -> bool:
-        return bool(getattr(conversation, "notify_failed", False))
+    @property
+    def _list_name(self) -> str:
+        return f"{self.opts.app_label}_{self.opts.model_name}_changelist"
 
-    @admin.display(description="messages")
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: Any = None, **kwargs: Any
+    ) -> HttpResponse:
+        context |= {"title": str(obj), "subtitle": None, "badge": badge_of(obj), **page_context(request, obj)}
+        kwargs["obj"] = obj
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    @admin.display(description=gettext_lazy("conversation"))
+    def name(self, conversation: Conversation) -> str:
+        return str(conversation)
+
+    @admin.display(description=gettext_lazy("state"))
+    def state_now(self, conversation: Conversation) -> str:
+        return badge_of(conversation).html()
+
+    @admin.display(description=gettext_lazy("people"))
+    def people(self, conversation: Conversation) -> str:
+        people = sorted(conversation.current_participants, key=lambda each: each.position)
+        return ", ".join(each.name for each in people) or "–"
+
+    @admin.display(description=gettext_lazy("created"))
+    def created(self, conversation: Conversation) -> str:
+        return moment(conversation.created_at)
+
+    @admin.display(description=gettext_lazy("confirmations"))
+    def confirmation_failed(self, conversation: Conversation) -> str:
+        if not getattr(conversation, "notify_failed", False):
+            return "–"
+        return format_html('<span class="badge bad">✕ {}</span>', _("one failed"))
+
+    @admin.display(description=gettext_lazy("messages"))
     def messages(self, conversation: Conversation) -> str:
         lists = {
-            "messages from its participants": ("inboundmessage", "participant__conversation__id__exact"),
-            "messages to them": ("outboundmessage", "conversation__id__exact"),
+            _("messages from its participants"): ("inboundmessage", "participant__conversation__id__exact"),
+            _("messages to them"): ("outboundmessage", "conversation__id__exact"),
         }
         links = (
             (f"{reverse(f'admin:conversations_{model}_changelist')}?{field}={conversation.pk}", words)
@@ -142,11 +161,15 @@ class ConversationAdmin(LargeTable, PersonalDataAdmin):
         )
         return format_html_join(" · ", '<a href="{}">{}</a>', links)
 
-    @admin.action(description="Close permanently: no late message reopens it", permissions=["change_state"])
+    @admin.action(
+        description=gettext_lazy("Close permanently: no late message reopens it"), permissions=["change_state"]
+    )
     def close(self, request: HttpRequest, queryset: "QuerySet[Conversation]") -> None:
         self.apply_to_each(request, queryset, lambda row, actor: row.close_permanently(actor=actor))
 
-    @admin.action(description="Reopen, if its numbers are still cooling down", permissions=["change_state"])
+    @admin.action(
+        description=gettext_lazy("Reopen, if its numbers are still cooling down"), permissions=["change_state"]
+    )
     def reopen(self, request: HttpRequest, queryset: "QuerySet[Conversation]") -> None:
         def reopen(conversation: Conversation, actor: str) -> None:
             try:
@@ -170,31 +193,15 @@ class ConversationAdmin(LargeTable, PersonalDataAdmin):
 
         self.apply_to_each(request, queryset, reopen)
 
-    @admin.action(description="Put on hold, for a reason", permissions=["change_state"])
+    @admin.action(description=gettext_lazy("Put on hold, for a reason"), permissions=["change_state"])
     def hold(self, request: HttpRequest, queryset: "QuerySet[Conversation]") -> None:
         self.apply_with_reason(request, queryset, lambda row, reason, actor: row.hold(reason=reason, actor=actor))
 
-    @admin.action(description="Release the hold, for a reason", permissions=["change_state"])
+    @admin.action(description=gettext_lazy("Release the hold, for a reason"), permissions=["change_state"])
     def release_hold(self, request: HttpRequest, queryset: "QuerySet[Conversation]") -> None:
         self.apply_with_reason(
             request, queryset, lambda row, reason, actor: row.release_hold(reason=reason, actor=actor)
         )
-
-    @admin.display(description="blocks")
-    def blocks(self, conversation: Conversation) -> str:
-        """Return links to the form that blocks two participants towards each other."""
-        people = list(conversation.current_participants)
-        links = (
-            (
-                block_url(one.real_number_id, other.real_number_id),
-                f"Block {one.name} and {other.name} towards each other",
-            )
-            for one, other in combinations(people, 2)
-        )
-        return format_html_join(mark_safe("<br>"), '<a href="{}">{}</a>', links)
-
-    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        return without_block_links(request, super().get_fields(request, obj))
 
 
 @admin.register(Participant)
@@ -228,4 +235,12 @@ class ConversationEventAdmin(ReadOnlyAdmin):
     list_defer = ("conversation__metadata",)
     sortable_by = ()
     list_display = ["created_at", "conversation", "old_state", "new_state", "reason", "actor"]
+    list_select_related = ["conversation"]
+
+
+@admin.register(ConversationNote)
+class ConversationNoteAdmin(ReadOnlyAdmin):
+    """Internal notes. They are written on the page of a conversation, and the list shows no text."""
+
+    list_display = ["created_at", "conversation", "author"]
     list_select_related = ["conversation"]

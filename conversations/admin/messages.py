@@ -118,7 +118,7 @@ class ApiMessageLegInline(ReadOnlyInline):
 @admin.register(ApiMessage)
 class ApiMessageAdmin(LargeTable, MessageAdmin):
     list_defer = ("text", "conversation__metadata")
-    list_display = ["created_at", "conversation", "author", "created_by"]
+    list_display = ["created_at", "conversation", "author", "created_by", "written_by"]
     list_select_related = ["conversation", "author", "created_by"]
     search_fields = ["conversation__reference"]
     search_help_text = gettext_lazy("By the conversation's reference or id.")

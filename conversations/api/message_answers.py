@@ -12,8 +12,9 @@ from conversations.models.outbound_state import OWN_KINDS
 
 MESSAGE_KINDS = (TEXT, MessageKind.API.value, *(kind.value for kind in OWN_KINDS))
 KINDS_MEAN = (
-    "`text`: a participant texted it. `api`: you sent it. The proxy sent the others: a `confirmation` of a new "
-    "conversation, a `notice`, an answer to STOP, START or HELP (`keyword_answer`)."
+    "`text`: a participant texted it. `api`: you sent it, or the staff of the proxy in your name. "
+    "The proxy sent the others: a `confirmation` of a new conversation, a `notice`, "
+    "an answer to STOP, START or HELP (`keyword_answer`)."
 )
 ERROR_CLASSES = (*(each.value for each in FailureReason), *(each.value for each in NotSentBecause))
 OUTCOMES = tuple(

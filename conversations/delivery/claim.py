@@ -265,7 +265,7 @@ def _save(account: AccountRateLimit) -> None:
 
 def _begin_day(account: AccountRateLimit, now: datetime) -> None:
     was_over_budget = account.is_over_budget()
-    if account.begin_day(now):
+    if account.end_day(now):
         _save(account)
         if was_over_budget:
             account.record_budget("a new UTC day began: sending goes on")

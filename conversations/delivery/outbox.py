@@ -30,13 +30,21 @@ from smsproxy.metrics.counting import count_on_commit
 from smsproxy.metrics.families import RELAYED
 
 
-def queue_relay(inbound: InboundMessage, to: Participant, text: str) -> OutboundMessage:
+def queue_relay(inbound: InboundMessage, to: Participant, text: str, *, at: datetime | None = None) -> OutboundMessage:
     """Queue a message that relays an inbound message, and is as old as that one.
 
     to: one of the recipients that `read_arrival` returned in this transaction, so not a person who has opted out.
+    at: the time that it is as old as instead: staff pass on a text days later.
     """
     count_on_commit(RELAYED)
-    return _queue(MessageKind.RELAY, to.proxy_number_id, to.real_number_id, text, participant=to, inbound=inbound)
+    return _queue(
+        MessageKind.RELAY, to.proxy_number_id, to.real_number_id, text, participant=to, inbound=inbound, at=at
+    )
+
+
+def queue_staff_answer(sender: VirtualNumber, recipient: RealNumber, text: str, *, actor: str) -> OutboundMessage:
+    """Queue a text of staff to a person, outside of conversations. The caller knows that they have not opted out."""
+    return _queue(MessageKind.NOTICE, sender.pk, recipient.pk, text, actor=actor)
 
 
 def queue_notice(to: Participant, text: str) -> OutboundMessage | None:
@@ -182,8 +190,10 @@ def _queue(
     conversation_id: int | None = None,
     inbound: InboundMessage | None = None,
     dedup_key: str | None = None,
+    at: datetime | None = None,
+    actor: str = "",
 ) -> OutboundMessage:
-    at = inbound.received_at if inbound else database_now()
+    at = at or (inbound.received_at if inbound else database_now())
     message = OutboundMessage.objects.create(
         kind=kind,
         sender_id=sender_id,
@@ -197,6 +207,6 @@ def _queue(
         created_at=at,
         due_at=at,
     )
-    message.record_event(message.state, reason=f"queued as {kind.label}")
+    message.record_event(message.state, reason=f"queued as {kind.label}", actor=actor)
     transaction.on_commit(wake_workers)
     return message

@@ -223,7 +223,7 @@ def _correct_spent(results: Sequence[Result]) -> None:
     corrections: defaultdict[date, Decimal] = defaultdict(Decimal)
     for result in results:
         corrections[result.claimed.claimed_at.date()] += result.correction
-    for day, euros in corrections.items():
+    for day, euros in sorted(corrections.items(), reverse=True):
         AccountRateLimit.correct_spent(euros, day)
 
 

@@ -23,6 +23,7 @@ from conversations.insight.status import (
     RetiredButRented,
     Shortages,
     Status,
+    StuckOrder,
     WorkerStatus,
 )
 from conversations.models import (
@@ -40,12 +41,14 @@ from conversations.models.record_search import SEARCH_AFTER
 from conversations.models.worker import PURGE_AFTER
 from numbers.models import NumberEvent, NumberState, Shortage, TopUp, VirtualNumber
 from numbers.models.pool import pool_name
+from numbers.provisioning.staff_order import stuck_orders
 from smsproxy.database.activity import longest_transaction
 from smsproxy.database.clock import database_now
 from smsproxy.database.migrations import describe_difference
 from smsproxy.version import VERSION
 
 MAX_NUMBERS = 50
+MAX_ORDERS = 20
 SHORTAGES_OF = timedelta(hours=1)
 
 
@@ -70,6 +73,7 @@ def collect_status() -> Status:
         workers=_workers(now),
         worked_at=JobLease.objects.last_use(),
         top_ups=_top_ups(),
+        stuck_orders=_stuck_orders(),
         clocks=_clocks(now),
         unreadable=UnreadableRow.objects.all()[:MAX_COUNT].count(),
         held_conversation_count=Conversation.objects.on_hold()[:MAX_COUNT].count(),
@@ -223,6 +227,13 @@ def _clocks(now: datetime) -> list[ClockStatus]:
     return [
         ClockStatus(host=clock.host, skew=clock.skew_seconds, measured_at=clock.measured_at)
         for clock in HostClock.objects.in_use(now)
+    ]
+
+
+def _stuck_orders() -> list[StuckOrder]:
+    return [
+        StuckOrder(order=order.pk, trouble=order.last_error, retry_at=order.retry_at)
+        for order in stuck_orders()[:MAX_ORDERS]
     ]
 
 

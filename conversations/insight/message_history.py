@@ -39,6 +39,7 @@ TEXT = "text"
 """The kind of a message that a participant texted."""
 _PARTS = (InboundOutcome.PART, InboundOutcome.DUPLICATE_PART)
 _SETTLED = (OutboundState.DELIVERED, OutboundState.UNDELIVERED, OutboundState.FAILED, OutboundState.CANCELLED)
+_SHOWN = (OutboundState.SENT, OutboundState.UNKNOWN, *_SETTLED)
 
 _OWN = ", ".join(f"'{kind}'" for kind in OWN_KINDS)
 # The next texts of each participant, each at most a page of them. SQLite has no LATERAL, so it sorts all texts.
@@ -91,7 +92,7 @@ class Position(NamedTuple):
     api: int = 0
     own: int = 0
 
-    def after(self, key: "_Key") -> "Position":
+    def after(self, key: "Key") -> "Position":
         match key.table:
             case IdKind.INBOUND_MESSAGE:
                 return self._replace(inbound=key.pk)
@@ -100,7 +101,9 @@ class Position(NamedTuple):
         return self._replace(own=key.pk)
 
 
-class _Key(NamedTuple):
+class Key(NamedTuple):
+    """A message: its table, and the id of its row."""
+
     table: IdKind
     pk: int
 
@@ -110,8 +113,10 @@ class Recipient:
     """What became of a message for one participant.
 
     position: of the participant; None if they are not known any more. price: EUR, or None while it is not known.
+    The API does not show the rest: the outbound row's pk, since when it has its status, why, and by whom.
     """
 
+    pk: int
     position: int | None
     status: str
     segments: int
@@ -120,6 +125,9 @@ class Recipient:
     queued_at: datetime
     sent_at: datetime | None
     settled_at: datetime | None
+    since: datetime
+    reason: str
+    actor: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +136,8 @@ class Message:
 
     author: the position of the participant who wrote it, or in whose name it was sent; None: the marketplace or the
     proxy. outcome: of a participant's text. text: None if it was erased or cannot be decrypted.
-    missing_parts: of a long text, the parts that never arrived.
+    missing_parts: of a long text, the parts that never arrived. written_by: the member of staff who wrote it, or "".
+    reason: of the outcome, if the outcome does not say it.
     """
 
     id: str
@@ -140,6 +149,8 @@ class Message:
     missing_parts: int
     created_at: datetime
     recipients: Sequence[Recipient]
+    written_by: str = ""
+    reason: str = ""
 
     @property
     def segments(self) -> int:
@@ -165,7 +176,7 @@ def read_page(conversation: Conversation, after: Position, limit: int) -> Page:
     """Return up to `limit` messages of the conversation after this position, the oldest first."""
     keys = _keys(conversation, after, limit + 1)
     chosen = keys[:limit]
-    found = _load(conversation, chosen)
+    found = load(conversation, chosen)
     position = after
     for key in chosen:
         position = position.after(key)
@@ -182,16 +193,16 @@ def find_message(id: str, service_id: int | None) -> Message | None:
     ):
         pk, extra = row_id(table, id) or (0, 0)
         if pk and not extra:
-            key = _Key(table, pk)
+            key = Key(table, pk)
             conversation = conversations(key.pk).filter(service=service_id).first()
-            return _load(conversation, [key]).get(key) if conversation else None
+            return load(conversation, [key]).get(key) if conversation else None
     return None
 
 
 def message_of(message: ApiMessage) -> Message:
     """Return a message that was just sent."""
-    key = _Key(IdKind.API_MESSAGE, message.pk)
-    return _load(message.conversation, [key])[key]
+    key = Key(IdKind.API_MESSAGE, message.pk)
+    return load(message.conversation, [key])[key]
 
 
 def _conversation_of_text(pk: int) -> "QuerySet[Conversation]":
@@ -208,15 +219,15 @@ def _conversation_of_own_message(pk: int) -> "QuerySet[Conversation]":
     return Conversation.objects.filter(pk__in=own.values("conversation"))
 
 
-def _keys(conversation: Conversation, after: Position, limit: int) -> list[_Key]:
+def _keys(conversation: Conversation, after: Position, limit: int) -> list[Key]:
     """Return the keys of the next messages: each table in the order of its ids, and the tables merged by time."""
     statement = _KEYS if prepared.is_postgresql() else _KEYS_ON_SQLITE
     rows = prepared.fetch_all(statement, {"conversation": conversation.pk, "limit": limit, **after._asdict()})
-    waiting: defaultdict[IdKind, list[tuple[datetime, _Key]]] = defaultdict(list)
+    waiting: defaultdict[IdKind, list[tuple[datetime, Key]]] = defaultdict(list)
     for table, pk, at in rows:
-        waiting[IdKind(table)].append((from_stored(at), _Key(IdKind(table), pk)))
+        waiting[IdKind(table)].append((from_stored(at), Key(IdKind(table), pk)))
     queues = [sorted(queue, key=lambda each: -each[1].pk) for queue in waiting.values()]
-    keys: list[_Key] = []
+    keys: list[Key] = []
     while queues and len(keys) < limit:
         first = min(queues, key=lambda queue: queue[-1])
         keys.append(first.pop()[1])
@@ -224,7 +235,7 @@ def _keys(conversation: Conversation, after: Position, limit: int) -> list[_Key]
     return keys
 
 
-def _load(conversation: Conversation, keys: Collection[_Key]) -> Mapping[_Key, Message]:
+def load(conversation: Conversation, keys: Collection[Key]) -> Mapping[Key, Message]:
     """Return the messages with these keys."""
     ids = {table: [key.pk for key in keys if key.table == table] for table in IdKind}
     texts = InboundMessage.objects.defer("raw").in_bulk(ids[IdKind.INBOUND_MESSAGE])
@@ -235,9 +246,9 @@ def _load(conversation: Conversation, keys: Collection[_Key]) -> Mapping[_Key, M
     relays, legs = list(sent.filter(inbound__in=texts)), list(sent.filter(api_message__in=asked))
     recipients = _Recipients(conversation, [*relays, *legs, *own.values()])
     of_text, of_asked = recipients.by(relays, "inbound_id"), recipients.by(legs, "api_message_id")
-    found: dict[_Key, Message] = {}
+    found: dict[Key, Message] = {}
     for pk, text in texts.items():
-        found[_Key(IdKind.INBOUND_MESSAGE, pk)] = Message(
+        found[Key(IdKind.INBOUND_MESSAGE, pk)] = Message(
             id=public_id(IdKind.INBOUND_MESSAGE, pk),
             conversation_id=conversation.public_id,
             kind=TEXT,
@@ -247,9 +258,10 @@ def _load(conversation: Conversation, keys: Collection[_Key]) -> Mapping[_Key, M
             missing_parts=text.missing_parts,
             created_at=text.received_at,
             recipients=of_text[pk],
+            reason=text.reason,
         )
     for pk, message in asked.items():
-        found[_Key(IdKind.API_MESSAGE, pk)] = Message(
+        found[Key(IdKind.API_MESSAGE, pk)] = Message(
             id=public_id(IdKind.API_MESSAGE, pk),
             conversation_id=conversation.public_id,
             kind=MessageKind.API.value,
@@ -259,9 +271,10 @@ def _load(conversation: Conversation, keys: Collection[_Key]) -> Mapping[_Key, M
             missing_parts=0,
             created_at=message.created_at,
             recipients=of_asked[pk],
+            written_by=message.written_by,
         )
     for pk, leg in own.items():
-        found[_Key(IdKind.OUTBOUND_MESSAGE, pk)] = Message(
+        found[Key(IdKind.OUTBOUND_MESSAGE, pk)] = Message(
             id=public_id(IdKind.OUTBOUND_MESSAGE, pk),
             conversation_id=conversation.public_id,
             kind=leg.kind,
@@ -279,6 +292,17 @@ def _readable(text: str) -> str | None:
     return None if isinstance(text, Unreadable) else text or None
 
 
+class _Change(NamedTuple):
+    """The last change of a message to a state. at: None if its event was deleted."""
+
+    at: datetime | None
+    reason: str
+    actor: str
+
+
+_UNKNOWN_CHANGE = _Change(None, "", "")
+
+
 class _Recipients:
     """What is known about these outbound messages, loaded in three queries."""
 
@@ -290,10 +314,10 @@ class _Recipients:
             self.positions[pk] = self._positions_of_people[person_id] = position
         pks = [message.pk for message in messages]
         self._prices = _prices(pks)
-        self._events: defaultdict[int, dict[str, tuple[datetime, str]]] = defaultdict(dict)
-        events = MessageEvent.objects.filter(message__in=pks, new_state__in=[OutboundState.SENT, *_SETTLED])
-        for pk, state, reason, at in events.order_by("pk").values_list("message", "new_state", "reason", "created_at"):
-            self._events[pk][state] = (at, reason)
+        self._events: defaultdict[int, dict[str, _Change]] = defaultdict(dict)
+        events = MessageEvent.objects.filter(message__in=pks, new_state__in=_SHOWN).order_by("pk")
+        for pk, state, at, reason, actor in events.values_list("message", "new_state", "created_at", "reason", "actor"):
+            self._events[pk][state] = _Change(at, reason, actor)
 
     def by(self, messages: Sequence[OutboundMessage], field: str) -> Mapping[int, Sequence[Recipient]]:
         """Return what is known of these messages, by the value of the field, in the order of the participants."""
@@ -306,22 +330,27 @@ class _Recipients:
 
     def of(self, message: OutboundMessage) -> Recipient:
         events, state = self._events[message.pk], message.state
-        settled_at, reason = events.get(state, (None, "")) if state in _SETTLED else (None, "")
-        sent_at, _ = events.get(OutboundState.SENT, (None, ""))
+        last = events.get(state, _UNKNOWN_CHANGE)
+        settled_at = last.at if state in _SETTLED else None
+        sent_at = events.get(OutboundState.SENT, _UNKNOWN_CHANGE).at
         if sent_at is None and state in (OutboundState.DELIVERED, OutboundState.UNDELIVERED):
             sent_at = settled_at  # The receipt was faster than our own record.
         position = self.positions.get(message.participant_id)
         if position is None:
             position = self._positions_of_people.get(message.recipient_id)
         return Recipient(
+            pk=message.pk,
             position=position,
             status=state,
             segments=message.part_count or message.segments,
             price=self._price(message),
-            error=error_of(state, message.error_code, reason),
+            error=error_of(state, message.error_code, last.reason),
             queued_at=message.created_at,
             sent_at=sent_at,
             settled_at=settled_at,
+            since=last.at or message.created_at,
+            reason=last.reason,
+            actor=last.actor,
         )
 
     def _price(self, message: OutboundMessage) -> Decimal | None:

@@ -155,6 +155,15 @@ class FailedTopUp:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StuckOrder:
+    """An order of staff whose last attempt failed. retry_at: see FailedTopUp."""
+
+    order: int
+    trouble: str
+    retry_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class WebhookStatus:
     """The webhooks of an endpoint. refused: since the last accepted one. usual_gap: the longest of the last days."""
 
@@ -211,6 +220,7 @@ class Status:
     workers: Sequence[WorkerStatus]
     worked_at: datetime | None
     top_ups: Sequence[FailedTopUp]
+    stuck_orders: Sequence[StuckOrder]
     clocks: Sequence[ClockStatus]
     unreadable: int
     held_conversation_count: int

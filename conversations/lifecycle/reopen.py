@@ -14,10 +14,12 @@ from numbers.models import RealNumber
 from smsproxy.crypto import Unreadable
 
 
-def reopen_conversation(conversation: Conversation, *, actor: str, end: End | None = None) -> Conversation:
+def reopen_conversation(
+    conversation: Conversation, *, actor: str, end: End | None = None, why: str = ""
+) -> Conversation:
     """Reopen a closed conversation, unless a creation with its participants would be refused, too.
 
-    end: a new one. None: its ttl starts again, or its fixed end stays.
+    end: a new one. None: its ttl starts again, or its fixed end stays. why: for staff, in words.
     Raises OptedOut, ParticipantBlocked, ReferenceTaken, ContentionError, EndHasPassed (a StaleState), and StaleState if
     it is open or has lost a number. Nothing has changed then.
     """
@@ -25,7 +27,7 @@ def reopen_conversation(conversation: Conversation, *, actor: str, end: End | No
         if conversation.is_reference_unique and not conversation.is_live():
             check_reference(conversation, conversation.reference)
         with suppress(DuplicateReference), transaction.atomic():
-            conversation.reopen(actor=actor, end=end)
+            conversation.reopen(actor=actor, end=end, why=why)
             _refuse_participants(conversation)
             return conversation
     raise ContentionError

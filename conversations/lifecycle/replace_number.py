@@ -52,6 +52,18 @@ class ReplacementPreview:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PlannedMove:
+    """What a replacement would do for one participant. to: None if no number is free. sms: of the notice, in segments.
+
+    sms is 0 without a notice: its text is empty, or the person has opted out.
+    """
+
+    participant: Participant
+    to: VirtualNumber | None
+    sms: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Replacement:
     """The result for one participant. to: their new number, or None if they were not moved; then `why` says why."""
 
@@ -65,34 +77,53 @@ def preview(number: VirtualNumber, successors: Sequence[VirtualNumber] = ()) -> 
 
     successors: the only numbers to use instead; empty for any that assignment finds.
     """
-    people = texts = sms = stuck = 0
+    moves = list(planned_moves(number, successors))
+    notices = [move.sms for move in moves if move.sms]
+    return ReplacementPreview(
+        people=len(moves),
+        texts=len(notices),
+        sms=sum(notices),
+        stuck=sum(move.to is None for move in moves),
+        cooling=number.participants.current().cooling().count(),
+    )
+
+
+def planned_moves(
+    number: VirtualNumber, successors: Sequence[VirtualNumber] = (), *, most: int | None = None
+) -> Iterator[PlannedMove]:
+    """Yield what a replacement would do now for each person. most: of them. See `preview`."""
     given: Counter[int] = Counter()  # By number: people before in this preview, who count toward its cap.
-    for participant in _to_move(number):
-        people += 1
-        if _is_unreadable(participant) or best_replacement(participant, successors, given) is None:
-            stuck += 1
-        elif (text := _notice(participant)) and participant.real_number.opted_out_at is None:
-            texts += 1
-            sms += segments(text).count
-    cooling = number.participants.current().cooling().count()
-    return ReplacementPreview(people=people, texts=texts, sms=sms, stuck=stuck, cooling=cooling)
+    for participant in _to_move(number)[:most]:
+        best = None if _is_unreadable(participant) else best_replacement(participant, successors, given)
+        text = _notice(participant) if best and participant.real_number.opted_out_at is None else ""
+        to = best.number if best else None
+        yield PlannedMove(participant=participant, to=to, sms=segments(text).count if text else 0)
 
 
-def replace(number: VirtualNumber, successors: Sequence[VirtualNumber] = ()) -> Iterator[Replacement]:
+def people_to_move(number: VirtualNumber) -> int:
+    """Return how many people in open conversations use this number."""
+    return _to_move(number).count()
+
+
+def replace(
+    number: VirtualNumber, successors: Sequence[VirtualNumber] = (), *, reason: str = "to be replaced", actor: str = ""
+) -> Iterator[Replacement]:
     """Drain the number and move its people to other numbers, one by one. Safe to repeat.
 
     Raises StaleState: the number is ordered or retired.
     """
     if number.state in (NumberState.ACTIVE, NumberState.CONFIGURING):
         with suppress(StaleState):  # Another run has just done the same.
-            number.drain(reason="to be replaced")
+            number.drain(reason=reason, actor=actor)
         number.refresh_from_db()
     if number.state not in (NumberState.DRAINING, NumberState.QUARANTINED):
         raise StaleState(f"virtual number {number.pk} is {number.state}")
-    for participant in _to_move(number):
-        if moved := _move(participant, successors):
-            yield moved
-    UnreadableRow.objects.store_met()
+    try:
+        for participant in _to_move(number):
+            if moved := _move(participant, successors):
+                yield moved
+    finally:  # Also if the caller stops before the last.
+        UnreadableRow.objects.store_met()
 
 
 def _to_move(number: VirtualNumber) -> ParticipantQuerySet:

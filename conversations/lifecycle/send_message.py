@@ -79,9 +79,12 @@ class TooLong(CannotSend):
         self.segments = segments
 
 
-def send_message(conversation: Conversation, new: NewMessage, *, created_by: ApiKey) -> ApiMessage:
+def send_message(
+    conversation: Conversation, new: NewMessage, *, created_by: ApiKey | None = None, written_by: str = ""
+) -> ApiMessage:
     """Queue the text for its recipients, in the caller's transaction, and return its message.
 
+    created_by: the API key. written_by: the user name, if a member of staff sends it in the name of the service.
     A recipient who cannot get it is skipped if the request does not name them and others get it. Their row is
     cancelled, so that the answer can say why. Raises CannotSend or OverLimit, and then the caller undoes everything.
     """
@@ -101,7 +104,12 @@ def send_message(conversation: Conversation, new: NewMessage, *, created_by: Api
     if (count := segments(text).count) > settings.MAX_SEGMENTS:
         raise TooLong(count)
     message = ApiMessage.objects.create(
-        conversation=conversation, author=author, created_by=created_by, text=new.text, created_at=now
+        conversation=conversation,
+        author=author,
+        created_by=created_by,
+        written_by=written_by,
+        text=new.text,
+        created_at=now,
     )
     legs = queue_api_message(message, text, recipients, skipped=skipped)
     conversation.touch(now)

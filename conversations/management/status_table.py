@@ -11,6 +11,7 @@ from conversations.insight.status import (
     FailedTopUp,
     QueueCounts,
     Status,
+    StuckOrder,
     WorkerStatus,
     format_count,
 )
@@ -45,6 +46,10 @@ def lines(status: Status, troubles: Sequence[ActiveTrouble]) -> Iterator[str]:
         yield ""
         yield "TOP-UPS that failed to buy"
         yield from table([_top_up(rule, status) for rule in status.top_ups])
+    if status.stuck_orders:
+        yield ""
+        yield "ORDERS of numbers that cannot go on"
+        yield from table([_stuck_order(order, status) for order in status.stuck_orders])
     yield ""
     yield "POOL"
     yield from table(_pool(status))
@@ -120,6 +125,11 @@ def _pool(status: Status) -> list[list[str]]:
 def _top_up(rule: FailedTopUp, status: Status) -> list[str]:
     again = f"retries in {_format_duration(rule.retry_at - status.at)}" if rule.retry_at else ""
     return [rule.pool, rule.country, rule.trouble, again]
+
+
+def _stuck_order(order: StuckOrder, status: Status) -> list[str]:
+    again = f"retries in {_format_duration(order.retry_at - status.at)}" if order.retry_at else ""
+    return [f"order {order.order}", order.trouble, again]
 
 
 def _worker(worker: WorkerStatus, status: Status) -> list[str]:

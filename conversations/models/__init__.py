@@ -6,9 +6,13 @@ from . import opt_out_feed  # noqa: F401 - its receiver
 from .api_message import ApiMessage
 from .block import Block
 from .conversation import Conversation, ConversationEvent
+from .conversation_note import ConversationNote
 from .conversation_state import ConversationState, LateMessagePolicy
+from .daily_spend import DailySpend
 from .host_clock import HostClock
+from .hourly_sample import HourlySample
 from .inbound import InboundMessage, InboundOutcome, LongMessage
+from .inbox_item import InboxItem, InboxKind, InboxOutcome
 from .job_lease import JobLease
 from .limit_usage import LimitScope, LimitUsage
 from .outbound import MessageEvent, OutboundMessage, OutboundPart
@@ -34,12 +38,18 @@ __all__ = [
     "Block",
     "Conversation",
     "ConversationEvent",
+    "ConversationNote",
     "ConversationState",
+    "DailySpend",
     "DeliveryReceipt",
     "FailureReason",
     "HostClock",
+    "HourlySample",
     "InboundMessage",
     "InboundOutcome",
+    "InboxItem",
+    "InboxKind",
+    "InboxOutcome",
     "JobLease",
     "LateMessagePolicy",
     "LimitScope",

@@ -1,4 +1,4 @@
-"""Messages that a marketplace sends through the API, as itself or as a participant."""
+"""Messages of the marketplace: sent through the API, as itself or as a participant, or by staff in its name."""
 
 from typing import ClassVar
 
@@ -27,7 +27,18 @@ class ApiMessage(EncryptedRow):
         related_name="api_messages",
         help_text="The participant in whose name it is sent. Empty: the marketplace itself.",
     )
-    created_by = models.ForeignKey(ApiKey, models.PROTECT, related_name="+", db_index=False)
+    created_by = models.ForeignKey(
+        ApiKey,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        db_index=False,
+        help_text="The API key. Empty: staff wrote it.",
+    )
+    written_by = models.CharField(
+        max_length=150, blank=True, default="", db_default="", help_text="The member of staff who wrote it."
+    )
     text = EncryptedTextField(blank=True)
     created_at = models.DateTimeField(default=database_now)
 

@@ -121,6 +121,8 @@ class Conversation(EncryptedRow, StateMachine, ConversationTerms):
                 condition=models.Q(state=ConversationState.OPEN, idle_at__isnull=False),
                 name="conversation_idle",
             ),
+            # For the list of open conversations, newest first.
+            models.Index("id", condition=models.Q(state=ConversationState.OPEN), name="conversation_open"),
             # For the alert: conversations on hold.
             models.Index(
                 "held_at",
@@ -128,6 +130,7 @@ class Conversation(EncryptedRow, StateMachine, ConversationTerms):
                 name="conversation_held",
             ),
         ]
+        permissions = [("message_participants", "Can text the participants as the service")]
 
     def __str__(self) -> str:
         return self.reference or str(self.public_id)
@@ -182,12 +185,14 @@ class Conversation(EncryptedRow, StateMachine, ConversationTerms):
         *,
         reason: str = "closed",
         actor: str = "",
+        why: str = "",
         permanent: bool = False,
         event: EventType = EventType.CONVERSATION_CLOSED,
     ) -> Self:
         """Close the conversation and start the cool-down of its numbers. Raises StaleState if it is closed already.
 
-        permanent: no late text reopens it, whatever its policy was. event: the one that tells of its end.
+        why: for staff, in words. permanent: no late text reopens it, whatever its policy was. event: the one that
+        tells of its end.
         """
         now = database_now()
         changes: dict[str, Any] = {"closed_at": now, "closed_reason": reason}
@@ -195,7 +200,7 @@ class Conversation(EncryptedRow, StateMachine, ConversationTerms):
         if permanent:
             changes["late_messages"] = LateMessagePolicy.END
         with transaction.atomic():
-            self.transition(ConversationState.CLOSED, reason=reason, actor=actor, **changes)
+            self.transition(ConversationState.CLOSED, reason=_because(reason, why), actor=actor, **changes)
             staying = self.participants.unreleased().filter(removed_at__isnull=True)
             staying.update(release_at=now + cool_down_of(self.pool))
             self._forget_recent()
@@ -204,24 +209,24 @@ class Conversation(EncryptedRow, StateMachine, ConversationTerms):
             announce_end(event, self.pk, self.service_id, reason=reason, duration=now - self.created_at)
         return self
 
-    def close_permanently(self, *, actor: str = "") -> Self:
+    def close_permanently(self, *, actor: str = "", why: str = "") -> Self:
         """Close the conversation so that no late text reopens it. Raises StaleState if that is so already."""
         with transaction.atomic():
             self.lock()
             self.close_if_over()
             if self.state == ConversationState.OPEN:
-                return self.close(actor=actor, permanent=True)
-            if not self.keep_closed(actor=actor):
+                return self.close(actor=actor, why=why, permanent=True)
+            if not self.keep_closed(actor=actor, why=why):
                 raise StaleState(f"conversation {self.pk} is closed for good already")
         return self
 
-    def keep_closed(self, *, actor: str = "") -> bool:
+    def keep_closed(self, *, actor: str = "", why: str = "") -> bool:
         """Let no late text reopen the closed conversation. Return False if that is so already. The row is locked."""
         if self.late_messages == LateMessagePolicy.END:
             return False
         self.late_messages = LateMessagePolicy.END
         self.save(update_fields=["late_messages"])
-        self.record_event(self.state, old_state=self.state, reason="closed for good", actor=actor)
+        self.record_event(self.state, old_state=self.state, reason=_because("closed for good", why), actor=actor)
         announce_change(self.pk, self.service_id, columns=["late_messages"])
         return True
 
@@ -263,9 +268,10 @@ class Conversation(EncryptedRow, StateMachine, ConversationTerms):
     def _forget_recent(self) -> None:
         LimitUsage.objects.filter(scope=LimitScope.CONVERSATION, subject_id=self.pk).update(recent="")
 
-    def reopen(self, *, reason: str = "reopened", actor: str = "", end: End | None = None) -> Self:
+    def reopen(self, *, reason: str = "reopened", actor: str = "", end: End | None = None, why: str = "") -> Self:
         """Reopen the conversation with its numbers, and restart its times. end: a new one, instead of its own.
 
+        why: for staff, in words.
         Raises StaleState if it is open, or if a number is lost: its pair was released, or it is no longer rented.
         Also EndHasPassed and DuplicateReference, which are StaleState too.
         """
@@ -280,7 +286,7 @@ class Conversation(EncryptedRow, StateMachine, ConversationTerms):
             with self._duplicate_on_integrity_error():
                 self.transition(
                     ConversationState.OPEN,
-                    reason=reason,
+                    reason=_because(reason, why),
                     actor=actor,
                     closed_at=None,
                     closed_reason="",
@@ -314,8 +320,8 @@ class Conversation(EncryptedRow, StateMachine, ConversationTerms):
                 self._write(changed, actor=actor)
         return self
 
-    def extend(self, seconds: int, *, actor: str = "") -> Self:
-        """Move its end later. Its ttl stays. Raises StaleState if it has ended or never ends.
+    def extend(self, seconds: int, *, actor: str = "", why: str = "") -> Self:
+        """Move its end later. Its ttl stays. why: for staff, in words. Raises StaleState if it has ended or never ends.
 
         Raises EndTooLate if the new end would be more than MAX_AHEAD from now.
         """
@@ -327,15 +333,16 @@ class Conversation(EncryptedRow, StateMachine, ConversationTerms):
             later = timedelta(seconds=seconds)
             if self.expires_at > now + MAX_AHEAD - later:  # A stored end plus `later` may be after the year 9999.
                 raise EndTooLate(f"expected an end at most {MAX_AHEAD.days} days from now")
-            self._write({"expires_at": self.expires_at + later}, actor=actor)
+            self._write({"expires_at": self.expires_at + later}, actor=actor, why=why)
         return self
 
-    def _write(self, changed: dict[str, Any], *, actor: str) -> None:
+    def _write(self, changed: dict[str, Any], *, actor: str, why: str = "") -> None:
         """Write these columns, and events that name them."""
         with self._duplicate_on_integrity_error():
             if Conversation.objects.filter(pk=self.pk, state=self.state).update(**changed) != 1:
                 raise StaleState(f"conversation {self.pk} is no longer {self.state}")
-        self.record_event(self.state, old_state=self.state, reason=f"changed: {', '.join(changed)}", actor=actor)
+        reason = _because(f"changed: {', '.join(changed)}", why)
+        self.record_event(self.state, old_state=self.state, reason=reason, actor=actor)
         announce_change(self.pk, self.service_id, columns=changed)
         for field, value in changed.items():
             setattr(self, field, value)
@@ -357,6 +364,10 @@ class Conversation(EncryptedRow, StateMachine, ConversationTerms):
     def lock(self) -> None:
         """Lock the row until the transaction ends, and reload it. See conversation_lock.py for the order of locks."""
         self.refresh_from_db(from_queryset=Conversation.objects.locked())
+
+
+def _because(reason: str, why: str) -> str:
+    return f"{reason}: {why}" if why else reason
 
 
 class ConversationEvent(Event):

@@ -1,6 +1,6 @@
 """Inbound messages (MO): what people sent to our numbers, each with its outcome."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import ClassVar, Self
 
 from django.db import IntegrityError, models, transaction
@@ -51,7 +51,23 @@ class InboundOutcome(models.TextChoices):
     """Signed, but of an unknown shape. The raw body is stored."""
 
 
+# Texts of these outcomes wait for staff, in the inbox, for so long.
+IN_INBOX = (InboundOutcome.NO_ROUTE, InboundOutcome.UNDECODABLE)
+IN_INBOX_FOR = timedelta(days=14)
+_WAITING = models.Q(outcome__in=["no_route", "undecodable"], settled_at__isnull=True)
+
+
 class InboundMessageQuerySet(models.QuerySet["InboundMessage"]):
+    def waiting(self, at: datetime) -> Self:
+        """Return the texts that wait for staff at this time: without a conversation, not settled and not too old."""
+        return self.filter(_WAITING, received_at__gte=at - IN_INBOX_FOR)
+
+    def like(self, message: "InboundMessage") -> Self:
+        """Return the texts of its sender to its virtual number. Without one of the two: only the message itself."""
+        if message.sender_id is None or message.virtual_number_id is None:
+            return self.filter(pk=message.pk)
+        return self.filter(sender=message.sender_id, virtual_number=message.virtual_number_id)
+
     def record(self, message: "InboundMessage") -> bool:
         """Store the message. Return False if its carrier message id is stored already."""
         try:
@@ -107,7 +123,10 @@ class LongMessage(models.Model):
 
 
 class InboundMessage(EncryptedRow):
-    """A message to one of our numbers (MO), stored once with its outcome and never changed."""
+    """A message to one of our numbers (MO), stored once with its outcome.
+
+    It never changes, except in the inbox: staff pass on or settle a text without a conversation.
+    """
 
     carrier_message_id = models.CharField(max_length=80, help_text="The carrier's id. Each is stored once.")
     outcome = models.CharField(max_length=20, choices=InboundOutcome.choices)
@@ -149,6 +168,9 @@ class InboundMessage(EncryptedRow):
     )
     sent_at = models.DateTimeField(null=True, blank=True, help_text="The carrier's own time of the message.")
     received_at = models.DateTimeField(default=database_now)
+    settled_at = models.DateTimeField(
+        null=True, blank=True, help_text="Since then it no longer waits in the inbox: staff answered or dismissed it."
+    )
 
     objects = InboundMessageQuerySet.as_manager()
 
@@ -167,6 +189,9 @@ class InboundMessage(EncryptedRow):
             models.Index(
                 "outcome", "id", condition=~models.Q(outcome=InboundOutcome.RELAYED), name="inbound_not_relayed"
             ),
+            # For the inbox: in order of time, and the texts of one person to one number.
+            models.Index("received_at", "id", condition=_WAITING, name="inbound_waiting"),
+            models.Index("sender", "virtual_number", "id", condition=_WAITING, name="inbound_waiting_of"),
         ]
         permissions: ClassVar = [("read_message_text", "Can read the texts of messages")]
 

@@ -18,6 +18,7 @@ from numbers.models import VirtualNumber, number_restored
 from smsproxy.database.clock import database_now
 from smsproxy.states import Event, StaleState, StateMachine
 
+from .daily_spend import DailySpend
 from .gcra import LONG_AGO, MAX_PLAUSIBLE_WAIT, MAX_WAIT, advance, exponential_backoff, unused_since
 
 
@@ -221,6 +222,14 @@ class AccountRateLimit(StateMachine):
         self.exhausted_budget = None
         return True
 
+    def end_day(self, now: datetime) -> bool:
+        """Do as `begin_day`, and store what the day that is over has cost. The caller locks and saves."""
+        day, spent = self.spend_day, self.spent
+        is_new = self.begin_day(now)
+        if is_new and day is not None:
+            DailySpend.objects.store(day, spent)
+        return is_new
+
     def affords(self, segments: int) -> bool:
         """Return whether the budget covers these segments, by PRICE_ESTIMATE_EUR."""
         return self.budget is None or self.spent + estimated_price(segments) <= self.budget
@@ -236,12 +245,20 @@ class AccountRateLimit(StateMachine):
 
     @classmethod
     def correct_spent(cls, euros: Decimal, day: date) -> None:
-        """Add the price of messages less their estimate, if the UTC day of their claim is still the present one.
+        """Add the price of messages less their estimate to the UTC day of their claim.
 
-        Call it last: it waits for a worker that claims, and the next claim waits for the caller's transaction.
+        Call it last: it waits for a worker that claims, and the next claim waits for the caller's transaction. Of
+        several days, begin with the last one, so that two transactions never wait for each other.
         """
-        if euros:
-            cls.objects.filter(spend_day=day).update(spent=models.F("spent") + euros)
+        if euros and not cls.objects.filter(spend_day=day).update(spent=models.F("spent") + euros):
+            DailySpend.objects.correct(day, euros)
+
+    @classmethod
+    def spent_this_month(cls, now: datetime) -> Decimal:
+        """Return EUR, for the messages of this UTC month up to now."""
+        account, first = cls.objects.first(), now.date().replace(day=1)
+        is_open = account is not None and account.spend_day is not None and account.spend_day >= first
+        return DailySpend.objects.total_since(first) + (account.spent if account and is_open else 0)
 
     @classmethod
     def grant_budget(cls, *, actor: str = "") -> "AccountRateLimit":
@@ -253,7 +270,7 @@ class AccountRateLimit(StateMachine):
             raise StaleState("there is no daily budget: DAILY_BUDGET is 0")
         with transaction.atomic():
             account = cls.load(lock=True)
-            account.begin_day(database_now())
+            account.end_day(database_now())
             if not (account.is_over_budget() or account.is_budget_low):
                 raise StaleState(
                     f"EUR {account.spent:.2f} of today's {account.budget:.2f} are spent: more can be granted from "

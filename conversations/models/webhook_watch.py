@@ -51,6 +51,7 @@ class WebhookWatch(models.Model):
     objects = WebhookWatchQuerySet.as_manager()
 
     class Meta:
+        verbose_name_plural = "webhook watches"
         ordering = ["endpoint"]
 
     def __str__(self) -> str:

@@ -1,7 +1,7 @@
-"""Erase the text of messages older than TEXT_RETENTION_SECONDS. The rows and their outcomes stay.
+"""Erase the text of messages and internal notes older than TEXT_RETENTION_SECONDS. The rows and their outcomes stay.
 
 Each pass reads each table by id, which is also the order of time, from where the last pass stopped. A pass with
-nothing to do reads three rows, whatever the size of the tables, and needs no index.
+nothing to do reads a row of each table, whatever the size of the tables, and needs no index.
 """
 
 from datetime import timedelta
@@ -12,7 +12,14 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
-from conversations.models import ApiMessage, InboundMessage, OutboundMessage, OutboundState, TextErasure
+from conversations.models import (
+    ApiMessage,
+    ConversationNote,
+    InboundMessage,
+    OutboundMessage,
+    OutboundState,
+    TextErasure,
+)
 from smsproxy.database.clock import database_now
 
 BITE = 2000  # rows of each table in one pass
@@ -31,6 +38,7 @@ def erase_old_texts() -> int:
     return (
         _erase(InboundMessage.objects.all(), Q(received_at__lt=before) & is_of_no_open_text, text="", raw="")
         + _erase(ApiMessage.objects.all(), is_old, text="")
+        + _erase(ConversationNote.objects.all(), is_old, text="")
         + _erase(OutboundMessage.objects.all(), is_old & is_never_sent_again, text="")
     )
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from axes.models import AccessAttempt, AccessAttemptExpiration
 from django.conf import settings
 from django.db import models
 from django.db.models import Exists, OuterRef, Q, QuerySet
@@ -15,8 +16,12 @@ from conversations.models import (
     Block,
     Conversation,
     ConversationEvent,
+    ConversationNote,
+    DailySpend,
     DeliveryReceipt,
+    HourlySample,
     InboundMessage,
+    InboxItem,
     LongMessage,
     MessageEvent,
     OutboundMessage,
@@ -29,11 +34,14 @@ from numbers.models import NumberEvent, PersonEvent, RealNumber, Shortage
 from smsproxy.api.models import IdempotencyRecord
 from smsproxy.events.feed import KEPT as FEED_KEPT
 from smsproxy.events.models import FeedEvent
-from smsproxy.simulator.models import SimulatedHandset, SimulatedText
+from smsproxy.simulator.models import DelayedPost, SimulatedHandset, SimulatedText
 
 MESSAGE, EVENT = "MESSAGE_RETENTION_SECONDS", "EVENT_RETENTION_SECONDS"
 SHORTAGES_KEPT = timedelta(days=90)
 IDEMPOTENCY_KEYS_KEPT = timedelta(days=1)
+WRONG_PASSWORDS_KEPT = timedelta(hours=1)
+SAMPLES_KEPT = timedelta(days=35)
+SPEND_KEPT = timedelta(days=400)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +107,12 @@ RULES: Sequence[Rule] = (
         rows=OutboundMessage.objects.exclude(state__in=UNSETTLED),
         at="created_at",
         kept=MESSAGE,
-        with_it=[(DeliveryReceipt, "message"), (OutboundPart, "message"), (MessageEvent, "message")],
+        with_it=[
+            (DeliveryReceipt, "message"),
+            (OutboundPart, "message"),
+            (MessageEvent, "message"),
+            (InboxItem, "outbound"),
+        ],
     ),
     # Not before its relays. An open long message still needs its parts.
     Rule(
@@ -108,6 +121,7 @@ RULES: Sequence[Rule] = (
         ),
         at="received_at",
         kept=MESSAGE,
+        with_it=[(InboxItem, "inbound")],
     ),
     Rule(
         rows=LongMessage.objects.filter(_nobody(InboundMessage, "long_message"), closed_at__isnull=False),
@@ -127,7 +141,12 @@ RULES: Sequence[Rule] = (
         ),
         at="closed_at",
         kept=MESSAGE,
-        with_it=[(ConversationEvent, "conversation"), (Participant, "conversation")],
+        with_it=[
+            (ConversationEvent, "conversation"),
+            (InboxItem, "conversation"),
+            (ConversationNote, "conversation"),
+            (Participant, "conversation"),
+        ],
         in_order=False,
     ),
     Rule(rows=_superseded(PersonEvent, "person"), at="created_at", kept=MESSAGE),
@@ -151,8 +170,19 @@ RULES: Sequence[Rule] = (
     Rule(rows=_superseded(AccountEvent, "account"), at="created_at", kept=EVENT),
     Rule(rows=RejectedWebhook.objects.all(), at="day", kept=EVENT),
     Rule(rows=Shortage.objects.all(), at="created_at", kept=SHORTAGES_KEPT),
+    Rule(rows=HourlySample.objects.all(), at="hour", kept=SAMPLES_KEPT),
+    Rule(rows=DailySpend.objects.all(), at="day", kept=SPEND_KEPT),
     Rule(rows=FeedEvent.objects.all(), at="created_at", kept=FEED_KEPT),
     Rule(rows=IdempotencyRecord.objects.all(), at="created_at", kept=IDEMPOTENCY_KEYS_KEPT),
+    # Each wrong password moves the time of its row.
+    Rule(
+        rows=AccessAttempt.objects.all(),
+        at="attempt_time",
+        kept=WRONG_PASSWORDS_KEPT,
+        with_it=[(AccessAttemptExpiration, "access_attempt")],
+        in_order=False,
+    ),
+    Rule(rows=DelayedPost.objects.all(), at="created_at", kept=MESSAGE),
     Rule(rows=SimulatedText.objects.all(), at="created_at", kept=MESSAGE),
     Rule(rows=SimulatedHandset.objects.filter(_nobody(SimulatedText, "handset")), at="created_at", kept=MESSAGE),
 )
@@ -161,7 +191,9 @@ RULES: Sequence[Rule] = (
 BOUNDED: dict[str, str] = {
     "conversations.accountratelimit": "one row",
     "conversations.block": "an act of staff each; kept as the reason why a person's texts are not passed on",
+    "conversations.conversationnote": "written by staff; goes with its conversation",
     "conversations.hostclock": "one row for each host; deleted a day after its last measurement",
+    "conversations.inboxitem": "goes with the text, message or conversation that it is about",
     "conversations.joblease": "one row",
     "conversations.limitusage": "deleted a day after the limit is free again",
     "conversations.numberratelimit": "one row for each virtual number",
@@ -191,10 +223,16 @@ BOUNDED: dict[str, str] = {
     "api.apikey": "made by staff; kept, because conversations name the key that created them",
     "simulator.simulatednumber": "one row for each number that the simulated account rents",
     "simulator.simulatedfault": "made by hand",
-    "admin.logentry": "an act of staff each; kept, because it records who has seen a number or a text",
+    "admin.logentry": "not written any more: the audit is in its place; its old rows are kept",
+    "axes.accessattemptexpiration": "never written",
+    "axes.accessfailurelog": "never written",
+    "axes.accesslog": "never written",
     "auth.group": "made by staff",
     "auth.permission": "a few for each model",
     "auth.user": "made by staff",
+    "otp_static.staticdevice": "one row for each user",
+    "otp_static.statictoken": "ten recovery codes for each user",
+    "otp_totp.totpdevice": "one row for each user",
     "contenttypes.contenttype": "one row for each model",
     "sessions.session": "deleted when it has expired",
 }

@@ -19,6 +19,7 @@ from django.db import DatabaseError, InterfaceError, close_old_connections, conn
 from conversations.delivery import undelivered_notice
 from conversations.delivery.receipts import match_late_receipts
 from conversations.delivery.steps import log_given_up
+from conversations.insight.sampling import sample_counters
 from conversations.insight.troubles import current
 from conversations.intake import long_messages
 from conversations.models import (
@@ -39,12 +40,14 @@ from conversations.models.worker import PURGE_AFTER
 from conversations.retention.delete_rows import OldRows
 from conversations.retention.erase_texts import erase_old_texts
 from conversations.worker.lease import Lease
+from conversations.worker.order_thread import wake_for_orders
 from conversations.worker.schedule import Job, Schedule, lazily, throttled
 from numbers.assignment.level import measure_levels
 from numbers.health import quarantine_outliers
 from numbers.models import VirtualNumber
 from numbers.provisioning.release import retire_drained
 from smsproxy.database.clock import database_now
+from smsproxy.staff.models import Reveal
 from smsproxy.states import StaleState
 
 log = logging.getLogger(__name__)
@@ -75,6 +78,8 @@ LATER = 10.0
 SELDOM = 60.0
 # Seconds between two checks of the numbers' health. A check reads all receipts of its window.
 HEALTH_EVERY = 300.0
+# Seconds between two samples of the counters, for the figures of each hour.
+SAMPLE_EVERY = 60.0
 # Seconds between two checks of rows that could not be decrypted.
 RECHECK_EVERY = 60.0
 
@@ -225,6 +230,12 @@ def purge_trouble_episodes() -> int:
     return TroubleEpisode.objects.filter(pk__in=list(old[:BATCH_SIZE])).delete()[0]
 
 
+def purge_reveals() -> int:
+    """Delete what staff had uncovered, once its time is over. The audit keeps it. Return the count."""
+    over = Reveal.objects.over().order_by("until").values_list("pk", flat=True)
+    return Reveal.objects.filter(pk__in=list(over[:BATCH_SIZE])).delete()[0]
+
+
 def purge_unused_limits() -> int:
     """Delete the use of limits that nobody has used for a day, and that are free again. Return the count."""
     old = LimitUsage.objects.unused_since(database_now() - LIMITS_KEPT)
@@ -260,14 +271,17 @@ JOBS: Sequence[Job] = (
     lazily(SOON, relay_incomplete_long_messages),
     lazily(LATER, release_cooled_down),
     lazily(LATER, retire_drained),
+    lazily(SOON, wake_for_orders),
     throttled(HEALTH_EVERY, quarantine_outliers),
     lazily(LATER, erase_old_texts),
     lazily(SELDOM, forget_dead_workers),
     lazily(LATER, store_unreadable_rows),
     throttled(RECHECK_EVERY, recheck_unreadable_rows),
     throttled(TROUBLES_EVERY, note_troubles),
+    throttled(SAMPLE_EVERY, sample_counters),
     throttled(HEALTH_EVERY, measure_levels),
     lazily(SELDOM, purge_trouble_episodes),
+    lazily(SELDOM, purge_reveals),
     lazily(SELDOM, OldRows()),
     throttled(LIMITS_EVERY, purge_unused_limits),
 )

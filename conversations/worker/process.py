@@ -1,4 +1,4 @@
-"""The worker process: the relay, and beside it the periodic jobs, the top-ups and the search in carrier's records."""
+"""The worker process: the relay, and beside it the periodic jobs, the purchases and the search in carrier's records."""
 
 import sys
 import threading
@@ -11,6 +11,7 @@ from django.db import connection
 from conversations.delivery.relay import Relay
 from conversations.delivery.wakeup import Listener
 from conversations.worker.certificate_thread import CertificateThread
+from conversations.worker.order_thread import OrderThread
 from conversations.worker.periodic_jobs import PeriodicJobs
 from conversations.worker.reconcile_thread import ReconcileThread
 from conversations.worker.sqlite_lock import alone_on_sqlite
@@ -31,7 +32,7 @@ def run(relay: Relay, stop: threading.Event, *, started: Callable[[], None] = la
         listener = Listener()
         listener.start()
         CertificateThread(stop).start()
-        beside: list[threading.Thread] = [PeriodicJobs(stop), TopUpThread(stop)]
+        beside: list[threading.Thread] = [PeriodicJobs(stop), TopUpThread(stop), OrderThread(stop)]
         if settings.RECONCILE != "off":
             beside.append(ReconcileThread(stop))
         for thread in beside:

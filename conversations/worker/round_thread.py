@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 class RoundThread(threading.Thread):
     """A thread that does a round of its work until `stop` is set. At most the carrier call in flight is finished then.
 
-    Subclasses name the work, and say how to do it and how many seconds lie between two rounds.
+    Subclasses name the work, and say how to do it and how many seconds lie between two rounds. They may wait otherwise.
     """
 
     work: str
@@ -31,12 +31,16 @@ class RoundThread(threading.Thread):
     def seconds_between(self) -> float:
         raise NotImplementedError
 
+    def wait(self) -> None:
+        """Wait for the next round, or until the worker stops."""
+        self._stopping.wait(self.seconds_between())
+
     def run(self) -> None:
         while not self._stopping.is_set():
             self._round()
             # No idle connection between two rounds.
             connection.close()
-            self._stopping.wait(self.seconds_between())
+            self.wait()
 
     def _round(self) -> None:
         try:

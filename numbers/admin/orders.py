@@ -3,6 +3,10 @@
 from django.contrib import admin
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from numbers.admin.pools import PoolFilter
 from numbers.models import NumberOrder, OrderEvent
@@ -27,9 +31,19 @@ class NumberOrderAdmin(ReadOnlyAdmin):
         "type",
         "max_monthly_cost",
         "top_up",
+        "ordered_by",
+        "last_error",
+        "created_at",
+        "progress",
+    ]
+    list_filter = [
+        "state",
+        ("pool", PoolFilter),
+        "country",
+        ("top_up", admin.RelatedOnlyFieldListFilter),
+        ("last_error", admin.EmptyFieldListFilter),
         "created_at",
     ]
-    list_filter = ["state", ("pool", PoolFilter), "country", ("top_up", admin.RelatedOnlyFieldListFilter), "created_at"]
     list_select_related = ["pool", "top_up__pool"]
     fields = [
         "state",
@@ -43,9 +57,14 @@ class NumberOrderAdmin(ReadOnlyAdmin):
         "pattern_place",
         "max_monthly_cost",
         "top_up",
+        "ordered_by",
+        "agreed_total",
+        "stopped_by",
+        "last_error",
         "created_at",
+        "progress",
     ]
-    readonly_fields = ["bought"]
+    readonly_fields = ["bought", "progress"]
     inlines = [OrderEventInline]
     actions = ["abandon"]
 
@@ -60,3 +79,7 @@ class NumberOrderAdmin(ReadOnlyAdmin):
     @admin.display(ordering="ours")
     def bought(self, order: NumberOrder) -> int:
         return int(getattr(order, "ours", 0))
+
+    @admin.display(description=gettext_lazy("progress"))
+    def progress(self, order: NumberOrder) -> str:
+        return format_html('<a href="{}">{}</a>', reverse("admin:pool_order", args=[order.pk]), _("Show"))

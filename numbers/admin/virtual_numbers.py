@@ -1,21 +1,24 @@
-"""Virtual numbers for staff. The commands buy and release numbers, since they show what it costs.
+"""Virtual numbers for staff: the list, for many at once, and the page of each number. See pool_page/ for the pool.
 
-Staff set the pool and the rate of a number, and whether it is reserved. Only actions change its state.
+Staff set the pool and the rate of a number, and whether it is reserved. Only acts change its state.
 """
 
 from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 
 from numbers.admin.csv_import import CsvImportExportMixin
 from numbers.admin.number_health import HealthAdminMixin
+from numbers.admin.pool_page.figures import bar_of
+from numbers.admin.pool_page.number_acts import offered_acts
 from numbers.admin.pools import PoolFilter
 from numbers.models import NumberEvent, VirtualNumber
 from numbers.models.pool import pool_name
 from numbers.spreadsheet.edit import NumberEdit, apply_edits
-from smsproxy.staff.model_admin import ReadOnlyAdmin, ReadOnlyInline
+from numbers.usage import live_pairs_of_number
+from smsproxy.staff.model_admin import ReadOnlyAdmin, ReadOnlyInline, ReasonForm
 from smsproxy.webhook_urls import inbound_sms_url
 
 
@@ -77,6 +80,16 @@ class VirtualNumberAdmin(CsvImportExportMixin, HealthAdminMixin, ReadOnlyAdmin):
     readonly_fields = [str(field) for field in fields if field not in ("pool", "is_reserved", "rate")]
     inlines = [NumberEventInline]
     actions = ["quarantine", "drain", "restore"]
+    action_form = ReasonForm
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        if number := context.get("original"):
+            pairs = live_pairs_of_number(number)
+            bar = bar_of(number, pairs.cooling, number.live_pair_count)
+            context["panel"] = {"bar": bar, "acts": offered_acts(request, number)}
+        return super().render_change_form(request, context, *args, **kwargs)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return self.has_change_state_permission(request)
@@ -115,14 +128,14 @@ class VirtualNumberAdmin(CsvImportExportMixin, HealthAdminMixin, ReadOnlyAdmin):
 
     @admin.action(description="Quarantine: no new conversations", permissions=["change_state"])
     def quarantine(self, request: HttpRequest, queryset: "QuerySet[VirtualNumber]") -> None:
-        self.apply_to_each(request, queryset, lambda number, actor: number.quarantine(reason="by staff", actor=actor))
+        self.apply_with_reason(request, queryset, lambda row, why, actor: row.quarantine(reason=why, actor=actor))
 
     @admin.action(
         description="Drain: no new conversations; retired after the last live pair", permissions=["change_state"]
     )
     def drain(self, request: HttpRequest, queryset: "QuerySet[VirtualNumber]") -> None:
-        self.apply_to_each(request, queryset, lambda number, actor: number.drain(reason="by staff", actor=actor))
+        self.apply_with_reason(request, queryset, lambda row, why, actor: row.drain(reason=why, actor=actor))
 
     @admin.action(description="Restore from quarantine or draining", permissions=["change_state"])
     def restore(self, request: HttpRequest, queryset: "QuerySet[VirtualNumber]") -> None:
-        self.apply_to_each(request, queryset, lambda row, actor: row.restore(reason="by staff", actor=actor))
+        self.apply_with_reason(request, queryset, lambda row, why, actor: row.restore(reason=why, actor=actor))

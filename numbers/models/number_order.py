@@ -23,6 +23,12 @@ class OrderState(models.TextChoices):
     """Given up by an operator."""
 
 
+class NumberOrderQuerySet(models.QuerySet["NumberOrder"]):
+    def of_staff(self) -> Self:
+        """Return the orders that staff placed in the admin, which a worker carries out."""
+        return self.filter(token__isnull=False)
+
+
 class NumberOrder(StateMachine):
     """A request to buy a count of numbers. It never buys more, however often it is resumed."""
 
@@ -55,6 +61,36 @@ class NumberOrder(StateMachine):
     )
     state = models.CharField(max_length=20, choices=OrderState.choices, default=OrderState.OPEN)
     created_at = models.DateTimeField(default=timezone.now)
+    # The fields below are those of staff's orders.
+    token = models.UUIDField(
+        null=True,
+        blank=True,
+        unique=True,
+        editable=False,
+        help_text="Of the form that placed it, so that it does once.",
+    )
+    ordered_by = models.CharField(
+        max_length=150, blank=True, default="", db_default="", help_text="The member of staff who placed it."
+    )
+    agreed_total = models.DecimalField(
+        max_digits=10,
+        decimal_places=2,
+        null=True,
+        blank=True,
+        help_text="EUR a month: the most that all of its numbers may cost together.",
+    )
+    stopped_by = models.CharField(
+        max_length=150, blank=True, default="", db_default="", help_text="The member of staff who stopped it."
+    )
+    busy_until = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="A worker holds this order until then."
+    )
+    retry_at = models.DateTimeField(null=True, blank=True, editable=False, help_text="The next attempt after an error.")
+    last_error = models.CharField(
+        max_length=300, blank=True, default="", db_default="", editable=False, help_text="Why it does not go on now."
+    )
+
+    objects = NumberOrderQuerySet.as_manager()
 
     class Meta:
         ordering = ["-id"]
@@ -76,6 +112,19 @@ class NumberOrder(StateMachine):
             if self.numbers.being_bought().exists():
                 raise StaleState(f"order {self.pk} is buying a number")
             return self.transition(OrderState.ABANDONED, reason="given up", actor=actor)
+
+    def stop(self, *, reason: str, actor: str) -> Self:
+        """Begin no purchase any more. Raises StaleState if it has ended, was stopped, or is not staff's.
+
+        A purchase in progress is finished first. Then the worker ends the order.
+        """
+        with transaction.atomic():
+            rows = NumberOrder.objects.of_staff().filter(pk=self.pk, state=OrderState.OPEN, stopped_by="")
+            if rows.update(stopped_by=actor, retry_at=None) != 1:
+                raise StaleState(f"order {self.pk} cannot be stopped")
+            self.record_event(self.state, old_state=self.state, reason=f"stopped: {reason}", actor=actor)
+        self.stopped_by = actor
+        return self
 
     @staticmethod
     def features_text(features: Iterable[Feature]) -> str:

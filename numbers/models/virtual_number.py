@@ -207,6 +207,10 @@ class VirtualNumber(StateMachine):
 
     class Meta:
         ordering = ["number"]
+        permissions = [
+            ("replace_virtualnumber", "Can replace a virtual number in its conversations"),
+            ("release_virtualnumber", "Can give a virtual number back to the carrier"),
+        ]
         constraints = [
             # Not `unique=True`, which adds a second index for LIKE on PostgreSQL.
             models.UniqueConstraint(fields=["number_hash"], name="unique_virtual_number_hash"),

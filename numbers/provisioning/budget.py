@@ -4,8 +4,9 @@ from collections import Counter
 from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
+from typing import NamedTuple
 
-from django.db.models import Exists, OuterRef, Q, Sum
+from django.db.models import Count, Exists, OuterRef, Q, Sum
 from django.db.models.functions import Coalesce
 
 from numbers.models import NumberEvent, NumberOrder, NumberState, TopUp, VirtualNumber
@@ -17,6 +18,8 @@ class PurchaseBlock(StrEnum):
     """Why an order may not buy a number that is for rent."""
 
     BEYOND_BUDGET = "beyond the budget"
+    BEYOND_AGREED = "beyond the agreed total"
+    """Staff agreed to a total for the whole order."""
     TOO_DEAR = "too dear"
     COST_UNKNOWN = "of unknown cost"
     PAID_BEFORE = "paid before"
@@ -35,8 +38,18 @@ def obstacle(order: NumberOrder, candidate: AvailableNumber) -> PurchaseBlock | 
         return PurchaseBlock.TOO_DEAR
     if order.top_up is not None and cost is not None and cost > remaining_budget(order.top_up):
         return PurchaseBlock.BEYOND_BUDGET
+    if order.agreed_total is not None and cost is not None and cost > order.agreed_total - cost_of(order):
+        return PurchaseBlock.BEYOND_AGREED
     paid = VirtualNumber.objects.filter(_paid_this_month(), number=candidate.number, order__top_up__isnull=False)
     return PurchaseBlock.PAID_BEFORE if paid.exists() else None
+
+
+def cost_of(order: NumberOrder) -> Decimal:
+    """Return EUR a month of the order's numbers, with purchases in doubt. An unsaved order has none."""
+    if order._state.adding:
+        return Decimal(0)
+    total: Decimal | None = order.numbers.rented_or_ordered().aggregate(total=Sum("monthly_cost"))["total"]
+    return total or Decimal(0)
 
 
 def spent_this_month(top_up: TopUp) -> Decimal:
@@ -51,6 +64,22 @@ def spent_this_month(top_up: TopUp) -> Decimal:
     return total or Decimal(0)
 
 
+class Rent(NamedTuple):
+    """EUR of the numbers paid for this month. unknown: how many numbers cost what nobody knows."""
+
+    euros: Decimal
+    unknown: int
+
+
+def rent_of_this_month() -> Rent:
+    """Return the cost this month, in EUR, of all numbers, with those given back in the month."""
+    cost = Coalesce("monthly_cost", "order__max_monthly_cost")
+    found = VirtualNumber.objects.filter(_paid_this_month()).aggregate(
+        euros=Sum(cost), unknown=Count("pk", filter=Q(monthly_cost=None, order__max_monthly_cost=None))
+    )
+    return Rent(found["euros"] or Decimal(0), found["unknown"])
+
+
 def remaining_budget(top_up: TopUp) -> Decimal:
     """Return what it may still spend this month, in EUR. Negative: the budget was cut since."""
     return top_up.monthly_budget - spent_this_month(top_up)
@@ -63,6 +92,8 @@ def describe_blocks(order: NumberOrder, obstacles: Mapping[str, PurchaseBlock]) 
     if order.top_up is not None and counted[PurchaseBlock.BEYOND_BUDGET]:
         rest = f"EUR {remaining_budget(order.top_up):.2f} of EUR {order.top_up.monthly_budget:.2f} a month is left"
         reasons.append(f"the budget is used up ({rest})")
+    if beyond := counted[PurchaseBlock.BEYOND_AGREED]:
+        reasons.append(f"{beyond} for rent would exceed the EUR {order.agreed_total:.2f} a month that was agreed to")
     if dear := counted[PurchaseBlock.TOO_DEAR]:
         reasons.append(f"{dear} for rent cost{'s' if dear == 1 else ''} more than EUR {_cap(order):.2f} a month")
     if unknown := counted[PurchaseBlock.COST_UNKNOWN]:

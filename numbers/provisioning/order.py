@@ -124,7 +124,7 @@ def order_for(spec: OrderSpec, *, again: bool = False) -> NumberOrder:
     An order that has just ended is the same request: the caller may have been killed before it saw the end. again: the
     caller wants as many more, so ended orders are ignored.
     """
-    alike = NumberOrder.objects.filter(**spec.as_fields, top_up=None)
+    alike = NumberOrder.objects.filter(**spec.as_fields, top_up=None, token=None)
     begun = alike.filter(state=OrderState.OPEN).order_by("pk").first()
     if begun is None and not again:
         ended = Q(events__new_state=F("state"), events__created_at__gte=database_now() - SAME_REQUEST_WINDOW)
@@ -253,8 +253,10 @@ def _is_taken(number: str) -> bool:
 
 def _has_room(order: NumberOrder) -> bool:
     # Reload the top-up too: staff may have changed the budget.
-    order.refresh_from_db(fields=["state", "top_up"])
-    return order.state == OrderState.OPEN and order.numbers.rented_or_ordered().count() < order.count
+    order.refresh_from_db(fields=["state", "stopped_by", "top_up"])
+    if order.state != OrderState.OPEN or order.stopped_by:
+        return False
+    return order.numbers.rented_or_ordered().count() < order.count
 
 
 def _record_intent(order: NumberOrder, candidate: AvailableNumber) -> VirtualNumber | None:

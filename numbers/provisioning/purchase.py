@@ -68,15 +68,15 @@ def _adopt_purchased(number: VirtualNumber) -> str:
 
 
 def record_purchase(number: VirtualNumber) -> None:
-    """Record on the order of a top-up what was bought and at what cost, since nobody watches it."""
+    """Record on the order what was bought and at what cost, if a worker carries it out: nobody watches that."""
     order = number.order
-    if order is None or order.top_up_id is None:
+    if order is None or (order.top_up_id is None and order.token is None):
         return
     place = f"{order.numbers.rented().count()} of {order.count}"
     # The cost may have changed since, even to unknown.
     cost = "at an unknown cost" if number.monthly_cost is None else f"EUR {number.monthly_cost:.2f} a month"
     reason = f"bought {number}: {place}, {cost}"
-    order.record_event(order.state, old_state=order.state, reason=reason, actor=ACTOR)
+    order.record_event(order.state, old_state=order.state, reason=reason, actor=order.ordered_by or ACTOR)
 
 
 def _buy(number: VirtualNumber, in_doubt: bool) -> PermanentFailure | None:

@@ -59,19 +59,19 @@ def use_of(number: VirtualNumber) -> NumberUsage:
     )
 
 
-def release(number: VirtualNumber) -> None:
+def release(number: VirtualNumber, *, reason: str = "to be released", actor: str = "") -> None:
     """Cancel the number at the carrier and record that it is not ours. After a crash, call it again.
 
     Raises CannotRelease if the number is in use or not ours. Raises CarrierError if the carrier does not confirm: the
     number is then out of service, and perhaps cancelled.
     """
-    _take_out_of_service(number)
+    _take_out_of_service(number, reason, actor)
     _cancel(number)
     with transaction.atomic():
         # Another run may have recorded the same.
         number.refresh_from_db(from_queryset=VirtualNumber.objects.select_for_update(no_key=True))
         if number.is_rented:
-            number.mark_lost(reason="cancelled at the carrier")
+            number.mark_lost(reason="cancelled at the carrier", actor=actor)
 
 
 def retire_drained() -> int:
@@ -85,7 +85,7 @@ def retire_drained() -> int:
     return count
 
 
-def _take_out_of_service(number: VirtualNumber) -> None:
+def _take_out_of_service(number: VirtualNumber, reason: str, actor: str) -> None:
     """Retire the number, so that no conversation gets it and staff cannot restore it during the carrier call.
 
     An assignment updates the number's row as its last step, and only if the number is in service. So it has either
@@ -98,7 +98,7 @@ def _take_out_of_service(number: VirtualNumber) -> None:
         if use := use_of(locked):
             raise CannotRelease(f"{use}")
         if locked.state != NumberState.RETIRED:
-            locked.transition(NumberState.RETIRED, reason="to be released")
+            locked.transition(NumberState.RETIRED, reason=reason, actor=actor)
 
 
 def _cancel(number: VirtualNumber) -> None:

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -133,18 +134,23 @@ class ApiKeyAdmin(ReadOnlyAdmin):
         form = RotateForm(request.POST or None)
         if form.is_valid():
             try:
-                new, text = key.rotate(overlap=form.cleaned_data["overlap"])
+                new, text = self._rotate(request, key, form.cleaned_data["overlap"])
             except StaleState:
                 form.add_error(None, "Nothing was changed: the key is revoked, or a newer key has its name.")
             else:
-                key.refresh_from_db()
-                expires_at = f"expires at {key.expires_at:%Y-%m-%d %H:%M} UTC"
-                audit.record(request, AuditAction.DID, key, detail=f"rotated, {expires_at}")
-                audit.record(request, AuditAction.ADDED, new, detail=f"by the rotation of {key.prefix}")
                 return self._show(request, new, text)
         context = {"title": "Rotate the key", "opts": self.opts, "key": key, "form": form}
         template = "admin/api/apikey/rotate.html"
         return TemplateResponse(request, template, self.admin_site.each_context(request) | context)
+
+    def _rotate(self, request: HttpRequest, key: ApiKey, overlap: timedelta) -> tuple[ApiKey, str]:
+        with transaction.atomic():
+            new, text = key.rotate(overlap=overlap)
+            key.refresh_from_db()
+            expires_at = f"expires at {key.expires_at:%Y-%m-%d %H:%M} UTC"
+            audit.record(request, AuditAction.DID, key, detail=f"rotate, {expires_at}")
+            audit.record(request, AuditAction.ADDED, new, detail=f"by the rotation of {key.prefix}")
+        return new, text
 
     @admin.action(description="Revoke", permissions=["change_state"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:

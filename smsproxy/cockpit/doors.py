@@ -1,25 +1,32 @@
 """The doors of the admin: its main pages, by job. Everything else is under Technical."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
+from conversations.insight.waiting import WaitingCount, waiting_count
+
 
 class Door(NamedTuple):
-    """A main page, and the permission to see it."""
+    """A main page, and the permission to see it. name: of its card in home/door_cards.py. waiting: its count."""
 
+    name: str
     label: Any
     url_name: str
     permission: str
+    waiting: Callable[[], WaitingCount] | None = None
 
 
 DOORS = (
-    Door(_("Conversations"), "conversations_conversation_changelist", "conversations.view_conversation"),
-    Door(_("Inbox"), "conversations_inboundmessage_changelist", "conversations.view_inboundmessage"),
-    Door(_("Pool"), "numbers_virtualnumber_changelist", "numbers.view_virtualnumber"),
-    Door(_("Audit"), "staff_auditentry_changelist", "staff.view_auditentry"),
+    Door(
+        "conversations", _("Conversations"), "conversations_conversation_changelist", "conversations.view_conversation"
+    ),
+    Door("inbox", _("Inbox"), "inbox", "conversations.view_inboxitem", waiting_count),
+    Door("pool", _("Pool"), "pool", "numbers.view_virtualnumber"),
+    Door("audit", _("Audit"), "staff_auditentry_changelist", "staff.view_auditentry"),
 )
 
 
@@ -29,5 +36,8 @@ def doors_of(request: HttpRequest) -> list[dict[str, Any]]:
     for door in DOORS:
         if request.user.has_perm(door.permission):
             url = reverse(f"admin:{door.url_name}")
-            found.append({"label": door.label, "url": url, "is_open": request.path.startswith(url)})
+            count = door.waiting() if door.waiting else None
+            shown = count if count and count.number else None
+            about = {"name": door.name, "label": door.label, "url": url, "count": shown}
+            found.append({**about, "is_open": request.path.startswith(url)})
     return found

@@ -30,6 +30,7 @@ from numbers.models import RealNumber
 from smsproxy.staff.rights import require
 
 _CONVERSATIONS = "conversations.view_conversation"
+_WAS_NUMBER = "number"
 FIND_CALLER = "numbers.view_realnumber"
 # Who may find what. Any of the permissions is enough.
 RIGHTS: dict[Kind, Sequence[str]] = {
@@ -88,6 +89,8 @@ def find_view(site: AdminSite, request: HttpRequest) -> HttpResponse:
         if url:
             return HttpResponseRedirect(url)
     groups = find(typed, kinds)
+    if request.method == "GET" and is_number and not groups:
+        return HttpResponseRedirect(f"{reverse('admin:find')}?{_WAS_NUMBER}=1")  # Out of the address.
     if url := _only(request, groups):
         return HttpResponseRedirect(url)
     context = {
@@ -97,7 +100,7 @@ def find_view(site: AdminSite, request: HttpRequest) -> HttpResponse:
         "people": people,
         # A number that is not ours may be a person's, so the page does not repeat it.
         "typed": "" if is_number and not groups else typed[:MAX_LENGTH],
-        "is_number": is_number and not groups,
+        "is_number": (is_number and not groups) or _WAS_NUMBER in request.GET,
         "was_looked_up": request.method == "POST",
         "was_typed": bool(typed),
     }

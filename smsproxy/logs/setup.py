@@ -39,6 +39,8 @@ def logging_settings(*, level: str, style: str) -> dict[str, Any]:
             "django.server": {"handlers": ["nowhere"], "propagate": False},
             # One line for each 4xx response would bury the rest. Rejected webhooks are counted instead.
             "django.request": {"level": "ERROR", "filters": ["no_health"]},
+            # A line for each step of a sign-in would bury the rest. The audit has the sign-ins.
+            "axes": {"level": "WARNING"},
             # Scanners try many host names and get a 400. A traceback for each would bury the rest.
             "django.security.DisallowedHost": {"handlers": ["nowhere"], "propagate": False},
         },

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from smsproxy.phone import mask
 from smsproxy.staff.model_admin import ReadOnlyAdmin
 
-from .models import SimulatedFault, SimulatedHandset, SimulatedNumber, SimulatedText
+from .models import DelayedPost, SimulatedFault, SimulatedHandset, SimulatedNumber, SimulatedText
 
 
 def _is_simulated() -> bool:
@@ -56,7 +56,14 @@ class SimulatedTextAdmin(SimulatorOnlyAdmin, ReadOnlyAdmin):
     list_select_related = ["handset"]
     search_fields = ["virtual_number", "carrier_message_id", "client_ref"]
     # Without the text itself, which only the phones show.
-    fields = ["handset", "direction", "virtual_number", "carrier_message_id", "client_ref", "created_at"]
+    fields = ["handset", "direction", "virtual_number", "carrier_message_id", "client_ref", "fault", "created_at"]
+
+
+@admin.register(DelayedPost)
+class DelayedPostAdmin(SimulatorOnlyAdmin, ReadOnlyAdmin):
+    list_display = ["id", "due_at", "url", "created_at"]
+    # Without the body, which has a number and a text.
+    fields = ["due_at", "url", "created_at"]
 
 
 @admin.register(SimulatedFault)

@@ -6,11 +6,12 @@ Its state is in the database (smsproxy/simulator/models.py). Its inventory is co
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import phonenumbers
 from django.db import DatabaseError, IntegrityError, models, transaction
+from django.utils import timezone
 
 from smsproxy.carriers.base import (
     AccountFault,
@@ -42,6 +43,7 @@ from smsproxy.carriers.vonage.signed_webhooks import VonageWebhooks
 from smsproxy.phone import country_of
 from smsproxy.simulator import network
 from smsproxy.simulator.models import (
+    DELAY,
     Direction,
     FaultKind,
     SimulatedFault,
@@ -126,6 +128,7 @@ class SimulatorCarrier(VonageWebhooks):
 
     def send(self, text: OutgoingText) -> SendReply:
         with _call(Verb.SEND) as fault:
+            network.post_due()
             if not SimulatedNumber.objects.filter(number=text.sender, features__contains=Feature.SMS).exists():
                 raise SenderFault("the sender is not a rented number with the feature SMS", code="15")
             ids = _part_ids(network.new_message_id(), text.text)
@@ -136,6 +139,8 @@ class SimulatorCarrier(VonageWebhooks):
                     text=text.text,
                     carrier_message_id=ids[0],
                     client_ref=text.client_ref,
+                    fault=fault or "",
+                    created_at=timezone.now() + (DELAY if fault == FaultKind.DELAYED else timedelta(0)),
                 )
             for message_id in ids:
                 _post_receipts(text, message_id, fault)
@@ -214,6 +219,9 @@ def _post_receipts(text: OutgoingText, message_id: str, fault: FaultKind | None)
         error_code="1" if is_given_up else "",
         network=_NETWORKS.get(country_of(text.recipient), _TEST_NETWORK),
     )
+    if fault == FaultKind.DELAYED:
+        network.pass_receipt_later(receipt, sender=text.sender, recipient=text.recipient)
+        return
     for _ in range(2 if fault == FaultKind.DUPLICATE_RECEIPT else 1):
         try:
             network.pass_receipt(receipt, sender=text.sender, recipient=text.recipient)

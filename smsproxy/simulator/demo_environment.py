@@ -56,6 +56,8 @@ def prepare() -> None:
         "LOOKUP": "offline",
         "ENDED_NOTICE": "This conversation has ended. Your message was not passed on.",
         "NO_ROUTE_NOTICE": "This number reaches nobody from your phone. Your message was not passed on.",
+        # The phones page begins one conversation after another, with few numbers.
+        "SOFT_COOL_DOWN_SECONDS": "10",
         "LOG_LEVEL": "WARNING",
     }
     # For other commands on the demo's data: ENV_FILE=var/demo.env manage.py …

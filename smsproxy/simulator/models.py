@@ -3,6 +3,7 @@
 It is in the database, so that the web server, the worker and the commands see the same network.
 """
 
+from datetime import datetime, timedelta
 from typing import ClassVar
 
 from django.core.exceptions import ValidationError
@@ -12,6 +13,9 @@ from django.utils import timezone
 
 from smsproxy.crypto import EncryptedTextField, number_hash
 from smsproxy.phone import mask
+
+DELAY = timedelta(seconds=6)  # of what the network delays
+RETRY = timedelta(seconds=5)  # of a post that a webhook rejected
 
 
 class SimulatedHandsetQuerySet(models.QuerySet["SimulatedHandset"]):
@@ -71,13 +75,48 @@ class SimulatedText(models.Model):
     text = EncryptedTextField()
     carrier_message_id = models.CharField(max_length=64, help_text="The id of the first part.")
     client_ref = models.CharField(max_length=100, blank=True)
-    created_at = models.DateTimeField(default=timezone.now)
+    fault = models.CharField(
+        max_length=20, blank=True, default="", db_default="", help_text="The fault of the network that it met."
+    )
+    created_at = models.DateTimeField(
+        default=timezone.now, help_text="When it was typed, or arrives. In the future while the network delays it."
+    )
 
     class Meta:
         ordering = ["id"]
 
     def __str__(self) -> str:
         return f"text {self.pk}"
+
+
+class DelayedPostQuerySet(models.QuerySet["DelayedPost"]):
+    def take_due(self, at: datetime) -> "DelayedPost | None":
+        """Return the oldest post that is due, and postpone it, so that nobody posts it at the same time.
+
+        Delete it once it is posted. Otherwise it is due again later. Return None if none is due.
+        """
+        for post in self.filter(due_at__lte=at).order_by("due_at")[:10]:
+            # Another thread or process may have taken it since it was read.
+            if self.filter(pk=post.pk, due_at=post.due_at).update(due_at=at + RETRY):
+                return post
+        return None
+
+
+class DelayedPost(models.Model):
+    """A message or a receipt that the network still carries. It posts it to our webhook when it is due."""
+
+    due_at = models.DateTimeField()
+    url = models.CharField(max_length=500)
+    body = EncryptedTextField(help_text="The message or the receipt, as JSON.")
+    created_at = models.DateTimeField(default=timezone.now)
+
+    objects = DelayedPostQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"post {self.pk}"
 
 
 class Verb(models.TextChoices):
@@ -110,6 +149,10 @@ class FaultKind(models.TextChoices):
     NO_RECEIPT = "no_receipt", "no receipt"
     DUPLICATE_RECEIPT = "duplicate_receipt", "receipt twice"
     DUPLICATE_INBOUND = "duplicate_inbound", "webhook twice"
+    DELAYED = "delayed", "delayed"
+    """The message is accepted. It reaches the phone, and its receipt reaches us, after DELAY."""
+    LATE_PART = "late_part", "in parts, out of order"
+    """The network cuts the text into parts, and posts them in reverse. The first part comes after DELAY."""
 
 
 _OF_ANY_CALL = frozenset(
@@ -126,8 +169,14 @@ _OF_ANY_CALL = frozenset(
 POSSIBLE_FAULTS = {
     **dict.fromkeys(Verb, _OF_ANY_CALL),
     Verb.SEND: _OF_ANY_CALL
-    | {FaultKind.SILENCE, FaultKind.UNDELIVERED, FaultKind.NO_RECEIPT, FaultKind.DUPLICATE_RECEIPT},
-    Verb.RECEIVE: frozenset({FaultKind.DUPLICATE_INBOUND}),
+    | {
+        FaultKind.SILENCE,
+        FaultKind.UNDELIVERED,
+        FaultKind.NO_RECEIPT,
+        FaultKind.DUPLICATE_RECEIPT,
+        FaultKind.DELAYED,
+    },
+    Verb.RECEIVE: frozenset({FaultKind.DUPLICATE_INBOUND, FaultKind.LATE_PART}),
 }
 
 

@@ -57,6 +57,7 @@ class Act(Generic[Row]):
     effect: what will happen, in one or two sentences. do: does it for (row, cleaned data, user name) and returns what
     was done, as a sentence; raises ActRefused or StaleState. is_offered: whether the state of the row allows it.
     is_atomic: False if it calls the carrier, which no transaction may do. Then its entry is written first.
+    template: of the page that asks. It extends "admin/act.html".
     """
 
     name: str
@@ -69,6 +70,7 @@ class Act(Generic[Row]):
     is_dangerous: bool = False
     is_atomic: bool = True
     is_offered: Callable[[Row], bool] = lambda row: True
+    template: str = "admin/act.html"
 
     def is_for(self, request: HttpRequest, row: Row) -> bool:
         """Return whether to show its button to this user."""
@@ -87,7 +89,8 @@ def act_response(
 ) -> HttpResponse:
     """Return the page that asks (GET), or do the act (POST) and redirect to `back`. Raises RightMissing.
 
-    people: the ids of the real numbers' rows that it concerns. context: for the form's template "admin/act.html".
+    people: the ids of the real numbers' rows that it concerns. context: for the template of an act that
+    shows more than its effect.
     """
     require(request, act.permission)
     form = act.form(request.POST if request.method == "POST" else None)
@@ -95,7 +98,7 @@ def act_response(
         _do(request, act, row, form.cleaned_data, people)
         return HttpResponseRedirect(back)
     shown = {"title": act.question, "act": act, "object": row, "form": form, "back": back, **(context or {})}
-    return TemplateResponse(request, "admin/act.html", {**site.each_context(request), **shown})
+    return TemplateResponse(request, act.template, {**site.each_context(request), **shown})
 
 
 def _do(request: HttpRequest, act: Act[Row], row: Row, data: Mapping[str, Any], people: Iterable[int]) -> None:

@@ -5,8 +5,9 @@ from urllib.parse import urlencode
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from smsproxy.staff.audit_list import AuditForm, add_links, find, object_url
@@ -67,9 +68,14 @@ def _address(request: HttpRequest, name: str, entry_id: int | None) -> str:
 
 @admin.register(AuditedPerson)
 class AuditedPersonAdmin(ReadOnlyAdmin):
-    list_display = ["entry", "person_id"]
-    list_select_related = ["entry"]
-    ordering = ["-entry_id"]
+    """Without a list of its own: the audit shows the people of each entry."""
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        require(request, "staff.view_auditedperson")
+        return HttpResponseRedirect(reverse("admin:staff_auditentry_changelist"))
 
 
 @admin.register(Reveal)

@@ -8,6 +8,7 @@ from typing import Any
 from django import forms
 from django.apps import apps
 from django.contrib.admin import AdminSite
+from django.db import models
 from django.db.models import QuerySet
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
@@ -95,22 +96,33 @@ def _first_id_from(day: date) -> int | None:
 
 
 def add_links(entries: Sequence[AuditEntry], site: AdminSite) -> None:
-    """Set `url` of each entry, the page of its object or "", and `people_ids`. With one query for all."""
+    """Set `url` and `kind` of each entry, of its object, and `people_ids`. With one query for all."""
     people: dict[int, list[int]] = {}
     rows = AuditedPerson.objects.filter(entry_id__in=[each.pk for each in entries])
     for entry_id, person_id in rows.values_list("entry_id", "person_id").order_by("entry_id", "person_id"):
         people.setdefault(entry_id, []).append(person_id)
     for entry in entries:
         entry.url = object_url(entry.object_type, entry.object_id, site)  # type: ignore[attr-defined]
+        entry.kind = _kind(entry.object_type)  # type: ignore[attr-defined]
         entry.people_ids = people.get(entry.pk, [])[:MAX_PEOPLE]  # type: ignore[attr-defined]
+
+
+def _kind(object_type: str) -> str:
+    """Return the name of a model, such as "conversation", or "" if it is no longer known."""
+    model = _model(object_type)
+    return str(model._meta.verbose_name) if model else ""
+
+
+def _model(object_type: str) -> type[models.Model] | None:
+    try:
+        return apps.get_model(object_type)
+    except (LookupError, ValueError):
+        return None
 
 
 def object_url(object_type: str, object_id: str, site: AdminSite) -> str:
     """Return the address of an object's page, or "" if its model is no longer known."""
-    try:
-        model = apps.get_model(object_type)
-    except (LookupError, ValueError):
-        return ""
-    if not object_id or not site.is_registered(model):
+    model = _model(object_type)
+    if not object_id or model is None or not site.is_registered(model):
         return ""
     return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_change", args=[object_id])

@@ -32,7 +32,9 @@ class Audited(admin.ModelAdmin):
         """Show the events of the object and the audit of it, newest first."""
         row: Any = self.get_object(request, unquote(object_id))
         if row is None:
-            missing: HttpResponse = self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+            missing: HttpResponse = self._get_obj_does_not_exist_redirect(  # type: ignore[attr-defined]
+                request, self.opts, object_id
+            )
             return missing
         if not self.has_view_or_change_permission(request, row):
             raise PermissionDenied

@@ -42,12 +42,18 @@ class CoveredAdmin(AuditedViewAdmin):
         return f"its {' and '.join(seen)}" if seen else ""
 
     def render_change_form(
-        self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: Any = None, **kwargs: Any
+        self,
+        request: HttpRequest,
+        context: dict[str, Any],
+        add: bool = False,
+        change: bool = False,
+        form_url: str = "",
+        obj: Any = None,
     ) -> HttpResponse:
         if obj is not None and self._has_covered(obj) and (what := self.reveal_of(obj)):
             context["reveal_kind"], context["reveal_id"] = what[0].value, what[1]
             context["revealed"] = self.shown(request, obj)
-        return super().render_change_form(request, context, *args, obj=obj, **kwargs)
+        return super().render_change_form(request, context, add, change, form_url, obj)
 
     def _sees(self, request: HttpRequest, row: Any, field: str) -> bool:
         return row is not None and request.user.has_perms(self.needs[field]) and self.shown(request, row) is not None

@@ -216,13 +216,15 @@ def test_a_conversation_s_page_leads_to_the_block_of_each_pair(admin_client):
     add_numbers(3)
     conversation = talk(ALICE, BOB, CHARLIE)
     alice, _, charlie = members(conversation)
-    url = link_on(admin_client, conversation, "Block Alice and Charlie towards each other")
+    url = reverse("admin:conversations_conversation_block", args=[conversation.pk, alice.position])
 
-    assert "towards each other" in admin_client.get(url).content.decode()
-    submit(admin_client, url, person=alice.real_number_id, other=charlie.real_number_id)
+    assert url in admin_client.get(reverse("admin:conversations_conversation_change", args=[conversation.pk])).text
+    answers = {"towards": charlie.position, "days": 7, "everywhere": 1, "reason": WHY}
+    admin_client.post(url, answers)
 
     block = Block.objects.get()
     assert (block.person, block.other) == (alice.real_number, charlie.real_number)
+    assert (block.service, block.created_by, block.until is None) == (None, "admin", False)
 
 
 def test_staff_who_may_not_block_see_no_link(conversation):
@@ -234,6 +236,7 @@ def test_staff_who_may_not_block_see_no_link(conversation):
         page = client.get(reverse(f"admin:conversations_{row._meta.model_name}_change", args=[row.pk]))
         assert page.status_code == 200
         assert "block/add" not in page.content.decode()
+        assert "/block/0/" not in page.content.decode()
     assert client.get(ADD).status_code == 403
     assert submit(client, number=ALICE).status_code == 403
 

@@ -134,20 +134,29 @@ def test_each_action_changes_the_state_and_reports_the_counts(
 ):
     VirtualNumber.objects.update(state=state, is_rented=state != NumberState.ORDERED)
 
-    response = admin_client.post(
-        page("virtualnumber_changelist"), {"action": action, "_selected_action": [row.pk for row in pool]}, follow=True
-    )
+    data = {"action": action, "reason": "ticket 4711", "_selected_action": [row.pk for row in pool]}
+    response = admin_client.post(page("virtualnumber_changelist"), data, follow=True)
 
     assert expected in response.content.decode()
     assert set(VirtualNumber.objects.values_list("state", flat=True)) == {after}
     if expected.startswith("3"):
-        assert pool[0].events.all()[0].actor == admin_user.username
+        event = pool[0].events.all()[0]
+        assert (event.reason, event.actor) == ("ticket 4711", admin_user.username)
+
+
+def test_many_numbers_are_not_changed_without_a_reason(admin_client, pool):
+    data = {"action": "drain", "_selected_action": [row.pk for row in pool]}
+
+    response = admin_client.post(page("virtualnumber_changelist"), data, follow=True)
+
+    assert "Nothing was done. Type a reason" in response.content.decode()
+    assert set(VirtualNumber.objects.values_list("state", flat=True)) == {NumberState.ACTIVE}
 
 
 @pytest.mark.parametrize("action", ["quarantine", "drain", "restore"])
 def test_staff_without_the_permission_cannot_run_actions(staff, pool, action):
     client = staff("view_virtualnumber")
-    data = {"action": action, "_selected_action": [row.pk for row in pool]}
+    data = {"action": action, "reason": "why", "_selected_action": [row.pk for row in pool]}
 
     assert client.get(page("virtualnumber_changelist")).status_code == 200
     client.post(page("virtualnumber_changelist"), data)

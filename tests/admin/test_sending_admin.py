@@ -54,7 +54,9 @@ def page(model, *args):
 
 
 def act(client, model, action, row):
-    answer = client.post(page(model), {"action": action, "_selected_action": row.pk}, follow=True)
+    answer = client.post(
+        page(model), {"action": action, "reason": "for the test", "_selected_action": row.pk}, follow=True
+    )
     return answer.content.decode()
 
 
@@ -187,7 +189,10 @@ def test_a_new_rate_keeps_a_concurrent_change_of_state(admin_client, number, mon
 
 
 def test_the_first_page_shows_no_warning_without_trouble(admin_client, db):
-    assert "messagelist" not in admin_client.get(reverse("admin:index")).content.decode()
+    html = admin_client.get(reverse("admin:index")).content.decode()
+
+    assert "All is well" in html
+    assert 'class="troubles"' not in html
 
 
 def test_the_first_page_links_to_each_trouble(admin_client, account, number, bob):
@@ -221,8 +226,8 @@ def test_the_first_page_fits_a_phone(browse, account, number, dark):
     with chromium(width=390, height=844, dark=dark) as browser:
         browse(browser, reverse("admin:index"))
 
-        [critical] = browser.find_elements(By.CSS_SELECTOR, ".messagelist .error")
-        [warning] = browser.find_elements(By.CSS_SELECTOR, ".messagelist .warning")
+        [critical] = browser.find_elements(By.CSS_SELECTOR, ".trouble.bad")
+        [warning] = browser.find_elements(By.CSS_SELECTOR, ".trouble.warn")
         assert NO_CREDIT in critical.text
         assert "in quarantine" in warning.text
         assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")

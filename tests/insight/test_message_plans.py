@@ -3,7 +3,8 @@
 import pytest
 from django.db import connection, transaction
 
-from conversations.insight import message_history
+from conversations.insight import message_history, thread
+from conversations.insight.thread import Before
 from conversations.models import ApiMessage, InboundMessage, MessageKind, OutboundMessage
 from tests.support.builders import ALICE, BOB, add_numbers, members, proxies, talk
 from tests.support.message_api import page, send, sent, write
@@ -104,3 +105,27 @@ def test_a_page_reads_rows_in_proportion_to_its_limit_not_to_the_length_of_the_t
         assert read[API] <= LIMIT, is_known
         assert read[OUTBOUND] <= LIMIT, is_known
         assert min(read.values()) >= 4, "expected that the page is not empty"
+
+
+@pytest.mark.parametrize("planned", ["custom", "generic"])
+@pytest.mark.parametrize("before", ["the newest", "middle"])
+def test_a_page_of_the_staff_s_thread_reads_rows_in_proportion_to_its_limit(long_thread, planned, before):
+    tables = [INBOUND, API, OUTBOUND]
+    place = Before()
+    if before == "middle":
+        texts = InboundMessage.objects.filter(participant__conversation=long_thread).order_by("pk")
+        asked = ApiMessage.objects.filter(conversation=long_thread).order_by("pk")
+        own = OutboundMessage.objects.filter(conversation=long_thread, kind=MessageKind.NOTICE).order_by("pk")
+        middle = [rows.values_list("pk", flat=True)[LENGTH // 2] for rows in (texts, asked, own)]
+        place = place._replace(**dict(zip(("inbound", "api", "own"), middle, strict=True)))
+    forget_statistics()
+    analyze("conversations_conversation", "conversations_participant", *tables)
+
+    parameters = {"conversation": long_thread.pk, "limit": LIMIT, **place._asdict()}
+    nodes = run_prepared(thread._KEYS, parameters, planned=planned)
+
+    read = {table: rows_read_of(table, nodes) for table in tables}
+    assert read[INBOUND] <= 2 * (LIMIT + 1)
+    assert read[API] <= LIMIT
+    assert read[OUTBOUND] <= LIMIT
+    assert min(read.values()) >= 4, "expected that the page is not empty"

@@ -26,6 +26,7 @@ FLOORS = [
         "conversations.api",
         "conversations.clock_guard",
         "conversations.monitoring",
+        "conversations.phones",
         "conversations.webhooks",
     ],  # the doors: parse, call, format
     ["conversations.worker"],  # the process: threads and periodic jobs
@@ -46,10 +47,12 @@ FLOORS = [
     ["smsproxy.events"],
     ["smsproxy.api"],
     ["smsproxy.services"],
+    ["smsproxy.sign_in"],
     ["smsproxy.staff"],
     ["smsproxy.carriers"],
     ["smsproxy.metrics"],
-    ["smsproxy", "numbers.apps", "conversations.apps"],  # the ground: settings, database, phone, crypto, states, ...
+    # The ground: settings, database, phone, crypto, states, ...
+    ["smsproxy", "smsproxy.formats", "numbers.apps", "conversations.apps"],
 ]
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 

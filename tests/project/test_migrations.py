@@ -160,7 +160,7 @@ def test_staff_keep_their_permissions_after_the_renaming(before):
 
     call_command("migrate", verbosity=0)
 
-    [permission] = Group.objects.get().permissions.all()
+    [permission] = Group.objects.get(name="support").permissions.all()
     assert (permission.codename, permission.name) == ("view_accountratelimit", "Can view account rate limit")
     assert permission.content_type.model == "accountratelimit"
 

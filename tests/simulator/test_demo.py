@@ -112,12 +112,12 @@ def test_a_repeated_receipt_and_a_lost_reply_break_no_promise(kind):
 def test_the_demo_restarts_with_its_data(tmp_path):
     with Demo(tmp_path) as demo:
         assert "4477" in demo.first_lines
-        first = demo.state()
-        assert [phone["name"] for phone in first["phones"]] == ["Rider", "Driver"]
+        first = demo.state()["phones"]
+        assert [phone["name"] for phone in first] == ["Rider", "Driver"]
     assert demo.returncode == 0
     assert (tmp_path / "demo.env").stat().st_mode & 0o077 == 0
     with Demo(tmp_path, stop=signal.SIGTERM) as demo:
-        assert demo.state() == first
+        assert demo.state()["phones"] == first
         assert "bought" not in demo.first_lines
     assert demo.returncode == 0
 

@@ -6,7 +6,6 @@ import re
 import pytest
 from django.urls import reverse
 from selenium.webdriver.common.by import By
-from selenium.webdriver.support.ui import WebDriverWait
 
 from smsproxy.carriers.base import OutgoingText
 from smsproxy.simulator.carrier import SimulatorCarrier
@@ -15,6 +14,7 @@ from smsproxy.webhook_urls import inbound_sms_url
 from tests.support.browser import chromium
 from tests.support.builders import ALICE, BOB
 from tests.support.demo_process import Demo
+from tests.support.phones_page import bubbles, phones, type_text, until
 
 # In one process, so that one demo serves them all.
 pytestmark = pytest.mark.xdist_group("phones")
@@ -37,24 +37,6 @@ def page(demo):
         browser.get(demo.url)
         until(browser, lambda: len(phones(browser)) == 2)
         yield browser
-
-
-def phones(page):
-    return page.find_elements(By.CSS_SELECTOR, ".phone")
-
-
-def until(page, condition):
-    # Usually within a second: the rest is for a busy machine.
-    WebDriverWait(page, 10, poll_frequency=0.05).until(lambda _: condition())
-
-
-def type_text(phone, text):
-    phone.find_element(By.CSS_SELECTOR, "input").send_keys(text)
-    phone.find_element(By.CSS_SELECTOR, "form button").click()
-
-
-def bubbles(phone, kind):
-    return [each.text for each in phone.find_elements(By.CSS_SELECTOR, f"li.{kind} .bubble")]
 
 
 def digits(html):
@@ -85,6 +67,7 @@ def test_a_phone_that_texts_stop_gets_the_answer_and_the_other_learns_only_that_
     until(page, lambda: any("you will get no more messages" in each for each in bubbles(driver, "arrived")))
     until(page, lambda: any("is not receiving messages at the moment" in each for each in bubbles(rider, "arrived")))
     type_text(rider, "Are you there?")
+    until(page, lambda: "Not passed on: somebody texted STOP" in rider.text)
     type_text(driver, "START")
     until(page, lambda: any("you get messages again" in each for each in bubbles(driver, "arrived")))
     type_text(rider, "Welcome back")
@@ -143,8 +126,11 @@ def typed():
 def test_the_page_without_phones_says_what_to_do(client, db):
     answer = client.get(reverse("phones"))
     assert "manage.py demo" in answer.text
-    assert client.get(reverse("simulator-state")).json() == {"people": [], "phones": []}
+    state = client.get(reverse("simulator-state")).json()
+    assert (state["people"], state["phones"], state["conversation"], state["trips"]) == ([], [], None, [])
     assert "<script>" not in answer.text
+    # A strict Content-Security-Policy forbids them.
+    assert not re.search(r"<style|\sstyle=|\son\w+=", answer.text)
     assert not re.search(r"(src|href)=.?https?:", answer.text)
 
 

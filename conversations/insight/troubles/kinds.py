@@ -28,6 +28,7 @@ class Trouble(StrEnum):
     SHORTAGES = "shortages"
     RENTED_BUT_RETIRED = "rented_but_retired"
     TOP_UP = "top_up"
+    ORDERS = "orders"
     POOL_LOW = "pool_low"
     WEBHOOKS_REFUSED = "webhooks_refused"
     WEBHOOKS_SILENT = "webhooks_silent"
@@ -106,6 +107,10 @@ KINDS: Mapping[Trouble, Kind] = {
         "Retired numbers are still rented.", "Run manage.py release_numbers --retired to cancel them."
     ),
     Trouble.TOP_UP: _warning("A top-up failed to buy numbers.", "Read the reason, and change the top-up in the admin."),
+    Trouble.ORDERS: _warning(
+        "An order of numbers cannot go on.",
+        "Read why on the order's page in the admin. Fix it, or stop the order.",
+    ),
     Trouble.POOL_LOW: _warning(
         "A pool has few numbers left.", "Rent numbers with manage.py provision_numbers, or add a top-up in the admin."
     ),

@@ -39,5 +39,11 @@ def find(status: Status) -> Iterator[tuple[Trouble, str]]:
             Trouble.TOP_UP,
             f"Top-ups that failed to buy: {len(status.top_ups)}. {first.pool}, {first.country}: {first.trouble}.",
         )
+    if status.stuck_orders:
+        stuck = status.stuck_orders[0]
+        yield (
+            Trouble.ORDERS,
+            f"Orders of numbers that cannot go on: {len(status.stuck_orders)}. Order {stuck.order}: {stuck.trouble}.",
+        )
     if ending := number_insight_ends(status.at.date()):
         yield Trouble.LOOKUP_ENDS, ending

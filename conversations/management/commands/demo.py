@@ -16,7 +16,7 @@ from smsproxy.simulator.network import WebhookNotDelivered
 
 
 class Command(BaseCommand):
-    help = "Run the whole product on a simulated network, with two phones in the browser and a database of its own."
+    help = "Run the whole product on a simulated network, with phones in the browser and a database of its own."
     # The checks warn about production, which the demo is not.
     requires_system_checks: list[str] = []
 
@@ -69,7 +69,7 @@ class Command(BaseCommand):
             self.stderr.write(f"The conversation was not created: {error}")
         stop = stop_on_signals()
         self.stdout.write(
-            f"\n  Two phones  http://{HOST}:{port}/"
+            f"\n  Phones      http://{HOST}:{port}/"
             f"\n  Admin       http://{HOST}:{port}/admin/   user admin, password {password}"
             f"\n  Stop        Ctrl-C\n"
         )

@@ -19,6 +19,7 @@ from conversations.models.worker import DEAD_AFTER
 from conversations.worker import process
 from conversations.worker.periodic_jobs import run_jobs
 from conversations.worker.sqlite_lock import WorkerAlreadyRunning, alone_on_sqlite
+from numbers.provisioning.staff_order import carry_out_all
 from numbers.provisioning.top_up import top_up_all
 from smsproxy import tracing
 from smsproxy.arguments import argument
@@ -83,6 +84,7 @@ class Command(BaseCommand):
                 run_jobs()
                 relay.send_due()
                 top_up_all()
+                carry_out_all()
                 reconcile()
             return
         stop = threading.Event()

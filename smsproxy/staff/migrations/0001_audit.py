@@ -7,7 +7,6 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
@@ -16,54 +15,128 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name='AuditEntry',
+            name="AuditEntry",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('at', models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name='when')),
-                ('actor', models.CharField(help_text='The user name of the member of staff.', max_length=150, verbose_name='who')),
-                ('action', models.CharField(choices=[('saw', 'saw'), ('revealed', 'revealed'), ('found', 'found'), ('did', 'did'), ('added', 'added'), ('changed', 'changed'), ('deleted', 'deleted'), ('exported', 'exported'), ('signed_in', 'signed in'), ('signed_out', 'signed out'), ('sign_in_failed', 'sign-in failed'), ('refused', 'refused')], max_length=20, verbose_name='action')),
-                ('detail', models.CharField(blank=True, help_text='What was seen or done, without numbers and texts.', max_length=200, verbose_name='what')),
-                ('object_type', models.CharField(blank=True, max_length=100, verbose_name='kind of object')),
-                ('object_id', models.CharField(blank=True, max_length=40, verbose_name='id of the object')),
-                ('object_name', models.CharField(blank=True, help_text='Its name, masked.', max_length=200, verbose_name='object')),
-                ('reason', models.CharField(blank=True, max_length=200, verbose_name='why')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("at", models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name="when")),
+                (
+                    "actor",
+                    models.CharField(
+                        help_text="The user name of the member of staff.", max_length=150, verbose_name="who"
+                    ),
+                ),
+                (
+                    "action",
+                    models.CharField(
+                        choices=[
+                            ("saw", "saw"),
+                            ("revealed", "revealed"),
+                            ("found", "found"),
+                            ("did", "did"),
+                            ("added", "added"),
+                            ("changed", "changed"),
+                            ("deleted", "deleted"),
+                            ("exported", "exported"),
+                            ("signed_in", "signed in"),
+                            ("signed_out", "signed out"),
+                            ("sign_in_failed", "sign-in failed"),
+                            ("refused", "refused"),
+                        ],
+                        max_length=20,
+                        verbose_name="action",
+                    ),
+                ),
+                (
+                    "detail",
+                    models.CharField(
+                        blank=True,
+                        help_text="What was seen or done, without numbers and texts.",
+                        max_length=200,
+                        verbose_name="what",
+                    ),
+                ),
+                ("object_type", models.CharField(blank=True, max_length=100, verbose_name="kind of object")),
+                ("object_id", models.CharField(blank=True, max_length=40, verbose_name="id of the object")),
+                (
+                    "object_name",
+                    models.CharField(blank=True, help_text="Its name, masked.", max_length=200, verbose_name="object"),
+                ),
+                ("reason", models.CharField(blank=True, max_length=200, verbose_name="why")),
             ],
             options={
-                'verbose_name': 'audit entry',
-                'verbose_name_plural': 'audit',
-                'ordering': ['-id'],
-                'indexes': [models.Index(models.F('object_type'), models.F('object_id'), models.F('id'), name='audit_of_object'), models.Index(models.F('actor'), models.F('id'), name='audit_of_actor'), models.Index(models.F('action'), models.F('id'), name='audit_of_action'), models.Index(models.F('actor'), models.F('action'), models.F('id'), name='audit_of_actor_and_action'), models.Index(models.F('at'), name='audit_at')],
+                "verbose_name": "audit entry",
+                "verbose_name_plural": "audit",
+                "ordering": ["-id"],
+                "indexes": [
+                    models.Index(
+                        models.F("object_type"), models.F("object_id"), models.F("id"), name="audit_of_object"
+                    ),
+                    models.Index(models.F("actor"), models.F("id"), name="audit_of_actor"),
+                    models.Index(models.F("action"), models.F("id"), name="audit_of_action"),
+                    models.Index(
+                        models.F("actor"), models.F("action"), models.F("id"), name="audit_of_actor_and_action"
+                    ),
+                    models.Index(models.F("at"), name="audit_at"),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='AuditedPerson',
+            name="AuditedPerson",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('person_id', models.BigIntegerField()),
-                ('entry', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='people', to='staff.auditentry')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("person_id", models.BigIntegerField()),
+                (
+                    "entry",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="people",
+                        to="staff.auditentry",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'person of an audit entry',
-                'verbose_name_plural': 'people of audit entries',
-                'indexes': [models.Index(models.F('person_id'), models.F('entry'), name='audit_of_person')],
-                'constraints': [models.UniqueConstraint(fields=('entry', 'person_id'), name='audited_once')],
+                "verbose_name": "person of an audit entry",
+                "verbose_name_plural": "people of audit entries",
+                "indexes": [models.Index(models.F("person_id"), models.F("entry"), name="audit_of_person")],
+                "constraints": [models.UniqueConstraint(fields=("entry", "person_id"), name="audited_once")],
             },
         ),
         migrations.CreateModel(
-            name='Reveal',
+            name="Reveal",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('number', 'the number in full'), ('texts', 'the texts'), ('stranger_text', 'the text')], max_length=20)),
-                ('object_id', models.BigIntegerField()),
-                ('reason', models.CharField(max_length=200)),
-                ('until', models.DateTimeField()),
-                ('user', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("number", "the number in full"),
+                            ("texts", "the texts"),
+                            ("stranger_text", "the text"),
+                        ],
+                        max_length=20,
+                    ),
+                ),
+                ("object_id", models.BigIntegerField()),
+                ("reason", models.CharField(max_length=200)),
+                ("until", models.DateTimeField()),
+                (
+                    "user",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'reveal',
-                'verbose_name_plural': 'reveals',
-                'indexes': [models.Index(models.F('until'), name='reveal_until')],
-                'constraints': [models.UniqueConstraint(fields=('user', 'kind', 'object_id'), name='one_reveal_of_each')],
+                "verbose_name": "reveal",
+                "verbose_name_plural": "reveals",
+                "indexes": [models.Index(models.F("until"), name="reveal_until")],
+                "constraints": [
+                    models.UniqueConstraint(fields=("user", "kind", "object_id"), name="one_reveal_of_each")
+                ],
             },
         ),
     ]

@@ -76,7 +76,7 @@ def test_the_role_of_the_documentation_adds_entries_and_cannot_remove_the_trigge
             "DROP TRIGGER staff_auditentry_append_only ON staff_auditentry",
             "DROP TABLE staff_auditedperson",
         ):
-            with pytest.raises(DatabaseError, match="permission denied|must be owner"), transaction.atomic():
+            with pytest.raises(DatabaseError, match=r"permission denied|must be owner"), transaction.atomic():
                 cursor.execute(statement)
         cursor.execute("RESET ROLE")
 

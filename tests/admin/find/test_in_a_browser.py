@@ -24,7 +24,7 @@ def ride(transactional_db):
 
 
 def type_into_box(browser, text):
-    [box] = soon(browser, "#find-box")
+    [box] = soon(browser, "#find")
     box.send_keys(text, Keys.ENTER)
 
 
@@ -55,6 +55,6 @@ def test_the_pages_are_accessible_and_fit_a_phone(browse, ride, dark):
         for page in pages:
             browser.get(browser.current_url.split("/admin/")[0] + page)
             soon(browser, "#content-main")
-            assert [each for part in ("#content-main", ".find-box") for each in violations(browser, within=part)] == []
+            assert [each for part in ("#content-main", ".find") for each in violations(browser, within=part)] == []
             assert browser.execute_script("return document.documentElement.scrollWidth") <= 390
-            assert browser.find_element(By.ID, "find-box").is_displayed()
+            assert browser.find_element(By.ID, "find").is_displayed()

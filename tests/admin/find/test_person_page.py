@@ -66,7 +66,7 @@ def test_older_conversations_are_on_further_pages(ride, client):
     second = client.get(url_of(ALICE), {"before": place}).content.decode()
 
     assert ["old-24" in first, "old-05" in first, "old-04" in first] == [True, True, False]
-    assert ["old-04" in second, "ride-43" in second, "?before=" in second] == [True, True, False]
+    assert ["old-04" in second, "ride-43" in second, "Older conversations" in second] == [True, True, False]
 
 
 @pytest.mark.parametrize("place", ["x", "-1", "9" * 30, "٣"])

@@ -8,6 +8,7 @@ from django.template import Context, Template
 from django.test import RequestFactory
 from django.urls import reverse
 
+from conversations.worker.periodic_jobs import purge_reveals
 from numbers.models import RealNumber
 from smsproxy.database.clock import database_now
 from smsproxy.staff.models import AuditEntry, Reveal
@@ -123,6 +124,36 @@ def test_what_is_hidden_is_covered_at_once(client, alice):
     client.post(address(alice, name="hide"))
 
     assert not Reveal.objects.exists()
+
+
+def test_a_reveal_ends_by_itself_and_its_row_is_deleted(client, alice):
+    log_in(client, "view_realnumber", "reveal_realnumber")
+    client.post(address(alice), WHY)
+    page = reverse("admin:numbers_realnumber_change", args=[alice.pk])
+    assert ALICE in client.get(page).text
+    assert purge_reveals() == 0
+
+    Reveal.objects.update(until=database_now() - timedelta(seconds=1))
+
+    assert ALICE not in client.get(page).text
+    assert purge_reveals() == 1
+    assert not Reveal.objects.exists()
+
+
+def test_a_reveal_shows_nothing_to_anybody_else(client, admin_client, alice):
+    log_in(client, "view_realnumber", "reveal_realnumber")
+    admin_client.post(address(alice), WHY)
+
+    assert ALICE not in client.get(reverse("admin:numbers_realnumber_change", args=[alice.pk])).text
+
+
+def test_a_reveal_ends_with_the_right(client, alice):
+    user = log_in(client, "view_realnumber", "reveal_realnumber")
+    client.post(address(alice), WHY)
+
+    user.user_permissions.remove(Permission.objects.get(codename="reveal_realnumber"))
+
+    assert ALICE not in client.get(reverse("admin:numbers_realnumber_change", args=[alice.pk])).text
 
 
 def test_the_button_shows_what_is_next(client, alice):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import uuid4
 
 from django.db import connection
 from django.test import Client, override_settings
@@ -29,7 +30,7 @@ from conversations.models import (
 from conversations.worker import certificate_thread
 from conversations.worker.periodic_jobs import note_troubles, recheck_unreadable_rows, store_unreadable_rows
 from numbers.assignment.level import measure_levels
-from numbers.models import Shortage, TopUp, VirtualNumber
+from numbers.models import NumberOrder, Shortage, TopUp, VirtualNumber
 from smsproxy.carriers.base import AccountFault, OutcomeUnknown, PermanentFailure, SenderFault
 from smsproxy.certificate import Certificate
 from smsproxy.database import migrations
@@ -184,6 +185,14 @@ def top_up(tools):
     rule = TopUp.objects.create(country="GB", last_error="the carrier has no number", **limits)
     yield
     TopUp.objects.filter(pk=rule.pk).update(last_error="")
+
+
+@provokes(Trouble.ORDERS)
+def orders(tools):
+    order = NumberOrder.objects.create(country="GB", count=1, token=uuid4(), last_error="the carrier is unreachable")
+    yield
+    order.stop(reason="for the test", actor="sam")
+    order.abandon()
 
 
 @provokes(Trouble.POOL_LOW)

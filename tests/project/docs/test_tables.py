@@ -17,7 +17,7 @@ from conversations.monitoring.metrics import COLLECTORS
 from numbers.assignment.choose import Preference
 from numbers.management.exit_codes import ExitCode
 from numbers.models import NumberState, OrderState, VirtualNumber
-from smsproxy.cockpit.site import PLACES
+from smsproxy.cockpit.places import PLACES
 from tests.support.demo_process import ROOT
 from tests.support.documentation import INLINE, blocks, doc, each_page, first_cells, prose, section
 

@@ -1,0 +1,220 @@
+"""What staff can do to a conversation or to one of its messages. Each asks for a reason: smsproxy/staff/acts.py."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from conversations.lifecycle.reopen import reopen_conversation
+from conversations.lifecycle.request import CannotCreate, ContentionError, ReferenceTaken
+from conversations.models import (
+    Conversation,
+    ConversationNote,
+    ConversationState,
+    LateMessagePolicy,
+    OutboundMessage,
+    OutboundState,
+)
+from conversations.models.conversation_terms import EndHasPassed, EndTooLate
+from smsproxy.logs import has_phone_number
+from smsproxy.staff.acts import Act, ActForm, ActRefused
+from smsproxy.states import StaleState
+
+HOUR, DAY = 3600, 86_400
+NOTE_LENGTH = 2000
+
+
+class ExtendForm(ActForm):
+    """How much later the conversation ends."""
+
+    seconds = forms.TypedChoiceField(
+        label=gettext_lazy("How long"),
+        coerce=int,
+        choices=[
+            (HOUR, gettext_lazy("1 hour")),
+            (6 * HOUR, gettext_lazy("6 hours")),
+            (DAY, gettext_lazy("1 day")),
+            (3 * DAY, gettext_lazy("3 days")),
+            (7 * DAY, gettext_lazy("1 week")),
+            (30 * DAY, gettext_lazy("30 days")),
+        ],
+        initial=DAY,
+    )
+
+
+class NoteForm(ActForm):
+    """An internal note. It is its own reason."""
+
+    reason = None  # type: ignore[assignment]  # Django removes the field
+    text = forms.CharField(
+        label=gettext_lazy("Note"),
+        max_length=NOTE_LENGTH,
+        widget=forms.Textarea({"rows": 4, "class": "vLargeTextField"}),
+        help_text=gettext_lazy("Only staff see it. Without phone numbers."),
+        error_messages={"required": gettext_lazy("Expected a note, found nothing.")},
+    )
+
+    def clean_text(self) -> str:
+        text: str = self.cleaned_data["text"]
+        if has_phone_number(text):
+            raise forms.ValidationError(_("Expected a note without phone numbers: name the person instead."))
+        return text
+
+
+def _close(conversation: Conversation, data: Mapping[str, Any], user: str) -> str:
+    conversation.close_permanently(actor=user, why=data["reason"])
+    return _("The conversation is closed for good. Its numbers cool down.")
+
+
+def _reopen(conversation: Conversation, data: Mapping[str, Any], user: str) -> str:
+    try:
+        reopen_conversation(conversation, actor=user, why=data["reason"])
+    except CannotCreate as error:
+        person = conversation.current_participants[error.position].name
+        told = _("Nothing was done. %(person)s %(problem)s. End that first.")
+        raise ActRefused(told % {"person": person, "problem": error.detail}) from error
+    except ReferenceTaken as error:
+        raise ActRefused(
+            _("Nothing was done: another open conversation has this reference. Close that one first.")
+        ) from error
+    except EndHasPassed as error:
+        raise ActRefused(
+            _("Nothing was done: its fixed end has passed. The service can reopen it with a new end.")
+        ) from error
+    except ContentionError as error:
+        raise ActRefused(_("Nothing was done: others changed it at the same moment. Try again.")) from error
+    except StaleState as error:
+        raise ActRefused(
+            _("Nothing was done: it is open, or one of its numbers is free for others. Then create a new conversation.")
+        ) from error
+    return _("The conversation is open again, with the numbers that its people had.")
+
+
+def _extend(conversation: Conversation, data: Mapping[str, Any], user: str) -> str:
+    try:
+        conversation.extend(data["seconds"], actor=user, why=data["reason"])
+    except EndTooLate as error:
+        raise ActRefused(_("Nothing was done: it would end too late. Choose a shorter time.")) from error
+    return _("The conversation ends later: at %(end)s UTC.") % {"end": f"{conversation.expires_at:%Y-%m-%d %H:%M}"}
+
+
+def _hold(conversation: Conversation, data: Mapping[str, Any], user: str) -> str:
+    conversation.hold(reason=data["reason"], actor=user)
+    return _("The conversation is on hold. Its texts are stored and not passed on.")
+
+
+def _release(conversation: Conversation, data: Mapping[str, Any], user: str) -> str:
+    conversation.release_hold(reason=data["reason"], actor=user)
+    return _("The hold is released. Texts are passed on again, from the next one.")
+
+
+def _note(conversation: Conversation, data: Mapping[str, Any], user: str) -> str:
+    ConversationNote.objects.create(conversation=conversation, text=data["text"], author=user)
+    return _("The note is added.")
+
+
+def _resend(message: OutboundMessage, data: Mapping[str, Any], user: str) -> str:
+    try:
+        message.resend(reason=f"staff: {data['reason']}", actor=user)
+    except StaleState as error:
+        raise ActRefused(
+            _("Nothing was done: its outcome is known now, it is too old, or the person has opted out.")
+        ) from error
+    return _("The text is sent again. It may arrive twice.")
+
+
+def _drop(message: OutboundMessage, data: Mapping[str, Any], user: str) -> str:
+    message.cancel(reason=f"staff: {data['reason']}", actor=user)
+    return _("The text is not sent.")
+
+
+def is_open(conversation: Conversation) -> bool:
+    """Return whether its people may text each other now, by the clock of this host: without a query."""
+    return conversation.status_now == ConversationState.OPEN
+
+
+CLOSE = Act(
+    name="close",
+    label=gettext_lazy("Close for good"),
+    question=gettext_lazy("Close this conversation for good?"),
+    effect=gettext_lazy(
+        "From now on no text is passed on. The numbers cool down, and no late text reopens it. Staff can reopen it "
+        "while the numbers cool down."
+    ),
+    permission="conversations.change_conversation",
+    do=_close,
+    is_dangerous=True,
+    is_offered=lambda row: is_open(row) or row.late_messages != LateMessagePolicy.END,
+)
+REOPEN = Act(
+    name="reopen",
+    label=gettext_lazy("Reopen"),
+    question=gettext_lazy("Reopen this conversation?"),
+    effect=gettext_lazy("Its people can text each other again, through the same numbers. Its time starts again."),
+    permission="conversations.change_conversation",
+    do=_reopen,
+    # It may close another conversation whose time is up, which has the same reference.
+    is_atomic=False,
+    is_offered=lambda row: not is_open(row),
+)
+EXTEND = Act(
+    name="extend",
+    label=gettext_lazy("End it later"),
+    question=gettext_lazy("When should this conversation end?"),
+    effect=gettext_lazy("Its end moves by this time. Its people are not told."),
+    permission="conversations.change_conversation",
+    do=_extend,
+    form=ExtendForm,
+    is_offered=lambda row: is_open(row) and row.expires_at is not None,
+)
+HOLD = Act(
+    name="hold",
+    label=gettext_lazy("Put on hold"),
+    question=gettext_lazy("Put this conversation on hold?"),
+    effect=gettext_lazy("Its texts are stored and not passed on until somebody releases it. Its people are not told."),
+    permission="conversations.change_conversation",
+    do=_hold,
+    is_dangerous=True,
+    is_offered=lambda row: is_open(row) and row.held_at is None,
+)
+RELEASE = Act(
+    name="release",
+    label=gettext_lazy("Release the hold"),
+    question=gettext_lazy("Release the hold of this conversation?"),
+    effect=gettext_lazy("Texts are passed on again, from the next one. Those that came during the hold are not."),
+    permission="conversations.change_conversation",
+    do=_release,
+    is_offered=lambda row: row.held_at is not None,
+)
+NOTE = Act(
+    name="note",
+    label=gettext_lazy("Add the note"),
+    question=gettext_lazy("Add an internal note"),
+    effect=gettext_lazy("Staff see it in the thread. The people of the conversation and the service do not."),
+    permission="conversations.add_conversationnote",
+    do=_note,
+    form=NoteForm,
+)
+RESEND = Act(
+    name="resend",
+    label=gettext_lazy("Send again"),
+    question=gettext_lazy("Send this text again?"),
+    effect=gettext_lazy("Nobody knows whether it was sent. If it was, it arrives twice. The carrier bills it again."),
+    permission="conversations.change_outboundmessage",
+    do=_resend,
+    is_offered=lambda row: row.state == OutboundState.UNKNOWN,
+)
+DROP = Act(
+    name="drop",
+    label=gettext_lazy("Do not send"),
+    question=gettext_lazy("Do not send this text?"),
+    effect=gettext_lazy("It is not sent any more. If its outcome is unknown, it may have arrived already."),
+    permission="conversations.change_outboundmessage",
+    do=_drop,
+    is_dangerous=True,
+    is_offered=lambda row: row.state in (OutboundState.UNKNOWN, OutboundState.QUEUED),
+)
+
+OF_MESSAGE: Sequence[Act[OutboundMessage]] = (RESEND, DROP)

@@ -1,0 +1,116 @@
+"""Text the participants as the service: a preview with its price, and then the sending."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from conversations.admin.thread.acts import is_open
+from conversations.lifecycle.participants import members_of
+from conversations.lifecycle.request import OverLimit
+from conversations.lifecycle.send_message import (
+    CannotSend,
+    ConversationEnded,
+    HasOptedOut,
+    NewMessage,
+    OnHold,
+    TooLong,
+    send_message,
+)
+from conversations.models import Conversation
+from conversations.models.pace import estimated_price
+from smsproxy.carriers.gsm7 import segments
+from smsproxy.staff.acts import Act, ActForm, ActRefused
+
+TEXT_LENGTH = 2000
+
+
+class TextForm(ActForm):
+    """The text. It is valid at the second submission of the same text: the first one shows the preview."""
+
+    text = forms.CharField(
+        label=gettext_lazy("Text"),
+        max_length=TEXT_LENGTH,
+        strip=False,
+        widget=forms.Textarea({"rows": 4, "class": "vLargeTextField"}),
+        help_text=gettext_lazy("They get exactly this text, each from their own number of this conversation."),
+    )
+    previewed = forms.CharField(required=False, strip=False, widget=forms.HiddenInput)
+
+    def clean_text(self) -> str:
+        text: str = self.cleaned_data["text"].replace("\r\n", "\n")
+        if not text.strip():
+            raise forms.ValidationError(_("Expected a text, found only white space."))
+        if (count := segments(text).count) > settings.MAX_SEGMENTS:
+            told = _("Expected a text of at most %(most)d SMS, found %(count)d. Shorten it.")
+            raise forms.ValidationError(told % {"most": settings.MAX_SEGMENTS, "count": count})
+        return text
+
+    def is_valid(self) -> bool:
+        if not super().is_valid():
+            return False
+        text, previewed = (self.cleaned_data[name].replace("\r\n", "\n") for name in ("text", "previewed"))
+        # The form is shown with the preview, and its next submission is of a text that was previewed.
+        self.data = {"text": text, "previewed": text, "reason": self.cleaned_data["reason"]}
+        is_previewed: bool = previewed == text
+        return is_previewed
+
+    @property
+    def preview(self) -> dict[str, Any] | None:
+        """The text as it will be sent, and its SMS for one person, or None before it is typed."""
+        if not self.is_bound or self.errors:
+            return None
+        return {"text": self.cleaned_data["text"], "segments": segments(self.cleaned_data["text"]).count}
+
+
+def estimate(conversation: Conversation, form: TextForm) -> dict[str, Any]:
+    """Return the preview, who gets the text and who does not, and what it costs at most, in EUR."""
+    people = members_of(conversation)
+    get = [each.name for each in people if each.real_number.opted_out_at is None]
+    price: Decimal | None = estimated_price(form.preview["segments"] * len(get)) if form.preview else None
+    return {
+        "preview": form.preview,
+        "get_it": get,
+        "do_not": [each.name for each in people if each.name not in get],
+        "price": price,
+    }
+
+
+def _text_all(conversation: Conversation, data: Mapping[str, Any], user: str) -> str:
+    try:
+        send_message(conversation, NewMessage(text=data["text"]), written_by=user)
+    except CannotSend as error:
+        raise ActRefused(_refusal(error)) from error
+    except OverLimit as error:
+        raise ActRefused(_("Nothing was sent: a limit of this conversation or its service is used up.")) from error
+    return _("The text is on its way to the participants.")
+
+
+def _refusal(error: CannotSend) -> str:
+    match error:
+        case ConversationEnded():
+            return _("Nothing was sent: the conversation has ended. Reopen it first.")
+        case OnHold():
+            return _("Nothing was sent: the conversation is on hold. Release it first.")
+        case HasOptedOut():
+            return _("Nothing was sent: everybody has opted out.")
+        case TooLong():
+            return _("Nothing was sent: the text is too long. Shorten it.")
+    return _("Nothing was sent: the participants cannot get it.")
+
+
+TEXT_ALL = Act(
+    name="text",
+    label=gettext_lazy("Text everybody"),
+    question=gettext_lazy("Text everybody in this conversation as the service"),
+    effect=gettext_lazy("Each participant gets this text as if the service had sent it. Nobody sees your name."),
+    permission="conversations.message_participants",
+    do=_text_all,
+    form=TextForm,
+    is_offered=lambda row: is_open(row) and row.held_at is None,
+    template="admin/thread/text.html",
+)

@@ -1,0 +1,1 @@
+"""How staff sign in: password, lockout, second factor, sessions and language. docs/sign-in.md explains it."""

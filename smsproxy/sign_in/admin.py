@@ -1,0 +1,81 @@
+"""Users with their second factor, which an administrator can remove. The secrets of the apps are on no page."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied
+from django.db.models import Exists, OuterRef
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django_otp.plugins.otp_static.models import StaticDevice
+from django_otp.plugins.otp_totp.models import TOTPDevice
+
+from smsproxy.sign_in import second_factor
+from smsproxy.sign_in.sessions import end_sessions
+from smsproxy.staff.acts import Act, ActRefused, act_response
+
+for model in (TOTPDevice, StaticDevice, User):
+    if admin.site.is_registered(model):
+        admin.site.unregister(model)
+
+
+def _remove(user: User, data: Mapping[str, Any], actor: str) -> str:
+    if not second_factor.remove(user):
+        raise ActRefused(_("Nothing was removed: the user has no second factor."))
+    end_sessions(user)
+    return _("The second factor of %(user)s is removed, and their sessions are ended.") % {"user": user}
+
+
+REMOVE_SECOND_FACTOR = Act(
+    name="remove_second_factor",
+    label=gettext_lazy("Remove the second factor"),
+    question=gettext_lazy("Remove the second factor of this user?"),
+    effect=gettext_lazy(
+        "The app and the recovery codes of the user work no longer, and the user is signed out everywhere. Then the "
+        "password alone signs them in. Make sure that the user asks for it: call them."
+    ),
+    permission="otp_totp.delete_totpdevice",
+    do=_remove,
+    is_dangerous=True,
+    is_offered=lambda user: second_factor.device_of(user) is not None,
+)
+
+
+@admin.register(User)
+class StaffUserAdmin(UserAdmin):
+    list_display = ["username", "first_name", "last_name", "is_staff", "is_active", "second_factor", "last_login"]
+    list_filter = ["is_staff", "is_superuser", "is_active", "groups"]
+    change_form_template = "admin/sign_in/user.html"
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        devices = TOTPDevice.objects.filter(user=OuterRef("pk"), confirmed=True)
+        return super().get_queryset(request).annotate(has_second_factor=Exists(devices))
+
+    @admin.display(description=gettext_lazy("second factor"), boolean=True)
+    def second_factor(self, user: Any) -> bool:
+        return bool(user.has_second_factor)
+
+    def get_urls(self) -> list[Any]:
+        view = self.admin_site.admin_view(self.remove_second_factor)
+        own: list[URLPattern] = [
+            path("<int:pk>/remove-second-factor/", view, name="auth_user_remove_second_factor"),
+        ]
+        return [*own, *super().get_urls()]
+
+    def remove_second_factor(self, request: HttpRequest, pk: int) -> HttpResponse:
+        user = get_object_or_404(User, pk=pk)
+        if user.is_superuser and not request.user.is_superuser:
+            raise PermissionDenied(_("Only a superuser removes the second factor of a superuser. Ask one."))
+        back = reverse("admin:auth_user_change", args=[pk])
+        return act_response(request, REMOVE_SECOND_FACTOR, user, site=self.admin_site, back=back)
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **options: Any) -> Any:
+        user = context.get("original")
+        context["remove_act"] = REMOVE_SECOND_FACTOR if user and REMOVE_SECOND_FACTOR.is_for(request, user) else None
+        return super().render_change_form(request, context, *args, **options)

@@ -1,0 +1,19 @@
+from typing import Any
+
+from django.apps import AppConfig
+from django.contrib.auth.signals import user_logged_in
+
+
+class SignInConfig(AppConfig):
+    name = "smsproxy.sign_in"
+    label = "sign_in"
+    verbose_name = "Sign-in"
+
+    def ready(self) -> None:
+        user_logged_in.connect(_begin, dispatch_uid="smsproxy.sign_in")
+
+
+def _begin(sender: Any, request: Any, **kwargs: Any) -> None:
+    from smsproxy.sign_in import sessions
+
+    sessions.begin(request.session)

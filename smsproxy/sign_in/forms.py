@@ -1,0 +1,65 @@
+"""Forms of the sign-in and of the second factor."""
+
+from typing import Any
+
+from django import forms
+from django.contrib.admin.forms import AdminAuthenticationForm
+from django.contrib.auth import authenticate
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+
+
+class SignInForm(AdminAuthenticationForm):
+    """User name and password. It does not say which of them was wrong."""
+
+    error_messages = {
+        "invalid_login": _("The user name or the password is wrong. Upper and lower case matter. Try again."),
+        "inactive": _("The user name or the password is wrong. Upper and lower case matter. Try again."),
+    }
+
+    @property
+    def is_refused(self) -> bool:
+        """Return whether name and password were typed and are wrong, or not those of staff."""
+        return bool(self.non_field_errors())
+
+
+class AppCodeForm(forms.Form):
+    """The six digits of an authenticator app."""
+
+    code = forms.CharField(
+        label=_("Code"),
+        max_length=20,
+        widget=forms.TextInput({"autocomplete": "one-time-code", "inputmode": "numeric", "autofocus": True}),
+        help_text=_("The six digits that your authenticator app shows now."),
+    )
+
+
+class RecoveryCodeForm(forms.Form):
+    """One of the recovery codes."""
+
+    code = forms.CharField(
+        label=_("Recovery code"),
+        max_length=40,
+        widget=forms.TextInput({"autocomplete": "off", "autocapitalize": "none", "autofocus": True}),
+        help_text=_("One of the ten codes that you kept when you set up the second factor. Each works once."),
+    )
+
+
+class PasswordForm(forms.Form):
+    """The password of the user who is signed in. Wrong ones count for the lockout."""
+
+    password = forms.CharField(
+        label=_("Your password"),
+        widget=forms.PasswordInput({"autocomplete": "current-password", "autofocus": True}),
+    )
+
+    def __init__(self, request: HttpRequest, data: Any = None) -> None:
+        super().__init__(data)
+        self._request = request
+
+    def clean_password(self) -> str:
+        password: str = self.cleaned_data["password"]
+        user = authenticate(self._request, username=self._request.user.get_username(), password=password)
+        if user is None or user.pk != self._request.user.pk:
+            raise forms.ValidationError(_("The password is wrong. Try again."))
+        return password

@@ -1,0 +1,1 @@
+"""The pool page of the admin."""

@@ -1,0 +1,1 @@
+"""The page of a conversation as a thread."""
