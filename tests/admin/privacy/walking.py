@@ -68,6 +68,8 @@ def _filled(route: str, populated: Populated) -> Iterator[str]:
 
 
 def _values(route: str, kind: str, name: str, populated: Populated) -> Iterable[object]:
+    if route.startswith("account/second-factor/"):
+        return ["renew", "replace", "remove"]
     if name == "position":  # Of a participant.
         return [0, 1]
     if name == "message":
@@ -75,7 +77,7 @@ def _values(route: str, kind: str, name: str, populated: Populated) -> Iterable[
     of_model = _MODEL_S.match(route)
     model = _model(*of_model.groups()) if of_model else None
     if model is not None and (kind == "int" or name in ("object_id", "pk", "id")):
-        return populated.ids.get(model) or [model._default_manager.order_by("pk").values_list("pk", flat=True)[0]]
+        return populated.ids.get(model) or model._default_manager.order_by("pk").values_list("pk", flat=True)[:1]
     if kind == "uuid":
         return [populated.conversation.public_id]
     if kind == "int":
