@@ -94,6 +94,7 @@ def test_nobody_is_sent_to_the_sign_in(populated):
     assert statuses == {}
 
 
+@pytest.mark.slow
 def test_reveals_show_one_number_and_the_texts_of_one_conversation_and_nothing_more(populated):
     client = signed_in(TRUST)
     for kind, row in (("number", populated.alice), ("texts", populated.conversation)):
