@@ -3,6 +3,7 @@ from django.db import migrations, models
 
 import smsproxy.crypto
 import smsproxy.database.clock
+from smsproxy.database.concurrent_index import AllowNullBesideTraffic
 
 
 class Migration(migrations.Migration):
@@ -48,7 +49,7 @@ class Migration(migrations.Migration):
                 max_length=150,
             ),
         ),
-        migrations.AlterField(
+        AllowNullBesideTraffic(
             model_name="apimessage",
             name="created_by",
             field=models.ForeignKey(

@@ -116,3 +116,19 @@ class RemoveForeignKeyIndexBesideTraffic(AlterField):
 
 def _drop_index(schema_editor: Any, name: str) -> None:
     schema_editor.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {schema_editor.quote_name(name)}")
+
+
+class AllowNullBesideTraffic(AlterField):
+    """Set `null=True` on a ForeignKey. Django would drop its constraint, and check all rows to add it again.
+
+    Nothing else of the column may change.
+    """
+
+    def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        if schema_editor.connection.vendor != "postgresql":
+            super().database_forwards(app_label, schema_editor, from_state, to_state)
+            return
+        model = to_state.apps.get_model(app_label, self.model_name)
+        column = model._meta.get_field(self.name).column
+        table, name = (schema_editor.quote_name(each) for each in (model._meta.db_table, column))
+        schema_editor.execute(f"ALTER TABLE {table} ALTER COLUMN {name} DROP NOT NULL")

@@ -56,7 +56,7 @@ class SimulatedTextAdmin(SimulatorOnlyAdmin, ReadOnlyAdmin):
     list_select_related = ["handset"]
     search_fields = ["virtual_number", "carrier_message_id", "client_ref"]
     # Without the text itself, which only the phones show.
-    fields = ["handset", "direction", "virtual_number", "carrier_message_id", "client_ref", "created_at"]
+    fields = ["handset", "direction", "virtual_number", "carrier_message_id", "client_ref", "fault", "created_at"]
 
 
 @admin.register(DelayedPost)

@@ -123,7 +123,9 @@ def test_a_conversation_page_takes_the_same_number_of_queries_for_any_group_size
     assert costs[0] == costs[1]
 
 
-@pytest.mark.parametrize("model", ["simulatedhandset", "simulatednumber", "simulatedtext", "simulatedfault"])
+@pytest.mark.parametrize(
+    "model", ["simulatedhandset", "simulatednumber", "simulatedtext", "simulatedfault", "delayedpost"]
+)
 def test_simulator_pages_are_forbidden_with_a_real_carrier(admin_client, db, settings, model):
     lists, adds = (reverse(f"admin:simulator_{model}_{name}") for name in ("changelist", "add"))
     assert admin_client.get(lists).status_code == 200

@@ -54,7 +54,9 @@ def page(model, *args):
 
 
 def act(client, model, action, row):
-    answer = client.post(page(model), {"action": action, "_selected_action": row.pk}, follow=True)
+    answer = client.post(
+        page(model), {"action": action, "reason": "for the test", "_selected_action": row.pk}, follow=True
+    )
     return answer.content.decode()
 
 

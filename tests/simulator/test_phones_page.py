@@ -129,6 +129,8 @@ def test_the_page_without_phones_says_what_to_do(client, db):
     state = client.get(reverse("simulator-state")).json()
     assert (state["people"], state["phones"], state["conversation"], state["trips"]) == ([], [], None, [])
     assert "<script>" not in answer.text
+    # A strict Content-Security-Policy forbids them.
+    assert not re.search(r"<style|\sstyle=|\son\w+=", answer.text)
     assert not re.search(r"(src|href)=.?https?:", answer.text)
 
 

@@ -12,6 +12,7 @@ from smsproxy.database.clock import database_now
 from tests.support.builders import members, proxies
 
 WORDS = "The parcel is at gate 7"
+SENT = "Your driver waits outside"
 WHY = {"reason": "ticket 4711"}
 _ids = count(1)
 
@@ -40,7 +41,7 @@ def free_number(conversation: Conversation) -> str:
 
 def perhaps_sent(conversation: Conversation) -> OutboundMessage:
     """Return a message to the second participant whose outcome staff must decide."""
-    message = queue_notice(members(conversation)[1], "hello")
+    message = queue_notice(members(conversation)[1], SENT)
     assert message
     message.transition(OutboundState.SENDING, reason="claimed", lease_until=database_now())
     message.mark_unknown(reason="no answer")

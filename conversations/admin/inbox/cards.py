@@ -10,14 +10,12 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from conversations.admin.inbox.acts import acts_of
+from conversations.admin.inbox.lines import Line, lines_of
 from conversations.admin.inbox.wording import conversation_url, detail_of, sentence_of, why_of
 from conversations.insight.likely_conversation import Candidate, likely
 from conversations.insight.waiting import Waiting
-from conversations.models import InboundMessage, InboxKind
-from smsproxy.staff import audit
+from conversations.models import InboxKind
 from smsproxy.staff.acts import Act
-from smsproxy.staff.models import AuditAction, Reveal, RevealKind
-from smsproxy.staff.reveal_pages import may_reveal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,17 +29,8 @@ class Button:
 
 
 @dataclass(kw_only=True)
-class Line:
-    """A text without a conversation. shown: the active reveal, or None. words: then what it says."""
-
-    text: InboundMessage
-    shown: Reveal | None = None
-    words: str = ""
-
-
-@dataclass(kw_only=True)
 class Card:
-    """What the template shows of an item. line: the oldest of its texts."""
+    """What the template shows of an item. line: its text, or the oldest of several."""
 
     item: Waiting
     sentence: str
@@ -116,34 +105,9 @@ def _name(request: HttpRequest) -> str:
 
 
 def show_texts(request: HttpRequest, cards: Sequence[Card]) -> None:
-    """Put the texts that the user has uncovered on their cards, and record that they saw them."""
-    texts = [card.item.row for card in cards if card.kind == InboxKind.TEXT]
-    lines = {line.text.pk: line for line in lines_of(request, texts)}
-    for card in cards:
-        if card.kind == InboxKind.TEXT:
-            card.line = lines[card.item.row.pk]
-
-
-def lines_of(request: HttpRequest, texts: Sequence[InboundMessage]) -> Sequence[Line]:
-    """Return the lines of these texts, with the words that the user has uncovered. Records that they saw them."""
-    reveals: dict[int, Reveal] = {}
-    if texts and may_reveal(request, RevealKind.STRANGER_TEXT):
-        active = Reveal.objects.active().filter(user=request.user.pk, kind=RevealKind.STRANGER_TEXT)
-        reveals = {each.object_id: each for each in active.filter(object_id__in=[text.pk for text in texts])}
-    lines = [Line(text=text, shown=reveals.get(text.pk)) for text in texts]
-    for line in lines:
-        if line.shown:
-            line.words = _words(request, line.text)
-            audit.record(request, AuditAction.SAW, line.text, detail="a text without a conversation")
-    return lines
-
-
-def _words(request: HttpRequest, text: InboundMessage) -> str:
-    """Return the text. The raw webhook, which holds the sender's number, needs that right, too."""
-    if text.text:
-        return text.text
-    if not text.raw:
-        return _("It is empty, or was erased.")
-    if request.user.has_perm("numbers.reveal_realnumber"):
-        return text.raw
-    return _("The raw message holds a phone number. To see it, you need the right numbers.reveal_realnumber.")
+    """Put their texts on the cards, covered unless the user has uncovered them."""
+    for kind in (InboxKind.TEXT, InboxKind.UNKNOWN):
+        lines = lines_of(request, [card.item.row for card in cards if card.kind == kind])
+        for card in cards:
+            if card.kind == kind:
+                card.line = lines.get(card.item.row.pk)

@@ -7,7 +7,8 @@ from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
 
 from conversations.admin.inbox.addresses import back_of
-from conversations.admin.inbox.cards import card_of, lines_of
+from conversations.admin.inbox.cards import card_of
+from conversations.admin.inbox.lines import lines_of
 from conversations.admin.inbox.wording import conversation_url, why_of
 from conversations.insight.likely_conversation import candidates
 from conversations.insight.waiting import MOST_TEXTS, texts_of, waiting_item
@@ -35,7 +36,7 @@ def text_view(site: AdminSite, request: HttpRequest, pk: int) -> HttpResponse:
     context = {
         "title": card.sentence,
         "card": card,
-        "lines": lines_of(request, texts_of(item)),
+        "lines": lines_of(request, texts_of(item)).values(),
         "has_more": item.texts > MOST_TEXTS,
         "most": MOST_TEXTS,
         "conversations": conversations,

@@ -3,8 +3,9 @@
 from typing import ClassVar, Self
 
 from django.db import models
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+
+from smsproxy.database.clock import database_now
 
 
 class AuditAction(models.TextChoices):
@@ -43,7 +44,7 @@ class AuditEntryQuerySet(models.QuerySet["AuditEntry"]):
 class AuditEntry(models.Model):
     """One thing that a member of staff saw or did. It holds no number and no text."""
 
-    at = models.DateTimeField(_("when"), default=timezone.now, editable=False)
+    at = models.DateTimeField(_("when"), default=database_now, editable=False)
     actor = models.CharField(_("who"), max_length=150, help_text=_("The user name of the member of staff."))
     action = models.CharField(_("action"), max_length=20, choices=AuditAction.choices)
     detail = models.CharField(

@@ -9,7 +9,7 @@ from conversations.models import InboxItem
 from numbers.models import RealNumber
 from smsproxy.staff.models import AuditEntry, RevealKind
 from tests.support.builders import ALICE, BOB, STRANGER
-from tests.support.inbox import WHY, WORDS, lost_text, perhaps_sent, unreadable_webhook
+from tests.support.inbox import SENT, WHY, WORDS, lost_text, perhaps_sent, unreadable_webhook
 
 INBOX = "/admin/inbox/"
 
@@ -67,6 +67,16 @@ def test_a_reveal_uncovers_nothing_for_others(client, sign_in, conversation, num
     sign_in("kim")
 
     assert WORDS not in client.get(INBOX).text
+
+
+def test_a_message_that_was_perhaps_sent_is_shown_with_the_texts_of_its_conversation(client, support, conversation):
+    unknown = perhaps_sent(conversation)
+    assert SENT not in client.get(INBOX).text
+
+    client.post(reverse("admin:reveal", args=[RevealKind.TEXTS, conversation.pk]), WHY)
+
+    assert SENT in client.get(INBOX).text
+    assert AuditEntry.objects.filter(action="saw", object_name=str(unknown)).exists()
 
 
 def test_a_raw_message_needs_the_right_to_see_numbers_too(client, sign_in, conversation):
