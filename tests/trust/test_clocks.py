@@ -224,8 +224,6 @@ HOST_CLOCK_IS_READ_IN = {
     "smsproxy/simulator/models.py",
     "smsproxy/states.py",
     # How long ago something was, for people.
-    "conversations/admin/inbox/wording.py",
-    "conversations/insight/waiting.py",
     "conversations/phones/state.py",
     # Sessions, wrong passwords and codes of staff, and how many of them are recorded.
     "smsproxy/sign_in/records.py",

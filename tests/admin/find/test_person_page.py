@@ -54,7 +54,7 @@ def test_it_shows_the_conversations_with_the_number_that_the_person_texts(ride, 
 
 
 def test_older_conversations_are_on_further_pages(ride, client):
-    person, number = person_of(ALICE), VirtualNumber.objects.first()
+    person, number = person_of(ALICE), VirtualNumber.objects.all()[0]
     rows = Conversation.objects.bulk_create(Conversation(reference=f"old-{index:02}") for index in range(25))
     for row in rows:
         at = timezone.now()
