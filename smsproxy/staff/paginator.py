@@ -25,6 +25,7 @@ class Window(NamedTuple):
 class UncountedChangeList(ChangeList):
     """A list of which one page is read, with one row more to know whether there is a next page.
 
+    The ids come first, and then the rows of these ids: the database joins and annotates only the rows of the page.
     `list_defer` of its admin names encrypted columns that the list does not show: to decrypt them takes time.
     A list with an empty `sortable_by` ignores the order in its URL, too: only the default order has an index.
     """
@@ -36,7 +37,7 @@ class UncountedChangeList(ChangeList):
         start = (self.page_num - 1) * size
         if not 1 <= self.page_num <= MAX_PAGES:
             raise IncorrectLookupParameters
-        rows = list(self.queryset.defer(*getattr(self.model_admin, "list_defer", ()))[start : start + size + 1])
+        rows = self._rows(start, start + size + 1)
         if not rows and start:
             raise IncorrectLookupParameters
         self.result_list: Any = rows[:size]
@@ -53,6 +54,11 @@ class UncountedChangeList(ChangeList):
             next=self._page_url(self.page_num + 1) if has_next else "",
             is_cut=has_more and not has_next,
         )
+
+    def _rows(self, start: int, end: int) -> list[Any]:
+        ids = list(self.queryset.values_list("pk", flat=True)[start:end])
+        rows = self.queryset.filter(pk__in=ids).defer(*getattr(self.model_admin, "list_defer", ()))
+        return list(rows) if ids else []
 
     @property
     def is_narrowed(self) -> bool:

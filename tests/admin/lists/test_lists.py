@@ -185,3 +185,16 @@ def test_the_newest_rows_are_found(grow, admin_client):
         found = admin_client.get(list_of(model), {"q": "ride-0"}).context["cl"].result_list
         assert found, model
     assert admin_client.get(list_of(Conversation), {"q": "ride"}).context["cl"].result_list[0].pk == newest
+
+
+def test_a_list_joins_only_the_rows_of_its_page(admin_client):
+    add_numbers(2)
+    talk(ALICE, BOB)
+
+    with CaptureQueriesContext(connection) as statements:
+        admin_client.get(reverse("admin:conversations_participant_changelist"))
+
+    rows = [each["sql"] for each in statements if 'FROM "conversations_participant"' in each["sql"]]
+    [ids] = [sql for sql in rows if "LIMIT" in sql and "ORDER BY" in sql]
+    assert "JOIN" not in ids
+    assert any("JOIN" in sql and '"conversations_participant"."id" IN (' in sql for sql in rows)
