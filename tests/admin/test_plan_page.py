@@ -4,7 +4,6 @@ import re
 from xml.etree import ElementTree
 
 import pytest
-from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.urls import reverse
 from selenium.webdriver.common.by import By
@@ -32,19 +31,6 @@ def record():
     add_numbers(20)
     for days in range(1, 91, 6):
         talked(ALICE, ago(days))
-
-
-@pytest.fixture
-def staff(client, db):
-    """Return a function that logs in a staff user with the given permissions."""
-
-    def log_in(*permissions):
-        user = User.objects.create_user("sam", is_staff=True)
-        user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-        client.force_login(user)
-        return client
-
-    return log_in
 
 
 def svgs(html):

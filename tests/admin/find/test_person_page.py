@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 import pytest
-from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
@@ -16,6 +15,7 @@ from numbers.models import RealNumber, VirtualNumber
 from smsproxy.staff.models import AuditEntry
 from tests.support.builders import ALICE, BOB, CHARLIE, STRANGER, add_numbers, proxies, talk
 from tests.support.message_api import write
+from tests.support.staff_members import log_in
 
 pytestmark = pytest.mark.django_db
 
@@ -34,13 +34,6 @@ def person_of(number):
 
 def url_of(number):
     return reverse("admin:numbers_realnumber_change", args=[person_of(number).pk])
-
-
-def log_in(client, *permissions):
-    user = User.objects.create_user("sam", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    client.force_login(user)
-    return client
 
 
 def test_it_shows_the_conversations_with_the_number_that_the_person_texts(ride, client):
