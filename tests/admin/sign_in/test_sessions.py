@@ -34,7 +34,7 @@ def test_a_session_ends_after_8_hours_of_work(client, sam, time_machine):
     client.force_login(sam)
     for _ in range(19):
         time_machine.shift(1500)
-        assert client.get(HOME).status_code == 200
+        assert client.get("/admin/technical/").status_code == 200  # Quicker than the first page.
     time_machine.shift(301)
 
     assert client.get(HOME).url.startswith("/admin/login/?ended=hours")
