@@ -1,7 +1,7 @@
 """Conversations and their participants, for staff. Lists show no real number. The page of one is in thread/."""
 
 from collections.abc import Collection, Iterable
-from typing import Any, ClassVar
+from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.utils import display_for_value
@@ -87,9 +87,6 @@ class ConversationAdmin(LargeTable, ReadOnlyAdmin):
     readonly_fields = ["public_id", "messages"]
     exclude = ["request_hash", "metadata"]
     change_form_template = "admin/thread/page.html"
-
-    class Media:
-        css: ClassVar = {"all": ["thread/thread.css"]}
 
     def get_urls(self) -> list[URLPattern]:
         return [*ActPages(self.admin_site).urls, *super().get_urls()]
