@@ -88,7 +88,7 @@ def test_it_shows_what_did_not_arrive_in_the_last_30_days(ride, client):
     page = log_in(client, *SEES).get(url_of(ALICE)).content.decode()
 
     assert page.count("undelivered") == 1
-    assert "(6)" in page
+    assert "(code 6)" in page
 
 
 def test_it_shows_limits_in_use(ride, client):
