@@ -15,6 +15,7 @@ from smsproxy.cockpit import plan_page
 from tests.support.browser import chromium, soon
 from tests.support.builders import ALICE, add_numbers
 from tests.support.history import NOW, ago, talked
+from tests.support.pages import fits
 
 PLAN = "/admin/plan/"
 LIST = "/admin/numbers/virtualnumber/"
@@ -157,7 +158,7 @@ def test_the_plot_is_readable_and_the_page_fits_a_phone(browse, time_machine, da
 
         plot = browser.find_element(By.CSS_SELECTOR, "svg.plan-plot")
         assert plot.size["width"] > 250
-        assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")
+        assert fits(browser)
         paper = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
         for line in ("needed", "forecast", "there", "runs-out"):
             ink = plot.find_element(By.CSS_SELECTOR, f".{line}").value_of_css_property("stroke")

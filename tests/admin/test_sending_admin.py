@@ -11,6 +11,7 @@ from smsproxy.staff.models import AuditEntry
 from tests.support.browser import chromium, soon, soon_at
 from tests.support.builders import add_numbers
 from tests.support.outbox import queue
+from tests.support.pages import fits
 
 NOT_ALLOWED = "this sender is not allowed"
 NO_CREDIT = "the account has no credit"
@@ -216,7 +217,7 @@ def test_the_first_page_fits_a_phone(browse, account, number, dark):
         [warning] = browser.find_elements(By.CSS_SELECTOR, ".trouble.warn")
         assert NO_CREDIT in critical.text
         assert "in quarantine" in warning.text
-        assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")
+        assert fits(browser)
         critical.find_element(By.TAG_NAME, "a").click()
         soon_at(browser, page("accountratelimit"))
 

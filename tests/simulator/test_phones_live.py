@@ -6,10 +6,10 @@ import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from tests.support.accessibility import violations
-from tests.support.browser import chromium, soon
+from tests.support.browser import chromium, soon, until
 from tests.support.demo_process import Demo
-from tests.support.phones_page import bubbles, fate, phones, press, shown, type_text, until
+from tests.support.pages import fits, violations
+from tests.support.phones_page import bubbles, fate, phones, press, shown, type_text
 
 # In one process, so that one demo serves them all.
 pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.xdist_group("phones")]
@@ -175,7 +175,7 @@ def test_axe_finds_nothing_wrong(demo, dark, width):
         press(page, "[data-fault=duplicate]")
         until(page, lambda: page.find_element(By.ID, "waiting").get_attribute("textContent"))
         assert violations(page) == []
-        assert page.execute_script("return document.documentElement.scrollWidth <= innerWidth")
+        assert fits(page)
         press(page, "#new")
         assert violations(page) == []
         press(page, "#cancel")

@@ -11,10 +11,11 @@ from smsproxy.carriers.base import OutgoingText
 from smsproxy.simulator.carrier import SimulatorCarrier
 from smsproxy.simulator.models import Direction, SimulatedHandset, SimulatedNumber, SimulatedText
 from smsproxy.webhook_urls import inbound_sms_url
-from tests.support.browser import chromium
+from tests.support.browser import chromium, until
 from tests.support.builders import ALICE, BOB
 from tests.support.demo_process import Demo
-from tests.support.phones_page import bubbles, phones, type_text, until
+from tests.support.pages import fits
+from tests.support.phones_page import bubbles, phones, type_text
 
 # In one process, so that one demo serves them all.
 pytestmark = pytest.mark.xdist_group("phones")
@@ -98,7 +99,7 @@ def test_the_newest_text_is_in_view_on_a_narrow_screen(demo):
         hidden = "const log = arguments[0]; return log.scrollHeight - log.clientHeight - log.scrollTop"
         logs = page.find_elements(By.CSS_SELECTOR, ".log")
         assert all(page.execute_script(hidden, log) < 2 for log in logs)
-        assert page.execute_script("return document.documentElement.scrollWidth <= innerWidth")
+        assert fits(page)
 
 
 # Its addresses --------------------------------------------------------------------------------------------------------

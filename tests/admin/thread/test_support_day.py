@@ -1,7 +1,6 @@
 """The support's day: a complaint is found, read and settled in a browser, with the keyboard alone and on a phone."""
 
 import pytest
-from axe_playwright_python.base import AXE_FILE_PATH
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.expected_conditions import staleness_of
@@ -10,6 +9,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 from conversations.models import Conversation, OutboundMessage
 from smsproxy.staff.models import AuditEntry
 from tests.support.browser import SECONDS, chromium, soon
+from tests.support.pages import fits, violations
 from tests.support.threads import HELLO, LOST, busy_thread
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -106,15 +106,5 @@ def test_the_page_is_accessible_in_each_width_and_theme(browse, carrier, width, 
         for address in ("change/", "act/text/", "act/extend/", "block/1/"):
             browse(page, page_of + address)
             soon(page, "#content-main")
-            wide = page.execute_script("return document.documentElement.scrollWidth")
-            assert wide <= width, address
-            assert violations(page) == [], address
-
-
-def violations(page):
-    """Return what axe-core finds in the content of the page, in short."""
-    page.execute_script(AXE_FILE_PATH.read_text())
-    found = page.execute_async_script(
-        "const done = arguments[arguments.length - 1]; axe.run('#content').then((found) => done(found.violations));"
-    )
-    return [(each["id"], [node["html"][:150] for node in each["nodes"]][:3]) for each in found]
+            assert fits(page), address
+            assert violations(page, within="#content") == [], address
