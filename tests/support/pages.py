@@ -1,5 +1,6 @@
 """Checks of a page in a real browser: what axe-core finds, what its policy refused, and whether it fits."""
 
+from base64 import b64decode
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -7,6 +8,9 @@ from typing import Any
 
 from selenium import webdriver
 
+from tests.support.demo_process import ROOT
+
+PICTURES = ROOT / "var" / "pictures"
 # WCAG 2.2, levels A and AA, and the rules that axe-core recommends beside them.
 TAGS = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
 RUN = """
@@ -28,6 +32,16 @@ def violations(page: webdriver.Chrome, *, within: str = "", tags: tuple[str, ...
     if "error" in found:
         raise AssertionError(f"axe-core failed: {found['error']}")
     return [_line(rule, node) for rule in found["violations"] for node in rule["nodes"]]
+
+
+def keep(page: webdriver.Chrome, name: str) -> None:
+    """Keep a picture of the whole page as var/pictures/NAME.png, for people to look at after the tests."""
+    height = page.execute_script("return document.documentElement.scrollHeight")
+    width = page.execute_script("return innerWidth")
+    clip = {"x": 0, "y": 0, "width": width, "height": min(height, 4000), "scale": 1}
+    taken = page.execute_cdp_cmd("Page.captureScreenshot", {"clip": clip, "captureBeyondViewport": True})
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    (PICTURES / f"{name}.png").write_bytes(b64decode(taken["data"]))
 
 
 def refused_by_policy(page: webdriver.Chrome) -> list[str]:

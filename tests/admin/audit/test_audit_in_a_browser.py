@@ -4,7 +4,7 @@ import pytest
 from selenium.webdriver.common.keys import Keys
 
 from tests.support.browser import chromium, soon, soon_at
-from tests.support.pages import fits, violations
+from tests.support.pages import fits, keep, violations
 from tests.support.populated import populate
 
 pytestmark = [
@@ -36,6 +36,7 @@ def test_the_pages_of_the_audit_are_accessible(browse, populated, width, dark):
         found = {}
         for page in pages:
             browse(browser, page)
+            keep(browser, f"auditor-{pages.index(page)}-{width}-{'dark' if dark else 'light'}")
             found[page] = [*violations(browser), *([] if fits(browser) else ["wide"])]
 
     assert {page: each for page, each in found.items() if each} == {}

@@ -10,7 +10,7 @@ from numbers.models import RealNumber
 from tests.support.browser import chromium, soon, soon_at
 from tests.support.builders import ALICE, BOB, STRANGER, add_numbers, proxies, talk
 from tests.support.message_api import write
-from tests.support.pages import fits, violations
+from tests.support.pages import fits, keep, violations
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("browser")]
 
@@ -39,6 +39,7 @@ def test_staff_find_a_conversation_and_block_a_caller_with_the_keyboard(browse, 
         soon_at(browser, reverse("admin:conversations_conversation_change", args=[ride.pk]))
         type_into_box(browser, "07700 900001")
         soon_at(browser, person_page())
+        keep(browser, "safety-person")
         soon(browser, "#blocks .acts a")[0].send_keys(Keys.ENTER)
         soon(browser, "input[name=reason]")[0].send_keys("spam, ticket 4711", Keys.ENTER)
         soon_at(browser, person_page())

@@ -7,7 +7,7 @@ from selenium.webdriver.common.by import By
 from conversations.models import AccountRateLimit
 from tests.support import dashboard
 from tests.support.browser import chromium, soon, soon_at, until
-from tests.support.pages import fits, violations
+from tests.support.pages import fits, keep, violations
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -25,6 +25,7 @@ def test_the_pages_fit_and_are_accessible(browse, width, dark, settings):
             browse(page, address)
             for summary in page.find_elements(By.CSS_SELECTOR, "#content-main summary"):
                 summary.click()
+            keep(page, f"home-{address.strip('/').replace('/', '-')}-{width}-{'dark' if dark else 'light'}")
             assert fits(page), address
             assert violations(page) == [], address
 

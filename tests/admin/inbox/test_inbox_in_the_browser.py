@@ -9,7 +9,7 @@ from smsproxy.carriers.base import InboundText
 from tests.support.browser import chromium, soon
 from tests.support.builders import ALICE, BOB, CHARLIE, STRANGER, proxies, talk
 from tests.support.inbox import WORDS, free_number, lost_text, perhaps_sent, relays_of, unreadable_webhook
-from tests.support.pages import fits, violations
+from tests.support.pages import fits, keep, violations
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -65,6 +65,7 @@ def test_support_takes_a_text_reads_it_and_passes_it_on_by_keyboard(browse, wait
         press(".inbox-card a.button", "Show the text")
         give_reason()
         assert soon(browser, ".inbox-words")[0].text == WORDS
+        keep(browser, "inbox-revealed")
         press(".inbox-card a.button.default", "Pass on in order-17")
         give_reason()
         assert "Passed on in order-17: 1." in soon(browser, ".messagelist .success")[0].text
@@ -80,6 +81,7 @@ def test_support_answers_a_stranger_after_a_look_at_the_price(browse, waiting):
         soon(browser, "#id_text")[0].send_keys("This is the service. Please call us.")
         soon(browser, "#id_reason")[0].send_keys("ticket 4711", Keys.ENTER)
         assert "It takes 1 SMS, about EUR 0.07." in soon(browser, ".inbox-preview")[0].text
+        keep(browser, "inbox-answer")
         assert violations(browser) == []
         soon(browser, ".submit-row input[value='Send it']")[0].send_keys(Keys.ENTER)
         assert "Your answer is queued." in soon(browser, ".messagelist .success")[0].text

@@ -10,7 +10,7 @@ from smsproxy.staff.models import AuditEntry
 from tests.support.browser import chromium, soon, until
 from tests.support.builders import ALICE, BOB, add_numbers, members, talk
 from tests.support.number_health import receipts
-from tests.support.pages import fits
+from tests.support.pages import fits, keep
 
 
 def choose(page, text):
@@ -45,6 +45,7 @@ def test_a_day_of_operations(browse, rentals, settings, width, dark):
         worst = soon(page, ".pool-numbers tbody tr")[0]
         assert failing.number in worst.text
         assert "failing" in worst.text
+        keep(page, f"operations-pool-{width}")
         assert fits(page)
 
         choose(page, failing.number)
@@ -64,6 +65,7 @@ def test_a_day_of_operations(browse, rentals, settings, width, dark):
         page.find_element(By.CSS_SELECTOR, ".buy-form [type=submit]").click()
         soon(page, ".offer-list")
         assert "EUR 2.50 a month" in page.find_element(By.CLASS_NAME, "cost").text
+        keep(page, f"operations-buy-{width}")
         assert fits(page)
         page.find_element(By.CSS_SELECTOR, ".cost [name=reason]").send_keys("one to replace it, one spare")
         page.find_element(By.CSS_SELECTOR, ".cost [type=submit]").click()
@@ -74,6 +76,7 @@ def test_a_day_of_operations(browse, rentals, settings, width, dark):
 
         wait_for(page, "2 of 2 bought")  # Without a reload.
         wait_for(page, "Complete: all of them are ours.")
+        keep(page, f"operations-order-{width}")
         assert fits(page)
 
         choose(page, "Pool")
@@ -82,6 +85,7 @@ def test_a_day_of_operations(browse, rentals, settings, width, dark):
         soon(page, ".number-panel")
         choose(page, "Replace")
         wait_for(page, "1 person in open conversations uses it.")
+        keep(page, f"operations-replace-{width}")
         assert fits(page)
         confirm(page, "it loses every text")
         wait_for(page, "0 open, 1 cooling")

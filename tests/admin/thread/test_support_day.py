@@ -9,7 +9,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 from conversations.models import Conversation, OutboundMessage
 from smsproxy.staff.models import AuditEntry
 from tests.support.browser import SECONDS, chromium, soon
-from tests.support.pages import fits, violations
+from tests.support.pages import fits, keep, violations
 from tests.support.threads import HELLO, LOST, busy_thread
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -57,6 +57,7 @@ def test_a_complaint_is_found_read_and_settled(browse, carrier):
         give_reason(page)
         assert "Shown to you for 15 minutes" in success(page)
         assert HELLO in words(page)
+        keep(page, "support-thread")
 
         click(page, "Send again")
         give_reason(page)
@@ -71,6 +72,7 @@ def test_a_complaint_is_found_read_and_settled(browse, carrier):
         click(page, "Close for good")
         give_reason(page)
         assert "closed for good" in success(page)
+        keep(page, "support-closed")
         assert f"Closed: {WHY} · by admin" in words(page)
         log = page.get_log("browser")
 
@@ -91,6 +93,7 @@ def test_a_text_to_everybody_is_previewed_and_sent(browse, carrier):
         [preview] = soon(page, ".text-preview")
         assert "Your driver\nis here." in preview.text
         assert "1 SMS for each person" in preview.text
+        keep(page, "support-text-everybody")
         leave(page, By.CSS_SELECTOR, ".submit-row input")
         assert success(page) == "The text is on its way to the participants."
         assert "Service, by admin → Alice, Bob" in words(page)
