@@ -24,9 +24,6 @@ from conversations.models import (
     OutboundPart,
     OutboundState,
     Participant,
-    RetentionMark,
-    TextErasure,
-    UnreadableRow,
 )
 from conversations.models.message_order import ID_IN_ORDER
 from numbers.models import VirtualNumber
@@ -251,19 +248,3 @@ class MessageEventAdmin(ReadOnlyAdmin):
     sortable_by = ()
     list_display = ["created_at", "message", "old_state", "new_state", "reason", "actor"]
     list_select_related = ["message"]
-
-
-@admin.register(TextErasure)
-class TextErasureAdmin(ReadOnlyAdmin):
-    list_display = ["table", "up_to"]
-
-
-@admin.register(RetentionMark)
-class RetentionMarkAdmin(ReadOnlyAdmin):
-    list_display = ["table", "up_to", "began_at"]
-
-
-@admin.register(UnreadableRow)
-class UnreadableRowAdmin(ReadOnlyAdmin):
-    list_display = ["__str__", "met_at", "checked_at"]
-    list_filter = ["table"]

@@ -7,7 +7,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
-from conversations.insight.waiting import WaitingCount, waiting_count
+from conversations.insight.waiting_count import WaitingCount, waiting_count
 
 
 class Door(NamedTuple):

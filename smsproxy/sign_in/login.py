@@ -72,6 +72,7 @@ def enter_code(request: HttpRequest, site: AdminSite) -> HttpResponse:
 
 
 def sign_out(request: HttpRequest) -> HttpResponse:
+    """End the session, record it, and show the sign-in."""
     if request.user.is_authenticated:
         audit.record(request, AuditAction.SIGNED_OUT)
     end_session(request)

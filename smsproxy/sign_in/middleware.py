@@ -25,6 +25,8 @@ _WHY = {Ended.IDLE: "after idle minutes", Ended.TOO_LONG: "after the longest tim
 
 
 def staff_sessions(get_response: Respond) -> Respond:
+    """Middleware: end sessions that are over, and demand the second factor where it is required."""
+
     def respond(request: HttpRequest) -> HttpResponseBase:
         if not request.path_info.startswith(ADMIN):
             return get_response(request)

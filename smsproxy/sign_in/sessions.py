@@ -30,6 +30,7 @@ class Ended(StrEnum):
 
 
 def begin(session: Any) -> None:
+    """Note when the session began. Django calls this at each sign-in."""
     session[SIGNED_IN_AT] = session[SEEN_AT] = int(time.time())
 
 
