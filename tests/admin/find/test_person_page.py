@@ -136,7 +136,7 @@ def test_staff_block_a_person_for_a_reason_and_end_the_block(ride, client):
     block.refresh_from_db()
     assert (block.ended_by, block.ended_reason) == ("sam", "sorry")
     assert ended.redirect_chain[-1][0] == url_of(ALICE)
-    done = AuditEntry.objects.about_person(person.pk).filter(action="did").order_by("pk")
+    done = AuditEntry.objects.filter(people__person_id=person.pk, action="did").order_by("pk")
     assert [(entry.detail, entry.reason) for entry in done] == [("block", "spam, ticket 4711"), ("end_block", "sorry")]
 
 
