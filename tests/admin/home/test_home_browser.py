@@ -93,6 +93,7 @@ def test_a_list_is_found_by_typing(browse):
     with chromium() as page:
         browse(page, reverse("admin:technical"))
         [field] = soon(page, "#find-list")
+        until(page, field.is_displayed)
 
         field.send_keys("opt-outs")
         shown = [each.text for each in page.find_elements(By.CSS_SELECTOR, ".technical .name") if each.is_displayed()]
