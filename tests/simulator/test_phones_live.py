@@ -7,7 +7,6 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from tests.support.browser import chromium, soon, until
-from tests.support.demo_process import Demo
 from tests.support.pages import fits, violations
 from tests.support.phones_page import bubbles, fate, phones, press, shown, type_text
 
@@ -19,12 +18,6 @@ HIDE = """
 Object.defineProperty(document, 'hidden', {get: () => true});
 document.dispatchEvent(new Event('visibilitychange'));
 """
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory):
-    with Demo(tmp_path_factory.mktemp("demo")) as running:
-        yield running
 
 
 @pytest.fixture

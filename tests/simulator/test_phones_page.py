@@ -13,7 +13,6 @@ from smsproxy.simulator.models import Direction, SimulatedHandset, SimulatedNumb
 from smsproxy.webhook_urls import inbound_sms_url
 from tests.support.browser import chromium, until
 from tests.support.builders import ALICE, BOB
-from tests.support.demo_process import Demo
 from tests.support.pages import fits
 from tests.support.phones_page import bubbles, phones, type_text
 
@@ -24,12 +23,6 @@ OURS = "+447700900100"
 
 
 # In the browser -------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory):
-    with Demo(tmp_path_factory.mktemp("demo")) as running:
-        yield running
 
 
 @pytest.fixture
