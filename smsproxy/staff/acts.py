@@ -84,18 +84,19 @@ def act_response(
     *,
     site: AdminSite,
     back: str,
-    context: Mapping[str, Any] | None = None,
+    context: Mapping[str, Any] | Callable[[Any], Mapping[str, Any]] | None = None,
 ) -> HttpResponse:
     """Return the page that asks (GET), or do the act (POST) and redirect to `back`. Raises RightMissing.
 
-    context: for the template of an act that shows more than its effect.
+    context: for the template of an act that shows more than its effect, or a function of the form that returns it.
     """
     require(request, act.permission)
     form = act.form(request.POST if request.method == "POST" else None)
     if form.is_valid():
         _do(request, act, row, form.cleaned_data)
         return HttpResponseRedirect(back)
-    shown = {"title": act.question, "act": act, "object": row, "form": form, "back": back, **(context or {})}
+    more = context(form) if callable(context) else context or {}
+    shown = {"title": act.question, "act": act, "object": row, "form": form, "back": back, **more}
     return TemplateResponse(request, act.template, {**site.each_context(request), **shown})
 
 

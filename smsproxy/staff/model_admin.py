@@ -175,7 +175,8 @@ class ReadOnlyAdmin(BaseAdmin):
             else:
                 done += 1
         told = f"{done} done." if not refused else f"{done} done, {refused} refused: their state does not allow it."
-        self.message_user(request, told)
+        level = messages.SUCCESS if not refused else messages.WARNING if done else messages.ERROR
+        self.message_user(request, told, level)
 
 
 class AuditedViewAdmin(ReadOnlyAdmin):
