@@ -1,7 +1,7 @@
 """Messages in both directions, for staff. Lists show neither bodies nor real numbers."""
 
 from collections.abc import Collection, Iterable
-from typing import Any, ClassVar
+from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy
 
 from conversations.admin.blocks import block_url, without_block_links
 from conversations.admin.large_tables import FOUND, LargeTable, choices_filter, set_filter
-from conversations.admin.personal_data import PersonalDataAdmin
+from conversations.admin.message_admin import MessageAdmin
 from conversations.insight.find import find_conversations, hexadecimal_span
 from conversations.models import (
     ApiMessage,
@@ -35,16 +35,6 @@ RARE_OUTCOMES = [choice for choice in InboundOutcome.choices if choice[0] != Inb
 RARE_STATES = [
     (state.value, state.label) for state in OutboundState if state not in (OutboundState.SENT, OutboundState.DELIVERED)
 ]
-
-
-class MessageAdmin(PersonalDataAdmin):
-    """A message. Its body is shown on its own page only, under a reveal."""
-
-    needs: ClassVar = {
-        "text": ["conversations.read_message_text"],
-        # The raw webhook also contains the sender's number.
-        "raw": ["conversations.read_message_text", "numbers.reveal_realnumber"],
-    }
 
 
 @admin.register(InboundMessage)
