@@ -97,9 +97,6 @@ class ConversationAdmin(LargeTable, ReadOnlyAdmin):
         used_by = newest_of(Participant.objects.filter(proxy_number__in=numbers), FOUND)
         return used_by.values_list("conversation_id", flat=True)
 
-    def conversation_id(self, row: Conversation) -> int:
-        return row.pk
-
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Conversation]":
         conversations = Conversation.objects.order_by(*self.get_ordering(request))
         is_list = request.resolver_match is not None and request.resolver_match.url_name == self._list_name
