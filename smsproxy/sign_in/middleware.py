@@ -29,7 +29,7 @@ def staff_sessions(get_response: Respond) -> Respond:
         user: Any = request.user  # OTPMiddleware has added is_verified.
         if not user.is_authenticated:
             return get_response(request)
-        if why := note_page(request.session):
+        if why := note_page(request.session, is_refresh="X-Refresh" in request.headers):
             return _end(request, why)
         if settings.STAFF_TWO_FACTOR == "required" and not user.is_verified():
             return _demand_second_factor(request) or get_response(request)

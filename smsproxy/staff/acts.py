@@ -22,7 +22,6 @@ from smsproxy.states import StaleState
 Row = TypeVar("Row", bound=models.Model)
 REASON_LENGTH = 200
 
-
 class ActRefused(Exception):
     """The act cannot be done. The text tells staff why, and what they can do."""
 
@@ -56,7 +55,8 @@ class Act(Generic[Row]):
     name: its slug, in the URL and in the audit. label: on the button. question: the title of the page that asks.
     effect: what will happen, in one or two sentences. do: does it for (row, cleaned data, user name) and returns what
     was done, as a sentence; raises ActRefused or StaleState. is_offered: whether the state of the row allows it.
-    is_atomic: False if it calls the carrier, which no transaction may do. Then its entry is written first.
+    is_atomic: False if it calls the carrier, which no transaction may do. Then its entry is written first, and a second
+    one if it was refused.
     template: of the page that asks. It extends "admin/act.html".
     """
 
@@ -102,8 +102,9 @@ def act_response(
 
 
 def _do(request: HttpRequest, act: Act[Row], row: Row, data: Mapping[str, Any], people: Iterable[int]) -> None:
-    def note() -> None:
-        audit.record(request, AuditAction.DID, row, detail=act.name, reason=data.get("reason", ""), people=people)
+    def note(outcome: str = "") -> None:
+        detail = f"{act.name}{outcome}"
+        audit.record(request, AuditAction.DID, row, detail=detail, reason=data.get("reason", ""), people=people)
 
     if not act.is_atomic:
         note()
@@ -112,9 +113,10 @@ def _do(request: HttpRequest, act: Act[Row], row: Row, data: Mapping[str, Any], 
             told = act.do(row, data, request.user.get_username())
             if act.is_atomic:
                 note()
-    except ActRefused as error:
-        messages.error(request, str(error))
-    except StaleState:
-        messages.error(request, _("Nothing was done: somebody changed it in the meantime. Look at it again."))
+    except (ActRefused, StaleState) as error:
+        if not act.is_atomic:
+            note(", which was refused")
+        changed = _("Nothing was done: somebody changed it in the meantime. Look at it again.")
+        messages.error(request, str(error) if isinstance(error, ActRefused) else changed)
     else:
         messages.success(request, told)

@@ -30,6 +30,17 @@ def test_a_session_ends_after_30_idle_minutes_and_the_page_says_so(client, sam, 
     assert AuditEntry.objects.get().detail == "after idle minutes"
 
 
+@pytest.mark.parametrize("page", ["/admin/home/figures/", "/admin/"])
+def test_a_page_that_refreshes_itself_does_not_keep_a_session_alive(client, sam, time_machine, page):
+    client.force_login(sam)
+    for _ in range(35):
+        time_machine.shift(50)
+        assert client.get(page, headers={"X-Refresh": "1"}).status_code == 200
+    time_machine.shift(50)
+
+    assert client.get(page, headers={"X-Refresh": "1"}).url.startswith("/admin/login/?ended=idle")
+
+
 def test_a_session_ends_after_8_hours_of_work(client, sam, time_machine):
     client.force_login(sam)
     for _ in range(19):
