@@ -56,7 +56,8 @@ class Act(Generic[Row]):
     name: its slug, in the URL and in the audit. label: on the button. question: the title of the page that asks.
     effect: what will happen, in one or two sentences. do: does it for (row, cleaned data, user name) and returns what
     was done, as a sentence; raises ActRefused or StaleState. is_offered: whether the state of the row allows it.
-    is_atomic: False if it calls the carrier, which no transaction may do. Then its entry is written first.
+    is_atomic: False if it calls the carrier, which no transaction may do. Then its entry is written first, and a second
+    one if it was refused.
     template: of the page that asks. It extends "admin/act.html".
     """
 
@@ -101,8 +102,9 @@ def act_response(
 
 
 def _do(request: HttpRequest, act: Act[Row], row: Row, data: Mapping[str, Any]) -> None:
-    def note() -> None:
-        audit.record(request, AuditAction.DID, row, detail=act.name, reason=data.get("reason", ""))
+    def note(outcome: str = "") -> None:
+        detail = f"{act.name}{outcome}"
+        audit.record(request, AuditAction.DID, row, detail=detail, reason=data.get("reason", ""))
 
     if not act.is_atomic:
         note()
@@ -111,9 +113,10 @@ def _do(request: HttpRequest, act: Act[Row], row: Row, data: Mapping[str, Any]) 
             told = act.do(row, data, request.user.get_username())
             if act.is_atomic:
                 note()
-    except ActRefused as error:
-        messages.error(request, str(error))
-    except StaleState:
-        messages.error(request, _("Nothing was done: somebody changed it in the meantime. Look at it again."))
+    except (ActRefused, StaleState) as error:
+        if not act.is_atomic:
+            note(", which was refused")
+        changed = _("Nothing was done: somebody changed it in the meantime. Look at it again.")
+        messages.error(request, str(error) if isinstance(error, ActRefused) else changed)
     else:
         messages.success(request, told)

@@ -103,8 +103,8 @@ def test_a_group_begins_ends_reopens_and_its_address_can_be_shared(page, demo):
     until(page, lambda: len(phones(page)) == 4)
     until(page, lambda: all(bubbles(phone, "arrived") for phone in phones(page)))
     type_text(phones(page)[2], "Hello all")
-    for phone in (phones(page)[place] for place in (0, 1, 3)):
-        until(page, lambda phone=phone: "Sam: Hello all" in bubbles(phone, "arrived"))
+    others = [phones(page)[place] for place in (0, 1, 3)]
+    until(page, lambda: all("Sam: Hello all" in bubbles(phone, "arrived") for phone in others))
     assert "phones=" in page.current_url
     assert "conversation=" in page.current_url
     press(page, "#end")

@@ -2,6 +2,7 @@
 
 import json
 import re
+from functools import partial
 
 import pytest
 from django.urls import reverse
@@ -80,6 +81,10 @@ def test_markup_in_a_text_is_shown_as_plain_text(page):
     assert "evil" not in page.title
 
 
+def arrives(page, text):
+    return text in bubbles(phones(page)[1], "arrived")
+
+
 @pytest.mark.slow
 @pytest.mark.browser
 def test_the_newest_text_is_in_view_on_a_narrow_screen(demo):
@@ -87,8 +92,9 @@ def test_the_newest_text_is_in_view_on_a_narrow_screen(demo):
         page.get(demo.url)
         until(page, lambda: len(phones(page)) == 2)
         for index in range(8):
-            type_text(phones(page)[0], f"Text {index}")
-            until(page, lambda index=index: f"Text {index}" in bubbles(phones(page)[1], "arrived"))
+            text = f"Text {index}"
+            type_text(phones(page)[0], text)
+            until(page, partial(arrives, page, text))
         hidden = "const log = arguments[0]; return log.scrollHeight - log.clientHeight - log.scrollTop"
         logs = page.find_elements(By.CSS_SELECTOR, ".log")
         assert all(page.execute_script(hidden, log) < 2 for log in logs)

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from numbers.models import NumberState, VirtualNumber
-from numbers.provisioning.release import CannotRelease, release, use_of
+from numbers.provisioning.release import OUT_OF_SERVICE, CannotRelease, release, use_of
 from numbers.provisioning.retry import ShutdownRequested
 from numbers.provisioning.staff_order import carrier_within
 from smsproxy.carriers.base import CarrierError
@@ -52,7 +52,7 @@ def _restore(number: VirtualNumber, data: Mapping[str, Any], actor: str) -> str:
 def _release(number: VirtualNumber, data: Mapping[str, Any], actor: str) -> str:
     try:
         with carrier_within(CARRIER_SECONDS):
-            release(number, reason=data["reason"], actor=actor)
+            release(number, reason=data["reason"], actor=actor, if_drained=True)
     except CannotRelease as error:
         raise ActRefused(_("Nothing was cancelled: %s.") % error) from None
     except (CarrierError, ShutdownRequested) as error:
@@ -65,8 +65,7 @@ def _release(number: VirtualNumber, data: Mapping[str, Any], actor: str) -> str:
 
 
 def _can_be_released(number: VirtualNumber) -> bool:
-    is_out = number.state in (NumberState.DRAINING, NumberState.RETIRED)
-    return number.is_rented and is_out and not number.live_pair_count
+    return number.is_rented and number.state in OUT_OF_SERVICE and not number.live_pair_count
 
 
 NUMBER_ACTS: dict[str, NumberAct] = {}
