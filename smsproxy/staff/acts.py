@@ -22,6 +22,7 @@ from smsproxy.states import StaleState
 Row = TypeVar("Row", bound=models.Model)
 REASON_LENGTH = 200
 
+
 class ActRefused(Exception):
     """The act cannot be done. The text tells staff why, and what they can do."""
 
