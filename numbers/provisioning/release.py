@@ -14,7 +14,6 @@ from smsproxy.carriers import get_carrier
 from smsproxy.carriers.base import OutcomeUnknown, PermanentFailure
 from smsproxy.states import StaleState
 
-
 OUT_OF_SERVICE = (NumberState.DRAINING, NumberState.RETIRED)
 
 

@@ -17,7 +17,7 @@ from conversations.insight.collect_status import collect_status
 from conversations.insight.troubles import current
 from numbers.models import VirtualNumber
 from smsproxy.cockpit import find
-from smsproxy.cockpit.doors import doors_of
+from smsproxy.cockpit.doors import doors_in_frame
 from smsproxy.cockpit.frame import site_link
 from smsproxy.cockpit.home import page
 from smsproxy.cockpit.pages import page_urls
@@ -54,7 +54,7 @@ class AdminSite(admin.AdminSite):
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
         """Return what the frame of each page shows: the doors, the search box, and where "View site" leads."""
-        doors = doors_of(request) if request.user.is_authenticated else []
+        doors = doors_in_frame(request) if request.user.is_authenticated else []
         box = find.box_of(request) if request.user.is_authenticated else {}
         own = {"doors": doors, "box": box, "languages": settings.LANGUAGES, "site_link": site_link()}
         return {**super().each_context(request), **own}

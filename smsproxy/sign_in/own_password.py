@@ -13,7 +13,7 @@ from smsproxy.staff.models import AuditAction
 
 
 class OwnPasswordView(PasswordChangeView):
-    """Change the own password, which ends the other sessions of the user. The audit keeps it in the same transaction."""
+    """Change the own password, which ends the other sessions of the user. In one transaction with its entry."""
 
     form_class = OwnPasswordForm
     success_url = reverse_lazy("admin:password_change_done")

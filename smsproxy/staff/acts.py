@@ -1,6 +1,6 @@
 """Acts of staff on one object: a button, a page that says what it does and asks why, and an entry in the audit."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -85,27 +85,26 @@ def act_response(
     *,
     site: AdminSite,
     back: str,
-    people: Iterable[int] = (),
-    context: Mapping[str, Any] | None = None,
+    context: Mapping[str, Any] | Callable[[Any], Mapping[str, Any]] | None = None,
 ) -> HttpResponse:
     """Return the page that asks (GET), or do the act (POST) and redirect to `back`. Raises RightMissing.
 
-    people: the ids of the real numbers' rows that it concerns. context: for the template of an act that
-    shows more than its effect.
+    context: for the template of an act that shows more than its effect, or a function of the form that returns it.
     """
     require(request, act.permission)
     form = act.form(request.POST if request.method == "POST" else None)
     if form.is_valid():
-        _do(request, act, row, form.cleaned_data, people)
+        _do(request, act, row, form.cleaned_data)
         return HttpResponseRedirect(back)
-    shown = {"title": act.question, "act": act, "object": row, "form": form, "back": back, **(context or {})}
+    more = context(form) if callable(context) else context or {}
+    shown = {"title": act.question, "act": act, "object": row, "form": form, "back": back, **more}
     return TemplateResponse(request, act.template, {**site.each_context(request), **shown})
 
 
-def _do(request: HttpRequest, act: Act[Row], row: Row, data: Mapping[str, Any], people: Iterable[int]) -> None:
+def _do(request: HttpRequest, act: Act[Row], row: Row, data: Mapping[str, Any]) -> None:
     def note(outcome: str = "") -> None:
         detail = f"{act.name}{outcome}"
-        audit.record(request, AuditAction.DID, row, detail=detail, reason=data.get("reason", ""), people=people)
+        audit.record(request, AuditAction.DID, row, detail=detail, reason=data.get("reason", ""))
 
     if not act.is_atomic:
         note()

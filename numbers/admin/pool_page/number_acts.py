@@ -6,9 +6,7 @@ from typing import Any
 
 from django.contrib.admin import AdminSite
 from django.http import Http404, HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils.functional import SimpleLazyObject
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -162,8 +160,7 @@ def number_act_view(request: HttpRequest, pk: int, name: str, site: AdminSite) -
         raise Http404
     require(request, found.act.permission)
     back = reverse("admin:numbers_virtualnumber_change", args=[pk])
-    shown = SimpleLazyObject(lambda: found.context(number))
     with deadline_extended(seconds=REQUEST_SECONDS):
-        response = act_response(request, found.act, number, site=site, back=back, context={"shown": shown})
-        # Here, because a page may have much to compute.
-        return response.render() if isinstance(response, TemplateResponse) else response
+        return act_response(
+            request, found.act, number, site=site, back=back, context=lambda form: {"shown": found.context(number)}
+        )
