@@ -90,7 +90,7 @@ def act_response(
     """Return the page that asks (GET), or do the act (POST) and redirect to `back`. Raises RightMissing.
 
     people: the ids of the real numbers' rows that it concerns. context: for the template of an act that
-    shows more than its effect.
+    shows more than its effect; "parent" (label and url) is the page above that of the row.
     """
     require(request, act.permission)
     form = act.form(request.POST if request.method == "POST" else None)

@@ -100,7 +100,9 @@ def urls(site: AdminSite) -> list[URLPattern]:
 def _block_view(site: AdminSite, request: HttpRequest, pk: int) -> HttpResponse:
     require(request, BLOCK.permission)
     person = get_object_or_404(RealNumber, pk=pk)
-    return act_response(request, BLOCK, person, site=site, back=_page_of(person.pk), people=[person.pk])
+    parent = {"label": _("Find a caller"), "url": reverse("admin:numbers_realnumber_find")}
+    back, context = _page_of(person.pk), {"parent": parent}
+    return act_response(request, BLOCK, person, site=site, back=back, people=[person.pk], context=context)
 
 
 def _end_block_view(site: AdminSite, request: HttpRequest, pk: int) -> HttpResponse:

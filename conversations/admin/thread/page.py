@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 from django.contrib.admin import AdminSite
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext as _
 
 from conversations.admin.thread import acts
 from conversations.admin.thread.block import block_act
@@ -162,5 +163,6 @@ class ActPages:
         context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         back = _url(conversation.pk, _query(request)) + "#latest"
-        shown = {"conversation": conversation, **(context or {})}
+        parent = {"label": _("Conversations"), "url": _places(request, conversation)["list_url"]}
+        shown = {"conversation": conversation, "object": conversation, "parent": parent, **(context or {})}
         return act_response(request, act, row, site=self._site, back=back, context=shown)

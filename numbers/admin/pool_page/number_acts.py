@@ -165,6 +165,7 @@ def number_act_view(request: HttpRequest, pk: int, name: str, site: AdminSite) -
     back = reverse("admin:numbers_virtualnumber_change", args=[pk])
     shown = SimpleLazyObject(lambda: found.context(number))
     with deadline_extended(seconds=REQUEST_SECONDS):
-        response = act_response(request, found.act, number, site=site, back=back, context={"shown": shown})
+        context = {"shown": shown, "parent": {"label": _("Pool"), "url": reverse("admin:pool")}}
+        response = act_response(request, found.act, number, site=site, back=back, context=context)
         # Here, because a page may have much to compute.
         return response.render() if isinstance(response, TemplateResponse) else response
