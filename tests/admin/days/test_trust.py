@@ -1,4 +1,4 @@
-"""A day of trust & safety, with the keyboard alone: a caller is found, shown, blocked and let go; a hold is released."""
+"""A day of trust & safety, with the keyboard alone: a caller is found, shown and blocked, a hold is released."""
 
 import pytest
 
