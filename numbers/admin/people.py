@@ -100,13 +100,19 @@ class RealNumberAdmin(CoveredAdmin):
         return "the number in full" if self._sees(request, row, "number") else ""
 
     def render_change_form(
-        self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: Any = None, **kwargs: Any
+        self,
+        request: HttpRequest,
+        context: dict[str, Any],
+        add: bool = False,
+        change: bool = False,
+        form_url: str = "",
+        obj: Any = None,
     ) -> HttpResponse:
         if obj is not None:
             context["title"] = str(obj)
             context["number"] = obj.number if self._sees(request, obj, "number") else str(obj)
             context["sections"] = sections_of(request, obj)
-        return super().render_change_form(request, context, *args, obj=obj, **kwargs)
+        return super().render_change_form(request, context, add, change, form_url, obj)
 
     def find_view(self, request: HttpRequest) -> HttpResponse:
         """Find a person by the whole number, and go to their page."""
