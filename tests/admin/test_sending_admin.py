@@ -1,7 +1,6 @@
 """Staff see each pause with its reason, resume sending, and set the rate of a number."""
 
 import pytest
-from django.contrib.auth.models import Permission, User
 from django.urls import reverse
 from django.utils import timezone
 from selenium.webdriver.common.by import By
@@ -33,19 +32,6 @@ def account(db):
     """Return the rate limit of the paused account."""
     AccountRateLimit.pause(NO_CREDIT, 60, code="9")
     return AccountRateLimit.load()
-
-
-@pytest.fixture
-def staff(client, db):
-    """Return a function that logs in a staff user with the given permissions."""
-
-    def log_in(*permissions):
-        user = User.objects.create_user("sam", is_staff=True)
-        user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-        client.force_login(user)
-        return client
-
-    return log_in
 
 
 def page(model, *args):

@@ -6,11 +6,9 @@ import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from tests.support.accessibility import violations
-from tests.support.browser import chromium, show_as, soon
-from tests.support.demo_process import Demo
-from tests.support.pages import fits
-from tests.support.phones_page import bubbles, fate, phones, press, shown, type_text, until
+from tests.support.browser import chromium, show_as, soon, until
+from tests.support.pages import fits, violations
+from tests.support.phones_page import bubbles, fate, phones, press, shown, type_text
 from tests.support.screenshots import screenshot
 
 # In one process, so that one demo serves them all.
@@ -21,12 +19,6 @@ HIDE = """
 Object.defineProperty(document, 'hidden', {get: () => true});
 document.dispatchEvent(new Event('visibilitychange'));
 """
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory):
-    with Demo(tmp_path_factory.mktemp("demo")) as running:
-        yield running
 
 
 @pytest.fixture
@@ -112,8 +104,8 @@ def test_a_group_begins_ends_reopens_and_its_address_can_be_shared(page, demo):
     until(page, lambda: len(phones(page)) == 4)
     until(page, lambda: all(bubbles(phone, "arrived") for phone in phones(page)))
     type_text(phones(page)[2], "Hello all")
-    for phone in (phones(page)[place] for place in (0, 1, 3)):
-        until(page, lambda phone=phone: "Sam: Hello all" in bubbles(phone, "arrived"))
+    others = [phones(page)[place] for place in (0, 1, 3)]
+    until(page, lambda: all("Sam: Hello all" in bubbles(phone, "arrived") for phone in others))
     assert "phones=" in page.current_url
     assert "conversation=" in page.current_url
     press(page, "#end")

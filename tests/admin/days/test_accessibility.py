@@ -11,9 +11,8 @@ from numbers.models import NumberOrder
 from smsproxy.database.clock import database_now
 from smsproxy.staff.groups import AUDITOR, SUPPORT
 from smsproxy.staff.models import Reveal, RevealKind
-from tests.support.accessibility import violations
 from tests.support.browser import show_as, soon
-from tests.support.pages import fits, refused_by_policy
+from tests.support.pages import fits, refused_by_policy, violations
 from tests.support.screenshots import screenshot
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.django_db(transaction=True)]

@@ -3,19 +3,14 @@
 import pytest
 from django.urls import reverse
 from selenium.webdriver.common.by import By
-from selenium.webdriver.support.wait import WebDriverWait
 
 from conversations.models import AccountRateLimit
 from tests.support import dashboard
-from tests.support.browser import chromium, soon
+from tests.support.browser import chromium, soon, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 HOME = reverse("admin:index")
-
-
-def until(page, condition):
-    WebDriverWait(page, 20, poll_frequency=0.05).until(lambda _: condition())
 
 
 def test_the_figures_are_read_again_and_focus_and_open_tables_stay(browse):
