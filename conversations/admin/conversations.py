@@ -1,7 +1,7 @@
 """Conversations and their participants, for staff. Lists show no real number. The page of one is in thread/."""
 
 from collections.abc import Collection, Iterable
-from typing import Any, ClassVar
+from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.utils import display_for_value
@@ -14,14 +14,13 @@ from django.utils.translation import gettext_lazy
 
 from conversations.admin.blocks import block_url, without_block_links
 from conversations.admin.large_tables import FOUND, LargeTable
+from conversations.admin.thread.acts import REOPEN
 from conversations.admin.thread.page import ActPages, page_context
 from conversations.admin.thread.state_badge import badge_of
 from conversations.insight.find import find_conversations, newest_of
-from conversations.lifecycle.reopen import reopen_conversation
-from conversations.lifecycle.request import CannotCreate, ContentionError, ReferenceTaken
 from conversations.models import Conversation, ConversationEvent, ConversationNote, Participant
-from conversations.models.conversation_terms import EndHasPassed
 from numbers.models import VirtualNumber
+from smsproxy.staff.acts import ActRefused
 from smsproxy.staff.model_admin import ReadOnlyAdmin, ReadOnlyInline, ReasonForm
 from smsproxy.staff.templatetags.staff import moment
 from smsproxy.states import StaleState
@@ -88,9 +87,6 @@ class ConversationAdmin(LargeTable, ReadOnlyAdmin):
     exclude = ["request_hash", "metadata"]
     change_form_template = "admin/thread/page.html"
 
-    class Media:
-        css: ClassVar = {"all": ["thread/thread.css"]}
-
     def get_urls(self) -> list[URLPattern]:
         return [*ActPages(self.admin_site).urls, *super().get_urls()]
 
@@ -100,9 +96,6 @@ class ConversationAdmin(LargeTable, ReadOnlyAdmin):
     def ids_of_numbers(self, numbers: Collection[VirtualNumber]) -> Iterable[int]:
         used_by = newest_of(Participant.objects.filter(proxy_number__in=numbers), FOUND)
         return used_by.values_list("conversation_id", flat=True)
-
-    def conversation_id(self, row: Conversation) -> int:
-        return row.pk
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Conversation]":
         conversations = Conversation.objects.order_by(*self.get_ordering(request))
@@ -165,33 +158,22 @@ class ConversationAdmin(LargeTable, ReadOnlyAdmin):
         description=gettext_lazy("Close permanently: no late message reopens it"), permissions=["change_state"]
     )
     def close(self, request: HttpRequest, queryset: "QuerySet[Conversation]") -> None:
-        self.apply_to_each(request, queryset, lambda row, actor: row.close_permanently(actor=actor))
+        self.apply_with_reason(
+            request, queryset, lambda row, reason, actor: row.close_permanently(actor=actor, why=reason)
+        )
 
     @admin.action(
         description=gettext_lazy("Reopen, if its numbers are still cooling down"), permissions=["change_state"]
     )
     def reopen(self, request: HttpRequest, queryset: "QuerySet[Conversation]") -> None:
-        def reopen(conversation: Conversation, actor: str) -> None:
+        def reopen(conversation: Conversation, reason: str, actor: str) -> None:
             try:
-                reopen_conversation(conversation, actor=actor)
-            except CannotCreate as error:
-                person = conversation.current_participants[error.position].name
-                self.message_user(
-                    request, f"Conversation {conversation.pk}: {person} {error.detail}.", messages.WARNING
-                )
-                raise StaleState(error.detail) from error
-            except ReferenceTaken as error:
-                told = "another open conversation has its reference, which it must have alone"
-                self.message_user(request, f"Conversation {conversation.pk}: {told}.", messages.WARNING)
-                raise StaleState(told) from error
-            except EndHasPassed:
-                told = "its fixed end has passed. The API can reopen it with a new end"
-                self.message_user(request, f"Conversation {conversation.pk}: {told}.", messages.WARNING)
-                raise
-            except ContentionError as error:
-                raise StaleState("concurrent changes took the reference") from error
+                REOPEN.do(conversation, {"reason": reason}, actor)
+            except ActRefused as error:
+                self.message_user(request, f"{conversation}: {error}", messages.WARNING)
+                raise StaleState(str(error)) from error
 
-        self.apply_to_each(request, queryset, reopen)
+        self.apply_with_reason(request, queryset, reopen)
 
     @admin.action(description=gettext_lazy("Put on hold, for a reason"), permissions=["change_state"])
     def hold(self, request: HttpRequest, queryset: "QuerySet[Conversation]") -> None:

@@ -20,6 +20,7 @@ from django.urls import reverse
 from smsproxy.crypto import number_hash
 from smsproxy.logs import has_phone_number
 from smsproxy.staff import audit
+from smsproxy.staff.acts import REASON_LENGTH
 from smsproxy.staff.audited_admin import Audited
 from smsproxy.staff.models import AuditAction
 from smsproxy.staff.paginator import UncountedChangeList
@@ -41,8 +42,6 @@ _NUMBERS = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE | re.ASCII,
 )
-
-REASON_LENGTH = 200
 
 
 class ReasonForm(ActionForm):
@@ -176,7 +175,8 @@ class ReadOnlyAdmin(BaseAdmin):
             else:
                 done += 1
         told = f"{done} done." if not refused else f"{done} done, {refused} refused: their state does not allow it."
-        self.message_user(request, told)
+        level = messages.SUCCESS if not refused else messages.WARNING if done else messages.ERROR
+        self.message_user(request, told, level)
 
 
 class AuditedViewAdmin(ReadOnlyAdmin):

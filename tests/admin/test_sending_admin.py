@@ -1,7 +1,6 @@
 """Staff see each pause with its reason, resume sending, and set the rate of a number."""
 
 import pytest
-from django.contrib.auth.models import Permission, User
 from django.urls import reverse
 from django.utils import timezone
 from selenium.webdriver.common.by import By
@@ -9,7 +8,7 @@ from selenium.webdriver.common.by import By
 from conversations.models import AccountRateLimit, AccountState, NumberRateLimit, OutboundMessage, Worker
 from numbers.models import NumberState, VirtualNumber
 from smsproxy.staff.models import AuditEntry
-from tests.support.browser import chromium, soon, soon_at
+from tests.support.browser import chromium, soon
 from tests.support.builders import add_numbers
 from tests.support.outbox import queue
 
@@ -33,19 +32,6 @@ def account(db):
     """Return the rate limit of the paused account."""
     AccountRateLimit.pause(NO_CREDIT, 60, code="9")
     return AccountRateLimit.load()
-
-
-@pytest.fixture
-def staff(client, db):
-    """Return a function that logs in a staff user with the given permissions."""
-
-    def log_in(*permissions):
-        user = User.objects.create_user("sam", is_staff=True)
-        user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-        client.force_login(user)
-        return client
-
-    return log_in
 
 
 def page(model, *args):
@@ -216,23 +202,6 @@ def test_the_first_page_shows_only_what_the_permissions_allow(staff, account, nu
 
     assert "in quarantine" in html
     assert "paused" not in html
-
-
-@pytest.mark.slow
-@pytest.mark.browser
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("dark", [False, True])
-def test_the_first_page_fits_a_phone(browse, account, number, dark):
-    with chromium(width=390, height=844, dark=dark) as browser:
-        browse(browser, reverse("admin:index"))
-
-        [critical] = browser.find_elements(By.CSS_SELECTOR, ".trouble.bad")
-        [warning] = browser.find_elements(By.CSS_SELECTOR, ".trouble.warn")
-        assert NO_CREDIT in critical.text
-        assert "in quarantine" in warning.text
-        assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")
-        critical.find_element(By.TAG_NAME, "a").click()
-        soon_at(browser, page("accountratelimit"))
 
 
 @pytest.mark.slow

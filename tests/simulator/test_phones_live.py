@@ -6,10 +6,10 @@ import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from tests.support.accessibility import violations
-from tests.support.browser import chromium, soon
-from tests.support.demo_process import Demo
-from tests.support.phones_page import bubbles, fate, phones, press, shown, type_text, until
+from tests.support.browser import chromium, show_as, soon, until
+from tests.support.pages import fits, violations
+from tests.support.phones_page import bubbles, fate, phones, press, shown, type_text
+from tests.support.screenshots import screenshot
 
 # In one process, so that one demo serves them all.
 pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.xdist_group("phones")]
@@ -19,12 +19,6 @@ HIDE = """
 Object.defineProperty(document, 'hidden', {get: () => true});
 document.dispatchEvent(new Event('visibilitychange'));
 """
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory):
-    with Demo(tmp_path_factory.mktemp("demo")) as running:
-        yield running
 
 
 @pytest.fixture
@@ -110,8 +104,8 @@ def test_a_group_begins_ends_reopens_and_its_address_can_be_shared(page, demo):
     until(page, lambda: len(phones(page)) == 4)
     until(page, lambda: all(bubbles(phone, "arrived") for phone in phones(page)))
     type_text(phones(page)[2], "Hello all")
-    for phone in (phones(page)[place] for place in (0, 1, 3)):
-        until(page, lambda phone=phone: "Sam: Hello all" in bubbles(phone, "arrived"))
+    others = [phones(page)[place] for place in (0, 1, 3)]
+    until(page, lambda: all("Sam: Hello all" in bubbles(phone, "arrived") for phone in others))
     assert "phones=" in page.current_url
     assert "conversation=" in page.current_url
     press(page, "#end")
@@ -165,22 +159,26 @@ def test_everything_works_with_the_keyboard_alone(page):
     assert page.switch_to.active_element.get_attribute("id") == "new"
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("width", [1200, 390])
-def test_axe_finds_nothing_wrong(demo, dark, width):
-    with chromium(width=width, height=844, dark=dark) as page:
-        page.get(f"{demo.url}?phones=1,2")
-        until(page, lambda: len(phones(page)) == 2)
-        press(page, "details.faults summary")
-        press(page, "[data-fault=duplicate]")
-        until(page, lambda: page.find_element(By.ID, "waiting").get_attribute("textContent"))
+def test_axe_finds_nothing_wrong(page, demo):
+    page.get(f"{demo.url}?phones=1,2")
+    until(page, lambda: len(phones(page)) == 2)
+    press(page, "details.faults summary")
+    press(page, "[data-fault=duplicate]")
+    until(page, lambda: page.find_element(By.ID, "waiting").get_attribute("textContent"))
+    is_fine(page, "phones-fault")
+    press(page, "#new")
+    is_fine(page, "phones-new")
+    press(page, "#cancel")
+    assert [entry for entry in page.get_log("browser") if entry["level"] == "SEVERE"] == []
+
+
+def is_fine(page, name):
+    for width, dark in ((1200, False), (1200, True), (390, True), (390, False)):
+        show_as(page, width=width, height=844, dark=dark)
         assert violations(page) == []
-        assert page.execute_script("return document.documentElement.scrollWidth <= innerWidth")
-        press(page, "#new")
-        assert violations(page) == []
-        press(page, "#cancel")
-        press(page, "#repair")
-        assert [entry for entry in page.get_log("browser") if entry["level"] == "SEVERE"] == []
+        assert fits(page)
+    screenshot(page, name)
+    show_as(page)
 
 
 def test_on_a_narrow_screen_the_network_folds_and_tells_the_newest_trip(demo):

@@ -1,14 +1,14 @@
 """Text the participants as the service: a preview with its price, and then the sending."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-from django import forms
-from django.conf import settings
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from conversations.admin.previewed_text import PreviewedTextForm
 from conversations.admin.thread.acts import is_open
 from conversations.lifecycle.participants import members_of
 from conversations.lifecycle.request import OverLimit
@@ -21,59 +21,30 @@ from conversations.lifecycle.send_message import (
     TooLong,
     send_message,
 )
-from conversations.models import Conversation
-from conversations.models.pace import estimated_price
-from smsproxy.carriers.gsm7 import segments
-from smsproxy.staff.acts import Act, ActForm, ActRefused
+from conversations.models import ApiMessage, Conversation
+from smsproxy.database.clock import database_now
+from smsproxy.staff.acts import Act, ActRefused
 
-TEXT_LENGTH = 2000
+NOT_TWICE_WITHIN = timedelta(minutes=5)
+"""A member of staff who sends the same text again within this time has clicked twice, or reloaded the page."""
 
 
-class TextForm(ActForm):
-    """The text. It is valid at the second submission of the same text: the first one shows the preview."""
+class TextForm(PreviewedTextForm):
+    """The text to everybody."""
 
-    text = forms.CharField(
-        label=gettext_lazy("Text"),
-        max_length=TEXT_LENGTH,
-        strip=False,
-        widget=forms.Textarea({"rows": 4, "class": "vLargeTextField"}),
-        help_text=gettext_lazy("They get exactly this text, each from their own number of this conversation."),
-    )
-    previewed = forms.CharField(required=False, strip=False, widget=forms.HiddenInput)
-
-    def clean_text(self) -> str:
-        text: str = self.cleaned_data["text"].replace("\r\n", "\n")
-        if not text.strip():
-            raise forms.ValidationError(_("Expected a text, found only white space."))
-        if (count := segments(text).count) > settings.MAX_SEGMENTS:
-            told = _("Expected a text of at most %(most)d SMS, found %(count)d. Shorten it.")
-            raise forms.ValidationError(told % {"most": settings.MAX_SEGMENTS, "count": count})
-        return text
-
-    def is_valid(self) -> bool:
-        if not super().is_valid():
-            return False
-        text, previewed = (self.cleaned_data[name].replace("\r\n", "\n") for name in ("text", "previewed"))
-        # The form is shown with the preview, and its next submission is of a text that was previewed.
-        self.data = {"text": text, "previewed": text, "reason": self.cleaned_data["reason"]}
-        is_previewed: bool = previewed == text
-        return is_previewed
-
-    @property
-    def preview(self) -> dict[str, Any] | None:
-        """The text as it will be sent, and its SMS for one person, or None before it is typed."""
-        if not self.is_bound or self.errors:
-            return None
-        return {"text": self.cleaned_data["text"], "segments": segments(self.cleaned_data["text"]).count}
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.fields["text"].help_text = _(
+            "They get exactly this text, each from their own number of this conversation."
+        )
 
 
 def estimate(conversation: Conversation, form: TextForm) -> dict[str, Any]:
-    """Return the preview, who gets the text and who does not, and what it costs at most, in EUR."""
+    """Return who gets the text and who does not, and what it costs for all of them, in EUR."""
     people = members_of(conversation)
     get = [each.name for each in people if each.real_number.opted_out_at is None]
-    price: Decimal | None = estimated_price(form.preview["segments"] * len(get)) if form.preview else None
+    price: Decimal | None = form.preview.price * len(get) if form.preview else None
     return {
-        "preview": form.preview,
         "get_it": get,
         "do_not": [each.name for each in people if each.name not in get],
         "price": price,
@@ -81,6 +52,10 @@ def estimate(conversation: Conversation, form: TextForm) -> dict[str, Any]:
 
 
 def _text_all(conversation: Conversation, data: Mapping[str, Any], user: str) -> str:
+    conversation.lock()  # Of two submissions at once, the second one finds the text of the first.
+    newest = ApiMessage.objects.filter(conversation=conversation, written_by=user).order_by("-pk").first()
+    if newest and newest.text == data["text"] and newest.created_at > database_now() - NOT_TWICE_WITHIN:
+        raise ActRefused(_("Nothing was sent: you sent this very text a moment ago. To repeat it, wait some minutes."))
     try:
         send_message(conversation, NewMessage(text=data["text"]), written_by=user)
     except CannotSend as error:
