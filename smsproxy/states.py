@@ -51,11 +51,11 @@ class StateMachine(models.Model):
         not contain this change. announce: called in the same transaction, after the change of the row.
         """
         if to not in self.ALLOWED[self.state]:
-            raise StaleState(f"{self._meta.verbose_name} {self.pk} cannot go from {self.state} to {to}")
+            raise StaleState(f"{self._meta.verbose_name_raw} {self.pk} cannot go from {self.state} to {to}")
         with transaction.atomic():
             rows = type(self)._default_manager.filter(pk=self.pk, state=self.state).update(state=to, **changes)
             if rows != 1:
-                raise StaleState(f"{self._meta.verbose_name} {self.pk} is no longer {self.state}")
+                raise StaleState(f"{self._meta.verbose_name_raw} {self.pk} is no longer {self.state}")
             self.record_event(to, reason=reason, actor=actor, old_state=self.state)
             if announce is not None:
                 announce()

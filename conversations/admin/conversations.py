@@ -167,17 +167,16 @@ class ConversationAdmin(ReadOnlyAdmin):
                 reopen_conversation(conversation, actor=actor)
             except CannotCreate as error:
                 person = conversation.current_participants[error.position].name
-                self.message_user(
-                    request, f"Conversation {conversation.pk}: {person} {error.detail}.", messages.WARNING
-                )
+                told = f"{person} {error.detail}"
+                self.message_user(request, _not_reopened(conversation, told), messages.WARNING)
                 raise StaleState(error.detail) from error
             except ReferenceTaken as error:
-                told = "another open conversation has its reference, which it must have alone"
-                self.message_user(request, f"Conversation {conversation.pk}: {told}.", messages.WARNING)
+                told = _("another open conversation has its reference, which it must have alone")
+                self.message_user(request, _not_reopened(conversation, told), messages.WARNING)
                 raise StaleState(told) from error
             except EndHasPassed:
-                told = "its fixed end has passed. The API can reopen it with a new end"
-                self.message_user(request, f"Conversation {conversation.pk}: {told}.", messages.WARNING)
+                told = _("its fixed end has passed. The API can reopen it with a new end")
+                self.message_user(request, _not_reopened(conversation, told), messages.WARNING)
                 raise
             except ContentionError as error:
                 raise StaleState("concurrent changes took the reference") from error
@@ -195,6 +194,10 @@ class ConversationAdmin(ReadOnlyAdmin):
         )
 
 
+def _not_reopened(conversation: Conversation, why: str) -> str:
+    return _("Conversation %(id)s: %(why)s.") % {"id": conversation.pk, "why": why}
+
+
 @admin.register(Participant)
 class ParticipantAdmin(ReadOnlyAdmin):
     readonly_fields = ["blocks"]
@@ -203,9 +206,9 @@ class ParticipantAdmin(ReadOnlyAdmin):
     list_select_related = ["conversation", "real_number", "proxy_number"]
     search_fields = ["label", "conversation__reference", "proxy_number__number"]
 
-    @admin.display(description="blocks")
+    @admin.display(description=gettext_lazy("blocks"))
     def blocks(self, participant: Participant) -> str:
-        return format_html('<a href="{}">Block this person</a>', block_url(participant.real_number_id))
+        return format_html('<a href="{}">{}</a>', block_url(participant.real_number_id), _("Block this person"))
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         return without_block_links(request, super().get_fields(request, obj))

@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
+from django.utils.translation import gettext_lazy as _
 
 from conversations.admin.blocks import block_url, without_block_links
 from conversations.admin.personal_data import PersonalDataAdmin
@@ -55,11 +56,11 @@ class InboundMessageAdmin(MessageAdmin):
 
     readonly_fields = ["blocks"]
 
-    @admin.display(description="blocks")
+    @admin.display(description=_("blocks"))
     def blocks(self, message: InboundMessage) -> str:
         if message.sender_id is None:
             return "-"
-        return format_html('<a href="{}">Block its sender</a>', block_url(message.sender_id))
+        return format_html('<a href="{}">{}</a>', block_url(message.sender_id), _("Block its sender"))
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         return without_block_links(request, super().get_fields(request, obj))
@@ -80,7 +81,7 @@ class ApiMessageLegInline(ReadOnlyInline):
     """What each participant was sent of it. The text is on the page of the message."""
 
     model = OutboundMessage
-    verbose_name_plural = "recipients"
+    verbose_name_plural = _("recipients")
     fields = ["participant", "state", "sender", "segments", "error_code"]
     show_change_link = True
 
@@ -134,15 +135,15 @@ class ReceiptInline(ReadOnlyInline):
     fields = ["received_at", "carrier_message_id", "status", "error_code", "network"]
 
 
-NOT_SEEN = "not seen by the carrier"
+NOT_SEEN = _("not seen by the carrier")
 
 
 class CarrierRecordsFilter(admin.SimpleListFilter):
-    title = "carrier's records"
+    title = _("carrier's records")
     parameter_name = "carrier_records"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("not_seen", NOT_SEEN)]
+        return [("not_seen", str(NOT_SEEN))]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         return queryset.not_seen() if self.value() == "not_seen" else queryset
@@ -175,15 +176,15 @@ class OutboundMessageAdmin(MessageAdmin):
         stranger = (RevealKind.STRANGER_TEXT, row.inbound_id) if row.inbound_id is not None else None
         return super().reveal_of(row) or stranger
 
-    @admin.display(description="carrier's records")
+    @admin.display(description=_("carrier's records"))
     def carrier_records(self, message: OutboundMessage) -> str:
-        return NOT_SEEN if message.is_not_seen else "-"
+        return str(NOT_SEEN) if message.is_not_seen else "-"
 
-    @admin.action(description="Send again (it may arrive twice)", permissions=["change_state"])
+    @admin.action(description=_("Send again (it may arrive twice)"), permissions=["change_state"])
     def resend(self, request: HttpRequest, queryset: "QuerySet[OutboundMessage]") -> None:
         self.apply_to_each(request, queryset, lambda row, actor: row.resend(reason="staff: send again", actor=actor))
 
-    @admin.action(description="Do not send", permissions=["change_state"])
+    @admin.action(description=_("Do not send"), permissions=["change_state"])
     def drop(self, request: HttpRequest, queryset: "QuerySet[OutboundMessage]") -> None:
         self.apply_to_each(request, queryset, lambda row, actor: row.cancel(reason="staff: do not send", actor=actor))
 

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Self
 from django.conf import settings
 from django.db import models, transaction
 from django.dispatch import receiver
+from django.utils.translation import gettext_lazy as _
 
 from numbers.models import VirtualNumber, number_restored
 from smsproxy.database.clock import database_now
@@ -128,9 +129,9 @@ def estimated_price(segments: int) -> Decimal:
 
 
 class AccountState(models.TextChoices):
-    SENDING = "sending", "sending"
+    SENDING = "sending", _("sending")
     """At most CARRIER_REQUESTS_PER_SECOND requests a second."""
-    PAUSED = "paused", "paused"
+    PAUSED = "paused", _("paused")
     """The carrier refuses everything, or cannot be reached. At `ready_at` one message is sent as a probe."""
 
 

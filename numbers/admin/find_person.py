@@ -1,6 +1,9 @@
 """The form with which staff find a person by the whole number."""
 
 from django import forms
+from django.utils.text import format_lazy
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from numbers.models import RealNumber, VirtualNumber
 from smsproxy.phone import E164_EXAMPLE
@@ -13,8 +16,10 @@ class FindPersonForm(forms.Form):
     person: RealNumber
     number = LenientPhoneNumberField(
         required=True,
-        help_text=f"The whole number with its country code, such as {E164_EXAMPLE}.",
-        error_messages={"required": "Expected a phone number, found nothing."},
+        help_text=format_lazy(
+            gettext_lazy("The whole number with its country code, such as {example}."), example=E164_EXAMPLE
+        ),
+        error_messages={"required": gettext_lazy("Expected a phone number, found nothing.")},
     )
 
     def clean_number(self) -> str:
@@ -25,6 +30,6 @@ class FindPersonForm(forms.Form):
             return number
         if VirtualNumber.objects.with_number(number).exists():
             raise forms.ValidationError(
-                "This is one of our virtual numbers, not a person's. Search for it in the list of conversations."
+                _("This is one of our virtual numbers, not a person's. Search for it in the list of conversations.")
             )
-        raise forms.ValidationError("No person has this number. Check the country code.")
+        raise forms.ValidationError(_("No person has this number. Check the country code."))

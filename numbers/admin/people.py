@@ -9,10 +9,13 @@ from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from numbers.admin.events import EventAdmin
 from numbers.admin.find_person import FindPersonForm
 from numbers.models import PersonEvent, RealNumber
+from smsproxy.english import in_english
 from smsproxy.logs import has_phone_number
 from smsproxy.staff import audit
 from smsproxy.staff.covered_admin import CoveredAdmin
@@ -30,14 +33,16 @@ class OptInForm(forms.Form):
     reason = forms.CharField(
         max_length=200,
         widget=forms.TextInput(attrs={"class": "vTextField", "autofocus": True}),
-        help_text="How the person asked for it, such as “by phone, ticket 4711”. Without phone numbers.",
-        error_messages={"required": "Expected the reason, found nothing: it is kept with the person's history."},
+        help_text=gettext_lazy("How the person asked for it, such as “by phone, ticket 4711”. Without phone numbers."),
+        error_messages={
+            "required": gettext_lazy("Expected the reason, found nothing: it is kept with the person's history.")
+        },
     )
 
     def clean_reason(self) -> str:
         reason: str = self.cleaned_data["reason"]
         if has_phone_number(reason):
-            raise forms.ValidationError("Expected a reason without phone numbers: it is kept in the clear.")
+            raise forms.ValidationError(_("Expected a reason without phone numbers: it is kept in the clear."))
         return reason
 
 
@@ -71,16 +76,16 @@ class RealNumberAdmin(CoveredAdmin):
         shown = "in_full" if self._sees(request, obj, "number") else "masked"
         return [shown, "country", "line_type", "looked_up_with", "looked_up_at", "opted_out_at", "created_at"]
 
-    @admin.display(description="number")
+    @admin.display(description=gettext_lazy("number"))
     def masked(self, number: RealNumber) -> str:
         return str(number)
 
-    @admin.display(description="number")
+    @admin.display(description=gettext_lazy("number"))
     def in_full(self, number: RealNumber) -> str:
         return number.number
 
     def describe_disclosure(self, request: HttpRequest, row: Any) -> str:
-        return "the number in full" if self._sees(request, row, "number") else ""
+        return in_english(RevealKind.NUMBER.label) if self._sees(request, row, "number") else ""
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
@@ -96,7 +101,7 @@ class RealNumberAdmin(CoveredAdmin):
         if form.is_valid():
             audit.record(request, AuditAction.FOUND, form.person, detail="by number")
             return HttpResponseRedirect(reverse("admin:numbers_realnumber_change", args=[form.person.pk]))
-        context = {"title": "Find a person by number", "opts": self.opts, "form": form}
+        context = {"title": _("Find a person by number"), "opts": self.opts, "form": form}
         template = "admin/numbers/realnumber/find.html"
         return TemplateResponse(request, template, self.admin_site.each_context(request) | context)
 
@@ -110,7 +115,7 @@ class RealNumberAdmin(CoveredAdmin):
         form = OptInForm(request.POST or None)
         if form.is_valid():
             return self._end_opt_out(request, person, form.cleaned_data["reason"])
-        context = {"title": "End the opt-out", "opts": self.opts, "person": person, "form": form}
+        context = {"title": _("End the opt-out"), "opts": self.opts, "person": person, "form": form}
         template = "admin/numbers/realnumber/end_opt_out.html"
         return TemplateResponse(request, template, self.admin_site.each_context(request) | context)
 
@@ -120,9 +125,9 @@ class RealNumberAdmin(CoveredAdmin):
                 person.opt_in(reason=f"staff: {reason}", actor=request.user.get_username())
                 audit.record(request, AuditAction.DID, person, detail="end_opt_out", reason=reason)
         except StaleState:
-            messages.warning(request, f"{person} has not opted out. Nothing was changed.")
+            messages.warning(request, _("%(person)s has not opted out. Nothing was changed.") % {"person": person})
         else:
-            messages.success(request, f"{person} receives messages again.")
+            messages.success(request, _("%(person)s receives messages again.") % {"person": person})
         return HttpResponseRedirect(reverse("admin:numbers_realnumber_change", args=[person.pk]))
 
     def _may_end_opt_out(self, request: HttpRequest) -> bool:

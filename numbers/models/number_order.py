@@ -5,6 +5,7 @@ from typing import ClassVar, Self
 
 from django.db import models, transaction
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from numbers.models.pool import Pool
 from numbers.models.top_up import TopUp
@@ -13,13 +14,13 @@ from smsproxy.states import Event, StaleState, StateMachine
 
 
 class OrderState(models.TextChoices):
-    OPEN = "open", "open"
+    OPEN = "open", _("open")
     """In progress. The same command, run again, resumes it."""
-    COMPLETE = "complete", "complete"
+    COMPLETE = "complete", _("complete")
     """All ordered numbers are rented."""
-    SHORT = "short", "short"
+    SHORT = "short", _("short")
     """The carrier had fewer numbers than ordered."""
-    ABANDONED = "abandoned", "abandoned"
+    ABANDONED = "abandoned", _("abandoned")
     """Given up by an operator."""
 
 

@@ -3,6 +3,7 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy
 
 from smsproxy.events.models import FeedEvent
 from smsproxy.events.types import EventType
@@ -12,7 +13,7 @@ from smsproxy.staff.model_admin import ReadOnlyAdmin
 class TypeFilter(admin.SimpleListFilter):
     """The types that there are. Django's own filter would read the whole table for those that occur."""
 
-    title = "type"
+    title = gettext_lazy("type")
     parameter_name = "type"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:

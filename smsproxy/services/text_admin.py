@@ -2,6 +2,7 @@
 
 from django import forms
 from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
 
 from smsproxy.services.models import ServiceText
 from smsproxy.text_kinds import MAX_TEMPLATE_LENGTH, TextKind
@@ -21,7 +22,7 @@ class ServiceTextForm(forms.ModelForm):
         required=False,
         max_length=MAX_TEMPLATE_LENGTH,
         widget=forms.Textarea({"rows": 2, "cols": 60}),
-        help_text="With the placeholders of its kind. Empty: this text is never sent.",
+        help_text=_("With the placeholders of its kind. Empty: this text is never sent."),
     )
 
     class Meta:
