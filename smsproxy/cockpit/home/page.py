@@ -32,7 +32,7 @@ _LISTS = {
 
 @dataclass(frozen=True)
 class ShownTrouble:
-    """A trouble that the user may see: what is wrong in their language, and the URL of the list where staff handle it."""
+    """A trouble that the user may see. sentence: in their language. url: of the list in which staff handle it."""
 
     active: Any
     sentence: str
