@@ -48,7 +48,6 @@ def main() -> int:
 
 def _measure(figure: str, environment: dict[str, str], directory: Path, options: argparse.Namespace) -> Measured:
     # Imported late: figures import models, which need Django to be set up.
-    from django.core.management import call_command
     from django.db import connection
 
     from benchmarks.stack import Bench, Server
@@ -57,7 +56,7 @@ def _measure(figure: str, environment: dict[str, str], directory: Path, options:
     own.mkdir()
     server = Server(name=options.server, workers=options.workers, threads=options.threads)
     bench = Bench(environment=environment, directory=own, server=server, quick=options.quick)
-    call_command("flush", interactive=False, verbosity=0)
+    scratch.empty_database()
     try:
         measured: Measured = import_module(f"benchmarks.figures.{figure}").measure(bench)
     except Exception as error:  # noqa: BLE001 - measure the other figures all the same

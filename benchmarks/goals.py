@@ -80,6 +80,17 @@ GOALS: dict[str, dict[str, Goal]] = {
         "slipped": Goal(label="abusive texts that were passed on", unit="%"),
         "cost": Goal(label="cost of abuse on that day", unit="EUR"),
     },
+    "admin": {
+        "find": Goal(label="find by the box, the slowest of 11", unit="ms", must=100),
+        "caller": Goal(label="find a caller", unit="ms", must=100),
+        "person": Goal(label="a person's page, the busiest's", unit="ms", must=100),
+        "home": Goal(label="the first page of the admin", unit="ms", must=300),
+        "thread": Goal(label="a conversation", unit="ms", must=300),
+        "inbox": Goal(label="the inbox", unit="ms", must=300),
+        "pool": Goal(label="the pool", unit="ms", must=300),
+        "audit": Goal(label="the audit", unit="ms", must=300),
+        "lists": Goal(label="every list and filter, the slowest", unit="ms", must=300),
+    },
     "growth": {
         "messages": Goal(label="old messages deleted, of 20 million", unit="/s", must=500, better="more"),
         "events": Goal(label="old events deleted, of 40 million", unit="/s", must=2000, better="more"),
@@ -102,4 +113,4 @@ GOALS: dict[str, dict[str, Goal]] = {
     },
 }
 # Measured only when named: they show quality, not speed, or take minutes.
-ON_REQUEST = {"abuse", "growth", "partitions", "pool", "snapshot"}
+ON_REQUEST = {"abuse", "admin", "growth", "partitions", "pool", "snapshot"}

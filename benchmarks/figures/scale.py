@@ -7,10 +7,9 @@ import time
 from dataclasses import dataclass
 from statistics import median
 
-from django.core.management import call_command
 from django.db import transaction
 
-from benchmarks import api
+from benchmarks import api, scratch
 from benchmarks.millions import write_conversations
 from benchmarks.report import Measured
 from benchmarks.seeding import person
@@ -32,7 +31,7 @@ FIRST_NEW = 50_000_000  # people outside the seeded data
 
 def measure(bench: Bench) -> Measured:
     small, problems = _medians(bench, SMALL)
-    call_command("flush", interactive=False, verbosity=0)
+    scratch.empty_database()
     large, more_problems = _medians(bench, LARGE_WHEN_QUICK if bench.quick else LARGE)
     return Measured(
         values={name: large[name] / small[name] for name in small},

@@ -9,11 +9,12 @@ from django.contrib import admin, messages
 from django.contrib.admin.widgets import AdminSplitDateTime
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
-from django.urls import reverse
+from django.urls import URLPattern, reverse
 from django.utils.text import format_lazy
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from conversations.admin.person import acts
 from conversations.models import Block
 from conversations.trust.blocks import (
     REASON_LENGTH,
@@ -243,6 +244,9 @@ class BlockAdmin(ReadOnlyAdmin):
     actions = ["end"]
     action_form = ReasonForm
     form = BlockForm
+
+    def get_urls(self) -> list[URLPattern]:
+        return [*acts.urls(self.admin_site), *super().get_urls()]
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return request.user.has_perm("conversations.add_block")

@@ -1,5 +1,6 @@
 """Conversations and their participants, for staff. Lists show no real number. The page of one is in thread/."""
 
+from collections.abc import Collection, Iterable
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
@@ -12,12 +13,15 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from conversations.admin.blocks import block_url, without_block_links
+from conversations.admin.large_tables import FOUND, LargeTable
 from conversations.admin.thread.page import ActPages, page_context
 from conversations.admin.thread.state_badge import badge_of
+from conversations.insight.find import find_conversations, newest_of
 from conversations.lifecycle.reopen import reopen_conversation
 from conversations.lifecycle.request import CannotCreate, ContentionError, ReferenceTaken
 from conversations.models import Conversation, ConversationEvent, ConversationNote, Participant
 from conversations.models.conversation_terms import EndHasPassed
+from numbers.models import VirtualNumber
 from smsproxy.staff.model_admin import ReadOnlyAdmin, ReadOnlyInline, ReasonForm
 from smsproxy.staff.templatetags.staff import moment
 from smsproxy.states import StaleState
@@ -69,15 +73,13 @@ class ParticipantInline(ReadOnlyInline):
 
 
 @admin.register(Conversation)
-class ConversationAdmin(ReadOnlyAdmin):
+class ConversationAdmin(LargeTable, ReadOnlyAdmin):
     list_display = ["name", "state_now", "people", "service", "created", "confirmation_failed"]
     # Each has an index. A sort by another column would read the whole table.
     list_filter = ["state", ("held_at", OnHoldFilter), "service"]
-    sortable_by: ClassVar = ()
-    show_facets = admin.ShowFacets.NEVER
-    search_fields = ["public_id", "reference", "participants__label", "participants__proxy_number__number"]
+    search_fields = ["reference"]
     search_help_text = gettext_lazy(
-        "By id, reference, label or virtual number. Real numbers are not searched: the search is a URL."
+        "By reference, id or virtual number, or the beginning of one. Find a caller by “Find a caller”, above."
     )
     inlines = [ParticipantInline]
     actions = ["close", "reopen", "hold", "release_hold"]
@@ -91,6 +93,13 @@ class ConversationAdmin(ReadOnlyAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         return [*ActPages(self.admin_site).urls, *super().get_urls()]
+
+    def ids_named(self, text: str) -> Iterable[int]:
+        return find_conversations(text, FOUND)
+
+    def ids_of_numbers(self, numbers: Collection[VirtualNumber]) -> Iterable[int]:
+        used_by = newest_of(Participant.objects.filter(proxy_number__in=numbers), FOUND)
+        return used_by.values_list("conversation_id", flat=True)
 
     def conversation_id(self, row: Conversation) -> int:
         return row.pk
@@ -199,12 +208,22 @@ def _not_reopened(conversation: Conversation, why: str) -> str:
 
 
 @admin.register(Participant)
-class ParticipantAdmin(ReadOnlyAdmin):
+class ParticipantAdmin(LargeTable, ReadOnlyAdmin):
+    list_defer = ("conversation__metadata",)
     readonly_fields = ["blocks"]
     list_display = ["name", "conversation", "real_number", "proxy_number", "release_at", "released_at"]
-    list_filter = [("released_at", admin.EmptyFieldListFilter), "proxy_number__country"]
+    ordering = ["-id"]
+    list_filter = [("released_at", admin.EmptyFieldListFilter)]
     list_select_related = ["conversation", "real_number", "proxy_number"]
-    search_fields = ["label", "conversation__reference", "proxy_number__number"]
+    search_fields = ["conversation__reference"]
+    search_help_text = gettext_lazy("By the conversation's reference or id, or the virtual number.")
+
+    def ids_named(self, text: str) -> Iterable[int]:
+        return Participant.objects.filter(conversation__in=find_conversations(text, FOUND)).values_list("pk", flat=True)
+
+    def ids_of_numbers(self, numbers: Collection[VirtualNumber]) -> Iterable[int]:
+        used_by = newest_of(Participant.objects.filter(proxy_number__in=numbers), FOUND)
+        return used_by.values_list("pk", flat=True)
 
     @admin.display(description=gettext_lazy("blocks"))
     def blocks(self, participant: Participant) -> str:
@@ -216,8 +235,9 @@ class ParticipantAdmin(ReadOnlyAdmin):
 
 @admin.register(ConversationEvent)
 class ConversationEventAdmin(ReadOnlyAdmin):
+    list_defer = ("conversation__metadata",)
+    sortable_by = ()
     list_display = ["created_at", "conversation", "old_state", "new_state", "reason", "actor"]
-    list_filter = ["new_state", "created_at"]
     list_select_related = ["conversation"]
 
 

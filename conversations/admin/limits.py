@@ -16,7 +16,7 @@ from conversations.models import Conversation, LimitScope, LimitUsage
 from conversations.models.limit_usage import messages_pair, notices_pair
 from conversations.trust.limits import stored_charge
 from smsproxy.database.clock import DatabaseNow
-from smsproxy.staff.model_admin import ReadOnlyAdmin
+from smsproxy.staff.model_admin import ReadOnlyAdmin, split_numbers
 
 _PERSON = (gettext_lazy("person"), "numbers_realnumber")
 _NUMBER = (gettext_lazy("virtual number"), "numbers_virtualnumber")
@@ -34,11 +34,23 @@ _PLACES = {
 class LimitUsageAdmin(ReadOnlyAdmin):
     list_display = ["scope", "subject", "use", "is_free_at"]
     list_filter = ["scope"]
-    search_fields = ["=subject_id"]
+    sortable_by = ()
+    search_fields = ["subject_id"]
     search_help_text = gettext_lazy("By the id of the person, conversation or service.")
-    ordering = ["-long_ready_at"]
+    ordering = ["-id"]
     fields = ["scope", "subject", "use", "is_free_at"]
     readonly_fields = ["subject", "use", "is_free_at"]
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: "QuerySet[LimitUsage]", search_term: str
+    ) -> "tuple[QuerySet[LimitUsage], bool]":
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        if split_numbers(term)[1] or not (term.isascii() and term.isdecimal() and len(term) < 19):
+            return queryset.none(), False
+        # By all scopes: the index begins with the scope.
+        return queryset.filter(scope__in=LimitScope.values, subject_id=int(term)), False
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[LimitUsage]":
         usages: QuerySet[LimitUsage] = super().get_queryset(request)

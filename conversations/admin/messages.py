@@ -1,5 +1,6 @@
 """Messages in both directions, for staff. Lists show neither bodies nor real numbers."""
 
+from collections.abc import Collection, Iterable
 from typing import Any, ClassVar
 
 from django.contrib import admin
@@ -9,21 +10,34 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from conversations.admin.blocks import block_url, without_block_links
+from conversations.admin.large_tables import FOUND, LargeTable, choices_filter, set_filter
 from conversations.admin.personal_data import PersonalDataAdmin
+from conversations.insight.find import find_conversations, hexadecimal_span
 from conversations.models import (
     ApiMessage,
     DeliveryReceipt,
     InboundMessage,
+    InboundOutcome,
     LongMessage,
     MessageEvent,
     OutboundMessage,
     OutboundPart,
+    OutboundState,
+    Participant,
     RetentionMark,
     TextErasure,
     UnreadableRow,
 )
+from conversations.models.message_order import ID_IN_ORDER
+from numbers.models import VirtualNumber
 from smsproxy.staff.model_admin import ReadOnlyAdmin, ReadOnlyInline
 from smsproxy.staff.models import RevealKind
+
+# Of most rows, the newest page is at the end of the table. The others have an index.
+RARE_OUTCOMES = [choice for choice in InboundOutcome.choices if choice[0] != InboundOutcome.RELAYED]
+RARE_STATES = [
+    (state.value, state.label) for state in OutboundState if state not in (OutboundState.SENT, OutboundState.DELIVERED)
+]
 
 
 class MessageAdmin(PersonalDataAdmin):
@@ -37,7 +51,8 @@ class MessageAdmin(PersonalDataAdmin):
 
 
 @admin.register(InboundMessage)
-class InboundMessageAdmin(MessageAdmin):
+class InboundMessageAdmin(LargeTable, MessageAdmin):
+    list_defer = ("text", "raw")
     list_display = [
         "received_at",
         "outcome",
@@ -49,12 +64,22 @@ class InboundMessageAdmin(MessageAdmin):
         "parts",
         "missing_parts",
     ]
-    list_filter = ["outcome", "received_at"]
+    list_filter = [choices_filter(_("outcome"), "outcome__exact", RARE_OUTCOMES)]
     list_select_related = ["sender", "virtual_number", "participant"]
-    date_hierarchy = "received_at"
-    search_fields = ["carrier_message_id", "virtual_number__number", "participant__conversation__reference"]
+    search_fields = ["carrier_message_id"]
+    search_help_text = _("By the carrier's id, the virtual number, or the conversation's reference or id.")
 
     readonly_fields = ["blocks"]
+
+    def ids_named(self, text: str) -> Iterable[int]:
+        yield from InboundMessage.objects.filter(carrier_message_id=text).values_list("pk", flat=True)
+        authors = Participant.objects.filter(conversation__in=find_conversations(text)).values_list("pk", flat=True)
+        written = InboundMessage.objects.filter(participant__in=list(authors)).order_by(ID_IN_ORDER.desc())
+        yield from written.values_list("pk", flat=True)[:FOUND]
+
+    def ids_of_numbers(self, numbers: Collection[VirtualNumber]) -> Iterable[int]:
+        received = InboundMessage.objects.filter(virtual_number__in=numbers).order_by(ID_IN_ORDER.desc())
+        return received.values_list("pk", flat=True)[:FOUND]
 
     @admin.display(description=_("blocks"))
     def blocks(self, message: InboundMessage) -> str:
@@ -91,12 +116,17 @@ class ApiMessageLegInline(ReadOnlyInline):
 
 
 @admin.register(ApiMessage)
-class ApiMessageAdmin(MessageAdmin):
+class ApiMessageAdmin(LargeTable, MessageAdmin):
+    list_defer = ("text", "conversation__metadata")
     list_display = ["created_at", "conversation", "author", "created_by", "written_by"]
-    list_filter = ["created_at"]
     list_select_related = ["conversation", "author", "created_by"]
     search_fields = ["conversation__reference"]
+    search_help_text = _("By the conversation's reference or id.")
     inlines = [ApiMessageLegInline]
+
+    def ids_named(self, text: str) -> Iterable[int]:
+        sent = ApiMessage.objects.filter(conversation__in=find_conversations(text)).order_by(ID_IN_ORDER.desc())
+        return sent.values_list("pk", flat=True)[:FOUND]
 
 
 class LongTextMessageInline(ReadOnlyInline):
@@ -112,12 +142,17 @@ class LongTextMessageInline(ReadOnlyInline):
 
 
 @admin.register(LongMessage)
-class LongMessageAdmin(ReadOnlyAdmin):
+class LongMessageAdmin(LargeTable, ReadOnlyAdmin):
     list_display = ["__str__", "sender", "virtual_number", "concat_ref", "parts", "due_at", "closed_at"]
-    list_filter = [("closed_at", admin.EmptyFieldListFilter), "due_at"]
+    list_filter = [("closed_at", admin.EmptyFieldListFilter)]
     list_select_related = ["sender", "virtual_number"]
     search_fields = ["virtual_number__number"]
+    search_help_text = _("By the virtual number, or its beginning.")
     inlines = [LongTextMessageInline]
+
+    def ids_of_numbers(self, numbers: Collection[VirtualNumber]) -> Iterable[int]:
+        received = LongMessage.objects.filter(virtual_number__in=numbers).order_by("-pk")
+        return received.values_list("pk", flat=True)[:FOUND]
 
 
 class MessageEventInline(ReadOnlyInline):
@@ -138,19 +173,9 @@ class ReceiptInline(ReadOnlyInline):
 NOT_SEEN = _("not seen by the carrier")
 
 
-class CarrierRecordsFilter(admin.SimpleListFilter):
-    title = _("carrier's records")
-    parameter_name = "carrier_records"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("not_seen", str(NOT_SEEN))]
-
-    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        return queryset.not_seen() if self.value() == "not_seen" else queryset
-
-
 @admin.register(OutboundMessage)
-class OutboundMessageAdmin(MessageAdmin):
+class OutboundMessageAdmin(LargeTable, MessageAdmin):
+    list_defer = ("text",)
     list_display = [
         "created_at",
         "kind",
@@ -163,13 +188,29 @@ class OutboundMessageAdmin(MessageAdmin):
         "due_at",
         "carrier_records",
     ]
-    list_filter = ["state", CarrierRecordsFilter, "kind", "created_at", "sender__country"]
+    list_filter = [
+        choices_filter(_("state"), "state__exact", RARE_STATES),
+        set_filter(_("carrier's records"), "carrier_records", {"not_seen": (NOT_SEEN, lambda rows: rows.not_seen())}),
+        set_filter(
+            _("confirmations"),
+            "confirmations",
+            {"failed": (_("not delivered"), lambda rows: rows.failed_confirmations())},
+        ),
+    ]
     list_select_related = ["sender", "recipient"]
-    date_hierarchy = "created_at"
-    search_fields = ["client_ref", "parts__carrier_message_id", "sender__number", "conversation__reference"]
+    search_fields = ["client_ref"]
+    search_help_text = _("By our reference or the carrier's id, or the conversation's reference or id.")
     inlines = [OutboundPartInline, ReceiptInline, MessageEventInline]
     actions = ["resend", "drop"]
     readonly_fields = ["carrier_records"]
+
+    def ids_named(self, text: str) -> Iterable[int]:
+        yield from OutboundPart.objects.filter(carrier_message_id=text).values_list("message_id", flat=True)
+        if span := hexadecimal_span(text.partition(".")[0]):
+            named = OutboundMessage.objects.filter(client_ref__range=span).order_by()
+            yield from named.values_list("pk", flat=True)[:FOUND]
+        sent = OutboundMessage.objects.filter(conversation__in=find_conversations(text)).order_by()
+        yield from sent.values_list("pk", flat=True)[:FOUND]
 
     def reveal_of(self, row: OutboundMessage) -> tuple[RevealKind, int] | None:
         """Return the reveal of its conversation. An answer to a stranger is shown with the text that it answers."""
@@ -190,17 +231,23 @@ class OutboundMessageAdmin(MessageAdmin):
 
 
 @admin.register(OutboundPart)
-class OutboundPartAdmin(ReadOnlyAdmin):
+class OutboundPartAdmin(LargeTable, ReadOnlyAdmin):
+    list_defer = ("message__text",)
     list_display = ["carrier_message_id", "message", "status", "error_code", "price"]
-    list_filter = ["status", "error_code"]
     list_select_related = ["message"]
+    ordering = ["-id"]
     search_fields = ["carrier_message_id"]
+    search_help_text = _("By the carrier's id.")
+
+    def ids_named(self, text: str) -> Iterable[int]:
+        return OutboundPart.objects.filter(carrier_message_id=text).values_list("pk", flat=True)
 
 
 @admin.register(MessageEvent)
 class MessageEventAdmin(ReadOnlyAdmin):
+    list_defer = ("message__text",)
+    sortable_by = ()
     list_display = ["created_at", "message", "old_state", "new_state", "reason", "actor"]
-    list_filter = ["new_state", "created_at"]
     list_select_related = ["message"]
 
 

@@ -1,17 +1,31 @@
 """What the carrier's webhooks brought besides messages: delivery receipts and counts of rejected requests."""
 
-from django.contrib import admin
+from collections.abc import Iterable
 
-from conversations.models import DeliveryReceipt, RejectedWebhook, SiteCertificate, WebhookWatch
+from django.contrib import admin
+from django.utils.translation import gettext_lazy
+
+from conversations.admin.large_tables import FOUND, LargeTable
+from conversations.insight.find import hexadecimal_span
+from conversations.models import DeliveryReceipt, OutboundMessage, RejectedWebhook, SiteCertificate, WebhookWatch
 from smsproxy.staff.model_admin import ReadOnlyAdmin
 
 
 @admin.register(DeliveryReceipt)
-class DeliveryReceiptAdmin(ReadOnlyAdmin):
+class DeliveryReceiptAdmin(LargeTable, ReadOnlyAdmin):
+    list_defer = ("message__text",)
     list_display = ["received_at", "status", "error_code", "network", "carrier_message_id", "message"]
-    list_filter = ["status", "error_code", ("message", admin.EmptyFieldListFilter)]
+    list_filter = [("message", admin.EmptyFieldListFilter)]
     list_select_related = ["message"]
-    search_fields = ["carrier_message_id", "client_ref"]
+    search_fields = ["carrier_message_id"]
+    search_help_text = gettext_lazy("By the carrier's id, or our reference.")
+
+    def ids_named(self, text: str) -> Iterable[int]:
+        yield from DeliveryReceipt.objects.filter(carrier_message_id=text).values_list("pk", flat=True)
+        if span := hexadecimal_span(text.partition(".")[0]):
+            sent = OutboundMessage.objects.filter(client_ref__range=span).order_by().values_list("pk", flat=True)
+            of_these = DeliveryReceipt.objects.filter(message__in=list(sent[:FOUND])).order_by()
+            yield from of_these.values_list("pk", flat=True)[:FOUND]
 
 
 @admin.register(RejectedWebhook)

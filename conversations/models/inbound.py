@@ -135,8 +135,9 @@ class InboundMessage(EncryptedRow):
         max_length=200, blank=True, help_text="The reason for the outcome, if the outcome does not say it."
     )
     sender = models.ForeignKey(RealNumber, models.PROTECT, null=True, blank=True, related_name="inbound_messages")
+    # No separate index: `inbound_of_number` begins with this column.
     virtual_number = models.ForeignKey(
-        VirtualNumber, models.PROTECT, null=True, blank=True, related_name="inbound_messages"
+        VirtualNumber, models.PROTECT, null=True, blank=True, related_name="inbound_messages", db_index=False
     )
     # No separate index: `inbound_of_participant` begins with this column.
     participant = models.ForeignKey(
@@ -180,6 +181,15 @@ class InboundMessage(EncryptedRow):
         constraints = [models.UniqueConstraint(fields=["carrier_message_id"], name="once_in_once")]
         indexes: ClassVar = [
             models.Index("participant", ID_IN_ORDER, name="inbound_of_participant"),
+            # For staff: the newest texts to a virtual number, those of a person without a conversation, and those of
+            # each outcome but the usual one.
+            models.Index("virtual_number", ID_IN_ORDER, name="inbound_of_number"),
+            models.Index(
+                "sender", ID_IN_ORDER, condition=models.Q(outcome=InboundOutcome.NO_ROUTE), name="inbound_of_stranger"
+            ),
+            models.Index(
+                "outcome", "id", condition=~models.Q(outcome=InboundOutcome.RELAYED), name="inbound_not_relayed"
+            ),
             # For the inbox: in order of time, and the texts of one person to one number.
             models.Index("received_at", "id", condition=_WAITING, name="inbound_waiting"),
             models.Index("sender", "virtual_number", "id", condition=_WAITING, name="inbound_waiting_of"),

@@ -112,6 +112,8 @@ class OutboundMessageQuerySet(models.QuerySet["OutboundMessage"]):
 
 
 _OWN = models.Q(kind__in=[kind.value for kind in OWN_KINDS])
+_NOT_DELIVERED = models.Q(state__in=["failed", "undelivered"])
+_NOT_SENT = models.Q(state__in=["failed", "undelivered", "cancelled"])
 _FAILED_CONFIRMATION = models.Q(kind="confirmation", state__in=["failed", "undelivered"])
 
 
@@ -233,6 +235,9 @@ class OutboundMessage(EncryptedRow, StateMachine):
             models.Index("api_message", condition=models.Q(api_message__isnull=False), name="outbound_of_api_message"),
             # For a page of a conversation: our own texts in it.
             models.Index("conversation", ID_IN_ORDER, condition=_OWN, name="own_message_of_conversation"),
+            # For staff: the newest messages that did not arrive, and those to one person.
+            models.Index("state", "id", condition=_NOT_SENT, name="outbound_not_arrived"),
+            models.Index("recipient", ID_IN_ORDER, condition=_NOT_DELIVERED, name="outbound_failed_to"),
             # For `notify_failed` of a conversation, and for its alert.
             models.Index("conversation", condition=_FAILED_CONFIRMATION, name="confirmation_failed"),
             models.Index("created_at", condition=_FAILED_CONFIRMATION, name="confirmation_failed_at"),

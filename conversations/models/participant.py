@@ -11,6 +11,7 @@ from smsproxy.crypto import number_hash
 from smsproxy.database.clock import database_now
 
 from .conversation import Conversation
+from .message_order import ID_IN_ORDER
 
 # How far the carrier's clock may be behind ours. Its times are in whole seconds.
 CLOCK_TOLERANCE = timedelta(seconds=60)
@@ -89,8 +90,9 @@ class Participant(models.Model):
     one_way = models.BooleanField(
         default=False, db_default=False, help_text="This person receives messages. Their own are not passed on."
     )
-    real_number = models.ForeignKey(RealNumber, models.PROTECT, related_name="participants")
-    proxy_number = models.ForeignKey(VirtualNumber, models.PROTECT, related_name="participants")
+    # No separate indexes: `participant_of_person` and `participant_of_number` begin with these columns.
+    real_number = models.ForeignKey(RealNumber, models.PROTECT, related_name="participants", db_index=False)
+    proxy_number = models.ForeignKey(VirtualNumber, models.PROTECT, related_name="participants", db_index=False)
     chosen_by = models.CharField(
         max_length=20,
         blank=True,
@@ -149,6 +151,9 @@ class Participant(models.Model):
                 condition=models.Q(released_at__isnull=True, release_at__isnull=False),
                 name="participant_cooling_down",
             ),
+            # For staff: the newest conversations of a person, and those that use a virtual number.
+            models.Index("real_number", ID_IN_ORDER, name="participant_of_person"),
+            models.Index("proxy_number", ID_IN_ORDER, name="participant_of_number"),
             # For the deletion of participants: the foreign key looks for rows that point to them.
             models.Index("replaced_by", condition=models.Q(replaced_by__isnull=False), name="participant_replaced"),
         ]

@@ -1,11 +1,9 @@
 """People's real numbers for staff, and who of them has opted out."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from django import forms
-from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
-from django.db import transaction
+from django.contrib import admin
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -13,37 +11,52 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from numbers.admin.events import EventAdmin
-from numbers.admin.find_person import FindPersonForm
+from numbers.admin.find_person import FindPersonForm, found
+from numbers.admin.person_sections import Section, add_section, sections_of
 from numbers.models import PersonEvent, RealNumber
 from smsproxy.english import in_english
-from smsproxy.logs import has_phone_number
-from smsproxy.staff import audit
+from smsproxy.staff.acts import Act, ActRefused, act_response
 from smsproxy.staff.covered_admin import CoveredAdmin
-from smsproxy.staff.model_admin import ReadOnlyInline
-from smsproxy.staff.models import AuditAction, RevealKind
+from smsproxy.staff.models import RevealKind
+from smsproxy.staff.rights import RightMissing
 from smsproxy.states import StaleState
 
-
-class PersonEventInline(ReadOnlyInline):
-    model = PersonEvent
-    fields = ["created_at", "old_state", "new_state", "reason", "actor"]
+HISTORY = 10
+"""The most events of an opt-out on a person's page: the newest."""
 
 
-class OptInForm(forms.Form):
-    reason = forms.CharField(
-        max_length=200,
-        widget=forms.TextInput(attrs={"class": "vTextField", "autofocus": True}),
-        help_text=gettext_lazy("How the person asked for it, such as “by phone, ticket 4711”. Without phone numbers."),
-        error_messages={
-            "required": gettext_lazy("Expected the reason, found nothing: it is kept with the person's history.")
-        },
-    )
+def _end_opt_out(person: RealNumber, data: Mapping[str, Any], actor: str) -> str:
+    try:
+        person.opt_in(reason=f"staff: {data['reason']}", actor=actor)
+    except StaleState:
+        raise ActRefused(_("%(person)s has not opted out. Nothing was changed.") % {"person": person}) from None
+    return _("%(person)s receives messages again.") % {"person": person}
 
-    def clean_reason(self) -> str:
-        reason: str = self.cleaned_data["reason"]
-        if has_phone_number(reason):
-            raise forms.ValidationError(_("Expected a reason without phone numbers: it is kept in the clear."))
-        return reason
+
+END_OPT_OUT: Act[RealNumber] = Act(
+    name="end_opt_out",
+    label=gettext_lazy("End the opt-out"),
+    question=gettext_lazy("End the opt-out"),
+    effect=gettext_lazy(
+        "The person gets messages from our numbers again. To send messages to people against their will is illegal in "
+        "many countries. End an opt-out only if the person asks for it. They can do it themselves: they text START to "
+        "one of our numbers."
+    ),
+    permission="numbers.end_opt_out",
+    do=_end_opt_out,
+    is_offered=lambda person: person.opted_out_at is not None,
+)
+
+
+def _opt_out_section(request: HttpRequest, person: RealNumber) -> Section:
+    acts = []
+    if END_OPT_OUT.is_for(request, person):
+        acts = [(END_OPT_OUT.label, reverse("admin:numbers_realnumber_end_opt_out", args=[person.pk]))]
+    template = "admin/numbers/realnumber/opt_out.html"
+    return Section("opt-out", gettext_lazy("Opt-out"), template, list(person.events.all()[:HISTORY]), acts)
+
+
+add_section(_opt_out_section)
 
 
 @admin.register(RealNumber)
@@ -53,10 +66,10 @@ class RealNumberAdmin(CoveredAdmin):
     needs: ClassVar = {"number": ["numbers.reveal_realnumber"]}
 
     list_display = ["__str__", "country", "opted_out_at", "line_type", "looked_up_with", "looked_up_at", "created_at"]
-    list_filter = [("opted_out_at", admin.EmptyFieldListFilter), "country", "line_type", "looked_up_at"]
+    list_filter = [("opted_out_at", admin.EmptyFieldListFilter)]
+    sortable_by = ()
     readonly_fields = ["masked", "in_full"]
     ordering = ["-id"]
-    inlines = [PersonEventInline]
     change_list_template = "admin/numbers/realnumber/people.html"
     change_form_template = "admin/numbers/realnumber/person.html"
 
@@ -88,50 +101,41 @@ class RealNumberAdmin(CoveredAdmin):
         return in_english(RevealKind.NUMBER.label) if self._sees(request, row, "number") else ""
 
     def render_change_form(
-        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+        self,
+        request: HttpRequest,
+        context: dict[str, Any],
+        add: bool = False,
+        change: bool = False,
+        form_url: str = "",
+        obj: Any = None,
     ) -> HttpResponse:
-        context |= {"may_end_opt_out": self._may_end_opt_out(request)}
-        return super().render_change_form(request, context, *args, **kwargs)
+        if obj is not None:
+            context["title"] = str(obj)
+            context["number"] = obj.number if self._sees(request, obj, "number") else str(obj)
+            context["sections"] = sections_of(request, obj)
+        return super().render_change_form(request, context, add, change, form_url, obj)
 
     def find_view(self, request: HttpRequest) -> HttpResponse:
         """Find a person by the whole number, and go to their page."""
         if not self.has_view_permission(request):
-            raise PermissionDenied
+            raise RightMissing("numbers.view_realnumber")
         form = FindPersonForm(request.POST or None)
-        if form.is_valid():
-            audit.record(request, AuditAction.FOUND, form.person, detail="by number")
-            return HttpResponseRedirect(reverse("admin:numbers_realnumber_change", args=[form.person.pk]))
-        context = {"title": _("Find a person by number"), "opts": self.opts, "form": form}
+        people = form.people if form.is_valid() else []
+        if url := found(request, people) if people else "":
+            return HttpResponseRedirect(url)
+        context = {"title": _("Find a caller"), "opts": self.opts, "form": form, "people": people}
         template = "admin/numbers/realnumber/find.html"
         return TemplateResponse(request, template, self.admin_site.each_context(request) | context)
 
     def end_opt_out_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Ask for the reason, and end the person's opt-out."""
-        if not self._may_end_opt_out(request):
-            raise PermissionDenied
+        if not self.has_view_permission(request):
+            raise RightMissing("numbers.view_realnumber")
         person = self.get_object(request, str(pk))
         if person is None:
             raise Http404
-        form = OptInForm(request.POST or None)
-        if form.is_valid():
-            return self._end_opt_out(request, person, form.cleaned_data["reason"])
-        context = {"title": _("End the opt-out"), "opts": self.opts, "person": person, "form": form}
-        template = "admin/numbers/realnumber/end_opt_out.html"
-        return TemplateResponse(request, template, self.admin_site.each_context(request) | context)
-
-    def _end_opt_out(self, request: HttpRequest, person: RealNumber, reason: str) -> HttpResponse:
-        try:
-            with transaction.atomic():
-                person.opt_in(reason=f"staff: {reason}", actor=request.user.get_username())
-                audit.record(request, AuditAction.DID, person, detail="end_opt_out", reason=reason)
-        except StaleState:
-            messages.warning(request, _("%(person)s has not opted out. Nothing was changed.") % {"person": person})
-        else:
-            messages.success(request, _("%(person)s receives messages again.") % {"person": person})
-        return HttpResponseRedirect(reverse("admin:numbers_realnumber_change", args=[person.pk]))
-
-    def _may_end_opt_out(self, request: HttpRequest) -> bool:
-        return request.user.has_perms(["numbers.view_realnumber", "numbers.end_opt_out"])
+        back = reverse("admin:numbers_realnumber_change", args=[person.pk])
+        return act_response(request, END_OPT_OUT, person, site=self.admin_site, back=back, people=[person.pk])
 
 
 @admin.register(PersonEvent)

@@ -68,6 +68,10 @@ class VirtualNumberQuerySet(FoundByNumber["VirtualNumber"]):
         """Return the numbers that are rented or ordered. Any other number may belong to another customer today."""
         return self.filter(models.Q(is_rented=True) | models.Q(state=NumberState.ORDERED))
 
+    def countries(self) -> list[str]:
+        """Return the countries of these numbers, in alphabetical order."""
+        return list(self.order_by("country").values_list("country", flat=True).distinct())
+
     def being_bought(self) -> Self:
         """Return the numbers with a purchase in progress or of unknown outcome."""
         return self.filter(state=NumberState.ORDERED)

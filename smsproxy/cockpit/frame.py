@@ -3,16 +3,8 @@
 from typing import Any
 
 from django.conf import settings
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils.translation import gettext as _
-
-
-def find_url() -> str:
-    """Return the address of the search, or "" if it has no page."""
-    try:
-        return reverse("admin:find")
-    except NoReverseMatch:
-        return ""
 
 
 def site_link() -> dict[str, Any]:

@@ -12,6 +12,7 @@ from django.utils.module_loading import import_string
 # Each is called with the site, and wraps its views in site.admin_view.
 ROOMS = (
     "smsproxy.cockpit.technical.urls",
+    "smsproxy.cockpit.find.urls",
     "smsproxy.cockpit.home.pauses.urls",
     "smsproxy.staff.reveal_pages.urls",
     "smsproxy.sign_in.pages.urls",

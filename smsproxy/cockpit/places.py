@@ -45,7 +45,7 @@ PLACES = {
     Trouble.SIGNATURE_SECRET: AdminLink("conversations.view_webhookwatch", "conversations_webhookwatch"),
     Trouble.UNDELIVERED: AdminLink("conversations.view_outboundmessage", "conversations_outboundmessage"),
     Trouble.CONFIRMATIONS: AdminLink(
-        "conversations.view_outboundmessage", "conversations_outboundmessage", "?kind__exact=confirmation"
+        "conversations.view_outboundmessage", "conversations_outboundmessage", "?confirmations=failed"
     ),
     Trouble.CERTIFICATE: AdminLink("conversations.view_sitecertificate", "conversations_sitecertificate"),
     Trouble.LONG_TRANSACTION: _EPISODES,

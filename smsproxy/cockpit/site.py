@@ -16,8 +16,9 @@ from django.views.decorators.cache import never_cache
 from conversations.insight.collect_status import collect_status
 from conversations.insight.troubles import current
 from numbers.models import VirtualNumber
+from smsproxy.cockpit import find
 from smsproxy.cockpit.doors import doors_of
-from smsproxy.cockpit.frame import find_url, site_link
+from smsproxy.cockpit.frame import site_link
 from smsproxy.cockpit.home import page
 from smsproxy.cockpit.pages import page_urls
 from smsproxy.cockpit.places import PLACES
@@ -55,7 +56,8 @@ class AdminSite(admin.AdminSite):
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
         """Return what the frame of each page shows: the doors, the search box, and where "View site" leads."""
         doors = doors_of(request) if request.user.is_authenticated else []
-        own = {"doors": doors, "find_url": find_url(), "languages": settings.LANGUAGES, "site_link": site_link()}
+        box = find.box_of(request) if request.user.is_authenticated else {}
+        own = {"doors": doors, "box": box, "languages": settings.LANGUAGES, "site_link": site_link()}
         return {**super().each_context(request), **own}
 
     @method_decorator(never_cache)

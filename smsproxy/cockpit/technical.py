@@ -78,6 +78,7 @@ GROUPS: Sequence[Group] = (
             "auth.user": gettext_lazy("Members of staff."),
             "auth.group": gettext_lazy("What each kind of staff may do."),
             "staff.auditentry": gettext_lazy("Who saw or did what, when and why."),
+            "staff.auditedperson": gettext_lazy("Which people an entry of the audit concerns."),
             "staff.reveal": gettext_lazy("Numbers and texts that are uncovered at the moment."),
             "otp_totp.totpdevice": gettext_lazy("Authenticator apps of staff."),
             "otp_static.staticdevice": gettext_lazy("Recovery codes of staff."),
@@ -117,6 +118,7 @@ GROUPS: Sequence[Group] = (
             "simulator.simulatedtext": gettext_lazy("Texts on those phones."),
             "simulator.simulatednumber": gettext_lazy("Numbers that the simulated account rents."),
             "simulator.simulatedfault": gettext_lazy("Faults that the simulated network is told to make."),
+            "simulator.delayedpost": gettext_lazy("Messages and receipts that the simulated network still carries."),
         },
     ),
 )

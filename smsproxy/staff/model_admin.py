@@ -10,7 +10,7 @@ from django.contrib import admin, messages
 from django.contrib.admin.helpers import ActionForm
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.utils import get_fields_from_path
-from django.contrib.admin.views.main import ERROR_FLAG
+from django.contrib.admin.views.main import ERROR_FLAG, ChangeList
 from django.contrib.auth import get_permission_codename
 from django.db import DataError, transaction
 from django.db.models import Q, QuerySet
@@ -24,6 +24,7 @@ from smsproxy.logs import has_phone_number
 from smsproxy.staff import audit
 from smsproxy.staff.audited_admin import Audited
 from smsproxy.staff.models import AuditAction
+from smsproxy.staff.paginator import UncountedChangeList
 from smsproxy.states import StaleState
 
 log = logging.getLogger(__name__)
@@ -91,7 +92,7 @@ class NumberSearch(admin.ModelAdmin):
         if not numbers or self.has_invented_numbers:
             return super().get_search_results(request, queryset, search_term)
         found, may_repeat = super().get_search_results(request, queryset, words)
-        fields = [path.lstrip("^=@") for path in self.get_search_fields(request)]
+        fields = [path.lstrip("^=@").removesuffix("__startswith") for path in self.get_search_fields(request)]
         paths = [f"{path}_hash" for path in fields if self._has_hash(path)]
         for number in numbers:
             matches = [Q(**{path: number_hash(number)}) for path in paths]
@@ -107,8 +108,12 @@ class BaseAdmin(NumberSearch, Audited):
     """A paginated list that tolerates an invalid query in its URL."""
 
     list_per_page = 50
-    # Pagination counts the filtered rows. The full count would be a second one, of the whole table.
+    # Nothing counts the rows of a list: see paginator.py.
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+
+    def get_changelist(self, request: HttpRequest, **options: Any) -> type[ChangeList]:
+        return UncountedChangeList
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         show = super().changelist_view

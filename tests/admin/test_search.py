@@ -67,6 +67,6 @@ def test_a_virtual_number_is_found_by_all_its_digits_and_by_some(talked, admin_c
     assert found(admin_client, "conversations_conversation", spelling.format(number)) == 1
     assert found(admin_client, "conversations_conversation", spelling.format(number[1:])) == 1
     assert found(admin_client, "conversations_conversation", spelling.format(number[:7])) == 1
-    assert found(admin_client, "conversations_outboundmessage", spelling.format(number)) == 1
+    assert found(admin_client, "conversations_participant", spelling.format(number)) == 1
     assert found(admin_client, "conversations_conversation", f"{number} something") == 0
     assert found(admin_client, "conversations_conversation", str(talked.public_id)) == 1

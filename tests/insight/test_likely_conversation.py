@@ -53,10 +53,10 @@ def forget_pair(participant):
 
 
 def test_a_number_that_was_theirs_points_to_its_conversation(conversation):
-    other = talk(ALICE, CHARLIE)
     alice = members(conversation)[0]
     old = alice.proxy_number.number
     replace_number_of(alice)
+    other = talk(ALICE, CHARLIE)
     forget_pair(alice)
 
     text = lost_text(ALICE, old)

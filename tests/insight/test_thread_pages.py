@@ -75,7 +75,8 @@ def test_pages_together_show_every_line_once_in_one_order(store, lines, sizes):
     thread = store(lines)
     whole = [shape(entry) for entry in read_thread(thread, limit=1000).entries]
 
-    found, before, turn = [], Before(), 0
+    found, turn = [], 0
+    before: Before | None = Before()
     while before is not None:
         page = read_thread(thread, before, sizes[turn % len(sizes)])
         found = [shape(entry) for entry in page.entries] + found

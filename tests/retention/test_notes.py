@@ -8,7 +8,8 @@ from conversations.models import Conversation, ConversationNote
 from conversations.retention.erase_texts import erase_old_texts
 from smsproxy.database.clock import database_now
 from tests.support.builders import ALICE, BOB, add_numbers, talk
-from tests.support.retention import DAY, later, pass_over
+from tests.support.outbox import later
+from tests.support.retention import DAY, pass_over
 
 pytestmark = pytest.mark.django_db
 

@@ -127,6 +127,7 @@ def _simple_rows(conversation: Conversation, person: RealNumber) -> Iterator[tup
             "text": "an invented text",
             "carrier_message_id": "s1",
         },
+        "simulator.DelayedPost": {"due_at": now, "url": "https://sms.example.com/", "body": "an invented post"},
         "simulator.SimulatedFault": {"verb": "send", "kind": "refuse"},
         "numbers.TopUp": {
             "country": "GB",

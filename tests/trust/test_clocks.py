@@ -192,8 +192,12 @@ def test_a_block_ends_at_its_time_on_every_host(shift_host):
 HOST_CLOCK_IS_READ_IN = {
     "conversations/delivery/circuit_breaker.py",
     "conversations/delivery/claimed.py",
+    # How long ago that was, for people.
+    "conversations/admin/inbox/wording.py",
     # Whether a certificate ends soon, for people.
     "conversations/insight/doctor/site.py",
+    # How much waits for people, beside the door of the inbox.
+    "conversations/insight/waiting.py",
     "conversations/models/block.py",
     # What an answer shows.
     "conversations/models/conversation_terms.py",
@@ -220,8 +224,6 @@ HOST_CLOCK_IS_READ_IN = {
     "smsproxy/simulator/models.py",
     "smsproxy/states.py",
     # How long ago something was, for people.
-    "conversations/admin/inbox/wording.py",
-    "conversations/insight/waiting.py",
     "conversations/phones/state.py",
     # Sessions, wrong passwords and codes of staff, and how many of them are recorded.
     "smsproxy/sign_in/records.py",

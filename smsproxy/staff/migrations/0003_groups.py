@@ -11,7 +11,7 @@ class Migration(migrations.Migration):
         ("staff", "0002_append_only"),
         ("auth", "0012_alter_user_first_name_max_length"),
         ("contenttypes", "0002_remove_content_type_name"),
-        ("conversations", "0024_inbox_indexes"),
+        ("conversations", "0025_find"),
         ("numbers", "0010_pool_page"),
         ("api", "0003_services"),
         ("events", "0001_initial"),

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.django_db
 SUPERUSER, NEWCOMER = "superuser", "without a group"
 # Django's own: they need more than a row.
 NEVER_OPENED = {"view_on_site", "autocomplete"}
-OPEN_TO_NOBODY = {"/admin/login/", "/admin/logout/"}
+OPEN_TO_NOBODY = {"/admin/login/", "/admin/logout/", "/admin/language/"}
 
 
 @pytest.fixture
@@ -94,6 +94,7 @@ def test_nobody_is_sent_to_the_sign_in(populated):
     assert statuses == {}
 
 
+@pytest.mark.slow
 def test_reveals_show_one_number_and_the_texts_of_one_conversation_and_nothing_more(populated):
     client = signed_in(TRUST)
     for kind, row in (("number", populated.alice), ("texts", populated.conversation)):

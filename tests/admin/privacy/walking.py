@@ -23,6 +23,16 @@ _PARAMETER = re.compile(r"<(?:(\w+):)?(\w+)>")
 _MODEL_S = re.compile(r"(\w+)/(\w+)/.*<")
 # The inbox makes its acts for each item.
 _INBOX_ACTS = ("answer", "attach", "block", "dismiss", "drop", "release", "resend", "take-over")
+# What fits better than every value that there is, by the beginning of the address and the name of the parameter.
+_FILLS: dict[tuple[str, str], Sequence[object]] = {
+    ("account/second-factor/", "name"): ["renew", "replace", "remove"],
+    ("inbox/", "kind"): InboxKind.values,
+    ("inbox/", "name"): _INBOX_ACTS,
+    ("reveal/", "kind"): RevealKind.values,
+    ("hide/", "kind"): RevealKind.values,
+    ("r/", "content_type_id"): [1],
+    ("r/", "object_id"): [1],
+}
 _BETWEEN_DIGITS = re.compile(r"(?<=\d)[ ().\u00a0\u202f-]{1,2}(?=\d)")
 
 
@@ -68,6 +78,9 @@ def _filled(route: str, populated: Populated) -> Iterator[str]:
 
 
 def _values(route: str, kind: str, name: str, populated: Populated) -> Iterable[object]:
+    for (prefix, parameter), values in _FILLS.items():
+        if route.startswith(prefix) and name == parameter:
+            return values
     if name == "position":  # Of a participant.
         return [0, 1]
     if name == "message":
@@ -75,13 +88,11 @@ def _values(route: str, kind: str, name: str, populated: Populated) -> Iterable[
     of_model = _MODEL_S.match(route)
     model = _model(*of_model.groups()) if of_model else None
     if model is not None and (kind == "int" or name in ("object_id", "pk", "id")):
-        return populated.ids.get(model) or [model._default_manager.order_by("pk").values_list("pk", flat=True)[0]]
+        return populated.ids.get(model) or model._default_manager.order_by("pk").values_list("pk", flat=True)[:1]
     if kind == "uuid":
         return [populated.conversation.public_id]
     if kind == "int":
         return sorted(_ids(populated))
-    if name == "kind":
-        return [*RevealKind.values, *InboxKind.values]
     return _acts() or ["x"]
 
 

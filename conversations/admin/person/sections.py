@@ -1,0 +1,71 @@
+"""The sections of a person's page that conversations add: each for those who may see it."""
+
+from typing import Any
+
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+
+from conversations.admin.person.acts import BLOCK, END_BLOCK
+from conversations.insight.message_errors import error_of
+from conversations.insight.person import (
+    blocks_of,
+    conversations_of,
+    failures_to,
+    has_blocked_prefix,
+    limits_of,
+    texts_without_conversation,
+)
+from numbers.admin.person_sections import Section, add_section
+from numbers.models import RealNumber
+
+_TEMPLATES = "admin/person/"
+_MAX_ID = 2**63 - 1
+
+
+def _blocks(request: HttpRequest, person: RealNumber) -> Section | None:
+    if not request.user.has_perm("conversations.view_block"):
+        return None
+    rows: list[dict[str, Any]] = []
+    for block in blocks_of(person):
+        url = f"{reverse('admin:conversations_block_end', args=[block.pk])}?person={person.pk}"
+        other = block.other if block.person_id == person.pk else block.person
+        rows.append({"block": block, "other": other, "end": url if END_BLOCK.is_for(request, block) else ""})
+    shown = {"rows": rows, "has_prefix": has_blocked_prefix(person)}
+    acts: list[tuple[Any, str]] = []
+    if BLOCK.is_for(request, person):
+        acts = [(BLOCK.question, reverse("admin:conversations_block_person", args=[person.pk]))]
+    return Section("blocks", _("Blocks"), f"{_TEMPLATES}blocks.html", shown, acts)
+
+
+def _conversations(request: HttpRequest, person: RealNumber) -> Section | None:
+    if not request.user.has_perm("conversations.view_conversation"):
+        return None
+    before = request.GET.get("before", "")
+    is_place = before.isascii() and before.isdecimal() and 0 < int(before[:19]) <= _MAX_ID
+    page = conversations_of(person, int(before) if is_place and len(before) <= 19 else None)
+    return Section("conversations", _("Conversations"), f"{_TEMPLATES}conversations.html", page)
+
+
+def _texts(request: HttpRequest, person: RealNumber) -> Section | None:
+    if not request.user.has_perm("conversations.view_inboundmessage"):
+        return None
+    shown = texts_without_conversation(person)
+    return Section("texts", _("Texts without a conversation"), f"{_TEMPLATES}texts.html", shown)
+
+
+def _failures(request: HttpRequest, person: RealNumber) -> Section | None:
+    if not request.user.has_perm("conversations.view_outboundmessage"):
+        return None
+    shown = [(message, error_of(message.state, message.error_code, "")) for message in failures_to(person)]
+    return Section("failures", _("Messages that did not arrive, last 30 days"), f"{_TEMPLATES}failures.html", shown)
+
+
+def _limits(request: HttpRequest, person: RealNumber) -> Section | None:
+    if not request.user.has_perm("conversations.view_limitusage"):
+        return None
+    return Section("limits", _("Limits in use"), f"{_TEMPLATES}limits.html", limits_of(person))
+
+
+for _section in (_blocks, _conversations, _texts, _failures, _limits):
+    add_section(_section)

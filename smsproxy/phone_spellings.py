@@ -1,0 +1,71 @@
+"""The E.164 numbers that a number may stand for, as people write, copy and dictate numbers."""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+
+import phonenumbers
+
+from smsproxy.phone import NotE164, parse_e164
+
+MAX_LENGTH = 40
+"""No spelling is longer, in characters."""
+
+# Invisible characters that a copied number may bring with it, and everything that groups digits.
+_GROUPING = re.compile(r"[\s().\-/·\u2010-\u2015\u2212\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\xad]")
+# "+44 (0)7700 900001": the trunk prefix is not dialled after the country code.
+_TRUNK = re.compile(r"^(\s*(?:\+|00)[\s().-]*\d{1,3}[\s.-]*)\(0\)")
+_NANP = ("US", "CA")
+# Of a number with its country code and without "+". Fewer may as well be a date or an order's number.
+_FEWEST_DIGITS = 10
+# Without the country code. Few numbers are shorter, and the beginning of a number is not one.
+_FEWEST_NATIONAL_DIGITS = 8
+
+
+def digits_of(text: str) -> str:
+    """Return the digits of a number in any spelling, after a "+" if it has one. Return "" for any other text."""
+    plain = unicodedata.normalize("NFKC", text)
+    joined = _GROUPING.sub("", _TRUNK.sub(r"\1", plain))
+    return joined if re.fullmatch(r"\+?[0-9]+", joined) else ""
+
+
+def possible_numbers(text: str, countries: Iterable[str]) -> list[str]:
+    """Return the E.164 numbers that the text may be, the likeliest first. An empty list: it is no whole number.
+
+    countries: where to look for a number without its country code, ISO 3166-1 alpha-2.
+    """
+    digits = digits_of(text) if len(text) <= MAX_LENGTH else ""
+    if digits.startswith("+"):
+        return _international(digits)
+    found = _international(f"+{digits[2:]}") if digits.startswith("00") else []
+    for country in dict.fromkeys(countries):
+        if country in _NANP and digits.startswith("011"):
+            found += _international(f"+{digits[3:]}")
+        found += _national(digits, country)
+    if not digits.startswith("0") and len(digits) >= _FEWEST_DIGITS:
+        found += _international(f"+{digits}")
+    return list(dict.fromkeys(found))
+
+
+def calling_code(country: str) -> int:
+    """Return the calling code of this country, ISO 3166-1 alpha-2. 0: it has none."""
+    return phonenumbers.country_code_for_region(country)
+
+
+def _international(number: str) -> list[str]:
+    try:
+        return [parse_e164(number)]
+    except NotE164:
+        return []
+
+
+def _national(digits: str, country: str) -> list[str]:
+    try:
+        parsed = phonenumbers.parse(digits, country)
+    except phonenumbers.NumberParseException:
+        return []
+    if len(phonenumbers.national_significant_number(parsed)) < _FEWEST_NATIONAL_DIGITS:
+        return []
+    if phonenumbers.is_possible_number_with_reason(parsed) != phonenumbers.ValidationResult.IS_POSSIBLE:
+        return []
+    return _international(phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164))
