@@ -50,7 +50,7 @@ openapi: $(VENV)/development
 messages: $(VENV)/development
 	DJANGO_SETTINGS_MODULE=tests.settings $(BIN)/python -m tests.support.model_words
 	DJANGO_SETTINGS_MODULE=tests.settings $(BIN)/python -m django makemessages --pythonpath . --locale de --no-obsolete \
-	--no-wrap --add-location file --ignore "tests/*" --ignore "benchmarks/*" --ignore "var/*" --ignore "docs/*" --ignore ".venv/*"
+	--no-wrap --add-location file --extension html,txt,py,svg --ignore "tests/*" --ignore "benchmarks/*" --ignore "var/*" --ignore "docs/*" --ignore ".venv/*"
 	@msgattrib --untranslated --no-obsolete smsproxy/locale/de/LC_MESSAGES/django.po
 	@msgattrib --only-fuzzy --no-obsolete smsproxy/locale/de/LC_MESSAGES/django.po
 

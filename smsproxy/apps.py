@@ -8,7 +8,7 @@ class SmsproxyConfig(AppConfig):
     name = "smsproxy"
 
     def ready(self) -> None:
-        from smsproxy.model_words import translate_models
+        from smsproxy.translated_models import translate_models
 
         # Before the admin is loaded: its forms take over the names of the fields.
         translate_models(self.apps.get_models())  # type: ignore[union-attr]

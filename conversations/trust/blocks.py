@@ -150,7 +150,8 @@ def checked_prefix(prefix: str, *, accept_wide: bool = False) -> str:
         raise CannotBlock("prefix", said)
     if instead := canonical_prefixes(prefix):
         said = _("expected the canonical spelling of these numbers, found another. Type: %(instead)s")
-        raise CannotBlock("prefix", said % {"instead": f" {_('or')} ".join(instead)})
+        either = _("or")
+        raise CannotBlock("prefix", said % {"instead": f" {either} ".join(instead)})
     if not accept_wide and (countries := widely_covered(prefix)):
         told = ", ".join(countries[:5]) + (" " + _("and more") if len(countries) > 5 else "")
         said = _(

@@ -33,11 +33,11 @@ def _hash(key: str) -> str:
 
 
 class KeyStatus(models.TextChoices):
-    VALID = "valid", _("valid")
-    ROTATED = "rotated", _("rotated")
+    VALID = "valid", _("Valid")
+    ROTATED = "rotated", _("Rotated")
     """Another key has its name. It still opens the API until it expires."""
-    EXPIRED = "expired", _("expired")
-    REVOKED = "revoked", _("revoked")
+    EXPIRED = "expired", _("Expired")
+    REVOKED = "revoked", _("Revoked")
 
 
 class ApiKeyQuerySet(models.QuerySet["ApiKey"]):

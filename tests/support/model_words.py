@@ -7,7 +7,7 @@ from pathlib import Path
 
 import django
 
-from smsproxy import model_words
+from smsproxy import translated_models
 from tests.support.demo_process import ROOT
 
 
@@ -17,7 +17,7 @@ def path(folder: str) -> Path:
 
 def source(folder: str) -> str:
     """Return the module with the words of the models in this folder, formatted by ruff."""
-    words = sorted(model_words.words[folder])
+    words = sorted(translated_models.words[folder])
     code = (
         f'"""The words of the models in {folder}/, for gettext. `make messages` writes this module."""\n\n'
         "from django.utils.translation import gettext_noop as _\n\n"
@@ -29,5 +29,5 @@ def source(folder: str) -> str:
 
 if __name__ == "__main__":
     django.setup()
-    for each in model_words.OURS:
+    for each in translated_models.OURS:
         path(each).write_text(source(each))
