@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 
 from django.db import models, transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 
 class StaleState(Exception):
@@ -29,7 +30,8 @@ class Event(models.Model):
         abstract = True
 
     def __str__(self) -> str:
-        return f"{self.old_state or '(new)'} → {self.new_state}: {self.reason}"
+        first = _("(new)")
+        return f"{self.old_state or first} → {self.new_state}: {self.reason}"
 
 
 class StateMachine(models.Model):

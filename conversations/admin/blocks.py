@@ -64,6 +64,7 @@ class BlockForm(forms.ModelForm):
         ),
     )
     prefix = forms.CharField(  # type: ignore[assignment]  # forms have an attribute of that name
+        label=gettext_lazy("prefix"),
         required=False,
         max_length=20,
         help_text=gettext_lazy("Instead of a person: the beginning of numbers, such as +88213."),
@@ -74,18 +75,23 @@ class BlockForm(forms.ModelForm):
         help_text=gettext_lazy("Confirms a prefix that covers most of a country."),
     )
     reason = forms.CharField(
+        label=gettext_lazy("reason"),
         max_length=REASON_LENGTH,
         widget=forms.TextInput({"class": "vTextField"}),
         help_text=gettext_lazy("In words, without phone numbers and texts."),
     )
     service = forms.ModelChoiceField(
         Service.objects.all(),
+        label=gettext_lazy("service"),
         required=False,
         empty_label=gettext_lazy("every service"),
         help_text=gettext_lazy("The service whose conversations the block concerns."),
     )
     until = forms.SplitDateTimeField(
-        required=False, widget=AdminSplitDateTime, help_text=gettext_lazy("UTC. Empty: until somebody ends it.")
+        label=gettext_lazy("until"),
+        required=False,
+        widget=AdminSplitDateTime,
+        help_text=gettext_lazy("UTC. Empty: until somebody ends it."),
     )
 
     class Meta:

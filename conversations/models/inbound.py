@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from typing import ClassVar, Self
 
 from django.db import IntegrityError, models, transaction
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from numbers.models import RealNumber, VirtualNumber
@@ -116,7 +117,7 @@ class LongMessage(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"long text {self.pk}"
+        return gettext("long text %(id)s") % {"id": self.pk}
 
     def received_parts(self) -> InboundMessageQuerySet:
         """Return the parts that have arrived, each once."""
@@ -197,4 +198,4 @@ class InboundMessage(EncryptedRow):
         permissions: ClassVar = [("read_message_text", "Can read the texts of messages")]
 
     def __str__(self) -> str:
-        return f"inbound message {self.pk}"
+        return gettext("inbound message %(id)s") % {"id": self.pk}

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Self
 from django.conf import settings
 from django.db import models, transaction
 from django.dispatch import receiver
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from numbers.models import VirtualNumber, number_restored
@@ -84,7 +85,7 @@ class NumberRateLimit(models.Model):
         ordering = ["number"]
 
     def __str__(self) -> str:
-        return f"pace of virtual number {self.pk}"
+        return gettext("pace of virtual number %(id)s") % {"id": self.pk}
 
     def consume(self, segments: int, now: datetime, *, recipient_id: int) -> bool:
         """Count a message that is being sent. Return whether it is the probe that ends a wait. The caller saves.
@@ -169,7 +170,7 @@ class AccountRateLimit(StateMachine):
         constraints = [models.CheckConstraint(condition=models.Q(pk=1), name="one_account")]
 
     def __str__(self) -> str:
-        return f"the account: {self.get_state_display()}"
+        return gettext("the account: %(state)s") % {"state": self.get_state_display()}
 
     @classmethod
     def load(cls, *, lock: bool = False) -> "AccountRateLimit":

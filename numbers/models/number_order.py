@@ -5,6 +5,7 @@ from typing import ClassVar, Self
 
 from django.db import models, transaction
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from numbers.models.pool import Pool
@@ -103,7 +104,11 @@ class NumberOrder(StateMachine):
         ]
 
     def __str__(self) -> str:
-        return f"order {self.pk}: {self.count} × {self.country}"
+        return gettext("order %(id)s: %(count)s × %(country)s") % {
+            "id": self.pk,
+            "count": self.count,
+            "country": self.country,
+        }
 
     def abandon(self, *, actor: str = "") -> Self:
         """End the order without buying more. Raises StaleState if it has ended, or a purchase is in progress."""

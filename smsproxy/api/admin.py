@@ -34,6 +34,7 @@ class NewKeyForm(forms.ModelForm):
     """A new key, without its text."""
 
     scopes = forms.MultipleChoiceField(
+        label=gettext_lazy("scopes"),
         choices=[
             (Scope.READ, gettext_lazy("read: every request that changes nothing")),
             (Scope.WRITE, gettext_lazy("write: every request that changes something")),

@@ -47,17 +47,20 @@ class ArgumentField(forms.CharField):
 class PlanForm(forms.Form):
     pool = forms.ModelChoiceField(
         Pool.objects.all(),
+        label=gettext_lazy("pool"),
         required=False,
         to_field_name="name",
         empty_label=gettext_lazy("the common pool"),
     )
     country = ArgumentField(
         values.country,
+        label=gettext_lazy("country"),
         help_text=gettext_lazy("Two letters, such as GB. Leave empty for all."),
         widget=forms.TextInput({"size": 4}),
     )
     growth = ArgumentField(
         question_values.growth,
+        label=gettext_lazy("growth"),
         help_text=gettext_lazy("Percent a month. Leave empty for the trend of the history."),
         widget=forms.TextInput({"size": 6}),
     )
@@ -69,6 +72,7 @@ class PlanForm(forms.Form):
     )
     days = ArgumentField(
         question_values.days,
+        label=gettext_lazy("days"),
         help_text=format_lazy(gettext_lazy("Days of history. Leave empty for {days}."), days=DEFAULT_DAYS),
         widget=forms.TextInput({"size": 4}),
     )
@@ -110,7 +114,7 @@ def _section(country: CountryPlan, plan: PoolPlan) -> Section:
         name=country_name(country.country),
         advice=advice(country, plan),
         plot=draw(country),
-        facts=[(column.long_heading, column.cell(country)) for column in [*NEEDS, *COSTS]],
+        facts=[(_(column.long_heading), column.cell(country)) for column in [*NEEDS, *COSTS]],
         cool_downs=[(cool_down_name(each), each) for each in country.simulations],
         has_refused=not all(each.is_allowed for each in country.simulations),
     )

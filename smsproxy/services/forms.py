@@ -15,18 +15,19 @@ LATE_MESSAGES = ("end", "reopen")
 MIN_TTL = 60
 
 
-def _choice(values: tuple[str, ...], setting: str, help_text: Any) -> forms.ChoiceField:
+def _choice(label: Any, values: tuple[str, ...], setting: str, help_text: Any) -> forms.ChoiceField:
     choices = [
         ("", format_lazy(gettext_lazy("as the setting {setting}"), setting=setting)),
         *((value, value) for value in values),
     ]
-    return forms.ChoiceField(choices=choices, required=False, help_text=help_text)
+    return forms.ChoiceField(label=label, choices=choices, required=False, help_text=help_text)
 
 
 class ServiceForm(forms.ModelForm):
     """A service with its defaults and limits. An empty value means the setting of the installation."""
 
     ttl = forms.IntegerField(
+        label=gettext_lazy("time limit"),
         min_value=MIN_TTL,
         max_value=MAX_TTL,
         required=False,
@@ -39,11 +40,13 @@ class ServiceForm(forms.ModelForm):
         ),
     )
     geography = _choice(
+        gettext_lazy("geography"),
         GEOGRAPHIES,
         "NUMBER_GEOGRAPHY",
         gettext_lazy("Whether a person gets a virtual number of their own country: preferably, always, or by chance."),
     )
     late_messages = _choice(
+        gettext_lazy("late messages"),
         LATE_MESSAGES,
         "LATE_MESSAGE_POLICY",
         gettext_lazy(

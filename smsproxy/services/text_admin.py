@@ -17,8 +17,9 @@ def _choice(kind: TextKind) -> tuple[str, str]:
 class ServiceTextForm(forms.ModelForm):
     """A text in one language. The model checks it, so a command or the API could not store another one."""
 
-    kind = forms.ChoiceField(choices=[("", "---------"), *(_choice(kind) for kind in TextKind)])
+    kind = forms.ChoiceField(label=_("kind"), choices=[("", "---------"), *(_choice(kind) for kind in TextKind)])
     text = forms.CharField(
+        label=_("text"),
         required=False,
         max_length=MAX_TEMPLATE_LENGTH,
         widget=forms.Textarea({"rows": 2, "cols": 60}),
