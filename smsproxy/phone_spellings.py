@@ -24,7 +24,8 @@ _FEWEST_NATIONAL_DIGITS = 8
 
 def digits_of(text: str) -> str:
     """Return the digits of a number in any spelling, after a "+" if it has one. Return "" for any other text."""
-    plain = unicodedata.normalize("NFKC", text)
+    # Digits of other scripts, too.
+    plain = "".join(str(unicodedata.decimal(each, each)) for each in unicodedata.normalize("NFKC", text))
     joined = _GROUPING.sub("", _TRUNK.sub(r"\1", plain))
     return joined if re.fullmatch(r"\+?[0-9]+", joined) else ""
 

@@ -123,3 +123,9 @@ def one_of(choices: type[Choice], text: str) -> Choice:
         return choices(text)
     except ValueError:
         raise InvalidValue(f"one of {', '.join(choices)}", text) from None
+
+
+def id_in_url(text: str) -> int | None:
+    """Return the id of a row that this part of a URL names, or None if no row can have it."""
+    is_id = text.isascii() and text.isdecimal() and len(text) < 19
+    return int(text) if is_id else None

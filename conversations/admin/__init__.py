@@ -8,6 +8,7 @@ from conversations.admin import (  # noqa: F401  (registers)
     messages,
     metrics,
     replace_number,
+    retention,
     sending,
     webhooks,
 )

@@ -33,7 +33,7 @@ from smsproxy.phone import E164_EXAMPLE
 from smsproxy.services.models import Service
 from smsproxy.staff.model_admin import ReadOnlyAdmin, ReasonForm
 from smsproxy.staff.phone_field import PhoneNumberField
-from smsproxy.values import sentence
+from smsproxy.values import id_in_url, sentence
 
 
 def block_url(person_id: int, other_id: int | None = None) -> str:
@@ -178,8 +178,8 @@ class BlockForm(forms.ModelForm):
 
 def _chosen(request: HttpRequest) -> str:
     """Describe the people that a link has chosen, with masked numbers."""
-    given = [request.GET.get(name, "") for name in ("person", "other")]
-    ids = [int(pk) for pk in given if pk.isdecimal() and len(pk) < 19]
+    given = [id_in_url(request.GET.get(name, "")) for name in ("person", "other")]
+    ids = [pk for pk in given if pk is not None]
     people = RealNumber.objects.in_bulk(ids)
     shown = [str(people[pk]) for pk in ids if pk in people]
     if not shown:
@@ -223,7 +223,8 @@ class ServiceFilter(admin.SimpleListFilter):
         value = self.value() or ""
         if value == "every":
             return queryset.filter(service=None)
-        return queryset.filter(service=int(value)) if value.isdecimal() and len(value) < 19 else queryset
+        service = id_in_url(value)
+        return queryset.filter(service=service) if service is not None else queryset
 
 
 @admin.register(Block)

@@ -1,7 +1,7 @@
 """Conversations and their participants, for staff. Lists show no real number. The page of one is in thread/."""
 
 from collections.abc import Collection, Iterable
-from typing import Any, ClassVar
+from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.utils import display_for_value
@@ -14,14 +14,13 @@ from django.utils.translation import gettext_lazy
 
 from conversations.admin.blocks import block_url, without_block_links
 from conversations.admin.large_tables import FOUND, LargeTable
+from conversations.admin.thread.acts import REOPEN
 from conversations.admin.thread.page import ActPages, page_context
 from conversations.admin.thread.state_badge import badge_of
 from conversations.insight.find import find_conversations, newest_of
-from conversations.lifecycle.reopen import reopen_conversation
-from conversations.lifecycle.request import CannotCreate, ContentionError, ReferenceTaken
 from conversations.models import Conversation, ConversationEvent, ConversationNote, Participant
-from conversations.models.conversation_terms import EndHasPassed
 from numbers.models import VirtualNumber
+from smsproxy.staff.acts import ActRefused
 from smsproxy.staff.model_admin import ReadOnlyAdmin, ReadOnlyInline, ReasonForm
 from smsproxy.staff.templatetags.staff import moment
 from smsproxy.states import StaleState
@@ -87,9 +86,6 @@ class ConversationAdmin(LargeTable, ReadOnlyAdmin):
     readonly_fields = ["public_id", "messages"]
     exclude = ["request_hash", "metadata"]
     change_form_template = "admin/thread/page.html"
-
-    class Media:
-        css: ClassVar = {"all": ["thread/thread.css"]}
 
     def get_urls(self) -> list[URLPattern]:
         return [*ActPages(self.admin_site).urls, *super().get_urls()]
@@ -173,22 +169,10 @@ class ConversationAdmin(LargeTable, ReadOnlyAdmin):
     def reopen(self, request: HttpRequest, queryset: "QuerySet[Conversation]") -> None:
         def reopen(conversation: Conversation, actor: str) -> None:
             try:
-                reopen_conversation(conversation, actor=actor)
-            except CannotCreate as error:
-                person = conversation.current_participants[error.position].name
-                told = f"{person} {error.detail}"
-                self.message_user(request, _not_reopened(conversation, told), messages.WARNING)
-                raise StaleState(error.detail) from error
-            except ReferenceTaken as error:
-                told = _("another open conversation has its reference, which it must have alone")
-                self.message_user(request, _not_reopened(conversation, told), messages.WARNING)
-                raise StaleState(told) from error
-            except EndHasPassed:
-                told = _("its fixed end has passed. The API can reopen it with a new end")
-                self.message_user(request, _not_reopened(conversation, told), messages.WARNING)
-                raise
-            except ContentionError as error:
-                raise StaleState("concurrent changes took the reference") from error
+                REOPEN.do(conversation, {"reason": ""}, actor)
+            except ActRefused as error:
+                self.message_user(request, f"{conversation}: {error}", messages.WARNING)
+                raise StaleState(str(error)) from error
 
         self.apply_to_each(request, queryset, reopen)
 
@@ -201,10 +185,6 @@ class ConversationAdmin(LargeTable, ReadOnlyAdmin):
         self.apply_with_reason(
             request, queryset, lambda row, reason, actor: row.release_hold(reason=reason, actor=actor)
         )
-
-
-def _not_reopened(conversation: Conversation, why: str) -> str:
-    return _("Conversation %(id)s: %(why)s.") % {"id": conversation.pk, "why": why}
 
 
 @admin.register(Participant)

@@ -17,6 +17,7 @@ from conversations.models.limit_usage import messages_pair, notices_pair
 from conversations.trust.limits import stored_charge
 from smsproxy.database.clock import DatabaseNow
 from smsproxy.staff.model_admin import ReadOnlyAdmin, split_numbers
+from smsproxy.values import id_in_url
 
 _PERSON = (gettext_lazy("person"), "numbers_realnumber")
 _NUMBER = (gettext_lazy("virtual number"), "numbers_virtualnumber")
@@ -47,10 +48,11 @@ class LimitUsageAdmin(ReadOnlyAdmin):
         term = search_term.strip()
         if not term:
             return queryset, False
-        if split_numbers(term)[1] or not (term.isascii() and term.isdecimal() and len(term) < 19):
+        subject_id = id_in_url(term)
+        if split_numbers(term)[1] or subject_id is None:
             return queryset.none(), False
         # By all scopes: the index begins with the scope.
-        return queryset.filter(scope__in=LimitScope.values, subject_id=int(term)), False
+        return queryset.filter(scope__in=LimitScope.values, subject_id=subject_id), False
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[LimitUsage]":
         usages: QuerySet[LimitUsage] = super().get_queryset(request)

@@ -1,7 +1,7 @@
 """Messages in both directions, for staff. Lists show neither bodies nor real numbers."""
 
 from collections.abc import Collection, Iterable
-from typing import Any, ClassVar
+from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from conversations.admin.blocks import block_url, without_block_links
 from conversations.admin.large_tables import FOUND, LargeTable, choices_filter, set_filter
-from conversations.admin.personal_data import PersonalDataAdmin
+from conversations.admin.message_admin import MessageAdmin
 from conversations.insight.find import find_conversations, hexadecimal_span
 from conversations.models import (
     ApiMessage,
@@ -24,9 +24,6 @@ from conversations.models import (
     OutboundPart,
     OutboundState,
     Participant,
-    RetentionMark,
-    TextErasure,
-    UnreadableRow,
 )
 from conversations.models.message_order import ID_IN_ORDER
 from numbers.models import VirtualNumber
@@ -38,16 +35,6 @@ RARE_OUTCOMES = [choice for choice in InboundOutcome.choices if choice[0] != Inb
 RARE_STATES = [
     (state.value, state.label) for state in OutboundState if state not in (OutboundState.SENT, OutboundState.DELIVERED)
 ]
-
-
-class MessageAdmin(PersonalDataAdmin):
-    """A message. Its body is shown on its own page only, under a reveal."""
-
-    needs: ClassVar = {
-        "text": ["conversations.read_message_text"],
-        # The raw webhook also contains the sender's number.
-        "raw": ["conversations.read_message_text", "numbers.reveal_realnumber"],
-    }
 
 
 @admin.register(InboundMessage)
@@ -249,19 +236,3 @@ class MessageEventAdmin(ReadOnlyAdmin):
     sortable_by = ()
     list_display = ["created_at", "message", "old_state", "new_state", "reason", "actor"]
     list_select_related = ["message"]
-
-
-@admin.register(TextErasure)
-class TextErasureAdmin(ReadOnlyAdmin):
-    list_display = ["table", "up_to"]
-
-
-@admin.register(RetentionMark)
-class RetentionMarkAdmin(ReadOnlyAdmin):
-    list_display = ["table", "up_to", "began_at"]
-
-
-@admin.register(UnreadableRow)
-class UnreadableRowAdmin(ReadOnlyAdmin):
-    list_display = ["__str__", "met_at", "checked_at"]
-    list_filter = ["table"]

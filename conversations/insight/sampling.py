@@ -31,6 +31,7 @@ COMMON_POOL = "0"
 
 
 def bucket_name(figure: str, bound: str) -> str:
+    """Return the name of the figure of a bucket, such as "to_phone/2.5"."""
     return f"{figure}/{bound}"
 
 

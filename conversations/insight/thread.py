@@ -17,6 +17,7 @@ from conversations.models.outbound_state import OWN_KINDS
 from smsproxy.database import prepared
 from smsproxy.database.clock import from_stored
 from smsproxy.opaque_ids import IdKind
+from smsproxy.values import id_in_url
 
 PAGE = 100
 _LAST = 2**63 - 1
@@ -91,9 +92,10 @@ class Before(NamedTuple):
     def read(cls, text: str) -> "Before | None":
         """Return the place that was written by str, or None if this is none."""
         parts = text.split("-")
-        if len(parts) != len(_TABLES) or not all(part == "" or (part.isdecimal() and len(part) < 19) for part in parts):
+        ids = [id_in_url(part) if part else _LAST for part in parts]
+        if len(ids) != len(_TABLES) or None in ids:
             return None
-        return cls(*(int(part) if part else _LAST for part in parts))
+        return cls(*(each for each in ids if each is not None))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,9 +12,8 @@ from heapq import merge
 from itertools import islice
 from typing import Any, NamedTuple, Self
 
-from django.db import connection, models
+from django.db import models
 from django.db.models import Exists, OuterRef, Q, QuerySet
-from django.utils import timezone
 
 from conversations.models import Conversation, ConversationState, InboundMessage, InboxItem, InboxKind, OutboundMessage
 from conversations.models.inbox_item import FIELD_OF, InboxRow
@@ -24,8 +23,6 @@ PAGE = 20
 # The most waiting texts that are read at once, and for one page: one machine may have sent thousands.
 SCANNED = 500
 MOST_SCANS = 8
-# The badge counts so far.
-MOST_COUNTED = 50
 MOST_TEXTS = 20
 _KINDS = tuple(InboxKind)
 # The time since which an item of this kind waits.
@@ -93,16 +90,6 @@ class Page(NamedTuple):
     after: Place | None
 
 
-class WaitingCount(NamedTuple):
-    """The number of things that wait. is_more: there are more than those counted."""
-
-    number: int
-    is_more: bool
-
-    def __str__(self) -> str:
-        return f"{self.number}+" if self.is_more else str(self.number)
-
-
 def rows_of(kind: InboxKind, at: datetime) -> "QuerySet[Any]":
     """Return the rows of this kind that wait at this time. Of several texts that are one item, each is among them."""
     if kind == InboxKind.TEXT:
@@ -158,26 +145,6 @@ def texts_of(item: Waiting) -> Sequence[InboundMessage]:
     return list(waiting.select_related("sender", "virtual_number").order_by("pk")[:MOST_TEXTS])
 
 
-def waiting_count() -> WaitingCount:
-    """Count what waits, with one query that reads at most SCANNED texts, and MOST_COUNTED rows of each other kind."""
-    now = timezone.now()  # Only people read it, so a round trip to the database's clock is not worth it.
-    texts = _with_is_first(rows_of(InboxKind.TEXT, now), now).order_by("-received_at", "-pk").values("is_first")
-    counts: list[str] = []
-    parameters: list[Any] = []
-    for rows, condition in (
-        (texts[:SCANNED], "WHERE is_first"),
-        (rows_of(InboxKind.UNKNOWN, now).values("pk")[: MOST_COUNTED + 1], ""),
-        (rows_of(InboxKind.HOLD, now).values("pk")[: MOST_COUNTED + 1], ""),
-    ):
-        sql, values = rows.query.sql_with_params()
-        counts.append(f"(SELECT count(*) FROM ({sql}) AS waiting {condition})")  # noqa: S608 - the ORM's own
-        parameters += values
-    with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {' + '.join(counts)}", parameters)
-        [count] = cursor.fetchone()
-    return WaitingCount(min(count, MOST_COUNTED), count > MOST_COUNTED)
-
-
 class _Scan(NamedTuple):
     """Places in order. horizon: the last row that was read, if more texts may follow it."""
 
@@ -201,7 +168,7 @@ def _scan(kind: InboxKind, filters: Filters, after: Place | None, now: datetime)
     rows = rows.order_by(f"{sign}{time}", f"{sign}pk")
     if kind != InboxKind.TEXT:
         return _Scan([Place(at, number, pk) for at, pk in rows.values_list(time, "pk")[: PAGE + 1]])
-    read = list(_with_is_first(rows, now).values_list(time, "pk", "is_first")[:SCANNED])
+    read = list(with_is_first(rows, now).values_list(time, "pk", "is_first")[:SCANNED])
     horizon = Place(read[-1][0], number, read[-1][1]) if len(read) == SCANNED else None
     return _Scan([Place(at, number, pk) for at, pk, is_first in read if is_first], horizon)
 
@@ -216,7 +183,7 @@ def _beyond(time: str, kind: int, after: Place, *, oldest_first: bool) -> Q:
     return Q(**{f"{time}__{than}{'e' if comes_later else ''}": after.at})
 
 
-def _with_is_first(texts: "QuerySet[Any]", now: datetime) -> "QuerySet[Any]":
+def with_is_first(texts: "QuerySet[Any]", now: datetime) -> "QuerySet[Any]":
     """Annotate each text with whether it is the oldest that waits of its sender to its number."""
     same = InboundMessage.objects.waiting(now).order_by()
     earlier = same.filter(sender=OuterRef("sender"), virtual_number=OuterRef("virtual_number"), pk__lt=OuterRef("pk"))

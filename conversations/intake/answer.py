@@ -1,14 +1,10 @@
 """Answer a text that has no conversation: a text of staff from the number that its sender wrote to."""
 
-from decimal import Decimal
-from typing import NamedTuple
-
 from django.conf import settings
 from django.utils.translation import gettext as _
 
 from conversations.delivery.outbox import queue_staff_answer
 from conversations.models import InboundMessage, OutboundMessage
-from conversations.models.pace import estimated_price
 from conversations.trust.destinations import is_destination
 from numbers.models import NumberState
 from smsproxy.carriers.gsm7 import segments
@@ -20,19 +16,6 @@ _ABLE = (NumberState.ACTIVE, NumberState.DRAINING)
 
 class CannotAnswer(Exception):
     """The sender cannot be answered. The message tells staff why."""
-
-
-class Cost(NamedTuple):
-    """What an answer takes. segments: SMS. price: an estimate in EUR."""
-
-    segments: int
-    price: Decimal
-
-
-def cost_of(answer: str) -> Cost:
-    """Return what this answer takes. The price is PRICE_ESTIMATE_EUR for each SMS."""
-    count = segments(answer).count
-    return Cost(count, estimated_price(count))
 
 
 def why_not_answer(text: InboundMessage) -> str:

@@ -56,7 +56,7 @@ class InboundOutcome(models.TextChoices):
 # Texts of these outcomes wait for staff, in the inbox, for so long.
 IN_INBOX = (InboundOutcome.NO_ROUTE, InboundOutcome.UNDECODABLE)
 IN_INBOX_FOR = timedelta(days=14)
-_WAITING = models.Q(outcome__in=["no_route", "undecodable"], settled_at__isnull=True)
+_WAITING = models.Q(outcome__in=[outcome.value for outcome in IN_INBOX], settled_at__isnull=True)
 
 
 class InboundMessageQuerySet(models.QuerySet["InboundMessage"]):

@@ -100,6 +100,7 @@ def end(request: HttpRequest, *, public_id: uuid.UUID) -> HttpResponse:
 
 @answering_refusals
 def reopen(request: HttpRequest, *, public_id: uuid.UUID) -> HttpResponse:
+    """Reopen the conversation. One that is open stays as it is."""
     conversation = _find(public_id)
     if conversation.is_live():
         return HttpResponse(status=204)
@@ -124,6 +125,7 @@ def add_fault(request: HttpRequest) -> HttpResponse:
 
 @answering_refusals
 def clear_faults(request: HttpRequest) -> HttpResponse:
+    """End all faults."""
     repair_network()
     return HttpResponse(status=204)
 

@@ -36,6 +36,7 @@ def read_object(request: HttpRequest) -> dict[str, Any]:
 
 
 def read_handset(value: object) -> SimulatedHandset:
+    """Return the phone with this id. Raise Refusal."""
     # bool is an int to Python.
     if type(value) is not int:
         raise Refusal(400, "handset: expected an integer, the id of a phone in the state.")
@@ -46,6 +47,7 @@ def read_handset(value: object) -> SimulatedHandset:
 
 
 def read_text(value: object) -> str:
+    """Return the text, as it was typed. Raise Refusal."""
     if not isinstance(value, str) or not value.strip():
         raise Refusal(400, "text: expected a text that is not empty.")
     if len(value) > MAX_TEXT:
@@ -66,6 +68,7 @@ def read_people(value: object) -> list[tuple[SimulatedHandset | None, str]]:
 
 
 def read_switch(value: object) -> Switch:
+    """Return the switch with this name. Raise Refusal."""
     switch = SWITCHES.get(value) if isinstance(value, str) else None
     if switch is None:
         raise Refusal(400, f"kind: expected one of {', '.join(SWITCHES)}.")

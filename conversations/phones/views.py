@@ -15,6 +15,7 @@ from smsproxy.simulator import demo_environment, network
 @require_safe
 @ensure_csrf_cookie
 def phones(request: HttpRequest) -> HttpResponse:
+    """Return the page. Its script asks for the state."""
     context = {
         "longest_text": MAX_TEXT,
         "longest_label": MAX_LABEL,

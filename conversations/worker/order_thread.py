@@ -15,6 +15,8 @@ _LOOK = 1.0
 
 
 class OrderThread(RoundThread):
+    """Carries out the orders that are due, and waits until there are others."""
+
     work = "carrying out orders"
 
     def do_round(self) -> None:

@@ -135,7 +135,7 @@ class RealNumberAdmin(CoveredAdmin):
         if person is None:
             raise Http404
         back = reverse("admin:numbers_realnumber_change", args=[person.pk])
-        return act_response(request, END_OPT_OUT, person, site=self.admin_site, back=back, people=[person.pk])
+        return act_response(request, END_OPT_OUT, person, site=self.admin_site, back=back)
 
 
 @admin.register(PersonEvent)

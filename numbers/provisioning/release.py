@@ -14,6 +14,8 @@ from smsproxy.carriers import get_carrier
 from smsproxy.carriers.base import OutcomeUnknown, PermanentFailure
 from smsproxy.states import StaleState
 
+OUT_OF_SERVICE = (NumberState.DRAINING, NumberState.RETIRED)
+
 
 @dataclass(frozen=True, kw_only=True)
 class NumberUsage:
@@ -59,13 +61,16 @@ def use_of(number: VirtualNumber) -> NumberUsage:
     )
 
 
-def release(number: VirtualNumber, *, reason: str = "to be released", actor: str = "") -> None:
+def release(
+    number: VirtualNumber, *, reason: str = "to be released", actor: str = "", if_drained: bool = False
+) -> None:
     """Cancel the number at the carrier and record that it is not ours. After a crash, call it again.
 
+    if_drained: refuse a number that gets new conversations, or may get them again.
     Raises CannotRelease if the number is in use or not ours. Raises CarrierError if the carrier does not confirm: the
     number is then out of service, and perhaps cancelled.
     """
-    _take_out_of_service(number, reason, actor)
+    _take_out_of_service(number, reason, actor, if_drained=if_drained)
     _cancel(number)
     with transaction.atomic():
         # Another run may have recorded the same.
@@ -85,7 +90,7 @@ def retire_drained() -> int:
     return count
 
 
-def _take_out_of_service(number: VirtualNumber, reason: str, actor: str) -> None:
+def _take_out_of_service(number: VirtualNumber, reason: str, actor: str, *, if_drained: bool) -> None:
     """Retire the number, so that no conversation gets it and staff cannot restore it during the carrier call.
 
     An assignment updates the number's row as its last step, and only if the number is in service. So it has either
@@ -97,6 +102,8 @@ def _take_out_of_service(number: VirtualNumber, reason: str, actor: str) -> None
             raise CannotRelease(f"it is not ours: its state is {locked.get_state_display()}")
         if use := use_of(locked):
             raise CannotRelease(f"{use}")
+        if if_drained and locked.state not in OUT_OF_SERVICE:
+            raise CannotRelease(f"its state is {locked.get_state_display()}. Drain it first")
         if locked.state != NumberState.RETIRED:
             locked.transition(NumberState.RETIRED, reason=reason, actor=actor)
 

@@ -7,7 +7,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
-from conversations.insight.waiting import WaitingCount, waiting_count
+from conversations.insight.waiting_count import WaitingCount, waiting_count
 
 
 class Door(NamedTuple):
@@ -30,14 +30,16 @@ DOORS = (
 )
 
 
-def doors_of(request: HttpRequest) -> list[dict[str, Any]]:
-    """Return the doors that the user may open, each with its URL and whether it is open now."""
+def doors_of(request: HttpRequest) -> list[tuple[Door, str]]:
+    """Return the doors that the user may open, each with its URL."""
+    return [(door, reverse(f"admin:{door.url_name}")) for door in DOORS if request.user.has_perm(door.permission)]
+
+
+def doors_in_frame(request: HttpRequest) -> list[dict[str, Any]]:
+    """Return the same doors for the frame of a page: each with how much waits behind it, and whether it is open now."""
     found = []
-    for door in DOORS:
-        if request.user.has_perm(door.permission):
-            url = reverse(f"admin:{door.url_name}")
-            count = door.waiting() if door.waiting else None
-            shown = count if count and count.number else None
-            about = {"name": door.name, "label": door.label, "url": url, "count": shown}
-            found.append({**about, "is_open": request.path.startswith(url)})
+    for door, url in doors_of(request):
+        count = door.waiting() if door.waiting else None
+        shown = count if count and count.number else None
+        found.append({"label": door.label, "url": url, "count": shown, "is_open": request.path.startswith(url)})
     return found

@@ -30,6 +30,7 @@ def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Return the page for an address that does not exist. Outside of the admin it is a problem of the API."""
     if not _is_in_frame(request):
         return problems.not_found(request, exception)
     return _in_frame(request, "not_found", 404, {"title": _("Nothing is here")})

@@ -26,6 +26,7 @@ from conversations.insight.find import (
     find_virtual_numbers,
     is_whole_number,
 )
+from conversations.models import Conversation
 from numbers.models import RealNumber
 from smsproxy.staff.rights import require
 
@@ -143,8 +144,19 @@ def _url(request: HttpRequest, kind: Kind, hit: Hit) -> str:
     return reverse(f"admin:{app}_{model}_change", args=[hit.row.pk]) if may_see else ""
 
 
+def _badge(conversation: Conversation) -> Any:
+    from conversations.admin.thread.state_badge import badge_of  # Admin pages are registered with our site.
+
+    return badge_of(conversation).html()
+
+
 def _shown(request: HttpRequest, group: Group) -> dict[str, Any]:
-    rows = [{"row": hit.row, "hit": hit, "url": _url(request, group.kind, hit)} for hit in group.hits]
+    rows: list[dict[str, Any]] = [
+        {"row": hit.row, "hit": hit, "url": _url(request, group.kind, hit)} for hit in group.hits
+    ]
+    if group.kind == Kind.CONVERSATION:
+        for each in rows:
+            each["badge"] = _badge(each["row"])
     return {"kind": group.kind.value, "title": TITLES[group.kind], "rows": rows, "has_more": group.has_more}
 
 
@@ -153,4 +165,5 @@ def _used_by(request: HttpRequest, groups: list[Group]) -> dict[str, Any] | None
     numbers = [hit.row for group in groups if group.kind == Kind.NUMBER for hit in group.hits]
     if len(numbers) != 1 or not request.user.has_perm(_CONVERSATIONS):
         return None
-    return {"number": numbers[0], "participants": conversations_of_number(numbers[0])}
+    participants = conversations_of_number(numbers[0])
+    return {"number": numbers[0], "participants": [(each, _badge(each.conversation)) for each in participants]}

@@ -22,5 +22,6 @@ ROOMS = (
 
 
 def page_urls(site: AdminSite) -> Iterator[URLPattern]:
+    """Yield the URLs of all rooms."""
     for room in ROOMS:
         yield from import_string(room)(site)

@@ -17,17 +17,16 @@ from conversations.insight.collect_status import collect_status
 from conversations.insight.troubles import current
 from numbers.models import VirtualNumber
 from smsproxy.cockpit import find
-from smsproxy.cockpit.doors import doors_of
+from smsproxy.cockpit.doors import doors_in_frame
 from smsproxy.cockpit.frame import site_link
 from smsproxy.cockpit.home import page
 from smsproxy.cockpit.pages import page_urls
 from smsproxy.cockpit.places import PLACES
 from smsproxy.cockpit.plan_page import plan_context
 from smsproxy.sign_in import login
-from smsproxy.staff import audit
+from smsproxy.sign_in.own_password import OwnPasswordView
 from smsproxy.staff.audited_admin import Audited
 from smsproxy.staff.model_admin import NumberSearch
-from smsproxy.staff.models import AuditAction
 
 
 class AdminSite(admin.AdminSite):
@@ -55,7 +54,7 @@ class AdminSite(admin.AdminSite):
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
         """Return what the frame of each page shows: the doors, the search box, and where "View site" leads."""
-        doors = doors_of(request) if request.user.is_authenticated else []
+        doors = doors_in_frame(request) if request.user.is_authenticated else []
         box = find.box_of(request) if request.user.is_authenticated else {}
         own = {"doors": doors, "box": box, "languages": settings.LANGUAGES, "site_link": site_link()}
         return {**super().each_context(request), **own}
@@ -70,11 +69,8 @@ class AdminSite(admin.AdminSite):
         return login.sign_out(request)
 
     def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
-        """Change the own password, which ends the other sessions of the user. The audit records it."""
-        response = super().password_change(request, extra_context)
-        if response.status_code == 302:
-            audit.record(request, AuditAction.DID, detail="changed the own password")
-        return response
+        context = {**self.each_context(request), **(extra_context or {})}
+        return OwnPasswordView.as_view(extra_context=context)(request)
 
     def _titled(self, request: HttpRequest, title: Any) -> dict[str, Any]:
         return {**self.each_context(request), "title": title}

@@ -78,7 +78,6 @@ GROUPS: Sequence[Group] = (
             "auth.user": gettext_lazy("Members of staff."),
             "auth.group": gettext_lazy("What each kind of staff may do."),
             "staff.auditentry": gettext_lazy("Who saw or did what, when and why."),
-            "staff.auditedperson": gettext_lazy("Which people an entry of the audit concerns."),
             "staff.reveal": gettext_lazy("Numbers and texts that are uncovered at the moment."),
             "otp_totp.totpdevice": gettext_lazy("Authenticator apps of staff."),
             "otp_static.staticdevice": gettext_lazy("Recovery codes of staff."),

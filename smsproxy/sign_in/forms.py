@@ -3,7 +3,7 @@
 from typing import Any
 
 from django import forms
-from django.contrib.admin.forms import AdminAuthenticationForm
+from django.contrib.admin.forms import AdminAuthenticationForm, AdminPasswordChangeForm
 from django.contrib.auth import authenticate
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
@@ -59,7 +59,26 @@ class PasswordForm(forms.Form):
 
     def clean_password(self) -> str:
         password: str = self.cleaned_data["password"]
-        user = authenticate(self._request, username=self._request.user.get_username(), password=password)
-        if user is None or user.pk != self._request.user.pk:
+        if not _is_own_password(self._request, password):
             raise forms.ValidationError(_("The password is wrong. Try again."))
         return password
+
+
+class OwnPasswordForm(AdminPasswordChangeForm):
+    """Django's form to change the own password. Wrong old passwords count for the lockout."""
+
+    def __init__(self, *args: Any, request: HttpRequest, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._request = request
+
+    def clean_old_password(self) -> str:
+        password: str = self.cleaned_data["old_password"]
+        if not _is_own_password(self._request, password):
+            raise forms.ValidationError(self.error_messages["password_incorrect"], code="password_incorrect")
+        return password
+
+
+def _is_own_password(request: HttpRequest, password: str) -> bool:
+    """Return whether it is the password of the user who is signed in. If it is wrong, it counts for the lockout."""
+    user = authenticate(request, username=request.user.get_username(), password=password)
+    return user is not None and user.pk == request.user.pk

@@ -12,6 +12,8 @@ Respond = Callable[[HttpRequest], HttpResponseBase]
 
 
 def language_of_staff(get_response: Respond) -> Respond:
+    """Middleware: answer requests to the admin in the language of its user."""
+
     def respond(request: HttpRequest) -> HttpResponseBase:
         if not request.path_info.startswith(ADMIN):
             return get_response(request)

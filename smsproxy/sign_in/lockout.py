@@ -39,15 +39,26 @@ def stored_name(request: Any, credentials: dict[str, Any] | None) -> str:
 
 
 def client_address(request: Any) -> str | None:
-    """Return the address of the caller: behind a proxy, the one that the proxy has added last."""
+    """Return the address of the caller: behind a proxy, the one that the proxy has added last.
+
+    Of an IPv6 address, the network of 64 bits: a caller has all addresses of it.
+    """
     direct = request.META.get("REMOTE_ADDR") or None
-    if not settings.BEHIND_TLS_PROXY:
-        return direct
-    last = request.META.get("HTTP_X_FORWARDED_FOR", "").rpartition(",")[2].strip()
+    last = request.META.get("HTTP_X_FORWARDED_FOR", "").rpartition(",")[2].strip() if settings.BEHIND_TLS_PROXY else ""
+    return _counted(last) or _counted(direct or "") or direct
+
+
+def _counted(address: str) -> str:
+    """Return what stands for this address in the count of wrong passwords, or "" if it is no address."""
     try:
-        return str(ipaddress.ip_address(last))
+        parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
-        return direct
+        return ""
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return str(parsed)
+    if parsed.ipv4_mapped:
+        return str(parsed.ipv4_mapped)
+    return str(ipaddress.ip_network((parsed, 64), strict=False).network_address)
 
 
 def logged_client(*args: Any) -> str:

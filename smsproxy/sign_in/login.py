@@ -11,7 +11,6 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.crypto import constant_time_compare
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django_otp import login as note_second_factor
 
@@ -21,6 +20,7 @@ from smsproxy.sign_in.lockout import name_to_keep
 from smsproxy.sign_in.records import record_failure
 from smsproxy.sign_in.sessions import Ended
 from smsproxy.staff import audit
+from smsproxy.staff.back import back_to
 from smsproxy.staff.models import AuditAction
 
 # Where the session keeps who has typed the password, until the code is typed.
@@ -72,6 +72,7 @@ def enter_code(request: HttpRequest, site: AdminSite) -> HttpResponse:
 
 
 def sign_out(request: HttpRequest) -> HttpResponse:
+    """End the session, record it, and show the sign-in."""
     if request.user.is_authenticated:
         audit.record(request, AuditAction.SIGNED_OUT)
     end_session(request)
@@ -127,9 +128,7 @@ def _pending_user(request: HttpRequest) -> Any | None:
 
 def _after(request: HttpRequest) -> str:
     """Return the page to show after the sign-in: `next` if it is one of ours, or the first page."""
-    url = request.POST.get("next") or request.GET.get("next") or ""
-    is_ours = url_has_allowed_host_and_scheme(url, {request.get_host()}, require_https=request.is_secure())
-    return url if is_ours else reverse("admin:index")
+    return back_to(request, reverse("admin:index"))
 
 
 def _wrong_code(is_recovery: bool) -> str:

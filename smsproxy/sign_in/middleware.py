@@ -17,19 +17,23 @@ from smsproxy.staff.models import AuditAction
 Respond = Callable[[HttpRequest], HttpResponseBase]
 
 ADMIN = "/admin/"
+REFRESH = "X-Refresh"
+"""The header of requests that a script of a page makes by itself. They keep no session alive."""
 # What staff can open before they have set up a required second factor.
 _OPEN = ("login", "logout", "login_code", "language", "jsi18n", "second_factor_set_up")
 _WHY = {Ended.IDLE: "after idle minutes", Ended.TOO_LONG: "after the longest time of a session"}
 
 
 def staff_sessions(get_response: Respond) -> Respond:
+    """Middleware: end sessions that are over, and demand the second factor where it is required."""
+
     def respond(request: HttpRequest) -> HttpResponseBase:
         if not request.path_info.startswith(ADMIN):
             return get_response(request)
         user: Any = request.user  # OTPMiddleware has added is_verified.
         if not user.is_authenticated:
             return get_response(request)
-        if why := note_page(request.session):
+        if why := note_page(request.session, by_person=REFRESH not in request.headers):
             return _end(request, why)
         if settings.STAFF_TWO_FACTOR == "required" and not user.is_verified():
             return _demand_second_factor(request) or get_response(request)

@@ -14,6 +14,8 @@ from smsproxy.sign_in import account, login
 
 
 def urls(site: AdminSite) -> list[URLPattern]:
+    """Return the addresses of the sign-in, of the language, and of the second factor."""
+
     def open_page(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
         return never_cache(partial(view, site=site))
 

@@ -78,6 +78,7 @@ def renew_codes(user: Any) -> list[str]:
 
 
 def codes_left(user: Any) -> int:
+    """Return how many recovery codes of the user are not used yet."""
     return int(StaticToken.objects.filter(device__user=user).count())
 
 

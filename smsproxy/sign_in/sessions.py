@@ -30,11 +30,12 @@ class Ended(StrEnum):
 
 
 def begin(session: Any) -> None:
+    """Note when the session began. Django calls this at each sign-in."""
     session[SIGNED_IN_AT] = session[SEEN_AT] = int(time.time())
 
 
-def note_page(session: Any) -> Ended | None:
-    """Return why the session is over, or None. If it is not, a page was asked for now."""
+def note_page(session: Any, *, by_person: bool) -> Ended | None:
+    """Return why the session is over, or None. If it is not, and a person asked for the page, it is not idle now."""
     now = int(time.time())
     # A session from before the limits has no times: it is over.
     if now - session.get(SIGNED_IN_AT, 0) >= settings.STAFF_SESSION_SECONDS:
@@ -42,7 +43,7 @@ def note_page(session: Any) -> Ended | None:
     idle = now - session.get(SEEN_AT, 0)
     if idle >= settings.STAFF_IDLE_SECONDS:
         return Ended.IDLE
-    if idle >= SEEN_STEP:
+    if by_person and idle >= SEEN_STEP:
         session[SEEN_AT] = now
     return None
 

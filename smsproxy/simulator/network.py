@@ -141,6 +141,7 @@ def _signed(what: dict[str, Any]) -> dict[str, str]:
 
 
 def new_message_id() -> str:
+    """Return a message id as the carrier makes them."""
     return uuid.uuid4().hex.upper()
 
 

@@ -1,6 +1,6 @@
 """Acts of staff on one object: a button, a page that says what it does and asks why, and an entry in the audit."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -56,7 +56,8 @@ class Act(Generic[Row]):
     name: its slug, in the URL and in the audit. label: on the button. question: the title of the page that asks.
     effect: what will happen, in one or two sentences. do: does it for (row, cleaned data, user name) and returns what
     was done, as a sentence; raises ActRefused or StaleState. is_offered: whether the state of the row allows it.
-    is_atomic: False if it calls the carrier, which no transaction may do. Then its entry is written first.
+    is_atomic: False if it calls the carrier, which no transaction may do. Then its entry is written first, and a second
+    one if it was refused.
     template: of the page that asks. It extends "admin/act.html".
     """
 
@@ -84,26 +85,26 @@ def act_response(
     *,
     site: AdminSite,
     back: str,
-    people: Iterable[int] = (),
-    context: Mapping[str, Any] | None = None,
+    context: Mapping[str, Any] | Callable[[Any], Mapping[str, Any]] | None = None,
 ) -> HttpResponse:
     """Return the page that asks (GET), or do the act (POST) and redirect to `back`. Raises RightMissing.
 
-    people: the ids of the real numbers' rows that it concerns. context: for the template of an act that
-    shows more than its effect.
+    context: for the template of an act that shows more than its effect, or a function of the form that returns it.
     """
     require(request, act.permission)
     form = act.form(request.POST if request.method == "POST" else None)
     if form.is_valid():
-        _do(request, act, row, form.cleaned_data, people)
+        _do(request, act, row, form.cleaned_data)
         return HttpResponseRedirect(back)
-    shown = {"title": act.question, "act": act, "object": row, "form": form, "back": back, **(context or {})}
+    more = context(form) if callable(context) else context or {}
+    shown = {"title": act.question, "act": act, "object": row, "form": form, "back": back, **more}
     return TemplateResponse(request, act.template, {**site.each_context(request), **shown})
 
 
-def _do(request: HttpRequest, act: Act[Row], row: Row, data: Mapping[str, Any], people: Iterable[int]) -> None:
-    def note() -> None:
-        audit.record(request, AuditAction.DID, row, detail=act.name, reason=data.get("reason", ""), people=people)
+def _do(request: HttpRequest, act: Act[Row], row: Row, data: Mapping[str, Any]) -> None:
+    def note(outcome: str = "") -> None:
+        detail = f"{act.name}{outcome}"
+        audit.record(request, AuditAction.DID, row, detail=detail, reason=data.get("reason", ""))
 
     if not act.is_atomic:
         note()
@@ -112,9 +113,10 @@ def _do(request: HttpRequest, act: Act[Row], row: Row, data: Mapping[str, Any], 
             told = act.do(row, data, request.user.get_username())
             if act.is_atomic:
                 note()
-    except ActRefused as error:
-        messages.error(request, str(error))
-    except StaleState:
-        messages.error(request, _("Nothing was done: somebody changed it in the meantime. Look at it again."))
+    except (ActRefused, StaleState) as error:
+        if not act.is_atomic:
+            note(", which was refused")
+        changed = _("Nothing was done: somebody changed it in the meantime. Look at it again.")
+        messages.error(request, str(error) if isinstance(error, ActRefused) else changed)
     else:
         messages.success(request, told)

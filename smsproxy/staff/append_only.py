@@ -30,10 +30,12 @@ _ON_SQLITE = [
 
 
 def add_triggers(connection: Any) -> None:
+    """Create the triggers on TABLES."""
     _run(connection, _ON_POSTGRESQL if connection.vendor == "postgresql" else _ON_SQLITE)
 
 
 def drop_triggers(connection: Any) -> None:
+    """Drop the triggers on TABLES, if they exist."""
     if connection.vendor == "postgresql":
         statements = [f"DROP TRIGGER IF EXISTS {table}_append_only ON {table}" for table in TABLES]
     else:

@@ -41,14 +41,19 @@ def record_for(
     """Add an entry for this user name, which need not be that of a user: a failed sign-in has any."""
     with transaction.atomic():
         entry = AuditEntry.objects.create(
-            actor=redact(actor)[:150],
+            actor=_kept(actor, 150),
             action=action,
-            detail=redact(detail)[:200],
+            detail=_kept(detail, 200),
             object_type=row._meta.label_lower if row is not None else "",
             object_id=str(row.pk) if row is not None else "",
             object_name=in_english(row)[:200] if row is not None else "",  # Our rows are named without real numbers.
-            reason=redact(reason)[:200],
+            reason=_kept(reason, 200),
         )
         concerned = sorted(set(people)) or people_of(row)
         AuditedPerson.objects.bulk_create(AuditedPerson(entry=entry, person_id=pk) for pk in concerned)
     return entry
+
+
+def _kept(text: str, length: int) -> str:
+    """Return what the audit keeps of a text: numbers masked, and without NUL, which PostgreSQL refuses."""
+    return redact(text.replace("\0", ""))[:length]

@@ -22,6 +22,7 @@ from django.utils.translation import gettext_lazy
 from smsproxy.crypto import number_hash
 from smsproxy.logs import has_phone_number
 from smsproxy.staff import audit
+from smsproxy.staff.acts import REASON_LENGTH
 from smsproxy.staff.audited_admin import Audited
 from smsproxy.staff.models import AuditAction
 from smsproxy.staff.paginator import UncountedChangeList
@@ -43,8 +44,6 @@ _NUMBERS = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE | re.ASCII,
 )
-
-REASON_LENGTH = 200
 
 
 class ReasonForm(ActionForm):
@@ -185,7 +184,8 @@ class ReadOnlyAdmin(BaseAdmin):
                 "done": done,
                 "refused": refused,
             }
-        self.message_user(request, told)
+        level = messages.SUCCESS if not refused else messages.WARNING if done else messages.ERROR
+        self.message_user(request, told, level)
 
 
 class AuditedViewAdmin(ReadOnlyAdmin):

@@ -1,6 +1,5 @@
 """Uncover a number or texts for some minutes, for a reason, and record it."""
 
-from collections.abc import Iterable
 from datetime import timedelta
 
 from django.db import models, transaction
@@ -14,19 +13,17 @@ from smsproxy.staff.models import AuditAction, Reveal, RevealKind
 REVEALED_FOR = timedelta(minutes=15)
 
 
-def reveal(
-    request: HttpRequest, kind: RevealKind, row: models.Model, *, reason: str, people: Iterable[int] = ()
-) -> Reveal:
+def reveal(request: HttpRequest, kind: RevealKind, row: models.Model, *, reason: str) -> Reveal:
     """Let the user of the request see this for REVEALED_FOR. The caller has checked their permission.
 
-    row: the object whose id RevealKind names. people: as in audit.record.
+    row: the object whose id RevealKind names.
     """
     until = database_now() + REVEALED_FOR
     with transaction.atomic():
         shown, _ = Reveal.objects.update_or_create(
             user_id=_user(request), kind=kind, object_id=row.pk, defaults={"reason": reason[:200], "until": until}
         )
-        audit.record(request, AuditAction.REVEALED, row, detail=in_english(kind.label), reason=reason, people=people)
+        audit.record(request, AuditAction.REVEALED, row, detail=in_english(kind.label), reason=reason)
     return shown
 
 

@@ -14,12 +14,12 @@ from django.db import models
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST
 
 from smsproxy.staff.acts import ActForm
+from smsproxy.staff.back import back_to
 from smsproxy.staff.models import RevealKind
 from smsproxy.staff.reveal import REVEALED_FOR, hide, reveal
 from smsproxy.staff.rights import require
@@ -100,13 +100,9 @@ def _known(kind: str) -> tuple[RevealKind, Revealable]:
 
 
 def _back(request: HttpRequest, what: Revealable, object_id: int) -> str:
-    """Return the address in `?next=` if it is one of ours. The default is the object's own page."""
-    target = request.GET.get("next", "")
-    # One path of this site: a whole URL is refused even with our own host.
-    if target.startswith("/") and url_has_allowed_host_and_scheme(target, allowed_hosts=None):
-        return target
+    """Return the address in `?next=`, by default the object's own page."""
     meta = what.model._meta
-    return reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=[object_id])
+    return back_to(request, reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=[object_id]))
 
 
 def button_context(request: HttpRequest, kind: str, object_id: int, shown: Any, back: str) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """Features shared by the admin pages: audit entries, actions, and answers to invalid queries."""
 
 import pytest
-from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -13,6 +12,7 @@ from numbers.models import RealNumber
 from smsproxy.api.models import ApiKey
 from smsproxy.staff.models import AuditEntry
 from tests.support.builders import ALICE, BOB, add_numbers, talk
+from tests.support.staff_members import log_in
 
 SECRET_WORDS = "meet me at the old lighthouse"
 
@@ -25,13 +25,6 @@ def webhook(db):
 @pytest.fixture
 def message(db):
     return InboundMessage.objects.create(carrier_message_id="m2", outcome="no_route", text=SECRET_WORDS)
-
-
-def log_in(client, *permissions):
-    user = User.objects.create_user("sam", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    client.force_login(user)
-    return client
 
 
 def page(row, name="change"):

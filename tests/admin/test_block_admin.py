@@ -1,7 +1,6 @@
 """Staff block people and end blocks, and see and release conversations on hold."""
 
 import pytest
-from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.urls import reverse
 from selenium.webdriver.common.by import By
@@ -12,6 +11,7 @@ from numbers.models import RealNumber
 from smsproxy.staff.models import AuditEntry
 from tests.support.browser import chromium, soon
 from tests.support.builders import ALICE, BOB, CHARLIE, add_numbers, members, talk
+from tests.support.staff_members import log_in
 
 ADD = reverse("admin:conversations_block_add")
 BLOCKS = reverse("admin:conversations_block_changelist")
@@ -22,17 +22,9 @@ WHY = "threats, reported by the other person"
 pytestmark = pytest.mark.django_db
 
 
-def log_in(*permissions):
-    user = User.objects.create_user("sam", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    client = Client()
-    client.force_login(user)
-    return client
-
-
 @pytest.fixture
 def staff():
-    return log_in("add_block", "view_block", "change_block", "view_conversation", "change_conversation")
+    return log_in(Client(), "add_block", "view_block", "change_block", "view_conversation", "change_conversation")
 
 
 @pytest.fixture
@@ -228,7 +220,7 @@ def test_a_conversation_s_page_leads_to_the_block_of_each_pair(admin_client):
 
 
 def test_staff_who_may_not_block_see_no_link(conversation):
-    client = log_in("view_participant", "view_conversation", "view_inboundmessage", "view_block")
+    client = log_in(Client(), "view_participant", "view_conversation", "view_inboundmessage", "view_block")
     alice = members(conversation)[0]
     message = InboundMessage.objects.create(carrier_message_id="in-1", outcome="relayed", sender=alice.real_number)
 
@@ -281,7 +273,7 @@ def test_ending_a_block_needs_a_reason_and_records_it(staff):
 
 def test_staff_without_the_permission_end_nothing():
     block = block_person(person(ALICE), reason=WHY, actor="kim")
-    client = log_in("view_block", "add_block")
+    client = log_in(Client(), "view_block", "add_block")
 
     act(client, BLOCKS, "end", [block], reason="they have talked")
 

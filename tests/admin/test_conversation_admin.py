@@ -1,13 +1,13 @@
 """Staff see the terms of a conversation, and its metadata only with permission."""
 
 import pytest
-from django.contrib.auth.models import Permission, User
 from django.urls import reverse
 
 from conversations.models import Conversation
 from smsproxy.staff.models import AuditEntry
 from tests.support.api_requests import URL, asked_for
 from tests.support.builders import add_numbers
+from tests.support.staff_members import log_in
 
 pytestmark = pytest.mark.django_db
 
@@ -20,12 +20,6 @@ def page(api):
     terms = {"metadata": {"order": "secret-42"}, "language": "pt-BR", "ttl": 4321, "texts": {"ended": "Acabou."}}
     assert api.post(URL, asked_for(**terms)).status_code == 201
     return reverse("admin:conversations_conversation_change", args=[Conversation.objects.get().pk])
-
-
-def log_in(client, *permissions):
-    user = User.objects.create_user("sam", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    client.force_login(user)
 
 
 def test_the_page_shows_the_terms(admin_client, page):

@@ -1,7 +1,6 @@
 """The number pool in the admin: mostly read-only, with real numbers masked."""
 
 import pytest
-from django.contrib.auth.models import Permission, User
 from django.urls import reverse
 
 from numbers.models import NumberOrder, NumberState, OrderState, PersonEvent, Pool, RealNumber, VirtualNumber
@@ -32,19 +31,6 @@ def pool(order):
     for row in rows:
         row.record_event(row.state, reason="for the test")
     return list(VirtualNumber.objects.all())
-
-
-@pytest.fixture
-def staff(client, db):
-    """Return a function that logs in a staff user with the given permissions."""
-
-    def log_in(*permissions):
-        user = User.objects.create_user("sam", password="x", is_staff=True)
-        user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-        client.force_login(user)
-        return client
-
-    return log_in
 
 
 def page(name, *args):

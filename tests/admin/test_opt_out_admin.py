@@ -1,7 +1,6 @@
 """Staff see who has opted out and since when, and end it only with a reason that is kept."""
 
 import pytest
-from django.contrib.auth.models import Permission, User
 from django.urls import reverse
 from django.utils.formats import localize
 from django.utils.html import escape
@@ -19,19 +18,6 @@ def bob(db):
     """Return Bob, who has opted out. Alice has not."""
     people = RealNumber.objects.get_or_create_many([ALICE, BOB])
     return people[BOB].opt_out(reason="texted STOP")
-
-
-@pytest.fixture
-def staff(client, db):
-    """Return a function that logs in a staff user with the given permissions."""
-
-    def log_in(*permissions):
-        user = User.objects.create_user("sam", is_staff=True)
-        user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-        client.force_login(user)
-        return client
-
-    return log_in
 
 
 def page(name, *args):

@@ -4,7 +4,6 @@ import re
 from xml.etree import ElementTree
 
 import pytest
-from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.urls import reverse
 from selenium.webdriver.common.by import By
@@ -16,6 +15,7 @@ from smsproxy.cockpit import plan_page
 from tests.support.browser import chromium, soon
 from tests.support.builders import ALICE, add_numbers
 from tests.support.history import NOW, ago, talked
+from tests.support.pages import fits
 
 PLAN = "/admin/plan/"
 LIST = "/admin/numbers/virtualnumber/"
@@ -32,19 +32,6 @@ def record():
     add_numbers(20)
     for days in range(1, 91, 6):
         talked(ALICE, ago(days))
-
-
-@pytest.fixture
-def staff(client, db):
-    """Return a function that logs in a staff user with the given permissions."""
-
-    def log_in(*permissions):
-        user = User.objects.create_user("sam", is_staff=True)
-        user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-        client.force_login(user)
-        return client
-
-    return log_in
 
 
 def svgs(html):
@@ -171,7 +158,7 @@ def test_the_plot_is_readable_and_the_page_fits_a_phone(browse, time_machine, da
 
         plot = browser.find_element(By.CSS_SELECTOR, "svg.plan-plot")
         assert plot.size["width"] > 250
-        assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")
+        assert fits(browser)
         paper = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
         for line in ("needed", "forecast", "there", "runs-out"):
             ink = plot.find_element(By.CSS_SELECTOR, f".{line}").value_of_css_property("stroke")

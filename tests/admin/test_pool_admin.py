@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 import pytest
-from django.contrib.auth.models import Permission, User
 from django.core.checks import run_checks
 from django.urls import reverse
 from django.utils import timezone
@@ -15,19 +14,6 @@ from tests.support.builders import ALICE, BOB, add_numbers, talk
 @pytest.fixture
 def berlin(db):
     return Pool.objects.create(name="berlin")
-
-
-@pytest.fixture
-def staff(client, db):
-    """Return a function that logs in a staff user with the given permissions."""
-
-    def log_in(*permissions):
-        user = User.objects.create_user("sam", is_staff=True)
-        user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-        client.force_login(user)
-        return client
-
-    return log_in
 
 
 def page(name, *args):

@@ -1,7 +1,6 @@
 """Staff see each pause with its reason, resume sending, and set the rate of a number."""
 
 import pytest
-from django.contrib.auth.models import Permission, User
 from django.urls import reverse
 from django.utils import timezone
 from selenium.webdriver.common.by import By
@@ -12,6 +11,7 @@ from smsproxy.staff.models import AuditEntry
 from tests.support.browser import chromium, soon, soon_at
 from tests.support.builders import add_numbers
 from tests.support.outbox import queue
+from tests.support.pages import fits
 
 NOT_ALLOWED = "this sender is not allowed"
 NO_CREDIT = "the account has no credit"
@@ -33,19 +33,6 @@ def account(db):
     """Return the rate limit of the paused account."""
     AccountRateLimit.pause(NO_CREDIT, 60, code="9")
     return AccountRateLimit.load()
-
-
-@pytest.fixture
-def staff(client, db):
-    """Return a function that logs in a staff user with the given permissions."""
-
-    def log_in(*permissions):
-        user = User.objects.create_user("sam", is_staff=True)
-        user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-        client.force_login(user)
-        return client
-
-    return log_in
 
 
 def page(model, *args):
@@ -230,7 +217,7 @@ def test_the_first_page_fits_a_phone(browse, account, number, dark):
         [warning] = browser.find_elements(By.CSS_SELECTOR, ".trouble.warn")
         assert NO_CREDIT in critical.text
         assert "in quarantine" in warning.text
-        assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")
+        assert fits(browser)
         critical.find_element(By.TAG_NAME, "a").click()
         soon_at(browser, page("accountratelimit"))
 

@@ -5,7 +5,6 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from django.contrib.auth.models import Permission, User
 from django.urls import reverse
 from django.utils import timezone
 
@@ -27,19 +26,6 @@ RULE = {
     "pool": "",
     "type": "",
 }
-
-
-@pytest.fixture
-def staff(client):
-    """Return a function that logs in a staff user with the given permissions."""
-
-    def log_in(*permissions):
-        user = User.objects.create_user("sam", is_staff=True)
-        user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-        client.force_login(user)
-        return client
-
-    return log_in
 
 
 def page(name, *args):

@@ -7,7 +7,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from conversations.insight import waiting
-from conversations.insight.waiting import Filters, Place, waiting_count, waiting_item, waiting_page
+from conversations.insight.waiting import Filters, Place, waiting_item, waiting_page
+from conversations.insight.waiting_count import waiting_count
 from conversations.intake import settle
 from conversations.models import InboundMessage, InboxItem, InboxKind, OutboundMessage, OutboundState
 from smsproxy.database.clock import database_now
@@ -158,7 +159,7 @@ def test_thousands_of_texts_of_one_machine_hide_nothing(conversation, number, mo
 
 
 def test_the_count_ends_at_a_bound(conversation, number, monkeypatch):
-    monkeypatch.setattr(waiting, "MOST_COUNTED", 2)
+    monkeypatch.setattr("conversations.insight.waiting_count.MOST_COUNTED", 2)
     for index in range(3):
         lost_text(f"+4477009011{index:02}", number)
 

@@ -4,7 +4,8 @@ import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from conversations.insight.waiting import Filters, waiting_count, waiting_page
+from conversations.insight.waiting import Filters, waiting_page
+from conversations.insight.waiting_count import waiting_count
 from conversations.models import InboundMessage
 from tests.support.builders import ALICE, BOB, STRANGER, add_numbers, talk
 from tests.support.inbox import free_number, lost_text

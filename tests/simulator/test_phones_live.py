@@ -6,10 +6,9 @@ import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from tests.support.accessibility import violations
-from tests.support.browser import chromium, soon
-from tests.support.demo_process import Demo
-from tests.support.phones_page import bubbles, fate, phones, press, shown, type_text, until
+from tests.support.browser import chromium, soon, until
+from tests.support.pages import fits, violations
+from tests.support.phones_page import bubbles, fate, phones, press, shown, type_text
 
 # In one process, so that one demo serves them all.
 pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.xdist_group("phones")]
@@ -19,12 +18,6 @@ HIDE = """
 Object.defineProperty(document, 'hidden', {get: () => true});
 document.dispatchEvent(new Event('visibilitychange'));
 """
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory):
-    with Demo(tmp_path_factory.mktemp("demo")) as running:
-        yield running
 
 
 @pytest.fixture
@@ -110,8 +103,8 @@ def test_a_group_begins_ends_reopens_and_its_address_can_be_shared(page, demo):
     until(page, lambda: len(phones(page)) == 4)
     until(page, lambda: all(bubbles(phone, "arrived") for phone in phones(page)))
     type_text(phones(page)[2], "Hello all")
-    for phone in (phones(page)[place] for place in (0, 1, 3)):
-        until(page, lambda phone=phone: "Sam: Hello all" in bubbles(phone, "arrived"))
+    others = [phones(page)[place] for place in (0, 1, 3)]
+    until(page, lambda: all("Sam: Hello all" in bubbles(phone, "arrived") for phone in others))
     assert "phones=" in page.current_url
     assert "conversation=" in page.current_url
     press(page, "#end")
@@ -175,7 +168,7 @@ def test_axe_finds_nothing_wrong(demo, dark, width):
         press(page, "[data-fault=duplicate]")
         until(page, lambda: page.find_element(By.ID, "waiting").get_attribute("textContent"))
         assert violations(page) == []
-        assert page.execute_script("return document.documentElement.scrollWidth <= innerWidth")
+        assert fits(page)
         press(page, "#new")
         assert violations(page) == []
         press(page, "#cancel")

@@ -2,6 +2,7 @@
 
 import json
 import re
+from functools import partial
 
 import pytest
 from django.urls import reverse
@@ -11,10 +12,10 @@ from smsproxy.carriers.base import OutgoingText
 from smsproxy.simulator.carrier import SimulatorCarrier
 from smsproxy.simulator.models import Direction, SimulatedHandset, SimulatedNumber, SimulatedText
 from smsproxy.webhook_urls import inbound_sms_url
-from tests.support.browser import chromium
+from tests.support.browser import chromium, until
 from tests.support.builders import ALICE, BOB
-from tests.support.demo_process import Demo
-from tests.support.phones_page import bubbles, phones, type_text, until
+from tests.support.pages import fits
+from tests.support.phones_page import bubbles, phones, type_text
 
 # In one process, so that one demo serves them all.
 pytestmark = pytest.mark.xdist_group("phones")
@@ -23,12 +24,6 @@ OURS = "+447700900100"
 
 
 # In the browser -------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory):
-    with Demo(tmp_path_factory.mktemp("demo")) as running:
-        yield running
 
 
 @pytest.fixture
@@ -86,6 +81,10 @@ def test_markup_in_a_text_is_shown_as_plain_text(page):
     assert "evil" not in page.title
 
 
+def arrives(page, text):
+    return text in bubbles(phones(page)[1], "arrived")
+
+
 @pytest.mark.slow
 @pytest.mark.browser
 def test_the_newest_text_is_in_view_on_a_narrow_screen(demo):
@@ -93,12 +92,13 @@ def test_the_newest_text_is_in_view_on_a_narrow_screen(demo):
         page.get(demo.url)
         until(page, lambda: len(phones(page)) == 2)
         for index in range(8):
-            type_text(phones(page)[0], f"Text {index}")
-            until(page, lambda index=index: f"Text {index}" in bubbles(phones(page)[1], "arrived"))
+            text = f"Text {index}"
+            type_text(phones(page)[0], text)
+            until(page, partial(arrives, page, text))
         hidden = "const log = arguments[0]; return log.scrollHeight - log.clientHeight - log.scrollTop"
         logs = page.find_elements(By.CSS_SELECTOR, ".log")
         assert all(page.execute_script(hidden, log) < 2 for log in logs)
-        assert page.execute_script("return document.documentElement.scrollWidth <= innerWidth")
+        assert fits(page)
 
 
 # Its addresses --------------------------------------------------------------------------------------------------------

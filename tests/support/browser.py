@@ -2,7 +2,7 @@
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from tempfile import TemporaryDirectory
 
@@ -67,3 +67,8 @@ def soon(page: webdriver.Chrome, selector: str) -> list[WebElement]:
 def soon_at(page: webdriver.Chrome, path: str) -> None:
     """Wait until the browser is at the path."""
     WebDriverWait(page, SECONDS).until(url_matches(f"{re.escape(path)}$"))
+
+
+def until(page: webdriver.Chrome, condition: Callable[[], object]) -> None:
+    """Wait until the condition is true."""
+    WebDriverWait(page, SECONDS, poll_frequency=0.05).until(lambda _: condition())

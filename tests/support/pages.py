@@ -1,13 +1,47 @@
-"""Checks of a page in a real browser: what its policy refused, and what axe-core finds."""
+"""Checks of a page in a real browser: what axe-core finds, what its policy refused, and whether it fits."""
 
+from base64 import b64decode
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import axe_playwright_python
 from selenium import webdriver
 
-_AXE = Path(axe_playwright_python.__file__).parent / "axe.min.js"
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+from tests.support.demo_process import ROOT
+
+PICTURES = ROOT / "var" / "pictures"
+# WCAG 2.2, levels A and AA, and the rules that axe-core recommends beside them.
+TAGS = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
+RUN = """
+const done = arguments[arguments.length - 1];
+axe.run(arguments[0] || document, {runOnly: {type: "tag", values: arguments[1]}, resultTypes: ["violations"]})
+  .then((found) => done({violations: found.violations}), (error) => done({error: String(error)}));
+"""
+
+
+def violations(page: webdriver.Chrome, *, within: str = "", tags: tuple[str, ...] = TAGS) -> list[str]:
+    """Return what axe-core finds wrong with the page, such as contrast, labels and roles: a line for each element.
+
+    within: a CSS selector that limits the check to a part of the page.
+    """
+    # Through the developer tools, not a <script> element: a strict Content-Security-Policy forbids that one.
+    if not page.execute_script("return Boolean(window.axe)"):
+        page.execute_cdp_cmd("Runtime.evaluate", {"expression": _script()})
+    found: dict[str, Any] = page.execute_async_script(RUN, within, list(tags))
+    if "error" in found:
+        raise AssertionError(f"axe-core failed: {found['error']}")
+    return [_line(rule, node) for rule in found["violations"] for node in rule["nodes"]]
+
+
+def keep(page: webdriver.Chrome, name: str) -> None:
+    """Keep a picture of the whole page as var/pictures/NAME.png, for people to look at after the tests."""
+    height = page.execute_script("return document.documentElement.scrollHeight")
+    width = page.execute_script("return innerWidth")
+    clip = {"x": 0, "y": 0, "width": width, "height": min(height, 4000), "scale": 1}
+    taken = page.execute_cdp_cmd("Page.captureScreenshot", {"clip": clip, "captureBeyondViewport": True})
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    (PICTURES / f"{name}.png").write_bytes(b64decode(taken["data"]))
 
 
 def refused_by_policy(page: webdriver.Chrome) -> list[str]:
@@ -15,19 +49,19 @@ def refused_by_policy(page: webdriver.Chrome) -> list[str]:
     return [entry["message"] for entry in page.get_log("browser") if "Content Security Policy" in entry["message"]]
 
 
-def violations(page: webdriver.Chrome, *, but: tuple[str, ...] = ()) -> list[tuple[str, Any]]:
-    """Return the rules of axe-core that the page breaks, each with the elements. but: ids of rules to leave out."""
-    # Through the debugger: the page's own policy allows no inline script.
-    page.execute_script(_AXE.read_text())
-    found = page.execute_async_script(
-        "const done = arguments[arguments.length - 1];"
-        "axe.run({runOnly: arguments[0]}).then((result) => done(result.violations), (error) => done(String(error)));",
-        RULES,
-    )
-    assert isinstance(found, list), found
-    return [(each["id"], [node["html"] for node in each["nodes"]]) for each in found if each["id"] not in but]
-
-
 def fits(page: webdriver.Chrome) -> bool:
     """Return whether the page can be read without horizontal scrolling."""
     return bool(page.execute_script("return document.documentElement.scrollWidth <= innerWidth"))
+
+
+@cache
+def _script() -> str:
+    spec = find_spec("axe_playwright_python")
+    assert spec is not None, "axe-playwright-python is not installed: see requirements-dev.txt"
+    assert spec.origin is not None
+    return Path(spec.origin).with_name("axe.min.js").read_text(encoding="utf-8")
+
+
+def _line(rule: dict[str, Any], node: dict[str, Any]) -> str:
+    advice = " ".join(node.get("failureSummary", "").split())
+    return f"{rule['id']}: {node['html'][:150]}: {advice}"

@@ -1,20 +1,12 @@
 """The phones page in a browser: type on a phone, and read what is on it."""
 
-from collections.abc import Callable
-
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
-from selenium.webdriver.support.ui import WebDriverWait
 
 
 def phones(page: webdriver.Chrome) -> list[WebElement]:
     return page.find_elements(By.CSS_SELECTOR, ".phone")
-
-
-def until(page: webdriver.Chrome, condition: Callable[..., object]) -> None:
-    # Usually within a second: the rest is for a busy machine.
-    WebDriverWait(page, 20, poll_frequency=0.05).until(lambda _: condition())
 
 
 def type_text(phone: WebElement, text: str) -> None:

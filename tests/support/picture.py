@@ -11,9 +11,9 @@ from tempfile import TemporaryDirectory
 import pytest
 from selenium.webdriver.remote.webelement import WebElement
 
-from tests.support.browser import chromium
+from tests.support.browser import chromium, until
 from tests.support.demo_process import ROOT, Demo
-from tests.support.phones_page import bubbles, fate, phones, press, type_text, until
+from tests.support.phones_page import bubbles, fate, phones, press, type_text
 
 WIDTH, HEIGHT = 1200, 860  # CSS pixels
 PLAY = (

@@ -197,7 +197,7 @@ HOST_CLOCK_IS_READ_IN = {
     # Whether a certificate ends soon, for people.
     "conversations/insight/doctor/site.py",
     # How much waits for people, beside the door of the inbox.
-    "conversations/insight/waiting.py",
+    "conversations/insight/waiting_count.py",
     "conversations/models/block.py",
     # What an answer shows.
     "conversations/models/conversation_terms.py",

@@ -48,7 +48,6 @@ def act_view(site: AdminSite, request: HttpRequest, kind: str, pk: int, name: st
         site=site,
         back=back,
         context={"card": card},
-        people=_people(item),
     )
 
 
@@ -67,9 +66,7 @@ def take_view(site: AdminSite, request: HttpRequest, kind: str, pk: int) -> Http
                 InboxItem.objects.give_back(item.row, actor=actor)
             else:
                 InboxItem.objects.take(item.row, since=item.since, actor=actor)
-            audit.record(
-                request, AuditAction.DID, item.row, detail="give back" if gives_back else "take", people=_people(item)
-            )
+            audit.record(request, AuditAction.DID, item.row, detail="give back" if gives_back else "take")
     except StaleState:
         messages.error(request, _("Nothing was done: another member of staff has taken it. Look at it again."))
     else:
@@ -86,11 +83,3 @@ def _item(kind: str, pk: int) -> Waiting | None:
 def _is_gone(request: HttpRequest, back: str) -> HttpResponse:
     messages.error(request, _("Nothing was done: it no longer waits. Somebody settled it, or it settled itself."))
     return HttpResponseRedirect(back)
-
-
-def _people(item: Waiting) -> list[int]:
-    """Return the ids of the people whom the act concerns, for the audit."""
-    person = {InboxKind.TEXT: "sender_id", InboxKind.UNKNOWN: "recipient_id"}.get(item.kind)
-    if person is not None:
-        return [pk] if (pk := getattr(item.row, person)) else []
-    return list(item.row.participants.values_list("real_number", flat=True).distinct().order_by("real_number"))

@@ -7,18 +7,17 @@ from typing import Any
 
 from django import forms
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
-from conversations.admin.inbox.answer_form import AnswerForm
 from conversations.admin.inbox.wording import why_of
+from conversations.admin.previewed_text import PreviewedTextForm
+from conversations.admin.thread.acts import DROP, RELEASE, RESEND
 from conversations.insight.likely_conversation import Candidate
 from conversations.insight.waiting import Waiting
 from conversations.intake import settle
 from conversations.intake.answer import CannotAnswer, why_not_answer
 from conversations.intake.attach import CannotAttach
-from conversations.models import Conversation, InboundOutcome, InboxItem, InboxKind, InboxOutcome, OutboundMessage
+from conversations.models import Conversation, InboundOutcome, InboxItem, InboxKind, InboxOutcome
 from conversations.trust.blocks import CannotBlock
-from smsproxy.database.clock import database_now
 from smsproxy.staff.acts import Act, ActForm, ActRefused
 from smsproxy.values import sentence
 
@@ -49,6 +48,17 @@ def _bound(item: Waiting, do: Do) -> Callable[[Any, Mapping[str, Any], str], Any
 
 
 # Texts ----------------------------------------------------------------------------------------------------------------
+
+
+class AnswerForm(PreviewedTextForm):
+    """The answer to a stranger, in words of staff."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.fields["text"].label = _("Your answer")
+        self.fields["text"].help_text = _(
+            "The sender reads it as a text from this number. It is not signed: say who you are."
+        )
 
 
 def _text_acts(item: Waiting, found: Sequence[Candidate]) -> Sequence[Act[Any]]:
@@ -139,67 +149,26 @@ def _block(item: Waiting, data: Mapping[str, Any], actor: str) -> str:
     return _("The sender is blocked.")
 
 
-# Unknown outcomes -----------------------------------------------------------------------------------------------------
+# Unknown outcomes, and conversations on hold -------------------------------------------------------------------------
 
 
 def _unknown_acts(item: Waiting, found: Sequence[Candidate]) -> Sequence[Act[Any]]:
-    resend: Act[Any] = Act(
-        name="resend",
-        label=_("Send again"),
-        question=_("Send again"),
-        effect=_("It may arrive twice: the first attempt had no answer, but the carrier may have sent it."),
-        permission="conversations.change_outboundmessage",
-        do=_bound(item, _resend),
-    )
-    drop: Act[Any] = Act(
-        name="drop",
-        label=_("Do not send"),
-        question=_("Do not send"),
-        effect=_("It is not sent again. If the first attempt failed, its recipient never gets it."),
-        permission="conversations.change_outboundmessage",
-        do=_bound(item, _drop),
-    )
-    return [resend, drop]
-
-
-def _resend(item: Waiting, data: Mapping[str, Any], actor: str) -> str:
-    message: OutboundMessage = item.row
-    if message.is_too_old(database_now()):
-        raise ActRefused(_("It is older than MESSAGE_MAX_AGE_SECONDS: it can no longer be sent. Choose “Do not send”."))
-    if message.recipient.opted_out_at is not None:
-        raise ActRefused(_("Its recipient has opted out with STOP. Choose “Do not send”."))
-    message.resend(reason=data["reason"], actor=actor)
-    InboxItem.objects.finish(message, InboxOutcome.RESENT, actor=actor)
-    return _("It is queued again.")
-
-
-def _drop(item: Waiting, data: Mapping[str, Any], actor: str) -> str:
-    item.row.cancel(reason=data["reason"], actor=actor)
-    InboxItem.objects.finish(item.row, InboxOutcome.DROPPED, actor=actor)
-    return _("It is not sent.")
-
-
-# Conversations on hold ------------------------------------------------------------------------------------------------
+    return [_of_thread(item, RESEND, InboxOutcome.RESENT), _of_thread(item, DROP, InboxOutcome.DROPPED)]
 
 
 def _hold_acts(item: Waiting, found: Sequence[Candidate]) -> Sequence[Act[Any]]:
-    return [replace(RELEASE, do=_bound(item, _release))]
+    return [_of_thread(item, RELEASE, InboxOutcome.RELEASED)]
 
 
-def _release(item: Waiting, data: Mapping[str, Any], actor: str) -> str:
-    item.row.release_hold(reason=data["reason"], actor=actor)
-    InboxItem.objects.finish(item.row, InboxOutcome.RELEASED, actor=actor)
-    return _("The hold is released. The next text is passed on.")
+def _of_thread(item: Waiting, act: Act[Any], outcome: InboxOutcome) -> Act[Any]:
+    """Return an act of the page of a conversation, which here also settles the item with this outcome."""
 
+    def do(item: Waiting, data: Mapping[str, Any], actor: str) -> Any:
+        told = act.do(item.row, data, actor)
+        InboxItem.objects.finish(item.row, outcome, actor=actor)
+        return told
 
-RELEASE: Act[Any] = Act(
-    name="release",
-    label=gettext_lazy("Release the hold"),
-    question=gettext_lazy("Release the hold"),
-    effect=gettext_lazy("Its texts are passed on again, from the next one. Those that were held stay where they are."),
-    permission="conversations.change_conversation",
-    do=lambda row, data, actor: None,
-)
+    return replace(act, do=_bound(item, do))
 
 
 # Who has it -----------------------------------------------------------------------------------------------------------

@@ -2,11 +2,11 @@
 
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils.http import url_has_allowed_host_and_scheme
+
+from smsproxy.staff.back import back_to
 
 
 def back_of(request: HttpRequest) -> str:
     """Return the address in `?next=` if it is a page of the inbox, such as a filtered list. Default: the list."""
-    inbox, target = reverse("admin:inbox"), request.GET.get("next", "")
-    is_ours = target.startswith(inbox) and url_has_allowed_host_and_scheme(target, allowed_hosts=None)
-    return target if is_ours else inbox
+    inbox = reverse("admin:inbox")
+    return back_to(request, inbox, below=inbox)

@@ -20,6 +20,7 @@ from smsproxy.staff.rights import require
 
 
 def inbox_view(site: AdminSite, request: HttpRequest) -> HttpResponse:
+    """Return the list of what waits, filtered by `?who=` and `?kind=`, in `?order=`, from the cursor `?after=`."""
     require(request, "conversations.view_inboxitem")
     chosen = {name: request.GET.get(name, "") for name in ("who", "kind", "order")}
     filters = Filters(

@@ -17,6 +17,7 @@ from smsproxy.staff.rights import require
 
 
 def text_view(site: AdminSite, request: HttpRequest, pk: int) -> HttpResponse:
+    """Return the page of the texts of one item, or lead back if it no longer waits."""
     require(request, "conversations.view_inboxitem")
     item, back = waiting_item(InboxKind.TEXT, pk), back_of(request)
     if item is None:

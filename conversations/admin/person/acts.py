@@ -100,7 +100,7 @@ def urls(site: AdminSite) -> list[URLPattern]:
 def _block_view(site: AdminSite, request: HttpRequest, pk: int) -> HttpResponse:
     require(request, BLOCK.permission)
     person = get_object_or_404(RealNumber, pk=pk)
-    return act_response(request, BLOCK, person, site=site, back=_page_of(person.pk), people=[person.pk])
+    return act_response(request, BLOCK, person, site=site, back=_page_of(person.pk))
 
 
 def _end_block_view(site: AdminSite, request: HttpRequest, pk: int) -> HttpResponse:
@@ -110,7 +110,7 @@ def _end_block_view(site: AdminSite, request: HttpRequest, pk: int) -> HttpRespo
     given = request.GET.get("person", "")
     at = next((person for person in people if str(person) == given), None) or (people[0] if people else None)
     back = _page_of(at) if at else reverse("admin:conversations_block_change", args=[block.pk])
-    return act_response(request, END_BLOCK, block, site=site, back=back, people=people)
+    return act_response(request, END_BLOCK, block, site=site, back=back)
 
 
 def _page_of(person_id: int) -> str:

@@ -7,6 +7,8 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from conversations.admin.person.acts import BLOCK, END_BLOCK
+from conversations.admin.thread.state_badge import badge_of
+from conversations.admin.thread.words import error_words
 from conversations.insight.message_errors import error_of
 from conversations.insight.person import (
     blocks_of,
@@ -18,9 +20,9 @@ from conversations.insight.person import (
 )
 from numbers.admin.person_sections import Section, add_section
 from numbers.models import RealNumber
+from smsproxy.values import id_in_url
 
 _TEMPLATES = "admin/person/"
-_MAX_ID = 2**63 - 1
 
 
 def _blocks(request: HttpRequest, person: RealNumber) -> Section | None:
@@ -41,10 +43,10 @@ def _blocks(request: HttpRequest, person: RealNumber) -> Section | None:
 def _conversations(request: HttpRequest, person: RealNumber) -> Section | None:
     if not request.user.has_perm("conversations.view_conversation"):
         return None
-    before = request.GET.get("before", "")
-    is_place = before.isascii() and before.isdecimal() and 0 < int(before[:19]) <= _MAX_ID
-    page = conversations_of(person, int(before) if is_place and len(before) <= 19 else None)
-    return Section("conversations", _("Conversations"), f"{_TEMPLATES}conversations.html", page)
+    page = conversations_of(person, id_in_url(request.GET.get("before", "")))
+    rows = [(each, badge_of(each.conversation).html()) for each in page.participants]
+    shown = {"rows": rows, "older": page.older, "is_first": page.is_first}
+    return Section("conversations", _("Conversations"), f"{_TEMPLATES}conversations.html", shown)
 
 
 def _texts(request: HttpRequest, person: RealNumber) -> Section | None:
@@ -57,7 +59,7 @@ def _texts(request: HttpRequest, person: RealNumber) -> Section | None:
 def _failures(request: HttpRequest, person: RealNumber) -> Section | None:
     if not request.user.has_perm("conversations.view_outboundmessage"):
         return None
-    shown = [(message, error_of(message.state, message.error_code, "")) for message in failures_to(person)]
+    shown = [(message, error_words(error_of(message.state, message.error_code, ""))) for message in failures_to(person)]
     return Section("failures", _("Messages that did not arrive, last 30 days"), f"{_TEMPLATES}failures.html", shown)
 
 

@@ -14,10 +14,12 @@ from conversations.models import (
     ConversationNote,
     ConversationState,
     LateMessagePolicy,
+    MessageKind,
     OutboundMessage,
     OutboundState,
 )
 from conversations.models.conversation_terms import EndHasPassed, EndTooLate
+from smsproxy.database.clock import database_now
 from smsproxy.logs import has_phone_number
 from smsproxy.staff.acts import Act, ActForm, ActRefused
 from smsproxy.states import StaleState
@@ -116,12 +118,11 @@ def _note(conversation: Conversation, data: Mapping[str, Any], user: str) -> str
 
 
 def _resend(message: OutboundMessage, data: Mapping[str, Any], user: str) -> str:
-    try:
-        message.resend(reason=f"staff: {data['reason']}", actor=user)
-    except StaleState as error:
-        raise ActRefused(
-            _("Nothing was done: its outcome is known now, it is too old, or the person has opted out.")
-        ) from error
+    if message.is_too_old(database_now()):
+        raise ActRefused(_("It is older than MESSAGE_MAX_AGE_SECONDS: it can no longer be sent. Choose “Do not send”."))
+    if message.recipient.opted_out_at is not None and message.kind != MessageKind.KEYWORD_ANSWER:
+        raise ActRefused(_("Its recipient has opted out with STOP. Choose “Do not send”."))
+    message.resend(reason=f"staff: {data['reason']}", actor=user)
     return _("The text is sent again. It may arrive twice.")
 
 

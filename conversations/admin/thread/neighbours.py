@@ -6,6 +6,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, QueryDict
 
 from conversations.models import Conversation, ConversationState
+from smsproxy.values import id_in_url
 
 FILTERS_FIELD = "_changelist_filters"
 
@@ -37,9 +38,8 @@ def _filtered(filters: QueryDict) -> "QuerySet[Conversation] | None":
     state = filters.get("state__exact", "")
     if state in ConversationState.values:
         rows, is_filtered = rows.filter(state=state), True
-    service = filters.get("service__id__exact", "")
-    if service.isdecimal() and len(service) < 19:
-        rows, is_filtered = rows.filter(service=int(service)), True
+    if service := id_in_url(filters.get("service__id__exact", "")):
+        rows, is_filtered = rows.filter(service=service), True
     held = filters.get("held_at__isempty", "")
     if held in ("0", "1"):
         # Only open conversations have the index of those on hold.

@@ -1,6 +1,7 @@
 """The page of a conversation: what it shows, and the addresses of its acts."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -13,7 +14,7 @@ from conversations.admin.thread.block import block_act
 from conversations.admin.thread.bubbles import lines_of
 from conversations.admin.thread.neighbours import FILTERS_FIELD, neighbours_of
 from conversations.admin.thread.people import People
-from conversations.admin.thread.text_all import TEXT_ALL, TextForm, estimate
+from conversations.admin.thread.text_all import TEXT_ALL, estimate
 from conversations.insight.thread import Before, read_thread
 from conversations.models import Conversation, ConversationEvent, OutboundMessage
 from smsproxy.staff import audit
@@ -121,13 +122,8 @@ class ActPages:
         if act is None:
             raise Http404
         conversation = self._conversation(request, pk)
-        context: dict[str, Any] = {}
-        if act is TEXT_ALL:
-            # The page shows what the text costs, and asks again.
-            form = TextForm(request.POST or None)
-            form.is_valid()
-            context = estimate(conversation, form)
-        return self._respond(request, act, conversation, conversation, context)
+        more = partial(estimate, conversation) if act is TEXT_ALL else None
+        return self._respond(request, act, conversation, conversation, more)
 
     def block(self, request: HttpRequest, pk: int, position: int) -> HttpResponse:
         conversation = self._conversation(request, pk)
@@ -159,8 +155,8 @@ class ActPages:
         act: Act[Any],
         row: Any,
         conversation: Conversation,
-        context: dict[str, Any] | None = None,
+        more: Callable[[Any], dict[str, Any]] | None = None,
     ) -> HttpResponse:
+        """Return the page of an act. more: what its template shows, from the form."""
         back = _url(conversation.pk, _query(request)) + "#latest"
-        shown = {"conversation": conversation, **(context or {})}
-        return act_response(request, act, row, site=self._site, back=back, context=shown)
+        return act_response(request, act, row, site=self._site, back=back, context=more)

@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from django import forms
-from django.conf import settings
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from conversations.admin.previewed_text import PreviewedTextForm
 from conversations.admin.thread.acts import is_open
 from conversations.lifecycle.participants import members_of
 from conversations.lifecycle.request import OverLimit
@@ -22,58 +21,25 @@ from conversations.lifecycle.send_message import (
     send_message,
 )
 from conversations.models import Conversation
-from conversations.models.pace import estimated_price
-from smsproxy.carriers.gsm7 import segments
-from smsproxy.staff.acts import Act, ActForm, ActRefused
-
-TEXT_LENGTH = 2000
+from smsproxy.staff.acts import Act, ActRefused
 
 
-class TextForm(ActForm):
-    """The text. It is valid at the second submission of the same text: the first one shows the preview."""
+class TextForm(PreviewedTextForm):
+    """The text to everybody."""
 
-    text = forms.CharField(
-        label=gettext_lazy("Text"),
-        max_length=TEXT_LENGTH,
-        strip=False,
-        widget=forms.Textarea({"rows": 4, "class": "vLargeTextField"}),
-        help_text=gettext_lazy("They get exactly this text, each from their own number of this conversation."),
-    )
-    previewed = forms.CharField(required=False, strip=False, widget=forms.HiddenInput)
-
-    def clean_text(self) -> str:
-        text: str = self.cleaned_data["text"].replace("\r\n", "\n")
-        if not text.strip():
-            raise forms.ValidationError(_("Expected a text, found only white space."))
-        if (count := segments(text).count) > settings.MAX_SEGMENTS:
-            told = _("Expected a text of at most %(most)d SMS, found %(count)d. Shorten it.")
-            raise forms.ValidationError(told % {"most": settings.MAX_SEGMENTS, "count": count})
-        return text
-
-    def is_valid(self) -> bool:
-        if not super().is_valid():
-            return False
-        text, previewed = (self.cleaned_data[name].replace("\r\n", "\n") for name in ("text", "previewed"))
-        # The form is shown with the preview, and its next submission is of a text that was previewed.
-        self.data = {"text": text, "previewed": text, "reason": self.cleaned_data["reason"]}
-        is_previewed: bool = previewed == text
-        return is_previewed
-
-    @property
-    def preview(self) -> dict[str, Any] | None:
-        """The text as it will be sent, and its SMS for one person, or None before it is typed."""
-        if not self.is_bound or self.errors:
-            return None
-        return {"text": self.cleaned_data["text"], "segments": segments(self.cleaned_data["text"]).count}
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.fields["text"].help_text = _(
+            "They get exactly this text, each from their own number of this conversation."
+        )
 
 
 def estimate(conversation: Conversation, form: TextForm) -> dict[str, Any]:
-    """Return the preview, who gets the text and who does not, and what it costs at most, in EUR."""
+    """Return who gets the text and who does not, and what it costs for all of them, in EUR."""
     people = members_of(conversation)
     get = [each.name for each in people if each.real_number.opted_out_at is None]
-    price: Decimal | None = estimated_price(form.preview["segments"] * len(get)) if form.preview else None
+    price: Decimal | None = form.preview.price * len(get) if form.preview else None
     return {
-        "preview": form.preview,
         "get_it": get,
         "do_not": [each.name for each in people if each.name not in get],
         "price": price,

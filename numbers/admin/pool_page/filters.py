@@ -12,7 +12,6 @@ from numbers.models.pool import pool_name
 from smsproxy.staff.model_admin import split_numbers
 
 COMMON = "common"
-OURS = "ours"
 SORTS = [("failing", _("Failing first")), ("fullest", _("Fullest first")), ("number", _("By number"))]
 
 

@@ -6,14 +6,12 @@ from typing import Any
 
 from django.contrib.admin import AdminSite
 from django.http import Http404, HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils.functional import SimpleLazyObject
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from numbers.models import NumberState, VirtualNumber
-from numbers.provisioning.release import CannotRelease, release, use_of
+from numbers.provisioning.release import OUT_OF_SERVICE, CannotRelease, release, use_of
 from numbers.provisioning.retry import ShutdownRequested
 from numbers.provisioning.staff_order import carrier_within
 from smsproxy.carriers.base import CarrierError
@@ -54,7 +52,7 @@ def _restore(number: VirtualNumber, data: Mapping[str, Any], actor: str) -> str:
 def _release(number: VirtualNumber, data: Mapping[str, Any], actor: str) -> str:
     try:
         with carrier_within(CARRIER_SECONDS):
-            release(number, reason=data["reason"], actor=actor)
+            release(number, reason=data["reason"], actor=actor, if_drained=True)
     except CannotRelease as error:
         raise ActRefused(_("Nothing was cancelled: %s.") % error) from None
     except (CarrierError, ShutdownRequested) as error:
@@ -67,8 +65,7 @@ def _release(number: VirtualNumber, data: Mapping[str, Any], actor: str) -> str:
 
 
 def _can_be_released(number: VirtualNumber) -> bool:
-    is_out = number.state in (NumberState.DRAINING, NumberState.RETIRED)
-    return number.is_rented and is_out and not number.live_pair_count
+    return number.is_rented and number.state in OUT_OF_SERVICE and not number.live_pair_count
 
 
 NUMBER_ACTS: dict[str, NumberAct] = {}
@@ -163,8 +160,7 @@ def number_act_view(request: HttpRequest, pk: int, name: str, site: AdminSite) -
         raise Http404
     require(request, found.act.permission)
     back = reverse("admin:numbers_virtualnumber_change", args=[pk])
-    shown = SimpleLazyObject(lambda: found.context(number))
     with deadline_extended(seconds=REQUEST_SECONDS):
-        response = act_response(request, found.act, number, site=site, back=back, context={"shown": shown})
-        # Here, because a page may have much to compute.
-        return response.render() if isinstance(response, TemplateResponse) else response
+        return act_response(
+            request, found.act, number, site=site, back=back, context=lambda form: {"shown": found.context(number)}
+        )

@@ -166,6 +166,7 @@ def lines(
 
 
 def percent_scale() -> Scale:
+    """Return the scale of a part, from 0 to 1."""
     return Scale(place=lambda value: value, ticks=[(0, "0 %"), (0.5, "50 %"), (1, "100 %")])
 
 

@@ -67,7 +67,7 @@ CARDS: Mapping[str, DoorCard] = {
 def door_cards(request: HttpRequest, status: Status) -> list[ShownDoor]:
     """Return the doors that the user may open."""
     return [
-        ShownDoor(door["label"], door["url"], card.about, list(card.waiting(status)))
-        for door in doors_of(request)
-        for card in [CARDS[door["name"]]]
+        ShownDoor(door.label, url, card.about, list(card.waiting(status)))
+        for door, url in doors_of(request)
+        for card in [CARDS[door.name]]
     ]

@@ -11,7 +11,7 @@ from numbers.provisioning.budget import Rent, rent_of_this_month
 
 @dataclass(frozen=True, kw_only=True)
 class Spend:
-    """texts, rent: EUR, None without the right to see it. month: its first day.."""
+    """texts, rent: EUR, None without the right to see it. month: its first day."""
 
     month: date
     today: Budget | None

@@ -5,7 +5,7 @@ from django.utils.translation import gettext as _
 from conversations.insight.status import MAX_COUNT
 from smsproxy.metrics.quantile import Quantile
 
-# The largest first: seconds, and the text for a number of them.
+# In seconds.
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 

@@ -33,10 +33,6 @@ class AuditEntryQuerySet(models.QuerySet["AuditEntry"]):
         """Return the entries about this object. object_type: such as "conversations.conversation"."""
         return self.filter(object_type=object_type, object_id=str(object_id))
 
-    def about_person(self, person_id: int) -> Self:
-        """Return the entries that concern this person, by the id of their real number's row."""
-        return self.filter(people__person_id=person_id)
-
     def by(self, actor: str) -> Self:
         return self.filter(actor=actor)
 

@@ -1,7 +1,7 @@
 "use strict";
 // Show the lists whose name or description holds what is typed. Without this script all are shown.
 
-const box = document.querySelector(".find");
+const box = document.querySelector(".technical .find");
 const field = document.getElementById("find-list");
 const nothing = document.getElementById("nothing-found");
 

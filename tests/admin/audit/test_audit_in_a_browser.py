@@ -1,11 +1,10 @@
 """Staff reveal a number by keyboard, and auditors read the audit on a phone, in a real browser."""
 
-from importlib.resources import files
-
 import pytest
 from selenium.webdriver.common.keys import Keys
 
 from tests.support.browser import chromium, soon, soon_at
+from tests.support.pages import fits, keep, violations
 from tests.support.populated import populate
 
 pytestmark = [
@@ -16,20 +15,11 @@ pytestmark = [
 ]
 
 AUDIT = "/admin/staff/auditentry/"
-AXE_SCRIPT = (files("axe_playwright_python") / "axe.min.js").read_text()
-AXE = "const done = arguments[0]; axe.run().then(found => done(found.violations.map(each => each.id)))"
 
 
 @pytest.fixture
 def populated(carrier):
     return populate()
-
-
-def faults(browser):
-    """Return what axe-core finds, and whether the page is wider than the window."""
-    browser.execute_script(AXE_SCRIPT)
-    is_wide = browser.execute_script("return document.documentElement.scrollWidth > window.innerWidth")
-    return [*browser.execute_async_script(AXE), *(["wide"] if is_wide else [])]
 
 
 @pytest.mark.parametrize("dark", [False, True])
@@ -46,7 +36,8 @@ def test_the_pages_of_the_audit_are_accessible(browse, populated, width, dark):
         found = {}
         for page in pages:
             browse(browser, page)
-            found[page] = faults(browser)
+            keep(browser, f"auditor-{pages.index(page)}-{width}-{'dark' if dark else 'light'}")
+            found[page] = [*violations(browser), *([] if fits(browser) else ["wide"])]
 
     assert {page: each for page, each in found.items() if each} == {}
 

@@ -3,7 +3,6 @@
 import uuid
 
 import pytest
-from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
@@ -15,6 +14,7 @@ from smsproxy.services.models import Service
 from smsproxy.staff.models import AuditEntry
 from tests.support.builders import ALICE, BOB, STRANGER, add_numbers, members, proxies, talk
 from tests.support.message_api import write
+from tests.support.staff_members import log_in
 
 FIND = "/admin/find/"
 PARTS_PERMISSIONS = ["view_conversation", "view_virtualnumber", "view_pool", "view_service", "view_numberorder"]
@@ -44,13 +44,6 @@ def leads_to(client, text):
     answer = type_in(client, text)
     assert answer.status_code == 302, answer.content.decode()
     return answer.url
-
-
-def log_in(client, *permissions):
-    user = User.objects.create_user("sam", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    client.force_login(user)
-    return client
 
 
 def test_a_whole_reference_or_id_leads_straight_to_the_conversation(ride, admin_client):

@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 import pytest
-from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
@@ -16,6 +15,7 @@ from numbers.models import RealNumber, VirtualNumber
 from smsproxy.staff.models import AuditEntry
 from tests.support.builders import ALICE, BOB, CHARLIE, STRANGER, add_numbers, proxies, talk
 from tests.support.message_api import write
+from tests.support.staff_members import log_in
 
 pytestmark = pytest.mark.django_db
 
@@ -34,13 +34,6 @@ def person_of(number):
 
 def url_of(number):
     return reverse("admin:numbers_realnumber_change", args=[person_of(number).pk])
-
-
-def log_in(client, *permissions):
-    user = User.objects.create_user("sam", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    client.force_login(user)
-    return client
 
 
 def test_it_shows_the_conversations_with_the_number_that_the_person_texts(ride, client):
@@ -95,7 +88,7 @@ def test_it_shows_what_did_not_arrive_in_the_last_30_days(ride, client):
     page = log_in(client, *SEES).get(url_of(ALICE)).content.decode()
 
     assert page.count("undelivered") == 1
-    assert "(6)" in page
+    assert "(code 6)" in page
 
 
 def test_it_shows_limits_in_use(ride, client):
@@ -143,7 +136,7 @@ def test_staff_block_a_person_for_a_reason_and_end_the_block(ride, client):
     block.refresh_from_db()
     assert (block.ended_by, block.ended_reason) == ("sam", "sorry")
     assert ended.redirect_chain[-1][0] == url_of(ALICE)
-    done = AuditEntry.objects.about_person(person.pk).filter(action="did").order_by("pk")
+    done = AuditEntry.objects.filter(people__person_id=person.pk, action="did").order_by("pk")
     assert [(entry.detail, entry.reason) for entry in done] == [("block", "spam, ticket 4711"), ("end_block", "sorry")]
 
 
@@ -170,6 +163,7 @@ def test_blocking_and_unblocking_need_their_rights(ride, client, name):
 def test_the_page_is_a_fixed_number_of_queries(ride, client):
     log_in(client, *SEES, "view_limitusage", "view_auditentry", "add_block", "change_block", "end_opt_out")
     person = person_of(ALICE)
+    client.get(url_of(ALICE))  # Fills Django's cache of content types.
     counts = []
     for round_ in range(2):
         talk(ALICE, CHARLIE, reference=f"more-{round_}")

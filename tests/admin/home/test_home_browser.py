@@ -1,32 +1,17 @@
 """The first page in a real browser: it stays current by itself, fits a phone, and works with the keyboard."""
 
-from pathlib import Path
-
-import axe_playwright_python
 import pytest
 from django.urls import reverse
 from selenium.webdriver.common.by import By
-from selenium.webdriver.support.wait import WebDriverWait
 
 from conversations.models import AccountRateLimit
 from tests.support import dashboard
-from tests.support.browser import chromium, soon, soon_at
+from tests.support.browser import chromium, soon, soon_at, until
+from tests.support.pages import fits, keep, violations
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 HOME = reverse("admin:index")
-AXE = next(Path(axe_playwright_python.__file__).parent.rglob("axe.min.js"))
-FITS = "return document.documentElement.scrollWidth <= innerWidth"
-
-
-def until(page, condition):
-    WebDriverWait(page, 20, poll_frequency=0.05).until(lambda _: condition())
-
-
-def violations(page):
-    page.execute_script(AXE.read_text())
-    found = page.execute_async_script("axe.run().then((found) => arguments[0](found.violations))")
-    return [(each["id"], [node["target"] for node in each["nodes"]]) for each in found]
 
 
 @pytest.mark.parametrize("width", [390, 1200])
@@ -40,7 +25,8 @@ def test_the_pages_fit_and_are_accessible(browse, width, dark, settings):
             browse(page, address)
             for summary in page.find_elements(By.CSS_SELECTOR, "#content-main summary"):
                 summary.click()
-            assert page.execute_script(FITS), address
+            keep(page, f"home-{address.strip('/').replace('/', '-')}-{width}-{'dark' if dark else 'light'}")
+            assert fits(page), address
             assert violations(page) == [], address
 
 
@@ -107,6 +93,7 @@ def test_a_list_is_found_by_typing(browse):
     with chromium() as page:
         browse(page, reverse("admin:technical"))
         [field] = soon(page, "#find-list")
+        until(page, field.is_displayed)
 
         field.send_keys("opt-outs")
         shown = [each.text for each in page.find_elements(By.CSS_SELECTOR, ".technical .name") if each.is_displayed()]

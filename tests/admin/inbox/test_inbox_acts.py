@@ -135,13 +135,13 @@ def test_the_sender_is_blocked_for_the_reason(client, support, strange):
 
 
 def test_a_message_that_was_perhaps_sent_is_sent_again(client, support, unknown):
-    assert "It may arrive twice" in client.get(address("unknown", unknown, "resend")).text
+    assert "If it was, it arrives twice" in client.get(address("unknown", unknown, "resend")).text
 
     act(client, "unknown", unknown, "resend")
 
     unknown.refresh_from_db()
     assert unknown.state == "queued"
-    assert (unknown.events.latest("pk").actor, unknown.events.latest("pk").reason) == ("sam", "ticket 4711")
+    assert (unknown.events.latest("pk").actor, unknown.events.latest("pk").reason) == ("sam", "staff: ticket 4711")
 
 
 def test_a_message_that_was_perhaps_sent_is_dropped(client, support, unknown):

@@ -1,9 +1,6 @@
 """The inbox in a real browser: a day's work by keyboard, at the width of a phone, in light and dark."""
 
-import os
-
 import pytest
-from axe_playwright_python.base import AXE_FILE_PATH
 from selenium.webdriver.common.keys import Keys
 
 from conversations.intake.receive import receive
@@ -12,6 +9,7 @@ from smsproxy.carriers.base import InboundText
 from tests.support.browser import chromium, soon
 from tests.support.builders import ALICE, BOB, CHARLIE, STRANGER, proxies, talk
 from tests.support.inbox import WORDS, free_number, lost_text, perhaps_sent, relays_of, unreadable_webhook
+from tests.support.pages import fits, keep, violations
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -33,34 +31,9 @@ def waiting(conversation):
     return lost_text(ALICE, number)
 
 
-def keep(browser, name):
-    """Keep a picture, if INBOX_PICTURES names a directory."""
-    if directory := os.environ.get("INBOX_PICTURES"):
-        height = browser.execute_script("return document.documentElement.scrollHeight")
-        width = browser.execute_script("return innerWidth")
-        size = {"width": width, "height": min(height, 3000), "deviceScaleFactor": 1, "mobile": False}
-        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-        browser.save_screenshot(f"{directory}/{name}.png")
-
-
-def faults(browser):
-    """Return what axe-core finds wrong, as rule and elements."""
-    browser.execute_script(AXE_FILE_PATH.read_text())
-    found = browser.execute_async_script(
-        "const done = arguments[arguments.length - 1];"
-        "axe.run({runOnly: ['wcag2a', 'wcag2aa']}).then(found => done(found.violations))"
-    )
-    return [(each["id"], [node["html"][:200] for node in each["nodes"]]) for each in found]
-
-
-def fits(browser):
-    return browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")
-
-
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("width", [390, 1200])
 def test_its_pages_are_accessible_and_fit_a_phone(browse, waiting, conversation, width, dark):
-    name = f"{width}-{'dark' if dark else 'light'}"
     with chromium(width=width, height=900, dark=dark) as browser:
         browse(browser, INBOX)
         for path in (
@@ -73,8 +46,7 @@ def test_its_pages_are_accessible_and_fit_a_phone(browse, waiting, conversation,
         ):
             browser.get(browser.current_url.split("/admin/")[0] + INBOX + path)
             assert fits(browser), path
-            keep(browser, f"{name}-{path.strip('/?').replace('/', '-').replace('&', '-') or 'list'}")
-            assert faults(browser) == [], path
+            assert violations(browser) == [], path
 
 
 def test_support_takes_a_text_reads_it_and_passes_it_on_by_keyboard(browse, waiting):
@@ -93,11 +65,10 @@ def test_support_takes_a_text_reads_it_and_passes_it_on_by_keyboard(browse, wait
         press(".inbox-card a.button", "Show the text")
         give_reason()
         assert soon(browser, ".inbox-words")[0].text == WORDS
-        keep(browser, "revealed")
+        keep(browser, "inbox-revealed")
         press(".inbox-card a.button.default", "Pass on in order-17")
         give_reason()
         assert "Passed on in order-17: 1." in soon(browser, ".messagelist .success")[0].text
-        keep(browser, "passed-on")
 
     assert relays_of(waiting) == [f"Bob: {WORDS}"]
 
@@ -110,8 +81,8 @@ def test_support_answers_a_stranger_after_a_look_at_the_price(browse, waiting):
         soon(browser, "#id_text")[0].send_keys("This is the service. Please call us.")
         soon(browser, "#id_reason")[0].send_keys("ticket 4711", Keys.ENTER)
         assert "It takes 1 SMS, about EUR 0.07." in soon(browser, ".inbox-preview")[0].text
-        keep(browser, "preview")
-        assert faults(browser) == []
+        keep(browser, "inbox-answer")
+        assert violations(browser) == []
         soon(browser, ".submit-row input[value='Send it']")[0].send_keys(Keys.ENTER)
         assert "Your answer is queued." in soon(browser, ".messagelist .success")[0].text
 

@@ -158,6 +158,7 @@ def grow(api):
     return add
 
 
+# Seconds, because it opens all lists, twice.
 def test_no_list_takes_more_queries_for_more_rows(grow, admin_client):
     def counts():
         found = {}

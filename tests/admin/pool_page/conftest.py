@@ -1,7 +1,8 @@
 """Staff with given rights."""
 
 import pytest
-from django.contrib.auth.models import Permission, User
+
+from tests.support.staff_members import log_in
 
 OPERATIONS = [
     "view_virtualnumber",
@@ -16,11 +17,4 @@ OPERATIONS = [
 @pytest.fixture
 def staff(client, db):
     """Return a function that signs in a member of staff with these permissions, by default those of operations."""
-
-    def sign_in(*permissions):
-        user = User.objects.create_user("sam", password="x", is_staff=True)
-        user.user_permissions.set(Permission.objects.filter(codename__in=permissions or OPERATIONS))
-        client.force_login(user)
-        return client
-
-    return sign_in
+    return lambda *permissions: log_in(client, *(permissions or OPERATIONS))

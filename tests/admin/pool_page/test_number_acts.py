@@ -144,6 +144,19 @@ def test_a_number_that_serves_somebody_is_not_released(staff, rentals):
     assert "It cannot be released now" in response.client.get(url(number, "release")).text
 
 
+@pytest.mark.parametrize("state", [NumberState.ACTIVE, NumberState.QUARANTINED])
+def test_a_number_that_was_restored_before_the_confirmation_is_not_released(staff, rentals, state):
+    rentals.rent(OURS)
+    number = add_number(OURS, state, is_rented=True)
+
+    response = do(staff(), number, "release")
+
+    assert "Drain it first" in told(response)[0]
+    assert (number.state, list(rentals.account)) == (state, [OURS])
+    details = AuditEntry.objects.filter(action="did").order_by("pk").values_list("detail", flat=True)
+    assert list(details) == ["release", "release, which was refused"]
+
+
 def test_a_release_without_an_answer_is_told_and_can_be_repeated(staff, rentals, drained):
     rentals.fail("cancel", *[TemporaryFailure("the carrier is unreachable")] * 4)
     client = staff()

@@ -2,14 +2,15 @@
 
 import pytest
 from selenium.webdriver.common.by import By
-from selenium.webdriver.support.ui import Select, WebDriverWait
+from selenium.webdriver.support.ui import Select
 
 from numbers.models import NumberState, VirtualNumber
 from numbers.provisioning.staff_order import carry_out_all
 from smsproxy.staff.models import AuditEntry
-from tests.support.browser import SECONDS, chromium, soon
+from tests.support.browser import chromium, soon, until
 from tests.support.builders import ALICE, BOB, add_numbers, members, talk
 from tests.support.number_health import receipts
+from tests.support.pages import fits, keep
 
 
 def choose(page, text):
@@ -22,11 +23,7 @@ def confirm(page, reason):
 
 
 def wait_for(page, text):
-    WebDriverWait(page, SECONDS).until(lambda page: text in page.find_element(By.ID, "content").text)
-
-
-def is_as_wide_as_the_screen(page):
-    return page.execute_script("return document.documentElement.scrollWidth <= innerWidth")
+    until(page, lambda: text in page.find_element(By.ID, "content").text)
 
 
 @pytest.mark.slow
@@ -48,7 +45,8 @@ def test_a_day_of_operations(browse, rentals, settings, width, dark):
         worst = soon(page, ".pool-numbers tbody tr")[0]
         assert failing.number in worst.text
         assert "failing" in worst.text
-        assert is_as_wide_as_the_screen(page)
+        keep(page, f"operations-pool-{width}")
+        assert fits(page)
 
         choose(page, failing.number)
         soon(page, ".number-panel")
@@ -67,7 +65,8 @@ def test_a_day_of_operations(browse, rentals, settings, width, dark):
         page.find_element(By.CSS_SELECTOR, ".buy-form [type=submit]").click()
         soon(page, ".offer-list")
         assert "EUR 2.50 a month" in page.find_element(By.CLASS_NAME, "cost").text
-        assert is_as_wide_as_the_screen(page)
+        keep(page, f"operations-buy-{width}")
+        assert fits(page)
         page.find_element(By.CSS_SELECTOR, ".cost [name=reason]").send_keys("one to replace it, one spare")
         page.find_element(By.CSS_SELECTOR, ".cost [type=submit]").click()
         wait_for(page, "0 of 2 bought")
@@ -77,7 +76,8 @@ def test_a_day_of_operations(browse, rentals, settings, width, dark):
 
         wait_for(page, "2 of 2 bought")  # Without a reload.
         wait_for(page, "Complete: all of them are ours.")
-        assert is_as_wide_as_the_screen(page)
+        keep(page, f"operations-order-{width}")
+        assert fits(page)
 
         choose(page, "Pool")
         soon(page, ".pool-numbers")
@@ -85,7 +85,8 @@ def test_a_day_of_operations(browse, rentals, settings, width, dark):
         soon(page, ".number-panel")
         choose(page, "Replace")
         wait_for(page, "1 person in open conversations uses it.")
-        assert is_as_wide_as_the_screen(page)
+        keep(page, f"operations-replace-{width}")
+        assert fits(page)
         confirm(page, "it loses every text")
         wait_for(page, "0 open, 1 cooling")
 

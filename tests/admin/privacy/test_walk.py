@@ -56,6 +56,7 @@ def test_the_database_holds_numbers_and_texts_to_look_for(populated):
     assert len({text for text in texts if SECRET in text}) > 3
 
 
+# Seconds, and not marked slow all the same: with each change, every page opens once and shows nothing.
 def test_no_page_shows_a_number_or_a_text_to_a_superuser_who_opens_them_all(populated):
     opened, closed = shows_nothing(SUPERUSER, populated)
 

@@ -8,10 +8,9 @@ from django.contrib.auth.models import User
 from django.urls import reverse
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.wait import WebDriverWait
 
 from tests.admin.sign_in.conftest import PASSWORD, Phone
-from tests.support.browser import SECONDS, chromium, soon
+from tests.support.browser import chromium, soon, until
 from tests.support.builders import ALICE, BOB, add_numbers, talk
 from tests.support.pages import fits, refused_by_policy, violations
 
@@ -39,10 +38,6 @@ def enter(live_server, client, sam):
         page.add_cookie({"name": "sessionid", "value": client.cookies["sessionid"].value, "path": "/"})
 
     return give_cookie
-
-
-def until(page, condition):
-    WebDriverWait(page, SECONDS).until(lambda page: condition())
 
 
 def focus(page):

@@ -75,6 +75,33 @@ def test_without_a_proxy_a_forged_address_changes_nothing(sam, sign_in):
     assert sign_in(headers={"X-Forwarded-For": "192.0.2.2"}).status_code == 429
 
 
+def test_the_addresses_of_one_ipv6_network_are_counted_together(sam, sign_in):
+    for last in range(5):
+        sign_in("sam", "wrong", REMOTE_ADDR=f"2001:db8:1:2:{last}::7")
+
+    assert sign_in(REMOTE_ADDR="2001:db8:1:2:ffff::1").status_code == 429
+    assert sign_in(REMOTE_ADDR="2001:db8:1:3::7").status_code == 302
+
+
+def test_an_ipv4_address_counts_the_same_in_the_form_of_ipv6(sam, sign_in):
+    fail(sign_in, REMOTE_ADDR="192.0.2.7")
+
+    assert sign_in(REMOTE_ADDR="::ffff:192.0.2.7").status_code == 429
+    assert sign_in(REMOTE_ADDR="::ffff:192.0.2.8").status_code == 302
+
+
+def test_five_wrong_old_passwords_lock_the_change_of_the_password(client, sam):
+    client.force_login(sam)
+    new = {"new_password1": "a much better one", "new_password2": "a much better one"}
+    for _ in range(4):
+        assert client.post("/admin/password_change/", {"old_password": "wrong", **new}).status_code == 200
+
+    assert client.post("/admin/password_change/", {"old_password": "wrong", **new}).status_code == 429
+    assert client.post("/admin/password_change/", {"old_password": PASSWORD, **new}).status_code == 429
+    sam.refresh_from_db()
+    assert sam.check_password(PASSWORD)
+
+
 def test_an_administrator_unlocks_a_user_by_command(sam, sign_in, capsys):
     fail(sign_in)
 

@@ -93,3 +93,11 @@ def test_the_frame_leads_to_the_phones_or_to_the_reference(staff, settings, carr
     settings.CARRIER = carrier
 
     assert f'<a href="{reverse(name)}">' in staff.get("/admin/").content.decode()
+
+
+def test_a_refusal_with_a_character_that_postgresql_refuses_is_in_the_audit(client, sam):
+    client.force_login(sam)
+
+    assert client.get("/admin/numbers/pool/7%00/change/").status_code == 403
+
+    assert AuditEntry.objects.get().detail == "numbers.view_pool for numbers_pool_change 7"

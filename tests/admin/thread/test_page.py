@@ -178,11 +178,12 @@ def test_a_long_thread_begins_with_its_newest_lines_and_leads_to_the_earlier_one
     assert f'href="{page_of(conversation)}#latest"' in earlier.text
 
 
-@pytest.mark.parametrize("before", ["x", "1-2-3", "1-2-3-4-5-6", "9" * 30 + "----", "%00"])
-def test_a_place_that_nobody_wrote_shows_the_newest_lines(carrier, admin_client, before):
-    conversation = busy_thread(carrier)
+def test_a_place_that_nobody_wrote_shows_the_newest_lines(admin_client):
+    add_numbers(2)
+    conversation = talk(ALICE, BOB)
 
-    assert "Conversation created" in shown(admin_client, conversation, f"?before={before}")
+    for before in ("x", "1-2-3", "1-2-3-4-5-6", "9" * 30 + "----", "%00"):
+        assert "Conversation created" in shown(admin_client, conversation, f"?before={before}"), before
 
 
 def test_a_group_has_a_colour_and_an_initial_for_each_person(admin_client):

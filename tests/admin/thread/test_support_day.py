@@ -1,7 +1,6 @@
 """The support's day: a complaint is found, read and settled in a browser, with the keyboard alone and on a phone."""
 
 import pytest
-from axe_playwright_python.base import AXE_FILE_PATH
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.expected_conditions import staleness_of
@@ -10,6 +9,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 from conversations.models import Conversation, OutboundMessage
 from smsproxy.staff.models import AuditEntry
 from tests.support.browser import SECONDS, chromium, soon
+from tests.support.pages import fits, keep, violations
 from tests.support.threads import HELLO, LOST, busy_thread
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -57,6 +57,7 @@ def test_a_complaint_is_found_read_and_settled(browse, carrier):
         give_reason(page)
         assert "Shown to you for 15 minutes" in success(page)
         assert HELLO in words(page)
+        keep(page, "support-thread")
 
         click(page, "Send again")
         give_reason(page)
@@ -71,6 +72,7 @@ def test_a_complaint_is_found_read_and_settled(browse, carrier):
         click(page, "Close for good")
         give_reason(page)
         assert "closed for good" in success(page)
+        keep(page, "support-closed")
         assert f"Closed: {WHY} · by admin" in words(page)
         log = page.get_log("browser")
 
@@ -91,6 +93,7 @@ def test_a_text_to_everybody_is_previewed_and_sent(browse, carrier):
         [preview] = soon(page, ".text-preview")
         assert "Your driver\nis here." in preview.text
         assert "1 SMS for each person" in preview.text
+        keep(page, "support-text-everybody")
         leave(page, By.CSS_SELECTOR, ".submit-row input")
         assert success(page) == "The text is on its way to the participants."
         assert "Service, by admin → Alice, Bob" in words(page)
@@ -106,15 +109,5 @@ def test_the_page_is_accessible_in_each_width_and_theme(browse, carrier, width, 
         for address in ("change/", "act/text/", "act/extend/", "block/1/"):
             browse(page, page_of + address)
             soon(page, "#content-main")
-            wide = page.execute_script("return document.documentElement.scrollWidth")
-            assert wide <= width, address
-            assert violations(page) == [], address
-
-
-def violations(page):
-    """Return what axe-core finds in the content of the page, in short."""
-    page.execute_script(AXE_FILE_PATH.read_text())
-    found = page.execute_async_script(
-        "const done = arguments[arguments.length - 1]; axe.run('#content').then((found) => done(found.violations));"
-    )
-    return [(each["id"], [node["html"][:150] for node in each["nodes"]][:3]) for each in found]
+            assert fits(page), address
+            assert violations(page, within="#content") == [], address

@@ -10,6 +10,7 @@ from numbers.models import NumberState, Pool, VirtualNumber
 from tests.support.browser import chromium, soon
 from tests.support.builders import add_numbers
 from tests.support.number_csv import CONFIRM, EXPORT, IMPORT, NEW, confirm, upload
+from tests.support.pages import fits
 from tests.support.terminal import states
 
 
@@ -139,7 +140,7 @@ def test_staff_can_review_and_confirm_an_import_in_the_browser(browse, file, dar
         assert [row.get_attribute("class") for row in rows] == ["update", "new"]
         assert [cell.text for cell in rows[0].find_elements(By.TAG_NAME, "ins")] == ["berlin", "5"]
         assert "1 new, 0 rented again, 1 changed, 1 unchanged" in browser.find_element(By.ID, "content").text
-        assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")
+        assert fits(browser)
         browser.find_element(By.NAME, "confirm").click()
 
         [notice] = soon(browser, ".messagelist .success")

@@ -1,13 +1,19 @@
-"""Pages of records with texts, which staff reveal for each conversation."""
+"""The base of the pages of messages. A body is covered until staff reveal the texts of its conversation."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from smsproxy.staff.covered_admin import CoveredAdmin
 from smsproxy.staff.models import RevealKind
 
 
-class PersonalDataAdmin(CoveredAdmin):
-    """A record with texts. The reveal of its conversation uncovers them."""
+class MessageAdmin(CoveredAdmin):
+    """A message. Its body is shown on its own page only, under a reveal."""
+
+    needs: ClassVar = {
+        "text": ["conversations.read_message_text"],
+        # The raw webhook also contains the sender's number.
+        "raw": ["conversations.read_message_text", "numbers.reveal_realnumber"],
+    }
 
     def conversation_id(self, row: Any) -> int | None:
         """Return the conversation to which the row belongs, or None."""
