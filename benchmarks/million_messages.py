@@ -26,6 +26,10 @@ _STATE = """CASE WHEN mod(i, 61) = 3 THEN 'undelivered' WHEN mod(i, 101) = 3 THE
     'cancelled' WHEN mod(i, 9973) = 3 THEN 'unknown' WHEN mod(i, 31) = 3 THEN 'sent' ELSE 'delivered' END"""
 BUSY = 1
 """The id of a driver with thousands of conversations and failures."""
+STRANGER = 2
+"""The id of a machine that sends many texts without a conversation to one number."""
+LONG = 777
+"""The id of the conversation with many texts."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,8 @@ class Size:
     conversations: int = 200_000
     numbers: int = 1_000
     messages: int = 1_000_000
+    long: int = 2_000
+    """The texts of the longest conversation, and those of the machine."""
 
     @property
     def busy(self) -> int:
@@ -48,7 +54,14 @@ def write_messages(size: Size) -> None:
     people = RealNumber.objects.count()
     text = OutboundMessage._meta.get_field("text").get_db_prep_save("On my way, two minutes.", connection)
     of_number = "(SELECT proxy_number_id FROM conversations_participant AS p WHERE p.id = {})"
-    author, recipient = f"mod(i, {participants}) + 1", f"mod(i + 1 - 2 * mod(i, 2), {participants}) + 1"
+    is_long = f"i > {texts - size.long}"
+    is_machine = f"i BETWEEN {texts - 2 * size.long + 1} AND {texts - size.long}"
+    author, recipient = (
+        f"CASE WHEN {is_long} THEN {2 * LONG} - mod({i}, 2) ELSE mod({other}, {participants}) + 1 END"
+        for i, other in (("i", "i"), ("i + 1", "i + 1 - 2 * mod(i, 2)"))
+    )
+    outcome = f"CASE WHEN {is_machine} THEN 'no_route' WHEN {is_long} THEN 'relayed' ELSE {_OUTCOME} END"
+    first_number = "(SELECT min(id) FROM numbers_virtualnumber)"
     is_to_busy = f"mod(i, 61) = 3 AND i < {texts} / 2"
     at = "now() - interval '30 days' + i * interval '30 days' / {}"
     with transaction.atomic(), without_indexes(InboundMessage, OutboundMessage, OutboundPart, DeliveryReceipt):
@@ -57,10 +70,10 @@ def write_messages(size: Size) -> None:
             InboundMessage,
             texts,
             carrier_message_id="'in-' || i",
-            outcome=_OUTCOME,
-            participant_id=f"CASE WHEN {_OUTCOME} IN ('no_route', 'undecodable') THEN NULL ELSE {author} END",
-            sender_id=f"mod({author} - 1, {people}) + 1",
-            virtual_number_id=of_number.format(author),
+            outcome=outcome,
+            participant_id=f"CASE WHEN {outcome} IN ('no_route', 'undecodable') THEN NULL ELSE {author} END",
+            sender_id=f"CASE WHEN {is_machine} THEN {STRANGER} ELSE mod({author} - 1, {people}) + 1 END",
+            virtual_number_id=f"CASE WHEN {is_machine} THEN {first_number} ELSE {of_number.format(author)} END",
             text=f"'{text}'",
             received_at=at.format(texts),
         )

@@ -97,9 +97,6 @@ class ConversationAdmin(LargeTable, ReadOnlyAdmin):
         used_by = newest_of(Participant.objects.filter(proxy_number__in=numbers), FOUND)
         return used_by.values_list("conversation_id", flat=True)
 
-    def conversation_id(self, row: Conversation) -> int:
-        return row.pk
-
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Conversation]":
         conversations = Conversation.objects.order_by(*self.get_ordering(request))
         is_list = request.resolver_match is not None and request.resolver_match.url_name == self._list_name
@@ -161,20 +158,22 @@ class ConversationAdmin(LargeTable, ReadOnlyAdmin):
         description=gettext_lazy("Close permanently: no late message reopens it"), permissions=["change_state"]
     )
     def close(self, request: HttpRequest, queryset: "QuerySet[Conversation]") -> None:
-        self.apply_to_each(request, queryset, lambda row, actor: row.close_permanently(actor=actor))
+        self.apply_with_reason(
+            request, queryset, lambda row, reason, actor: row.close_permanently(actor=actor, why=reason)
+        )
 
     @admin.action(
         description=gettext_lazy("Reopen, if its numbers are still cooling down"), permissions=["change_state"]
     )
     def reopen(self, request: HttpRequest, queryset: "QuerySet[Conversation]") -> None:
-        def reopen(conversation: Conversation, actor: str) -> None:
+        def reopen(conversation: Conversation, reason: str, actor: str) -> None:
             try:
-                REOPEN.do(conversation, {"reason": ""}, actor)
+                REOPEN.do(conversation, {"reason": reason}, actor)
             except ActRefused as error:
                 self.message_user(request, f"{conversation}: {error}", messages.WARNING)
                 raise StaleState(str(error)) from error
 
-        self.apply_to_each(request, queryset, reopen)
+        self.apply_with_reason(request, queryset, reopen)
 
     @admin.action(description=gettext_lazy("Put on hold, for a reason"), permissions=["change_state"])
     def hold(self, request: HttpRequest, queryset: "QuerySet[Conversation]") -> None:

@@ -7,6 +7,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.middleware.csrf import REASON_NO_CSRF_COOKIE, REASON_NO_REFERER
 from django.shortcuts import render
+from django.utils.cache import add_never_cache_headers
 from django.utils.translation import gettext as _
 from django.views import csrf, defaults
 
@@ -53,7 +54,10 @@ def _is_in_frame(request: HttpRequest) -> bool:
 
 
 def _in_frame(request: HttpRequest, name: str, status: int, context: dict[str, Any]) -> HttpResponse:
-    return render(request, f"admin/errors/{name}.html", {**admin.site.each_context(request), **context}, status=status)
+    context = {**admin.site.each_context(request), **context}
+    response = render(request, f"admin/errors/{name}.html", context, status=status)
+    add_never_cache_headers(response)  # The frame names the user and what waits.
+    return response
 
 
 def _told(request: HttpRequest, rights: list[Right]) -> str:

@@ -86,10 +86,13 @@ def act_response(
     site: AdminSite,
     back: str,
     context: Mapping[str, Any] | Callable[[Any], Mapping[str, Any]] | None = None,
+    parent: tuple[str, str] | None = None,
+    name: str = "",
 ) -> HttpResponse:
     """Return the page that asks (GET), or do the act (POST) and redirect to `back`. Raises RightMissing.
 
     context: for the template of an act that shows more than its effect, or a function of the form that returns it.
+    parent: label and address of the page above that of the row. name: of the page that it returns to, if not the row's.
     """
     require(request, act.permission)
     form = act.form(request.POST if request.method == "POST" else None)
@@ -97,7 +100,8 @@ def act_response(
         _do(request, act, row, form.cleaned_data)
         return HttpResponseRedirect(back)
     more = context(form) if callable(context) else context or {}
-    shown = {"title": act.question, "act": act, "object": row, "form": form, "back": back, **more}
+    above = {"object": name or row, "parent": dict(zip(("label", "url"), parent, strict=True)) if parent else None}
+    shown = {"title": act.question, "act": act, **above, "form": form, "back": back, **more}
     return TemplateResponse(request, act.template, {**site.each_context(request), **shown})
 
 

@@ -156,17 +156,30 @@ def test_an_invalid_list_query_is_not_a_500(admin_client, model, query):
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("selected", ["x", "\x00", "9" * 30])
 def test_an_action_on_an_invalid_selection_is_not_a_500(admin_client, selected):
-    data = {"action": "close", "_selected_action": selected}
+    data = {"action": "close", "_selected_action": selected, "reason": "ticket 4711"}
 
     answer = admin_client.post(reverse("admin:conversations_conversation_changelist"), data, follow=True)
 
     assert answer.status_code == 200
 
 
+@pytest.mark.parametrize("action", ["close", "reopen", "hold", "release_hold"])
+def test_many_conversations_are_changed_only_for_a_reason(admin_client, action):
+    add_numbers(2)
+    conversation = talk(ALICE, BOB)
+    data = {"action": action, "_selected_action": conversation.pk, "reason": " "}
+
+    page = admin_client.post(reverse("admin:conversations_conversation_changelist"), data, follow=True)
+
+    assert "Nothing was done. Type a reason" in page.content.decode()
+    conversation.refresh_from_db()
+    assert (conversation.state, conversation.held_at) == ("open", None)
+
+
 def test_staff_can_close_a_closed_conversation_permanently(admin_client):
     add_numbers(2)
     conversation = talk(ALICE, BOB, late_messages="reopen").close()
-    data = {"action": "close", "_selected_action": conversation.pk}
+    data = {"action": "close", "_selected_action": conversation.pk, "reason": "ticket 4711"}
 
     pages = [
         admin_client.post(reverse("admin:conversations_conversation_changelist"), data, follow=True) for _ in range(2)

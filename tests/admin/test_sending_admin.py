@@ -8,10 +8,9 @@ from selenium.webdriver.common.by import By
 from conversations.models import AccountRateLimit, AccountState, NumberRateLimit, OutboundMessage, Worker
 from numbers.models import NumberState, VirtualNumber
 from smsproxy.staff.models import AuditEntry
-from tests.support.browser import chromium, soon, soon_at
+from tests.support.browser import chromium, soon
 from tests.support.builders import add_numbers
 from tests.support.outbox import queue
-from tests.support.pages import fits
 
 NOT_ALLOWED = "this sender is not allowed"
 NO_CREDIT = "the account has no credit"
@@ -203,23 +202,6 @@ def test_the_first_page_shows_only_what_the_permissions_allow(staff, account, nu
 
     assert "in quarantine" in html
     assert "paused" not in html
-
-
-@pytest.mark.slow
-@pytest.mark.browser
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("dark", [False, True])
-def test_the_first_page_fits_a_phone(browse, account, number, dark):
-    with chromium(width=390, height=844, dark=dark) as browser:
-        browse(browser, reverse("admin:index"))
-
-        [critical] = browser.find_elements(By.CSS_SELECTOR, ".trouble.bad")
-        [warning] = browser.find_elements(By.CSS_SELECTOR, ".trouble.warn")
-        assert NO_CREDIT in critical.text
-        assert "in quarantine" in warning.text
-        assert fits(browser)
-        critical.find_element(By.TAG_NAME, "a").click()
-        soon_at(browser, page("accountratelimit"))
 
 
 @pytest.mark.slow

@@ -124,7 +124,7 @@ def test_a_permanent_closing_by_staff_is_told_too(admin_client, trio, told, is_o
     if not is_open:
         trio.close()
 
-    data = {"action": "close", "_selected_action": [trio.pk]}
+    data = {"action": "close", "_selected_action": [trio.pk], "reason": "ticket 4711"}
     admin_client.post(reverse("admin:conversations_conversation_changelist"), data)
 
     assert Conversation.objects.get().late_messages == "end"

@@ -93,7 +93,7 @@ def test_a_number_that_no_key_decrypts_does_not_prevent_a_reopening(api, ended):
 
 def test_staff_cannot_reopen_with_a_person_who_opted_out_and_read_why(admin_client, ended):
     opt_out_bob()
-    data = {"action": "reopen", "_selected_action": ended.pk}
+    data = {"action": "reopen", "_selected_action": ended.pk, "reason": "ticket 4711"}
 
     page = admin_client.post(reverse("admin:conversations_conversation_changelist"), data, follow=True)
 

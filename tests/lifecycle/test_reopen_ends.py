@@ -191,7 +191,7 @@ class TestAUniqueReference:
     def test_refuses_the_reopening_by_staff(self, admin_client):
         conversation = unique("order-1").close()
         unique("order-1", ALICE, CHARLIE)
-        data = {"action": "reopen", "_selected_action": conversation.pk}
+        data = {"action": "reopen", "_selected_action": conversation.pk, "reason": "ticket 4711"}
 
         page = admin_client.post("/admin/conversations/conversation/", data, follow=True)
 

@@ -277,8 +277,10 @@ class TestAdmin:
     def test_closing_a_conversation_records_the_member_of_staff(self, talked, admin_client):
         url = reverse("admin:conversations_conversation_changelist")
 
-        admin_client.post(url, {"action": "close", "_selected_action": [talked.pk]})
-        again = admin_client.post(url, {"action": "close", "_selected_action": [talked.pk]}, follow=True)
+        admin_client.post(url, {"action": "close", "_selected_action": [talked.pk], "reason": "ticket 4711"})
+        again = admin_client.post(
+            url, {"action": "close", "_selected_action": [talked.pk], "reason": "ticket 4711"}, follow=True
+        )
 
         talked.refresh_from_db()
         assert talked.state == "closed"
@@ -299,7 +301,7 @@ class TestAdmin:
         client.force_login(support)
         url = reverse("admin:conversations_conversation_changelist")
 
-        client.post(url, {"action": "close", "_selected_action": [talked.pk]})
+        client.post(url, {"action": "close", "_selected_action": [talked.pk], "reason": "ticket 4711"})
 
         talked.refresh_from_db()
         assert talked.state == "open"

@@ -47,16 +47,23 @@ def chromium(*, width: int = 1200, height: int = 800, dark: bool = False) -> Ite
             options.add_argument(argument)
         page = webdriver.Chrome(options=options, service=Service(driver))
         try:
-            # Set the page's own size: a window has a frame, and cannot be as narrow as a phone.
-            page.execute_cdp_cmd(
-                "Emulation.setDeviceMetricsOverride",
-                {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False},
-            )
-            scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-            page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+            show_as(page, width=width, height=height, dark=dark)
             yield page
         finally:
             page.quit()
+
+
+def show_as(page: webdriver.Chrome, *, width: int = 1200, height: int = 800, dark: bool = False) -> None:
+    """Set the page's size in CSS pixels and its theme. The page that is open follows at once."""
+    # The page's own size: a window has a frame, and cannot be as narrow as a phone.
+    page.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False},
+    )
+    scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+    # Django's admin fades from one theme's colours to the other's.
+    page.execute_script("document.body.offsetWidth; document.getAnimations().forEach((each) => each.finish())")
 
 
 def soon(page: webdriver.Chrome, selector: str) -> list[WebElement]:

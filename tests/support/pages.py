@@ -1,6 +1,5 @@
 """Checks of a page in a real browser: what axe-core finds, what its policy refused, and whether it fits."""
 
-from base64 import b64decode
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -8,40 +7,27 @@ from typing import Any
 
 from selenium import webdriver
 
-from tests.support.demo_process import ROOT
-
-PICTURES = ROOT / "var" / "pictures"
 # WCAG 2.2, levels A and AA, and the rules that axe-core recommends beside them.
 TAGS = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
 RUN = """
 const done = arguments[arguments.length - 1];
-axe.run(arguments[0] || document, {runOnly: {type: "tag", values: arguments[1]}, resultTypes: ["violations"]})
+axe.run(arguments[0] || document, {runOnly: arguments[1], resultTypes: ["violations"]})
   .then((found) => done({violations: found.violations}), (error) => done({error: String(error)}));
 """
 
 
-def violations(page: webdriver.Chrome, *, within: str = "", tags: tuple[str, ...] = TAGS) -> list[str]:
+def violations(page: webdriver.Chrome, *, within: str = "", rule: str | None = None) -> list[str]:
     """Return what axe-core finds wrong with the page, such as contrast, labels and roles: a line for each element.
 
-    within: a CSS selector that limits the check to a part of the page.
+    within: a CSS selector that limits the check to a part of the page. rule: checks only this one.
     """
     # Through the developer tools, not a <script> element: a strict Content-Security-Policy forbids that one.
     if not page.execute_script("return Boolean(window.axe)"):
         page.execute_cdp_cmd("Runtime.evaluate", {"expression": _script()})
-    found: dict[str, Any] = page.execute_async_script(RUN, within, list(tags))
+    found: dict[str, Any] = page.execute_async_script(RUN, within, [rule] if rule else list(TAGS))
     if "error" in found:
         raise AssertionError(f"axe-core failed: {found['error']}")
     return [_line(rule, node) for rule in found["violations"] for node in rule["nodes"]]
-
-
-def keep(page: webdriver.Chrome, name: str) -> None:
-    """Keep a picture of the whole page as var/pictures/NAME.png, for people to look at after the tests."""
-    height = page.execute_script("return document.documentElement.scrollHeight")
-    width = page.execute_script("return innerWidth")
-    clip = {"x": 0, "y": 0, "width": width, "height": min(height, 4000), "scale": 1}
-    taken = page.execute_cdp_cmd("Page.captureScreenshot", {"clip": clip, "captureBeyondViewport": True})
-    PICTURES.mkdir(parents=True, exist_ok=True)
-    (PICTURES / f"{name}.png").write_bytes(b64decode(taken["data"]))
 
 
 def refused_by_policy(page: webdriver.Chrome) -> list[str]:

@@ -100,7 +100,8 @@ def urls(site: AdminSite) -> list[URLPattern]:
 def _block_view(site: AdminSite, request: HttpRequest, pk: int) -> HttpResponse:
     require(request, BLOCK.permission)
     person = get_object_or_404(RealNumber, pk=pk)
-    return act_response(request, BLOCK, person, site=site, back=_page_of(person.pk))
+    parent = (_("Find a caller"), reverse("admin:numbers_realnumber_find"))
+    return act_response(request, BLOCK, person, site=site, back=_page_of(person.pk), parent=parent)
 
 
 def _end_block_view(site: AdminSite, request: HttpRequest, pk: int) -> HttpResponse:

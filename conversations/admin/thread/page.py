@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from django.contrib.admin import AdminSite
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext as _
 
 from conversations.admin.thread import acts
 from conversations.admin.thread.block import block_act
@@ -159,4 +160,7 @@ class ActPages:
     ) -> HttpResponse:
         """Return the page of an act. more: what its template shows, from the form."""
         back = _url(conversation.pk, _query(request)) + "#latest"
-        return act_response(request, act, row, site=self._site, back=back, context=more)
+        parent = (_("Conversations"), str(_places(request, conversation)["list_url"]))
+        return act_response(
+            request, act, row, site=self._site, back=back, context=more, parent=parent, name=str(conversation)
+        )

@@ -1,6 +1,7 @@
 """Text the participants as the service: a preview with its price, and then the sending."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -20,8 +21,12 @@ from conversations.lifecycle.send_message import (
     TooLong,
     send_message,
 )
-from conversations.models import Conversation
+from conversations.models import ApiMessage, Conversation
+from smsproxy.database.clock import database_now
 from smsproxy.staff.acts import Act, ActRefused
+
+NOT_TWICE_WITHIN = timedelta(minutes=5)
+"""A member of staff who sends the same text again within this time has clicked twice, or reloaded the page."""
 
 
 class TextForm(PreviewedTextForm):
@@ -47,6 +52,10 @@ def estimate(conversation: Conversation, form: TextForm) -> dict[str, Any]:
 
 
 def _text_all(conversation: Conversation, data: Mapping[str, Any], user: str) -> str:
+    conversation.lock()  # Of two submissions at once, the second one finds the text of the first.
+    newest = ApiMessage.objects.filter(conversation=conversation, written_by=user).order_by("-pk").first()
+    if newest and newest.text == data["text"] and newest.created_at > database_now() - NOT_TWICE_WITHIN:
+        raise ActRefused(_("Nothing was sent: you sent this very text a moment ago. To repeat it, wait some minutes."))
     try:
         send_message(conversation, NewMessage(text=data["text"]), written_by=user)
     except CannotSend as error:

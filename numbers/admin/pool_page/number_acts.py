@@ -162,5 +162,11 @@ def number_act_view(request: HttpRequest, pk: int, name: str, site: AdminSite) -
     back = reverse("admin:numbers_virtualnumber_change", args=[pk])
     with deadline_extended(seconds=REQUEST_SECONDS):
         return act_response(
-            request, found.act, number, site=site, back=back, context=lambda form: {"shown": found.context(number)}
+            request,
+            found.act,
+            number,
+            site=site,
+            back=back,
+            context=lambda form: {"shown": found.context(number)},
+            parent=(_("Pool"), reverse("admin:pool")),
         )

@@ -75,7 +75,8 @@ def order_view(request: HttpRequest, pk: int, site: AdminSite) -> HttpResponse:
 
 def stop_view(request: HttpRequest, pk: int, site: AdminSite) -> HttpResponse:
     """Ask why, and stop the order."""
-    return act_response(request, STOP, _order(pk), site=site, back=reverse("admin:pool_order", args=[pk]))
+    back, parent = reverse("admin:pool_order", args=[pk]), (_("Pool"), reverse("admin:pool"))
+    return act_response(request, STOP, _order(pk), site=site, back=back, parent=parent)
 
 
 def _order(pk: int) -> NumberOrder:

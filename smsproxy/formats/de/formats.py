@@ -2,3 +2,5 @@
 
 DECIMAL_SEPARATOR = "."
 THOUSAND_SEPARATOR = ""
+# As on all our pages. staff.js rewrites them in the viewer's zone.
+DATETIME_FORMAT = "Y-m-d H:i e"

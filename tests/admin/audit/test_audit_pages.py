@@ -207,7 +207,7 @@ def test_an_action_that_is_refused_is_not_recorded(admin_client, conversation):
     conversation.close_permanently()
     url = "/admin/conversations/conversation/"
 
-    admin_client.post(url, {"action": "close", "_selected_action": [conversation.pk]})
+    admin_client.post(url, {"action": "close", "_selected_action": [conversation.pk], "reason": "ticket 4711"})
 
     assert not AuditEntry.objects.exists()
 

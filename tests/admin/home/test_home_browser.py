@@ -1,4 +1,4 @@
-"""The first page in a real browser: it stays current by itself, fits a phone, and works with the keyboard."""
+"""The first page in a real browser: it stays current by itself."""
 
 import pytest
 from django.urls import reverse
@@ -6,28 +6,11 @@ from selenium.webdriver.common.by import By
 
 from conversations.models import AccountRateLimit
 from tests.support import dashboard
-from tests.support.browser import chromium, soon, soon_at, until
-from tests.support.pages import fits, keep, violations
+from tests.support.browser import chromium, soon, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 HOME = reverse("admin:index")
-
-
-@pytest.mark.parametrize("width", [390, 1200])
-@pytest.mark.parametrize("dark", [False, True])
-def test_the_pages_fit_and_are_accessible(browse, width, dark, settings):
-    settings.DAILY_BUDGET = 20
-    dashboard.add_all()
-    AccountRateLimit.pause("no credit", 60, code="9")
-    with chromium(width=width, dark=dark) as page:
-        for address in (HOME, reverse("admin:technical"), reverse("admin:home_resume_account")):
-            browse(page, address)
-            for summary in page.find_elements(By.CSS_SELECTOR, "#content-main summary"):
-                summary.click()
-            keep(page, f"home-{address.strip('/').replace('/', '-')}-{width}-{'dark' if dark else 'light'}")
-            assert fits(page), address
-            assert violations(page) == [], address
 
 
 def test_the_figures_are_read_again_and_focus_and_open_tables_stay(browse):
@@ -73,20 +56,6 @@ def test_times_are_in_the_zone_of_the_viewer(browse):
         assert {"09:00", "15:00", "21:00", "03:00"} == {label.text for label in labels}
         assert "GMT+9" in page.find_element(By.CSS_SELECTOR, ".as-of").text
         assert not page.find_element(By.CSS_SELECTOR, "[data-zone]").is_displayed()
-
-
-def test_staff_send_again_with_the_keyboard(browse):
-    dashboard.add_all()
-    AccountRateLimit.pause("no credit", 60)
-    with chromium() as page:
-        browse(page, HOME)
-        page.find_element(By.ID, "resume-account").send_keys("\n")
-        [reason] = soon(page, "#id_reason")
-        reason.send_keys("ticket 4711\n")
-        soon_at(page, HOME)
-
-        [told] = soon(page, ".messagelist .success")
-        assert "Sending goes on." in told.text
 
 
 def test_a_list_is_found_by_typing(browse):

@@ -14,6 +14,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from django.urls.resolvers import RoutePattern
 
 from conversations.models import InboxKind, OutboundMessage
+from numbers.models import NumberOrder, RealNumber, VirtualNumber
 from smsproxy.staff.acts import Act
 from smsproxy.staff.models import RevealKind
 from tests.support.populated import Populated
@@ -32,6 +33,12 @@ _FILLS: dict[tuple[str, str], Sequence[object]] = {
     ("hide/", "kind"): RevealKind.values,
     ("r/", "content_type_id"): [1],
     ("r/", "object_id"): [1],
+}
+# Whose id is in the address, by its beginning, if the address does not begin with the model.
+_MODELS = {
+    "conversations/block/person/": RealNumber,
+    "pool/numbers/": VirtualNumber,
+    "pool/orders/": NumberOrder,
 }
 _BETWEEN_DIGITS = re.compile(r"(?<=\d)[ ().\u00a0\u202f-]{1,2}(?=\d)")
 
@@ -85,8 +92,7 @@ def _values(route: str, kind: str, name: str, populated: Populated) -> Iterable[
         return [0, 1]
     if name == "message":
         return populated.ids[OutboundMessage]
-    of_model = _MODEL_S.match(route)
-    model = _model(*of_model.groups()) if of_model else None
+    model = _model_of(route)
     if model is not None and (kind == "int" or name in ("object_id", "pk", "id")):
         return populated.ids.get(model) or model._default_manager.order_by("pk").values_list("pk", flat=True)[:1]
     if kind == "uuid":
@@ -107,6 +113,15 @@ def _acts() -> list[str]:
 def _ids(populated: Populated) -> set[int]:
     """Return the ids of rows about which there may be a page of our own."""
     return {populated.bob.pk, *(pk for ids in populated.ids.values() for pk in ids)}
+
+
+def _model_of(route: str) -> Any:
+    """Return the model whose id is in the route, or None if it may be that of any."""
+    for prefix, model in _MODELS.items():
+        if route.startswith(prefix):
+            return model
+    of_model = _MODEL_S.match(route)
+    return _model(*of_model.groups()) if of_model else None
 
 
 def _model(app: str, name: str) -> Any:

@@ -18,8 +18,9 @@ class Phone:
         self.user = user
         self.key = second_factor.new_key()
 
-    def code(self):
-        return f"{TOTP(unhexlify(self.key)).token():06}"
+    def code(self, later=0):
+        """Return the code of now. later: how many half minutes later."""
+        return f"{TOTP(unhexlify(self.key), drift=later).token():06}"
 
     def set_up(self):
         """Set it up as the second factor, and return the recovery codes."""

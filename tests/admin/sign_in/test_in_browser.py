@@ -50,9 +50,8 @@ def is_fine(page):
     assert fits(page)
 
 
-@pytest.mark.parametrize(("width", "dark"), [(1200, False), (390, True)])
-def test_the_second_factor_is_set_up_and_used_with_the_keyboard_alone(live_server, sam, width, dark):
-    with chromium(width=width, dark=dark) as page:
+def test_the_second_factor_is_set_up_and_used_with_the_keyboard_alone(live_server, sam):
+    with chromium(width=390, dark=True) as page:
         page.get(live_server.url + SIGN_IN)
         is_fine(page)
         focus(page).send_keys("sam", Keys.TAB, PASSWORD, Keys.ENTER)

@@ -5,6 +5,7 @@ from django.contrib.auth.models import Group, Permission
 from django.test import Client
 from django.urls import reverse
 
+import smsproxy.urls  # noqa: F401 - with the carrier of the settings, whichever test runs first
 from smsproxy.staff.models import AuditEntry
 from tests.admin.sign_in.conftest import PASSWORD
 
@@ -101,3 +102,10 @@ def test_a_refusal_with_a_character_that_postgresql_refuses_is_in_the_audit(clie
     assert client.get("/admin/numbers/pool/7%00/change/").status_code == 403
 
     assert AuditEntry.objects.get().detail == "numbers.view_pool for numbers_pool_change 7"
+
+
+@pytest.mark.parametrize("url", ["/admin/numbers/pool/", "/admin/nothing/"])
+def test_no_browser_keeps_a_page_that_refuses(client, sam, url):
+    client.force_login(sam)
+
+    assert "no-store" in client.get(url).headers["Cache-Control"]

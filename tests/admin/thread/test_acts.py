@@ -193,6 +193,23 @@ def test_a_text_to_everybody_comes_from_the_service_and_names_its_author_to_staf
     assert text not in str(list(AuditEntry.objects.values()))
 
 
+def test_a_text_to_everybody_that_is_submitted_twice_is_sent_once(sam, ride):
+    [(first, _)] = do(sam, ride, "text", text="Hi", previewed="Hi")
+    [(second, why)] = do(sam, ride, "text", text="Hi", previewed="Hi")
+
+    assert (first, second, ApiMessage.objects.count()) == ("success", "error", 1)
+    assert "a moment ago" in why
+    assert do(sam, ride, "text", text="Ho", previewed="Ho")[0][0] == "success"
+
+
+def test_a_text_to_everybody_can_be_repeated_after_some_minutes(sam, ride):
+    do(sam, ride, "text", text="Hi", previewed="Hi")
+    ApiMessage.objects.update(created_at=database_now() - timedelta(minutes=6))
+
+    assert do(sam, ride, "text", text="Hi", previewed="Hi")[0][0] == "success"
+    assert ApiMessage.objects.count() == 2
+
+
 def test_a_text_that_nobody_can_get_is_refused_in_words(sam, ride):
     for each in members(ride):
         each.real_number.opt_out(reason="STOP")

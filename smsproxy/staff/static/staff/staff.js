@@ -16,4 +16,27 @@ function localTimes(root) {
   }
 }
 
+// Django writes the times of its lists and records as text.
+function markTimes(root) {
+  for (const cell of root.querySelectorAll("#result_list td, #result_list th a, .readonly, .inline-group td p")) {
+    const found = /^(\d{4}-\d\d-\d\d) (\d\d:\d\d) UTC$/.exec(cell.textContent.trim());
+    if (!found || cell.children.length) continue;
+    const time = document.createElement("time");
+    time.dateTime = `${found[1]}T${found[2]}Z`;
+    time.title = found[0];
+    time.dataset.form = "datetime";
+    cell.replaceChildren(time);
+  }
+}
+
+// Django labels the two fields of a moment together, and lets a wide table scroll that the keyboard cannot reach.
+function help(root) {
+  for (const field of root.querySelectorAll("p.datetime input:not([type=hidden])")) {
+    field.setAttribute("aria-label", (field.previousSibling?.textContent || "").trim() || field.name);
+  }
+  for (const box of root.querySelectorAll(".inline-group")) box.tabIndex = 0;
+}
+
+markTimes(document);
+help(document);
 localTimes(document);

@@ -1,0 +1,1 @@
+"""A day's work of each group of staff, in a browser."""
