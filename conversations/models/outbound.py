@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Self
 
 from django.conf import settings
 from django.db import models, transaction
+from django.utils.translation import gettext
 
 from numbers.models import NumberState, RealNumber, VirtualNumber
 from smsproxy.carriers.base import ReceiptStatus
@@ -244,7 +245,7 @@ class OutboundMessage(EncryptedRow, StateMachine):
         ]
 
     def __str__(self) -> str:
-        return f"outbound message {self.pk}"
+        return gettext("outbound message %(id)s") % {"id": self.pk}
 
     @property
     def carrier_ref(self) -> str:
