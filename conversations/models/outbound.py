@@ -13,7 +13,7 @@ from numbers.models import NumberState, RealNumber, VirtualNumber
 from smsproxy.carriers.base import ReceiptStatus
 from smsproxy.crypto import EncryptedTextField
 from smsproxy.database.clock import database_now
-from smsproxy.states import Event, StaleState, StateMachine
+from smsproxy.states import StaleState, StateMachine
 from smsproxy.unreadable import EncryptedRow
 
 from .api_message import ApiMessage
@@ -395,10 +395,3 @@ class OutboundPart(models.Model):
 
     def __str__(self) -> str:
         return f"part {self.carrier_message_id}"
-
-
-class MessageEvent(Event):
-    message = models.ForeignKey(OutboundMessage, models.CASCADE, related_name="events")
-
-    class Meta:
-        ordering = ["-id"]
