@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy
 from django_otp import login as note_second_factor
 
 from smsproxy.sign_in import second_factor
-from smsproxy.sign_in.forms import AppCodeForm, PasswordForm
+from smsproxy.sign_in.forms import AppCodeForm, FirstSetUpForm, PasswordForm
 from smsproxy.sign_in.qr_code import QrCode
 from smsproxy.sign_in.sessions import end_sessions
 from smsproxy.staff import audit
@@ -54,7 +54,9 @@ def set_up(request: HttpRequest, site: AdminSite) -> HttpResponse:
     if is_change and time.time() - request.session.get(_MAY_REPLACE, 0) > REPLACE_WITHIN:
         return HttpResponseRedirect(reverse("admin:second_factor"))
     key = request.session.setdefault(_KEY, second_factor.new_key())
-    form = AppCodeForm(request.POST if request.method == "POST" else None)
+    data = request.POST if request.method == "POST" else None
+    # A change has asked for the password already.
+    form = AppCodeForm(data) if is_change else FirstSetUpForm(request, data)
     if form.is_valid():
         with transaction.atomic():
             codes = second_factor.set_up(request.user, key, form.cleaned_data["code"].replace(" ", ""))

@@ -64,6 +64,12 @@ class PasswordForm(forms.Form):
         return password
 
 
+class FirstSetUpForm(PasswordForm, AppCodeForm):
+    """Both: a session that somebody else got hold of must not get a second factor of theirs."""
+
+    field_order = ("password", "code")
+
+
 class OwnPasswordForm(AdminPasswordChangeForm):
     """Django's form to change the own password. Wrong old passwords count for the lockout."""
 

@@ -64,7 +64,7 @@ def test_the_second_factor_is_set_up_and_used_with_the_keyboard_alone(live_serve
         is_fine(page)
         phone = Phone(sam)
         phone.key = b32decode(key.text.replace(" ", "")).hex()
-        focus(page).send_keys(phone.code(), Keys.ENTER)
+        focus(page).send_keys(PASSWORD, Keys.TAB, phone.code(), Keys.ENTER)
         codes = [code.text for code in soon(page, ".codes code")]
         assert len(codes) == 10
         assert page.find_element(By.ID, "download").is_displayed()

@@ -30,7 +30,7 @@ def set_up_in_browser(client, phone):
     """Do as the page says. Return the recovery codes that it shows."""
     client.get(SET_UP)
     phone.key = client.session["second_factor_key"]
-    answer = client.post(SET_UP, {"code": phone.code()})
+    answer = client.post(SET_UP, {"password": PASSWORD, "code": phone.code()})
     return re.findall(r"<code>(\w{5}-\w{5})</code>", answer.content.decode())
 
 
@@ -63,7 +63,20 @@ def test_a_wrong_code_sets_nothing_up(client, sam):
     client.force_login(sam)
     client.get(SET_UP)
 
-    assert "The code is wrong" in client.post(SET_UP, {"code": "000000"}).content.decode()
+    answer = client.post(SET_UP, {"password": PASSWORD, "code": "000000"})
+
+    assert "The code is wrong" in answer.content.decode()
+    assert not TOTPDevice.objects.exists()
+
+
+@pytest.mark.parametrize("typed", [{}, {"password": "a guess"}])
+def test_a_session_without_the_password_sets_nothing_up(client, sam, phone, typed):
+    client.force_login(sam)
+    client.get(SET_UP)
+    phone.key = client.session["second_factor_key"]
+
+    client.post(SET_UP, {"code": phone.code(), **typed})
+
     assert not TOTPDevice.objects.exists()
 
 

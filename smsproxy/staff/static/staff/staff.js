@@ -1,5 +1,5 @@
 "use strict";
-// Rewrite the times of the page in the viewer's zone. UTC stays as the title of each.
+// Rewrite the times of the page in the viewer's zone, UTC stays as the title of each, and send each form once.
 
 const OPTIONS = {
   seconds: { hour: "2-digit", minute: "2-digit", second: "2-digit", timeZoneName: "short" },
@@ -37,6 +37,20 @@ function help(root) {
   for (const box of root.querySelectorAll(".inline-group")) box.tabIndex = 0;
 }
 
+// A double click would do an act twice. A page that comes back from the browser's memory can be sent again.
+function sendOnce(root) {
+  root.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (form.method !== "post" || event.defaultPrevented) return;
+    if (form.dataset.isSent) event.preventDefault();
+    form.dataset.isSent = "yes";
+  });
+  window.addEventListener("pageshow", () => {
+    for (const form of root.forms) delete form.dataset.isSent;
+  });
+}
+
+sendOnce(document);
 markTimes(document);
 help(document);
 localTimes(document);
