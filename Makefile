@@ -48,12 +48,14 @@ openapi: $(VENV)/development
 # The strings of the admin that are marked for translation, in smsproxy/locale. Needs GNU gettext. Lists those without a
 # translation: write them in the .po file, then make compilemessages. The .mo files are committed.
 messages: $(VENV)/development
+	DJANGO_SETTINGS_MODULE=tests.settings $(BIN)/python -m tests.support.model_words
 	DJANGO_SETTINGS_MODULE=tests.settings $(BIN)/python -m django makemessages --pythonpath . --locale de --no-obsolete \
-	--no-wrap --add-location file --ignore "tests/*" --ignore "benchmarks/*" --ignore "var/*" --ignore "docs/*" --ignore ".venv/*"
+	--no-wrap --add-location file --extension html,txt,py,svg --ignore "tests/*" --ignore "benchmarks/*" --ignore "var/*" --ignore "docs/*" --ignore ".venv/*"
 	@msgattrib --untranslated --no-obsolete smsproxy/locale/de/LC_MESSAGES/django.po
 	@msgattrib --only-fuzzy --no-obsolete smsproxy/locale/de/LC_MESSAGES/django.po
 
 compilemessages: $(VENV)/development
+	DJANGO_SETTINGS_MODULE=tests.settings $(BIN)/python -m tests.support.model_words
 	DJANGO_SETTINGS_MODULE=tests.settings $(BIN)/python -m django compilemessages --pythonpath . --locale de \
 	--ignore ".venv/*"
 

@@ -8,6 +8,10 @@ class SmsproxyConfig(AppConfig):
     name = "smsproxy"
 
     def ready(self) -> None:
+        from smsproxy.translated_models import translate_models
+
+        # Before the admin is loaded: its forms take over the names of the fields.
+        translate_models(self.apps.get_models())  # type: ignore[union-attr]
         from smsproxy import checks  # noqa: F401  (registers them)
         from smsproxy.database import clock  # noqa: F401  (defines it on SQLite)
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 
 from django.db import models, transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 
 class StaleState(Exception):
@@ -29,7 +30,8 @@ class Event(models.Model):
         abstract = True
 
     def __str__(self) -> str:
-        return f"{self.old_state or '(new)'} → {self.new_state}: {self.reason}"
+        first = _("(new)")
+        return f"{self.old_state or first} → {self.new_state}: {self.reason}"
 
 
 class StateMachine(models.Model):
@@ -51,11 +53,11 @@ class StateMachine(models.Model):
         not contain this change. announce: called in the same transaction, after the change of the row.
         """
         if to not in self.ALLOWED[self.state]:
-            raise StaleState(f"{self._meta.verbose_name} {self.pk} cannot go from {self.state} to {to}")
+            raise StaleState(f"{self._meta.verbose_name_raw} {self.pk} cannot go from {self.state} to {to}")
         with transaction.atomic():
             rows = type(self)._default_manager.filter(pk=self.pk, state=self.state).update(state=to, **changes)
             if rows != 1:
-                raise StaleState(f"{self._meta.verbose_name} {self.pk} is no longer {self.state}")
+                raise StaleState(f"{self._meta.verbose_name_raw} {self.pk} is no longer {self.state}")
             self.record_event(to, reason=reason, actor=actor, old_state=self.state)
             if announce is not None:
                 announce()

@@ -10,6 +10,9 @@ from django.contrib.admin.widgets import AdminSplitDateTime
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.urls import URLPattern, reverse
+from django.utils.text import format_lazy
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from conversations.admin.person import acts
 from conversations.models import Block
@@ -50,30 +53,45 @@ class BlockForm(forms.ModelForm):
 
     person = forms.ModelChoiceField(RealNumber.objects.all(), required=False, widget=forms.HiddenInput)
     other = forms.ModelChoiceField(RealNumber.objects.all(), required=False, widget=forms.HiddenInput)
-    number = PhoneNumberField(label="Person", help_text=f"The person's number in E.164, such as {E164_EXAMPLE}.")
+    number = PhoneNumberField(
+        label=gettext_lazy("Person"),
+        help_text=format_lazy(gettext_lazy("The person's number in E.164, such as {example}."), example=E164_EXAMPLE),
+    )
     other_number = PhoneNumberField(
-        label="Towards",
-        help_text="The number of the other person of a pair. Empty: the person is blocked towards everybody.",
+        label=gettext_lazy("Towards"),
+        help_text=gettext_lazy(
+            "The number of the other person of a pair. Empty: the person is blocked towards everybody."
+        ),
     )
     prefix = forms.CharField(  # type: ignore[assignment]  # forms have an attribute of that name
-        required=False, max_length=20, help_text="Instead of a person: the beginning of numbers, such as +88213."
+        label=gettext_lazy("prefix"),
+        required=False,
+        max_length=20,
+        help_text=gettext_lazy("Instead of a person: the beginning of numbers, such as +88213."),
     )
     accept_wide = forms.BooleanField(
-        required=False, label="Whole countries", help_text="Confirms a prefix that covers most of a country."
+        required=False,
+        label=gettext_lazy("Whole countries"),
+        help_text=gettext_lazy("Confirms a prefix that covers most of a country."),
     )
     reason = forms.CharField(
+        label=gettext_lazy("reason"),
         max_length=REASON_LENGTH,
         widget=forms.TextInput({"class": "vTextField"}),
-        help_text="In words, without phone numbers and texts.",
+        help_text=gettext_lazy("In words, without phone numbers and texts."),
     )
     service = forms.ModelChoiceField(
         Service.objects.all(),
+        label=gettext_lazy("service"),
         required=False,
-        empty_label="every service",
-        help_text="The service whose conversations the block concerns.",
+        empty_label=gettext_lazy("every service"),
+        help_text=gettext_lazy("The service whose conversations the block concerns."),
     )
     until = forms.SplitDateTimeField(
-        required=False, widget=AdminSplitDateTime, help_text="UTC. Empty: until somebody ends it."
+        label=gettext_lazy("until"),
+        required=False,
+        widget=AdminSplitDateTime,
+        help_text=gettext_lazy("UTC. Empty: until somebody ends it."),
     )
 
     class Meta:
@@ -91,24 +109,24 @@ class BlockForm(forms.ModelForm):
         has_person = bool(data.get("person") or data.get("number"))
         has_prefix = bool(data.get("prefix"))
         if not self.errors and has_person == has_prefix:
-            raise forms.ValidationError("Expected a person or a prefix: one of the two.")
+            raise forms.ValidationError(_("Expected a person or a prefix: one of the two."))
         if data.get("person") and data.get("number"):
-            self.add_error("number", "Expected no number: the person was chosen by the link.")
+            self.add_error("number", _("Expected no number: the person was chosen by the link."))
         if data.get("other") and data.get("other_number"):
-            self.add_error("other_number", "Expected no number: the other person was chosen by the link.")
+            self.add_error("other_number", _("Expected no number: the other person was chosen by the link."))
         self._refuse_virtual_numbers()
         one, other = self._hash("person", "number"), self._hash("other", "other_number")
         if other and one == other:
-            self.add_error("other_number", "Expected two people, found one twice.")
+            self.add_error("other_number", _("Expected two people, found one twice."))
         if has_prefix and (data.get("other") or data.get("other_number")):
-            self.add_error("other_number", "Expected no other person: a prefix is blocked towards everybody.")
+            self.add_error("other_number", _("Expected no other person: a prefix is blocked towards everybody."))
         if has_prefix and "prefix" not in self.errors:
             try:
                 data["prefix"] = checked_prefix(data["prefix"], accept_wide=data["accept_wide"])
             except CannotBlock as error:
                 self.add_error("prefix", sentence(error))
         if not self.errors and self._is_blocked_already():
-            raise forms.ValidationError("This block is active already: see the list.")
+            raise forms.ValidationError(_("This block is active already: see the list."))
         return data
 
     def block(self, actor: str) -> Block:
@@ -137,7 +155,7 @@ class BlockForm(forms.ModelForm):
         ours = VirtualNumber.objects.rented_or_ordered().by_number(filter(None, typed.values()))
         for name, number in typed.items():
             if number in ours:
-                self.add_error(name, "Expected a person's own number, found one of our virtual numbers.")
+                self.add_error(name, _("Expected a person's own number, found one of our virtual numbers."))
 
     def _is_blocked_already(self) -> bool:
         data = self.cleaned_data
@@ -165,19 +183,22 @@ def _chosen(request: HttpRequest) -> str:
     people = RealNumber.objects.in_bulk(ids)
     shown = [str(people[pk]) for pk in ids if pk in people]
     if not shown:
-        return "Block a person by their number, two people towards each other, or all numbers with a prefix."
-    towards = f" and {shown[1]} towards each other" if len(shown) > 1 else " towards everybody"
-    return f"Block {shown[0]}{towards}: their messages are stored and not passed on, and queued ones are cancelled."
+        return _("Block a person by their number, two people towards each other, or all numbers with a prefix.")
+    if len(shown) > 1:
+        said = _("Block %(person)s and %(other)s towards each other.") % {"person": shown[0], "other": shown[1]}
+    else:
+        said = _("Block %(person)s towards everybody.") % {"person": shown[0]}
+    return said + " " + _("Their messages are stored and not passed on, and queued ones are cancelled.")
 
 
 class ActiveFilter(admin.SimpleListFilter):
     """Blocks that apply now, or have ended."""
 
-    title = "active"
+    title = gettext_lazy("active")
     parameter_name = "active"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("yes", "Yes"), ("no", "No")]
+        return [("yes", _("Yes")), ("no", _("No"))]
 
     def queryset(self, request: HttpRequest, queryset: "QuerySet[Block]") -> "QuerySet[Block]":
         if self.value() not in ("yes", "no"):
@@ -189,11 +210,14 @@ class ActiveFilter(admin.SimpleListFilter):
 class ServiceFilter(admin.SimpleListFilter):
     """Blocks of one service, or those of every service."""
 
-    title = "service"
+    title = gettext_lazy("service")
     parameter_name = "service"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("every", "every service"), *((str(service.pk), service.name) for service in Service.objects.all())]
+        return [
+            ("every", _("every service")),
+            *((str(service.pk), service.name) for service in Service.objects.all()),
+        ]
 
     def queryset(self, request: HttpRequest, queryset: "QuerySet[Block]") -> "QuerySet[Block]":
         value = self.value() or ""
@@ -223,7 +247,7 @@ class BlockAdmin(ReadOnlyAdmin):
     list_filter = [ActiveFilter, ServiceFilter, "created_at", "until"]
     list_select_related = ["person", "other", "service"]
     search_fields = ["reason", "created_by"]
-    search_help_text = "By reason or member of staff. Real numbers are not searched: the search is a URL."
+    search_help_text = gettext_lazy("By reason or member of staff. Real numbers are not searched: the search is a URL.")
     actions = ["end"]
     action_form = ReasonForm
     form = BlockForm
@@ -250,16 +274,17 @@ class BlockAdmin(ReadOnlyAdmin):
         obj.pk = block.pk
         obj.refresh_from_db()
         if block.prefix:
-            messages.info(request, f"{block.prefix} begins the numbers of {reach(block.prefix)}.")
+            about = {"prefix": block.prefix, "countries": reach(block.prefix)}
+            messages.info(request, _("%(prefix)s begins the numbers of %(countries)s.") % about)
 
-    @admin.display(description="service")
+    @admin.display(description=gettext_lazy("service"))
     def concerns(self, block: Block) -> str:
-        return str(block.service or "every service")
+        return str(block.service or _("every service"))
 
-    @admin.display(boolean=True, description="active")
+    @admin.display(boolean=True, description=gettext_lazy("active"))
     def is_active(self, block: Block) -> bool:
         return block.is_active
 
-    @admin.action(description="End, for a reason", permissions=["change_state"])
+    @admin.action(description=gettext_lazy("End, for a reason"), permissions=["change_state"])
     def end(self, request: HttpRequest, queryset: "QuerySet[Block]") -> None:
         self.apply_with_reason(request, queryset, lambda block, reason, actor: block.end(reason=reason, actor=actor))

@@ -204,9 +204,9 @@ class ParticipantAdmin(LargeTable, ReadOnlyAdmin):
         used_by = newest_of(Participant.objects.filter(proxy_number__in=numbers), FOUND)
         return used_by.values_list("pk", flat=True)
 
-    @admin.display(description="blocks")
+    @admin.display(description=gettext_lazy("blocks"))
     def blocks(self, participant: Participant) -> str:
-        return format_html('<a href="{}">Block this person</a>', block_url(participant.real_number_id))
+        return format_html('<a href="{}">{}</a>', block_url(participant.real_number_id), _("Block this person"))
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         return without_block_links(request, super().get_fields(request, obj))

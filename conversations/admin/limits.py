@@ -9,6 +9,8 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from conversations.models import Conversation, LimitScope, LimitUsage
 from conversations.models.limit_usage import messages_pair, notices_pair
@@ -17,12 +19,12 @@ from smsproxy.database.clock import DatabaseNow
 from smsproxy.staff.model_admin import ReadOnlyAdmin, split_numbers
 from smsproxy.values import id_in_url
 
-_PERSON = ("person", "numbers_realnumber")
-_NUMBER = ("virtual number", "numbers_virtualnumber")
-_SERVICE = ("service", "services_service")
+_PERSON = (gettext_lazy("person"), "numbers_realnumber")
+_NUMBER = (gettext_lazy("virtual number"), "numbers_virtualnumber")
+_SERVICE = (gettext_lazy("service"), "services_service")
 # The name and the admin page of the subject. A person where none is given.
 _PLACES = {
-    LimitScope.CONVERSATION: ("conversation", "conversations_conversation"),
+    LimitScope.CONVERSATION: (gettext_lazy("conversation"), "conversations_conversation"),
     LimitScope.CREATIONS: _SERVICE,
     LimitScope.NEW_PEOPLE: _SERVICE,
     LimitScope.API_MESSAGES: _SERVICE,
@@ -35,7 +37,7 @@ class LimitUsageAdmin(ReadOnlyAdmin):
     list_filter = ["scope"]
     sortable_by = ()
     search_fields = ["subject_id"]
-    search_help_text = "By the id of the person, conversation or service."
+    search_help_text = gettext_lazy("By the id of the person, conversation or service.")
     ordering = ["-id"]
     fields = ["scope", "subject", "use", "is_free_at"]
     readonly_fields = ["subject", "use", "is_free_at"]
@@ -57,27 +59,29 @@ class LimitUsageAdmin(ReadOnlyAdmin):
         conversation = Conversation.objects.filter(pk=OuterRef("subject_id"))
         return usages.annotate(now=DatabaseNow(), service_of_conversation=Subquery(conversation.values("service_id")))
 
-    @admin.display
+    @admin.display(description=gettext_lazy("subject"))
     def subject(self, usage: LimitUsage) -> SafeString:
         scope = LimitScope(usage.scope)
         if scope == LimitScope.PERSON:
             service, person = messages_pair(usage.subject_id)
-            return format_html("{} in {}", _link(*_PERSON, person), _link(*_SERVICE, service))
+            return format_html(
+                _("{person} in {service}"), person=_link(*_PERSON, person), service=_link(*_SERVICE, service)
+            )
         if scope != LimitScope.NOTICES:
             return _link(*_PLACES.get(scope, _PERSON), usage.subject_id)
         number, person = notices_pair(usage.subject_id)
-        return format_html("{} to {}", _link(*_NUMBER, number), _link(*_PERSON, person))
+        return format_html(_("{number} to {person}"), number=_link(*_NUMBER, number), person=_link(*_PERSON, person))
 
-    @admin.display(description="now")
+    @admin.display(description=gettext_lazy("now"))
     def use(self, usage: Any) -> str:
         charge = stored_charge(usage, usage.service_of_conversation)
         wait = charge.wait(usage.short_ready_at, usage.long_ready_at, usage.now.timestamp())
-        return "used up" if wait > 0 else "within the limit"
+        return _("used up") if wait > 0 else _("within the limit")
 
-    @admin.display(description="whole limit is free at", ordering="long_ready_at")
+    @admin.display(description=gettext_lazy("whole limit is free at"), ordering="long_ready_at")
     def is_free_at(self, usage: LimitUsage) -> datetime:
         return datetime.fromtimestamp(max(usage.short_ready_at, usage.long_ready_at), UTC)
 
 
-def _link(name: str, model: str, pk: int) -> SafeString:
+def _link(name: Any, model: str, pk: int) -> SafeString:
     return format_html('<a href="{}">{} {}</a>', reverse(f"admin:{model}_change", args=[pk]), name, pk)

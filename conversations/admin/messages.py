@@ -7,7 +7,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy as _
 
 from conversations.admin.blocks import block_url, without_block_links
 from conversations.admin.large_tables import FOUND, LargeTable, choices_filter, set_filter
@@ -51,10 +51,10 @@ class InboundMessageAdmin(LargeTable, MessageAdmin):
         "parts",
         "missing_parts",
     ]
-    list_filter = [choices_filter(gettext_lazy("outcome"), "outcome__exact", RARE_OUTCOMES)]
+    list_filter = [choices_filter(_("outcome"), "outcome__exact", RARE_OUTCOMES)]
     list_select_related = ["sender", "virtual_number", "participant"]
     search_fields = ["carrier_message_id"]
-    search_help_text = gettext_lazy("By the carrier's id, the virtual number, or the conversation's reference or id.")
+    search_help_text = _("By the carrier's id, the virtual number, or the conversation's reference or id.")
 
     readonly_fields = ["blocks"]
 
@@ -68,11 +68,11 @@ class InboundMessageAdmin(LargeTable, MessageAdmin):
         received = InboundMessage.objects.filter(virtual_number__in=numbers).order_by(ID_IN_ORDER.desc())
         return received.values_list("pk", flat=True)[:FOUND]
 
-    @admin.display(description="blocks")
+    @admin.display(description=_("blocks"))
     def blocks(self, message: InboundMessage) -> str:
         if message.sender_id is None:
             return "-"
-        return format_html('<a href="{}">Block its sender</a>', block_url(message.sender_id))
+        return format_html('<a href="{}">{}</a>', block_url(message.sender_id), _("Block its sender"))
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         return without_block_links(request, super().get_fields(request, obj))
@@ -93,7 +93,7 @@ class ApiMessageLegInline(ReadOnlyInline):
     """What each participant was sent of it. The text is on the page of the message."""
 
     model = OutboundMessage
-    verbose_name_plural = "recipients"
+    verbose_name_plural = _("recipients")
     fields = ["participant", "state", "sender", "segments", "error_code"]
     show_change_link = True
 
@@ -108,7 +108,7 @@ class ApiMessageAdmin(LargeTable, MessageAdmin):
     list_display = ["created_at", "conversation", "author", "created_by", "written_by"]
     list_select_related = ["conversation", "author", "created_by"]
     search_fields = ["conversation__reference"]
-    search_help_text = gettext_lazy("By the conversation's reference or id.")
+    search_help_text = _("By the conversation's reference or id.")
     inlines = [ApiMessageLegInline]
 
     def ids_named(self, text: str) -> Iterable[int]:
@@ -134,7 +134,7 @@ class LongMessageAdmin(LargeTable, ReadOnlyAdmin):
     list_filter = [("closed_at", admin.EmptyFieldListFilter)]
     list_select_related = ["sender", "virtual_number"]
     search_fields = ["virtual_number__number"]
-    search_help_text = gettext_lazy("By the virtual number, or its beginning.")
+    search_help_text = _("By the virtual number, or its beginning.")
     inlines = [LongTextMessageInline]
 
     def ids_of_numbers(self, numbers: Collection[VirtualNumber]) -> Iterable[int]:
@@ -157,7 +157,7 @@ class ReceiptInline(ReadOnlyInline):
     fields = ["received_at", "carrier_message_id", "status", "error_code", "network"]
 
 
-NOT_SEEN = "not seen by the carrier"
+NOT_SEEN = _("not seen by the carrier")
 
 
 @admin.register(OutboundMessage)
@@ -176,19 +176,17 @@ class OutboundMessageAdmin(LargeTable, MessageAdmin):
         "carrier_records",
     ]
     list_filter = [
-        choices_filter(gettext_lazy("state"), "state__exact", RARE_STATES),
+        choices_filter(_("state"), "state__exact", RARE_STATES),
+        set_filter(_("carrier's records"), "carrier_records", {"not_seen": (NOT_SEEN, lambda rows: rows.not_seen())}),
         set_filter(
-            gettext_lazy("carrier's records"), "carrier_records", {"not_seen": (NOT_SEEN, lambda rows: rows.not_seen())}
-        ),
-        set_filter(
-            gettext_lazy("confirmations"),
+            _("confirmations"),
             "confirmations",
-            {"failed": (gettext_lazy("not delivered"), lambda rows: rows.failed_confirmations())},
+            {"failed": (_("not delivered"), lambda rows: rows.failed_confirmations())},
         ),
     ]
     list_select_related = ["sender", "recipient"]
     search_fields = ["client_ref"]
-    search_help_text = gettext_lazy("By our reference or the carrier's id, or the conversation's reference or id.")
+    search_help_text = _("By our reference or the carrier's id, or the conversation's reference or id.")
     inlines = [OutboundPartInline, ReceiptInline, MessageEventInline]
     actions = ["resend", "drop"]
     readonly_fields = ["carrier_records"]
@@ -206,15 +204,15 @@ class OutboundMessageAdmin(LargeTable, MessageAdmin):
         stranger = (RevealKind.STRANGER_TEXT, row.inbound_id) if row.inbound_id is not None else None
         return super().reveal_of(row) or stranger
 
-    @admin.display(description="carrier's records")
+    @admin.display(description=_("carrier's records"))
     def carrier_records(self, message: OutboundMessage) -> str:
-        return NOT_SEEN if message.is_not_seen else "-"
+        return str(NOT_SEEN) if message.is_not_seen else "-"
 
-    @admin.action(description="Send again (it may arrive twice)", permissions=["change_state"])
+    @admin.action(description=_("Send again (it may arrive twice)"), permissions=["change_state"])
     def resend(self, request: HttpRequest, queryset: "QuerySet[OutboundMessage]") -> None:
         self.apply_to_each(request, queryset, lambda row, actor: row.resend(reason="staff: send again", actor=actor))
 
-    @admin.action(description="Do not send", permissions=["change_state"])
+    @admin.action(description=_("Do not send"), permissions=["change_state"])
     def drop(self, request: HttpRequest, queryset: "QuerySet[OutboundMessage]") -> None:
         self.apply_to_each(request, queryset, lambda row, actor: row.cancel(reason="staff: do not send", actor=actor))
 
@@ -226,7 +224,7 @@ class OutboundPartAdmin(LargeTable, ReadOnlyAdmin):
     list_select_related = ["message"]
     ordering = ["-id"]
     search_fields = ["carrier_message_id"]
-    search_help_text = gettext_lazy("By the carrier's id.")
+    search_help_text = _("By the carrier's id.")
 
     def ids_named(self, text: str) -> Iterable[int]:
         return OutboundPart.objects.filter(carrier_message_id=text).values_list("pk", flat=True)

@@ -46,10 +46,10 @@ def _replace(number: VirtualNumber, data: Mapping[str, Any], actor: str) -> str:
     left = people_to_move(number) - stuck
     told = ngettext("%s person was given another number.", "%s people were given another number.", moved) % moved
     if stuck:
-        raise ActRefused(f"{told} {_('No number is free for %s of them. Buy numbers, then replace again.') % stuck}")
+        raise ActRefused(told + " " + _("No number is free for %s of them. Buy numbers, then replace again.") % stuck)
     if left > 0:
-        raise ActRefused(f"{told} {_('Still to move: %s. Replace again to go on.') % left}")
-    return f"{told} {_('No open conversation uses the number any more.')}"
+        raise ActRefused(told + " " + _("Still to move: %s. Replace again to go on.") % left)
+    return told + " " + _("No open conversation uses the number any more.")
 
 
 add_act(

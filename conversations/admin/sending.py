@@ -3,6 +3,8 @@
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from conversations.models import (
     AccountEvent,
@@ -45,7 +47,7 @@ class AccountRateLimitAdmin(ReadOnlyAdmin):
     inlines = [AccountEventInline]
     actions = ["resume", "grant_budget"]
 
-    @admin.action(description="Resume sending now", permissions=["change_state"])
+    @admin.action(description=gettext_lazy("Resume sending now"), permissions=["change_state"])
     def resume(self, request: HttpRequest, queryset: "QuerySet[AccountRateLimit]") -> None:
         def resume(account: AccountRateLimit, actor: str) -> None:
             if not account.resume("staff: send again now", actor=actor):
@@ -53,11 +55,11 @@ class AccountRateLimitAdmin(ReadOnlyAdmin):
 
         self.apply_to_each(request, queryset, resume)
 
-    @admin.display(description="budget of that day")
+    @admin.display(description=gettext_lazy("budget of that day"))
     def budget(self, account: AccountRateLimit) -> str:
-        return "no limit" if account.budget is None else f"{account.budget:.2f}"
+        return _("no limit") if account.budget is None else f"{account.budget:.2f}"
 
-    @admin.action(description="Grant another DAILY_BUDGET for today", permissions=["change_state"])
+    @admin.action(description=gettext_lazy("Grant another DAILY_BUDGET for today"), permissions=["change_state"])
     def grant_budget(self, request: HttpRequest, queryset: "QuerySet[AccountRateLimit]") -> None:
         self.apply_to_each(request, queryset, lambda account, actor: account.grant_budget(actor=actor))
 
@@ -76,11 +78,11 @@ class NumberRateLimitAdmin(ReadOnlyAdmin):
     search_fields = ["number__number"]
     actions = ["end_wait"]
 
-    @admin.display(ordering="number__state")
+    @admin.display(description=gettext_lazy("state"), ordering="number__state")
     def state(self, pace: NumberRateLimit) -> str:
         return pace.number.get_state_display()
 
-    @admin.action(description="Resume sending now", permissions=["change_state"])
+    @admin.action(description=gettext_lazy("Resume sending now"), permissions=["change_state"])
     def end_wait(self, request: HttpRequest, queryset: "QuerySet[NumberRateLimit]") -> None:
         self.apply_to_each(request, queryset, lambda pace, actor: pace.end_wait())
 
@@ -89,7 +91,7 @@ class NumberRateLimitAdmin(ReadOnlyAdmin):
 class WorkerAdmin(ReadOnlyAdmin):
     list_display = ["name", "lives", "trouble", "version", "in_flight", "concurrency", "started_at", "seen_at"]
 
-    @admin.display(boolean=True)
+    @admin.display(description=gettext_lazy("lives"), boolean=True)
     def lives(self, worker: Worker) -> bool:
         return worker.is_alive(database_now())
 

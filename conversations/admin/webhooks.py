@@ -36,7 +36,11 @@ class RejectedWebhookAdmin(ReadOnlyAdmin):
 
 @admin.register(WebhookWatch)
 class WebhookWatchAdmin(ReadOnlyAdmin):
-    list_display = ["endpoint", "accepted_at", "refused_since_accepted", "refused_at", "old_secret_at"]
+    list_display = ["endpoint", "accepted_at", "refused_since", "refused_at", "old_secret_at"]
+
+    @admin.display(description=gettext_lazy("refused since accepted"))
+    def refused_since(self, watch: WebhookWatch) -> int:
+        return watch.refused_since_accepted
 
 
 @admin.register(SiteCertificate)

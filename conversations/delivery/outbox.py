@@ -26,6 +26,7 @@ from conversations.models.message_feed import announce
 from numbers.models import RealNumber, VirtualNumber
 from smsproxy.carriers.gsm7 import segments
 from smsproxy.database.clock import database_now
+from smsproxy.english import in_english
 from smsproxy.metrics.counting import count_on_commit
 from smsproxy.metrics.families import RELAYED
 
@@ -78,7 +79,7 @@ def queue_confirmations(texts: Iterable[tuple[Participant, str]], at: datetime) 
         MessageEvent(
             message=message,
             new_state=message.state,
-            reason=f"queued as {MessageKind.CONFIRMATION.label}",
+            reason=f"queued as {in_english(MessageKind.CONFIRMATION.label)}",
             created_at=at,
         )
         for message in messages
@@ -114,7 +115,7 @@ def queue_api_message(
     queued = [leg(to, OutboundState.QUEUED, text) for to in recipients]
     cancelled = [leg(to, OutboundState.CANCELLED, "") for to in skipped]
     legs = OutboundMessage.objects.bulk_create([*queued, *cancelled])
-    reasons = [*(f"queued as {MessageKind.API.label}" for _ in queued), *skipped.values()]
+    reasons = [*(f"queued as {in_english(MessageKind.API.label)}" for _ in queued), *skipped.values()]
     MessageEvent.objects.bulk_create(
         MessageEvent(message=each, new_state=each.state, reason=reason)
         for each, reason in zip(legs, reasons, strict=True)
@@ -207,6 +208,6 @@ def _queue(
         created_at=at,
         due_at=at,
     )
-    message.record_event(message.state, reason=f"queued as {kind.label}", actor=actor)
+    message.record_event(message.state, reason=f"queued as {in_english(kind.label)}", actor=actor)
     transaction.on_commit(wake_workers)
     return message

@@ -103,7 +103,7 @@ def limits_of(person: RealNumber) -> list[LimitState]:
         wait = stored_charge(usage, None).wait(usage.short_ready_at, usage.long_ready_at, now)
         found.append(
             LimitState(
-                label=LimitScope(usage.scope).label,
+                label=str(LimitScope(usage.scope).label),
                 service=service,
                 is_used_up=wait > 0,
                 free_at=datetime.fromtimestamp(free_at, UTC),

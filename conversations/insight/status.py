@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from django.utils.translation import gettext as _
+
 from conversations.models.host_clock import MAX_SKEW, describe_skew
 from smsproxy.database.activity import LongTransaction
 
@@ -44,8 +46,10 @@ class Budget:
     is_low: bool
 
     def __str__(self) -> str:
-        of = f" of {self.budget:.2f}" if self.budget is not None else ""
-        return f"EUR {self.spent:.2f}{of} spent today (UTC)"
+        spent, budget = f"{self.spent:.2f}", f"{self.budget or 0:.2f}"
+        if self.budget is None:
+            return _("EUR %(spent)s spent today (UTC)") % {"spent": spent}
+        return _("EUR %(spent)s of %(budget)s spent today (UTC)") % {"spent": spent, "budget": budget}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,8 +100,12 @@ class Shortages:
     country: str = ""
 
     def __str__(self) -> str:
-        country = f", country {self.country}" if self.country else ""
-        return f"the last at {self.last_at:%Y-%m-%d %H:%M} UTC for pool {self.pool}{country}" if self.last_at else ""
+        if not self.last_at:
+            return ""
+        last = {"at": f"{self.last_at:%Y-%m-%d %H:%M}", "pool": self.pool, "country": self.country}
+        if self.country:
+            return _("the last at %(at)s UTC for pool %(pool)s, country %(country)s") % last
+        return _("the last at %(at)s UTC for pool %(pool)s") % last
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,8 +117,10 @@ class RetiredButRented:
     of_unknown_cost: int
 
     def __str__(self) -> str:
-        unknown = f", and {self.of_unknown_cost} whose cost is not known" if self.of_unknown_cost else ""
-        return f"EUR {self.cost:.2f} a month{unknown}"
+        cost = {"cost": f"{self.cost:.2f}", "count": self.of_unknown_cost}
+        if self.of_unknown_cost:
+            return _("EUR %(cost)s a month, and %(count)s whose cost is not known") % cost
+        return _("EUR %(cost)s a month") % cost
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,8 @@ from .inbound import InboundMessage, InboundOutcome, LongMessage
 from .inbox_item import InboxItem, InboxKind, InboxOutcome
 from .job_lease import JobLease
 from .limit_usage import LimitScope, LimitUsage
-from .outbound import MessageEvent, OutboundMessage, OutboundPart
+from .message_event import MessageEvent
+from .outbound import OutboundMessage, OutboundPart
 from .outbound_counts import FailureReason
 from .outbound_state import MessageKind, OutboundState
 from .pace import AccountEvent, AccountRateLimit, AccountState, NumberRateLimit

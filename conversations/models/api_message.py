@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 from django.db import models
+from django.utils.translation import gettext as _
 
 from smsproxy.api.models import ApiKey
 from smsproxy.crypto import EncryptedTextField
@@ -48,4 +49,4 @@ class ApiMessage(EncryptedRow):
         indexes: ClassVar = [models.Index("conversation", ID_IN_ORDER, name="api_message_of_conversation")]
 
     def __str__(self) -> str:
-        return f"API message {self.pk}"
+        return _("API message %(id)s") % {"id": self.pk}

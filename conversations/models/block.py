@@ -4,6 +4,7 @@ from typing import ClassVar, NamedTuple, Self
 
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from numbers.models import RealNumber
 from smsproxy.database.clock import DatabaseNow
@@ -112,7 +113,7 @@ class Block(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"block {self.pk}"
+        return _("block %(id)s") % {"id": self.pk}
 
     @property
     def public_id(self) -> str:

@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 from django.db import models
+from django.utils.translation import gettext as _
 
 from smsproxy.crypto import EncryptedTextField
 from smsproxy.database.clock import database_now
@@ -24,4 +25,4 @@ class ConversationNote(EncryptedRow):
         ordering: ClassVar = ["-id"]
 
     def __str__(self) -> str:
-        return f"note {self.pk}"
+        return _("note %(id)s") % {"id": self.pk}

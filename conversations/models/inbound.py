@@ -4,6 +4,8 @@ from datetime import datetime, timedelta
 from typing import ClassVar, Self
 
 from django.db import IntegrityError, models, transaction
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from numbers.models import RealNumber, VirtualNumber
 from smsproxy.crypto import EncryptedTextField
@@ -17,37 +19,37 @@ from .participant import Participant
 
 
 class InboundOutcome(models.TextChoices):
-    RELAYED = "relayed", "relayed"
+    RELAYED = "relayed", _("relayed")
     """Queued for the other participants."""
-    ENDED = "ended", "conversation ended"
+    ENDED = "ended", _("conversation ended")
     """The conversation has ended. Its numbers are still cooling down."""
-    NO_ROUTE = "no_route", "no route"
+    NO_ROUTE = "no_route", _("no route")
     """No conversation has this pair of numbers."""
-    PART = "part", "part of a long message"
+    PART = "part", _("part of a long message")
     """Stored until the other parts arrive, or LONG_MESSAGE_TIMEOUT_SECONDS is over. The joined text is another row."""
-    DUPLICATE_PART = "duplicate_part", "repeated part"
+    DUPLICATE_PART = "duplicate_part", _("repeated part")
     """This part of the long message is stored already."""
-    TOO_LONG = "too_long", "too long"
+    TOO_LONG = "too_long", _("too long")
     """Relaying it would take more than MAX_SEGMENTS. Its sender got a notice."""
-    EMPTY = "empty", "empty"
+    EMPTY = "empty", _("empty")
     """There is nothing to relay."""
-    KEYWORD = "keyword", "keyword"
+    KEYWORD = "keyword", _("keyword")
     """The whole text was STOP, START or HELP, in one of their spellings. It was answered, not relayed."""
-    OPTED_OUT = "opted_out", "opted out"
+    OPTED_OUT = "opted_out", _("opted out")
     """Its sender, or everybody who would have received it, has opted out with STOP."""
-    BLOCKED = "blocked", "blocked"
+    BLOCKED = "blocked", _("blocked")
     """Staff blocked its sender, or the pair of its sender and its recipient."""
-    LIMITED = "limited", "over a limit"
+    LIMITED = "limited", _("over a limit")
     """Its sender or its conversation has sent too much for now. Its text is stored, and nobody receives it."""
-    HELD = "held", "conversation on hold"
+    HELD = "held", _("conversation on hold")
     """The loop breaker, or staff, put its conversation on hold. Its text is stored, and nobody receives it."""
-    ONE_WAY = "one_way", "from a one-way participant"
+    ONE_WAY = "one_way", _("from a one-way participant")
     """Its sender only receives messages. Its text is stored, and nobody receives it."""
-    REACTION = "reaction", "reaction"
+    REACTION = "reaction", _("reaction")
     """A phone's reaction to a message, such as “Liked “…””, which the setting REACTIONS drops."""
-    LOOP = "loop", "from ourselves"
+    LOOP = "loop", _("from ourselves")
     """The sender is a virtual number of ours. A reply could cause an endless loop."""
-    UNDECODABLE = "undecodable", "undecodable"
+    UNDECODABLE = "undecodable", _("undecodable")
     """Signed, but of an unknown shape. The raw body is stored."""
 
 
@@ -115,7 +117,7 @@ class LongMessage(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"long text {self.pk}"
+        return gettext("long text %(id)s") % {"id": self.pk}
 
     def received_parts(self) -> InboundMessageQuerySet:
         """Return the parts that have arrived, each once."""
@@ -196,4 +198,4 @@ class InboundMessage(EncryptedRow):
         permissions: ClassVar = [("read_message_text", "Can read the texts of messages")]
 
     def __str__(self) -> str:
-        return f"inbound message {self.pk}"
+        return gettext("inbound message %(id)s") % {"id": self.pk}

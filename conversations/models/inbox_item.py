@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, ClassVar, Self
 
 from django.db import models, transaction
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from smsproxy.database.clock import database_now
@@ -137,4 +138,4 @@ class InboxItem(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"inbox item {self.pk}"
+        return gettext("inbox item %(id)s") % {"id": self.pk}

@@ -11,6 +11,7 @@ from typing import NamedTuple, Self
 
 from django.conf import settings
 from django.db import models, transaction
+from django.utils.translation import gettext_lazy as _
 
 from smsproxy.database import prepared
 from smsproxy.database.clock import database_now
@@ -25,17 +26,17 @@ _PERSON_BITS = 40
 class LimitScope(models.TextChoices):
     """What a limit counts. The subject is a person, a conversation or a service, by its id."""
 
-    PERSON = "person", "messages of a person"
+    PERSON = "person", _("messages of a person")
     """The subject is the pair of a service and a person: see `messages_subject`."""
-    CONVERSATION = "conversation", "messages in a conversation"
-    NOTICES = "notices", "automatic answers from a number to a person"
+    CONVERSATION = "conversation", _("messages in a conversation")
+    NOTICES = "notices", _("automatic answers from a number to a person")
     """The subject is the pair of both: see `notices_subject`."""
-    PERSON_NOTICES = "person_notices", "automatic answers to a person"
-    KEYWORD_ANSWERS = "keyword_answers", "answers to keywords of a person"
-    CONFIRMATIONS = "confirmations", "confirmations to a person"
-    CREATIONS = "creations", "conversations created in a service"
-    NEW_PEOPLE = "new_people", "new people added in a service"
-    API_MESSAGES = "api_messages", "texts that a service sends by API, for each recipient"
+    PERSON_NOTICES = "person_notices", _("automatic answers to a person")
+    KEYWORD_ANSWERS = "keyword_answers", _("answers to keywords of a person")
+    CONFIRMATIONS = "confirmations", _("confirmations to a person")
+    CREATIONS = "creations", _("conversations created in a service")
+    NEW_PEOPLE = "new_people", _("new people added in a service")
+    API_MESSAGES = "api_messages", _("texts that a service sends by API, for each recipient")
 
     @property
     def short_period(self) -> int:

@@ -7,12 +7,13 @@ from typing import Any, ClassVar, Self
 
 from django.conf import settings
 from django.db import models, transaction
+from django.utils.translation import gettext
 
 from numbers.models import NumberState, RealNumber, VirtualNumber
 from smsproxy.carriers.base import ReceiptStatus
 from smsproxy.crypto import EncryptedTextField
 from smsproxy.database.clock import database_now
-from smsproxy.states import Event, StaleState, StateMachine
+from smsproxy.states import StaleState, StateMachine
 from smsproxy.unreadable import EncryptedRow
 
 from .api_message import ApiMessage
@@ -244,7 +245,7 @@ class OutboundMessage(EncryptedRow, StateMachine):
         ]
 
     def __str__(self) -> str:
-        return f"outbound message {self.pk}"
+        return gettext("outbound message %(id)s") % {"id": self.pk}
 
     @property
     def carrier_ref(self) -> str:
@@ -394,10 +395,3 @@ class OutboundPart(models.Model):
 
     def __str__(self) -> str:
         return f"part {self.carrier_message_id}"
-
-
-class MessageEvent(Event):
-    message = models.ForeignKey(OutboundMessage, models.CASCADE, related_name="events")
-
-    class Meta:
-        ordering = ["-id"]

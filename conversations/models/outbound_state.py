@@ -1,37 +1,38 @@
 """The kinds and the states of outbound messages."""
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 
 class MessageKind(models.TextChoices):
-    RELAY = "relay", "relay"
+    RELAY = "relay", _("relay")
     """Relays an inbound message."""
-    NOTICE = "notice", "notice"
+    NOTICE = "notice", _("notice")
     """A message of our own, such as a failure notice."""
-    CONFIRMATION = "confirmation", "confirmation"
+    CONFIRMATION = "confirmation", _("confirmation")
     """Tells a participant of a new conversation which number to text."""
-    API = "api", "from the marketplace"
+    API = "api", _("from the marketplace")
     """Sent by the marketplace through the API."""
-    KEYWORD_ANSWER = "keyword_answer", "answer to a keyword"
+    KEYWORD_ANSWER = "keyword_answer", _("answer to a keyword")
     """Answers STOP, START or HELP. The only kind that a person who has opted out still gets."""
 
 
 class OutboundState(models.TextChoices):
-    QUEUED = "queued", "queued"
+    QUEUED = "queued", _("queued")
     """Waits for `due_at` and for the earlier messages of its line."""
-    SENDING = "sending", "sending"
+    SENDING = "sending", _("sending")
     """A worker holds it until `lease_until`. Committed before the carrier is called."""
-    SENT = "sent", "sent"
+    SENT = "sent", _("sent")
     """The carrier accepted it."""
-    DELIVERED = "delivered", "delivered"
+    DELIVERED = "delivered", _("delivered")
     """Every part reached the phone, by the carrier's receipts."""
-    UNDELIVERED = "undelivered", "undelivered"
+    UNDELIVERED = "undelivered", _("undelivered")
     """The carrier accepted it, then failed to deliver at least one part."""
-    FAILED = "failed", "failed"
+    FAILED = "failed", _("failed")
     """Refused permanently, or too old. A receipt of an earlier attempt can still change the state."""
-    UNKNOWN = "unknown", "unknown"
+    UNKNOWN = "unknown", _("unknown")
     """Perhaps sent: the call had no answer. A receipt settles it until `due_at`, then UNKNOWN_OUTCOME_POLICY does."""
-    CANCELLED = "cancelled", "cancelled"
+    CANCELLED = "cancelled", _("cancelled")
     """Staff decided not to send it, or its recipient opted out. A receipt of an earlier attempt still counts."""
 
 

@@ -13,6 +13,8 @@ from typing import Any, ClassVar, Self
 from django.conf import settings
 from django.db import models, transaction
 from django.dispatch import receiver
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from numbers.models import VirtualNumber, number_restored
 from smsproxy.database.clock import database_now
@@ -83,7 +85,7 @@ class NumberRateLimit(models.Model):
         ordering = ["number"]
 
     def __str__(self) -> str:
-        return f"pace of virtual number {self.pk}"
+        return gettext("pace of virtual number %(id)s") % {"id": self.pk}
 
     def consume(self, segments: int, now: datetime, *, recipient_id: int) -> bool:
         """Count a message that is being sent. Return whether it is the probe that ends a wait. The caller saves.
@@ -128,9 +130,9 @@ def estimated_price(segments: int) -> Decimal:
 
 
 class AccountState(models.TextChoices):
-    SENDING = "sending", "sending"
+    SENDING = "sending", _("sending")
     """At most CARRIER_REQUESTS_PER_SECOND requests a second."""
-    PAUSED = "paused", "paused"
+    PAUSED = "paused", _("paused")
     """The carrier refuses everything, or cannot be reached. At `ready_at` one message is sent as a probe."""
 
 
@@ -168,7 +170,7 @@ class AccountRateLimit(StateMachine):
         constraints = [models.CheckConstraint(condition=models.Q(pk=1), name="one_account")]
 
     def __str__(self) -> str:
-        return f"the account: {self.get_state_display()}"
+        return gettext("the account: %(state)s") % {"state": self.get_state_display()}
 
     @classmethod
     def load(cls, *, lock: bool = False) -> "AccountRateLimit":

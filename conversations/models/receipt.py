@@ -5,6 +5,7 @@ from typing import Self
 
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from numbers.models import VirtualNumber
 from smsproxy.carriers.base import ReceiptStatus
@@ -63,4 +64,4 @@ class DeliveryReceipt(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"receipt {self.pk}"
+        return _("receipt %(id)s") % {"id": self.pk}

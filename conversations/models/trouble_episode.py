@@ -5,6 +5,7 @@ from typing import Self
 
 from django.db import IntegrityError, models, transaction
 from django.db.models import Q
+from django.utils.translation import gettext as _
 
 from smsproxy.events.record import NewEvent, record
 from smsproxy.events.types import EventType
@@ -52,7 +53,7 @@ class TroubleEpisode(models.Model):
         indexes = [models.Index(fields=["ended_at"], name="trouble_episode_ended")]
 
     def __str__(self) -> str:
-        return f"{self.kind} since {self.began_at:%Y-%m-%d %H:%M} UTC"
+        return _("%(kind)s since %(at)s UTC") % {"kind": self.kind, "at": f"{self.began_at:%Y-%m-%d %H:%M}"}
 
     def confirm(self, sentence: str, *, at: datetime) -> None:
         TroubleEpisode.objects.active().filter(pk=self.pk).update(sentence=sentence, confirmed_at=at)

@@ -6,6 +6,7 @@ from collections import defaultdict
 from django.apps import apps
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from smsproxy.crypto import Unreadable
 from smsproxy.database.clock import DatabaseNow
@@ -63,7 +64,7 @@ class UnreadableRow(models.Model):
         constraints = [models.UniqueConstraint(fields=["table", "row_id"], name="unreadable_row_once")]
 
     def __str__(self) -> str:
-        return f"row {self.row_id} of {self.table}"
+        return _("row %(id)s of %(table)s") % {"id": self.row_id, "table": self.table}
 
 
 def _readable(table: str, rows: "list[UnreadableRow]") -> "list[UnreadableRow]":

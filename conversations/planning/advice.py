@@ -3,82 +3,115 @@
 from datetime import UTC, timedelta
 from decimal import Decimal
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop, ngettext
+
 from conversations.planning.plan import Constraint, CountryPlan, PoolPlan
 from numbers.models.pool import pool_name
 
-LIMIT_NAMES = {Constraint.BUSIEST: "Δ", Constraint.CAP: "cap", Constraint.RATE: "rate"}
+LIMIT_NAMES = {Constraint.BUSIEST: "Δ", Constraint.CAP: gettext_noop("cap"), Constraint.RATE: gettext_noop("rate")}
 
 
 def country_name(country: str) -> str:
     """Return the country code, or "no country" for phones of unknown country."""
-    return country or "no country"
+    return country or _("no country")
 
 
 def duration_text(duration: timedelta) -> str:
     """Return the duration in the largest unit that divides it, such as "7 days"."""
-    for unit, length in (("day", timedelta(days=1)), ("hour", timedelta(hours=1)), ("minute", timedelta(minutes=1))):
-        if duration % length == timedelta(0):
-            return _counted(duration // length, unit)
-    return _counted(duration // timedelta(seconds=1), "second")
+    if duration % timedelta(days=1) == timedelta(0):
+        return _days(duration // timedelta(days=1))
+    if duration % timedelta(hours=1) == timedelta(0):
+        count = duration // timedelta(hours=1)
+        return ngettext("%(count)s hour", "%(count)s hours", count) % {"count": f"{count:,}"}
+    if duration % timedelta(minutes=1) == timedelta(0):
+        count = duration // timedelta(minutes=1)
+        return ngettext("%(count)s minute", "%(count)s minutes", count) % {"count": f"{count:,}"}
+    count = duration // timedelta(seconds=1)
+    return ngettext("%(count)s second", "%(count)s seconds", count) % {"count": f"{count:,}"}
 
 
 def assumptions_text(plan: PoolPlan) -> str:
     """Return the pool, the period and the assumptions of the plan."""
     terms = [
-        f"{pool_name(plan.question.pool)}: {plan.first_day} to {plan.at.astimezone(UTC):%Y-%m-%d %H:%M} UTC",
-        f"cool-down {duration_text(plan.cool_down)}",
+        _("%(pool)s: %(first)s to %(last)s UTC")
+        % {
+            "pool": pool_name(plan.question.pool),
+            "first": plan.first_day,
+            "last": f"{plan.at.astimezone(UTC):%Y-%m-%d %H:%M}",
+        },
+        _("cool-down %(duration)s") % {"duration": duration_text(plan.cool_down)},
     ]
     if plan.cap:
-        terms.append(f"cap {plan.cap:,}")
+        terms.append(_("cap %(cap)s") % {"cap": f"{plan.cap:,}"})
     if plan.question.growth is not None:
-        terms.append(f"growth {plan.question.growth:+f} % a month")
+        terms.append(_("growth %(percent)s %% a month") % {"percent": f"{plan.question.growth:+f}"})
     return ", ".join(terms)
 
 
 def advice(country: CountryPlan, plan: PoolPlan) -> str:
     """Return what to do about the numbers of this country, and why."""
     name = country_name(country.country)
-    numbers = _counted(country.stock.numbers, "number")
+    count = country.stock.numbers
+    numbers = ngettext("%(count)s number", "%(count)s numbers", count) % {"count": f"{count:,}"}
     if country.needs.limit is None:
-        return f"{name}: {numbers}, and no conversations in {_counted(plan.question.days, 'day')}."
-    needed = f"{country.needs.numbers} needed ({LIMIT_NAMES[country.needs.limit]}: {_why(country)})"
+        none = _("and no conversations in %(days)s.") % {"days": _days(plan.question.days)}
+        return f"{name}: {numbers}, {none}"
+    needed = _("%(count)s needed (%(limit)s: %(why)s)") % {
+        "count": country.needs.numbers,
+        "limit": _(LIMIT_NAMES[country.needs.limit]),
+        "why": _why(country),
+    }
     return f"{name}: {numbers}, {needed}, {_outlook(country)}.{_others(country)}"
 
 
 def _why(country: CountryPlan) -> str:
     if country.needs.limit == Constraint.BUSIEST:
-        return f"one person had {_counted(country.busiest, 'live conversation')}"
+        had = ngettext(
+            "one person had %(count)s live conversation", "one person had %(count)s live conversations", country.busiest
+        )
+        return had % {"count": f"{country.busiest:,}"}
     if country.needs.limit == Constraint.CAP:
-        return f"{country.live:,} live participants, at most {country.limits.cap:,} a number"
-    return f"{country.segments:,} segments in a minute, and a number sends {country.limits.rate_text} a second"
+        live = _("%(live)s live participants, at most %(cap)s a number")
+        return live % {"live": f"{country.live:,}", "cap": f"{country.limits.cap:,}"}
+    sent = _("%(segments)s segments in a minute, and a number sends %(rate)s a second")
+    return sent % {"segments": f"{country.segments:,}", "rate": country.limits.rate_text}
 
 
 def _outlook(country: CountryPlan) -> str:
     if country.to_buy:
         cost = country.stock.cost_of(country.to_buy)
-        price = "at an unknown cost" if cost is None else f"for EUR {cost:.2f} a month"
-        return f"too few: buy {country.to_buy} now, {price}"
+        if cost is None:
+            return _("too few: buy %(count)s now, at an unknown cost") % {"count": country.to_buy}
+        buy = _("too few: buy %(count)s now, for EUR %(cost)s a month")
+        return buy % {"count": country.to_buy, "cost": f"{cost:.2f}"}
     growth = country.forecast.growth
     if growth is None and country.trend is None:
-        return "enough for now; the history is too short for a trend"
-    pace = f"{country.trend:+} a month" if growth is None else f"{growth:+f} % a month"
+        return _("enough for now; the history is too short for a trend")
+    if growth is None:
+        pace = _("%(count)s a month") % {"count": f"{country.trend:+}"}
+    else:
+        pace = _("%(percent)s %% a month") % {"percent": f"{growth:+f}"}
     if country.runs_out_on is None:
-        return f"enough for two years and more at {pace}"
-    return f"lasts until about {country.runs_out_on} at {pace}"
+        return _("enough for two years and more at %(pace)s") % {"pace": pace}
+    return _("lasts until about %(day)s at %(pace)s") % {"day": country.runs_out_on, "pace": pace}
 
 
 def _others(country: CountryPlan) -> str:
     if not country.stock.others:
         return ""
-    if country.stock.others == 1:
-        return " 1 number of another country could serve them too, but is not counted."
-    return f" {country.stock.others:,} numbers of other countries could serve them too, but are not counted."
+    others = ngettext(
+        "%(count)s number of another country could serve them too, but is not counted.",
+        "%(count)s numbers of other countries could serve them too, but are not counted.",
+        country.stock.others,
+    )
+    return " " + others % {"count": f"{country.stock.others:,}"}
 
 
 def cost_text(cost: Decimal | None) -> str:
     """Return an amount in EUR with two decimals, or "unknown"."""
-    return "unknown" if cost is None else f"{cost:.2f}"
+    return _("unknown") if cost is None else f"{cost:.2f}"
 
 
-def _counted(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+def _days(count: int) -> str:
+    return ngettext("%(count)s day", "%(count)s days", count) % {"count": f"{count:,}"}

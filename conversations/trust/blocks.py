@@ -17,6 +17,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import models, transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Cast
+from django.utils.translation import gettext as _
 
 from conversations.models import Block, OutboundMessage, OutboundState
 from conversations.models.block import begins
@@ -85,7 +86,7 @@ def block_pair(
     Others in a group still get their messages. service_id: as for `block_person`.
     """
     if one == other:
-        raise CannotBlock("other", "expected two people, found the same person twice")
+        raise CannotBlock("other", _("expected two people, found the same person twice"))
     with transaction.atomic():
         block = _create(reason, actor, until, service_id, person=one, other=other)
         _cancel_of(one.pk, actor, service_id, recipient=other)
@@ -120,15 +121,16 @@ def checked_reason(reason: str) -> str:
     """Return the reason without spaces around it. Raises CannotBlock if it is empty, too long or holds a number."""
     reason = reason.strip()
     if not reason or len(reason) > REASON_LENGTH:
-        raise CannotBlock("reason", f"expected a reason of 1 to {REASON_LENGTH} characters, found {len(reason)}")
+        said = _("expected a reason of 1 to %(most)s characters, found %(found)s")
+        raise CannotBlock("reason", said % {"most": REASON_LENGTH, "found": len(reason)})
     if has_phone_number(reason):
-        raise CannotBlock("reason", "expected a reason without a phone number: lists show it")
+        raise CannotBlock("reason", _("expected a reason without a phone number: lists show it"))
     return reason
 
 
 def checked_until(until: datetime | None) -> datetime | None:
     if until is not None and until <= database_now():
-        raise CannotBlock("until", "expected a time in the future, or none, found one in the past")
+        raise CannotBlock("until", _("expected a time in the future, or none, found one in the past"))
     return until
 
 
@@ -141,20 +143,22 @@ def checked_prefix(prefix: str, *, accept_wide: bool = False) -> str:
     prefix = prefix.replace(" ", "")
     least, most = PREFIX_DIGITS
     if not re.fullmatch(rf"\+[0-9]{{{least},{most}}}", prefix):
-        raise CannotBlock("prefix", f"expected “+” and {least} to {most} digits, such as +88213")
+        said = _("expected “+” and %(least)s to %(most)s digits, such as +88213")
+        raise CannotBlock("prefix", said % {"least": least, "most": most})
     if is_whole_number(prefix):  # A prefix is stored and listed in clear. A person's number never is.
-        raise CannotBlock("prefix", "expected the beginning of numbers, found a whole number: block the person instead")
+        said = _("expected the beginning of numbers, found a whole number: block the person instead")
+        raise CannotBlock("prefix", said)
     if instead := canonical_prefixes(prefix):
-        raise CannotBlock(
-            "prefix", f"expected the canonical spelling of these numbers, found another. Type: {' or '.join(instead)}"
-        )
+        said = _("expected the canonical spelling of these numbers, found another. Type: %(instead)s")
+        either = _("or")
+        raise CannotBlock("prefix", said % {"instead": f" {either} ".join(instead)})
     if not accept_wide and (countries := widely_covered(prefix)):
-        told = ", ".join(countries[:5]) + (" and more" if len(countries) > 5 else "")
-        raise CannotBlock(
-            "prefix",
-            f"expected more digits: {prefix} begins all numbers, or a large part, of {told}. It covers "
-            f"{reach(prefix)}. Add digits, or confirm that you want to block them all",
+        told = ", ".join(countries[:5]) + (" " + _("and more") if len(countries) > 5 else "")
+        said = _(
+            "expected more digits: %(prefix)s begins all numbers, or a large part, of %(told)s. It covers %(covered)s. "
+            "Add digits, or confirm that you want to block them all"
         )
+        raise CannotBlock("prefix", said % {"prefix": prefix, "told": told, "covered": reach(prefix)})
     return prefix
 
 

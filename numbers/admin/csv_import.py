@@ -14,6 +14,9 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.decorators import method_decorator
+from django.utils.text import format_lazy
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST
 
 from numbers.spreadsheet.csv_file import MAX_BYTES, MAX_ROWS, InvalidCsv, Rows
@@ -36,9 +39,14 @@ class UploadForm(forms.Form):
     """A CSV file, cleaned to its rows. signed: the file as the confirmation carries it."""
 
     import_file = forms.FileField(
-        label="CSV file",
-        help_text=f"In UTF-8, with up to {MAX_ROWS:,} rows.",
-        error_messages={"required": f"Expected a file of up to {MAX_BYTES:,} bytes, found no file or a larger one."},
+        label=gettext_lazy("CSV file"),
+        help_text=format_lazy(gettext_lazy("In UTF-8, with up to {rows} rows."), rows=f"{MAX_ROWS:,}"),
+        error_messages={
+            "required": format_lazy(
+                gettext_lazy("Expected a file of up to {bytes} bytes, found no file or a larger one."),
+                bytes=f"{MAX_BYTES:,}",
+            )
+        },
     )
     signed = ""
 
@@ -51,7 +59,7 @@ class UploadForm(forms.Form):
             raise forms.ValidationError(str(error)) from None
         self.signed = signing.dumps(data.decode("utf-8-sig"), salt=SALT, compress=True)
         if len(self.signed) > MAX_CARRIED:
-            raise forms.ValidationError("Too much for a page: split the file, or use manage.py import_numbers.")
+            raise forms.ValidationError(_("Too much for a page: split the file, or use manage.py import_numbers."))
         return rows
 
 
@@ -69,7 +77,7 @@ class ConfirmForm(forms.Form):
             text: str = signing.loads(self.cleaned_data["import_file_name"], salt=SALT, max_age=VALID_FOR)
             return read(text.encode())
         except (signing.BadSignature, InvalidCsv):
-            raise forms.ValidationError("The preview is not ours, or too old.") from None
+            raise forms.ValidationError(_("The preview is not ours, or too old.")) from None
 
 
 class CsvImportExportMixin(BaseAdmin):
@@ -101,7 +109,7 @@ class CsvImportExportMixin(BaseAdmin):
         if not self.has_import_permission(request):
             raise PermissionDenied
         form = UploadForm(request.POST, request.FILES) if request.method == "POST" else UploadForm()
-        context = {"title": "Import numbers", "opts": self.opts, "form": form, "imported": IMPORTED}
+        context = {"title": _("Import numbers"), "opts": self.opts, "form": form, "imported": IMPORTED}
         if form.is_valid():
             found = preview(form.cleaned_data["import_file"])
             context |= {"result": found, "columns": PREVIEWED}
@@ -119,7 +127,7 @@ class CsvImportExportMixin(BaseAdmin):
             raise PermissionDenied
         form = ConfirmForm(request.POST)
         if not form.is_valid():
-            return self._back_to_upload(request, "The preview is not valid any more.")
+            return self._back_to_upload(request, _("The preview is not valid any more."))
         rows, previewed = form.cleaned_data["import_file_name"], form.cleaned_data["preview"]
         try:
             with transaction.atomic():
@@ -127,8 +135,8 @@ class CsvImportExportMixin(BaseAdmin):
                 audit.record(request, AuditAction.DID, detail=f"import of virtual numbers: {done.summary}")
         except PreviewOutdated as error:
             return self._back_to_upload(request, str(error))
-        next_step = "Run manage.py configure_numbers to set the webhook of the numbers that are not configured."
-        messages.success(request, f"Imported: {done.summary}. {next_step}")
+        next_step = _("Run manage.py configure_numbers to set the webhook of the numbers that are not configured.")
+        messages.success(request, _("Imported: %(summary)s.") % {"summary": done.summary} + " " + next_step)
         return HttpResponseRedirect(reverse("admin:numbers_virtualnumber_changelist"))
 
     def _export(self, request: HttpRequest) -> HttpResponse:
@@ -140,5 +148,5 @@ class CsvImportExportMixin(BaseAdmin):
         )
 
     def _back_to_upload(self, request: HttpRequest, why: str) -> HttpResponse:
-        messages.error(request, f"Nothing was imported. {why} Upload the file again.")
+        messages.error(request, _("Nothing was imported. %(why)s Upload the file again.") % {"why": why})
         return HttpResponseRedirect(reverse("admin:numbers_virtualnumber_import"))

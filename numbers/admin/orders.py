@@ -68,7 +68,7 @@ class NumberOrderAdmin(ReadOnlyAdmin):
     inlines = [OrderEventInline]
     actions = ["abandon"]
 
-    @admin.action(description="Abandon: buy no more for these orders", permissions=["change_state"])
+    @admin.action(description=gettext_lazy("Abandon: buy no more for these orders"), permissions=["change_state"])
     def abandon(self, request: HttpRequest, queryset: "QuerySet[NumberOrder]") -> None:
         self.apply_to_each(request, queryset, lambda order, actor: order.abandon(actor=actor))
 
@@ -76,7 +76,7 @@ class NumberOrderAdmin(ReadOnlyAdmin):
         orders: QuerySet[NumberOrder] = super().get_queryset(request)
         return orders.annotate(ours=Count("numbers", filter=Q(numbers__is_rented=True)))
 
-    @admin.display(ordering="ours")
+    @admin.display(description=gettext_lazy("bought"), ordering="ours")
     def bought(self, order: NumberOrder) -> int:
         return int(getattr(order, "ours", 0))
 

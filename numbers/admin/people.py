@@ -14,6 +14,7 @@ from numbers.admin.events import EventAdmin
 from numbers.admin.find_person import FindPersonForm, found
 from numbers.admin.person_sections import Section, add_section, sections_of
 from numbers.models import PersonEvent, RealNumber
+from smsproxy.english import in_english
 from smsproxy.staff.acts import Act, ActRefused, act_response
 from smsproxy.staff.covered_admin import CoveredAdmin
 from smsproxy.staff.models import RevealKind
@@ -88,16 +89,16 @@ class RealNumberAdmin(CoveredAdmin):
         shown = "in_full" if self._sees(request, obj, "number") else "masked"
         return [shown, "country", "line_type", "looked_up_with", "looked_up_at", "opted_out_at", "created_at"]
 
-    @admin.display(description="number")
+    @admin.display(description=gettext_lazy("number"))
     def masked(self, number: RealNumber) -> str:
         return str(number)
 
-    @admin.display(description="number")
+    @admin.display(description=gettext_lazy("number"))
     def in_full(self, number: RealNumber) -> str:
         return number.number
 
     def describe_disclosure(self, request: HttpRequest, row: Any) -> str:
-        return "the number in full" if self._sees(request, row, "number") else ""
+        return in_english(RevealKind.NUMBER.label) if self._sees(request, row, "number") else ""
 
     def render_change_form(
         self,

@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.db.models import Count, Q, QuerySet, Sum
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
 
 from numbers.models import Pool, ShortageCount
 from numbers.models.pool import pool_name
@@ -44,10 +45,10 @@ class PoolAdmin(BaseAdmin):
         deleted, counts, forbidden, protected = super().get_deleted_objects(objs, request)
         return deleted, counts, forbidden - {ShortageCount._meta.verbose_name}, protected
 
-    @admin.display(description="numbers that we rent", ordering="ours")
+    @admin.display(description=_("numbers that we rent"), ordering="ours")
     def numbers(self, pool: Pool) -> int:
         return int(getattr(pool, "ours", 0))
 
-    @admin.display(ordering="live")
+    @admin.display(description=_("live pairs"), ordering="live")
     def live_pairs(self, pool: Pool) -> int:
         return int(getattr(pool, "live", 0))

@@ -1,6 +1,7 @@
 """Shortages for staff: the recent ones, the count of all, and where few numbers are left."""
 
 from django.contrib import admin
+from django.utils.translation import gettext_lazy
 
 from numbers.admin.pools import PoolFilter
 from numbers.models import PoolLevel, Shortage, ShortageCount
@@ -26,7 +27,7 @@ class ShortageAdmin(ReadOnlyAdmin):
     list_select_related = ["pool", "real_number"]
     date_hierarchy = "created_at"
 
-    @admin.display(description="pool", ordering="pool__name")
+    @admin.display(description=gettext_lazy("pool"), ordering="pool__name")
     def pool_name(self, shortage: Shortage) -> str:
         return pool_name(shortage.pool)
 
@@ -37,7 +38,7 @@ class ShortageCountAdmin(ReadOnlyAdmin):
     list_filter = [("pool", PoolFilter), "country"]
     list_select_related = ["pool"]
 
-    @admin.display(description="pool", ordering="pool__name")
+    @admin.display(description=gettext_lazy("pool"), ordering="pool__name")
     def pool_name(self, count: ShortageCount) -> str:
         return pool_name(count.pool)
 
@@ -48,6 +49,6 @@ class PoolLevelAdmin(ReadOnlyAdmin):
     list_filter = [("pool", PoolFilter), "country"]
     list_select_related = ["pool"]
 
-    @admin.display(description="pool", ordering="pool__name")
+    @admin.display(description=gettext_lazy("pool"), ordering="pool__name")
     def pool_name(self, level: PoolLevel) -> str:
         return pool_name(level.pool)

@@ -6,6 +6,8 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from numbers.models import TopUp
 from numbers.models.pool import pool_name
@@ -50,7 +52,7 @@ class TopUpAdmin(BaseAdmin):
         return [*self.readonly_fields, *(["country"] if obj else [])]
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        return super().formfield_for_foreignkey(db_field, request, **{"empty_label": "the common pool"} | kwargs)
+        return super().formfield_for_foreignkey(db_field, request, **{"empty_label": _("the common pool")} | kwargs)
 
     def get_fields(self, request: HttpRequest, obj: TopUp | None = None) -> Any:
         """Hide the results of a new rule. Show the pool of a saved one by name: no pool means the common pool."""
@@ -66,19 +68,23 @@ class TopUpAdmin(BaseAdmin):
         obj.retry_at = None
         obj.save(update_fields=[*form.changed_data, "retry_at"])
 
-    @admin.display(description="pool")
+    @admin.display(description=gettext_lazy("pool"))
     def pool_name(self, rule: TopUp) -> str:
         return pool_name(rule.pool)
 
-    @admin.display(description="in reserve")
+    @admin.display(description=gettext_lazy("in reserve"))
     def in_reserve(self, rule: TopUp) -> int:
         return free_numbers(rule)
 
-    @admin.display(description="EUR this month")
+    @admin.display(description=gettext_lazy("EUR this month"))
     def spent_this_month(self, rule: TopUp) -> str:
         return f"{budget.spent_this_month(rule):.2f}"
 
-    @admin.display(description="orders")
+    @admin.display(description=gettext_lazy("orders"))
     def its_orders(self, rule: TopUp) -> str:
         url = f"{reverse('admin:numbers_numberorder_changelist')}?top_up__id__exact={rule.pk}"
-        return format_html('<a href="{}">{} for {}</a>', url, rule.orders.count(), pool_name(rule.pool))
+        return format_html(
+            '<a href="{}">{}</a>',
+            url,
+            _("%(count)s for %(pool)s") % {"count": rule.orders.count(), "pool": pool_name(rule.pool)},
+        )

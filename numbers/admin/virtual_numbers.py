@@ -8,6 +8,8 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from numbers.admin.csv_import import CsvImportExportMixin
 from numbers.admin.number_health import HealthAdminMixin
@@ -54,7 +56,7 @@ class VirtualNumberAdmin(CsvImportExportMixin, HealthAdminMixin, ReadOnlyAdmin):
     ]
     list_select_related = ["pool"]
     search_fields = ["number"]
-    search_help_text = "By virtual number, or a part of it."
+    search_help_text = _("By virtual number, or a part of it.")
     fields = [
         "number",
         "state",
@@ -97,8 +99,11 @@ class VirtualNumberAdmin(CsvImportExportMixin, HealthAdminMixin, ReadOnlyAdmin):
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         form = super().get_form(request, obj, change, **kwargs)
         if rate := form.base_fields.get("rate"):
-            default = f"{obj.default_rate:g}, as NUMBER_SEGMENTS_PER_SECOND says for {obj.country}"
-            rate.help_text = f"Segments a second that it may send. Leave empty for {default}."
+            said = _(
+                "Segments a second that it may send. Leave empty for %(rate)s, as NUMBER_SEGMENTS_PER_SECOND says for "
+                "%(country)s."
+            )
+            rate.help_text = said % {"rate": f"{obj.default_rate:g}", "country": obj.country}
         return form
 
     def save_model(self, request: HttpRequest, obj: VirtualNumber, form: Any, change: bool) -> None:
@@ -106,36 +111,36 @@ class VirtualNumberAdmin(CsvImportExportMixin, HealthAdminMixin, ReadOnlyAdmin):
         changes = {field: form.cleaned_data[field] for field in form.changed_data}
         apply_edits([NumberEdit(number=number, changes=changes)], why="by staff", actor=request.user.get_username())
 
-    @admin.display(description="pool", ordering="pool__name")
+    @admin.display(description=_("pool"), ordering="pool__name")
     def pool_name(self, number: VirtualNumber) -> str:
         return pool_name(number.pool)
 
-    @admin.display(ordering="is_reserved")
+    @admin.display(description=_("reserved"), ordering="is_reserved")
     def reserved(self, number: VirtualNumber) -> str:
         """Return a word, not a flag: most numbers are not reserved, and a red cross looks like an error."""
-        return "reserved" if number.is_reserved else ""
+        return gettext("reserved") if number.is_reserved else ""
 
-    @admin.display(description="EUR a month", ordering="monthly_cost")
+    @admin.display(description=_("EUR a month"), ordering="monthly_cost")
     def monthly_cost_in_euros(self, number: VirtualNumber) -> str:
-        return "unknown" if number.monthly_cost is None else f"{number.monthly_cost:.2f}"
+        return gettext("unknown") if number.monthly_cost is None else f"{number.monthly_cost:.2f}"
 
-    @admin.display(description="messages reach us", boolean=True)
+    @admin.display(description=_("messages reach us"), boolean=True)
     def reaches_us(self, number: VirtualNumber) -> bool | None:
         """Return whether the webhook is ours, or None for a number that we do not rent."""
         if not number.is_rented:
             return None
         return number.webhook_url == inbound_sms_url()
 
-    @admin.action(description="Quarantine: no new conversations", permissions=["change_state"])
+    @admin.action(description=_("Quarantine: no new conversations"), permissions=["change_state"])
     def quarantine(self, request: HttpRequest, queryset: "QuerySet[VirtualNumber]") -> None:
         self.apply_with_reason(request, queryset, lambda row, why, actor: row.quarantine(reason=why, actor=actor))
 
     @admin.action(
-        description="Drain: no new conversations; retired after the last live pair", permissions=["change_state"]
+        description=_("Drain: no new conversations; retired after the last live pair"), permissions=["change_state"]
     )
     def drain(self, request: HttpRequest, queryset: "QuerySet[VirtualNumber]") -> None:
         self.apply_with_reason(request, queryset, lambda row, why, actor: row.drain(reason=why, actor=actor))
 
-    @admin.action(description="Restore from quarantine or draining", permissions=["change_state"])
+    @admin.action(description=_("Restore from quarantine or draining"), permissions=["change_state"])
     def restore(self, request: HttpRequest, queryset: "QuerySet[VirtualNumber]") -> None:
         self.apply_with_reason(request, queryset, lambda row, why, actor: row.restore(reason=why, actor=actor))

@@ -5,6 +5,8 @@ from typing import ClassVar, Self
 
 from django.db import models, transaction
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from numbers.models.pool import Pool
 from numbers.models.top_up import TopUp
@@ -13,13 +15,13 @@ from smsproxy.states import Event, StaleState, StateMachine
 
 
 class OrderState(models.TextChoices):
-    OPEN = "open", "open"
+    OPEN = "open", _("open")
     """In progress. The same command, run again, resumes it."""
-    COMPLETE = "complete", "complete"
+    COMPLETE = "complete", _("complete")
     """All ordered numbers are rented."""
-    SHORT = "short", "short"
+    SHORT = "short", _("short")
     """The carrier had fewer numbers than ordered."""
-    ABANDONED = "abandoned", "abandoned"
+    ABANDONED = "abandoned", _("abandoned")
     """Given up by an operator."""
 
 
@@ -102,7 +104,11 @@ class NumberOrder(StateMachine):
         ]
 
     def __str__(self) -> str:
-        return f"order {self.pk}: {self.count} × {self.country}"
+        return gettext("order %(id)s: %(count)s × %(country)s") % {
+            "id": self.pk,
+            "count": self.count,
+            "country": self.country,
+        }
 
     def abandon(self, *, actor: str = "") -> Self:
         """End the order without buying more. Raises StaleState if it has ended, or a purchase is in progress."""

@@ -4,6 +4,7 @@ from typing import Self
 
 from django.db import models
 from django.db.models import F
+from django.utils.translation import gettext as _
 
 from numbers.models.pool import Pool
 
@@ -28,4 +29,5 @@ class PoolLevel(models.Model):
         ordering = ["pool", "country"]
 
     def __str__(self) -> str:
-        return f"{self.pool or 'the common pool'}, {self.country}: {self.free}"
+        common = _("the common pool")
+        return f"{self.pool or common}, {self.country}: {self.free}"

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db import models, transaction
 from django.dispatch import Signal
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from numbers.models.found_by_number import FoundByNumber
 from smsproxy.crypto import EncryptedTextField, Unreadable, number_hash
@@ -157,8 +158,8 @@ class RealNumber(EncryptedRow):
 class PersonState(models.TextChoices):
     """The states in a person's events."""
 
-    RECEIVES = "receives", "receives messages"
-    OPTED_OUT = "opted_out", "opted out"
+    RECEIVES = "receives", _("receives messages")
+    OPTED_OUT = "opted_out", _("opted out")
 
 
 class PersonEvent(Event):

@@ -5,6 +5,7 @@ from typing import Self
 
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from numbers.models.pool import Pool
 from numbers.models.real_number import RealNumber
@@ -42,7 +43,7 @@ class Shortage(models.Model):
         indexes = [models.Index("created_at", name="shortage_recent")]
 
     def __str__(self) -> str:
-        return f"shortage {self.pk}"
+        return _("shortage %(id)s") % {"id": self.pk}
 
 
 class ShortageCountQuerySet(models.QuerySet["ShortageCount"]):

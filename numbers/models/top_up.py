@@ -6,6 +6,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from numbers.models.pool import Pool, pool_name
 from smsproxy import values
@@ -68,7 +69,7 @@ class TopUp(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"top-up of {pool_name(self.pool)}, {self.country}"
+        return _("top-up of %(pool)s, %(country)s") % {"pool": pool_name(self.pool), "country": self.country}
 
     def clean(self) -> None:
         try:
@@ -78,4 +79,4 @@ class TopUp(models.Model):
         if self.low_threshold is not None and self.target is not None and self.target < self.low_threshold:
             raise ValidationError({"target": "Expected the low threshold or more."})
         if TopUp.objects.filter(pool=self.pool, country=self.country).exclude(pk=self.pk).exists():
-            raise ValidationError({"country": f"A {self} exists. Change that one."})
+            raise ValidationError({"country": _("This rule exists: %(rule)s. Change that one.") % {"rule": self}})

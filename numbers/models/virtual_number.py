@@ -10,6 +10,7 @@ from django.db import models, transaction
 from django.db.models.functions import Greatest, Now
 from django.dispatch import Signal
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from numbers.models.found_by_number import FoundByNumber
 from numbers.models.number_order import NumberOrder
@@ -30,17 +31,17 @@ number_restored = Signal()
 
 
 class NumberState(models.TextChoices):
-    ORDERED = "ordered", "ordered"
+    ORDERED = "ordered", _("ordered")
     """The intent to buy it, stored before the purchase. The outcome of the purchase is not known yet."""
-    CONFIGURING = "configuring", "bought, not configured"
+    CONFIGURING = "configuring", _("bought, not configured")
     """Rented, but its inbound messages do not reach us yet. `manage.py configure_numbers` fixes that."""
-    ACTIVE = "active", "active"
+    ACTIVE = "active", _("active")
     """Rented, its inbound messages reach us, and new conversations may get it."""
-    DRAINING = "draining", "draining"
+    DRAINING = "draining", _("draining")
     """Serves its conversations but gets no new ones. It is retired when its last pair is released."""
-    QUARANTINED = "quarantined", "quarantined"
+    QUARANTINED = "quarantined", _("quarantined")
     """At fault, for example rejected by the carrier. It gets no new conversations until staff restore it."""
-    RETIRED = "retired", "retired"
+    RETIRED = "retired", _("retired")
     """Out of service permanently. If rented, it costs money until `manage.py release_numbers` cancels it."""
 
 

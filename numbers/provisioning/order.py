@@ -25,6 +25,7 @@ from numbers.provisioning.step import ProvisioningStep, StepKind
 from smsproxy.carriers.base import AvailableNumber, Feature, NumberType, PatternPosition, PermanentFailure
 from smsproxy.database.clock import database_now
 from smsproxy.database.table_lock import lock_table
+from smsproxy.english import in_english
 from smsproxy.states import StaleState
 
 # More refusals in a row are no accident. Numbers of this country may need an address on file, for example.
@@ -264,7 +265,7 @@ def _record_intent(order: NumberOrder, candidate: AvailableNumber) -> VirtualNum
 
     Return None if the order has no more room or money, or if the number is taken.
     """
-    reason = f"to be bought for {order}"
+    reason = f"to be bought for {in_english(order)}"
     row = VirtualNumber.of(
         candidate.number,
         order.country,

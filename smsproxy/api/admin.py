@@ -12,6 +12,8 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from smsproxy.api.models import DEFAULT_OVERLAP, ApiKey, IdempotencyRecord
 from smsproxy.api.scopes import DEFAULT_SCOPES, Scope, join_scopes
@@ -21,10 +23,10 @@ from smsproxy.staff.models import AuditAction
 from smsproxy.states import StaleState
 
 OVERLAPS = {
-    "0": "not at all: it ends now",
-    "24": "for a day",
-    str(7 * 24): "for 7 days",
-    str(30 * 24): "for 30 days",
+    "0": gettext_lazy("not at all: it ends now"),
+    "24": gettext_lazy("for a day"),
+    str(7 * 24): gettext_lazy("for 7 days"),
+    str(30 * 24): gettext_lazy("for 30 days"),
 }
 
 
@@ -32,14 +34,15 @@ class NewKeyForm(forms.ModelForm):
     """A new key, without its text."""
 
     scopes = forms.MultipleChoiceField(
+        label=gettext_lazy("scopes"),
         choices=[
-            (Scope.READ, "read: every request that changes nothing"),
-            (Scope.WRITE, "write: every request that changes something"),
-            (Scope.NUMBERS, "numbers: events of virtual numbers and troubles, of every service"),
+            (Scope.READ, gettext_lazy("read: every request that changes nothing")),
+            (Scope.WRITE, gettext_lazy("write: every request that changes something")),
+            (Scope.NUMBERS, gettext_lazy("numbers: events of virtual numbers and troubles, of every service")),
         ],
         initial=DEFAULT_SCOPES.split(),
         widget=forms.CheckboxSelectMultiple,
-        error_messages={"required": "Expected at least one scope."},
+        error_messages={"required": gettext_lazy("Expected at least one scope.")},
     )
 
     class Meta:
@@ -52,20 +55,20 @@ class NewKeyForm(forms.ModelForm):
     def clean_expires_at(self) -> Any:
         expires_at = self.cleaned_data["expires_at"]
         if expires_at is not None and expires_at <= timezone.now():
-            raise ValidationError("Expected a time in the future, or nothing for a key that does not expire.")
+            raise ValidationError(_("Expected a time in the future, or nothing for a key that does not expire."))
         return expires_at
 
     def clean(self) -> dict[str, Any]:
         """Check the name. Django leaves out this constraint, since the form lacks fields of its condition."""
         found: dict[str, Any] = super().clean() or self.cleaned_data
         if ApiKey.objects.current().filter(service=found.get("service"), name=found.get("name")).exists():
-            self.add_error("name", "A key of this name exists. Choose another name, or rotate that key.")
+            self.add_error("name", _("A key of this name exists. Choose another name, or rotate that key."))
         return found
 
 
 class RotateForm(forms.Form):
     overlap = forms.TypedChoiceField(
-        label="The existing key works on",
+        label=gettext_lazy("The existing key works on"),
         choices=list(OVERLAPS.items()),
         initial=str(int(DEFAULT_OVERLAP.total_seconds()) // 3600),
         coerce=lambda hours: timedelta(hours=int(hours)),
@@ -104,9 +107,9 @@ class ApiKeyAdmin(ReadOnlyAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         return ["status", "last_used_at", "rotated_at"] if obj else []
 
-    @admin.display(description="status")
+    @admin.display(description=gettext_lazy("status"))
     def status(self, key: ApiKey) -> str:
-        return key.status(timezone.now()).label
+        return str(key.status(timezone.now()).label)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         obj.text = obj.generate()  # Only this object has it, and only until the answer.
@@ -136,10 +139,10 @@ class ApiKeyAdmin(ReadOnlyAdmin):
             try:
                 new, text = self._rotate(request, key, form.cleaned_data["overlap"])
             except StaleState:
-                form.add_error(None, "Nothing was changed: the key is revoked, or a newer key has its name.")
+                form.add_error(None, _("Nothing was changed: the key is revoked, or a newer key has its name."))
             else:
                 return self._show(request, new, text)
-        context = {"title": "Rotate the key", "opts": self.opts, "key": key, "form": form}
+        context = {"title": _("Rotate the key"), "opts": self.opts, "key": key, "form": form}
         template = "admin/api/apikey/rotate.html"
         return TemplateResponse(request, template, self.admin_site.each_context(request) | context)
 
@@ -152,12 +155,12 @@ class ApiKeyAdmin(ReadOnlyAdmin):
             audit.record(request, AuditAction.ADDED, new, detail=f"by the rotation of {key.prefix}")
         return new, text
 
-    @admin.action(description="Revoke", permissions=["change_state"])
+    @admin.action(description=gettext_lazy("Revoke"), permissions=["change_state"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
         self.apply_to_each(request, queryset, lambda key, actor: key.revoke())
 
     def _show(self, request: HttpRequest, key: ApiKey, text: str) -> HttpResponse:
-        context = {"title": "The new key", "opts": self.opts, "key": key, "text": text}
+        context = {"title": _("The new key"), "opts": self.opts, "key": key, "text": text}
         template = "admin/api/apikey/new.html"
         return TemplateResponse(request, template, self.admin_site.each_context(request) | context)
 

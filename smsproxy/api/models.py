@@ -10,6 +10,7 @@ from django.db import models, transaction
 from django.db.models.functions import Coalesce, Least
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
+from django.utils.translation import gettext_lazy as _
 
 from smsproxy import values
 from smsproxy.api.scopes import DEFAULT_SCOPES, Scope, parse_scopes
@@ -32,11 +33,11 @@ def _hash(key: str) -> str:
 
 
 class KeyStatus(models.TextChoices):
-    VALID = "valid"
-    ROTATED = "rotated"
+    VALID = "valid", _("Valid")
+    ROTATED = "rotated", _("Rotated")
     """Another key has its name. It still opens the API until it expires."""
-    EXPIRED = "expired"
-    REVOKED = "revoked"
+    EXPIRED = "expired", _("Expired")
+    REVOKED = "revoked", _("Revoked")
 
 
 class ApiKeyQuerySet(models.QuerySet["ApiKey"]):

@@ -6,6 +6,9 @@ from typing import Any, NamedTuple
 
 from django import forms
 from django.http import QueryDict
+from django.utils.text import format_lazy
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from conversations.planning import question_values
 from conversations.planning.advice import advice, assumptions_text, country_name
@@ -18,7 +21,7 @@ from smsproxy.cockpit.plan_plot import Plot, draw
 
 # Seconds. Shorter than the database deadline of a request, after which its connection is closed.
 TIME_LIMIT = 5.0
-TOO_LONG = (
+TOO_LONG = gettext_lazy(
     "The history is too long for a page. Choose fewer days or one country, or run manage.py plan_pool, which has no "
     "time limit."
 )
@@ -43,25 +46,34 @@ class ArgumentField(forms.CharField):
 
 class PlanForm(forms.Form):
     pool = forms.ModelChoiceField(
-        Pool.objects.all(), required=False, to_field_name="name", empty_label="the common pool"
+        Pool.objects.all(),
+        label=gettext_lazy("pool"),
+        required=False,
+        to_field_name="name",
+        empty_label=gettext_lazy("the common pool"),
     )
     country = ArgumentField(
-        values.country, help_text="Two letters, such as GB. Leave empty for all.", widget=forms.TextInput({"size": 4})
+        values.country,
+        label=gettext_lazy("country"),
+        help_text=gettext_lazy("Two letters, such as GB. Leave empty for all."),
+        widget=forms.TextInput({"size": 4}),
     )
     growth = ArgumentField(
         question_values.growth,
-        help_text="Percent a month. Leave empty for the trend of the history.",
+        label=gettext_lazy("growth"),
+        help_text=gettext_lazy("Percent a month. Leave empty for the trend of the history."),
         widget=forms.TextInput({"size": 6}),
     )
     cool_down = ArgumentField(
         question_values.seconds,
-        label="cool-down",
-        help_text="Seconds. One more cool-down to compare.",
+        label=gettext_lazy("cool-down"),
+        help_text=gettext_lazy("Seconds. One more cool-down to compare."),
         widget=forms.TextInput({"size": 10}),
     )
     days = ArgumentField(
         question_values.days,
-        help_text=f"Days of history. Leave empty for {DEFAULT_DAYS}.",
+        label=gettext_lazy("days"),
+        help_text=format_lazy(gettext_lazy("Days of history. Leave empty for {days}."), days=DEFAULT_DAYS),
         widget=forms.TextInput({"size": 4}),
     )
 
@@ -86,7 +98,7 @@ def plan_context(asked: QueryDict) -> dict[str, Any]:
     if not form.is_valid():
         return {"form": form}
     if not _one_at_a_time.acquire(blocking=False):
-        return {"form": form, "refusal": "Another plan is being calculated. Try again in a few seconds."}
+        return {"form": form, "refusal": _("Another plan is being calculated. Try again in a few seconds.")}
     try:
         plan = make_plan(form.question(), deadline=Deadline(TIME_LIMIT))
     except DeadlineExceeded:
@@ -102,7 +114,7 @@ def _section(country: CountryPlan, plan: PoolPlan) -> Section:
         name=country_name(country.country),
         advice=advice(country, plan),
         plot=draw(country),
-        facts=[(column.long_heading, column.cell(country)) for column in [*NEEDS, *COSTS]],
+        facts=[(_(column.long_heading), column.cell(country)) for column in [*NEEDS, *COSTS]],
         cool_downs=[(cool_down_name(each), each) for each in country.simulations],
         has_refused=not all(each.is_allowed for each in country.simulations),
     )

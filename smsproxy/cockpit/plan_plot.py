@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import NamedTuple
 
+from django.utils.translation import gettext as _
+
 from conversations.planning.forecast import HORIZON
 from conversations.planning.plan import CountryPlan
 
@@ -87,7 +89,7 @@ class _Canvas:
         )
 
     def _runs_out(self, on: date) -> str:
-        return "too few now" if self.country.to_buy else f"runs out {on}"
+        return _("too few now") if self.country.to_buy else _("runs out %(day)s") % {"day": on}
 
     def _x(self, day: int) -> float:
         return round(LEFT + (RIGHT - LEFT) * day / (self.past + self.future), 1)

@@ -110,9 +110,9 @@ class AdminSite(admin.AdminSite):
 def _home(request: HttpRequest) -> dict[str, Any]:
     """Return the context of the first page. Some 40 queries, of small tables and indexes."""
     status = collect_status()
-    active = current.note(status)
+    active, sentences = current.note(status), current.find(status)
     troubles = [
-        page.ShownTrouble(trouble, reverse(f"admin:{place.url_name}_changelist") + place.query)
+        page.ShownTrouble(trouble, sentences[trouble.kind], reverse(f"admin:{place.url_name}_changelist") + place.query)
         for trouble in active
         for place in [PLACES[trouble.kind]]
         if request.user.has_perm(place.permission)

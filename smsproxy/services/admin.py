@@ -2,6 +2,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html_join
+from django.utils.translation import gettext_lazy as _
 
 from smsproxy.services.forms import ServiceForm
 from smsproxy.services.models import DEFAULT_SERVICE_ID, LIMITS, Service
@@ -20,19 +21,22 @@ class ServiceAdmin(BaseAdmin):
     readonly_fields = ["created_at", "links"]
     fieldsets = [
         (None, {"fields": ["name", "links", "created_at"]}),
-        ("Defaults of its conversations", {"fields": ["pool", "ttl", "geography", "late_messages", "language"]}),
-        ("Limits", {"fields": list(LIMITS)}),
+        (
+            _("Defaults of its conversations"),
+            {"fields": ["pool", "ttl", "geography", "late_messages", "language"]},
+        ),
+        (_("Limits"), {"fields": list(LIMITS)}),
     ]
     inlines = [ServiceTextInline]
     # Deleting several at once would check every row that refers to any of them.
     actions = None
 
-    @admin.display(description="what it owns")
+    @admin.display(description=_("what it owns"))
     def links(self, service: Service) -> str:
         """Return links to the lists of its keys and conversations, whose rooms are above this one."""
         if service._state.adding:
             return "-"
-        lists = {"keys": "api_apikey", "conversations": "conversations_conversation"}
+        lists = {_("keys"): "api_apikey", _("conversations"): "conversations_conversation"}
         addresses = {name: reverse(f"admin:{page}_changelist") for name, page in lists.items()}
         return format_html_join(
             ", ",

@@ -2,12 +2,13 @@ from typing import Any
 
 from django.apps import AppConfig
 from django.db.models.signals import post_delete, post_migrate, post_save
+from django.utils.translation import gettext_lazy as _
 
 
 class ServicesConfig(AppConfig):
     name = "smsproxy.services"
     label = "services"
-    verbose_name = "Services"
+    verbose_name = _("Services")
 
     def ready(self) -> None:
         from smsproxy.services import known, models  # Models are loaded after the apps.

@@ -6,6 +6,7 @@ from django.core.exceptions import ValidationError
 from django.core.management.color import no_style
 from django.db import connections, models
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from smsproxy.text_kinds import MAX_TEMPLATE_LENGTH, TextKind, check_language, check_template
 from smsproxy.values import InvalidValue, sentence
@@ -132,7 +133,8 @@ class ServiceText(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.kind} ({self.language or 'any language'})"
+        any_language = _("any language")
+        return f"{self.kind} ({self.language or any_language})"
 
     def clean(self) -> None:
         errors: dict[str, str] = {}

@@ -2,6 +2,7 @@
 
 from django import forms
 from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
 
 from smsproxy.services.models import ServiceText
 from smsproxy.text_kinds import MAX_TEMPLATE_LENGTH, TextKind
@@ -16,12 +17,13 @@ def _choice(kind: TextKind) -> tuple[str, str]:
 class ServiceTextForm(forms.ModelForm):
     """A text in one language. The model checks it, so a command or the API could not store another one."""
 
-    kind = forms.ChoiceField(choices=[("", "---------"), *(_choice(kind) for kind in TextKind)])
+    kind = forms.ChoiceField(label=_("kind"), choices=[("", "---------"), *(_choice(kind) for kind in TextKind)])
     text = forms.CharField(
+        label=_("text"),
         required=False,
         max_length=MAX_TEMPLATE_LENGTH,
         widget=forms.Textarea({"rows": 2, "cols": 60}),
-        help_text="With the placeholders of its kind. Empty: this text is never sent.",
+        help_text=_("With the placeholders of its kind. Empty: this text is never sent."),
     )
 
     class Meta:

@@ -2,12 +2,13 @@ from typing import Any
 
 from django.apps import AppConfig
 from django.contrib.auth.signals import user_logged_in
+from django.utils.translation import gettext_lazy as _
 
 
 class SignInConfig(AppConfig):
     name = "smsproxy.sign_in"
     label = "sign_in"
-    verbose_name = "Sign-in"
+    verbose_name = _("Sign-in")
 
     def ready(self) -> None:
         user_logged_in.connect(_begin, dispatch_uid="smsproxy.sign_in")

@@ -5,6 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib import admin
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy
 
 from smsproxy.phone import mask
 from smsproxy.staff.model_admin import ReadOnlyAdmin
@@ -35,7 +36,7 @@ class SimulatedHandsetAdmin(SimulatorOnlyAdmin, ReadOnlyAdmin):
     list_display = ["id", "name", "masked_number", "created_at"]
     fields = ["name", "masked_number", "created_at"]
 
-    @admin.display(description="number")
+    @admin.display(description=gettext_lazy("number"))
     def masked_number(self, handset: SimulatedHandset) -> str:
         return mask(handset.number)
 

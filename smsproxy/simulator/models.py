@@ -10,6 +10,7 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import F
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from smsproxy.crypto import EncryptedTextField, number_hash
 from smsproxy.phone import mask
@@ -62,8 +63,8 @@ class SimulatedNumber(models.Model):
 
 
 class Direction(models.TextChoices):
-    FROM_HANDSET = "from", "from the phone"
-    TO_HANDSET = "to", "to the phone"
+    FROM_HANDSET = "from", _("from the phone")
+    TO_HANDSET = "to", _("to the phone")
 
 
 class SimulatedText(models.Model):
@@ -122,36 +123,36 @@ class DelayedPost(models.Model):
 class Verb(models.TextChoices):
     """An operation that can fail: a call to the carrier, or the delivery of a message from a phone to us."""
 
-    SEARCH = "search", "search"
-    BUY = "buy", "buy"
-    CONFIGURE = "configure", "configure"
-    OWNED = "owned", "owned"
-    CANCEL = "cancel", "cancel"
-    LOOK_UP = "look_up", "look up"
-    SEND = "send", "send"
-    RECEIVE = "receive", "receive"
+    SEARCH = "search", _("search")
+    BUY = "buy", _("buy")
+    CONFIGURE = "configure", _("configure")
+    OWNED = "owned", _("owned")
+    CANCEL = "cancel", _("cancel")
+    LOOK_UP = "look_up", _("look up")
+    SEND = "send", _("send")
+    RECEIVE = "receive", _("receive")
 
 
 class FaultKind(models.TextChoices):
-    THROTTLED = "throttled", "throttled"
-    UNREACHABLE = "unreachable", "unreachable"
-    REFUSED = "refused", "refused"
-    SENDER_FAULT = "sender_fault", "sender at fault"
-    ACCOUNT_FAULT = "account_fault", "account at fault"
-    LOST_REQUEST = "lost_request", "request lost"
+    THROTTLED = "throttled", _("throttled")
+    UNREACHABLE = "unreachable", _("unreachable")
+    REFUSED = "refused", _("refused")
+    SENDER_FAULT = "sender_fault", _("sender at fault")
+    ACCOUNT_FAULT = "account_fault", _("account at fault")
+    LOST_REQUEST = "lost_request", _("request lost")
     """The request is lost: it has no effect, and we cannot know that."""
-    LOST_REPLY = "lost_reply", "reply lost"
+    LOST_REPLY = "lost_reply", _("reply lost")
     """The request takes effect, but the reply is lost. Only the receipt of a message shows that it was sent."""
-    SILENCE = "silence", "silence"
+    SILENCE = "silence", _("silence")
     """The message is delivered, but neither a reply nor a receipt arrives."""
-    UNDELIVERED = "undelivered", "undelivered"
+    UNDELIVERED = "undelivered", _("undelivered")
     """The message is accepted, and its receipt says that it was not delivered."""
-    NO_RECEIPT = "no_receipt", "no receipt"
-    DUPLICATE_RECEIPT = "duplicate_receipt", "receipt twice"
-    DUPLICATE_INBOUND = "duplicate_inbound", "webhook twice"
-    DELAYED = "delayed", "delayed"
+    NO_RECEIPT = "no_receipt", _("no receipt")
+    DUPLICATE_RECEIPT = "duplicate_receipt", _("receipt twice")
+    DUPLICATE_INBOUND = "duplicate_inbound", _("webhook twice")
+    DELAYED = "delayed", _("delayed")
     """The message is accepted. It reaches the phone, and its receipt reaches us, after DELAY."""
-    LATE_PART = "late_part", "in parts, out of order"
+    LATE_PART = "late_part", _("in parts, out of order")
     """The network cuts the text into parts, and posts them in reverse. The first part comes after DELAY."""
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from django.db import models, transaction
 from django.http import HttpRequest
 
+from smsproxy.english import in_english
 from smsproxy.logs import redact
 from smsproxy.staff.concerned import people_of
 from smsproxy.staff.models import AuditAction, AuditedPerson, AuditEntry
@@ -45,7 +46,7 @@ def record_for(
             detail=_kept(detail, 200),
             object_type=row._meta.label_lower if row is not None else "",
             object_id=str(row.pk) if row is not None else "",
-            object_name=str(row)[:200] if row is not None else "",  # Our rows are named without real numbers.
+            object_name=in_english(row)[:200] if row is not None else "",  # Our rows are named without real numbers.
             reason=_kept(reason, 200),
         )
         concerned = sorted(set(people)) or people_of(row)

@@ -55,9 +55,10 @@ def _entries(row: models.Model) -> list[AuditEntry]:
 
 
 def _of_event(row: Any, event: Event) -> HistoryLine:
+    first = _("new")
     old, new = _state(row, event.old_state), _state(row, event.new_state)
     # An event without a change of the state has its meaning in the reason.
-    what = f"{old or _('new')} → {new}" if old != new else _("no change of state: %(state)s") % {"state": new}
+    what = f"{old or first} → {new}" if old != new else _("no change of state: %(state)s") % {"state": new}
     return HistoryLine(at=event.created_at, who=event.actor, what=what, why=event.reason, is_audit=False)
 
 

@@ -16,6 +16,8 @@ from django.db import DataError, transaction
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from smsproxy.crypto import number_hash
 from smsproxy.logs import has_phone_number
@@ -48,7 +50,9 @@ class ReasonForm(ActionForm):
     """The choice of an action, with a reason for those that record one."""
 
     reason = forms.CharField(
-        required=False, max_length=REASON_LENGTH, widget=forms.TextInput({"placeholder": "Reason, for some actions"})
+        required=False,
+        max_length=REASON_LENGTH,
+        widget=forms.TextInput({"placeholder": gettext_lazy("Reason, for some actions")}),
     )
 
 
@@ -152,7 +156,7 @@ class ReadOnlyAdmin(BaseAdmin):
         """Call verb(row, reason, actor) on each row. The reason is typed beside the action: see ReasonForm."""
         reason = request.POST.get("reason", "").strip()[:REASON_LENGTH]
         if not reason or has_phone_number(reason):
-            told = "Nothing was done. Type a reason beside the action, in words and without a phone number."
+            told = _("Nothing was done. Type a reason beside the action, in words and without a phone number.")
             self.message_user(request, told, messages.ERROR)
             return
         self.apply_to_each(request, rows, lambda row, actor: verb(row, reason, actor), reason=reason)
@@ -174,7 +178,12 @@ class ReadOnlyAdmin(BaseAdmin):
                 refused += 1
             else:
                 done += 1
-        told = f"{done} done." if not refused else f"{done} done, {refused} refused: their state does not allow it."
+        told = _("%(done)d done.") % {"done": done}
+        if refused:
+            told = _("%(done)d done, %(refused)d refused: their state does not allow it.") % {
+                "done": done,
+                "refused": refused,
+            }
         level = messages.SUCCESS if not refused else messages.WARNING if done else messages.ERROR
         self.message_user(request, told, level)
 

@@ -6,6 +6,7 @@ from django.db import models, transaction
 from django.http import HttpRequest
 
 from smsproxy.database.clock import database_now
+from smsproxy.english import in_english
 from smsproxy.staff import audit
 from smsproxy.staff.models import AuditAction, Reveal, RevealKind
 
@@ -22,7 +23,7 @@ def reveal(request: HttpRequest, kind: RevealKind, row: models.Model, *, reason:
         shown, _ = Reveal.objects.update_or_create(
             user_id=_user(request), kind=kind, object_id=row.pk, defaults={"reason": reason[:200], "until": until}
         )
-        audit.record(request, AuditAction.REVEALED, row, detail=str(kind.label), reason=reason)
+        audit.record(request, AuditAction.REVEALED, row, detail=in_english(kind.label), reason=reason)
     return shown
 
 

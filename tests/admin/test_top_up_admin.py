@@ -58,7 +58,7 @@ def test_a_second_rule_for_the_same_pool_and_country_is_rejected(admin_client):
 
     answer = admin_client.post(page("topup_add"), RULE)
 
-    assert "A top-up of common, GB exists. Change that one." in answer.content.decode()
+    assert "This rule exists: top-up of common, GB. Change that one." in answer.content.decode()
     assert "Constraint" not in answer.content.decode()
     assert TopUp.objects.count() == 1
 

@@ -97,7 +97,7 @@ def test_staff_cannot_reopen_with_a_person_who_opted_out_and_read_why(admin_clie
 
     page = admin_client.post(reverse("admin:conversations_conversation_changelist"), data, follow=True)
 
-    assert f"Conversation {ended.pk}: Bob has opted out of messages with STOP." in page.text
+    assert "Nothing was done. Bob has opted out of messages with STOP." in page.text
     assert "0 done, 1 refused" in page.text
     ended.refresh_from_db()
     assert ended.state == "closed"

@@ -196,7 +196,7 @@ class TestAUniqueReference:
         page = admin_client.post("/admin/conversations/conversation/", data, follow=True)
 
         assert "0 done, 1 refused" in page.text
-        assert "another open conversation has its reference" in page.text
+        assert "another open conversation has this reference" in page.text
 
 
 def unique(reference, *people, **options):

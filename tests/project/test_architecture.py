@@ -52,7 +52,7 @@ FLOORS = [
     ["smsproxy.carriers"],
     ["smsproxy.metrics"],
     # The ground: settings, database, phone, crypto, states, ...
-    ["smsproxy", "smsproxy.formats", "numbers.apps", "conversations.apps"],
+    ["smsproxy", "smsproxy.formats", "smsproxy.model_words", "numbers.apps", "conversations.apps"],
 ]
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 

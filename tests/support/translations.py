@@ -12,7 +12,7 @@ from tests.support.demo_process import ROOT
 
 LOCALE = ROOT / "smsproxy" / "locale"
 APPS = ("smsproxy", "numbers", "conversations")
-_FUNCTIONS = {"_", "gettext", "gettext_lazy", "ngettext", "ngettext_lazy", "pgettext", "pgettext_lazy"}
+_FUNCTIONS = {"_", "gettext", "gettext_lazy", "gettext_noop", "ngettext", "ngettext_lazy", "pgettext", "pgettext_lazy"}
 _CALL = re.compile(r"\b(n?p?gettext|_)\(")
 
 

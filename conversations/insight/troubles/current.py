@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.conf import settings
 from django.db import connection, transaction
+from django.utils import translation
 
 from conversations.insight.collect_status import collect_status
 from conversations.insight.status import Status
@@ -60,7 +62,7 @@ class ActiveTrouble:
 
 
 def find(status: Status) -> Mapping[Trouble, str]:
-    """Return the active troubles, each with a sentence that says what is wrong. The critical ones come first."""
+    """Return the active troubles, each with a sentence in the language of the request. The critical ones come first."""
     found = [trouble for each in FINDERS for trouble in each(status)]
     return dict(sorted(found, key=lambda trouble: KINDS[trouble[0]].severity != Severity.CRITICAL))
 
@@ -81,8 +83,9 @@ def look() -> list[ActiveTrouble]:
 
 
 def note(status: Status) -> list[ActiveTrouble]:
-    """Store and log the troubles that begin and end. Return the active ones."""
-    found = find(status)
+    """Store and log the troubles that begin and end, in English. Return the active ones."""
+    with translation.override(settings.LANGUAGE_CODE):
+        found = find(status)
     stored = {episode.kind: episode for episode in TroubleEpisode.objects.active()}
     for kind, sentence in found.items():
         if kind in stored:

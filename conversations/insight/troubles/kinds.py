@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from django.utils.translation import gettext_noop as _
+
 
 class Severity(StrEnum):
     CRITICAL = "critical"
@@ -63,99 +65,106 @@ def _warning(title: str, action: str) -> Kind:
 
 KINDS: Mapping[Trouble, Kind] = {
     Trouble.PAUSED: _critical(
-        "All sending is paused.",
-        "Read the reason. Top up credit or correct the credentials. Sending resumes by itself.",
+        _("All sending is paused."),
+        _("Read the reason. Top up credit or correct the credentials. Sending resumes by itself."),
     ),
     Trouble.BUDGET: _critical(
-        "The daily budget is reached.",
-        "Find out who sends so much. Then run manage.py grant_budget, or wait until midnight UTC.",
+        _("The daily budget is reached."),
+        _("Find out who sends so much. Then run manage.py grant_budget, or wait until midnight UTC."),
     ),
     Trouble.BUDGET_WARNING: _warning(
-        "The daily budget will soon be reached.",
-        "Find out who sends so much. Raise DAILY_BUDGET, or run manage.py grant_budget.",
+        _("The daily budget will soon be reached."),
+        _("Find out who sends so much. Raise DAILY_BUDGET, or run manage.py grant_budget."),
     ),
-    Trouble.NO_WORKER: _critical("No worker is running.", "Start manage.py relay."),
+    Trouble.NO_WORKER: _critical(_("No worker is running."), _("Start manage.py relay.")),
     Trouble.WORKER_GONE: _warning(
-        "A worker has stopped without signing off.",
-        "Read its log: it was killed, its host failed, or it lost the database. Start it again.",
+        _("A worker has stopped without signing off."),
+        _("Read its log: it was killed, its host failed, or it lost the database. Start it again."),
     ),
     Trouble.WORKER_WAITS: _critical(
-        "A worker sends nothing.",
-        "Check the network, the DNS, the certificates and the clock of its host. Other workers go on sending.",
+        _("A worker sends nothing."),
+        _("Check the network, the DNS, the certificates and the clock of its host. Other workers go on sending."),
     ),
     Trouble.UNDECIDED: _warning(
-        "Messages with an unknown outcome need a decision.",
-        'Open "Outbound messages" with the filter "unknown" in the admin, and choose: send again, or not.',
+        _("Messages with an unknown outcome need a decision."),
+        _('Open "Outbound messages" with the filter "unknown" in the admin, and choose: send again, or not.'),
     ),
     Trouble.RECONCILE: _warning(
-        "The carrier's records cannot be searched.",
-        "Read the reason: the credentials, the subscription to the records, or RECONCILE_REQUESTS_PER_HOUR. "
-        "Or set RECONCILE=off.",
+        _("The carrier's records cannot be searched."),
+        _(
+            "Read the reason: the credentials, the subscription to the records, or RECONCILE_REQUESTS_PER_HOUR. "
+            "Or set RECONCILE=off."
+        ),
     ),
     Trouble.HELD_CONVERSATIONS: _warning(
-        "Conversations are on hold.", "Read why in the admin, then release or close them."
+        _("Conversations are on hold."), _("Read why in the admin, then release or close them.")
     ),
     Trouble.QUARANTINED: _warning(
-        "Virtual numbers are in quarantine.",
-        "Read the reason in the admin. Restore the numbers, or run manage.py replace_number.",
+        _("Virtual numbers are in quarantine."),
+        _("Read the reason in the admin. Restore the numbers, or run manage.py replace_number."),
     ),
     Trouble.SHORTAGES: _critical(
-        "Conversations are refused, because no number is free.",
-        "Rent numbers with manage.py provision_numbers, or shorten the cool-down.",
+        _("Conversations are refused, because no number is free."),
+        _("Rent numbers with manage.py provision_numbers, or shorten the cool-down."),
     ),
     Trouble.RENTED_BUT_RETIRED: _warning(
-        "Retired numbers are still rented.", "Run manage.py release_numbers --retired to cancel them."
+        _("Retired numbers are still rented."), _("Run manage.py release_numbers --retired to cancel them.")
     ),
-    Trouble.TOP_UP: _warning("A top-up failed to buy numbers.", "Read the reason, and change the top-up in the admin."),
+    Trouble.TOP_UP: _warning(
+        _("A top-up failed to buy numbers."), _("Read the reason, and change the top-up in the admin.")
+    ),
     Trouble.ORDERS: _warning(
-        "An order of numbers cannot go on.",
-        "Read why on the order's page in the admin. Fix it, or stop the order.",
+        _("An order of numbers cannot go on."),
+        _("Read why on the order's page in the admin. Fix it, or stop the order."),
     ),
     Trouble.POOL_LOW: _warning(
-        "A pool has few numbers left.", "Rent numbers with manage.py provision_numbers, or add a top-up in the admin."
+        _("A pool has few numbers left."),
+        _("Rent numbers with manage.py provision_numbers, or add a top-up in the admin."),
     ),
     Trouble.WEBHOOKS_REFUSED: _critical(
-        "Webhooks are refused, and none is accepted.",
-        "Compare the signature secret and method of the settings with the carrier's. Run manage.py doctor.",
+        _("Webhooks are refused, and none is accepted."),
+        _("Compare the signature secret and method of the settings with the carrier's. Run manage.py doctor."),
     ),
     Trouble.WEBHOOKS_SILENT: _warning(
-        "No webhook has come for much longer than usual.",
-        "Run manage.py doctor: it calls the webhook address from outside and asks which numbers point to it.",
+        _("No webhook has come for much longer than usual."),
+        _("Run manage.py doctor: it calls the webhook address from outside and asks which numbers point to it."),
     ),
     Trouble.UNDELIVERED: _critical(
-        "Many messages fail or are not delivered.",
-        'Look at the error codes of the newest "Outbound messages" in the admin. Then ask the carrier.',
+        _("Many messages fail or are not delivered."),
+        _('Look at the error codes of the newest "Outbound messages" in the admin. Then ask the carrier.'),
     ),
     Trouble.CONFIRMATIONS: _warning(
-        "Confirmations of new conversations did not arrive.",
-        "Those people do not know which number to text. The marketplace should check their numbers.",
+        _("Confirmations of new conversations did not arrive."),
+        _("Those people do not know which number to text. The marketplace should check their numbers."),
     ),
     Trouble.CERTIFICATE: _critical(
-        "The TLS certificate of the site is not valid, or ends soon.",
-        "Renew it. Carriers send no webhooks to a site without a valid certificate.",
+        _("The TLS certificate of the site is not valid, or ends soon."),
+        _("Renew it. Carriers send no webhooks to a site without a valid certificate."),
     ),
     Trouble.SIGNATURE_SECRET: _warning(
-        "Webhooks are signed with an old secret.",
-        "Have the carrier sign with the new one before the old one ends. Then remove the old one.",
+        _("Webhooks are signed with an old secret."),
+        _("Have the carrier sign with the new one before the old one ends. Then remove the old one."),
     ),
-    Trouble.CLOCK: _critical("The clock of a host is wrong.", "Synchronise it with NTP, with chrony for example."),
+    Trouble.CLOCK: _critical(
+        _("The clock of a host is wrong."), _("Synchronise it with NTP, with chrony for example.")
+    ),
     Trouble.UNREADABLE: _critical(
-        "Rows cannot be decrypted.",
-        "Add the key that encrypted them to ENCRYPTION_KEYS, after the current one, and restart all processes.",
+        _("Rows cannot be decrypted."),
+        _("Add the key that encrypted them to ENCRYPTION_KEYS, after the current one, and restart all processes."),
     ),
     Trouble.LONG_TRANSACTION: _warning(
-        "A database transaction has been open for too long.",
-        "Find out who holds it, and end it: SELECT pg_terminate_backend(pid). It slows sending more and more.",
+        _("A database transaction has been open for too long."),
+        _("Find out who holds it, and end it: SELECT pg_terminate_backend(pid). It slows sending more and more."),
     ),
     Trouble.MIGRATIONS: _critical(
-        "The database and the code have different migrations.",
-        "Run manage.py migrate, or deploy the code that fits the database.",
+        _("The database and the code have different migrations."),
+        _("Run manage.py migrate, or deploy the code that fits the database."),
     ),
     Trouble.VERSIONS: _warning(
-        "Processes run different versions.", "Restart the old ones, unless an upgrade is under way."
+        _("Processes run different versions."), _("Restart the old ones, unless an upgrade is under way.")
     ),
     Trouble.LOOKUP_ENDS: _warning(
-        "The lookup service is about to end.", "Set LOOKUP=identity_insights, or LOOKUP=offline."
+        _("The lookup service is about to end."), _("Set LOOKUP=identity_insights, or LOOKUP=offline.")
     ),
 }
 

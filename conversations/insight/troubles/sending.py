@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+from django.utils.translation import gettext as _
+
 from conversations.insight.status import Status, format_count
 from conversations.insight.troubles.kinds import Trouble
 
@@ -9,30 +11,36 @@ from conversations.insight.troubles.kinds import Trouble
 def find(status: Status) -> Iterator[tuple[Trouble, str]]:
     """Yield each active trouble with a sentence that says what is wrong."""
     if status.account.is_paused:
-        code = f" (code {status.account.code})" if status.account.code else ""
-        yield Trouble.PAUSED, f"All sending is paused: {status.account.why}{code}."
+        account = {"why": status.account.why, "code": status.account.code}
+        said = (
+            _("All sending is paused: %(why)s (code %(code)s).")
+            if account["code"]
+            else _("All sending is paused: %(why)s.")
+        )
+        yield Trouble.PAUSED, said % account
     if status.budget.is_reached:
         yield (
             Trouble.BUDGET,
-            f"The daily budget is reached, {status.budget}: nothing is sent until midnight UTC.",
+            _("The daily budget is reached, %(spent)s: nothing is sent until midnight UTC.") % {"spent": status.budget},
         )
     elif status.budget.is_low:
         yield (
             Trouble.BUDGET_WARNING,
-            f"The daily budget will soon be reached: {status.budget}. Then nothing is sent until midnight UTC.",
+            _("The daily budget will soon be reached: %(spent)s. Then nothing is sent until midnight UTC.")
+            % {"spent": status.budget},
         )
     if status.texts.undecided:
-        not_seen = f" Not seen by the carrier: {format_count(status.texts.not_seen)}." if status.texts.not_seen else ""
-        yield (
-            Trouble.UNDECIDED,
-            f"Messages with an unknown outcome that need a decision by staff: {format_count(status.texts.undecided)}."
-            f"{not_seen}",
-        )
+        said = _("Messages with an unknown outcome that need a decision by staff: %(count)s.")
+        told = said % {"count": format_count(status.texts.undecided)}
+        if status.texts.not_seen:
+            not_seen = _("Not seen by the carrier: %(count)s.") % {"count": format_count(status.texts.not_seen)}
+            told = f"{told} {not_seen}"
+        yield Trouble.UNDECIDED, told
     if status.reconcile_trouble:
         yield Trouble.RECONCILE, status.reconcile_trouble
     if status.held_conversation_count:
         yield (
             Trouble.HELD_CONVERSATIONS,
-            f"Conversations on hold: {format_count(status.held_conversation_count)}. Their messages are stored and "
-            "not passed on.",
+            _("Conversations on hold: %(count)s. Their messages are stored and not passed on.")
+            % {"count": format_count(status.held_conversation_count)},
         )

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from django.conf import settings
+from django.utils.translation import gettext as _
 
 from conversations.insight.status import Status, format_count
 from conversations.insight.troubles.kinds import Trouble
@@ -25,17 +26,20 @@ def find(status: Status) -> Iterator[tuple[Trouble, str]]:
         if percent >= settings.HEALTH_MAX_FAILURE_PERCENT:
             yield (
                 Trouble.UNDELIVERED,
-                f"Messages of the last hour that failed or were not delivered: {found.lost} of {found.settled} "
-                f"({percent:.0f} %).",
+                _("Messages of the last hour that failed or were not delivered: %(lost)s of %(all)s (%(percent)s %%).")
+                % {"lost": found.lost, "all": found.settled, "percent": f"{percent:.0f}"},
             )
     if status.failed_confirmations:
         yield (
             Trouble.CONFIRMATIONS,
-            "Confirmations of new conversations that did not arrive in the last day: "
-            f"{format_count(status.failed_confirmations)}. Their conversations have notify_failed.",
+            _(
+                "Confirmations of new conversations that did not arrive in the last day: %(count)s. Their "
+                "conversations have notify_failed."
+            )
+            % {"count": format_count(status.failed_confirmations)},
         )
     if status.certificate:
-        yield Trouble.CERTIFICATE, f"The TLS certificate of PUBLIC_URL: {status.certificate}."
+        yield Trouble.CERTIFICATE, _("The TLS certificate of PUBLIC_URL: %(why)s.") % {"why": status.certificate}
 
 
 def _webhooks(status: Status) -> Iterator[tuple[Trouble, str]]:
@@ -46,20 +50,31 @@ def _webhooks(status: Status) -> Iterator[tuple[Trouble, str]]:
     ]
     if refused:
         told = "; ".join(f"{each.endpoint}: {each.refused:,} ({', '.join(each.reasons)})" for each in refused)
-        yield Trouble.WEBHOOKS_REFUSED, f"Webhooks are refused, and none was accepted since: {told}."
+        said = _("Webhooks are refused, and none was accepted since: %(endpoints)s.") % {"endpoints": told}
+        yield Trouble.WEBHOOKS_REFUSED, said
     for each in status.webhooks:
         if each.accepted_at and each.usual_gap is not None:
             silence = status.at - each.accepted_at
             if silence > max(MIN_SILENCE, 2 * each.usual_gap):
                 yield (
                     Trouble.WEBHOOKS_SILENT,
-                    f"No webhook at {each.endpoint} for {silence // timedelta(minutes=1)} minutes. The longest "
-                    f"time without one in the last week was {each.usual_gap // timedelta(minutes=1)} minutes.",
+                    _(
+                        "No webhook at %(endpoint)s for %(minutes)s minutes. The longest time without one in the last "
+                        "week was %(usual)s minutes."
+                    )
+                    % {
+                        "endpoint": each.endpoint,
+                        "minutes": silence // timedelta(minutes=1),
+                        "usual": each.usual_gap // timedelta(minutes=1),
+                    },
                 )
                 break
     if status.old_secret_at and status.at - status.old_secret_at < OLD_SECRET_WITHIN:
         yield (
             Trouble.SIGNATURE_SECRET,
-            "The carrier signs webhooks with an old secret of the settings, not with the first one, last at "
-            f"{status.old_secret_at:%Y-%m-%d %H:%M} UTC.",
+            _(
+                "The carrier signs webhooks with an old secret of the settings, not with the first one, last at "
+                "%(at)s UTC."
+            )
+            % {"at": f"{status.old_secret_at:%Y-%m-%d %H:%M}"},
         )

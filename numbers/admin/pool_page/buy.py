@@ -62,7 +62,7 @@ class SearchForm(forms.Form):
     type = forms.ChoiceField(
         label=gettext_lazy("Kind"),
         required=False,
-        choices=[("", gettext_lazy("Any")), *((each.value, each.value) for each in NumberType)],
+        choices=[("", gettext_lazy("Any")), *((each.value, gettext_lazy(each.value)) for each in NumberType)],
     )
     features = forms.MultipleChoiceField(
         label=gettext_lazy("Besides SMS"),

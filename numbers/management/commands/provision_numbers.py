@@ -150,4 +150,4 @@ class Command(PoolCommand):
 
 
 def _standing(state: str) -> str:
-    return "perhaps bought, otherwise to buy" if state == NumberState.ORDERED else NumberState(state).label
+    return "perhaps bought, otherwise to buy" if state == NumberState.ORDERED else str(NumberState(state).label)

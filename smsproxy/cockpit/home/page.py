@@ -32,9 +32,10 @@ _LISTS = {
 
 @dataclass(frozen=True)
 class ShownTrouble:
-    """A trouble that the user may see, with the URL of the list in which staff handle it."""
+    """A trouble that the user may see. sentence: in their language. url: of the list in which staff handle it."""
 
     active: Any
+    sentence: str
     url: str
 
 
