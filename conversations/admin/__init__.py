@@ -4,6 +4,7 @@ from conversations.admin import (  # noqa: F401  (registers)
     blocks,
     concerned,
     conversations,
+    inbox,
     limits,
     messages,
     metrics,
