@@ -110,7 +110,7 @@ def test_a_person_who_does_not_exist_is_not_found(staff, db):
 def test_in_a_browser_staff_end_an_opt_out(browse, bob):
     with chromium() as browser:
         browse(browser, page("change", bob.pk))
-        browser.find_element(By.CSS_SELECTOR, ".object-tools a[href*=end-opt-out]").click()
+        browser.find_element(By.CSS_SELECTOR, "a[href*=end-opt-out]").click()
         [reason] = soon(browser, "input[name=reason]")
         reason.send_keys("by phone, ticket 4711")
         browser.find_element(By.CSS_SELECTOR, "input[type=submit]").click()
