@@ -353,7 +353,7 @@ def test_staff_block_a_person_and_release_a_hold_in_a_browser(browse):
         browser.find_element(By.CSS_SELECTOR, "[name=action] [value=release_hold]").click()
         browser.find_element(By.NAME, "reason").send_keys("they have switched it off")
         browser.find_element(By.CSS_SELECTOR, "[name=index]").click()
-        [message] = soon(browser, ".messagelist .info")
+        [message] = soon(browser, ".messagelist .success")
         assert message.text == "1 done."
 
     assert Block.objects.get().person.number == ALICE

@@ -214,7 +214,8 @@ def browse(staff):
         name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
         searches = ["", ALICE, BOB[1:], "+52 55 1234 5678"] if page.search_fields else [""]
         for search in [] if page.has_invented_numbers else searches:
-            assert staff.get(reverse(f"{name}_changelist"), {"q": search} if search else {}).status_code == 200
+            address = reverse(f"{name}_changelist")
+            assert staff.get(address, {"q": search} if search else {}, follow=True).status_code == 200
         if row := model._default_manager.first():
             staff.get(reverse(f"{name}_change", args=[row.pk]))
     file = SimpleUploadedFile("numbers.csv", f"number,country\n{ALICE},GB\n+447700900710,GB\n".encode())
@@ -222,7 +223,11 @@ def browse(staff):
     assert "belongs to a person" in answer.content.decode()
     for number in (ALICE, "+5215512345678", STRANGER):
         staff.post(reverse("admin:numbers_realnumber_find"), {"number": number})
-    staff.get(reverse("admin:index"))
+        staff.post(reverse("admin:find"), {"q": number}, follow=True)
+    for person in RealNumber.objects.all():
+        staff.post(reverse("admin:reveal", args=["number", person.pk]), {"reason": "ticket 4711"}, follow=True)
+    for own in ("index", "inbox", "pool", "staff_auditentry_changelist"):
+        assert staff.get(reverse(f"admin:{own}")).status_code == 200
 
 
 def secrets_in(text):
