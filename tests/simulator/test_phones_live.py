@@ -5,6 +5,7 @@ import re
 import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.select import Select
 
 from tests.support.browser import chromium, show_as, soon, until
 from tests.support.pages import fits, violations
@@ -26,6 +27,9 @@ def page(demo):
     with chromium() as browser:
         browser.get(demo.url)
         until(browser, lambda: len(phones(browser)) == 2)
+        # A group that another test has begun would be shown, and name the author of each text.
+        Select(browser.find_element(By.ID, "conversation")).select_by_visible_text("ride-42, open")
+        until(browser, lambda: "conversation=" in browser.current_url)
         yield browser
         press(browser, "#repair")
         until(browser, lambda: not browser.find_element(By.ID, "repair").is_displayed())
