@@ -49,4 +49,8 @@ class Migration(migrations.Migration):
             name='token',
             field=models.UUIDField(blank=True, editable=False, help_text='Of the form that placed it, so that it does once.', null=True, unique=True),
         ),
+        migrations.AddIndex(
+            model_name='numberorder',
+            index=models.Index(models.F('id'), condition=models.Q(('last_error', ''), _negated=True), name='order_that_failed'),
+        ),
     ]

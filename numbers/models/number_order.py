@@ -102,6 +102,8 @@ class NumberOrder(StateMachine):
                 fields=["top_up"], condition=models.Q(state=OrderState.OPEN), name="one_order_for_one_shortage"
             ),
         ]
+        # For the trouble of orders that a worker cannot carry out, which each scrape looks for.
+        indexes = [models.Index("id", condition=~models.Q(last_error=""), name="order_that_failed")]
 
     def __str__(self) -> str:
         return gettext("order %(id)s: %(count)s × %(country)s") % {

@@ -12,10 +12,10 @@ from tests.support.scraping import URL
 
 pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
 
-# As many rows as there are virtual numbers and purchases of them, pools and countries, workers, hosts, endpoints,
-# series of metrics or active troubles.
+# As many rows as there are virtual numbers, pools and countries, workers, hosts, endpoints, series of metrics or
+# active troubles.
 SMALL = {
-    *("numbers_virtualnumber", "numbers_numberorder", "numbers_pool", "numbers_topup", "numbers_shortagecount"),
+    *("numbers_virtualnumber", "numbers_pool", "numbers_topup", "numbers_shortagecount"),
     *("conversations_numberratelimit", "conversations_accountratelimit", "conversations_worker"),
     *("conversations_hostclock", "conversations_unreadablerow", "conversations_troubleepisode"),
     *("conversations_webhookwatch", "conversations_rejectedwebhook", "conversations_sitecertificate"),
