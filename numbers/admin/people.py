@@ -110,7 +110,7 @@ class RealNumberAdmin(CoveredAdmin):
         obj: Any = None,
     ) -> HttpResponse:
         if obj is not None:
-            context["title"] = str(obj)
+            context |= {"title": str(obj), "subtitle": None}
             context["number"] = obj.number if self._sees(request, obj, "number") else str(obj)
             context["sections"] = sections_of(request, obj)
         return super().render_change_form(request, context, add, change, form_url, obj)
