@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, URLResolver, path, reverse
 from django.utils.decorators import method_decorator
+from django.utils.functional import SimpleLazyObject
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
@@ -81,7 +82,11 @@ class AdminSite(admin.AdminSite):
         figures = path("home/figures/", self.admin_view(self.home_figures), name="home_figures")
         return [plan, figures, *page_urls(self), *super().get_urls()]
 
-    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
+    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> Any:
+        """Return the lists of records, found when a page shows them. Django asks for them on every page."""
+        return SimpleLazyObject(lambda: self._app_list(request, app_label))
+
+    def _app_list(self, request: HttpRequest, app_label: str | None) -> list[Any]:
         """Add the plan to the models of the pool, on the page of its application. It is not a model."""
         apps: list[Any] = super().get_app_list(request, app_label)
         for app in apps:

@@ -4,6 +4,7 @@ import ast
 import gettext
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from django.utils.translation.template import templatize
@@ -57,6 +58,7 @@ def _strings(tree: ast.AST) -> Iterator[str]:
                 yield text.value
 
 
+@cache
 def read_po(path: Path) -> dict[str, list[str]]:
     """Return the translations of each string, without those that are empty, fuzzy or obsolete. A plural has several."""
     found: dict[str, list[str]] = {}

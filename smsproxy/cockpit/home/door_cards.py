@@ -8,6 +8,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy, ngettext
 
 from conversations.insight.status import Status
+from conversations.insight.waiting_count import waiting_count
 from smsproxy.cockpit.doors import doors_of
 from smsproxy.cockpit.home.words import bounded
 
@@ -34,10 +35,11 @@ def _held(status: Status) -> Iterator[str]:
         yield ngettext("%(count)s on hold", "%(count)s on hold", count) % {"count": bounded(count)}
 
 
-def _undecided(status: Status) -> Iterator[str]:
-    if count := status.texts.undecided:
-        yield ngettext("%(count)s text needs a decision", "%(count)s texts need a decision", count) % {
-            "count": bounded(count)
+def _waiting(_status: Status) -> Iterator[str]:
+    """Yield the count that the frame shows beside the door. It is read again: the figures refresh without the frame."""
+    if (count := waiting_count()).number:
+        yield ngettext("%(count)s waits for a decision", "%(count)s wait for a decision", count.number) % {
+            "count": count
         }
 
 
@@ -58,7 +60,7 @@ def _pool(status: Status) -> Iterator[str]:
 # By the door's name. A new door needs a card: a test compares them.
 CARDS: Mapping[str, DoorCard] = {
     "conversations": DoorCard(gettext_lazy("Find a conversation, read its thread and act on it."), _held),
-    "inbox": DoorCard(gettext_lazy("Texts that no rule could settle. A person decides."), _undecided),
+    "inbox": DoorCard(gettext_lazy("Texts that no rule could settle. A person decides."), _waiting),
     "pool": DoorCard(gettext_lazy("Virtual numbers: how full they are, buy, replace and retire them."), _pool),
     "audit": DoorCard(gettext_lazy("Who saw or did what, when and why.")),
 }

@@ -86,9 +86,12 @@ def test_a_door_shows_what_waits_behind_it(admin_client):
     OutboundMessage.objects.filter(pk=message.pk).update(state="unknown")
     Conversation.objects.get().hold(reason="for the test")
 
-    waiting = [text for door in admin_client.get(HOME).context["door_cards"] for text in door.waiting]
+    page = admin_client.get(HOME)
 
-    assert waiting == ["1 on hold", "1 text needs a decision", "1 number in quarantine"]
+    waiting = [text for door in page.context["door_cards"] for text in door.waiting]
+    assert waiting == ["1 on hold", "2 wait for a decision", "1 number in quarantine"]
+    # The card and the frame count the same: the unknown outcome and the conversation on hold.
+    assert [str(door["count"]) for door in page.context["doors"] if door["count"]] == ["2"]
 
 
 def test_staff_see_only_the_doors_that_they_may_open(staff):
