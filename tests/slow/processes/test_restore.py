@@ -4,10 +4,13 @@ import subprocess
 import sys
 from collections import Counter
 
+import psycopg
 import pytest
 
 from conversations.delivery import outbox
 from conversations.models import OutboundMessage
+from smsproxy.staff.audit import record_for
+from smsproxy.staff.models import AuditAction
 from tests.support.builders import ALICE, BOB, add_numbers, members, talk
 from tests.support.demo_process import ROOT
 from tests.support.relay_process import Relays, url_of_the_test, wait_until
@@ -21,6 +24,14 @@ from conversations.models import Participant
 outbox.queue_notice(Participant.objects.get(position=1), "after the restore")
 """
 LEFT = "SELECT 1 FROM conversations_outboundmessage WHERE state IN ('queued', 'sending')"
+
+
+def back_up(path):
+    subprocess.run(["pg_dump", "--format=custom", f"--file={path}", url_of_the_test()], check=True)
+
+
+def restore(path, url):
+    subprocess.run(["pg_restore", "--no-owner", f"--dbname={url}", path], check=True)
 
 
 def manage(relays, *command):
@@ -50,13 +61,13 @@ def test_nothing_is_sent_twice_after_a_restore(tmp_path, stub):
         send_all(relays, url_of_the_test())
         for words in ("waiting 1", "waiting 2"):
             outbox.queue_notice(bob, words)
-        subprocess.run(["pg_dump", "--format=custom", f"--file={backup}", url_of_the_test()], check=True)
+        back_up(backup)
         outbox.queue_notice(bob, "lost")
         send_all(relays, url_of_the_test())
     assert OutboundMessage.objects.filter(state="sent").count() == 4
 
     with empty_postgresql() as url, Relays(tmp_path, stub, DATABASE_URL=url) as relays:
-        subprocess.run(["pg_restore", "--no-owner", f"--dbname={url}", backup], check=True)
+        restore(backup, url)
         done = manage(relays, "after_restore", "--yes")
         assert "2 messages were waiting" in done.stdout, done.stderr
         assert manage(relays, "shell", "-v0", "-c", NEW_TEXT).returncode == 0
@@ -66,3 +77,17 @@ def test_nothing_is_sent_twice_after_a_restore(tmp_path, stub):
     assert states == [("sent", 2), ("unknown", 2)]
     arrived = Counter(request["params"]["text"] for request in stub.requests)
     assert arrived == dict.fromkeys(["before the backup", "waiting 1", "waiting 2", "lost", "after the restore"], 1)
+
+
+def test_the_audit_is_restored_and_stays_append_only(tmp_path):
+    record_for("sam", AuditAction.DID, detail="close", people=[1, 2])
+    back_up(tmp_path / "smsproxy.dump")
+
+    with empty_postgresql() as url:
+        restore(tmp_path / "smsproxy.dump", url)
+        for change in ("DELETE FROM staff_auditedperson", "UPDATE staff_auditentry SET actor = 'nobody'"):
+            with pytest.raises(psycopg.Error, match="append-only"), psycopg.connect(url) as connection:
+                connection.execute(change)
+
+        assert rows(url, "SELECT actor, detail FROM staff_auditentry") == [("sam", "close")]
+        assert rows(url, "SELECT person_id FROM staff_auditedperson ORDER BY 1") == [(1,), (2,)]
