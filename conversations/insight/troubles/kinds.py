@@ -87,7 +87,7 @@ KINDS: Mapping[Trouble, Kind] = {
     ),
     Trouble.UNDECIDED: _warning(
         _("Messages with an unknown outcome need a decision."),
-        _('Open the inbox in the admin, or "Outbound messages" with the filter "unknown": send each again, or drop it.'),
+        _('Open the inbox in the admin, or "Outbound messages" with the filter "unknown": send each again or drop it.'),
     ),
     Trouble.RECONCILE: _warning(
         _("The carrier's records cannot be searched."),
