@@ -75,11 +75,17 @@ def module_name(path: Path) -> str:
 
 
 @cache
+def nodes(path: Path) -> tuple[ast.AST, ...]:
+    """Return every node of the file's code."""
+    return tuple(ast.walk(ast.parse(path.read_text())))
+
+
+@cache
 def imports(path: Path) -> tuple[str, ...]:
     """Return the full name of everything that the file imports, anywhere in it."""
     package = path.relative_to(ROOT).parent.parts
     found: list[str] = []
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -192,10 +198,10 @@ def test_only_the_simulator_speaks_as_vonage_does():
     assert users == {VONAGE, ROOT / "smsproxy" / "simulator"}
 
 
-def strings(tree):
+def strings(path):
     """Every string of the code, without the docstrings."""
-    docstrings = {node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-    for node in ast.walk(tree):
+    docstrings = {node.value for node in nodes(path) if isinstance(node, ast.Expr)}
+    for node in nodes(path):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in docstrings:
             yield node.value
 
@@ -206,7 +212,7 @@ def test_only_the_carriers_know_vonage_s_field_names():
         *("client-ref", "api-key", "message-timestamp", "message-price", "error-code-label"),
         *("concat", "concat-ref", "concat-total", "concat-part", "sig", "timestamp", "nonce"),
     }
-    known = {path: fields.intersection(strings(ast.parse(path.read_text()))) for path in source_files(*APPS)}
+    known = {path: fields.intersection(strings(path)) for path in source_files(*APPS)}
 
     assert {str(path): words for path, words in known.items() if words and path.parent != VONAGE} == {}
     assert set().union(*known.values()) == fields
@@ -226,9 +232,8 @@ def test_only_the_carriers_know_vonage_s_settings_and_name():
     found = {}
     for path in source_files(*APPS):
         if path.parent != VONAGE and str(path.relative_to(ROOT)) not in allowed:
-            tree = ast.parse(path.read_text())
-            names = [node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
-            found[str(path.relative_to(ROOT))] = [word for word in [*strings(tree), *names] if "vonage" in word.lower()]
+            names = [node.attr for node in nodes(path) if isinstance(node, ast.Attribute)]
+            found[str(path.relative_to(ROOT))] = [word for word in [*strings(path), *names] if "vonage" in word.lower()]
 
     assert {path: words for path, words in found.items() if words} == {"smsproxy/carriers/__init__.py": row}
 

@@ -11,6 +11,7 @@ from tests.insight.troubles.provocations import PROVOCATIONS, Tools
 
 pytestmark = pytest.mark.django_db
 EVERYWHERE = ["status", "readyz", "metrics", "admin"]
+METRIC = "smsproxy_trouble{"
 
 
 @pytest.fixture
@@ -19,32 +20,47 @@ def tools(bob, carrier, settings, time_machine, monkeypatch):
 
 
 @pytest.fixture
-def places(run, api, admin_client, client, monkeypatch):
-    """Return a function that returns the places that show a trouble of this kind now."""
+def looks(run, api, admin_client, client, monkeypatch):
+    """Return the places, each with a function that returns the kinds of trouble that it shows now."""
 
-    def in_status(kind):
+    def in_status():
         found, _ = json.JSONDecoder().raw_decode(run("status", "--json")[1])
-        return kind in [trouble["id"] for trouble in found["troubles"]]
+        return [trouble["id"] for trouble in found["troubles"]]
 
-    def in_readyz(kind):
+    def in_readyz():
         monkeypatch.setattr(health, "readiness", health.Readiness())
         found = client.get("/readyz", headers={"Host": "10.0.0.7"}).json()
-        return kind in [trouble["id"] for trouble in found["troubles"]]
+        return [trouble["id"] for trouble in found["troubles"]]
 
-    def in_metrics(kind):
-        line = f'smsproxy_trouble{{kind="{kind}",severity="{KINDS[kind].severity}"}} '
-        [found] = [each for each in api.get("/metrics").content.decode().splitlines() if each.startswith(line)]
-        return found == f"{line}1.0"
+    def in_metrics():
+        lines = [line for line in api.get("/metrics").content.decode().splitlines() if line.startswith(METRIC)]
+        values = {kind: line for kind in Trouble for line in lines if line.startswith(start_of_line(kind))}
+        assert len(lines) == len(values) == len(Trouble)
+        return [kind for kind, line in values.items() if line == f"{start_of_line(kind)}1.0"]
 
-    def in_admin(kind):
-        return f"See {docs_link(kind)}." in admin_client.get("/admin/").content.decode()
+    def in_admin():
+        page = admin_client.get("/admin/").content.decode()
+        return [kind for kind in Trouble if f"See {docs_link(kind)}." in page]
 
-    looks = dict(zip(EVERYWHERE, [in_status, in_readyz, in_metrics, in_admin], strict=True))
-    return lambda kind: [place for place, look in looks.items() if look(kind)]
+    return dict(zip(EVERYWHERE, [in_status, in_readyz, in_metrics, in_admin], strict=True))
+
+
+def start_of_line(kind):
+    return f'{METRIC}kind="{kind}",severity="{KINDS[kind].severity}"}} '
+
+
+@pytest.fixture
+def places(looks):
+    """Return a function that returns the places that show a trouble of this kind now."""
+    return lambda kind: [place for place, look in looks.items() if kind in look()]
 
 
 def test_every_kind_can_be_provoked():
     assert set(PROVOCATIONS) == set(Trouble)
+
+
+def test_without_a_cause_no_trouble_is_seen_anywhere(tools, looks):
+    assert {place: shown for place, look in looks.items() if (shown := look())} == {}
 
 
 @pytest.mark.parametrize("kind", Trouble)
@@ -54,7 +70,6 @@ def test_a_trouble_is_seen_everywhere_until_its_cause_is_gone(kind, tools, place
     def logged(what):
         return [record.getMessage() for record in caplog.records if record.getMessage().startswith(f"trouble {what}")]
 
-    assert places(kind) == []
     provocation = PROVOCATIONS[kind](tools)
     next(provocation)
 
