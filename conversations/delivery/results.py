@@ -229,7 +229,11 @@ def _correct_spent(results: Sequence[Result]) -> None:
 
 def _record_reply(message: OutboundMessage, attempt: int, reply: SendReply) -> None:
     """Record that the message was sent first, then as much of the reply as can be stored."""
-    if OutboundState.SENT in message.ALLOWED[message.state]:
+    if message.state == OutboundState.UNDELIVERED:
+        # A receipt was faster. It stands, unless it was of an earlier attempt: the parts below tell.
+        message.part_count = len(reply.parts)
+        message.save(update_fields=["part_count"])
+    elif OutboundState.SENT in message.ALLOWED[message.state]:
         message.transition(
             OutboundState.SENT, reason="accepted", lease_until=None, error_code="", part_count=len(reply.parts)
         )

@@ -14,6 +14,7 @@ from conversations.intake import receive
 from conversations.models import DeliveryReceipt, OutboundMessage
 from conversations.worker.periodic_jobs import match_receipts
 from smsproxy.carriers.base import InboundText, OutcomeUnknown, Receipt, ReceiptStatus, SendReply, SentPart
+from smsproxy.events.models import FeedEvent
 from tests.support.builders import ALICE, members
 from tests.support.hypothesis_profiles import examples
 from tests.support.outbox import state_of
@@ -171,6 +172,22 @@ def test_a_receipt_can_arrive_before_the_answer_to_our_request(carrier, bob):
     assert [part.carrier_message_id for part in message.parts.all()] == ["a"]
 
 
+def test_a_loss_that_is_reported_before_the_answer_is_told_once(carrier, bob):
+    def receipt_first(outgoing):
+        receipt(UNDELIVERED, "a", ref=outgoing.client_ref, code="1")
+        return parts("a")
+
+    carrier.script = [receipt_first]
+    message = outbox.queue_notice(bob, "hello")
+
+    Relay().send_due()
+
+    events = message.events.order_by("pk").values_list("new_state", flat=True)
+    assert list(events) == ["queued", "sending", "undelivered"]
+    told = FeedEvent.objects.order_by("pk").values_list("type", flat=True)
+    assert [each for each in told if each.startswith("message.")] == ["message.undelivered"]
+
+
 def test_an_early_receipt_without_a_reference_is_matched_later(carrier, bob):
     receipt(DELIVERED, "a")
     assert DeliveryReceipt.objects.get().virtual_number is None
@@ -244,6 +261,16 @@ class TestResentMessage:
         receipt(DELIVERED, "b", ref=f"{attempt.client_ref}.2")
         assert state_of(attempt) == "delivered"
         assert set(OutboundMessage.objects.all()) == {attempt, later_text}, "a notice was sent"
+
+    def test_an_accepted_second_attempt_outweighs_a_first_one_that_is_lost_before_its_answer(self, carrier, bob):
+        claimed = self.second_attempt(carrier, bob)
+        attempt = claimed.message
+        OutboundMessage.objects.filter(pk=attempt.pk).update(state="undelivered")
+        receipt(UNDELIVERED, "a", ref=f"{attempt.client_ref}.1", code="1")
+
+        record(Result(claimed, parts("b")))
+
+        assert state_of(attempt) == "sent"
 
     def test_a_delivered_first_attempt_outweighs_a_failed_second(self, carrier, bob):
         claimed = self.second_attempt(carrier, bob)
