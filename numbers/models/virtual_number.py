@@ -1,7 +1,7 @@
 """Virtual numbers: numbers rented from the carrier, and their states."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import ClassVar, Self
 
 from django.conf import settings
@@ -143,7 +143,9 @@ class VirtualNumber(StateMachine):
         NumberState.ACTIVE: frozenset(
             {NumberState.CONFIGURING, NumberState.DRAINING, NumberState.QUARANTINED, NumberState.RETIRED}
         ),
-        NumberState.DRAINING: frozenset({NumberState.ACTIVE, NumberState.QUARANTINED, NumberState.RETIRED}),
+        NumberState.DRAINING: frozenset(
+            {NumberState.CONFIGURING, NumberState.ACTIVE, NumberState.QUARANTINED, NumberState.RETIRED}
+        ),
         NumberState.QUARANTINED: frozenset(
             {NumberState.CONFIGURING, NumberState.ACTIVE, NumberState.DRAINING, NumberState.RETIRED}
         ),
@@ -310,7 +312,9 @@ class VirtualNumber(StateMachine):
             return self.transition(NumberState.RETIRED, reason=reason, actor=actor)
 
     def restore(self, *, reason: str, actor: str = "") -> Self:
-        """Return it from draining to active, or from quarantine to its state before that.
+        """Return it from draining to service, or from quarantine to its state before that.
+
+        In service means active, or configuring if that was not finished.
 
         Raises StaleState: it is in another state, or not rented.
         """
@@ -327,13 +331,20 @@ class VirtualNumber(StateMachine):
         quarantined = self.events.entering(NumberState.QUARANTINED).first()
         if self.state == NumberState.QUARANTINED and quarantined and quarantined.old_state in self.ALLOWED[self.state]:
             return str(quarantined.old_state)
-        return NumberState.ACTIVE
+        return self.events.last_state_in([NumberState.CONFIGURING, NumberState.ACTIVE]) or NumberState.ACTIVE
 
 
 class NumberEventQuerySet(models.QuerySet["NumberEvent"]):
     def entering(self, state: NumberState) -> Self:
         """Return the events that changed a number to this state from another, the newest first."""
         return self.filter(new_state=state).exclude(old_state=state).order_by("-pk")
+
+    def last_state_in(self, states: Collection[str]) -> str | None:
+        """Return the last of these states that a number was in, or None if no event tells."""
+        found = self.filter(models.Q(old_state__in=states) | models.Q(new_state__in=states)).order_by("-pk").first()
+        if found is None:
+            return None
+        return found.new_state if found.new_state in states else found.old_state
 
 
 class NumberEvent(Event):

@@ -105,6 +105,19 @@ def test_restoring_a_quarantined_number_returns_it_to_its_previous_state(before)
     assert number.state == before
 
 
+@pytest.mark.parametrize("before", ["configuring", "active"])
+@pytest.mark.parametrize("through_quarantine", [True, False])
+def test_a_draining_number_returns_to_service_only_as_far_as_it_was(db, before, through_quarantine):
+    number = add_number("+447700900500", before)
+    if through_quarantine:
+        number.quarantine(reason="test")
+    number.drain(reason="test")
+
+    number.restore(reason="test")
+
+    assert number.state == before
+
+
 def test_a_sync_with_fix_removes_lost_numbers_and_configures_the_rest(rentals, rented, run):
     conversation = talk(ALICE, BOB)
     served = proxies(conversation)[0]
