@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -34,7 +35,8 @@ _BADGES = {
 class Place:
     """A pool and a country. rent: EUR a month. unpriced: rented numbers whose cost the carrier does not say.
 
-    level: how many numbers are left for the busiest person, as last measured; None before that.
+    level: how many numbers are left for the busiest person, as last measured; None before that. newest: when the last
+    of its numbers was added.
     """
 
     pool: Pool | None
@@ -45,6 +47,12 @@ class Place:
     rent: Decimal
     unpriced: int
     level: PoolLevel | None
+    newest: datetime
+
+    @property
+    def is_outdated(self) -> bool:
+        """Return whether numbers were added after the level was measured."""
+        return self.level is not None and self.newest > self.level.measured_at
 
     @property
     def name(self) -> str:
@@ -57,7 +65,7 @@ class Place:
     @property
     def grade(self) -> str:
         """Return the class of the state of its free numbers."""
-        if self.level is None:
+        if self.level is None or self.is_outdated:
             return ""
         if self.level.free <= 0:
             return "bad"
@@ -141,6 +149,7 @@ def places() -> list[Place]:
         fullest=Max("live_pair_count"),
         rent=Sum("monthly_cost", filter=Q(is_rented=True), default=Decimal(0)),
         unpriced=Count("pk", filter=Q(is_rented=True, monthly_cost=None)),
+        newest=Max("created_at"),
     )
     pools = Pool.objects.in_bulk()
     levels = {(level.pool_id, level.country): level for level in PoolLevel.objects.all()}
@@ -149,7 +158,7 @@ def places() -> list[Place]:
             pool=pools.get(row["pool"]),
             counts={name: row[name] for name in [*states, "reserved"]},
             level=levels.get((row["pool"], row["country"])),
-            **{name: row[name] for name in ("country", "live", "fullest", "rent", "unpriced")},
+            **{name: row[name] for name in ("country", "live", "fullest", "rent", "unpriced", "newest")},
         )
         for row in rows
     ]

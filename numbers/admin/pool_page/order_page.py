@@ -18,6 +18,7 @@ from numbers.models.pool import pool_name
 from numbers.provisioning.staff_order import is_unfinished
 from smsproxy.staff.acts import Act, act_response
 from smsproxy.staff.rights import require
+from smsproxy.webhook_urls import inbound_sms_url
 
 MAX_NUMBERS = 200
 MAX_EVENTS = 20
@@ -99,7 +100,7 @@ def _numbers(order: NumberOrder) -> list[OrderedNumber]:
 def _standing(number: VirtualNumber, why: str) -> OrderedNumber:
     if number.state == NumberState.ORDERED:
         return OrderedNumber(number=number, label=_("being bought"), grade="warn")
-    if number.state == NumberState.CONFIGURING:
+    if number.state != NumberState.RETIRED and number.webhook_url != inbound_sms_url():
         return OrderedNumber(number=number, label=_("bought, does not reach us yet"), grade="warn")
     if number.state == NumberState.RETIRED:
         label = _("retired") if number.is_rented else _("not ours")

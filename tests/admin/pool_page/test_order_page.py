@@ -5,7 +5,7 @@ from uuid import uuid4
 import pytest
 from django.urls import reverse
 
-from numbers.models import NumberOrder, OrderState, VirtualNumber
+from numbers.models import NumberOrder, NumberState, OrderState, VirtualNumber
 from numbers.provisioning.order import OrderSpec
 from numbers.provisioning.staff_order import carry_out_all, find_offers, place
 from smsproxy.carriers.base import TemporaryFailure
@@ -47,6 +47,16 @@ def test_a_finished_order_shows_each_number_and_refreshes_no_more(staff, order, 
     assert all(number in page for number in rentals.account)
     assert "EUR 2.50 a month" in page
     assert "data-live" not in page
+
+
+def test_a_number_that_left_service_before_its_texts_reach_us_is_not_said_to_reach_us(staff, order, rentals):
+    carry_out_all()
+    VirtualNumber.objects.update(webhook_url="", state=NumberState.QUARANTINED)
+
+    page = staff().get(page_of(order)).text
+
+    assert "bought, does not reach us yet" in page
+    assert "bought, reaches us" not in page
 
 
 def test_a_refused_number_is_shown_with_the_reason(staff, order, rentals):

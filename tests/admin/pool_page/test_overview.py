@@ -59,6 +59,20 @@ def test_each_pool_and_country_shows_its_numbers_by_state_its_rent_and_what_is_f
     assert (german.name, german.counts["quarantined"], german.cap, german.unpriced) == ("berlin · DE", 1, 40, 1)
 
 
+def test_what_was_free_before_numbers_were_added_is_not_shown_as_the_present_state(staff):
+    add_numbers(1)
+    measure_levels()
+    add_number("+447700900600", NumberState.ACTIVE)
+    client = staff()
+
+    page = words(client.get(POOL).text)
+    assert "numbers were added since" in page
+    assert 'class="state good"' not in client.get(POOL).text
+    measure_levels()
+
+    assert "numbers were added since" not in words(client.get(POOL).text)
+
+
 def test_a_bar_shows_cooling_pairs_apart_from_open_ones(staff, settings):
     settings.NUMBER_CAP = 40
     add_numbers(1)

@@ -68,6 +68,12 @@ def test_staff_move_everybody_to_the_numbers_that_the_dry_run_showed(staff, conv
     assert AuditEntry.objects.get(action="did").reason == "it fails on O2"
 
 
+def test_the_dry_run_names_the_person_who_moves(staff, conversation, number):
+    conversation.participants.update(label="Depot")
+
+    assert "<td>Depot</td>" in staff().get(url(number)).text
+
+
 def test_without_a_free_number_the_dry_run_and_the_result_say_to_buy(staff, conversation, number):
     VirtualNumber.objects.exclude(pk=number.pk).update(is_reserved=True)
     client = staff()
