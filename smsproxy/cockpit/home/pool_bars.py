@@ -35,8 +35,9 @@ class Part:
 class PoolBar:
     """One pool. The parts of the bar are its numbers.
 
-    open and cooling: pairs of a person and a number; cooling is None until it was counted. left: the numbers that are
-    free for the busiest person of each country, as "GB 3"; is_low: too few.
+    live: pairs of a person and a number, open or cooling down. cooling: those that cooled down some minutes ago, None
+    until they were counted. left: the numbers that are free for the busiest person of each country, as "GB 3"; is_low:
+    too few.
     """
 
     pool_id: int | None
@@ -49,11 +50,6 @@ class PoolBar:
     is_low: bool
 
     width = _WIDTH
-
-    @property
-    def open(self) -> int | None:
-        # The pairs were counted a few minutes before the numbers.
-        return None if self.cooling is None else max(self.live - self.cooling, 0)
 
     @property
     def query(self) -> str:
