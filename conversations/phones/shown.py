@@ -33,11 +33,14 @@ class Shown:
 def choose(query: QueryDict) -> Shown:
     """Return what `?phones=ID,ID&conversation=UUID` chooses. Ignore what does not exist.
 
-    Without phones: those of the conversation, or the first two. Without a conversation: the newest open one between
-    most of these people, or the newest one.
+    Without phones: those of the conversation. Without a conversation: the newest open one between most of the people of
+    these phones, or the newest one. Without both: that of the first two phones.
     """
     known = list(SimulatedHandset.objects.all()[:MAX_PHONES])
     asked = _asked_conversation(query.get("conversation", ""))
+    if not asked and not query.get("phones"):
+        first = _places(known[:SHOWN])
+        asked = _best(list({place.conversation for place in first}), first)
     handsets = _handsets(query.get("phones", ""), known, asked)
     places = _places(handsets)
     conversations = list({place.conversation_id: place.conversation for place in places}.values())[:MAX_CONVERSATIONS]

@@ -31,8 +31,8 @@ class AuditForm(forms.Form):
         widget=forms.TextInput({"autocomplete": "off", "placeholder": _("user name")}),
     )
     action = forms.ChoiceField(label=_("What"), required=False, choices=[("", _("everything")), *AuditAction.choices])
-    since = forms.DateField(label=_("From"), required=False, widget=forms.DateInput({"type": "date"}))
-    until = forms.DateField(label=_("To"), required=False, widget=forms.DateInput({"type": "date"}))
+    since = forms.DateField(label=_("Since"), required=False, widget=forms.DateInput({"type": "date"}))
+    until = forms.DateField(label=_("Until"), required=False, widget=forms.DateInput({"type": "date"}))
     type = forms.RegexField(r"^[a-z_]+\.[a-z_]+$", required=False, widget=forms.HiddenInput)
     id = forms.CharField(required=False, max_length=40, widget=forms.HiddenInput)
     person = forms.IntegerField(required=False, min_value=1, max_value=_MAX_ID, widget=forms.HiddenInput)

@@ -147,6 +147,24 @@ def test_a_name_is_a_name_and_a_phone_without_one_is_masked_among_the_choices(cl
 # Its cost -------------------------------------------------------------------------------------------------------------
 
 
+def test_without_a_choice_everybody_in_the_newest_conversation_is_shown(client, network):
+    VirtualNumber.of(OURS, "GB", NumberType.MOBILE, frozenset({Feature.SMS}), state=NumberState.ACTIVE).save()
+    for number in (ALICE, BOB, CHARLIE):
+        phone(number)
+    talk(ALICE, BOB, CHARLIE)
+
+    assert len(ask(client).json()["phones"]) == 3
+
+
+def test_the_phones_speak_the_language_of_the_browser(client, phones):
+    german = {"Accept-Language": "de"}
+
+    assert '<html lang="de">' in client.get("/", headers=german).text
+    say(ALICE, "Hello there")
+    [trip] = client.get(reverse("simulator-state"), headers=german).json()["trips"]
+    assert trip["words"] == "Zugestellt"
+
+
 def test_asking_again_costs_a_look_at_each_table(client, phones, django_assert_max_num_queries):
     say(ALICE, "Hello")
     version = ask(client).json()["version"]

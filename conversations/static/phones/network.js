@@ -85,7 +85,8 @@ function sightsOf(trip) {
       what: leg.kind,
       own: element("s", "number", trip.from ? trip.from.own : ""),
     };
-    line.append(phrase(leg.is_relay && trip.from ? words.seesRelay : words.getsNotice, known));
+    const relay = leg.mark === "delivered" ? words.seesRelay : words.wouldSee;
+    line.append(phrase(leg.is_relay && trip.from ? relay : words.getsNotice, known));
     if (leg.words !== trip.words) line.append(" ", element("span", `fate ${leg.mark}`, leg.words));
     return line;
   });

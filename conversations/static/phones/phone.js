@@ -112,7 +112,9 @@ class Phone {
         return tab;
       })
     );
-    if (hadFocus) tabs.querySelector("[aria-pressed=true]")?.focus();
+    const chosen = tabs.querySelector("[aria-pressed=true]");
+    if (chosen) tabs.scrollTo({ left: chosen.offsetLeft - tabs.offsetLeft });
+    if (hadFocus) chosen?.focus();
   }
 
   open(number) {

@@ -32,8 +32,7 @@ def percent(part: float | None) -> str:
     """Return a part as a percentage. Never 100 % if something is missing, and a dash without a part."""
     if part is None:
         return "–"
-    tenths = int(part * 1000)
-    return f"{tenths / 10:.1f} %" if tenths < 1000 else "100 %"
+    return f"{min(round(part * 100, 1), 99.9)} %" if part < 1 else "100 %"
 
 
 def bounded(count: int) -> str:
