@@ -1,16 +1,23 @@
 """Where staff handle each kind of trouble."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from django.urls import reverse
 
 from conversations.insight.troubles.kinds import Trouble
 
 
 class AdminLink(NamedTuple):
-    """The list in which staff handle a trouble, and the permission needed to see both."""
+    """The page on which staff handle a trouble, and the permission needed to see both. page: if it is no list."""
 
     permission: str
-    url_name: str
+    list_name: str = ""
     query: str = ""
+    page: str = ""
+
+    @property
+    def url(self) -> str:
+        return reverse(f"admin:{self.page or f'{self.list_name}_changelist'}") + self.query
 
 
 # For troubles without rows of their own: their history.
@@ -53,3 +60,12 @@ PLACES = {
     Trouble.VERSIONS: AdminLink("conversations.view_worker", "conversations_worker"),
     Trouble.LOOKUP_ENDS: _EPISODES,
 }
+
+# Where staff with this right handle it, rather than in the list.
+_BETTER = {Trouble.UNDECIDED: AdminLink("conversations.view_inboxitem", query="?kind=unknown", page="inbox")}
+
+
+def place_for(user: Any, kind: Trouble) -> AdminLink | None:
+    """Return where this member of staff handles the trouble, or None if they may not see it."""
+    places = [_BETTER[kind]] if kind in _BETTER else []
+    return next((place for place in [*places, PLACES[kind]] if user.has_perm(place.permission)), None)

@@ -22,7 +22,7 @@ from smsproxy.cockpit.doors import doors_in_frame
 from smsproxy.cockpit.frame import site_link
 from smsproxy.cockpit.home import page
 from smsproxy.cockpit.pages import page_urls
-from smsproxy.cockpit.places import PLACES
+from smsproxy.cockpit.places import place_for
 from smsproxy.cockpit.plan_page import plan_context
 from smsproxy.sign_in import login
 from smsproxy.sign_in.own_password import OwnPasswordView
@@ -117,9 +117,8 @@ def _home(request: HttpRequest) -> dict[str, Any]:
     status = collect_status()
     active, sentences = current.note(status), current.find(status)
     troubles = [
-        page.ShownTrouble(trouble, sentences[trouble.kind], reverse(f"admin:{place.url_name}_changelist") + place.query)
+        page.ShownTrouble(trouble, sentences[trouble.kind], place.url)
         for trouble in active
-        for place in [PLACES[trouble.kind]]
-        if request.user.has_perm(place.permission)
+        if (place := place_for(request.user, trouble.kind))
     ]
     return page.context(request, status, troubles, [trouble.severity for trouble in active])

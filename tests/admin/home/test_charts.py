@@ -74,6 +74,8 @@ def test_what_is_estimated_says_so():
     assert words.quantile(None) == "–"
 
 
-@pytest.mark.parametrize(("part", "text"), [(1, "100 %"), (0.99999, "99.9 %"), (0.5, "50.0 %"), (13 / 15, "86.7 %"), (None, "–")])
+@pytest.mark.parametrize(
+    ("part", "text"), [(1, "100 %"), (0.99999, "99.9 %"), (0.5, "50.0 %"), (13 / 15, "86.7 %"), (None, "–")]
+)
 def test_a_percentage_is_100_only_without_a_loss(part, text):
     assert words.percent(part) == text

@@ -72,6 +72,23 @@ def test_the_state_is_not_green_for_staff_who_may_not_see_what_is_wrong(staff):
     assert "other staff have the right to see to it" in html_of(client)
 
 
+@pytest.mark.parametrize(
+    ("rights", "leads_to"),
+    [
+        (["view_outboundmessage", "view_inboxitem"], "/admin/inbox/?kind=unknown"),
+        (["view_outboundmessage"], "/admin/conversations/outboundmessage/?state__exact=unknown"),
+    ],
+)
+def test_a_trouble_leads_to_the_page_on_which_this_member_of_staff_handles_it(staff, rights, leads_to):
+    add_numbers(2)
+    [message] = queue(members(talk(ALICE, BOB))[1], "hello")
+    OutboundMessage.objects.filter(pk=message.pk).update(state="unknown")
+
+    [trouble] = [each for each in staff(*rights).get(HOME).context["state"].troubles if each.active.kind == "undecided"]
+
+    assert trouble.url == leads_to
+
+
 # The doors ------------------------------------------------------------------------------------------------------------
 
 

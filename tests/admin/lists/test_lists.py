@@ -97,7 +97,7 @@ def test_an_action_is_for_the_rows_of_the_page(many, admin_client):
 
 
 def test_an_empty_list_says_what_that_means(admin_client):
-    assert "nothing of this kind has happened yet" in admin_client.get(list_of(Conversation)).content.decode()
+    assert "there is nothing of this kind yet" in admin_client.get(list_of(Conversation)).content.decode()
     page = admin_client.get(list_of(Conversation), {"q": "no-such"}).content.decode()
     assert "Nothing matches the search and the filters." in page
 
