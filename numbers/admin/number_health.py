@@ -44,7 +44,9 @@ class HealthAdminMixin(admin.ModelAdmin):
             if each.number_id == number.pk
         ]
         if not rows:
-            return _("no delivery receipts within %(window)s") % {"window": format_window()}
+            return _("no delivery receipts within %(window)s; those before the last restore do not count") % {
+                "window": format_window()
+            }
         return format_html(
             "<table><caption>{}</caption><thead><tr><th>{}</th><th>SMS</th><th>{}</th><th>{}</th><th>{}</th></tr></thead>"
             "<tbody>{}</tbody></table>",

@@ -90,7 +90,7 @@ class VirtualNumberAdmin(CsvImportExportMixin, HealthAdminMixin, ReadOnlyAdmin):
         if number := context.get("original"):
             pairs = live_pairs_of_number(number)
             bar = bar_of(number, pairs.cooling, number.live_pair_count)
-            context["panel"] = {"bar": bar, "acts": offered_acts(request, number)}
+            context["panel"] = {"bar": bar, "acts": offered_acts(request, number), "cool_at": pairs.last_release_at}
         return super().render_change_form(request, context, *args, **kwargs)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:

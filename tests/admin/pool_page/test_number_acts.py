@@ -82,6 +82,17 @@ def test_the_page_of_a_number_shows_its_bar_and_the_acts_that_its_state_allows(s
         assert url(number, act) not in html
 
 
+def test_a_draining_number_says_when_it_retires(staff, settings):
+    settings.COOL_DOWN_SECONDS = 3600
+    [number, _] = add_numbers(2)
+    talk(ALICE, BOB).close(reason="done")
+    number.drain(reason="for the test")
+
+    page = staff().get(page_of(number)).text
+
+    assert "when its last pair has cooled down: " in " ".join(page.split())
+
+
 @pytest.mark.parametrize("act", ["quarantine", "drain", "restore", "release", "replace"])
 def test_an_act_needs_its_right(staff, act):
     number = add_number(OURS, NumberState.DRAINING)
