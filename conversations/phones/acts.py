@@ -24,6 +24,7 @@ from conversations.models import Conversation, Participant
 from conversations.phones.requests import Refusal, read_handset, read_object, read_people, read_switch, read_text
 from conversations.phones.switches import MAX_LEFT, repair_network, use_once_more
 from numbers.assignment.policy import AssignmentPolicy, ExhaustionPolicy
+from numbers.models import VirtualNumber
 from smsproxy.api import problems
 from smsproxy.simulator.models import SimulatedHandset
 from smsproxy.simulator.network import WebhookNotDelivered, send_from_handset
@@ -57,11 +58,18 @@ def texts(request: HttpRequest) -> HttpResponse:
     """Send a text from a phone: {"handset": id, "number": the virtual number of a thread on it, "text": "…"}."""
     body = read_object(request)
     handset = read_handset(body.get("handset"))
-    number, text = _read_number(handset, body.get("number")), read_text(body.get("text"))
-    try:
-        return JsonResponse({"id": send_from_handset(handset, number, text).pk}, status=201)
-    except WebhookNotDelivered as error:
-        raise Refusal(409, f"The text was not sent: {error}.") from None
+    return _send(handset, _read_number(handset, body.get("number")), read_text(body.get("text")))
+
+
+@answering_refusals
+def stray(request: HttpRequest) -> HttpResponse:
+    """Text a virtual number that serves no conversation of this person: {"handset": id}. It waits in the inbox."""
+    handset = read_handset(read_object(request).get("handset"))
+    theirs = Participant.objects.unreleased().filter(real_number__number_hash=handset.number_hash)
+    others = VirtualNumber.objects.serving().exclude(pk__in=theirs.values("proxy_number")).order_by("number")
+    if not others:
+        raise Refusal(409, _("Every virtual number serves this person in a conversation. End one of them and wait."))
+    return _send(handset, others[0].number, _("Hello? I left my umbrella in your car."))
 
 
 @answering_refusals
@@ -128,6 +136,13 @@ def clear_faults(request: HttpRequest) -> HttpResponse:
     """End all faults."""
     repair_network()
     return HttpResponse(status=204)
+
+
+def _send(handset: SimulatedHandset, number: str, text: str) -> HttpResponse:
+    try:
+        return JsonResponse({"id": send_from_handset(handset, number, text).pk}, status=201)
+    except WebhookNotDelivered as error:
+        raise Refusal(409, f"The text was not sent: {error}.") from None
 
 
 def _read_number(handset: SimulatedHandset, value: object) -> str:

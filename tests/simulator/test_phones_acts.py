@@ -9,12 +9,13 @@ from django.urls import reverse
 from django.utils import timezone
 
 from conversations.delivery.relay import Relay
-from conversations.models import Conversation
+from conversations.models import Conversation, InboundMessage, InboundOutcome
 from conversations.phones.switches import MAX_LEFT, SWITCHES
 from numbers.models import NumberState, RealNumber, VirtualNumber
 from smsproxy.carriers.base import Feature, NumberType
-from smsproxy.simulator.models import FaultKind, SimulatedFault, SimulatedHandset, Verb
-from tests.support.builders import ALICE
+from smsproxy.simulator.models import FaultKind, SimulatedFault, SimulatedHandset, SimulatedNumber, Verb
+from smsproxy.webhook_urls import inbound_sms_url
+from tests.support.builders import ALICE, CHARLIE, talk
 from tests.support.simulated import OURS, phone
 
 SECOND = "+447700900101"
@@ -188,3 +189,26 @@ def test_an_unknown_switch_is_rejected(client, kind):
 def test_other_sites_cannot_act_and_a_link_cannot_either(db, name):
     assert post(Client(enforce_csrf_checks=True), name).status_code == 403
     assert Client().get(reverse(name)).status_code == 405
+
+
+# A wrong number -------------------------------------------------------------------------------------------------------
+
+
+def test_a_text_to_a_wrong_number_waits_for_staff(client, pool, alice):
+    SimulatedNumber.objects.update(webhook_url=inbound_sms_url())
+    begin(client, alice, new("Bob"))
+    theirs = Conversation.objects.get().participants.get(real_number__number_hash=phone(ALICE).number_hash)
+
+    answer = post(client, "simulator-stray", alice)
+
+    assert answer.status_code == 201
+    text = InboundMessage.objects.get()
+    assert (text.participant, text.outcome) == (None, InboundOutcome.NO_ROUTE)
+    assert text.virtual_number_id != theirs.proxy_number_id
+
+
+def test_without_another_number_there_is_no_wrong_one(client, pool, alice):
+    VirtualNumber.objects.exclude(number=OURS).update(state=NumberState.QUARANTINED)
+    talk(ALICE, CHARLIE)
+
+    assert "Every virtual number serves this person" in problem(post(client, "simulator-stray", alice), 409)

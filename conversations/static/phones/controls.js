@@ -84,6 +84,7 @@ function refuse(why) {
 at("conversation").addEventListener("change", (event) => choose({ conversation: event.target.value, phones: [] }));
 at("end").addEventListener("click", () => act(shownConversation.end_url));
 at("reopen").addEventListener("click", () => act(shownConversation.reopen_url));
+at("stray").addEventListener("click", () => act(urls.strayUrl, { handset: lastState.phones[0].id }));
 at("repair").addEventListener("click", () => act(urls.clearUrl));
 for (const button of document.querySelectorAll("[data-fault]")) {
   button.addEventListener("click", () => act(urls.faultsUrl, { kind: button.dataset.fault }));
