@@ -8,7 +8,7 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.widgets import AdminSplitDateTime
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, reverse
 from django.utils.text import format_lazy
 from django.utils.translation import gettext as _
@@ -33,7 +33,11 @@ from smsproxy.phone import E164_EXAMPLE
 from smsproxy.services.models import Service
 from smsproxy.staff.model_admin import ReadOnlyAdmin, ReasonForm
 from smsproxy.staff.phone_field import PhoneNumberField
+from smsproxy.staff.rights import require
 from smsproxy.values import id_in_url, sentence
+
+# Whom a prefix covers tells how their number begins, so prefixes are for those who may see numbers.
+PREFIX_RIGHT = "numbers.reveal_realnumber"
 
 
 def block_url(person_id: int, other_id: int | None = None) -> str:
@@ -182,8 +186,10 @@ def _chosen(request: HttpRequest) -> str:
     ids = [pk for pk in given if pk is not None]
     people = RealNumber.objects.in_bulk(ids)
     shown = [str(people[pk]) for pk in ids if pk in people]
-    if not shown:
+    if not shown and request.user.has_perm(PREFIX_RIGHT):
         return _("Block a person by their number, two people towards each other, or all numbers with a prefix.")
+    if not shown:
+        return _("Block a person by their number, or two people towards each other.")
     if len(shown) > 1:
         said = _("Block %(person)s and %(other)s towards each other.") % {"person": shown[0], "other": shown[1]}
     else:
@@ -261,13 +267,19 @@ class BlockAdmin(ReadOnlyAdmin):
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         if obj is not None:
             return self.list_display[1:]
-        typed = [] if "person" in request.GET else ["number", "other_number", "prefix", "accept_wide"]
-        return [*typed, "service", "reason", "until", "person", "other"]
+        typed = [] if "person" in request.GET else ["number", "other_number"]
+        prefixes = ["prefix", "accept_wide"] if typed and request.user.has_perm(PREFIX_RIGHT) else []
+        return [*typed, *prefixes, "service", "reason", "until", "person", "other"]
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """Show whom a link has chosen, masked."""
         chosen = {} if obj else {"description": _chosen(request)}
         return [(None, {"fields": self.get_fields(request, obj)} | chosen)]
+
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        if request.POST.get("prefix"):
+            require(request, PREFIX_RIGHT)
+        return super().add_view(request, form_url, extra_context)
 
     def save_model(self, request: HttpRequest, obj: Block, form: Any, change: bool) -> None:
         block = form.block(request.user.get_username())

@@ -61,7 +61,12 @@ RIGHTS = (
     ),
     Right("show a number in full, for a reason", (TRUST,), ("numbers.reveal_realnumber",)),
     Right("see blocks", (SUPPORT, TRUST, AUDITOR), _views("conversations", "block")),
-    Right("block a person, a pair or a prefix", (SUPPORT, TRUST), ("conversations.add_block",)),
+    Right("block a person or a pair", (SUPPORT, TRUST), ("conversations.add_block",)),
+    Right(
+        "block all numbers with a prefix, and see whom one covers",
+        (TRUST,),
+        ("conversations.add_block", "numbers.reveal_realnumber"),
+    ),
     Right("end a block", (TRUST,), ("conversations.change_block",)),
     Right("end an opt-out", (TRUST,), ("numbers.end_opt_out",)),
     Right("see who is near a limit", (TRUST, OPERATIONS, AUDITOR), _views("conversations", "limitusage")),

@@ -24,7 +24,8 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def staff():
-    return log_in(Client(), "add_block", "view_block", "change_block", "view_conversation", "change_conversation")
+    seen = ("view_block", "view_conversation", "reveal_realnumber")
+    return log_in(Client(), *seen, "add_block", "change_block", "change_conversation")
 
 
 @pytest.fixture
@@ -95,6 +96,19 @@ def test_a_prefix_of_whole_countries_must_be_confirmed(staff):
     submit(staff, prefix="+447", accept_wide="on")
 
     assert Block.objects.get().prefix == "+447"
+
+
+def test_a_prefix_is_blocked_only_by_staff_who_may_see_numbers():
+    support = log_in(Client(), "add_block", "view_block")
+
+    assert 'name="prefix"' not in (page := support.get(ADD).text)
+    assert "prefix" not in page.partition("<form")[2]
+    refused = submit(support, prefix="+447", accept_wide="on")
+
+    assert refused.status_code == 403
+    assert "numbers.reveal_realnumber" in refused.text
+    assert not Block.objects.exists()
+    assert submit(support, number=ALICE).status_code == 302
 
 
 @pytest.mark.parametrize(

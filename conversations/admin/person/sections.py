@@ -33,7 +33,9 @@ def _blocks(request: HttpRequest, person: RealNumber) -> Section | None:
         url = f"{reverse('admin:conversations_block_end', args=[block.pk])}?person={person.pk}"
         other = block.other if block.person_id == person.pk else block.person
         rows.append({"block": block, "other": other, "end": url if END_BLOCK.is_for(request, block) else ""})
-    shown = {"rows": rows, "has_prefix": has_blocked_prefix(person)}
+    # Who tries one prefix after another would read the number off this answer.
+    may_see_number = request.user.has_perm("numbers.reveal_realnumber")
+    shown = {"rows": rows, "has_prefix": may_see_number and has_blocked_prefix(person)}
     acts: list[tuple[Any, str]] = []
     if BLOCK.is_for(request, person):
         acts = [(BLOCK.question, reverse("admin:conversations_block_person", args=[person.pk]))]

@@ -95,7 +95,10 @@ class People:
 
     def _blocks(self) -> Iterable[Block]:
         people = {row.real_number_id for row in self.rows}
-        concerned = Q(person__in=people) | Q(other__in=people) | ~Q(prefix="")
+        concerned = Q(person__in=people) | Q(other__in=people)
+        # Which prefix covers a number tells how it begins.
+        if self._request.user.has_perm("numbers.reveal_realnumber"):
+            concerned |= ~Q(prefix="")
         active = Block.objects.active().in_service(self._conversation.service_id).filter(concerned).order_by("pk")
         # A pair is of interest only if both are here.
         return [block for block in active if block.other_id is None or {block.person_id, block.other_id} <= people]

@@ -15,7 +15,7 @@ from numbers.models import RealNumber, VirtualNumber
 from smsproxy.staff.models import AuditEntry
 from tests.support.builders import ALICE, BOB, CHARLIE, STRANGER, add_numbers, proxies, talk
 from tests.support.message_api import write
-from tests.support.staff_members import log_in
+from tests.support.staff_members import log_in, signed_in
 
 pytestmark = pytest.mark.django_db
 
@@ -109,12 +109,24 @@ def test_it_shows_blocks_and_that_a_prefix_covers_the_number(ride, client):
     block_person(alice, reason="spam", actor="kim").end(reason="over", actor="kim")
     block_prefix("+44770", reason="fraud", actor="kim")
 
-    page = log_in(client, *SEES).get(url_of(ALICE)).content.decode()
+    page = log_in(client, *SEES, "reveal_realnumber").get(url_of(ALICE)).content.decode()
 
     assert page.index("quarrel") < page.index("spam")
     assert "towards +44 ••• 02" in page
     assert "An active block of a prefix covers this number." in page
     assert "fraud" not in page
+
+
+def test_no_page_tells_whom_a_prefix_covers_without_the_right_to_the_number(ride, client):
+    pages = [url_of(ALICE), reverse("admin:conversations_conversation_change", args=[ride.pk])]
+    log_in(client, *SEES, "add_block")
+    before = [client.get(page).text.lower().count("block") for page in pages]
+
+    block_prefix("+44770", reason="fraud", actor="kim")
+
+    assert [client.get(page).text.lower().count("block") for page in pages] == before
+    trust = signed_in("conversations.view_conversation", "numbers.reveal_realnumber", name="tina")
+    assert "blocked by the beginning of the number" in trust.get(pages[1]).text
 
 
 def test_staff_block_a_person_for_a_reason_and_end_the_block(ride, client):
