@@ -18,6 +18,7 @@ from conversations.admin.person import acts
 from conversations.models import Block
 from conversations.trust.blocks import (
     REASON_LENGTH,
+    AlreadyBlocked,
     CannotBlock,
     block_pair,
     block_person,
@@ -129,8 +130,6 @@ class BlockForm(forms.ModelForm):
                 data["prefix"] = checked_prefix(data["prefix"], accept_wide=data["accept_wide"])
             except CannotBlock as error:
                 self.add_error("prefix", sentence(error))
-        if not self.errors and self._is_blocked_already():
-            raise forms.ValidationError(_("This block is active already: see the list."))
         return data
 
     def block(self, actor: str) -> Block:
@@ -160,14 +159,6 @@ class BlockForm(forms.ModelForm):
         for name, number in typed.items():
             if number in ours:
                 self.add_error(name, _("Expected a person's own number, found one of our virtual numbers."))
-
-    def _is_blocked_already(self) -> bool:
-        data = self.cleaned_data
-        known = RealNumber.objects.by_number(filter(None, [data["number"], data["other_number"]]))
-        person, other = data["person"] or known.get(data["number"]), data["other"] or known.get(data["other_number"])
-        is_new = (data["number"] and not person) or (data["other_number"] and not other)
-        same = Block.objects.active().of(person, other, data["prefix"]).filter(service=data.get("service"))
-        return not is_new and same.exists()
 
     def _post_clean(self) -> None:
         """Leave the empty instance as it is: the use case creates the row."""
@@ -279,7 +270,11 @@ class BlockAdmin(ReadOnlyAdmin):
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         if request.POST.get("prefix"):
             require(request, PREFIX_RIGHT)
-        return super().add_view(request, form_url, extra_context)
+        try:
+            return super().add_view(request, form_url, extra_context)
+        except AlreadyBlocked as error:
+            messages.error(request, sentence(error))
+            return self.response_post_save_add(request, error.block)
 
     def save_model(self, request: HttpRequest, obj: Block, form: Any, change: bool) -> None:
         block = form.block(request.user.get_username())

@@ -21,6 +21,7 @@ from conversations.models import Block
 from conversations.models.block import BlockQuerySet
 from conversations.trust.blocks import (
     REASON_LENGTH,
+    AlreadyBlocked,
     CannotBlock,
     block_pair,
     block_person,
@@ -236,27 +237,23 @@ class EndBlock(ApiView):
 def _create(asked: dict[str, Any], service_id: int, actor: str) -> Block:
     """Create the block. Raises Problem if it is active already."""
     rows = RealNumber.objects.get_or_create_many([asked["number"], *filter(None, [asked["other_number"]])])
-    RealNumber.objects.lock(rows.values())  # A concurrent request for the same block waits.
     person, other = rows[asked["number"]], rows.get(asked["other_number"])
-    same = Block.objects.active().of(person, other).filter(service=service_id).first()
-    if same is not None:
-        raise Problem(
-            409,
-            "The block exists",
-            "A block of the same people is active in this service. End that one first, to change its reason or end.",
-            code="already_blocked",
-            extra={"block_id": same.public_id},
-        )
     terms: dict[str, Any] = {
         "reason": asked["reason"],
         "until": asked["until"],
         "actor": actor,
         "service_id": service_id,
     }
-    if other is None:
-        return block_person(person, **terms)
     try:
-        return block_pair(person, other, **terms)
+        return block_pair(person, other, **terms) if other else block_person(person, **terms)
+    except AlreadyBlocked as error:
+        raise Problem(
+            409,
+            "The block exists",
+            "A block of the same people is active in this service. End that one first, to change its reason or end.",
+            code="already_blocked",
+            extra={"block_id": error.block.public_id},
+        ) from None
     except CannotBlock as error:
         wrong = ErrorDetail(sentence(error), code="same_person_twice")
         raise serializers.ValidationError({"other_number": [wrong]}) from None

@@ -11,7 +11,7 @@ from conversations.intake.answer import answer
 from conversations.intake.attach import attach
 from conversations.models import Block, Conversation, InboundMessage, InboxItem, InboxOutcome, OutboundMessage
 from conversations.models.inbound import InboundMessageQuerySet
-from conversations.trust.blocks import CannotBlock, block_person
+from conversations.trust.blocks import AlreadyBlocked, CannotBlock, block_person
 from numbers.models import RealNumber
 from smsproxy.database.clock import database_now
 from smsproxy.states import StaleState
@@ -55,11 +55,12 @@ def block_sender(first: InboundMessage, *, reason: str, last: int, actor: str) -
     sender = first.sender
     if sender is None:
         raise CannotBlock("person", _("The text has no sender who can be blocked. Dismiss it."))
-    if Block.objects.active().of(sender).filter(service=None).exists():
-        raise CannotBlock("person", _("The sender is blocked already. Dismiss the text."))
     with transaction.atomic():
-        # It locks conversations, which come before messages: see conversation_lock.py.
-        block = block_person(sender, reason=reason, actor=actor)
+        try:
+            # It locks the person and conversations, which come before messages: see conversation_lock.py.
+            block = block_person(sender, reason=reason, actor=actor)
+        except AlreadyBlocked:
+            raise CannotBlock("person", _("The sender is blocked already. Dismiss the text.")) from None
         _settle(first, last)
         InboxItem.objects.finish(first, InboxOutcome.BLOCKED, actor=actor)
     return block

@@ -47,6 +47,14 @@ class CannotBlock(ValueError):
         self.field = field
 
 
+class AlreadyBlocked(CannotBlock):
+    """A block of the same people or prefix is active in the same service. block: that one."""
+
+    def __init__(self, block: Block) -> None:
+        super().__init__("person", _("nothing was done: this block is active already"))
+        self.block = block
+
+
 class Reach(NamedTuple):
     """The known people whose numbers have a prefix. counted: the people looked at, the newest MOST_COUNTED at most."""
 
@@ -62,12 +70,13 @@ class Reach(NamedTuple):
 def block_person(
     person: RealNumber, *, reason: str, actor: str, until: datetime | None = None, service_id: int | None = None
 ) -> Block:
-    """Stop all messages of this person, and cancel those that are queued. Raises CannotBlock.
+    """Stop all messages of this person, and cancel those that are queued. Raises CannotBlock or AlreadyBlocked.
 
     service_id: only in the conversations of this service; None: in those of every service.
     """
     with transaction.atomic():
-        block = _create(reason, actor, until, service_id, person=person)
+        RealNumber.objects.lock([person])  # A concurrent block of the same person waits.
+        block = _create(reason, actor, until, service_id, person)
         _cancel_of(person.pk, actor, service_id)
     return block
 
@@ -81,14 +90,15 @@ def block_pair(
     until: datetime | None = None,
     service_id: int | None = None,
 ) -> Block:
-    """Stop the messages of these two to each other, and cancel those that are queued. Raises CannotBlock.
+    """Stop the messages of these two to each other, and cancel those that are queued.
 
-    Others in a group still get their messages. service_id: as for `block_person`.
+    Raises CannotBlock or AlreadyBlocked. Others in a group still get their messages. service_id: as for `block_person`.
     """
     if one == other:
         raise CannotBlock("other", _("expected two people, found the same person twice"))
     with transaction.atomic():
-        block = _create(reason, actor, until, service_id, person=one, other=other)
+        RealNumber.objects.lock([one, other])
+        block = _create(reason, actor, until, service_id, one, other)
         _cancel_of(one.pk, actor, service_id, recipient=other)
         _cancel_of(other.pk, actor, service_id, recipient=one)
     return block
@@ -103,9 +113,9 @@ def block_prefix(
     service_id: int | None = None,
     accept_wide: bool = False,
 ) -> Block:
-    """Stop all messages from numbers that begin with the prefix, and cancel those that are queued. Raises CannotBlock.
+    """Stop all messages from numbers that begin with the prefix, and cancel those that are queued.
 
-    service_id: as for `block_person`. accept_wide: block even most of a country.
+    Raises CannotBlock or AlreadyBlocked. service_id: as for `block_person`. accept_wide: block even most of a country.
     """
     prefix = checked_prefix(prefix, accept_wide=accept_wide)
     with transaction.atomic():
@@ -211,14 +221,25 @@ def find_blocked(numbers: Sequence[str], *, service_id: int | None) -> tuple[int
 
 
 def _create(
-    reason: str, actor: str, until: datetime | None, service_id: int | None, **target: RealNumber | str
+    reason: str,
+    actor: str,
+    until: datetime | None,
+    service_id: int | None,
+    person: RealNumber | None = None,
+    other: RealNumber | None = None,
+    prefix: str = "",
 ) -> Block:
+    same = Block.objects.active().of(person, other, prefix).filter(service=service_id).first()
+    if same is not None:
+        raise AlreadyBlocked(same)
     return Block.objects.create(
         reason=checked_reason(reason),
         until=checked_until(until),
         created_by=actor,
         service_id=service_id,
-        **target,
+        person=person,
+        other=other,
+        prefix=prefix,
     )
 
 

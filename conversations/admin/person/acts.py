@@ -7,6 +7,7 @@ from typing import Any
 from django import forms
 from django.contrib.admin import AdminSite
 from django.contrib.admin.widgets import AdminSplitDateTime
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
@@ -49,8 +50,6 @@ class BlockPersonForm(ActForm):
 def _block(person: RealNumber, data: Mapping[str, Any], actor: str) -> str:
     service = data["service"]
     service_id = service.pk if service else None
-    if Block.objects.active().of(person).filter(service=service_id).exists():
-        raise ActRefused(_("This block is active already. Nothing was changed."))
     try:
         block_person(person, reason=data["reason"], actor=actor, until=data["until"], service_id=service_id)
     except CannotBlock as error:
@@ -75,6 +74,10 @@ BLOCK: Act[RealNumber] = Act(
 
 def _end_block(block: Block, data: Mapping[str, Any], actor: str) -> str:
     block.end(reason=data["reason"], actor=actor)
+    people = [person for person in (block.person, block.other) if person is not None]
+    for person in people:
+        if Block.objects.active().filter(Q(person=person) | Q(other=person)).exists():
+            return _("The block has ended, but another block of %(person)s is active.") % {"person": person}
     return _("The block has ended: new messages are passed on again.")
 
 

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from conversations.admin.thread.people import People, Person
-from conversations.models import Block, Participant
+from conversations.models import Participant
 from conversations.trust.blocks import CannotBlock, block_pair, block_person
 from smsproxy.database.clock import database_now
 from smsproxy.services.models import Service
@@ -54,9 +54,6 @@ def block_act(person: Person, people: People, service: Service) -> Act[Participa
             "service_id": None if data["everywhere"] else service.pk,
         }
         target = other.participant.real_number if other else None
-        blocked = Block.objects.active().of(participant.real_number, target)
-        if blocked.filter(service=options["service_id"]).exists():
-            raise ActRefused(_("Nothing was done: this block is active already."))
         try:
             if target is None:
                 block_person(participant.real_number, **options)

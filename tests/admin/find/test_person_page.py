@@ -152,6 +152,18 @@ def test_staff_block_a_person_for_a_reason_and_end_the_block(ride, client):
     assert [(entry.detail, entry.reason) for entry in done] == [("block", "spam, ticket 4711"), ("end_block", "sorry")]
 
 
+def test_the_end_of_a_block_says_if_another_block_of_the_person_is_active(ride, client):
+    log_in(client, *SEES, "change_block")
+    alice, bob = person_of(ALICE), person_of(BOB)
+    blocks = [block_person(alice, reason="spam", actor="kim"), block_pair(bob, alice, reason="quarrel", actor="kim")]
+    urls = [reverse("admin:conversations_block_end", args=[block.pk]) for block in blocks]
+
+    first, last = (client.post(url, {"reason": "sorry"}, follow=True).text for url in urls)
+
+    assert "The block has ended, but another block of +44 ••• 01 is active." in first
+    assert "The block has ended: new messages are passed on again." in last
+
+
 def test_each_part_is_only_for_those_who_may_see_it(ride, client):
     page = log_in(client, "view_realnumber").get(url_of(ALICE)).content.decode()
 

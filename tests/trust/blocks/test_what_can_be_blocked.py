@@ -1,15 +1,26 @@
 """A person, a pair of two people, or a prefix of numbers, with a reason."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
 from conversations.models import Block, OutboundMessage
-from conversations.trust.blocks import CannotBlock, block_pair, block_prefix, find_blocked, reach
+from conversations.trust.blocks import (
+    AlreadyBlocked,
+    CannotBlock,
+    block_pair,
+    block_person,
+    block_prefix,
+    find_blocked,
+    reach,
+)
+from numbers.models import RealNumber
 from tests.support.blocks import WHO, block_alice, block_her_prefix, block_the_pair, person
 from tests.support.builders import ALICE, BOB, add_numbers, proxies, talk
+from tests.support.concurrency import at_once, wait_for_a_lock
 
 pytestmark = pytest.mark.django_db
 
@@ -125,6 +136,40 @@ def test_a_block_needs_a_reason_and_a_future(options, message):
         with pytest.raises(CannotBlock, match=message):
             block(**options)
     assert not Block.objects.exists()
+
+
+@pytest.mark.parametrize("block", [block_alice, block_the_pair, block_her_prefix])
+def test_the_same_block_is_not_made_twice_while_it_is_active(block):
+    first = block()
+    with pytest.raises(AlreadyBlocked) as refused:
+        block()
+    assert refused.value.block == first
+
+    first.end(reason="they have talked", actor="kim")
+    assert block() != first
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("is_pair", [False, True])
+def test_of_the_same_block_by_three_at_once_one_is_made(is_pair):
+    alice, bob = person(ALICE), person(BOB)
+
+    def block(index):
+        pair = [alice, bob] if index else [bob, alice]
+        try:
+            return block_pair(*pair, **WHO) if is_pair else block_person(alice, **WHO)
+        except AlreadyBlocked as refused:
+            return refused.block
+
+    with ThreadPoolExecutor(1) as beside:
+        with transaction.atomic():
+            RealNumber.objects.lock([alice])
+            done = beside.submit(at_once, 3, block)
+            wait_for_a_lock(3, unless=done.done)
+        made = done.result()
+
+    assert set(made) == {Block.objects.get()}
 
 
 def test_a_pair_is_two_people():
