@@ -47,6 +47,11 @@ REMOVE_SECOND_FACTOR = Act(
 )
 
 
+def _may_touch(request: HttpRequest, user: Any) -> bool:
+    """Return whether the user of the request may change this user, if their rights allow it. user: None for any."""
+    return request.user.is_superuser or not getattr(user, "is_superuser", False)
+
+
 @admin.register(User)
 class StaffUserAdmin(UserAdmin):
     list_display = ["username", "first_name", "last_name", "is_staff", "is_active", "second_factor", "last_login"]
@@ -61,6 +66,17 @@ class StaffUserAdmin(UserAdmin):
     def second_factor(self, user: Any) -> bool:
         return bool(user.has_second_factor)
 
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return _may_touch(request, obj) and super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return _may_touch(request, obj) and super().has_delete_permission(request, obj)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Let nobody but superusers give rights: others could give themselves all of them."""
+        rights = [] if request.user.is_superuser else ["is_superuser", "groups", "user_permissions"]
+        return [*super().get_readonly_fields(request, obj), *rights]
+
     def get_urls(self) -> list[Any]:
         view = self.admin_site.admin_view(self.remove_second_factor)
         own: list[URLPattern] = [
@@ -70,7 +86,7 @@ class StaffUserAdmin(UserAdmin):
 
     def remove_second_factor(self, request: HttpRequest, pk: int) -> HttpResponse:
         user = get_object_or_404(User, pk=pk)
-        if user.is_superuser and not request.user.is_superuser:
+        if not _may_touch(request, user):
             raise PermissionDenied(_("Only a superuser removes the second factor of a superuser. Ask one."))
         back = reverse("admin:auth_user_change", args=[pk])
         return act_response(request, REMOVE_SECOND_FACTOR, user, site=self.admin_site, back=back)

@@ -1,0 +1,78 @@
+"""Administrators add and change users. What only superusers may do cannot be had by changing a user."""
+
+import pytest
+from django.contrib.auth.models import Group, Permission, User
+
+from tests.admin.sign_in.conftest import PASSWORD
+
+pytestmark = pytest.mark.django_db
+
+OTHER = "another long staple of batteries"
+
+
+@pytest.fixture
+def personnel(client, sam):
+    """Sam, who may change and delete users, and is no superuser."""
+    rights = ["view_user", "add_user", "change_user", "delete_user"]
+    sam.user_permissions.set(Permission.objects.filter(codename__in=rights))
+    client.force_login(sam)
+    return client
+
+
+def page(user, name="change"):
+    return f"/admin/auth/user/{user.pk}/{name}/"
+
+
+def fields_of(user):
+    return {
+        "username": user.username,
+        "is_active": "on",
+        "is_staff": "on",
+        "date_joined_0": "2026-11-29",
+        "date_joined_1": "10:00:00",
+    }
+
+
+def test_only_a_superuser_changes_or_deletes_a_superuser(personnel, admin_user):
+    new = {"password1": OTHER, "password2": OTHER}
+
+    answers = [
+        personnel.post(page(admin_user, "password"), new),
+        personnel.post(page(admin_user), fields_of(admin_user) | {"username": "root"}),
+        personnel.post(page(admin_user, "delete"), {"post": "yes"}),
+    ]
+
+    assert [answer.status_code for answer in answers] == [403, 403, 403]
+    chosen = {"action": "delete_selected", "_selected_action": [admin_user.pk], "post": "yes"}
+    personnel.post("/admin/auth/user/", chosen)
+    admin_user.refresh_from_db()
+    assert (admin_user.username, admin_user.check_password(OTHER)) == ("admin", False)
+
+
+def test_only_a_superuser_gives_rights_to_users(personnel, sam):
+    rights = {"is_superuser": "on", "groups": [Group.objects.create(name="all").pk]}
+    rights["user_permissions"] = [Permission.objects.get(codename="change_conversation").pk]
+
+    answer = personnel.post(page(sam), fields_of(sam) | {"first_name": "Sam"} | rights)
+
+    assert answer.status_code == 302
+    sam.refresh_from_db()
+    assert (sam.first_name, sam.is_superuser, sam.groups.exists()) == ("Sam", False, False)
+    assert sam.user_permissions.count() == 4
+
+
+def test_others_change_a_user_who_is_no_superuser(personnel, sam):
+    kim = User.objects.create_user("kim", password=PASSWORD)
+
+    personnel.post(page(kim, "password"), {"password1": OTHER, "password2": OTHER})
+
+    kim.refresh_from_db()
+    assert kim.check_password(OTHER)
+
+
+def test_a_superuser_gives_rights_and_changes_superusers(admin_client, admin_user, sam):
+    admin_client.post(page(sam), fields_of(sam) | {"is_superuser": "on"})
+    admin_client.post(page(sam, "password"), {"password1": OTHER, "password2": OTHER})
+
+    sam.refresh_from_db()
+    assert (sam.is_superuser, sam.check_password(OTHER)) == (True, True)
