@@ -7,6 +7,7 @@ from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.db.models import Exists, OuterRef
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
@@ -61,6 +62,11 @@ class StaffUserAdmin(UserAdmin):
     def get_queryset(self, request: HttpRequest) -> Any:
         devices = TOTPDevice.objects.filter(user=OuterRef("pk"), confirmed=True)
         return super().get_queryset(request).annotate(has_second_factor=Exists(devices))
+
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
+        with transaction.atomic():  # With its entry in the audit.
+            answer: HttpResponse = super().user_change_password(request, id, form_url)
+        return answer
 
     @admin.display(description=gettext_lazy("second factor"), boolean=True)
     def second_factor(self, user: Any) -> bool:

@@ -5,6 +5,7 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -26,7 +27,20 @@ class Audited(admin.ModelAdmin):
         return audit.record(request, AuditAction.CHANGED, obj, detail=_in_words(message))
 
     def log_deletions(self, request: HttpRequest, queryset: "QuerySet[Any]") -> Any:
-        return [audit.record(request, AuditAction.DELETED, row) for row in queryset]
+        """Leave it to `delete_queryset`: it knows which rows were still there."""
+        return []
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        self.delete_queryset(request, self.model._base_manager.filter(pk=obj.pk))
+
+    def delete_queryset(self, request: HttpRequest, queryset: "QuerySet[Any]") -> None:
+        """Delete the rows together with their entries in the audit."""
+        with transaction.atomic():
+            # In one order, and without those that somebody else has deleted in the meantime.
+            chosen = self.model._base_manager.filter(pk__in=[row.pk for row in queryset])
+            for row in chosen.select_for_update(of=("self",)).order_by("pk"):
+                audit.record(request, AuditAction.DELETED, row)
+                row.delete()
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
         """Show the events of the object and the audit of it, newest first."""

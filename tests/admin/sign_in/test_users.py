@@ -2,8 +2,11 @@
 
 import pytest
 from django.contrib.auth.models import Group, Permission, User
+from django.db.models.signals import post_save
 
+from smsproxy.staff.models import AuditEntry
 from tests.admin.sign_in.conftest import PASSWORD
+from tests.support.signals import failing
 
 pytestmark = pytest.mark.django_db
 
@@ -76,3 +79,12 @@ def test_a_superuser_gives_rights_and_changes_superusers(admin_client, admin_use
 
     sam.refresh_from_db()
     assert (sam.is_superuser, sam.check_password(OTHER)) == (True, True)
+
+
+def test_a_password_is_not_changed_without_an_entry_in_the_audit(admin_client, sam):
+    admin_client.raise_request_exception = False
+    with failing(post_save, AuditEntry):
+        answer = admin_client.post(page(sam, "password"), {"password1": OTHER, "password2": OTHER})
+
+    sam.refresh_from_db()
+    assert (answer.status_code, sam.check_password(PASSWORD)) == (500, True)
