@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.contrib.admin.utils import display_for_value
 from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -20,10 +20,8 @@ from conversations.admin.thread.state_badge import badge_of
 from conversations.insight.find import find_conversations, newest_of
 from conversations.models import Conversation, ConversationEvent, ConversationNote, Participant
 from numbers.models import VirtualNumber
-from smsproxy.staff.acts import ActRefused
 from smsproxy.staff.model_admin import ReadOnlyAdmin, ReadOnlyInline, ReasonForm
 from smsproxy.staff.templatetags.staff import moment
-from smsproxy.states import StaleState
 
 
 class OnHoldFilter(admin.EmptyFieldListFilter):
@@ -166,14 +164,7 @@ class ConversationAdmin(LargeTable, ReadOnlyAdmin):
         description=gettext_lazy("Reopen, if its numbers are still cooling down"), permissions=["change_state"]
     )
     def reopen(self, request: HttpRequest, queryset: "QuerySet[Conversation]") -> None:
-        def reopen(conversation: Conversation, reason: str, actor: str) -> None:
-            try:
-                REOPEN.do(conversation, {"reason": reason}, actor)
-            except ActRefused as error:
-                self.message_user(request, f"{conversation}: {error}", messages.WARNING)
-                raise StaleState(str(error)) from error
-
-        self.apply_with_reason(request, queryset, reopen)
+        self.apply_act(request, queryset, REOPEN)
 
     @admin.action(description=gettext_lazy("Put on hold, for a reason"), permissions=["change_state"])
     def hold(self, request: HttpRequest, queryset: "QuerySet[Conversation]") -> None:

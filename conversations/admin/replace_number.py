@@ -12,7 +12,7 @@ from conversations.models.pace import estimated_price
 from numbers.admin.pool_page.number_acts import NumberAct, add_act
 from numbers.models import NumberState, VirtualNumber
 from numbers.usage import live_pairs_of_number
-from smsproxy.staff.acts import Act, ActRefused
+from smsproxy.staff.acts import Act, ActRefused, Partly
 
 # People whose move the page tries, so that it is quick for a number with thousands.
 SHOWN = 50
@@ -36,7 +36,7 @@ def _dry_run(number: VirtualNumber) -> dict[str, Any]:
 
 def _replace(number: VirtualNumber, data: Mapping[str, Any], actor: str) -> str:
     """Move people until nobody is left, or the time is over. Staff may do it again to go on."""
-    until = time.monotonic() + SECONDS
+    before, until = number.state, time.monotonic() + SECONDS
     moved = stuck = 0
     for each in replace(number, reason=data["reason"], actor=actor):
         moved += each.to is not None
@@ -46,10 +46,14 @@ def _replace(number: VirtualNumber, data: Mapping[str, Any], actor: str) -> str:
     left = people_to_move(number) - stuck
     told = ngettext("%s person was given another number.", "%s people were given another number.", moved) % moved
     if stuck:
-        raise ActRefused(told + " " + _("No number is free for %s of them. Buy numbers, then replace again.") % stuck)
-    if left > 0:
-        raise ActRefused(told + " " + _("Still to move: %s. Replace again to go on.") % left)
-    return told + " " + _("No open conversation uses the number any more.")
+        told += " " + _("No number is free for %s of them. Buy numbers, then replace again.") % stuck
+    elif left > 0:
+        told += " " + _("Still to move: %s. Replace again to go on.") % left
+    else:
+        return told + " " + _("No open conversation uses the number any more.")
+    if moved or number.state != before:
+        return Partly(told)
+    raise ActRefused(told)
 
 
 add_act(

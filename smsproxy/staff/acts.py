@@ -49,15 +49,22 @@ class ActForm(forms.Form):
         return reason
 
 
+class Partly(str):
+    """What was done of an act, and what is left to do, as sentences. Shown as a warning."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Act(Generic[Row]):
     """Something that staff do to a row.
 
     name: its slug, in the URL and in the audit. label: on the button. question: the title of the page that asks.
     effect: what will happen, in one or two sentences. do: does it for (row, cleaned data, user name) and returns what
-    was done, as a sentence; raises ActRefused or StaleState. is_offered: whether the state of the row allows it.
-    is_atomic: False if it calls the carrier, which no transaction may do. Then its entry is written first, and a second
-    one if it was refused.
+    was done, as a sentence, or Partly; raises ActRefused or StaleState if nothing was. is_offered: whether the state of
+    the row allows it.
+    is_atomic: False if no transaction may do it, because it calls the carrier or changes many rows one by one. Then an
+    entry that it has begun is written first, and a second one with its outcome.
     template: of the page that asks. It extends "admin/act.html".
     """
 
@@ -105,22 +112,32 @@ def act_response(
     return TemplateResponse(request, act.template, {**site.each_context(request), **shown})
 
 
-def _do(request: HttpRequest, act: Act[Row], row: Row, data: Mapping[str, Any]) -> None:
+def perform(request: HttpRequest, act: Act[Row], row: Row, data: Mapping[str, Any]) -> Any:
+    """Do the act with its entries in the audit, and return what was done. Raises ActRefused or StaleState."""
+
     def note(outcome: str = "") -> None:
         detail = f"{act.name}{outcome}"
         audit.record(request, AuditAction.DID, row, detail=detail, reason=data.get("reason", ""))
 
     if not act.is_atomic:
-        note()
+        note(", begun")
     try:
         with transaction.atomic() if act.is_atomic else nullcontext():
             told = act.do(row, data, request.user.get_username())
-            if act.is_atomic:
-                note()
-    except (ActRefused, StaleState) as error:
+            note(", partly" if isinstance(told, Partly) else "")
+    except (ActRefused, StaleState):
         if not act.is_atomic:
             note(", which was refused")
+        raise
+    return told
+
+
+def _do(request: HttpRequest, act: Act[Row], row: Row, data: Mapping[str, Any]) -> None:
+    try:
+        told = perform(request, act, row, data)
+    except (ActRefused, StaleState) as error:
         changed = _("Nothing was done: somebody changed it in the meantime. Look at it again.")
         messages.error(request, str(error) if isinstance(error, ActRefused) else changed)
     else:
-        messages.success(request, told)
+        tell = messages.warning if isinstance(told, Partly) else messages.success
+        tell(request, told)

@@ -22,7 +22,7 @@ from django.utils.translation import gettext_lazy
 from smsproxy.crypto import number_hash
 from smsproxy.logs import has_phone_number
 from smsproxy.staff import audit
-from smsproxy.staff.acts import REASON_LENGTH
+from smsproxy.staff.acts import REASON_LENGTH, Act, ActRefused, perform
 from smsproxy.staff.audited_admin import Audited
 from smsproxy.staff.models import AuditAction
 from smsproxy.staff.paginator import UncountedChangeList
@@ -154,12 +154,30 @@ class ReadOnlyAdmin(BaseAdmin):
         self, request: HttpRequest, rows: "QuerySet[Any]", verb: Callable[[Any, str, str], object]
     ) -> None:
         """Call verb(row, reason, actor) on each row. The reason is typed beside the action: see ReasonForm."""
+        if reason := self._typed_reason(request):
+            self.apply_to_each(request, rows, lambda row, actor: verb(row, reason, actor), reason=reason)
+
+    def apply_act(self, request: HttpRequest, rows: "QuerySet[Any]", act: Act[Any]) -> None:
+        """Do the act to each row, for the reason typed beside the action, as the page of the act does."""
+
+        def do(row: Any) -> None:
+            try:
+                perform(request, act, row, {"reason": reason})
+            except ActRefused as error:
+                self.message_user(request, f"{row}: {error}", messages.WARNING)
+                raise StaleState(str(error)) from error
+
+        if reason := self._typed_reason(request):
+            self._do_to_each(request, rows, do)
+
+    def _typed_reason(self, request: HttpRequest) -> str:
+        """Return the reason. Return "" and say so if it is none, or has a phone number."""
         reason = request.POST.get("reason", "").strip()[:REASON_LENGTH]
-        if not reason or has_phone_number(reason):
-            told = _("Nothing was done. Type a reason beside the action, in words and without a phone number.")
-            self.message_user(request, told, messages.ERROR)
-            return
-        self.apply_to_each(request, rows, lambda row, actor: verb(row, reason, actor), reason=reason)
+        if reason and not has_phone_number(reason):
+            return reason
+        told = _("Nothing was done. Type a reason beside the action, in words and without a phone number.")
+        self.message_user(request, told, messages.ERROR)
+        return ""
 
     def apply_to_each(
         self, request: HttpRequest, rows: "QuerySet[Any]", verb: Callable[[Any, str], object], *, reason: str = ""
@@ -168,12 +186,19 @@ class ReadOnlyAdmin(BaseAdmin):
 
         The audit gets an entry for each row, with the name of the action.
         """
+
+        def do(row: Any) -> None:
+            with transaction.atomic():
+                verb(row, request.user.get_username())
+                audit.record(request, AuditAction.DID, row, detail=request.POST.get("action", ""), reason=reason)
+
+        self._do_to_each(request, rows, do)
+
+    def _do_to_each(self, request: HttpRequest, rows: "QuerySet[Any]", do: Callable[[Any], object]) -> None:
         done = refused = 0
         for row in rows:
             try:
-                with transaction.atomic():
-                    verb(row, request.user.get_username())
-                    audit.record(request, AuditAction.DID, row, detail=request.POST.get("action", ""), reason=reason)
+                do(row)
             except StaleState:
                 refused += 1
             else:

@@ -156,7 +156,7 @@ REOPEN = Act(
     effect=gettext_lazy("Its people can text each other again, through the same numbers. Its time starts again."),
     permission="conversations.change_conversation",
     do=_reopen,
-    # It may close another conversation whose time is up, which has the same reference.
+    # It may close another conversation whose time is up, which has the same reference. No two are locked at once.
     is_atomic=False,
     is_offered=lambda row: not is_open(row),
 )

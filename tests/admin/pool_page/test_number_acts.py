@@ -140,7 +140,8 @@ def test_a_released_number_is_cancelled_at_the_carrier_outside_any_transaction(s
     assert rentals.account == {}
     assert (drained.state, drained.is_rented) == (NumberState.RETIRED, False)
     assert {event.actor for event in drained.events.all()} == {"sam"}
-    assert AuditEntry.objects.get(action="did").detail == "release"
+    details = AuditEntry.objects.filter(action="did").order_by("pk").values_list("detail", flat=True)
+    assert list(details) == ["release, begun", "release"]
 
 
 def test_a_number_that_serves_somebody_is_not_released(staff, rentals):
@@ -165,7 +166,7 @@ def test_a_number_that_was_restored_before_the_confirmation_is_not_released(staf
     assert "Drain it first" in told(response)[0]
     assert (number.state, list(rentals.account)) == (state, [OURS])
     details = AuditEntry.objects.filter(action="did").order_by("pk").values_list("detail", flat=True)
-    assert list(details) == ["release", "release, which was refused"]
+    assert list(details) == ["release, begun", "release, which was refused"]
 
 
 def test_a_release_without_an_answer_is_told_and_can_be_repeated(staff, rentals, drained):

@@ -31,6 +31,10 @@ def told(response):
     return [f"{message.level_tag}: {message}" for message in response.context["messages"]]
 
 
+def details():
+    return list(AuditEntry.objects.filter(action="did").order_by("pk").values_list("detail", flat=True))
+
+
 def test_the_confirmation_is_the_dry_run_and_changes_nothing(staff, conversation, number):
     shown = staff().get(url(number))
 
@@ -65,7 +69,8 @@ def test_staff_move_everybody_to_the_numbers_that_the_dry_run_showed(staff, conv
     event = number.events.first()
     assert (event.reason, event.actor) == ("it fails on O2", "sam")
     assert OutboundMessage.objects.count() == 1
-    assert AuditEntry.objects.get(action="did").reason == "it fails on O2"
+    assert details() == ["replace, begun", "replace"]
+    assert AuditEntry.objects.filter(action="did", reason="it fails on O2").count() == 2
 
 
 def test_the_dry_run_names_the_person_who_moves(staff, conversation, number):
@@ -82,7 +87,9 @@ def test_without_a_free_number_the_dry_run_and_the_result_say_to_buy(staff, conv
     response = client.post(url(number), {"reason": "it fails"}, follow=True)
 
     assert "No number is free for 1 of them. Buy numbers, then replace again." in told(response)[0]
-    assert told(response)[0].startswith("error: ")
+    assert told(response)[0].startswith("warning: "), "the number is drained"
+    assert told(client.post(url(number), {"reason": "it fails"}, follow=True))[0].startswith("error: ")
+    assert details() == ["replace, begun", "replace, partly", "replace, begun", "replace, which was refused"]
 
 
 def test_a_number_with_too_many_people_for_one_request_is_replaced_in_several(staff, conversation, monkeypatch):
@@ -94,8 +101,9 @@ def test_a_number_with_too_many_people_for_one_request_is_replaced_in_several(st
     first = client.post(url(number), {"reason": "it fails"}, follow=True)
     second = client.post(url(number), {"reason": "it fails"}, follow=True)
 
-    assert told(first) == ["error: 1 person was given another number. Still to move: 1. Replace again to go on."]
+    assert told(first) == ["warning: 1 person was given another number. Still to move: 1. Replace again to go on."]
     assert told(second)[0].endswith("No open conversation uses the number any more.")
+    assert details() == ["replace, begun", "replace, partly", "replace, begun", "replace"]
 
 
 def test_the_dry_run_of_a_busy_number_tries_only_the_first_people(staff, number, monkeypatch):

@@ -144,6 +144,18 @@ def test_a_reopening_that_is_not_possible_says_what_to_do(sam, ride):
     assert (level, "create a new conversation" in text) == ("error", True)
 
 
+def test_no_entry_says_that_a_refused_reopening_was_done(sam, ride):
+    ride.close_permanently()
+    block_person(members(ride)[1].real_number, reason="threats", actor="tina")
+    many = {"action": "reopen", "_selected_action": [ride.pk], "reason": WHY}
+
+    do(sam, ride, "reopen")
+    told(sam, reverse("admin:conversations_conversation_changelist"), many)
+
+    details = AuditEntry.objects.filter(action="did").order_by("pk").values_list("detail", flat=True)
+    assert list(details) == ["reopen, begun", "reopen, which was refused"] * 2
+
+
 def test_the_end_moves_by_the_chosen_time(sam, ride):
     end = ride.expires_at
 
