@@ -20,7 +20,7 @@ from numbers.models import RealNumber
 from smsproxy.services.models import Service
 from smsproxy.staff.acts import Act, ActForm, ActRefused, act_response
 from smsproxy.staff.rights import require
-from smsproxy.values import sentence
+from smsproxy.values import id_in_url, sentence
 
 
 class BlockPersonForm(ActForm):
@@ -114,6 +114,8 @@ def _end_block_view(site: AdminSite, request: HttpRequest, pk: int) -> HttpRespo
     given = request.GET.get("person", "")
     at = next((person for person in people if str(person) == given), None) or (people[0] if people else None)
     back = _page_of(at) if at else reverse("admin:conversations_block_change", args=[block.pk])
+    if conversation := id_in_url(request.GET.get("conversation", "")):
+        back = reverse("admin:conversations_conversation_change", args=[conversation])
     return act_response(request, END_BLOCK, block, site=site, back=back)
 
 

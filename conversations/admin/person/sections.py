@@ -18,6 +18,7 @@ from conversations.insight.person import (
     limits_of,
     texts_without_conversation,
 )
+from conversations.models import Block
 from numbers.admin.person_sections import Section, add_section
 from numbers.models import RealNumber
 from smsproxy.values import id_in_url
@@ -37,7 +38,8 @@ def _blocks(request: HttpRequest, person: RealNumber) -> Section | None:
     may_see_number = request.user.has_perm("numbers.reveal_realnumber")
     shown = {"rows": rows, "has_prefix": may_see_number and has_blocked_prefix(person)}
     acts: list[tuple[Any, str]] = []
-    if BLOCK.is_for(request, person):
+    is_blocked = Block.objects.active().of(person).filter(service=None).exists()
+    if BLOCK.is_for(request, person) and not is_blocked:
         acts = [(BLOCK.question, reverse("admin:conversations_block_person", args=[person.pk]))]
     return Section("blocks", _("Blocks"), f"{_TEMPLATES}blocks.html", shown, acts)
 

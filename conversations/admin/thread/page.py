@@ -10,6 +10,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
 
+from conversations.admin.person.acts import END_BLOCK
 from conversations.admin.thread import acts
 from conversations.admin.thread.block import block_act
 from conversations.admin.thread.bubbles import lines_of
@@ -59,6 +60,8 @@ def page_context(request: HttpRequest, conversation: Conversation) -> dict[str, 
         "may_read_texts": request.user.has_perm(READ_TEXTS),
         "may_decide": request.user.has_perm(acts.RESEND.permission),
         "may_block": request.user.has_perm("conversations.add_block"),
+        "may_see_blocks": request.user.has_perm("conversations.view_block"),
+        "may_end_blocks": request.user.has_perm(END_BLOCK.permission),
         "is_latest": before is None,
         "query": f"?{query}" if query else "",
         "latest_url": _url(conversation.pk, query),

@@ -43,6 +43,11 @@ class Person:
         return self.participant.position % COLOURS
 
     @property
+    def block_towards_everybody(self) -> Block | None:
+        """The active block of this person alone, which no other block can add to here."""
+        return next((block for block in self.blocks if block.person_id is not None and block.other_id is None), None)
+
+    @property
     def is_out(self) -> bool:
         return self.participant.is_out
 

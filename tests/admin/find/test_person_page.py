@@ -141,6 +141,7 @@ def test_staff_block_a_person_for_a_reason_and_end_the_block(ride, client):
     end_url = reverse("admin:conversations_block_end", args=[block.pk])
     assert (block.person, block.reason, block.created_by) == (person, "spam, ticket 4711", "sam")
     assert end_url in page
+    assert block_url not in page
     again = client.post(block_url, {"reason": "spam"}, follow=True).content.decode()
     assert "active already" in again
 
