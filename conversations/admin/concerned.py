@@ -1,5 +1,10 @@
 """The people whom the rows of conversations concern, for the audit, and who may see texts."""
 
+from collections.abc import Sequence
+from typing import Any
+
+from django.db.models import QuerySet
+
 from conversations.models import (
     ApiMessage,
     Block,
@@ -13,6 +18,7 @@ from conversations.models import (
     Participant,
 )
 from smsproxy.staff.concerned import concerns
+from smsproxy.staff.history import has_parts
 from smsproxy.staff.models import RevealKind
 from smsproxy.staff.reveal_pages import register
 
@@ -21,6 +27,11 @@ def people_of_conversation(conversation_id: int) -> list[int]:
     """Return the ids of everybody who is or was in it."""
     people = Participant.objects.filter(conversation_id=conversation_id)
     return list(people.values_list("real_number_id", flat=True).order_by())
+
+
+def parts_of_conversation(conversation: Conversation) -> "Sequence[QuerySet[Any]]":
+    """Return what staff act on in the thread: its people, who are blocked, and the messages, which are sent again."""
+    return [model.objects.filter(conversation=conversation) for model in (Participant, OutboundMessage)]
 
 
 concerns(Conversation, lambda conversation: people_of_conversation(conversation.pk))
@@ -36,3 +47,4 @@ concerns(Block, lambda block: [block.person_id, block.other_id])
 
 register(RevealKind.TEXTS, Conversation, "conversations.read_message_text")
 register(RevealKind.STRANGER_TEXT, InboundMessage, "conversations.read_message_text")
+has_parts(Conversation, parts_of_conversation)

@@ -5,14 +5,17 @@ from datetime import UTC, datetime
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from conversations.delivery.outbox import queue_notice
 from conversations.models import Conversation
 from numbers.models import RealNumber
 from smsproxy.staff.audit import record_for
 from smsproxy.staff.audit_list import PAGE
 from smsproxy.staff.models import AuditAction, AuditEntry
-from tests.support.builders import ALICE, BOB, add_numbers, talk
+from tests.support.builders import ALICE, BOB, add_numbers, members, talk
+from tests.support.staff_members import log_in
 
 pytestmark = pytest.mark.django_db
 
@@ -160,6 +163,28 @@ def test_the_history_shows_events_and_the_audit_newest_first(admin_client, conve
     lines = [(line.who, line.what, line.is_audit) for line in answer.context["history"].lines]
     assert lines[:2] == [("sam", "revealed the texts", True), ("kim", "open → closed", False)]
     assert "ticket 4711" in answer.text
+
+
+def test_the_history_of_a_conversation_has_what_staff_did_to_its_people_and_messages(admin_client, conversation):
+    other = talk(ALICE, BOB)
+    for each in (conversation, other):
+        record_for("sam", AuditAction.DID, members(each)[1], detail="block", reason=f"for {each}")
+        queue_notice(members(each)[0], "A notice of ours")
+        record_for("sam", AuditAction.DID, each.messages.get(), detail="resend", reason=f"for {each}")
+
+    lines = history(admin_client, conversation).context["history"].lines
+
+    shown = [(line.what, line.why) for line in lines if line.is_audit]
+    of_message = f"did: resend ({conversation.messages.get()})"
+    assert shown == [(of_message, f"for {conversation}"), ("did: block (Bob)", f"for {conversation}")]
+
+
+def test_the_link_to_the_history_promises_no_audit_to_those_who_may_not_see_it(admin_client, conversation):
+    page = f"/admin/conversations/conversation/{conversation.pk}/change/"
+    assert "History: what staff saw and did" in admin_client.get(page).text
+
+    page = log_in(Client(), "view_conversation").get(page).text
+    assert ("what staff saw and did" in page, ">History</a>" in page) == (False, True)
 
 
 def test_the_history_is_without_the_audit_for_staff_who_may_not_see_it(client, conversation):
