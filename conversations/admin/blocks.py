@@ -8,9 +8,8 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.widgets import AdminSplitDateTime
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, reverse
-from django.utils.text import format_lazy
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -28,12 +27,11 @@ from conversations.trust.blocks import (
     checked_until,
     reach,
 )
+from numbers.admin.find_person import CallerNumberField
 from numbers.models import RealNumber, VirtualNumber
 from smsproxy.crypto import number_hash
-from smsproxy.phone import E164_EXAMPLE
 from smsproxy.services.models import Service
 from smsproxy.staff.model_admin import ReadOnlyAdmin, ReasonForm
-from smsproxy.staff.phone_field import PhoneNumberField
 from smsproxy.staff.rights import require
 from smsproxy.values import id_in_url, sentence
 
@@ -58,11 +56,13 @@ class BlockForm(forms.ModelForm):
 
     person = forms.ModelChoiceField(RealNumber.objects.all(), required=False, widget=forms.HiddenInput)
     other = forms.ModelChoiceField(RealNumber.objects.all(), required=False, widget=forms.HiddenInput)
-    number = PhoneNumberField(
+    number = CallerNumberField(
+        required=False,
         label=gettext_lazy("Person"),
-        help_text=format_lazy(gettext_lazy("The person's number in E.164, such as {example}."), example=E164_EXAMPLE),
+        help_text=gettext_lazy("The person's whole number, in any spelling."),
     )
-    other_number = PhoneNumberField(
+    other_number = CallerNumberField(
+        required=False,
         label=gettext_lazy("Towards"),
         help_text=gettext_lazy(
             "The number of the other person of a pair. Empty: the person is blocked towards everybody."
@@ -102,6 +102,12 @@ class BlockForm(forms.ModelForm):
     class Meta:
         model = Block
         fields: Sequence[str] = []
+
+    def clean_number(self) -> str:
+        return self._one_of(self.cleaned_data["number"])
+
+    def clean_other_number(self) -> str:
+        return self._one_of(self.cleaned_data["other_number"])
 
     def clean_reason(self) -> Any:
         return self._checked(lambda: checked_reason(self.cleaned_data["reason"]))
@@ -143,6 +149,14 @@ class BlockForm(forms.ModelForm):
         person = data["person"] or typed[data["number"]]
         other = data["other"] or typed.get(data["other_number"])
         return block_pair(person, other, **options) if other else block_person(person, **options)
+
+    @staticmethod
+    def _one_of(numbers: Sequence[str]) -> str:
+        """Return the number that was typed, or "". Of several that it may be, the one of a person whom we know."""
+        known = RealNumber.objects.by_number(numbers) if len(numbers) > 1 else {}
+        if len(numbers) > 1 and len({row.pk for row in known.values()}) != 1:
+            raise forms.ValidationError(_("Expected the number with its country code: it may be one of several."))
+        return next(iter(known or numbers), "")
 
     def _hash(self, linked: str, typed: str) -> str:
         """Return the hash of the person in these two fields, or "". Two spellings of a number have one hash."""
@@ -275,6 +289,15 @@ class BlockAdmin(ReadOnlyAdmin):
         except AlreadyBlocked as error:
             messages.error(request, sentence(error))
             return self.response_post_save_add(request, error.block)
+
+    def response_add(self, request: HttpRequest, obj: Block, post_url_continue: Any = None) -> HttpResponse:
+        names = {"name": obj.person or obj.prefix, "other": obj.other}
+        is_pair = obj.other is not None
+        told = _("%(name)s and %(other)s are blocked towards each other.") if is_pair else _("%(name)s is blocked.")
+        messages.success(request, told % names)
+        if "_addanother" in request.POST:
+            return HttpResponseRedirect(request.path)
+        return self.response_post_save_add(request, obj)
 
     def save_model(self, request: HttpRequest, obj: Block, form: Any, change: bool) -> None:
         block = form.block(request.user.get_username())

@@ -17,7 +17,10 @@ from smsproxy.staff.models import AuditAction
 
 
 class CallerNumberField(forms.CharField):
-    """A number in any spelling. Its value is a list: the E.164 numbers that it may be, the likeliest first."""
+    """A number in any spelling, in a form that is posted: a URL ends up in logs.
+
+    Its value is a list: the E.164 numbers that it may be, the likeliest first. Its errors do not repeat it.
+    """
 
     def __init__(self, **options: Any) -> None:
         widget = forms.TextInput({"autocomplete": "off", "class": "vTextField", "inputmode": "tel"})
@@ -25,6 +28,8 @@ class CallerNumberField(forms.CharField):
 
     def clean(self, value: Any) -> Any:
         text = super().clean(value)
+        if not text:
+            return []
         found = possible_numbers(text, VirtualNumber.objects.countries())
         if not found:
             raise forms.ValidationError(

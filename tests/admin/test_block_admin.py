@@ -72,6 +72,27 @@ def test_a_person_is_blocked_by_their_number_in_any_spelling(staff, is_known):
     assert "7700" not in entry.object_name
 
 
+@pytest.mark.parametrize("typed", ["07700 900001", "447700900001", "0044 7700 900001", "+44 (0)7700 900001"])
+def test_a_number_is_typed_as_for_a_caller_and_told_masked(staff, typed):
+    add_numbers(1)
+
+    page = staff.post(ADD, {"reason": WHY, "number": typed}, follow=True).text
+
+    assert Block.objects.get().person.number == ALICE
+    assert "+44 ••• 01 is blocked." in page
+    assert "7700" not in page
+
+
+def test_a_number_that_may_be_of_several_countries_is_that_of_the_person_whom_we_know(staff):
+    add_numbers(1)
+    add_numbers(1, "DE", start="+4915123456")
+    assert "with its country code" in str(errors(submit(staff, number="07700 900001"))["number"])
+
+    person(ALICE)
+    assert submit(staff, number="07700 900001").status_code == 302
+    assert Block.objects.get().person.number == ALICE
+
+
 def test_a_pair_is_blocked_by_two_numbers_until_a_time(staff):
     submit(staff, number=TYPED, other_number=BOB, until_0="2099-01-01", until_1="12:00:00")
 
@@ -116,11 +137,11 @@ def test_a_prefix_is_blocked_only_by_staff_who_may_see_numbers():
     [
         ({}, "__all__", "Expected a person or a prefix"),
         ({"number": ALICE, "prefix": "+88213"}, "__all__", "Expected a person or a prefix"),
-        ({"number": "07700 900001"}, "number", "Expected a number in E.164 form"),
-        ({"number": "call me"}, "number", "Expected a number in E.164 form"),
+        ({"number": "07700 900001"}, "number", "Expected a whole phone number"),  # We have no numbers of any country.
+        ({"number": "call me"}, "number", "Expected a whole phone number"),
         ({"number": ALICE, "other_number": ALICE}, "other_number", "found one twice"),
         ({"number": "+5215512345678", "other_number": "+525512345678"}, "other_number", "found one twice"),
-        ({"number": ALICE, "other_number": "x"}, "other_number", "Expected a number in E.164 form"),
+        ({"number": ALICE, "other_number": "x"}, "other_number", "Expected a whole phone number"),
         ({"prefix": "+88213", "other_number": BOB}, "other_number", "Expected no other person"),
         ({"prefix": "88213"}, "prefix", "2 to 11 digits"),
         ({"number": ALICE, "reason": ""}, "reason", "required"),
@@ -356,7 +377,7 @@ def test_staff_block_a_person_and_release_a_hold_in_a_browser(browse):
         browser.find_element(By.NAME, "number").send_keys(TYPED)
         browser.find_element(By.NAME, "_save").click()
         [message] = soon(browser, ".messagelist .success")
-        assert "was added successfully" in message.text
+        assert message.text == "+44 ••• 01 is blocked."
         assert "7700" not in browser.current_url
         assert "+44 ••• 01" in browser.find_element(By.ID, "result_list").text
 
