@@ -20,6 +20,7 @@ from conversations.admin.thread.state_badge import badge_of
 from conversations.insight.find import find_conversations, newest_of
 from conversations.models import Conversation, ConversationEvent, ConversationNote, Participant
 from numbers.models import VirtualNumber
+from smsproxy.staff.links import linked_if_open
 from smsproxy.staff.model_admin import ReadOnlyAdmin, ReadOnlyInline, ReasonForm
 from smsproxy.staff.templatetags.staff import moment
 
@@ -68,6 +69,12 @@ class ParticipantInline(ReadOnlyInline):
         participants: QuerySet[Participant] = super().get_queryset(request)
         return participants.select_related("real_number", "proxy_number")
 
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return linked_if_open(Participant, request, super().get_fields(request, obj))
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return self.get_fields(request, obj)
+
 
 @admin.register(Conversation)
 class ConversationAdmin(LargeTable, ReadOnlyAdmin):
@@ -87,6 +94,9 @@ class ConversationAdmin(LargeTable, ReadOnlyAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         return [*ActPages(self.admin_site).urls, *super().get_urls()]
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return linked_if_open(Conversation, request, super().get_fields(request, obj))
 
     def ids_named(self, text: str) -> Iterable[int]:
         return find_conversations(text, FOUND)

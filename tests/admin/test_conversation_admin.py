@@ -1,6 +1,7 @@
 """Staff see the terms of a conversation, and its metadata only with permission."""
 
 import pytest
+from django.contrib.auth.models import User
 from django.urls import reverse
 
 from conversations.models import Conversation
@@ -24,6 +25,21 @@ def page(api):
 
 def test_the_page_shows_the_terms(admin_client, page):
     assert all(value in admin_client.get(page).text for value in ("default", "pt-BR", "4321", "Acabou."))
+
+
+def test_the_page_links_to_no_row_that_its_reader_may_not_open(client, page):
+    rows = ["/services/service/", "/numbers/virtualnumber/", "/numbers/realnumber/", "/api/apikey/"]
+
+    def linked(*rights):
+        client.logout()
+        User.objects.all().delete()
+        text = log_in(client, "view_conversation", "view_participant", *rights).get(page).text
+        assert all(value in text for value in ("default", "+447700900500", "+44 ••• 01"))
+        return [each for each in rows if f'href="/admin{each}' in text]
+
+    assert linked() == []
+    assert linked("view_service", "view_virtualnumber") == rows[:2]
+    assert linked("view_service", "view_virtualnumber", "view_realnumber", "view_apikey") == rows
 
 
 def test_metadata_is_shown_and_recorded_under_a_reveal_of_the_texts(client, page):
