@@ -1,11 +1,15 @@
 """Administrators add and change users. What only superusers may do cannot be had by changing a user."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from django.contrib.auth.models import Group, Permission, User
+from django.db import transaction
 from django.db.models.signals import post_save
 
 from smsproxy.staff.models import AuditEntry
 from tests.admin.sign_in.conftest import PASSWORD
+from tests.support.concurrency import at_once, wait_for_a_lock
 from tests.support.signals import failing
 
 pytestmark = pytest.mark.django_db
@@ -88,3 +92,22 @@ def test_a_password_is_not_changed_without_an_entry_in_the_audit(admin_client, s
 
     sam.refresh_from_db()
     assert (answer.status_code, sam.check_password(PASSWORD)) == (500, True)
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_a_name_that_somebody_takes_at_that_moment_is_told_as_taken(admin_client):
+    def add(_):
+        body = {"username": "kim", "usable_password": "true", "password1": OTHER, "password2": OTHER}
+        return admin_client.post("/admin/auth/user/add/", body)
+
+    with ThreadPoolExecutor(1) as beside:
+        with transaction.atomic():
+            User.objects.create_user("kim")
+            late = beside.submit(at_once, 1, add)
+            wait_for_a_lock(unless=late.done)
+        [answer] = late.result()
+
+    assert "already exists" in str(answer.context["adminform"].form.errors["username"])
+    assert User.objects.filter(username="kim").count() == 1
+    assert not AuditEntry.objects.filter(action="added").exists()
