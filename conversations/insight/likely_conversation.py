@@ -72,6 +72,12 @@ def likely(found: Sequence[Candidate]) -> Candidate | None:
     return found[0] if found and found[0].why else None
 
 
+def likely_open(found: Sequence[Candidate]) -> Candidate | None:
+    """Return the likely one of these candidates if a text can be passed on in it. Never another one in its place."""
+    first = likely(found)
+    return first if first and first.is_open else None
+
+
 def _places(people: "set[int]") -> Sequence[Participant]:
     """Return the newest MOST_PLACES places of each of these people in conversations, left and replaced ones too."""
     newest = Window(RowNumber(), partition_by=F("real_number"), order_by=F("pk").desc())

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from conversations.admin.inbox.wording import why_of
 from conversations.admin.previewed_text import PreviewedTextForm
 from conversations.admin.thread.acts import DROP, RELEASE, RESEND
-from conversations.insight.likely_conversation import Candidate
+from conversations.insight.likely_conversation import Candidate, likely_open
 from conversations.insight.waiting import Waiting
 from conversations.intake import settle
 from conversations.intake.answer import CannotAnswer, why_not_answer
@@ -64,17 +64,17 @@ class AnswerForm(PreviewedTextForm):
 def _text_acts(item: Waiting, found: Sequence[Candidate]) -> Sequence[Act[Any]]:
     open_ones = [each for each in found if each.is_open]
     is_text = item.row.outcome == InboundOutcome.NO_ROUTE
-    likely_name = str(open_ones[0].conversation) if open_ones and open_ones[0].why else ""
+    likely = likely_open(found)
     attach: Act[Any] = Act(
         name="attach",
-        label=_("Pass on in %(name)s") % {"name": likely_name} if likely_name else _("Pass on"),
+        label=_("Pass on in %(name)s") % {"name": likely.conversation} if likely else _("Pass on"),
         question=_("Pass on in a conversation"),
         effect=_(
             "The others in the conversation get it as a text of its sender, once. "
             "Blocks, opt-outs and limits hold as for any text."
         ),
         permission="conversations.change_inboxitem",
-        form=_attach_form(open_ones),
+        form=_attach_form(open_ones, likely),
         do=_bound(item, _attach),
         is_offered=lambda row: is_text and bool(open_ones),
     )
@@ -112,7 +112,7 @@ def _text_acts(item: Waiting, found: Sequence[Candidate]) -> Sequence[Act[Any]]:
     return [attach, answer, dismiss, block]
 
 
-def _attach_form(open_ones: Sequence[Candidate]) -> type[ActForm]:
+def _attach_form(open_ones: Sequence[Candidate], likely: Candidate | None) -> type[ActForm]:
     def label(candidate: Candidate) -> str:
         told = f"{candidate.conversation} ({candidate.conversation.service})"
         return f"{told}: {why}" if (why := why_of(candidate)) else told
@@ -121,7 +121,7 @@ def _attach_form(open_ones: Sequence[Candidate]) -> type[ActForm]:
     field = forms.ChoiceField(
         label=_("Conversation"),
         choices=choices,
-        initial=choices[0][0] if open_ones and open_ones[0].why else None,
+        initial=str(likely.conversation.pk) if likely else None,
         widget=forms.RadioSelect,
         error_messages={"required": _("Expected a conversation, found none. Choose one.")},
     )

@@ -78,13 +78,17 @@ def act_url(item: Waiting, name: str, back: str) -> str:
 
 
 def _buttons(card: Card, acts: Sequence[Act[Any]], back: str) -> Sequence[Button]:
-    """Return its buttons. The primary one is the first act for a text. Otherwise it opens the conversation."""
+    """Return its buttons. The primary one is the first act for a text. Otherwise it opens the conversation.
+
+    Neither "Dismiss" nor "Pass on" without a likely conversation is the primary one: staff must think first.
+    """
     is_text = card.kind == InboxKind.TEXT
+    never_primary = {"dismiss"} if card.likely and card.likely.is_open else {"dismiss", "attach"}
     buttons = [
         Button(
             label=act.label,
             url=act_url(card.item, act.name, back),
-            is_primary=is_text and place == 0 and act.name != "dismiss",
+            is_primary=is_text and place == 0 and act.name not in never_primary,
             is_dangerous=act.is_dangerous,
         )
         for place, act in enumerate(acts)

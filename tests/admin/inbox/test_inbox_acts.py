@@ -9,7 +9,7 @@ from conversations.models import Block, InboundMessage, InboxItem, OutboundMessa
 from numbers.models import RealNumber
 from smsproxy.database.clock import database_now
 from smsproxy.staff.models import AuditEntry
-from tests.support.builders import ALICE, BOB, STRANGER
+from tests.support.builders import ALICE, BOB, CHARLIE, STRANGER, proxies, talk
 from tests.support.inbox import WHY, lost_text, perhaps_sent, relays_of
 
 INBOX = "/admin/inbox/"
@@ -58,6 +58,26 @@ def test_the_likely_conversation_is_chosen_and_the_text_is_passed_on_for_a_reaso
     entry = the_entry()
     assert (entry.actor, entry.detail, entry.reason, entry.object_name) == ("sam", "attach", "ticket 4711", str(text))
     assert [each.person_id for each in entry.people.all()] == [text.sender_id]
+
+
+def test_another_conversation_is_never_offered_in_place_of_the_likely_one_that_has_ended(client, support, conversation):
+    ended = talk(ALICE, CHARLIE, reference="ride-A")
+    number = proxies(ended)[0]
+    ended.close()
+    ended.participants.update(released_at=database_now())
+    text = lost_text(ALICE, number, "The door code is 4711")
+
+    [card] = client.get(INBOX).context["cards"]
+    page = client.get(address("text", text, "attach"))
+
+    assert (card.likely.conversation, card.likely.is_open) == (ended, False)
+    attach = card.buttons[0]
+    assert (attach.label, attach.is_primary) == ("Pass on", False)
+    assert "order-17" in page.text
+    assert "checked" not in page.text
+    act(client, "text", text, "attach")
+    assert relays_of(text) == []
+    assert "Passed on in order-17: 1." in act(client, "text", text, "attach", conversation=conversation.pk).text
 
 
 def test_a_reason_is_needed(client, support, text, conversation):
