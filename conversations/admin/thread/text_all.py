@@ -26,7 +26,7 @@ from smsproxy.database.clock import database_now
 from smsproxy.staff.acts import Act, ActRefused
 
 NOT_TWICE_WITHIN = timedelta(minutes=5)
-"""A member of staff who sends the same text again within this time has clicked twice, or reloaded the page."""
+"""Who sends a text within this time that staff have sent here already, has clicked twice or did not see the other."""
 
 
 class TextForm(PreviewedTextForm):
@@ -53,9 +53,12 @@ def estimate(conversation: Conversation, form: TextForm) -> dict[str, Any]:
 
 def _text_all(conversation: Conversation, data: Mapping[str, Any], user: str) -> str:
     conversation.lock()  # Of two submissions at once, the second one finds the text of the first.
-    newest = ApiMessage.objects.filter(conversation=conversation, written_by=user).order_by("-pk").first()
-    if newest and newest.text == data["text"] and newest.created_at > database_now() - NOT_TWICE_WITHIN:
-        raise ActRefused(_("Nothing was sent: you sent this very text a moment ago. To repeat it, wait some minutes."))
+    by_staff = ApiMessage.objects.filter(conversation=conversation).exclude(written_by="")
+    recent = by_staff.filter(created_at__gt=database_now() - NOT_TWICE_WITHIN)
+    if any(each.text == data["text"] for each in recent):
+        raise ActRefused(
+            _("Nothing was sent: staff sent this very text a moment ago. To repeat it, wait some minutes.")
+        )
     try:
         send_message(conversation, NewMessage(text=data["text"]), written_by=user)
     except CannotSend as error:

@@ -214,6 +214,17 @@ def test_a_text_to_everybody_that_is_submitted_twice_is_sent_once(sam, ride):
     assert do(sam, ride, "text", text="Ho", previewed="Ho")[0][0] == "success"
 
 
+def test_a_text_to_everybody_is_not_repeated_after_another_one_or_by_somebody_else(sam, ride):
+    tina = signed_in(SEE, CHANGE, TEXT, name="tina")
+    do(sam, ride, "text", text="Hi", previewed="Hi")
+    do(sam, ride, "text", text="Ho", previewed="Ho")
+
+    refused = [do(client, ride, "text", text="Hi", previewed="Hi")[0] for client in (sam, tina)]
+
+    assert [level for level, _ in refused] == ["error", "error"]
+    assert ApiMessage.objects.count() == 2
+
+
 def test_a_text_to_everybody_can_be_repeated_after_some_minutes(sam, ride):
     do(sam, ride, "text", text="Hi", previewed="Hi")
     ApiMessage.objects.update(created_at=database_now() - timedelta(minutes=6))
