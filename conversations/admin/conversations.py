@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy
 
 from conversations.admin.blocks import block_url, without_block_links
 from conversations.admin.large_tables import FOUND, LargeTable
-from conversations.admin.thread.acts import REOPEN
+from conversations.admin.thread.acts import RELEASE, REOPEN
 from conversations.admin.thread.page import ActPages, page_context
 from conversations.admin.thread.state_badge import badge_of
 from conversations.insight.find import find_conversations, newest_of
@@ -182,9 +182,7 @@ class ConversationAdmin(LargeTable, ReadOnlyAdmin):
 
     @admin.action(description=gettext_lazy("Release the hold, for a reason"), permissions=["change_state"])
     def release_hold(self, request: HttpRequest, queryset: "QuerySet[Conversation]") -> None:
-        self.apply_with_reason(
-            request, queryset, lambda row, reason, actor: row.release_hold(reason=reason, actor=actor)
-        )
+        self.apply_act(request, queryset, RELEASE)
 
 
 @admin.register(Participant)

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from conversations.admin.blocks import block_url, without_block_links
 from conversations.admin.large_tables import FOUND, LargeTable, choices_filter, set_filter
 from conversations.admin.message_admin import MessageAdmin
+from conversations.admin.thread.acts import DROP, RESEND
 from conversations.insight.find import find_conversations, hexadecimal_span
 from conversations.models import (
     ApiMessage,
@@ -27,7 +28,7 @@ from conversations.models import (
 )
 from conversations.models.message_order import ID_IN_ORDER
 from numbers.models import VirtualNumber
-from smsproxy.staff.model_admin import ReadOnlyAdmin, ReadOnlyInline
+from smsproxy.staff.model_admin import ReadOnlyAdmin, ReadOnlyInline, ReasonForm
 from smsproxy.staff.models import RevealKind
 
 # Of most rows, the newest page is at the end of the table. The others have an index.
@@ -189,6 +190,7 @@ class OutboundMessageAdmin(LargeTable, MessageAdmin):
     search_help_text = _("By our reference or the carrier's id, or the conversation's reference or id.")
     inlines = [OutboundPartInline, ReceiptInline, MessageEventInline]
     actions = ["resend", "drop"]
+    action_form = ReasonForm
     readonly_fields = ["carrier_records"]
 
     def ids_named(self, text: str) -> Iterable[int]:
@@ -210,11 +212,11 @@ class OutboundMessageAdmin(LargeTable, MessageAdmin):
 
     @admin.action(description=_("Send again (it may arrive twice)"), permissions=["change_state"])
     def resend(self, request: HttpRequest, queryset: "QuerySet[OutboundMessage]") -> None:
-        self.apply_to_each(request, queryset, lambda row, actor: row.resend(reason="staff: send again", actor=actor))
+        self.apply_act(request, queryset, RESEND)
 
     @admin.action(description=_("Do not send"), permissions=["change_state"])
     def drop(self, request: HttpRequest, queryset: "QuerySet[OutboundMessage]") -> None:
-        self.apply_to_each(request, queryset, lambda row, actor: row.cancel(reason="staff: do not send", actor=actor))
+        self.apply_act(request, queryset, DROP)
 
 
 @admin.register(OutboundPart)

@@ -150,6 +150,18 @@ class ReadOnlyAdmin(BaseAdmin):
         """
         return request.user.has_perm(f"{self.opts.app_label}.{get_permission_codename('change', self.opts)}")
 
+    def apply_act(self, request: HttpRequest, rows: "QuerySet[Any]", act: Act[Any]) -> None:
+        """Do the act on each row, for the reason that is typed beside the action. Its refusals are shown in words."""
+
+        def do(row: Any, reason: str, actor: str) -> None:
+            try:
+                act.do(row, {"reason": reason}, actor)
+            except ActRefused as error:
+                self.message_user(request, f"{row}: {error}", messages.WARNING)
+                raise StaleState(str(error)) from error
+
+        self.apply_with_reason(request, rows, do)
+
     def apply_with_reason(
         self, request: HttpRequest, rows: "QuerySet[Any]", verb: Callable[[Any, str, str], object]
     ) -> None:

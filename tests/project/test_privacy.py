@@ -311,7 +311,7 @@ class TestAdmin:
 
         admin_client.post(
             reverse("admin:conversations_outboundmessage_changelist"),
-            {"action": "resend", "_selected_action": [row.pk]},
+            {"action": "resend", "_selected_action": [row.pk], "reason": "ticket 4711"},
         )
 
         row.refresh_from_db()

@@ -1,7 +1,6 @@
 """The acts on an item of the inbox. Each asks the reason. What somebody has taken, others must take over first."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -10,13 +9,13 @@ from django.utils.translation import gettext as _
 
 from conversations.admin.inbox.wording import why_of
 from conversations.admin.previewed_text import PreviewedTextForm
-from conversations.admin.thread.acts import DROP, RELEASE, RESEND
+from conversations.admin.thread.acts import DROP, RELEASE, RESEND, refuse_if_taken
 from conversations.insight.likely_conversation import Candidate, likely_open
 from conversations.insight.waiting import Waiting
 from conversations.intake import settle
 from conversations.intake.answer import CannotAnswer, why_not_answer
 from conversations.intake.attach import CannotAttach
-from conversations.models import Conversation, InboundOutcome, InboxItem, InboxKind, InboxOutcome
+from conversations.models import Conversation, InboundOutcome, InboxItem, InboxKind
 from conversations.trust.blocks import CannotBlock
 from smsproxy.staff.acts import Act, ActForm, ActRefused
 from smsproxy.values import sentence
@@ -34,9 +33,7 @@ def _bound(item: Waiting, do: Do) -> Callable[[Any, Mapping[str, Any], str], Any
     """Return what does the act on this item, unless another member of staff has taken it."""
 
     def guarded(row: Any, data: Mapping[str, Any], actor: str) -> Any:
-        holder = InboxItem.objects.holder(row, item.since)
-        if holder not in ("", actor):
-            raise ActRefused(_("Nothing was done: %(name)s has taken it. Take it over first.") % {"name": holder})
+        refuse_if_taken(row, item.since, actor)
         try:
             return do(item, data, actor)
         except (CannotAttach, CannotAnswer) as error:
@@ -149,26 +146,15 @@ def _block(item: Waiting, data: Mapping[str, Any], actor: str) -> str:
     return _("The sender is blocked.")
 
 
-# Unknown outcomes, and conversations on hold -------------------------------------------------------------------------
+# Unknown outcomes, and conversations on hold: the acts of the page of a conversation. They settle the item -----------
 
 
 def _unknown_acts(item: Waiting, found: Sequence[Candidate]) -> Sequence[Act[Any]]:
-    return [_of_thread(item, RESEND, InboxOutcome.RESENT), _of_thread(item, DROP, InboxOutcome.DROPPED)]
+    return [RESEND, DROP]
 
 
 def _hold_acts(item: Waiting, found: Sequence[Candidate]) -> Sequence[Act[Any]]:
-    return [_of_thread(item, RELEASE, InboxOutcome.RELEASED)]
-
-
-def _of_thread(item: Waiting, act: Act[Any], outcome: InboxOutcome) -> Act[Any]:
-    """Return an act of the page of a conversation, which here also settles the item with this outcome."""
-
-    def do(item: Waiting, data: Mapping[str, Any], actor: str) -> Any:
-        told = act.do(item.row, data, actor)
-        InboxItem.objects.finish(item.row, outcome, actor=actor)
-        return told
-
-    return replace(act, do=_bound(item, do))
+    return [RELEASE]
 
 
 # Who has it -----------------------------------------------------------------------------------------------------------

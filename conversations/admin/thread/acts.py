@@ -1,6 +1,7 @@
 """What staff can do to a conversation or to one of its messages. Each asks for a reason: smsproxy/staff/acts.py."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from django import forms
@@ -13,12 +14,15 @@ from conversations.models import (
     Conversation,
     ConversationNote,
     ConversationState,
+    InboxItem,
+    InboxOutcome,
     LateMessagePolicy,
     MessageKind,
     OutboundMessage,
     OutboundState,
 )
 from conversations.models.conversation_terms import EndHasPassed, EndTooLate
+from conversations.models.inbox_item import InboxRow
 from smsproxy.database.clock import database_now
 from smsproxy.logs import has_phone_number
 from smsproxy.staff.acts import Act, ActForm, ActRefused
@@ -65,6 +69,13 @@ class NoteForm(ActForm):
         return text
 
 
+def refuse_if_taken(row: InboxRow, since: datetime | None, user: str) -> None:
+    """Raise ActRefused if another member of staff has taken this in the inbox. since: from when on it waits there."""
+    holder = InboxItem.objects.holder(row, since) if since is not None else ""
+    if holder not in ("", user):
+        raise ActRefused(_("Nothing was done: %(name)s has taken it. Take it over first.") % {"name": holder})
+
+
 def _close(conversation: Conversation, data: Mapping[str, Any], user: str) -> str:
     conversation.close_permanently(actor=user, why=data["reason"])
     return _("The conversation is closed for good. Its numbers cool down.")
@@ -108,7 +119,9 @@ def _hold(conversation: Conversation, data: Mapping[str, Any], user: str) -> str
 
 
 def _release(conversation: Conversation, data: Mapping[str, Any], user: str) -> str:
+    refuse_if_taken(conversation, conversation.held_at, user)
     conversation.release_hold(reason=data["reason"], actor=user)
+    InboxItem.objects.finish(conversation, InboxOutcome.RELEASED, actor=user)
     return _("The hold is released. Texts are passed on again, from the next one.")
 
 
@@ -118,16 +131,22 @@ def _note(conversation: Conversation, data: Mapping[str, Any], user: str) -> str
 
 
 def _resend(message: OutboundMessage, data: Mapping[str, Any], user: str) -> str:
+    refuse_if_taken(message, message.due_at, user)
     if message.is_too_old(database_now()):
         raise ActRefused(_("It is older than MESSAGE_MAX_AGE_SECONDS: it can no longer be sent. Choose “Do not send”."))
     if message.recipient.opted_out_at is not None and message.kind != MessageKind.KEYWORD_ANSWER:
         raise ActRefused(_("Its recipient has opted out with STOP. Choose “Do not send”."))
     message.resend(reason=f"staff: {data['reason']}", actor=user)
+    InboxItem.objects.finish(message, InboxOutcome.RESENT, actor=user)
     return _("The text is sent again. It may arrive twice.")
 
 
 def _drop(message: OutboundMessage, data: Mapping[str, Any], user: str) -> str:
+    refuse_if_taken(message, message.due_at, user)
+    is_in_inbox = message.state == OutboundState.UNKNOWN
     message.cancel(reason=f"staff: {data['reason']}", actor=user)
+    if is_in_inbox:
+        InboxItem.objects.finish(message, InboxOutcome.DROPPED, actor=user)
     return _("The text is not sent.")
 
 

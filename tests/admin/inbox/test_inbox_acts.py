@@ -5,11 +5,13 @@ from datetime import timedelta
 import pytest
 from django.urls import reverse
 
+from conversations.delivery.outbox import queue_notice
 from conversations.models import Block, InboundMessage, InboxItem, OutboundMessage
 from numbers.models import RealNumber
 from smsproxy.database.clock import database_now
 from smsproxy.staff.models import AuditEntry
-from tests.support.builders import ALICE, BOB, CHARLIE, STRANGER, proxies, talk
+from tests.admin.inbox.conftest import SUPPORT
+from tests.support.builders import ALICE, BOB, CHARLIE, STRANGER, members, proxies, talk
 from tests.support.inbox import WHY, lost_text, perhaps_sent, relays_of
 
 INBOX = "/admin/inbox/"
@@ -209,6 +211,57 @@ def test_what_somebody_has_taken_others_take_over_for_a_reason_before_they_act(c
 
     assert "It is yours now." in act(client, "text", text, "take-over").text
     assert "Dismissed." in act(client, "text", text, "dismiss").text
+
+
+def from_the_thread(client, row, name):
+    if isinstance(row, OutboundMessage):
+        url = reverse("admin:conversations_conversation_message_act", args=[row.conversation_id, row.pk, name])
+    else:
+        url = reverse("admin:conversations_conversation_act", args=[row.pk, name])
+    return client.post(url, WHY, follow=True)
+
+
+def from_the_list(client, row, name):
+    model = row._meta.model_name
+    action = "release_hold" if name == "release" else name
+    data = {"action": action, "_selected_action": [row.pk], **WHY}
+    return client.post(reverse(f"admin:conversations_{model}_changelist"), data, follow=True)
+
+
+@pytest.mark.parametrize("door", [from_the_thread, from_the_list])
+@pytest.mark.parametrize(("name", "outcome"), [("resend", "resent"), ("drop", "dropped"), ("release", "released")])
+def test_what_somebody_has_taken_only_they_settle_through_any_door(
+    client, sign_in, conversation, unknown, door, name, outcome
+):
+    rights = [*SUPPORT, "view_outboundmessage"]
+    kind, row = ("hold", conversation) if name == "release" else ("unknown", unknown)
+    if name == "release":
+        conversation.hold(reason="two machines", actor="")
+    sign_in("kim", *rights)
+    take(client, kind, row)
+
+    sign_in("sam", *rights)
+    refused = door(client, row, name)
+
+    assert "kim has taken it" in refused.text
+    assert InboxItem.objects.get().done_at is None
+    assert name == "release" or OutboundMessage.objects.get(pk=unknown.pk).state == "unknown"
+
+    sign_in("kim", *rights)
+    door(client, row, name)
+
+    item = InboxItem.objects.get()
+    assert (item.done_by, item.outcome, item.done_at is not None) == ("kim", outcome, True)
+    assert "Nothing waits with these filters." in client.get(INBOX, {"kind": kind}).text
+
+
+def test_a_text_that_only_waits_in_the_queue_is_dropped_without_an_item_of_the_inbox(client, support, conversation):
+    waits = queue_notice(members(conversation)[1], "It waits")
+
+    from_the_thread(client, waits, "drop")
+
+    waits.refresh_from_db()
+    assert (waits.state, InboxItem.objects.exists()) == ("cancelled", False)
 
 
 @pytest.mark.parametrize(

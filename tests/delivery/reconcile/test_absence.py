@@ -221,7 +221,8 @@ class TestTheAdmin:
         assert admin_client.get(address).content.decode().count(NOT_SEEN) >= 2  # The field, and the event.
 
         changelist = reverse("admin:conversations_outboundmessage_changelist")
-        admin_client.post(changelist, {"action": "resend", "_selected_action": [not_seen.pk]})
+        why = "the carrier has no record of it"
+        admin_client.post(changelist, {"action": "resend", "_selected_action": [not_seen.pk], "reason": why})
         Relay().send_due()
 
         assert state_of(not_seen) == "sent"
