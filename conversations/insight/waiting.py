@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Self
 
 from django.db import models
 from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models.functions import Coalesce
 
 from conversations.models import Conversation, ConversationState, InboundMessage, InboxItem, InboxKind, OutboundMessage
 from conversations.models.inbox_item import FIELD_OF, InboxRow
@@ -54,7 +55,8 @@ class Place(NamedTuple):
 class Waiting:
     """One thing that waits. taken_by: the user name of who has taken it, or "".
 
-    texts: their number, MOST_TEXTS + 1 at most. last_pk, last_at: of the newest of them.
+    texts: their number, MOST_TEXTS + 1 at most. last_pk: of the newest of those that staff see, the oldest MOST_TEXTS.
+    last_at: of the newest of all.
     """
 
     kind: InboxKind
@@ -64,6 +66,11 @@ class Waiting:
     texts: int = 1
     last_pk: int | None = None
     last_at: datetime | None = None
+
+    @property
+    def has_more(self) -> bool:
+        """Whether more texts wait than staff see at once."""
+        return self.texts > MOST_TEXTS
 
     @property
     def since(self) -> datetime:
@@ -221,7 +228,10 @@ def _with_relations(kind: InboxKind, now: datetime) -> "QuerySet[Any]":
     newest = same.order_by("-pk")
     found: QuerySet[Any] = rows.select_related("inbox_item", "sender", "virtual_number").annotate(
         texts=_Count(same.order_by("pk").values("pk")[: MOST_TEXTS + 1]),
-        last_pk=models.Subquery(newest.values("pk")[:1]),
+        last_pk=Coalesce(
+            models.Subquery(same.order_by("pk").values("pk")[MOST_TEXTS - 1 : MOST_TEXTS]),
+            models.Subquery(newest.values("pk")[:1]),
+        ),
         last_at=models.Subquery(newest.values("received_at")[:1]),
     )
     return found.defer("text", "raw")

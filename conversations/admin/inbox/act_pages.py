@@ -13,7 +13,7 @@ from conversations.admin.inbox.acts import acts_of
 from conversations.admin.inbox.addresses import back_of
 from conversations.admin.inbox.cards import card_of, show_texts
 from conversations.insight.likely_conversation import candidates
-from conversations.insight.waiting import Waiting, waiting_item
+from conversations.insight.waiting import MOST_TEXTS, Waiting, waiting_item
 from conversations.models import InboxItem, InboxKind
 from smsproxy.staff import audit
 from smsproxy.staff.acts import act_response
@@ -47,7 +47,7 @@ def act_view(site: AdminSite, request: HttpRequest, kind: str, pk: int, name: st
         item.row,
         site=site,
         back=back,
-        context={"card": card},
+        context={"card": card, "most": MOST_TEXTS},
     )
 
 

@@ -38,7 +38,6 @@ def text_view(site: AdminSite, request: HttpRequest, pk: int) -> HttpResponse:
         "title": card.sentence,
         "card": card,
         "lines": lines_of(request, texts_of(item)).values(),
-        "has_more": item.texts > MOST_TEXTS,
         "most": MOST_TEXTS,
         "conversations": conversations,
         "back": back,

@@ -61,7 +61,7 @@ def sentence_of(item: Waiting) -> str:
         "person": _unbroken(row.sender or _("nobody known")),
         "number": row.virtual_number or _("a number that is not ours"),
     }
-    if item.texts > MOST_TEXTS:
+    if item.has_more:
         told = _("More than %(count)d texts from %(person)s to %(number)s have no conversation.")
         return told % {**names, "count": MOST_TEXTS}
     told = ngettext(

@@ -109,6 +109,21 @@ def test_only_the_texts_that_were_seen_are_passed_on(client, support, text, numb
     assert (len(relays_of(text)), relays_of(unseen)) == (1, [])
 
 
+def test_texts_that_were_never_shown_go_on_waiting(client, support, number, conversation):
+    texts = [lost_text(ALICE, number, f"Text {place}") for place in range(24)]
+    page = client.get(reverse("admin:inbox_text", args=[texts[0].pk]))
+    dismiss = next(each.url for each in page.context["card"].buttons if each.label == "Dismiss")
+
+    assert len(page.context["lines"]) == 20
+    assert "More wait" in page.text
+    assert "The others go on waiting." in client.get(dismiss).text
+    client.post(dismiss, WHY)
+
+    waiting = InboundMessage.objects.filter(settled_at=None, outcome="no_route").order_by("pk")
+    assert list(waiting) == texts[20:]
+    assert "4 texts from" in client.get(INBOX).text
+
+
 def test_an_answer_is_shown_with_its_price_before_it_is_sent(client, support, strange):
     OutboundMessage.objects.all().delete()
     words = {"text": "Please call us. " * 12}
