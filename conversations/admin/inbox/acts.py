@@ -1,7 +1,6 @@
 """The acts on an item of the inbox. Each asks the reason. What somebody has taken, others must take over first."""
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 from django import forms
@@ -168,11 +167,18 @@ def _take_over(item: Waiting) -> Act[Any]:
         question=_("Take over from %(name)s") % {"name": item.taken_by},
         effect=told % {"name": item.taken_by},
         permission="conversations.change_inboxitem",
-        do=partial(_do_take_over, item),
+        form=_take_over_form(item),
+        do=_do_take_over,
         is_offered=lambda row: bool(item.taken_by),
     )
 
 
-def _do_take_over(item: Waiting, row: Any, data: Mapping[str, Any], actor: str) -> str:
-    InboxItem.objects.take_over(row, holder=item.taken_by, actor=actor)
+def _take_over_form(item: Waiting) -> type[ActForm]:
+    """Return a form that keeps from whom its member of staff takes it: they have seen that name."""
+    holder = forms.CharField(widget=forms.HiddenInput, initial=item.taken_by, required=False)
+    return type("TakeOverForm", (ActForm,), {"holder": holder})
+
+
+def _do_take_over(row: Any, data: Mapping[str, Any], actor: str) -> str:
+    InboxItem.objects.take_over(row, holder=data["holder"], actor=actor)
     return _("It is yours now.")

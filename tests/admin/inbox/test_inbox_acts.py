@@ -224,8 +224,20 @@ def test_what_somebody_has_taken_others_take_over_for_a_reason_before_they_act(c
     assert "another member of staff has taken it" in take(client, "text", text).text
     assert "kim has taken it. Take it over first." in act(client, "text", text, "dismiss").text
 
-    assert "It is yours now." in act(client, "text", text, "take-over").text
+    assert "Take over from kim" in (page := client.get(address("text", text, "take-over"))).text
+    assert page.context["form"]["holder"].value() == "kim"
+    assert "It is yours now." in act(client, "text", text, "take-over", holder="kim").text
     assert "Dismissed." in act(client, "text", text, "dismiss").text
+
+
+def test_an_item_is_taken_only_from_who_had_it_when_the_page_was_shown(client, sign_in, text):
+    InboxItem.objects.take(text, since=text.received_at, actor="kim")
+    sign_in("sam")
+    seen = client.get(address("text", text, "take-over")).context["form"]["holder"].value()
+    InboxItem.objects.take_over(text, holder="kim", actor="tina")
+
+    assert "somebody changed it in the meantime" in act(client, "text", text, "take-over", holder=seen).text
+    assert InboxItem.objects.get().taken_by == "tina"
 
 
 def from_the_thread(client, row, name):
