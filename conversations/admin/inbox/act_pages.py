@@ -24,6 +24,7 @@ from smsproxy.states import StaleState
 
 def act_view(site: AdminSite, request: HttpRequest, kind: str, pk: int, name: str) -> HttpResponse:
     """Ask for the reason of an act, or do it. It concerns the texts up to `?last=`, which its member of staff saw."""
+    require(request, "conversations.view_inboxitem")
     item, back = _item(kind, pk), back_of(request)
     if item is None:
         return _is_gone(request, back)

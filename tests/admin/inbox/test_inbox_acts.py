@@ -307,6 +307,15 @@ def test_an_act_without_its_right_is_refused(client, sign_in, text, name, permis
     assert InboundMessage.objects.get(pk=text.pk).settled_at is None
 
 
+@pytest.mark.parametrize("name", ["resend", "drop"])
+def test_an_act_needs_the_right_to_see_the_inbox_too(client, sign_in, unknown, name):
+    sign_in("oli", "change_outboundmessage", "view_outboundmessage")
+
+    assert client.get(address("unknown", unknown, name)).status_code == 403
+    assert act(client, "unknown", unknown, name).status_code == 403
+    assert OutboundMessage.objects.get(pk=unknown.pk).state == "unknown"
+
+
 def test_taking_needs_its_right_and_a_post(client, sign_in, support, text):
     url = reverse("admin:inbox_take", args=["text", text.pk])
     assert client.get(url).status_code == 405
