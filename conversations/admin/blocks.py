@@ -31,7 +31,7 @@ from numbers.admin.find_person import CallerNumberField
 from numbers.models import RealNumber, VirtualNumber
 from smsproxy.crypto import number_hash
 from smsproxy.services.models import Service
-from smsproxy.staff.model_admin import ReadOnlyAdmin, ReasonForm
+from smsproxy.staff.model_admin import ReadOnlyAdmin
 from smsproxy.staff.rights import require
 from smsproxy.values import id_in_url, sentence
 
@@ -260,7 +260,6 @@ class BlockAdmin(ReadOnlyAdmin):
     search_fields = ["reason", "created_by"]
     search_help_text = gettext_lazy("By reason or member of staff. Real numbers are not searched: the search is a URL.")
     actions = ["end"]
-    action_form = ReasonForm
     form = BlockForm
 
     def get_urls(self) -> list[URLPattern]:
@@ -315,6 +314,6 @@ class BlockAdmin(ReadOnlyAdmin):
     def is_active(self, block: Block) -> bool:
         return block.is_active
 
-    @admin.action(description=gettext_lazy("End, for a reason"), permissions=["change_state"])
+    @admin.action(description=gettext_lazy("End the block"), permissions=["change_state"])
     def end(self, request: HttpRequest, queryset: "QuerySet[Block]") -> None:
         self.apply_with_reason(request, queryset, lambda block, reason, actor: block.end(reason=reason, actor=actor))

@@ -21,7 +21,7 @@ from conversations.insight.find import find_conversations, newest_of
 from conversations.models import Conversation, ConversationEvent, ConversationNote, Participant
 from numbers.models import VirtualNumber
 from smsproxy.staff.links import linked_if_open
-from smsproxy.staff.model_admin import ReadOnlyAdmin, ReadOnlyInline, ReasonForm
+from smsproxy.staff.model_admin import ReadOnlyAdmin, ReadOnlyInline
 from smsproxy.staff.templatetags.staff import moment
 
 
@@ -87,7 +87,6 @@ class ConversationAdmin(LargeTable, ReadOnlyAdmin):
     )
     inlines = [ParticipantInline]
     actions = ["close", "reopen", "hold", "release_hold"]
-    action_form = ReasonForm
     readonly_fields = ["public_id", "messages"]
     exclude = ["request_hash", "metadata"]
     change_form_template = "admin/thread/page.html"
@@ -176,11 +175,11 @@ class ConversationAdmin(LargeTable, ReadOnlyAdmin):
     def reopen(self, request: HttpRequest, queryset: "QuerySet[Conversation]") -> None:
         self.apply_act(request, queryset, REOPEN)
 
-    @admin.action(description=gettext_lazy("Put on hold, for a reason"), permissions=["change_state"])
+    @admin.action(description=gettext_lazy("Put on hold"), permissions=["change_state"])
     def hold(self, request: HttpRequest, queryset: "QuerySet[Conversation]") -> None:
         self.apply_with_reason(request, queryset, lambda row, reason, actor: row.hold(reason=reason, actor=actor))
 
-    @admin.action(description=gettext_lazy("Release the hold, for a reason"), permissions=["change_state"])
+    @admin.action(description=gettext_lazy("Release the hold"), permissions=["change_state"])
     def release_hold(self, request: HttpRequest, queryset: "QuerySet[Conversation]") -> None:
         self.apply_act(request, queryset, RELEASE)
 

@@ -28,7 +28,7 @@ from conversations.models import (
 )
 from conversations.models.message_order import ID_IN_ORDER
 from numbers.models import VirtualNumber
-from smsproxy.staff.model_admin import ReadOnlyAdmin, ReadOnlyInline, ReasonForm
+from smsproxy.staff.model_admin import ReadOnlyAdmin, ReadOnlyInline
 from smsproxy.staff.models import RevealKind
 
 # Of most rows, the newest page is at the end of the table. The others have an index.
@@ -190,7 +190,6 @@ class OutboundMessageAdmin(LargeTable, MessageAdmin):
     search_help_text = _("By our reference or the carrier's id, or the conversation's reference or id.")
     inlines = [OutboundPartInline, ReceiptInline, MessageEventInline]
     actions = ["resend", "drop"]
-    action_form = ReasonForm
     readonly_fields = ["carrier_records"]
 
     def ids_named(self, text: str) -> Iterable[int]:

@@ -1,4 +1,4 @@
-"""Pauses of the account and of numbers, with an action to resume sending; the workers; the troubles."""
+"""Pauses of the account and of numbers; the workers; the troubles. The first page lets the account send again."""
 
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -18,7 +18,6 @@ from conversations.models import (
 )
 from smsproxy.database.clock import database_now
 from smsproxy.staff.model_admin import ReadOnlyAdmin, ReadOnlyInline
-from smsproxy.states import StaleState
 
 
 class AccountEventInline(ReadOnlyInline):
@@ -45,23 +44,10 @@ class AccountRateLimitAdmin(ReadOnlyAdmin):
     ]  # fmt: skip
     readonly_fields = ["budget"]
     inlines = [AccountEventInline]
-    actions = ["resume", "grant_budget"]
-
-    @admin.action(description=gettext_lazy("Resume sending now"), permissions=["change_state"])
-    def resume(self, request: HttpRequest, queryset: "QuerySet[AccountRateLimit]") -> None:
-        def resume(account: AccountRateLimit, actor: str) -> None:
-            if not account.resume("staff: send again now", actor=actor):
-                raise StaleState("the account is not paused")
-
-        self.apply_to_each(request, queryset, resume)
 
     @admin.display(description=gettext_lazy("budget of that day"))
     def budget(self, account: AccountRateLimit) -> str:
         return _("no limit") if account.budget is None else f"{account.budget:.2f}"
-
-    @admin.action(description=gettext_lazy("Grant another DAILY_BUDGET for today"), permissions=["change_state"])
-    def grant_budget(self, request: HttpRequest, queryset: "QuerySet[AccountRateLimit]") -> None:
-        self.apply_to_each(request, queryset, lambda account, actor: account.grant_budget(actor=actor))
 
 
 @admin.register(AccountEvent)
@@ -84,7 +70,7 @@ class NumberRateLimitAdmin(ReadOnlyAdmin):
 
     @admin.action(description=gettext_lazy("Resume sending now"), permissions=["change_state"])
     def end_wait(self, request: HttpRequest, queryset: "QuerySet[NumberRateLimit]") -> None:
-        self.apply_to_each(request, queryset, lambda pace, actor: pace.end_wait())
+        self.apply_with_reason(request, queryset, lambda pace, reason, actor: pace.end_wait())
 
 
 @admin.register(Worker)

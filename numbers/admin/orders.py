@@ -70,7 +70,7 @@ class NumberOrderAdmin(ReadOnlyAdmin):
 
     @admin.action(description=gettext_lazy("Abandon: buy no more for these orders"), permissions=["change_state"])
     def abandon(self, request: HttpRequest, queryset: "QuerySet[NumberOrder]") -> None:
-        self.apply_to_each(request, queryset, lambda order, actor: order.abandon(actor=actor))
+        self.apply_with_reason(request, queryset, lambda order, reason, actor: order.abandon(actor=actor))
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[NumberOrder]":
         orders: QuerySet[NumberOrder] = super().get_queryset(request)

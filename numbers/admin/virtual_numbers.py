@@ -20,7 +20,7 @@ from numbers.models import NumberEvent, VirtualNumber
 from numbers.models.pool import pool_name
 from numbers.spreadsheet.edit import NumberEdit, apply_edits
 from numbers.usage import live_pairs_of_number
-from smsproxy.staff.model_admin import ReadOnlyAdmin, ReadOnlyInline, ReasonForm
+from smsproxy.staff.model_admin import ReadOnlyAdmin, ReadOnlyInline
 from smsproxy.webhook_urls import inbound_sms_url
 
 
@@ -82,7 +82,6 @@ class VirtualNumberAdmin(CsvImportExportMixin, HealthAdminMixin, ReadOnlyAdmin):
     readonly_fields = [str(field) for field in fields if field not in ("pool", "is_reserved", "rate")]
     inlines = [NumberEventInline]
     actions = ["quarantine", "drain", "restore"]
-    action_form = ReasonForm
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any

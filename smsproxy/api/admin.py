@@ -157,7 +157,7 @@ class ApiKeyAdmin(ReadOnlyAdmin):
 
     @admin.action(description=gettext_lazy("Revoke"), permissions=["change_state"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
-        self.apply_to_each(request, queryset, lambda key, actor: key.revoke())
+        self.apply_with_reason(request, queryset, lambda key, reason, actor: key.revoke())
 
     def _show(self, request: HttpRequest, key: ApiKey, text: str) -> HttpResponse:
         context = {"title": _("The new key"), "opts": self.opts, "key": key, "text": text}

@@ -47,12 +47,12 @@ _NUMBERS = re.compile(
 
 
 class ReasonForm(ActionForm):
-    """The choice of an action, with a reason for those that record one."""
+    """The choice of an action, and the reason, without which none is done."""
 
     reason = forms.CharField(
         required=False,
         max_length=REASON_LENGTH,
-        widget=forms.TextInput({"placeholder": gettext_lazy("Reason, for some actions")}),
+        widget=forms.TextInput({"placeholder": gettext_lazy("Reason, for every action")}),
     )
 
 
@@ -132,7 +132,9 @@ class BaseAdmin(NumberSearch, Audited):
 
 
 class ReadOnlyAdmin(BaseAdmin):
-    """A record that staff can view, and change only by actions that call a method of the model."""
+    """A record that staff can view, and change only by actions that call a method of the model, for a reason."""
+
+    action_form = ReasonForm
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -151,66 +153,43 @@ class ReadOnlyAdmin(BaseAdmin):
         return request.user.has_perm(f"{self.opts.app_label}.{get_permission_codename('change', self.opts)}")
 
     def apply_act(self, request: HttpRequest, rows: "QuerySet[Any]", act: Act[Any]) -> None:
-        """Do the act on each row, for the reason that is typed beside the action. Its refusals are shown in words."""
-
-        def do(row: Any, reason: str, actor: str) -> None:
-            try:
-                act.do(row, {"reason": reason}, actor)
-            except ActRefused as error:
-                self.message_user(request, f"{row}: {error}", messages.WARNING)
-                raise StaleState(str(error)) from error
-
-        self.apply_with_reason(request, rows, do)
-
-    def apply_with_reason(
-        self, request: HttpRequest, rows: "QuerySet[Any]", verb: Callable[[Any, str, str], object]
-    ) -> None:
-        """Call verb(row, reason, actor) on each row. The reason is typed beside the action: see ReasonForm."""
-        if reason := self._typed_reason(request):
-            self.apply_to_each(request, rows, lambda row, actor: verb(row, reason, actor), reason=reason)
-
-    def apply_act(self, request: HttpRequest, rows: "QuerySet[Any]", act: Act[Any]) -> None:
         """Do the act to each row, for the reason typed beside the action, as the page of the act does."""
 
-        def do(row: Any) -> None:
+        def do(row: Any, reason: str) -> None:
             try:
                 perform(request, act, row, {"reason": reason})
             except ActRefused as error:
                 self.message_user(request, f"{row}: {error}", messages.WARNING)
                 raise StaleState(str(error)) from error
 
-        if reason := self._typed_reason(request):
-            self._do_to_each(request, rows, do)
+        self._do_to_each(request, rows, do)
 
-    def _typed_reason(self, request: HttpRequest) -> str:
-        """Return the reason. Return "" and say so if it is none, or has a phone number."""
-        reason = request.POST.get("reason", "").strip()[:REASON_LENGTH]
-        if reason and not has_phone_number(reason):
-            return reason
-        told = _("Nothing was done. Type a reason beside the action, in words and without a phone number.")
-        self.message_user(request, told, messages.ERROR)
-        return ""
-
-    def apply_to_each(
-        self, request: HttpRequest, rows: "QuerySet[Any]", verb: Callable[[Any, str], object], *, reason: str = ""
+    def apply_with_reason(
+        self, request: HttpRequest, rows: "QuerySet[Any]", verb: Callable[[Any, str, str], object]
     ) -> None:
-        """Call verb(row, actor) on each row. Show how many rows changed and how many had an unsuitable state.
+        """Call verb(row, reason, actor) on each row, for the reason typed beside the action: see ReasonForm.
 
         The audit gets an entry for each row, with the name of the action.
         """
 
-        def do(row: Any) -> None:
+        def do(row: Any, reason: str) -> None:
             with transaction.atomic():
-                verb(row, request.user.get_username())
+                verb(row, reason, request.user.get_username())
                 audit.record(request, AuditAction.DID, row, detail=request.POST.get("action", ""), reason=reason)
 
         self._do_to_each(request, rows, do)
 
-    def _do_to_each(self, request: HttpRequest, rows: "QuerySet[Any]", do: Callable[[Any], object]) -> None:
+    def _do_to_each(self, request: HttpRequest, rows: "QuerySet[Any]", do: Callable[[Any, str], object]) -> None:
+        """Call do(row, reason) on each row. Show how many rows changed and how many had an unsuitable state."""
+        reason = request.POST.get("reason", "").strip()[:REASON_LENGTH]
+        if not reason or has_phone_number(reason):
+            told = _("Nothing was done. Type a reason beside the action, in words and without a phone number.")
+            self.message_user(request, told, messages.ERROR)
+            return
         done = refused = 0
         for row in rows:
             try:
-                do(row)
+                do(row, reason)
             except StaleState:
                 refused += 1
             else:

@@ -7,11 +7,12 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from conversations.intake import receive
-from conversations.models import InboundMessage
-from numbers.models import RealNumber
+from conversations.models import InboundMessage, NumberRateLimit
+from numbers.models import NumberOrder, RealNumber
 from smsproxy.api.models import ApiKey
 from smsproxy.staff.models import AuditEntry
 from tests.support.builders import ALICE, BOB, add_numbers, talk
+from tests.support.inbox import perhaps_sent
 from tests.support.staff_members import log_in
 
 SECRET_WORDS = "meet me at the old lighthouse"
@@ -81,13 +82,14 @@ def test_a_page_without_the_text_leaves_no_audit_entry(client, message, webhook)
 def test_revoking_keys_reports_the_counts_and_records_the_actor(admin_client, db):
     keys = [ApiKey.objects.issue(name)[0] for name in ("rides", "parcels")]
     keys[0].revoke()
-    data = {"action": "revoke", "_selected_action": [key.pk for key in keys]}
+    data = {"action": "revoke", "_selected_action": [key.pk for key in keys], "reason": "ticket 4711"}
 
     answer = admin_client.post(reverse("admin:api_apikey_changelist"), data, follow=True)
 
     assert "1 done, 1 refused" in answer.content.decode()
     entry = AuditEntry.objects.get()
     assert (entry.object_id, entry.actor, entry.action, entry.detail) == (str(keys[1].pk), "admin", "did", "revoke")
+    assert entry.reason == "ticket 4711"
     assert not ApiKey.objects.valid().exists()
 
 
@@ -151,6 +153,29 @@ def test_an_invalid_list_query_is_not_a_500(admin_client, model, query):
     answer = admin_client.get(reverse(f"admin:conversations_{model}_changelist") + f"?{query}", follow=True)
 
     assert answer.status_code == 200
+
+
+def test_no_action_of_a_list_is_done_without_a_reason_which_its_form_asks_for(admin_client):
+    key, _ = ApiKey.objects.issue("rides")
+    [number, *_] = add_numbers(3)
+    NumberRateLimit.objects.wait(number, 300, "this sender is not allowed")
+    pace = NumberRateLimit.objects.get(number=number)
+    order = NumberOrder.objects.create(country="GB", count=2, features="SMS")
+    lost = perhaps_sent(talk(ALICE, BOB, reference="ride-1"))
+    actions = {key: ["revoke"], pace: ["end_wait"], order: ["abandon"], lost: ["resend", "drop"]}
+
+    for row, names in actions.items():
+        url = reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_changelist")
+        assert "Reason, for every action" in admin_client.get(url).text
+        for name in names:
+            answer = admin_client.post(url, {"action": name, "_selected_action": [row.pk]}, follow=True)
+            assert "Nothing was done. Type a reason" in answer.text, name
+
+    assert not AuditEntry.objects.filter(action="did").exists()
+    order.refresh_from_db()
+    lost.refresh_from_db()
+    assert (order.state, lost.state) == ("open", "unknown")
+    assert list(ApiKey.objects.valid()) == [key]
 
 
 @pytest.mark.django_db(transaction=True)

@@ -148,7 +148,7 @@ def test_staff_who_may_only_see_keys_can_neither_make_rotate_nor_revoke_one(clie
     assert client.get(page(key)).status_code == 200
     assert [client.get(each).status_code for each in (ADD, rotate(key))] == [403, 403]
     assert client.post(rotate(key), {"overlap": "24"}).status_code == 403
-    client.post(LIST, {"action": "revoke", "_selected_action": [key.pk]})
+    client.post(LIST, {"action": "revoke", "_selected_action": [key.pk], "reason": "ticket 4711"})
     assert list(ApiKey.objects.valid()) == [key]
 
 

@@ -91,9 +91,8 @@ def test_staff_can_abandon_an_order_unless_a_purchase_is_in_progress(admin_clien
     busy = NumberOrder.objects.create(country="GB", count=2, features="SMS")
     VirtualNumber.objects.create(number="+447700900600", country="GB", order=busy, state=NumberState.ORDERED)
 
-    response = admin_client.post(
-        page("numberorder_changelist"), {"action": "abandon", "_selected_action": [order.pk, busy.pk]}, follow=True
-    )
+    data = {"action": "abandon", "_selected_action": [order.pk, busy.pk], "reason": "ticket 4711"}
+    response = admin_client.post(page("numberorder_changelist"), data, follow=True)
 
     assert "1 done, 1 refused" in response.content.decode()
     order.refresh_from_db()

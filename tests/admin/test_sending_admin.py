@@ -57,12 +57,13 @@ def waits(number):
 def test_resuming_the_account_records_the_staff_member(staff, account):
     client = staff("view_accountratelimit", "change_accountratelimit")
 
-    assert "1 done." in act(client, "accountratelimit", "resume", account)
+    resume = reverse("admin:home_resume_account")
+    assert "Sending goes on." in client.post(resume, {"reason": "for the test"}, follow=True).text
 
     account.refresh_from_db()
     assert account.state == AccountState.SENDING
     assert account.events.first().actor == "sam"
-    assert "0 done, 1 refused" in act(client, "accountratelimit", "resume", account)
+    assert "sending is not paused" in client.post(resume, {"reason": "for the test"}, follow=True).text
 
 
 def test_ending_the_wait_of_a_number_records_the_staff_member(staff, number):
@@ -73,6 +74,7 @@ def test_ending_the_wait_of_a_number_records_the_staff_member(staff, number):
     assert not waits(number)
     entry = AuditEntry.objects.get()
     assert (entry.object_id, entry.actor, entry.detail) == (str(number.pk), "sam", "end_wait")
+    assert entry.reason == "for the test"
     assert "0 done, 1 refused" in act(client, "numberratelimit", "end_wait", number)
 
 
@@ -89,7 +91,7 @@ def test_restoring_a_number_ends_its_wait(staff, number):
 def test_view_permissions_allow_no_change(staff, account, number):
     client = staff("view_accountratelimit", "view_numberratelimit", "view_virtualnumber")
 
-    act(client, "accountratelimit", "resume", account)
+    client.post(reverse("admin:home_resume_account"), {"reason": "for the test"})
     act(client, "numberratelimit", "end_wait", number)
     act(client, "virtualnumber", "restore", number)
     client.post(page("virtualnumber", number.pk), {"rate": "5"})

@@ -107,7 +107,7 @@ def test_staff_grant_another_budget_in_the_admin(carrier, bob, noon, admin_clien
     work()
     url = reverse("admin:conversations_accountratelimit_changelist")
 
-    admin_client.post(url, {"action": "grant_budget", "_selected_action": account().pk})
+    admin_client.post(reverse("admin:home_grant_budget"), {"reason": "ticket 4711"})
     work()
 
     assert states() == ["sent"] * 6
