@@ -1,17 +1,19 @@
-"""A conversation as staff read it: its messages, its events and the internal notes on it, in one order of time.
+"""A conversation as staff read it: its messages, its events, the notes on it and acts of staff, in one order of time.
 
-They come from five tables. A position is, for each of them, the id before which to read on: a page continues towards
-the past. It is read in a fixed number of queries. On PostgreSQL they read rows in proportion to the page and the
-number of participants, except the few events and notes of this conversation.
+All but the acts come from five tables. A position is, for each of them, the id before which to read on, and for the
+acts the time, as a number: a page continues towards the past. It is read in a fixed number of queries. On PostgreSQL
+they read rows in proportion to the page and the number of participants, except the few events, notes and acts of staff
+of this conversation.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from conversations.insight.message_history import Key, Message, load
+from conversations.insight.staff_acts import StaffAct, staff_acts
 from conversations.models import Conversation, ConversationEvent, ConversationNote
 from conversations.models.outbound_state import OWN_KINDS
 from smsproxy.database import prepared
@@ -21,7 +23,8 @@ from smsproxy.values import id_in_url
 
 PAGE = 100
 _LAST = 2**63 - 1
-_TABLES = ("inbound", "api", "own", "event", "note")
+_TABLES = ("inbound", "api", "own", "event", "note", "act")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MESSAGES = {"inbound": IdKind.INBOUND_MESSAGE, "api": IdKind.API_MESSAGE, "own": IdKind.OUTBOUND_MESSAGE}
 
 _OWN = ", ".join(f"'{kind}'" for kind in OWN_KINDS)
@@ -77,13 +80,14 @@ _KEYS, _KEYS_ON_SQLITE = _statement(_TEXTS_OF_EACH), _statement(_TEXTS_OF_ALL)
 
 
 class Before(NamedTuple):
-    """A place in the thread: of each table, the id before which to read on."""
+    """A place in the thread: of each table, the id before which to read on. act: see _numbered."""
 
     inbound: int = _LAST
     api: int = _LAST
     own: int = _LAST
     event: int = _LAST
     note: int = _LAST
+    act: int = _LAST
 
     def __str__(self) -> str:
         return "-".join("" if pk == _LAST else str(pk) for pk in self)
@@ -100,12 +104,13 @@ class Before(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One line of the thread: a message, an event or a note."""
+    """One line of the thread: a message, an event, a note or an act of staff."""
 
     at: datetime
     message: Message | None = None
     event: ConversationEvent | None = None
     note: ConversationNote | None = None
+    act: StaffAct | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,22 +130,36 @@ class _Found(NamedTuple):
 def read_thread(conversation: Conversation, before: Before | None = None, limit: int = PAGE) -> ThreadPage:
     """Return the last entries of the conversation before this place, at most `limit`. None: the newest ones."""
     before = before or Before()
-    found = _last(conversation, before, limit + 1)
+    acts = _numbered(staff_acts(conversation))
+    found = _last(conversation, before, limit + 1, acts)
     chosen = found[:limit]
-    entries = _load(conversation, chosen)
+    entries = _load(conversation, chosen, acts)
     shown = [entries[each] for each in reversed(chosen) if each in entries]
     for each in chosen:
         before = before._replace(**{each.table: each.pk})
     return ThreadPage(entries=shown, earlier=before if len(found) > limit else None)
 
 
-def _last(conversation: Conversation, before: Before, limit: int) -> list[_Found]:
+def _numbered(acts: Sequence[StaffAct]) -> dict[int, StaffAct]:
+    """Return the acts by numbers in the order of time: microseconds, or one more than that of the act before."""
+    numbered: dict[int, StaffAct] = {}
+    last = 0
+    for act in acts:
+        last = max((act.at - _EPOCH) // timedelta(microseconds=1), last + 1)
+        numbered[last] = act
+    return numbered
+
+
+def _last(conversation: Conversation, before: Before, limit: int, acts: Mapping[int, StaffAct]) -> list[_Found]:
     """Return the last entries: each table in the order of its ids, and the tables merged by time, the newest first."""
     statement = _KEYS if prepared.is_postgresql() else _KEYS_ON_SQLITE
     rows = prepared.fetch_all(statement, {"conversation": conversation.pk, "limit": limit, **before._asdict()})
     waiting: defaultdict[str, list[_Found]] = defaultdict(list)
     for table, pk, at in rows:
         waiting[table].append(_Found(from_stored(at), table, pk))
+    for number, act in acts.items():
+        if number < before.act:
+            waiting["act"].append(_Found(act.at, "act", number))
     queues = [sorted(queue, key=lambda each: each.pk) for queue in waiting.values()]
     found: list[_Found] = []
     while queues and len(found) < limit:
@@ -151,7 +170,7 @@ def _last(conversation: Conversation, before: Before, limit: int) -> list[_Found
     return found
 
 
-def _load(conversation: Conversation, found: Sequence[_Found]) -> dict[_Found, Entry]:
+def _load(conversation: Conversation, found: Sequence[_Found], acts: Mapping[int, StaffAct]) -> dict[_Found, Entry]:
     ids: defaultdict[str, list[int]] = defaultdict(list)
     for each in found:
         ids[each.table].append(each.pk)
@@ -165,7 +184,8 @@ def _load(conversation: Conversation, found: Sequence[_Found]) -> dict[_Found, E
             message=messages.get(Key(_MESSAGES[each.table], each.pk)) if each.table in _MESSAGES else None,
             event=events.get(each.pk) if each.table == "event" else None,
             note=notes.get(each.pk) if each.table == "note" else None,
+            act=acts.get(each.pk) if each.table == "act" else None,
         )
-        if entry.message or entry.event or entry.note:  # Otherwise it was deleted since.
+        if entry.message or entry.event or entry.note or entry.act:  # Otherwise it was deleted since.
             entries[each] = entry
     return entries

@@ -49,8 +49,9 @@ def as_stored(at: datetime) -> Any:
 
 
 def from_stored(value: Any) -> datetime:
-    """Return the moment in a row of raw SQL. SQLite returns its stored text."""
-    return value if isinstance(value, datetime) else datetime.fromisoformat(value).replace(tzinfo=UTC)
+    """Return the moment in a row of raw SQL. SQLite returns its stored text, or a moment without a zone."""
+    at = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 @receiver(connection_created)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conversations.insight.thread import Before, read_thread
-from conversations.models import ApiMessage, ConversationNote, InboundMessage, InboundOutcome, MessageKind
+from conversations.models import ApiMessage, Block, ConversationNote, InboundMessage, InboundOutcome, MessageKind
 from tests.support.builders import ALICE, BOB, CHARLIE, add_numbers, members, replace_number_of, talk
 from tests.support.history import sent
 
@@ -66,7 +66,7 @@ def store(db):
 
 
 def shape(entry):
-    row = entry.message or entry.event or entry.note
+    row = entry.message or entry.event or entry.note or entry.act
     return type(row).__name__, str(getattr(row, "id", row))
 
 
@@ -86,6 +86,32 @@ def test_pages_together_show_every_line_once_in_one_order(store, lines, sizes):
     assert len(whole) == sum(is_here and kind != "part" for is_here, kind, _ in lines)
 
 
+def test_acts_of_staff_are_on_the_pages_in_the_order_of_time(store):
+    thread = store([(True, "text", place) for place in range(6)])
+    alice, bob, _ = (row.real_number for row in members(thread))
+    # The first block ends last, and two begin at one moment.
+    for people, begin, end in (((alice, None), 0, 9), ((alice, bob), 1, 2), ((bob, None), 1, None)):
+        Block.objects.create(
+            person=people[0],
+            other=people[1],
+            reason="spam",
+            created_by="tina",
+            created_at=BEGIN + timedelta(seconds=begin),
+            ended_at=BEGIN + timedelta(seconds=end) if end else None,
+        )
+    whole = read_thread(thread).entries
+
+    pages = []
+    before: Before | None = Before()
+    while before is not None:
+        page = read_thread(thread, before, 2)
+        pages, before = [*page.entries, *pages], page.earlier
+
+    assert [entry.at for entry in whole] == sorted(entry.at for entry in whole)
+    assert [shape(entry) for entry in pages] == [shape(entry) for entry in whole]
+    assert sum(entry.act is not None for entry in whole) == 5
+
+
 def test_lines_are_in_the_order_of_time(store):
     thread = store([(True, kind, 1) for kind in ("text", "note", "event", "api", "notice", "text")])
 
@@ -95,7 +121,7 @@ def test_lines_are_in_the_order_of_time(store):
     assert len(times) == 6
 
 
-@pytest.mark.parametrize("place", [Before(), Before(1, 2, 3, 4, 5), Before(note=7)])
+@pytest.mark.parametrize("place", [Before(), Before(1, 2, 3, 4, 5), Before(note=7), Before(act=8)])
 def test_a_place_is_read_as_it_was_written(place):
     assert Before.read(str(place)) == place
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from django.utils.translation import gettext as _
 
 from conversations.admin.thread.people import People, Person
-from conversations.admin.thread.words import KINDS, OUTCOMES, EventLine, Fate, cover_of, event_line, fate_of
+from conversations.admin.thread.words import KINDS, OUTCOMES, EventLine, Fate, cover_of, event_line, fate_of, staff_line
 from conversations.insight.message_history import TEXT, Message, Recipient
 from conversations.insight.thread import Entry
 from conversations.models import ConversationNote, InboundOutcome, MessageKind, OutboundState
@@ -53,7 +53,10 @@ class Bubble:
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """One line of the thread: a bubble, a note or an event. is_new_day: the day, in UTC, stands before it."""
+    """One line of the thread: a bubble, a note or an event. is_new_day: the day, in UTC, stands before it.
+
+    event: of the conversation, or an act of staff.
+    """
 
     at: datetime
     is_new_day: bool
@@ -76,11 +79,17 @@ def lines_of(entries: Sequence[Entry], people: People, *, shows_texts: bool, sho
                 is_new_day=not lines or lines[-1].at.date() != entry.at.date(),
                 bubble=_bubble(entry.message, people, shows_texts=shows_texts) if entry.message else None,
                 note=entry.note,
-                event=event_line(entry.event, names) if entry.event else None,
-                actor=entry.event.actor if entry.event else "",
+                event=_event(entry, names),
+                actor=happened.actor if (happened := entry.event or entry.act) else "",
             )
         )
     return lines
+
+
+def _event(entry: Entry, names: Mapping[int, str]) -> EventLine | None:
+    if entry.act:
+        return staff_line(entry.act, names)
+    return event_line(entry.event, names) if entry.event else None
 
 
 def _bubble(message: Message, people: People, *, shows_texts: bool) -> Bubble:

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy
 
 from conversations.insight.message_errors import MessageError, NotSentBecause
 from conversations.insight.message_history import Recipient
+from conversations.insight.staff_acts import Did, StaffAct
 from conversations.models import (
     ConversationEvent,
     ConversationState,
@@ -140,6 +141,30 @@ def event_line(event: ConversationEvent, names: Mapping[int, str]) -> EventLine:
                 return EventLine("⏱", _("End moved"), why)
             return EventLine("✎", _("Terms changed"), ": ".join(filter(None, [columns.replace("_", " "), why])))
     return EventLine("•", reason[:1].upper() + reason[1:])
+
+
+def staff_line(act: StaffAct, names: Mapping[int, str]) -> EventLine:
+    """Return the act of staff in words. names: of the participants, by position."""
+    somebody = _("Somebody")
+    name = {
+        "name": somebody if act.position is None else names.get(act.position, somebody),
+        "other": somebody if act.other is None else names.get(act.other, somebody),
+    }
+    match act.did:
+        case Did.BLOCKED:
+            is_pair = act.other is not None
+            told = _("%(name)s and %(other)s blocked towards each other") if is_pair else _("%(name)s blocked")
+            until = " " + _("until %(time)s UTC") % {"time": f"{act.until:%Y-%m-%d %H:%M}"} if act.until else ""
+            return EventLine("⊘", told % name + until, act.reason)
+        case Did.UNBLOCKED:
+            is_pair = act.other is not None
+            told = _("Block of %(name)s and %(other)s ended") if is_pair else _("Block of %(name)s ended")
+            return EventLine("○", told % name, act.reason)
+        case Did.TEXTED:
+            return EventLine("✉", _("Text to everybody"), act.reason)
+        case Did.PASSED_ON:
+            return EventLine("→", _("Passed on from the inbox, from %(name)s") % name, act.reason)
+    return EventLine("⟳", _("Sent again to %(name)s") % name, act.reason)
 
 
 def cover_of(text: str) -> tuple[str, str]:
