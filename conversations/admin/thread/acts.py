@@ -102,6 +102,8 @@ def _reopen(conversation: Conversation, data: Mapping[str, Any], user: str) -> s
         raise ActRefused(
             _("Nothing was done: it is open, or one of its numbers is free for others. Then create a new conversation.")
         ) from error
+    if conversation.held_at is not None:
+        return _("The conversation is open again, and still on hold: release the hold, too, if its people may text.")
     return _("The conversation is open again, with the numbers that its people had.")
 
 

@@ -16,6 +16,7 @@ from conversations.admin.thread.block import block_act
 from conversations.admin.thread.bubbles import lines_of
 from conversations.admin.thread.neighbours import FILTERS_FIELD, neighbours_of
 from conversations.admin.thread.people import People
+from conversations.admin.thread.reopening import reopen_act
 from conversations.admin.thread.text_all import TEXT_ALL, estimate
 from conversations.insight.thread import Before, read_thread
 from conversations.models import Conversation, ConversationEvent, OutboundMessage
@@ -127,6 +128,8 @@ class ActPages:
             raise Http404
         conversation = self._conversation(request, pk)
         more = partial(estimate, conversation) if act is TEXT_ALL else None
+        if act is acts.REOPEN:
+            act = reopen_act(conversation)
         return self._respond(request, act, conversation, conversation, more)
 
     def block(self, request: HttpRequest, pk: int, position: int) -> HttpResponse:

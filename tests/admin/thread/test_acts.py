@@ -132,6 +132,21 @@ def test_reopening_tells_who_and_why(sam, ride):
     assert ride.events.first().reason == f"reopened: {WHY}"
 
 
+def test_a_reopening_says_that_the_conversation_stays_on_hold(sam, ride):
+    ride.hold(reason="two machines", actor="")
+    ride.close_permanently()
+
+    page = sam.get(url_of(ride, "reopen")).text
+    assert "It stays on hold" in page
+    assert "can text each other again" not in page
+    [(level, text)] = do(sam, ride, "reopen")
+
+    assert (level, "still on hold" in text) == ("success", True)
+    ride.refresh_from_db()
+    assert (ride.state, ride.held_reason) == ("open", "two machines")
+    assert offered(sam, ride) == ["extend", "release", "close"]
+
+
 def test_a_reopening_that_is_not_possible_says_what_to_do(sam, ride):
     ride.close_permanently()
     block = block_person(members(ride)[1].real_number, reason="threats", actor="tina")
