@@ -28,12 +28,12 @@ def reopen_conversation(
             check_reference(conversation, conversation.reference)
         with suppress(DuplicateReference), transaction.atomic():
             conversation.reopen(actor=actor, end=end, why=why)
-            _refuse_participants(conversation)
+            refuse_participants(conversation)
             return conversation
     raise ContentionError
 
 
-def _refuse_participants(conversation: Conversation) -> None:
+def refuse_participants(conversation: Conversation) -> None:
     """Raise OptedOut or ParticipantBlocked for the first participant who cannot be in an open conversation."""
     people = [participant.real_number for participant in conversation.current_participants]
     # An unreadable number begins with no prefix. Its owner gets no messages anyway.

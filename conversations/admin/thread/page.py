@@ -12,11 +12,11 @@ from django.utils.translation import gettext as _
 
 from conversations.admin.person.acts import END_BLOCK
 from conversations.admin.thread import acts
+from conversations.admin.thread.acts_now import reopen_act
 from conversations.admin.thread.block import block_act
 from conversations.admin.thread.bubbles import lines_of
 from conversations.admin.thread.neighbours import FILTERS_FIELD, neighbours_of
 from conversations.admin.thread.people import People
-from conversations.admin.thread.reopening import reopen_act
 from conversations.admin.thread.text_all import TEXT_ALL, estimate
 from conversations.insight.thread import Before, read_thread
 from conversations.models import Conversation, ConversationEvent, OutboundMessage
@@ -129,7 +129,7 @@ class ActPages:
         conversation = self._conversation(request, pk)
         more = partial(estimate, conversation) if act is TEXT_ALL else None
         if act is acts.REOPEN:
-            act = reopen_act(conversation)
+            act = reopen_act(conversation, may_see_people=request.user.has_perm("numbers.view_realnumber"))
         return self._respond(request, act, conversation, conversation, more)
 
     def block(self, request: HttpRequest, pk: int, position: int) -> HttpResponse:

@@ -171,6 +171,25 @@ def test_no_entry_says_that_a_refused_reopening_was_done(sam, ride):
     assert list(details) == ["reopen, begun", "reopen, which was refused"] * 2
 
 
+@pytest.mark.parametrize("may_see", [True, False])
+def test_what_prevents_a_reopening_is_said_before_the_button(ride, may_see):
+    client = signed_in(SEE, CHANGE, *(["numbers.view_realnumber"] if may_see else []))
+    ride.close_permanently()
+    bob = members(ride)[1].real_number
+    block = block_person(bob, reason="threats", actor="tina")
+    person = reverse("admin:numbers_realnumber_change", args=[bob.pk])
+
+    page = client.get(url_of(ride, "reopen")).text
+
+    assert "It cannot be reopened now: Bob is blocked. End that first." in page
+    assert "can text each other again" not in page
+    assert (f'href="{person}"' in page) == may_see
+    block.end(reason="a mistake", actor="tina")
+    assert "can text each other again" in client.get(url_of(ride, "reopen")).text
+    bob.opt_out(reason="STOP")
+    assert "Bob has opted out" in client.get(url_of(ride, "reopen")).text
+
+
 def test_the_end_moves_by_the_chosen_time(sam, ride):
     end = ride.expires_at
 
