@@ -29,6 +29,14 @@ from smsproxy.staff.acts import Act, ActForm, ActRefused
 from smsproxy.states import StaleState
 
 HOUR, DAY = 3600, 86_400
+LATER_BY: Sequence[tuple[int, Any]] = [
+    (HOUR, gettext_lazy("1 hour")),
+    (6 * HOUR, gettext_lazy("6 hours")),
+    (DAY, gettext_lazy("1 day")),
+    (3 * DAY, gettext_lazy("3 days")),
+    (7 * DAY, gettext_lazy("1 week")),
+    (30 * DAY, gettext_lazy("30 days")),
+]
 NOTE_LENGTH = 2000
 
 
@@ -36,16 +44,9 @@ class ExtendForm(ActForm):
     """How much later the conversation ends."""
 
     seconds = forms.TypedChoiceField(
-        label=gettext_lazy("How long"),
+        label=gettext_lazy("How much later"),
         coerce=int,
-        choices=[
-            (HOUR, gettext_lazy("1 hour")),
-            (6 * HOUR, gettext_lazy("6 hours")),
-            (DAY, gettext_lazy("1 day")),
-            (3 * DAY, gettext_lazy("3 days")),
-            (7 * DAY, gettext_lazy("1 week")),
-            (30 * DAY, gettext_lazy("30 days")),
-        ],
+        choices=LATER_BY,
         initial=DAY,
     )
 

@@ -1,12 +1,14 @@
 """Acts on a conversation whose page says what they would do to it as it is now."""
 
 from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
 
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 
-from conversations.admin.thread.acts import REOPEN
+from conversations.admin.thread.acts import EXTEND, LATER_BY, REOPEN, ExtendForm
 from conversations.lifecycle.reopen import refuse_participants
 from conversations.lifecycle.request import CannotCreate
 from conversations.models import Conversation
@@ -34,3 +36,27 @@ def reopen_act(conversation: Conversation, *, may_see_people: bool) -> Act[Conve
             ),
         )
     return REOPEN
+
+
+def extend_act(conversation: Conversation) -> Act[Conversation]:
+    """Return EXTEND with the present end of this conversation, and the end that each choice leads to."""
+    end = conversation.expires_at
+    if end is None:
+        return EXTEND
+    choices = [(seconds, _with_end(words, end, seconds)) for seconds, words in LATER_BY]
+
+    class ExtendNowForm(ExtendForm):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            self.fields["seconds"].choices = choices  # type: ignore[attr-defined]
+
+    told = _("It ends %(end)s UTC.") % {"end": f"{end:%Y-%m-%d %H:%M}"}
+    return replace(EXTEND, effect=f"{told} {EXTEND.effect}", form=ExtendNowForm)
+
+
+def _with_end(words: Any, end: datetime, seconds: int) -> str:
+    try:
+        later = end + timedelta(seconds=seconds)
+    except OverflowError:  # A stored end may be near the year 9999.
+        return str(words)
+    return _("%(words)s (to %(end)s)") % {"words": words, "end": f"{later:%Y-%m-%d %H:%M}"}

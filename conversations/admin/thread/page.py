@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 
 from conversations.admin.person.acts import END_BLOCK
 from conversations.admin.thread import acts
-from conversations.admin.thread.acts_now import reopen_act
+from conversations.admin.thread.acts_now import extend_act, reopen_act
 from conversations.admin.thread.block import block_act
 from conversations.admin.thread.bubbles import lines_of
 from conversations.admin.thread.neighbours import FILTERS_FIELD, neighbours_of
@@ -130,6 +130,8 @@ class ActPages:
         more = partial(estimate, conversation) if act is TEXT_ALL else None
         if act is acts.REOPEN:
             act = reopen_act(conversation, may_see_people=request.user.has_perm("numbers.view_realnumber"))
+        if act is acts.EXTEND:
+            act = extend_act(conversation)
         return self._respond(request, act, conversation, conversation, more)
 
     def block(self, request: HttpRequest, pk: int, position: int) -> HttpResponse:

@@ -1,6 +1,6 @@
 """What staff can do on the page of a conversation: each act asks why, is recorded, and is refused in words."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.urls import reverse
@@ -197,6 +197,21 @@ def test_the_end_moves_by_the_chosen_time(sam, ride):
     ride.refresh_from_db()
     assert ride.expires_at == end + timedelta(days=1)
     assert f"End moved: {WHY} · by sam" in " ".join(sam.get(page_of(ride)).text.split())
+
+
+def test_the_present_end_and_the_end_of_each_choice_are_shown(sam, ride):
+    Conversation.objects.update(expires_at=datetime(2099, 11, 30, 13, 3, tzinfo=UTC))
+
+    page = sam.get(url_of(ride, "extend"))
+
+    assert "It ends 2099-11-30 13:03 UTC." in page.text
+    choices = [str(words) for _, words in page.context["form"].fields["seconds"].choices]
+    assert choices[0] == "1 hour (to 2099-11-30 14:03)"
+    assert choices[2] == "1 day (to 2099-12-01 13:03)"
+    assert "How much later" in page.text
+
+    Conversation.objects.update(expires_at=datetime.max.replace(tzinfo=UTC))
+    assert "It ends 9999-12-31" in sam.get(url_of(ride, "extend")).text
 
 
 def test_a_hold_and_its_release_tell_why(sam, ride):
