@@ -1,7 +1,7 @@
 """What staff can do to a conversation or to one of its messages. Each asks for a reason: smsproxy/staff/acts.py."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django import forms
@@ -38,6 +38,8 @@ LATER_BY: Sequence[tuple[int, Any]] = [
     (30 * DAY, gettext_lazy("30 days")),
 ]
 NOTE_LENGTH = 2000
+NO_SAME_NOTE_WITHIN = timedelta(minutes=1)
+"""Who adds the same note again within this time has clicked twice."""
 
 
 class ExtendForm(ActForm):
@@ -129,6 +131,10 @@ def _release(conversation: Conversation, data: Mapping[str, Any], user: str) -> 
 
 
 def _note(conversation: Conversation, data: Mapping[str, Any], user: str) -> str:
+    conversation.lock()  # Of two submissions at once, the second one finds the note of the first.
+    newest = ConversationNote.objects.filter(conversation=conversation, author=user).order_by("-pk").first()
+    if newest and newest.text == data["text"] and newest.created_at > database_now() - NO_SAME_NOTE_WITHIN:
+        raise ActRefused(_("Nothing was done: you added this very note a moment ago."))
     ConversationNote.objects.create(conversation=conversation, text=data["text"], author=user)
     return _("The note is added.")
 

@@ -386,6 +386,17 @@ def test_an_internal_note_is_kept_encrypted_without_phone_numbers(sam, ride):
     assert "She called" not in str(list(AuditEntry.objects.values()))
 
 
+def test_a_note_that_is_submitted_twice_is_added_once(sam, ride):
+    url = url_of(ride, "note")
+    answers = [told(sam, url, {"text": "She called twice."})[0] for _ in range(2)]
+
+    assert [level for level, _ in answers] == ["success", "error"]
+    assert ConversationNote.objects.count() == 1
+    assert told(sam, url, {"text": "She called again."})[0][0] == "success"
+    ConversationNote.objects.update(created_at=database_now() - timedelta(minutes=2))
+    assert told(sam, url, {"text": "She called again."})[0][0] == "success"
+
+
 def test_the_filters_of_the_list_are_kept_through_an_act(sam, ride):
     query = "?_changelist_filters=state__exact%3Dopen"
     page = sam.get(page_of(ride) + query)
