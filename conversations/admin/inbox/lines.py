@@ -32,17 +32,14 @@ def lines_of(request: HttpRequest, rows: Sequence[InboundMessage | OutboundMessa
 
     A stranger's text is uncovered by itself, and an outbound message with its conversation. One without is left out.
     """
-    lines = {row.pk: line for row in rows if (line := _line(row))}
-    for kind in {line.kind for line in lines.values()}:
-        ids = {line.object_id for line in lines.values()}
-        reveals = _reveals(request, kind, ids) if may_reveal(request, kind) else {}
-        for line in lines.values():
-            line.shown = reveals.get(line.object_id)
-    for line in lines.values():
-        if line.shown:
-            line.words = _words(request, line.row)
-            audit.record(request, AuditAction.SAW, line.row, detail="its text, in the inbox")
-    return lines
+    lines = [line for row in rows if (line := _line(row))]
+    if lines and may_reveal(request, lines[0].kind):
+        reveals = _reveals(request, lines[0].kind, {line.object_id for line in lines})
+        for line in lines:
+            if shown := reveals.get(line.object_id):
+                line.shown, line.words = shown, _words(request, line.row)
+                audit.record(request, AuditAction.SAW, line.row, detail="its text, in the inbox")
+    return {line.row.pk: line for line in lines}
 
 
 def _line(row: InboundMessage | OutboundMessage) -> Line | None:
