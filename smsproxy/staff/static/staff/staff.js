@@ -1,5 +1,5 @@
 "use strict";
-// Rewrite the times of the page in the viewer's zone, UTC stays as the title of each, and send each form once.
+// Rewrite the times of the page in the viewer's zone, UTC stays as the title of each, ask the reason of an action, and send each form once.
 
 const OPTIONS = {
   seconds: { hour: "2-digit", minute: "2-digit", second: "2-digit", timeZoneName: "short" },
@@ -50,6 +50,15 @@ function sendOnce(root) {
   });
 }
 
+// Every action of a list needs a reason. Without one, the answer would forget the chosen action and the ticked rows.
+function askReason(root) {
+  const reason = root.querySelector("#changelist-form input[name=reason]");
+  if (!reason) return;
+  reason.required = true;
+  reason.form.noValidate = false;
+}
+
+askReason(document);
 sendOnce(document);
 markTimes(document);
 help(document);
