@@ -17,7 +17,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum
 
@@ -93,9 +93,16 @@ def database_deadline(*, seconds: float) -> Iterator[None]:
             _close_broken(ours)
 
 
-def deadline_suspended() -> AbstractContextManager[None]:
+@contextmanager
+def deadline_suspended() -> Iterator[None]:
     """Stop the clock in this block, which waits for something other than the database, outside any transaction."""
-    return deadline_extended(seconds=float("inf"))
+    watch, start = _watched.get(connections[DEFAULT_DB_ALIAS]), time.monotonic()
+    with deadline_extended(seconds=float("inf")):
+        try:
+            yield
+        finally:
+            if watch is not None:
+                watch.began += time.monotonic() - start  # Otherwise the request would count as slow after it.
 
 
 @contextmanager

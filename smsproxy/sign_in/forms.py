@@ -5,8 +5,11 @@ from typing import Any
 from django import forms
 from django.contrib.admin.forms import AdminAuthenticationForm, AdminPasswordChangeForm
 from django.contrib.auth import authenticate
+from django.core.exceptions import NON_FIELD_ERRORS
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
+
+from smsproxy.sign_in.password_turn import BUSY, password_turn
 
 
 class SignInForm(AdminAuthenticationForm):
@@ -17,10 +20,19 @@ class SignInForm(AdminAuthenticationForm):
         "inactive": _("The user name or the password is wrong. Upper and lower case matter. Try again."),
     }
 
+    def clean(self) -> Any:
+        with password_turn():
+            return super().clean()
+
+    @property
+    def is_busy(self) -> bool:
+        """Return whether the password was not looked at, because too many others are checked."""
+        return self.has_error(NON_FIELD_ERRORS, BUSY)
+
     @property
     def is_refused(self) -> bool:
         """Return whether name and password were typed and are wrong, or not those of staff."""
-        return bool(self.non_field_errors())
+        return bool(self.non_field_errors()) and not self.is_busy
 
 
 class AppCodeForm(forms.Form):
@@ -85,6 +97,10 @@ class OwnPasswordForm(AdminPasswordChangeForm):
 
 
 def _is_own_password(request: HttpRequest, password: str) -> bool:
-    """Return whether it is the password of the user who is signed in. If it is wrong, it counts for the lockout."""
-    user = authenticate(request, username=request.user.get_username(), password=password)
+    """Return whether it is the password of the user who is signed in. If it is wrong, it counts for the lockout.
+
+    Raises ValidationError if too many other passwords are checked.
+    """
+    with password_turn():
+        user = authenticate(request, username=request.user.get_username(), password=password)
     return user is not None and user.pk == request.user.pk

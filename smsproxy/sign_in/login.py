@@ -45,7 +45,10 @@ def sign_in(request: HttpRequest, site: AdminSite) -> HttpResponse:
     if form.is_bound and form.is_refused:
         _record_refusal(request, form)
     context = {"title": _("Sign in"), "form": form, "next": after, "ended": _sentence(request.GET.get("ended", ""))}
-    return TemplateResponse(request, "admin/sign_in/login.html", {**site.each_context(request), **context})
+    status = 429 if form.is_busy else 200
+    return TemplateResponse(
+        request, "admin/sign_in/login.html", {**site.each_context(request), **context}, status=status
+    )
 
 
 def enter_code(request: HttpRequest, site: AdminSite) -> HttpResponse:

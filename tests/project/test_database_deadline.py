@@ -1,16 +1,19 @@
 """Forty webhooks at once while the database is down, frozen or slow: each is answered in time, none lost or doubled."""
 
 import json
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from itertools import count
+from types import SimpleNamespace
 
 import psycopg
 import pytest
 from django.db import OperationalError, connection
 
 from conversations.models import OutboundMessage
+from smsproxy.database import deadline
 from smsproxy.database.deadline import database_deadline, deadline_extended
 from tests.support.builders import ALICE, BOB, add_numbers, proxies, talk
 from tests.support.demo_process import PATIENCE
@@ -244,6 +247,34 @@ def test_a_request_that_computes_is_not_cut():
             time.sleep(1)  # No query after it: the watchdog may look at just that moment.
 
         cursor.execute("SELECT 1")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_requests_that_waited_for_something_else_do_not_count_as_slow(monkeypatch):
+    clock = SimpleNamespace(now=time.monotonic())
+    monkeypatch.setattr(deadline, "time", SimpleNamespace(monotonic=lambda: clock.now, sleep=time.sleep))
+    all_wait, all_are_back, end = threading.Barrier(5), threading.Barrier(5), threading.Event()
+
+    def wait_for_something_else(index):
+        with database_deadline(seconds=600):
+            with deadline.deadline_suspended():
+                all_wait.wait(PATIENCE)
+                all_wait.wait(PATIENCE)
+            all_are_back.wait(PATIENCE)
+            end.wait(PATIENCE)
+
+    with ThreadPoolExecutor(4) as others:
+        answers = others.map(wait_for_something_else, range(4))
+        all_wait.wait(PATIENCE)
+        clock.now += 100
+        all_wait.wait(PATIENCE)
+        all_are_back.wait(PATIENCE)
+        try:
+            with database_deadline(seconds=600), connection.cursor() as cursor:
+                cursor.execute("SELECT 1")
+        finally:
+            end.set()
+        list(answers)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -1,14 +1,19 @@
 """Five wrong passwords lock the sign-in for 15 minutes, and no mistake in typing is kept."""
 
 import logging
+import threading
 
 import pytest
 from axes.models import AccessAttempt
+from django.core.exceptions import ValidationError
 from django.core.management import call_command
+from django.test import Client
 
 from smsproxy.sign_in import records
+from smsproxy.sign_in.password_turn import password_turn
 from smsproxy.staff.models import AuditAction, AuditEntry
 from tests.admin.sign_in.conftest import PASSWORD
+from tests.support.concurrency import at_once
 
 pytestmark = pytest.mark.django_db
 
@@ -53,6 +58,61 @@ def test_a_sign_in_forgets_the_wrong_passwords_before_it(sam, sign_in):
 
     assert fail(sign_in, 4).status_code == 200
     assert not AccessAttempt.objects.filter(failures_since_start__gte=5).exists()
+
+
+@pytest.fixture
+def busy():
+    """Check three passwords for as long as the test runs: one has its turn, and two wait."""
+    end, refused = threading.Event(), threading.Event()
+
+    def check():
+        try:
+            with password_turn():
+                end.wait()
+        except ValidationError:
+            refused.set()
+
+    threads = [threading.Thread(target=check) for _ in range(4)]
+    for each in threads:
+        each.start()
+    refused.wait()  # Now the three others have all places.
+    yield
+    end.set()
+    for each in threads:
+        each.join()
+
+
+def test_while_several_passwords_are_checked_others_are_asked_to_try_again(sam, sign_in, busy):
+    answers = [sign_in("sam", "wrong") for _ in range(6)]
+
+    assert {answer.status_code for answer in answers} == {429}
+    assert "Try again in a minute" in answers[0].content.decode()
+    assert not AccessAttempt.objects.exists()
+    assert entries() == []
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_simultaneous_wrong_passwords_do_not_pass_the_lock(sam):
+    def fail_once(index):
+        return Client().post("/admin/login/", {"username": "sam", "password": "wrong"}).status_code
+
+    while sum(AccessAttempt.objects.values_list("failures_since_start", flat=True)) < 5:
+        at_once(16, fail_once)
+    at_once(16, fail_once)
+
+    assert AccessAttempt.objects.get().failures_since_start == 5
+
+
+def test_while_several_passwords_are_checked_a_change_of_the_own_one_is_asked_to_try_again(client, sam, busy):
+    client.force_login(sam)
+    new = {"new_password1": "a much better one", "new_password2": "a much better one"}
+
+    answer = client.post("/admin/password_change/", {"old_password": PASSWORD, **new})
+
+    assert "Try again in a minute" in answer.content.decode()
+    sam.refresh_from_db()
+    assert sam.check_password(PASSWORD)
 
 
 def test_the_same_name_at_another_address_is_not_locked(sam, sign_in):
