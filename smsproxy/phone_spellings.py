@@ -13,6 +13,25 @@ MAX_LENGTH = 40
 
 # Invisible characters that a copied number may bring with it, and everything that groups digits.
 _GROUPING = re.compile(r"[\s().\-/·\u2010-\u2015\u2212\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\xad]")
+_INVISIBLE = re.compile(r"[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\xad]")
+# Digits that are no phone number, although they look like one.
+_OTHER_DIGITS = re.compile(
+    r"""
+    # A UUID, or a long hexadecimal id.
+    (?<!\w) [0-9a-f]{8} (?: -[0-9a-f]{4} ){3} -[0-9a-f]{12} (?!\w)
+    | (?<!\w) (?= \d*[a-f]+\d+[a-f] ) [0-9a-f]{16,} (?!\w)
+    # A day and a time.
+    | (?<!\d) (?: 19|20 ) \d\d - (?: 0[1-9]|1[0-2] ) - (?: 0[1-9]|[12]\d|3[01] ) (?!\d)
+    | (?<!\d) (?: 0?[1-9]|[12]\d|3[01] ) ([./]) (?: 0?[1-9]|1[0-2] ) \1 (?: 19|20 ) \d\d (?!\d)
+    | (?<!\d) \d{1,2} (?: :\d\d ){1,2} (?!\d)
+    # A name with a year and a number, such as "INC-2026-001234".
+    | (?<= [a-z][-_/] ) 20\d\d [-_/] \d{1,6} (?!\d)
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+# What people put between the digits of a number. No line break, and no comma: it separates the items of a list.
+_BETWEEN = r"[ \t().\-/·|*_~'’\u2010-\u2015\u2212]{0,4}"
+_WRITTEN = re.compile(rf"\+{_BETWEEN}\d(?:{_BETWEEN}\d){{6,}}|\d(?:{_BETWEEN}\d){{7,}}")
 # "+44 (0)7700 900001": the trunk prefix is not dialled after the country code.
 _TRUNK = re.compile(r"^(\s*(?:\+|00)[\s().-]*\d{1,3}[\s.-]*)\(0\)")
 _NANP = ("US", "CA")
@@ -22,11 +41,24 @@ _FEWEST_DIGITS = 10
 _FEWEST_NATIONAL_DIGITS = 8
 
 
+def with_plain_digits(text: str) -> str:
+    """Return the text with the digits 0 to 9 in place of those of other scripts and widths."""
+    return "".join(str(unicodedata.decimal(each, each)) for each in unicodedata.normalize("NFKC", text))
+
+
+def holds_phone_number(text: str) -> bool:
+    """Return whether a reason or note, which is kept, holds a phone number as people write it.
+
+    That is 8 or more digits, or 7 or more after "+", with at most four spaces, dashes, dots, slashes or
+    brackets between two of them. Days, times and ids with letters do not count. The filter of the logs is laxer.
+    """
+    plain = _INVISIBLE.sub("", with_plain_digits(text))
+    return bool(_WRITTEN.search(_OTHER_DIGITS.sub("x", plain)))
+
+
 def digits_of(text: str) -> str:
     """Return the digits of a number in any spelling, after a "+" if it has one. Return "" for any other text."""
-    # Digits of other scripts, too.
-    plain = "".join(str(unicodedata.decimal(each, each)) for each in unicodedata.normalize("NFKC", text))
-    joined = _GROUPING.sub("", _TRUNK.sub(r"\1", plain))
+    joined = _GROUPING.sub("", _TRUNK.sub(r"\1", with_plain_digits(text)))
     return joined if re.fullmatch(r"\+?[0-9]+", joined) else ""
 
 

@@ -17,7 +17,7 @@ from conversations.models import LateMessagePolicy
 from conversations.models.conversation_terms import MAX_AHEAD, End, EndHasPassed, EndTooLate, check_fixed_end
 from smsproxy.api.fields import BooleanField, ChoiceField, DateTimeField, StrictSerializer
 from smsproxy.database.clock import database_now
-from smsproxy.logs import has_phone_number
+from smsproxy.phone_spellings import holds_phone_number
 from smsproxy.services.models import MAX_TTL
 
 # Reasons of ours for a closing: nobody asked for it.
@@ -29,7 +29,7 @@ class ClosedReasonField(ReferenceField):
 
     def to_internal_value(self, data: Any) -> str:
         reason = super().to_internal_value(data)
-        if has_phone_number(reason):
+        if holds_phone_number(reason):
             raise serializers.ValidationError(
                 "Expected a reason without a phone number: it is stored in the clear.", code="phone_number"
             )

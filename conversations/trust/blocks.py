@@ -25,8 +25,8 @@ from conversations.models.outbound_reasons import BLOCKED
 from numbers.models import RealNumber
 from smsproxy.crypto import decrypt
 from smsproxy.database.clock import database_now
-from smsproxy.logs import has_phone_number
 from smsproxy.phone import canonical_prefixes, is_valid
+from smsproxy.phone_spellings import holds_phone_number
 from smsproxy.states import StaleState
 
 PREFIX_DIGITS = (2, 11)
@@ -133,7 +133,7 @@ def checked_reason(reason: str) -> str:
     if not reason or len(reason) > REASON_LENGTH:
         said = _("expected a reason of 1 to %(most)s characters, found %(found)s")
         raise CannotBlock("reason", said % {"most": REASON_LENGTH, "found": len(reason)})
-    if has_phone_number(reason):
+    if holds_phone_number(reason):
         raise CannotBlock("reason", _("expected a reason without a phone number: lists show it"))
     return reason
 

@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext_lazy as _
 
-from smsproxy.logs import has_phone_number
+from smsproxy.phone_spellings import holds_phone_number
 from smsproxy.staff import audit
 from smsproxy.staff.models import AuditAction
 from smsproxy.staff.rights import require
@@ -44,7 +44,7 @@ class ActForm(forms.Form):
 
     def clean_reason(self) -> str:
         reason: str = self.cleaned_data["reason"]
-        if has_phone_number(reason):
+        if holds_phone_number(reason):
             raise forms.ValidationError(_("Expected a reason without phone numbers: it is kept in the clear."))
         return reason
 

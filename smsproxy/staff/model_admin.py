@@ -20,7 +20,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from smsproxy.crypto import number_hash
-from smsproxy.logs import has_phone_number
+from smsproxy.phone_spellings import holds_phone_number
 from smsproxy.staff import audit
 from smsproxy.staff.acts import REASON_LENGTH, Act, ActRefused, perform
 from smsproxy.staff.audited_admin import Audited
@@ -182,7 +182,7 @@ class ReadOnlyAdmin(BaseAdmin):
     def _do_to_each(self, request: HttpRequest, rows: "QuerySet[Any]", do: Callable[[Any, str], object]) -> None:
         """Call do(row, reason) on each row. Show how many rows changed and how many had an unsuitable state."""
         reason = request.POST.get("reason", "").strip()[:REASON_LENGTH]
-        if not reason or has_phone_number(reason):
+        if not reason or holds_phone_number(reason):
             told = _("Nothing was done. Type a reason beside the action, in words and without a phone number.")
             self.message_user(request, told, messages.ERROR)
             return

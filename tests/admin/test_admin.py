@@ -188,11 +188,12 @@ def test_an_action_on_an_invalid_selection_is_not_a_500(admin_client, selected):
     assert answer.status_code == 200
 
 
+@pytest.mark.parametrize("reason", [" ", "call 07700 900001"])
 @pytest.mark.parametrize("action", ["close", "reopen", "hold", "release_hold"])
-def test_many_conversations_are_changed_only_for_a_reason(admin_client, action):
+def test_many_conversations_are_changed_only_for_a_reason(admin_client, action, reason):
     add_numbers(2)
     conversation = talk(ALICE, BOB)
-    data = {"action": action, "_selected_action": conversation.pk, "reason": " "}
+    data = {"action": action, "_selected_action": conversation.pk, "reason": reason}
 
     page = admin_client.post(reverse("admin:conversations_conversation_changelist"), data, follow=True)
 

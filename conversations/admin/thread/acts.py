@@ -24,7 +24,7 @@ from conversations.models import (
 from conversations.models.conversation_terms import EndHasPassed, EndTooLate
 from conversations.models.inbox_item import InboxRow
 from smsproxy.database.clock import database_now
-from smsproxy.logs import has_phone_number
+from smsproxy.phone_spellings import holds_phone_number
 from smsproxy.staff.acts import Act, ActForm, ActRefused
 from smsproxy.states import StaleState
 
@@ -67,7 +67,7 @@ class NoteForm(ActForm):
 
     def clean_text(self) -> str:
         text: str = self.cleaned_data["text"]
-        if has_phone_number(text):
+        if holds_phone_number(text):
             raise forms.ValidationError(_("Expected a note without phone numbers: name the person instead."))
         return text
 

@@ -58,6 +58,7 @@ def test_one_whose_time_is_up_keeps_that_as_its_reason(api, create, time_machine
         ("two\nlines", "control_character"),
         ("call +447700900099", "phone_number"),
         ("447700900099", "phone_number"),
+        ("call 07700 900099", "phone_number"),
         ("expired", "reserved"),
         (7, "not_a_string"),
     ],

@@ -128,6 +128,7 @@ def test_a_number_that_no_key_decrypts_does_not_stop_a_prefix():
         ({"reason": " "}, "reason of 1 to 200"),
         ({"reason": "x" * 201}, "reason of 1 to 200"),
         ({"reason": f"calls {ALICE} all night"}, "without a phone number"),
+        ({"reason": "calls 07700 900001 all night"}, "without a phone number"),
         ({"until": timezone.now() - timedelta(seconds=1)}, "in the future"),
     ],
 )
