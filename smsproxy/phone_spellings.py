@@ -11,8 +11,9 @@ from smsproxy.phone import NotE164, parse_e164
 MAX_LENGTH = 40
 """No spelling is longer, in characters."""
 
-# Invisible characters that a copied number may bring with it, and everything that groups digits.
-_GROUPING = re.compile(r"[\s().\-/·\u2010-\u2015\u2212\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\xad]")
+# Everything that groups digits: spaces, punctuation, and invisible characters that a copied number may bring with it.
+# Not the "#" before the id of an order.
+_GROUPING = re.compile(r"[^\w+#]|_")
 _INVISIBLE = re.compile(r"[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\xad]")
 # Digits that are no phone number, although they look like one.
 _OTHER_DIGITS = re.compile(

@@ -10,7 +10,7 @@ from django.contrib import admin, messages
 from django.contrib.admin.helpers import ActionForm
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.utils import get_fields_from_path
-from django.contrib.admin.views.main import ERROR_FLAG, ChangeList
+from django.contrib.admin.views.main import ERROR_FLAG, SEARCH_VAR, ChangeList
 from django.contrib.auth import get_permission_codename
 from django.db import DataError, transaction
 from django.db.models import Q, QuerySet
@@ -20,7 +20,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from smsproxy.crypto import number_hash
-from smsproxy.phone_spellings import holds_phone_number
+from smsproxy.phone_spellings import holds_phone_number, with_plain_digits
 from smsproxy.staff import audit
 from smsproxy.staff.acts import REASON_LENGTH, Act, ActRefused, perform
 from smsproxy.staff.audited_admin import Audited
@@ -38,11 +38,12 @@ _NUMBERS = re.compile(
         | (?<!\w) (?= \d*[a-f] ) [0-9a-f]{16,} (?!\w)
         | (?<!\d) \d{16,} (?!\d)
     )
-    | \+ [ (]{0,2} \d (?: [ ().-]{0,2} \d ){7,}
-    | (?<![\w-]) \d (?: [ ().-]{0,2} \d ){9,}
+    # Any punctuation may group the digits.
+    | \+ (?: [^\w+]|_ ){0,4} \d (?: (?: [^\w+]|_ ){0,4} \d ){7,}
+    | (?<![\w-]) \d (?: (?: [^\w+]|_ ){0,4} \d ){9,}
     | \d{10,}
     """,
-    re.VERBOSE | re.IGNORECASE | re.ASCII,
+    re.VERBOSE | re.IGNORECASE,
 )
 
 
@@ -68,17 +69,18 @@ def split_numbers(search: str) -> tuple[str, list[str]]:
             return match[0]
         digits = re.sub(r"\D", "", match[0])
         # Of more digits than a number has, several numbers are the likely reading.
-        numbers.extend([digits] if len(digits) <= 15 else re.findall(r"\d{8,15}", match[0]))
+        several = re.findall(r"\d{8,15}", match[0]) if len(digits) > 15 else []
+        numbers.extend(several or [digits])
         return " "
 
-    words = _NUMBERS.sub(take_out, search).strip()
-    return words, [f"+{digits}" for digits in numbers]
+    words = _NUMBERS.sub(take_out, with_plain_digits(search)).strip()
+    return (words, [f"+{digits}" for digits in numbers]) if numbers else (search.strip(), [])
 
 
 class NumberSearch(admin.ModelAdmin):
     """A search that compares whole phone numbers by their hash. The admin site adds it to every list.
 
-    A number may be a person's, and a database logs what it compares.
+    A number may be a person's, and a database logs what it compares. A list of nothing does not keep it in its address.
     """
 
     # Whether to compare it as text after all, because no person has such a number.
@@ -97,6 +99,19 @@ class NumberSearch(admin.ModelAdmin):
             matches = [Q(**{path: number_hash(number)}) for path in paths]
             found = found.filter(Q(*matches, _connector=Q.OR)) if matches else found.none()
         return found, may_repeat or any("__" in path for path in paths)
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        page = super().changelist_view(request, extra_context)
+        shown = getattr(page, "context_data", None) or {}
+        if "cl" not in shown or self.has_invented_numbers or not split_numbers(request.GET.get(SEARCH_VAR, ""))[1]:
+            return page
+        if shown["cl"].result_count and self.get_search_fields(request):
+            return page  # It is a virtual number.
+        query = request.GET.copy()
+        del query[SEARCH_VAR]
+        told = _("Nothing here has this phone number. It is no longer in the address: use “Find a caller”.")
+        self.message_user(request, told, messages.WARNING)
+        return HttpResponseRedirect(f"{request.path}?{query.urlencode()}")
 
     def _has_hash(self, path: str) -> bool:
         field = get_fields_from_path(self.model, path)[-1]

@@ -44,6 +44,10 @@ class FilterForm(forms.Form):
         return any(self.value(name) for name in ("q", "pool", "country", "state"))
 
     @property
+    def names_whole_number(self) -> bool:
+        return bool(split_numbers(self.value("q"))[1])
+
+    @property
     def sort_order(self) -> str:
         return self.value("sort") or "failing"
 

@@ -2,7 +2,7 @@
 
 from django.conf import settings
 from django.contrib.admin import AdminSite
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
 
@@ -30,6 +30,8 @@ def pool_view(request: HttpRequest, site: AdminSite) -> HttpResponse:
     }[form.sort_order]()
     page = _page_of(request)
     numbers = list(ordered[(page - 1) * PER_PAGE : page * PER_PAGE + 1])
+    if not numbers and form.names_whole_number:  # It may be a person's.
+        return HttpResponseRedirect(request.path + form.query(q=""))
     orders = NumberOrder.objects.of_staff().filter(state=OrderState.OPEN).select_related("pool")
     context = {
         "title": _("Pool"),

@@ -134,7 +134,19 @@ def test_pools_services_and_orders_are_found_by_name_and_id(admin_client):
 
 
 @pytest.mark.parametrize(
-    "spelling", [ALICE, "+44 7700 900001", "07700 900001", "447700900001", "７７００ ９００００１"]
+    "spelling",
+    [
+        ALICE,
+        "+44 7700 900001",
+        "07700 900001",
+        "447700900001",
+        "７７００ ９００００１",
+        "+44_7700_900001",
+        "+44*7700*900001",
+        "07700,900,001",
+        "07700’900’001",
+        "07700|900001",
+    ],
 )
 def test_a_persons_number_leads_to_their_page_and_into_no_address(ride, admin_client, spelling):
     with CaptureQueriesContext(connection) as queries:
@@ -147,7 +159,7 @@ def test_a_persons_number_leads_to_their_page_and_into_no_address(ride, admin_cl
 
 
 @pytest.mark.parametrize("method", ["get", "post"])
-@pytest.mark.parametrize("text", [STRANGER, "call +447700900099 now"])
+@pytest.mark.parametrize("text", [STRANGER, "call +447700900099 now", "Anna ٠٧٧٠٠٩٠٠٠٩٩", "+44_7700_900099"])
 def test_an_unknown_number_is_explained_and_not_repeated(ride, admin_client, method, text):
     with CaptureQueriesContext(connection) as queries:
         answer = getattr(admin_client, method)(FIND, {"q": text}, follow=True)

@@ -123,6 +123,12 @@ def test_a_number_that_loses_texts_comes_first_and_is_named_failing(staff, setti
     assert "failing 100% of 20" in words(client.get(POOL).text)
 
 
+def test_a_number_that_is_not_ours_does_not_stay_in_the_address(staff):
+    add_numbers(2)
+
+    assert staff().get(POOL, {"q": "+447700900001", "country": "GB"}).url == f"{POOL}?country=GB"
+
+
 def test_numbers_are_found_by_their_number_state_pool_and_country(staff):
     berlin = Pool.objects.create(name="berlin")
     ours, spare = add_numbers(2)
