@@ -65,7 +65,6 @@ AXES_CLIENT_IP_CALLABLE = "smsproxy.sign_in.lockout.client_address"
 # Something typed by mistake, such as a password, is neither stored nor logged.
 AXES_USERNAME_CALLABLE = "smsproxy.sign_in.lockout.stored_name"
 AXES_CLIENT_STR_CALLABLE = "smsproxy.sign_in.lockout.logged_client"
-AXES_SENSITIVE_PARAMETERS = ["username", "password", "next", "csrfmiddlewaretoken"]
 # The audit records sign-ins.
 AXES_DISABLE_ACCESS_LOG = True
 AXES_ENABLE_ADMIN = False

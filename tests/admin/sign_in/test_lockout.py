@@ -16,6 +16,7 @@ from tests.admin.sign_in.conftest import PASSWORD
 from tests.support.concurrency import at_once
 
 pytestmark = pytest.mark.django_db
+SECRET = "call 07700 900001"
 
 
 @pytest.fixture(autouse=True)
@@ -187,6 +188,14 @@ def test_what_was_typed_in_place_of_a_user_name_is_kept_nowhere(sam, sign_in, ty
     assert [each for each in kept if typed in each or "sam" in each] == []
     assert attempt.username.startswith("unknown-")
     assert "127.0.0.1" not in caplog.text
+
+
+def test_neither_the_query_nor_the_fields_of_a_failed_sign_in_are_kept(sam, client):
+    for _ in range(2):
+        client.post(f"/admin/login/?from={SECRET}", {"username": "sam", "password": "wrong", "passwort": SECRET})
+
+    attempt = AccessAttempt.objects.get()
+    assert (attempt.failures_since_start, attempt.get_data, attempt.post_data) == (2, "", "")
 
 
 def test_the_audit_has_each_wrong_password_until_the_lock(sam, sign_in):
