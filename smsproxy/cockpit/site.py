@@ -27,7 +27,7 @@ from smsproxy.cockpit.plan_page import plan_context
 from smsproxy.sign_in import login
 from smsproxy.sign_in.own_password import OwnPasswordView
 from smsproxy.staff.audited_admin import Audited
-from smsproxy.staff.model_admin import NumberSearch
+from smsproxy.staff.model_admin import GuardedList
 
 
 class AdminSite(admin.AdminSite):
@@ -42,7 +42,7 @@ class AdminSite(admin.AdminSite):
     def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
         """Register the page of a model. Pages of other packages get the search and the audit of ours, too."""
         if admin_class is not None:
-            ours = tuple(each for each in (NumberSearch, Audited) if not issubclass(admin_class, each))
+            ours = tuple(each for each in (GuardedList, Audited) if not issubclass(admin_class, each))
             admin_class = type(admin_class.__name__, (*ours, admin_class), {}) if ours else admin_class
         super().register(model_or_iterable, admin_class, **options)
 

@@ -8,6 +8,7 @@ from typing import Any
 from django import forms
 from django.apps import apps
 from django.contrib.admin import AdminSite
+from django.contrib.admin.utils import quote
 from django.db import models
 from django.db.models import QuerySet
 from django.urls import reverse
@@ -125,4 +126,4 @@ def object_url(object_type: str, object_id: str, site: AdminSite) -> str:
     model = _model(object_type)
     if not object_id or model is None or not site.is_registered(model):
         return ""
-    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_change", args=[object_id])
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_change", args=[quote(object_id)])

@@ -1,7 +1,9 @@
 """Features shared by the admin pages: audit entries, actions, and answers to invalid queries."""
 
 import pytest
+from django.contrib import admin
 from django.db import connection
+from django.db.models import DateField
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
@@ -176,6 +178,17 @@ def test_no_action_of_a_list_is_done_without_a_reason_which_its_form_asks_for(ad
     lost.refresh_from_db()
     assert (order.state, lost.state) == ("open", "unknown")
     assert list(ApiKey.objects.valid()) == [key]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("model", admin.site._registry, ids=lambda model: model._meta.label_lower)
+def test_no_list_answers_an_invalid_query_with_a_500(admin_client, model):
+    url = reverse(f"admin:{model._meta.label_lower.replace('.', '_')}_changelist")
+    queries = [f"{field.name}=%00" for field in model._meta.concrete_fields if not field.is_relation]
+    queries += [f"{field.name}__year=0" for field in model._meta.concrete_fields if isinstance(field, DateField)]
+    queries += ["pk__range=1", "pk__in=x", "pk__regex=(", "pk__iregex=%5B", "q=%00", "p=x", "o=9.9.9", "e=1&x=1"]
+
+    assert {admin_client.get(f"{url}?{query}").status_code for query in queries} <= {200, 302, 400}
 
 
 @pytest.mark.django_db(transaction=True)

@@ -6,13 +6,13 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from smsproxy.staff.model_admin import NumberSearch, split_numbers
+from smsproxy.staff.model_admin import GuardedList, split_numbers
 from tests.support.builders import ALICE, BOB, add_numbers, proxies, talk
 
 SEARCHABLE = [
     model._meta.label_lower.replace(".", "_")
     for model, page in admin.site._registry.items()
-    if page.search_fields and isinstance(page, NumberSearch) and not page.has_invented_numbers
+    if page.search_fields and isinstance(page, GuardedList) and not page.has_invented_numbers
 ]
 ID = "ab123456-7890-4a52-b123-447700900001"
 

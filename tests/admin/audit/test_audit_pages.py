@@ -136,6 +136,11 @@ def test_a_wrong_address_is_explained(auditor, query):
     assert "wrong value" in answer.text
 
 
+@pytest.mark.parametrize("object_id", ["a%0Ab", "a/b", "%3F", "_0A", "'"])
+def test_an_address_with_any_id_is_answered(auditor, object_id):
+    assert auditor.get(f"{AUDIT}?type=conversations.conversation&id={object_id}").status_code == 200
+
+
 def test_an_object_of_a_model_that_is_gone_is_named_without_a_link(auditor):
     AuditEntry.objects.create(
         actor="sam", action="did", object_type="conversations.gone", object_id="1", object_name="x1"

@@ -26,7 +26,7 @@ from conversations.worker.periodic_jobs import relay_incomplete_long_messages, r
 from numbers.models import NumberState, RealNumber
 from smsproxy.api.models import ApiKey
 from smsproxy.carriers import override
-from smsproxy.staff.model_admin import NumberSearch
+from smsproxy.staff.model_admin import GuardedList
 from tests.support.api_requests import URL, asked_for, given, is_refused
 from tests.support.builders import ALICE, BOB, STRANGER, add_number, add_numbers
 from tests.support.fake_rental_carrier import Rentals, offer
@@ -210,7 +210,7 @@ def provoke_errors():
 def browse(staff):
     """Open each list of the admin and its first record, and search each list for numbers of people."""
     for model, page in admin.site._registry.items():
-        assert isinstance(page, NumberSearch)
+        assert isinstance(page, GuardedList)
         name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
         searches = ["", ALICE, BOB[1:], "+52 55 1234 5678"] if page.search_fields else [""]
         for search in [] if page.has_invented_numbers else searches:
