@@ -71,6 +71,9 @@ def renew_codes(user: Any) -> list[str]:
     """Replace the recovery codes of the user. Return the new ones, of which only hashes are stored."""
     codes = ["".join(secrets.choice(_ALPHABET) for _ in range(_CODE_LENGTH)) for _ in range(CODES)]
     with transaction.atomic():
+        get_user_model().objects.select_for_update().get(
+            pk=user.pk
+        )  # Asked for twice at once, the second set is valid.
         StaticDevice.objects.filter(user=user).delete()
         device = StaticDevice.objects.create(user=user, name="recovery codes")
         StaticToken.objects.bulk_create(StaticToken(device=device, token=_hash(user, code)) for code in codes)
@@ -97,7 +100,7 @@ def check_app_code(user: Any, code: str) -> bool:
 
 def use_recovery_code(user: Any, code: str) -> bool:
     """Return whether this is a recovery code of the user. It works only once. Raises TooManyWrongCodes."""
-    device = StaticDevice.objects.filter(user_id=user.pk, confirmed=True).first()
+    device = StaticDevice.objects.filter(user_id=user.pk, confirmed=True).order_by("-pk").first()
     return _verify(device, user, _hash(user, re.sub(r"[\s-]", "", code).lower()))
 
 

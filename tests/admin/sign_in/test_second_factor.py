@@ -1,17 +1,20 @@
 """The second factor: set up, asked for, replaced by a recovery code, removed."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.core.management import CommandError, call_command
+from django.db import connection, transaction
 from django.test import Client
-from django_otp.plugins.otp_static.models import StaticToken
+from django_otp.plugins.otp_static.models import StaticDevice, StaticToken
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from smsproxy.sign_in import second_factor
 from smsproxy.staff.models import AuditEntry
 from tests.admin.sign_in.conftest import PASSWORD
+from tests.support.concurrency import wait_for_a_lock
 
 SET_UP, OVERVIEW, CODE = "/admin/account/second-factor/set-up/", "/admin/account/second-factor/", "/admin/login/code/"
 
@@ -24,6 +27,13 @@ def is_signed_in(client):
 
 def details():
     return list(AuditEntry.objects.order_by("pk").values_list("action", "detail"))
+
+
+def in_thread(work, *arguments):
+    try:
+        return work(*arguments)
+    finally:
+        connection.close()
 
 
 def set_up_in_browser(client, phone):
@@ -228,6 +238,26 @@ def test_new_recovery_codes_replace_the_old_ones(signed_in, sam):
     assert len(codes) == 10
     assert not before & set(StaticToken.objects.values_list("token", flat=True))
     assert details()[-1] == ("did", "made new recovery codes")
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_new_recovery_codes_asked_for_twice_at_once_are_one_set(sam, phone, time_machine):
+    phone.set_up()
+    StaticDevice.objects.all().delete()
+    with ThreadPoolExecutor(2) as both:
+        with transaction.atomic():
+            User.objects.select_for_update().get(pk=sam.pk)
+            asked = [both.submit(in_thread, second_factor.renew_codes, sam) for _ in range(2)]
+            wait_for_a_lock(2)
+        pages = [each.result() for each in asked]
+
+    assert second_factor.codes_left(sam) == 10
+    is_accepted = []
+    for codes in pages:
+        is_accepted.append(second_factor.use_recovery_code(sam, codes[0]))
+        time_machine.shift(2)
+    assert is_accepted.count(True) == 1
 
 
 @pytest.mark.parametrize("name", ["renew", "replace", "remove"])
