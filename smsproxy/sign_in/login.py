@@ -59,17 +59,19 @@ def enter_code(request: HttpRequest, site: AdminSite) -> HttpResponse:
     is_recovery = "recovery" in request.GET
     form = (RecoveryCodeForm if is_recovery else AppCodeForm)(request.POST if request.method == "POST" else None)
     if form.is_valid():
-        check = second_factor.use_recovery_code if is_recovery else second_factor.check_app_code
+        # People type one into the field of the app, too.
+        is_recovery_code = is_recovery or second_factor.looks_like_recovery_code(form.cleaned_data["code"])
+        check = second_factor.use_recovery_code if is_recovery_code else second_factor.check_app_code
         try:
             if check(user, form.cleaned_data["code"]):
-                return _signed_in(request, user, request.session[_PENDING]["next"], is_recovery=is_recovery)
+                return _signed_in(request, user, request.session[_PENDING]["next"], is_recovery=is_recovery_code)
         except second_factor.TooManyWrongCodes as error:
             form.add_error(
                 "code", _("Too many wrong codes. Wait %(n)s seconds, then try again.") % {"n": error.seconds}
             )
         else:
-            form.add_error("code", _wrong_code(is_recovery))
-            record_failure(user.get_username(), "wrong recovery code" if is_recovery else "wrong code")
+            form.add_error("code", _wrong_code(is_recovery_code))
+            record_failure(user.get_username(), "wrong recovery code" if is_recovery_code else "wrong code")
     context = {"title": _("Second step"), "form": form, "is_recovery": is_recovery}
     return TemplateResponse(request, "admin/sign_in/code.html", {**site.each_context(request), **context})
 

@@ -71,9 +71,8 @@ def renew_codes(user: Any) -> list[str]:
     """Replace the recovery codes of the user. Return the new ones, of which only hashes are stored."""
     codes = ["".join(secrets.choice(_ALPHABET) for _ in range(_CODE_LENGTH)) for _ in range(CODES)]
     with transaction.atomic():
-        get_user_model().objects.select_for_update().get(
-            pk=user.pk
-        )  # Asked for twice at once, the second set is valid.
+        # Asked for twice at once, the later set replaces the other.
+        get_user_model().objects.select_for_update().get(pk=user.pk)
         StaticDevice.objects.filter(user=user).delete()
         device = StaticDevice.objects.create(user=user, name="recovery codes")
         StaticToken.objects.bulk_create(StaticToken(device=device, token=_hash(user, code)) for code in codes)
@@ -98,10 +97,19 @@ def check_app_code(user: Any, code: str) -> bool:
     return _verify(device_of(user), user, re.sub(r"\s", "", code))
 
 
+def looks_like_recovery_code(code: str) -> bool:
+    """Return whether the code has the form of a recovery code, which no code of an app has."""
+    return len(_plain(code)) == _CODE_LENGTH and set(_plain(code)) <= set(_ALPHABET)
+
+
 def use_recovery_code(user: Any, code: str) -> bool:
     """Return whether this is a recovery code of the user. It works only once. Raises TooManyWrongCodes."""
     device = StaticDevice.objects.filter(user_id=user.pk, confirmed=True).order_by("-pk").first()
-    return _verify(device, user, _hash(user, re.sub(r"[\s-]", "", code).lower()))
+    return _verify(device, user, _hash(user, _plain(code)))
+
+
+def _plain(code: str) -> str:
+    return re.sub(r"[\s-]", "", code).lower()
 
 
 def _verify(device: Any | None, user: Any, token: str) -> bool:

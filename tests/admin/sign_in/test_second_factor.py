@@ -215,6 +215,16 @@ def test_a_recovery_code_signs_in_once(client, phone, sign_in, time_machine):
     assert client.post(f"{CODE}?recovery=1", {"code": second}).status_code == 302
 
 
+def test_a_recovery_code_in_the_field_of_the_app_signs_in_too(client, phone, sign_in, time_machine):
+    code = phone.set_up()[0]
+    sign_in()
+    assert "No such code is left" in client.post(CODE, {"code": "aaaaa-aaaaa"}).text
+    time_machine.shift(2)
+
+    assert client.post(CODE, {"code": code}).status_code == 302
+    assert details()[-1] == ("signed_in", "with a recovery code, 9 left")
+
+
 # Changing and removing ------------------------------------------------------------------------------------------------
 
 
