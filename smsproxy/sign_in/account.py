@@ -136,7 +136,7 @@ CHANGES = {
 
 
 def _begin_with_second_factor(request: HttpRequest) -> None:
-    """Note in the session that it has the second factor. End the other sessions of the user, which have none."""
+    """Note in the session that it has the second factor. End the user's others: they have none, or that of before."""
     for name in (_KEY, _MAY_REPLACE):
         request.session.pop(name, None)
     request.session.cycle_key()
