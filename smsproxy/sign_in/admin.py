@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy
 from django_otp.plugins.otp_static.models import StaticDevice
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
-from smsproxy.sign_in import second_factor
+from smsproxy.sign_in import lockout, second_factor
 from smsproxy.sign_in.sessions import end_sessions
 from smsproxy.staff.acts import Act, ActRefused, act_response
 
@@ -46,6 +46,28 @@ REMOVE_SECOND_FACTOR = Act(
     is_dangerous=True,
     is_offered=lambda user: second_factor.device_of(user) is not None,
 )
+
+
+def _unlock(user: User, data: Mapping[str, Any], actor: str) -> str:
+    if not lockout.unlock(user):
+        raise ActRefused(_("Nothing was done: no wrong password of this user is counted."))
+    return _("%(user)s can sign in again: the wrong passwords are forgotten.") % {"user": user}
+
+
+UNLOCK = Act(
+    name="unlock",
+    label=gettext_lazy("Unlock the sign-in"),
+    question=gettext_lazy("Unlock the sign-in of this user?"),
+    effect=gettext_lazy(
+        "The wrong passwords of the user are forgotten, and a lock ends at once. The password stays the same. Make "
+        "sure that the user asks for it: somebody else may be guessing their password."
+    ),
+    permission="auth.change_user",
+    do=_unlock,
+    is_offered=lockout.has_failed,
+)
+# The acts on a user, and their URLs.
+_ACTS = {"auth_user_remove_second_factor": REMOVE_SECOND_FACTOR, "auth_user_unlock": UNLOCK}
 
 
 def _may_touch(request: HttpRequest, user: Any) -> bool:
@@ -91,9 +113,10 @@ class StaffUserAdmin(UserAdmin):
         return [*super().get_readonly_fields(request, obj), *rights]
 
     def get_urls(self) -> list[Any]:
-        view = self.admin_site.admin_view(self.remove_second_factor)
+        remove, unlock = map(self.admin_site.admin_view, (self.remove_second_factor, self.unlock))
         own: list[URLPattern] = [
-            path("<int:pk>/remove-second-factor/", view, name="auth_user_remove_second_factor"),
+            path("<int:pk>/remove-second-factor/", remove, name="auth_user_remove_second_factor"),
+            path("<int:pk>/unlock/", unlock, name="auth_user_unlock"),
         ]
         return [*own, *super().get_urls()]
 
@@ -101,10 +124,23 @@ class StaffUserAdmin(UserAdmin):
         user = get_object_or_404(User, pk=pk)
         if not _may_touch(request, user):
             raise PermissionDenied(_("Only a superuser removes the second factor of a superuser. Ask one."))
-        back = reverse("admin:auth_user_change", args=[pk])
-        return act_response(request, REMOVE_SECOND_FACTOR, user, site=self.admin_site, back=back)
+        return self._act_response(request, REMOVE_SECOND_FACTOR, user)
+
+    def unlock(self, request: HttpRequest, pk: int) -> HttpResponse:
+        user = get_object_or_404(User, pk=pk)
+        if not _may_touch(request, user):
+            raise PermissionDenied(_("Only a superuser unlocks a superuser. Ask one."))
+        return self._act_response(request, UNLOCK, user)
+
+    def _act_response(self, request: HttpRequest, act: Act[User], user: User) -> HttpResponse:
+        back = reverse("admin:auth_user_change", args=[user.pk])
+        return act_response(request, act, user, site=self.admin_site, back=back)
 
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **options: Any) -> Any:
         user = context.get("original")
-        context["remove_act"] = REMOVE_SECOND_FACTOR if user and REMOVE_SECOND_FACTOR.is_for(request, user) else None
+        context["acts"] = [
+            {"label": act.label, "url": reverse(f"admin:{name}", args=[user.pk])}
+            for name, act in _ACTS.items()
+            if user and act.is_for(request, user)
+        ]
         return super().render_change_form(request, context, *args, **options)

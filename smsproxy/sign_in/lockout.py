@@ -73,6 +73,17 @@ def locked_until(request: Any, name: str) -> datetime | None:
     return last + settings.AXES_COOLOFF_TIME if last else None
 
 
+def has_failed(user: Any) -> bool:
+    """Return whether wrong passwords of this user are counted, at any address."""
+    return bool(AccessAttempt.objects.filter(username=user.get_username()).exists())
+
+
+def unlock(user: Any) -> bool:
+    """Forget the wrong passwords of this user at all addresses. Return False if there were none."""
+    forgotten, _ = AccessAttempt.objects.filter(username=user.get_username()).delete()
+    return bool(forgotten)
+
+
 def locked_page(request: HttpRequest, response: HttpResponse, credentials: dict[str, Any] | None) -> HttpResponse:
     """Return the page that says until when the sign-in is locked. It says the same for names that do not exist."""
     context = {

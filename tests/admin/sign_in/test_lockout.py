@@ -5,6 +5,7 @@ import threading
 
 import pytest
 from axes.models import AccessAttempt
+from django.contrib.auth.models import Permission, User
 from django.core.exceptions import ValidationError
 from django.core.management import call_command
 from django.test import Client
@@ -161,6 +162,49 @@ def test_five_wrong_old_passwords_lock_the_change_of_the_password(client, sam):
     assert client.post("/admin/password_change/", {"old_password": PASSWORD, **new}).status_code == 429
     sam.refresh_from_db()
     assert sam.check_password(PASSWORD)
+
+
+def test_an_administrator_unlocks_a_user_for_a_reason(admin_user, sam, sign_in):
+    admin = Client()
+    admin.force_login(admin_user)
+    page, url = f"/admin/auth/user/{sam.pk}/change/", f"/admin/auth/user/{sam.pk}/unlock/"
+    assert url not in admin.get(page).text
+    fail(sign_in)
+    fail(sign_in, 2, REMOTE_ADDR="192.0.2.7")
+    assert url in admin.get(page).text
+    admin.post(url, {"reason": ""})
+    assert sign_in().status_code == 429
+
+    admin.post(url, {"reason": "she called, ticket 4711"})
+
+    assert sign_in().status_code == 302
+    entry = AuditEntry.objects.get(action=AuditAction.DID)
+    assert (entry.actor, entry.detail, entry.reason) == ("admin", "unlock", "she called, ticket 4711")
+    assert entry.object_id == str(sam.pk)
+    assert url not in admin.get(page).text
+    assert "no wrong password of this user is counted" in admin.post(url, {"reason": "again"}, follow=True).text
+
+
+def test_to_unlock_needs_the_right_to_change_users(client, sam, sign_in):
+    fail(sign_in)
+    viewer = User.objects.create_user("vera", is_staff=True)
+    viewer.user_permissions.add(Permission.objects.get(codename="view_user"))
+    client.force_login(viewer)
+
+    assert "unlock" not in client.get(f"/admin/auth/user/{sam.pk}/change/").text
+    assert client.post(f"/admin/auth/user/{sam.pk}/unlock/", {"reason": "ticket 4711"}).status_code == 403
+    assert AccessAttempt.objects.exists()
+
+
+def test_only_a_superuser_unlocks_a_superuser(client, admin_user, sam, sign_in):
+    fail(sign_in, name="admin")
+    sam.user_permissions.add(Permission.objects.get(codename="change_user"))
+    client.force_login(sam)
+
+    answer = client.post(f"/admin/auth/user/{admin_user.pk}/unlock/", {"reason": "ticket 4711"})
+
+    assert answer.status_code == 403
+    assert AccessAttempt.objects.exists()
 
 
 def test_an_administrator_unlocks_a_user_by_command(sam, sign_in, capsys):
