@@ -151,7 +151,8 @@ def _conversations(term: str, limit: int = SHOWN) -> Iterator[Hit]:
         yield Hit(row=row, is_exact=True)
     # Without an order: sorted by the id, PostgreSQL may walk through all conversations for the rare matches.
     for row in rows.filter(reference__startswith=term).order_by()[: limit + 1]:
-        yield Hit(row=row, is_exact=row.reference == term)
+        if row.reference.startswith(term):  # SQLite does not tell capital from small letters.
+            yield Hit(row=row, is_exact=row.reference == term)
     if span := hexadecimal_span(term):
         first, last = (uuid.UUID(each) for each in span)
         for row in rows.filter(public_id__range=(first, last)).order_by()[: limit + 1]:

@@ -74,6 +74,12 @@ def test_the_beginning_lists_what_begins_so(ride, admin_client, beginning):
     assert "taxi-1" not in page
 
 
+@pytest.mark.parametrize("text", ["RIDE-43", "Ride"])
+def test_capital_and_small_letters_differ_in_a_reference(ride, admin_client, text):
+    assert "Nothing begins with this." in type_in(admin_client, text).text
+    assert leads_to(admin_client, "ride-43") == thread(ride)
+
+
 def test_the_beginning_of_a_client_ref_lists_the_message(ride, admin_client):
     message = OutboundMessage.objects.latest("pk")
 
