@@ -98,7 +98,12 @@ def _national(digits: str, country: str) -> list[str]:
         parsed = phonenumbers.parse(digits, country)
     except phonenumbers.NumberParseException:
         return []
-    if len(phonenumbers.national_significant_number(parsed)) < _FEWEST_NATIONAL_DIGITS:
+    national = phonenumbers.national_significant_number(parsed)
+    if len(national) < _FEWEST_NATIONAL_DIGITS:
+        return []
+    # The library keeps the trunk prefix of what is too short without it, such as "07700 9000".
+    prefix = phonenumbers.ndd_prefix_for_region(country, True)
+    if prefix == "0" and national.startswith(prefix) and not phonenumbers.is_valid_number(parsed):
         return []
     if phonenumbers.is_possible_number_with_reason(parsed) != phonenumbers.ValidationResult.IS_POSSIBLE:
         return []

@@ -57,7 +57,10 @@ class FindPersonForm(forms.Form):
         if (ours := VirtualNumber.objects.with_number(*numbers).first()) is not None:
             raise forms.ValidationError(_told_of_ours(ours))
         raise forms.ValidationError(
-            gettext("No person has this number. Check the country code: people who never texted us are not stored.")
+            gettext(
+                "No person has this number. Check the country code. "
+                "People who were in no conversation and never texted us are not stored."
+            )
         )
 
 

@@ -98,6 +98,9 @@ def test_a_virtual_number_leads_to_the_conversations_that_use_it(people, admin_c
     ("typed", "told"),
     [
         (BOB, "No person has this number"),
+        (BOB, "People who were in no conversation and never texted us are not stored"),
+        ("07700 9000", "Expected a whole phone number"),
+        ("7700 900", "Expected a whole phone number"),
         ("+447700900500", "one of our virtual numbers"),
         ("", "Expected a phone number, found nothing"),
         ("+", "Expected a whole phone number"),
