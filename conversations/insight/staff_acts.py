@@ -48,6 +48,10 @@ class StaffAct:
     other: int | None = None
     until: datetime | None = None
 
+    @property
+    def is_of_block(self) -> bool:
+        return self.did in (Did.BLOCKED, Did.UNBLOCKED)
+
 
 def staff_acts(conversation: Conversation) -> Sequence[StaffAct]:
     """Return the acts since the conversation was created, the oldest first."""

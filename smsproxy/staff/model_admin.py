@@ -51,6 +51,7 @@ class ReasonForm(ActionForm):
     """The choice of an action, and the reason, without which none is done."""
 
     reason = forms.CharField(
+        label=gettext_lazy("Reason"),
         required=False,
         max_length=REASON_LENGTH,
         widget=forms.TextInput({"placeholder": gettext_lazy("Reason, for every action")}),

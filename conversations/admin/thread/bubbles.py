@@ -66,12 +66,14 @@ class Line:
     actor: str = field(default="")
 
 
-def lines_of(entries: Sequence[Entry], people: People, *, shows_texts: bool, shows_notes: bool) -> Sequence[Line]:
-    """Return the lines of these entries."""
+def lines_of(
+    entries: Sequence[Entry], people: People, *, shows_texts: bool, shows_notes: bool, shows_blocks: bool
+) -> Sequence[Line]:
+    """Return the lines of these entries, without those that the viewer has no right to see."""
     lines: list[Line] = []
     names = people.names
     for entry in entries:
-        if entry.note and not shows_notes:
+        if (entry.note and not shows_notes) or (entry.act and entry.act.is_of_block and not shows_blocks):
             continue
         lines.append(
             Line(

@@ -52,7 +52,14 @@ def page_context(request: HttpRequest, conversation: Conversation) -> dict[str, 
         seen = {row.real_number_id for row in people.rows}
         detail = "its texts and metadata" if conversation.metadata else "its texts"
         audit.record(request, AuditAction.SAW, conversation, detail=detail, people=seen)
-    lines = lines_of(page.entries, people, shows_texts=shown is not None, shows_notes=request.user.has_perm(READ_NOTES))
+    may_see_blocks = request.user.has_perm("conversations.view_block")
+    lines = lines_of(
+        page.entries,
+        people,
+        shows_texts=shown is not None,
+        shows_notes=request.user.has_perm(READ_NOTES),
+        shows_blocks=may_see_blocks,
+    )
     query = _query(request)
     return {
         "people": people,
@@ -61,7 +68,7 @@ def page_context(request: HttpRequest, conversation: Conversation) -> dict[str, 
         "may_read_texts": request.user.has_perm(READ_TEXTS),
         "may_decide": request.user.has_perm(acts.RESEND.permission),
         "may_block": request.user.has_perm("conversations.add_block"),
-        "may_see_blocks": request.user.has_perm("conversations.view_block"),
+        "may_see_blocks": may_see_blocks,
         "may_end_blocks": request.user.has_perm(END_BLOCK.permission),
         "is_latest": before is None,
         "query": f"?{query}" if query else "",

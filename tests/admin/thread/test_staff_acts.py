@@ -28,7 +28,7 @@ def ride(db):
 @pytest.fixture
 def sam(db):
     rights = ("add_block", "change_outboundmessage", "message_participants")
-    return signed_in(SEE, *(f"conversations.{right}" for right in rights))
+    return signed_in(SEE, "conversations.view_block", *(f"conversations.{right}" for right in rights))
 
 
 def lines(client, conversation):
@@ -52,6 +52,12 @@ def test_the_thread_shows_a_block_and_its_end_with_whom_until_when_and_why(sam, 
         ("Block of Bob ended", "a mistake", "tina"),
         ("Block of Bob and Alice ended", "a mistake", "tina"),
     ]
+
+
+def test_a_block_is_not_told_to_who_may_see_no_blocks(ride):
+    block_person(members(ride)[1].real_number, reason="threats", actor="tina")
+
+    assert lines(signed_in(SEE, name="sue"), ride)[1:] == []
 
 
 def test_the_thread_shows_only_blocks_of_its_own_service_people_and_time(sam, ride):
