@@ -3,8 +3,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# --dist loadgroup keeps the tests of one xdist_group in one test process, such as those that start many processes.
-PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+# A test process for each processor. --dist loadgroup keeps the tests of one xdist_group in one process, such as those that
+# start many processes.
+PYTEST := $(BIN)/python -m pytest --numprocesses logical --maxprocesses 8 --dist loadgroup
 # Set it to nothing to let test-postgres skip tests that cannot run here, for example without Chromium.
 NO_SKIPS := --no-skips
 # Compiled modules are kept, whatever the environment says: tests start many processes, and each would compile all again.

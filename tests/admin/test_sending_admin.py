@@ -190,13 +190,12 @@ def test_the_first_page_links_to_each_trouble(admin_client, account, number, bob
     html = admin_client.get(reverse("admin:index")).content.decode()
 
     assert f"All sending is paused: {NO_CREDIT} (code 9)." in html
-    for address in (
-        page("accountratelimit"),
-        f"{page('outboundmessage')}?state__exact=unknown",
-        f"{page('virtualnumber')}?state__exact=quarantined",
-    ):
+    for address in (page("accountratelimit"), f"{page('virtualnumber')}?state__exact=quarantined"):
         assert f'href="{address}"' in html
         assert admin_client.get(address).context["cl"].result_count == 1
+    inbox = f"{reverse('admin:inbox')}?kind=unknown"
+    assert f'href="{inbox}"' in html
+    assert len(admin_client.get(inbox).context["cards"]) == 1
 
 
 def test_the_first_page_shows_only_what_the_permissions_allow(staff, account, number):

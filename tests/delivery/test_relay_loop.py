@@ -28,6 +28,10 @@ pytestmark = pytest.mark.django_db
 
 @pytest.mark.django_db(transaction=True)
 class TestLoop:
+    @pytest.fixture(autouse=True)
+    def _polls_often(self, monkeypatch):
+        monkeypatch.setattr(relay, "POLL", 0.1)
+
     @pytest.fixture
     def run(self):
         """Return a function that runs the worker in a thread until the test ends."""

@@ -14,7 +14,7 @@ from tests.support.translations import LOCALE, read_po
 pytestmark = pytest.mark.django_db
 GERMAN = {"Accept-Language": "de"}
 PAGES = {
-    "home": "Alles zeigen|Was zu tun ist",
+    "home": "Alles zeigen|Ihre Bereiche",
     "thread": "Verlauf",
     "inbox": "Posteingang",
     "pool": "Virtuelle Nummern|Nummern kaufen",
