@@ -9,7 +9,7 @@ from selenium.webdriver.support.select import Select
 
 from tests.support.browser import chromium, show_as, soon, until
 from tests.support.pages import fits, violations
-from tests.support.phones_page import bubbles, fate, phones, press, shown, type_text
+from tests.support.phones_page import bubbles, fate, open_two, phones, press, shown, type_text
 from tests.support.screenshots import screenshot
 
 # In one process, so that one demo serves them all.
@@ -25,8 +25,7 @@ document.dispatchEvent(new Event('visibilitychange'));
 @pytest.fixture
 def page(demo):
     with chromium() as browser:
-        browser.get(demo.url)
-        until(browser, lambda: len(phones(browser)) == 2)
+        open_two(browser, demo)
         # A group that another test has begun would be shown, and name the author of each text.
         Select(browser.find_element(By.ID, "conversation")).select_by_visible_text("ride-42, open")
         until(browser, lambda: "conversation=" in browser.current_url)
@@ -128,8 +127,7 @@ def test_a_group_begins_ends_reopens_and_its_address_can_be_shared(page, demo):
 def test_staff_see_the_same_conversation_after_they_sign_in(demo):
     password = demo.first_lines.rpartition("password ")[2].split()[0]
     with chromium() as page:
-        page.get(demo.url)
-        until(page, lambda: len(phones(page)) == 2)
+        open_two(page, demo)
         assert "in the terminal" in shown(page, "#staff-hint")
         assert password not in page.page_source
         name = page.execute_script("return document.querySelector('#conversation option:checked').text").split(",")[0]
@@ -148,6 +146,8 @@ def test_the_page_asks_little_while_nothing_happens_and_nothing_while_it_is_hidd
 
 
 def test_everything_works_with_the_keyboard_alone(page):
+    page.refresh()  # The focus may be on the choice of the conversation.
+    until(page, lambda: len(phones(page)) == 2)
     order = []
     for _ in range(40):
         page.switch_to.active_element.send_keys(Keys.TAB)
@@ -164,8 +164,7 @@ def test_everything_works_with_the_keyboard_alone(page):
 
 
 def test_axe_finds_nothing_wrong(page, demo):
-    page.get(f"{demo.url}?phones=1,2")
-    until(page, lambda: len(phones(page)) == 2)
+    open_two(page, demo)
     press(page, "details.faults summary")
     press(page, "[data-fault=duplicate]")
     until(page, lambda: page.find_element(By.ID, "waiting").get_attribute("textContent"))
@@ -187,8 +186,7 @@ def is_fine(page, name):
 
 def test_on_a_narrow_screen_the_network_folds_and_tells_the_newest_trip(demo):
     with chromium(width=390, height=844) as page:
-        page.get(demo.url)
-        until(page, lambda: len(phones(page)) == 2)
+        open_two(page, demo)
         assert not page.find_element(By.ID, "trips").is_displayed()
         type_text(phones(page)[0], "On a narrow screen")
         until(page, lambda: re.fullmatch(r"Rider → Driver.* · Delivered", shown(page, "#latest")))

@@ -15,7 +15,7 @@ from smsproxy.webhook_urls import inbound_sms_url
 from tests.support.browser import chromium, until
 from tests.support.builders import ALICE, BOB
 from tests.support.pages import fits
-from tests.support.phones_page import bubbles, phones, type_text
+from tests.support.phones_page import bubbles, open_two, phones, type_text
 
 # In one process, so that one demo serves them all.
 pytestmark = pytest.mark.xdist_group("phones")
@@ -29,8 +29,7 @@ OURS = "+447700900100"
 @pytest.fixture
 def page(demo):
     with chromium() as browser:
-        browser.get(demo.url)
-        until(browser, lambda: len(phones(browser)) == 2)
+        open_two(browser, demo)
         yield browser
 
 
@@ -89,8 +88,7 @@ def arrives(page, text):
 @pytest.mark.browser
 def test_the_newest_text_is_in_view_on_a_narrow_screen(demo):
     with chromium(width=360, height=740, dark=True) as page:
-        page.get(demo.url)
-        until(page, lambda: len(phones(page)) == 2)
+        open_two(page, demo)
         for index in range(8):
             text = f"Text {index}"
             type_text(phones(page)[0], text)

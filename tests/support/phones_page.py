@@ -4,6 +4,15 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 
+from tests.support.browser import until
+from tests.support.demo_process import Demo
+
+
+def open_two(page: webdriver.Chrome, demo: Demo) -> None:
+    """Open the page with the first two phones. Without a choice it shows everybody in the newest conversation."""
+    page.get(f"{demo.url}?phones=1,2")
+    until(page, lambda: len(phones(page)) == 2)
+
 
 def phones(page: webdriver.Chrome) -> list[WebElement]:
     return page.find_elements(By.CSS_SELECTOR, ".phone")

@@ -112,7 +112,7 @@ CONTROLS = {
     "/admin/inbox/": ("Everything", "Take", "Show the text", "Pass on in order-17", "Block the sender"),
     "/admin/pool/": ("Buy numbers", "Number", "Show", "+447700900"),
     "/admin/conversations/conversation/{}/change/": ("Block", "Text everybody", "Close for good", "Show the texts"),
-    "/admin/staff/auditentry/": ("Who", "From", "Show"),
+    "/admin/staff/auditentry/": ("Who", "Since", "Show"),
 }
 MOST = 70  # stops of the Tab key
 # In a date, the browser marks the day, the month or the year.

@@ -54,6 +54,7 @@ def test_a_day_of_operations(enter, page, site, rentals):
         ("resume-account", "ticket 4711"),
         ("quarantine", LOSES),
         ("ordered 2 numbers, at most EUR 2.50 a month", "one to replace it, one spare"),
+        ("replace, begun", LOSES),
         ("replace", LOSES),
     ]
 
