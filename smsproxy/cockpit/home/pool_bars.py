@@ -81,7 +81,7 @@ def collect() -> Pools:
                 numbers=row["numbers"],
                 parts=_parts(row),
                 live=row["live"] or 0,
-                cooling=None if sample is None else int(sample.cooling.get(str(row["pool"] or COMMON_POOL), 0)),
+                cooling=_cooling(sample, row),
                 left=[f"{level.country} {level.free}" for level in levels[row["pool"]]],
                 is_low=any(level.free < level.least for level in levels[row["pool"]]),
             )
@@ -90,6 +90,12 @@ def collect() -> Pools:
         has_more=len(rows) > MAX_POOLS,
         cooling_at=sample.cooling_at if sample else None,
     )
+
+
+def _cooling(sample: HourlySample | None, row: dict[str, Any]) -> int | None:
+    """Return the pairs that cooled down at the last count: no more than there are now, for some were released since."""
+    counted = None if sample is None else int(sample.cooling.get(str(row["pool"] or COMMON_POOL), 0))
+    return None if counted is None else min(counted, row["live"] or 0)
 
 
 def _counted() -> "QuerySet[VirtualNumber, Any]":

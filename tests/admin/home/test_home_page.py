@@ -223,6 +223,16 @@ def test_the_parts_of_a_pool_are_all_its_numbers(admin_client, settings):
     assert (berlin.is_low, berlin.left) == (True, ["GB 0"])
 
 
+def test_no_more_pairs_cool_down_than_there_are(admin_client):
+    dashboard.add_samples(1)
+    add_numbers(2)
+    VirtualNumber.objects.update(live_pair_count=1)
+
+    [bar] = admin_client.get(HOME).context["pools"].bars
+
+    assert (bar.live, bar.cooling) == (2, 2)
+
+
 def test_a_number_that_the_carrier_refuses_is_failing(admin_client):
     numbers = add_numbers(3)
     dashboard.pause_number(numbers[0])
