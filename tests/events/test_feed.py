@@ -197,7 +197,7 @@ def test_a_page_takes_the_same_number_of_statements_whatever_is_on_it(api):
 
 @pytest.mark.postgres
 @pytest.mark.parametrize("service_id", [1, None])
-def test_a_page_is_read_by_an_index_whoever_has_the_most_events(service_id):
+def test_a_page_is_read_by_an_index_no_matter_which_service_has_the_most_events(service_id):
     write(3000, service_id=2)
     write(2000, service_id=None)
     write(50)

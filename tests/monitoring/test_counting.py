@@ -160,7 +160,7 @@ def test_a_child_process_does_not_write_the_counts_of_its_parent():
     assert counting.take()
 
 
-def test_the_thread_starts_with_the_first_count_and_sleeps_while_there_is_none(monkeypatch):
+def test_the_thread_starts_with_the_first_count_and_sleeps_without_any(monkeypatch):
     written = threading.Semaphore(0)
     counts = {}
 

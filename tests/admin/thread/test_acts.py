@@ -255,17 +255,17 @@ def test_a_blocked_person_shows_the_block_and_can_be_unblocked_in_the_thread(rid
     block = block_person(members(ride)[1].real_number, reason="threats", actor="tina")
     shown = reverse("admin:conversations_block_change", args=[block.pk])
     end = reverse("admin:conversations_block_end", args=[block.pk]) + f"?conversation={ride.pk}"
-    anew = reverse("admin:conversations_conversation_block", args=[ride.pk, 1])
+    block_again = reverse("admin:conversations_conversation_block", args=[ride.pk, 1])
     support = signed_in(SEE, BLOCK, name="sue").get(page_of(ride)).text
     trust = signed_in(SEE, BLOCK, "conversations.view_block", "conversations.change_block", name="tom")
 
     page = trust.get(page_of(ride)).text
-    assert [each in page for each in (shown, "threats", end, anew)] == [True, True, True, False]
-    assert [each in support for each in (shown, "threats", end, anew)] == [False] * 4
+    assert [each in page for each in (shown, "threats", end, block_again)] == [True, True, True, False]
+    assert [each in support for each in (shown, "threats", end, block_again)] == [False] * 4
 
     answer = trust.post(end, {"reason": WHY}, follow=True)
     assert answer.redirect_chain[-1][0] == page_of(ride)
-    assert [each in answer.text for each in (shown, end, anew)] == [False, False, True]
+    assert [each in answer.text for each in (shown, end, block_again)] == [False, False, True]
 
 
 def test_an_internal_note_is_kept_encrypted_without_phone_numbers(sam, ride):
