@@ -3,8 +3,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# A test process for each processor. --dist loadgroup keeps the tests of one xdist_group in one process, such as those that
-# start many processes.
+# A test process for each processor. --dist loadgroup keeps the tests of one xdist_group in one process: for example those
+# that start many processes.
 PYTEST := $(BIN)/python -m pytest --numprocesses logical --maxprocesses 8 --dist loadgroup
 # Set it to nothing to let test-postgres skip tests that cannot run here, for example without Chromium.
 NO_SKIPS := --no-skips

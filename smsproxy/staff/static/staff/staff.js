@@ -1,5 +1,6 @@
 "use strict";
-// Rewrite the times of the page in the viewer's zone, UTC stays as the title of each, ask the reason of an action, and send each form once.
+// Rewrite the times of the page in the viewer's zone, with UTC as the title of each. Ask the reason of an action of a
+// list. Send each form once.
 
 const OPTIONS = {
   seconds: { hour: "2-digit", minute: "2-digit", second: "2-digit", timeZoneName: "short" },
